@@ -1,0 +1,30 @@
+# Two commands on a fresh machine: `make demo` and `make test`. Each makes its own .venv.
+PYTHON ?= python3
+BIN := .venv/bin
+# Tests run on so many processes; each holds torch, so more than the cores does not help.
+JOBS ?= 2
+
+.PHONY: demo test clean
+
+demo: .venv/demo.stamp
+	$(BIN)/hueprobe demo
+
+test: .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS)
+
+# The environment is rebuilt only when what it is made from changes.
+.venv/demo.stamp: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[demo]'
+	touch $@
+
+.venv/dev.stamp: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[dev,demo]'
+	touch $@ .venv/demo.stamp
+
+clean:
+	rm -rf .venv hueprobe-demo build *.egg-info

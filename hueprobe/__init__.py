@@ -1,0 +1,32 @@
+"""Nearest-neighbour analysis of CNN activations.
+
+Importing hueprobe loads nothing heavy; every name below is fetched when it is first used.
+"""
+
+from hueprobe._lazy import lazy_exports
+
+__version__ = "0.1.0"
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Grid": ".grid",
+        "HueprobeError": ".errors",
+        "HueprobeWarning": ".errors",
+        "KernelDensityClassifier": ".classifier",
+        "Matches": ".matches",
+        "Memory": ".memory",
+        "activations": "",
+        "build_memory": ".memory",
+        "images": "",
+        "load_backbone": ".activations",
+        "memory": "",
+        "memory_from_arrays": ".memory",
+        "observations": "",
+        "open_memory": ".memory",
+        "open_searcher": ".search",
+        "plots": "",
+        "read_matches": ".matches",
+        "search": "",
+    },
+)

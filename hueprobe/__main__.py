@@ -1,0 +1,5 @@
+"""`python -m hueprobe`, the same as the `hueprobe` command."""
+
+from hueprobe.cli import main
+
+main()

@@ -1,0 +1,81 @@
+"""Every error hueprobe raises on purpose, and the one helper that words a wrong choice.
+
+Each class is also a built-in, so that a script may catch either. A message says what is wrong, the
+value, what is allowed and what to do; the command line prints it as it is, in one line.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HueprobeError(Exception):
+    """Something the user can mend; its text is complete as it stands."""
+
+
+class InputError(HueprobeError, ValueError):
+    """An argument is out of its range or does not fit the others."""
+
+
+class ShapeError(HueprobeError, ValueError):
+    """An array has another shape than the memory, the grid or its neighbours ask for."""
+
+
+class BackboneError(HueprobeError, ValueError):
+    """An unknown network, or one that gives no grid of activations."""
+
+
+class LayerError(HueprobeError, ValueError):
+    """A layer name that the network does not have."""
+
+
+class WeightsError(HueprobeError, ValueError):
+    """Weights that are missing, unsafe to read, changed, or of another architecture."""
+
+
+class ImageError(HueprobeError, OSError):
+    """Pictures that are not there or cannot be read."""
+
+
+class NumericsError(HueprobeError, ArithmeticError):
+    """Activations that are NaN or infinite."""
+
+
+class MemoryFormatError(HueprobeError, ValueError):
+    """Not a memory, or one that this version cannot read or does not match the request."""
+
+
+class MemoryDamagedError(HueprobeError, OSError):
+    """A memory whose files are not what its ledger says."""
+
+
+class SearcherError(HueprobeError, ValueError):
+    """An unknown searcher, a bad setting of one, or an index of another memory."""
+
+
+class MissingDependencyError(HueprobeError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class HueprobeWarning(UserWarning):
+    """Something went another way than asked, or deserves a second look."""
+
+
+def nearest_names(name: str, names: Iterable[str], *, n: int = 3) -> list[str]:
+    """Return the `n` of `names` that look most like `name`, best first.
+
+    >>> nearest_names("densnet201", ["resnet50", "densenet201", "densenet121"], n=1)
+    ['densenet201']
+    """
+    return difflib.get_close_matches(name, list(names), n=n, cutoff=0.0)
+
+
+def require_choice(what: str, value: str, allowed: Iterable[str]) -> None:
+    """Raise InputError unless `value` is one of `allowed`; the message lists every choice.
+
+    >>> require_choice("descriptor", "max", ["pixel", "gap"])
+    Traceback (most recent call last):
+    hueprobe.errors.InputError: unknown descriptor 'max'; choose one of: pixel, gap
+    """
+    choices = list(allowed)
+    if value not in choices:
+        raise InputError(f"unknown {what} {value!r}; choose one of: {', '.join(choices)}")

@@ -1,0 +1,199 @@
+"""The match table: which query pixel matched which memory pixel, of what class, how far, with what weight."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hueprobe.errors import InputError, MemoryFormatError
+from hueprobe.grid import Grid
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from hueprobe.search.neighbors import Neighbors
+
+COLUMNS = (
+    "query_image", "query_path", "query_y", "query_x", "query_class", "rank",
+    "image", "path", "y", "x", "class", "distance", "weight",
+)  # fmt: skip
+SUFFIXES = (".parquet", ".arrow", ".csv")
+
+
+@dataclass(frozen=True)
+class Matches:
+    """One row a match; n rows, ordered by query image, query cell and rank.
+
+    Attributes
+    ----------
+    grid, query_grid : Grid
+        Of the memory and of the query pictures.
+    classes : tuple of str
+        Class names by id: the memory's first, then those of query pictures that the memory lacks.
+    query_paths : tuple of str
+        Path (or name) of each query picture, n_query_images long.
+    query_image_class : ndarray of int64, shape (n_query_images,)
+        Class id of each query picture; -1 where it has none.
+    query_image_group, image_group : tuple of (str or None)
+        Group (subject, family, object) of each query picture and of each memory picture.
+    image_paths : tuple of str
+        Path of each memory picture, n_images long.
+    image_class : ndarray of int64, shape (n_images,)
+        Class id of each memory picture; -1 where it has none.
+    query_image : ndarray of int64, shape (n,)
+        Which query picture: a position in `query_paths`. In leave-one-out these are memory rows.
+    query_y, query_x, rank, y, x : ndarray of int32, shape (n,)
+        Row and column of the query pixel and of the memory pixel; rank of the match, from 1.
+    image : ndarray of int64, shape (n,)
+        Memory row of the matched picture.
+    distance, weight : ndarray of float64, shape (n,)
+        Euclidean distance between the unit vectors; kernel weight, Eq. (3).
+    """
+
+    grid: Grid
+    query_grid: Grid
+    classes: tuple[str, ...]
+    query_paths: tuple[str, ...]
+    query_image_class: np.ndarray
+    query_image_group: tuple[str | None, ...]
+    image_paths: tuple[str, ...]
+    image_class: np.ndarray
+    image_group: tuple[str | None, ...]
+    query_image: np.ndarray
+    query_y: np.ndarray
+    query_x: np.ndarray
+    rank: np.ndarray
+    image: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    distance: np.ndarray
+    weight: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of matches."""
+        return len(self.query_image)
+
+    @property
+    def query_class(self) -> np.ndarray:
+        """Class id of each match's query picture, shape (n,); -1 where it has none."""
+        return self.query_image_class[self.query_image]
+
+    @property
+    def match_class(self) -> np.ndarray:
+        """Class id of each match's memory picture, shape (n,); -1 where it has none."""
+        return self.image_class[self.image]
+
+    @property
+    def same_class(self) -> np.ndarray:
+        """Whether query and matched picture share a class, shape (n,) bool; False without a class."""
+        return (self.query_class == self.match_class) & (self.query_class >= 0)
+
+    @property
+    def query_cell(self) -> np.ndarray:
+        """y*W + x of each query pixel, shape (n,)."""
+        return self.query_grid.cell_index(self.query_y, self.query_x)
+
+    @property
+    def match_cell(self) -> np.ndarray:
+        """y*W + x of each memory pixel, shape (n,)."""
+        return self.grid.cell_index(self.y, self.x)
+
+    def select(self, rows: np.ndarray) -> "Matches":
+        """Return the matches that `rows` (a mask or positions) picks; picture tables stay whole."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in _ROW_FIELDS})
+
+    @classmethod
+    def from_neighbors(
+        cls,
+        neighbors: "Neighbors",
+        weights: np.ndarray,
+        *,
+        query_image: np.ndarray,
+        query_cell: np.ndarray,
+        pictures: "MatchPictures",
+    ) -> "Matches":
+        """Make the table from a search result.
+
+        Parameters
+        ----------
+        neighbors : Neighbors
+            Ids and distances of shape (n_queries, k); id -1, a missing neighbour, makes no row.
+        weights : ndarray of shape (n_queries, k)
+            Kernel weights, Eq. (3).
+        query_image, query_cell : ndarray of shape (n_queries,)
+            Picture and cell of each query vector.
+        pictures : MatchPictures
+            What is known of the pictures on both sides.
+        """
+        found = neighbors.ids >= 0
+        query, column = np.nonzero(found)
+        image, y, x = pictures.grid.locate(neighbors.ids[found])
+        query_y, query_x = pictures.query_grid.cell(np.asarray(query_cell)[query])
+        return cls(
+            **{field.name: getattr(pictures, field.name) for field in fields(MatchPictures)},
+            query_image=np.asarray(query_image, np.int64)[query],
+            query_y=query_y.astype(np.int32),
+            query_x=query_x.astype(np.int32),
+            rank=(column + 1).astype(np.int32),
+            image=image,
+            y=y.astype(np.int32),
+            x=x.astype(np.int32),
+            distance=neighbors.distances[found].astype(np.float64),
+            weight=np.asarray(weights, np.float64)[found],
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Iterable["Matches"]) -> "Matches":
+        """Join tables of the same pictures, in the order given."""
+        parts = list(parts)
+        if not parts:
+            raise InputError("no match tables to join; give at least one")
+        return replace(
+            parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROW_FIELDS}
+        )
+
+    def to_arrow(self) -> "pa.Table":
+        """Return the table with the columns of `COLUMNS`; names are dictionary-encoded strings."""
+        import pyarrow as pa
+
+        def named(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
+            return pa.DictionaryArray.from_arrays(
+                pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(names, pa.string())
+            )
+
+        return pa.table(
+            [
+                self.query_image, named(self.query_image, self.query_paths), self.query_y, self.query_x,
+                named(self.query_class, self.classes), self.rank,
+                self.image, named(self.image, self.image_paths), self.y, self.x,
+                named(self.match_class, self.classes), self.distance, self.weight,
+            ],
+            names=list(COLUMNS),
+        )  # fmt: skip
+
+    def save(self, path: str | Path) -> None:
+        """Write `path` whole or not at all: .parquet, .arrow (IPC file) or .csv by its ending."""
+        with MatchWriter(path) as writer:
+            writer.write(self)
+
+
+@dataclass(frozen=True)
+class MatchPictures:
+    """What a match table knows of the pictures on both sides; see `Matches` for the fields."""
+
+    grid: Grid
+    query_grid: Grid
+    classes: tuple[str, ...]
+    query_paths: tuple[str, ...]
+    query_image_class: np.ndarray
+    query_image_group: tuple[str | None, ...]
+    image_paths: tuple[str, ...]
+    image_class: np.ndarray
+    image_group: tuple[str | None, ...]
+
+
+_ROW_FIELDS = tuple(
+    field.name for field in fields(Matches) if field.name not in {f.name for f in fields(MatchPictures)}
+)

@@ -1,0 +1,1 @@
+"""Observations 1-5 as numbers: results in, results out, no files."""

@@ -1,0 +1,1 @@
+"""A result in, an Axes in, an Axes out."""
