@@ -23,10 +23,9 @@ class Grid:
     Examples
     --------
     >>> grid = Grid(7, 7)
-    >>> grid.centred(0, 6)          # top right cell
-    (array(3.), array(3.))
-    >>> float(np.degrees(grid.theta(0, 6)))
-    45.0
+    >>> u, v = grid.centred(0, 6)  # top right cell
+    >>> float(u), float(v), float(np.degrees(grid.theta(0, 6)))
+    (3.0, 3.0, 45.0)
     """
 
     height: int
@@ -61,9 +60,7 @@ class Grid:
         y, x = np.divmod(np.asarray(index, np.int64), self.width)
         return y, x
 
-    def vector_id(
-        self, image: np.ndarray | int, y: np.ndarray | int, x: np.ndarray | int
-    ) -> np.ndarray:
+    def vector_id(self, image: np.ndarray | int, y: np.ndarray | int, x: np.ndarray | int) -> np.ndarray:
         """Return image*(H*W) + y*W + x (int64), the id under which a memory and its indexes hold a vector."""
         return np.asarray(image, np.int64) * self.n_cells + self.cell_index(y, x)
 

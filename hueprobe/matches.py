@@ -1,13 +1,16 @@
 """The match table: which query pixel matched which memory pixel, of what class, how far, with what weight."""
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from hueprobe.errors import InputError, MemoryFormatError
+from hueprobe.errors import InputError
+from hueprobe.files import written_whole
 from hueprobe.grid import Grid
 
 if TYPE_CHECKING:
@@ -151,7 +154,8 @@ class Matches:
         if not parts:
             raise InputError("no match tables to join; give at least one")
         return replace(
-            parts[0], **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROW_FIELDS}
+            parts[0],
+            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROW_FIELDS},
         )
 
     def to_arrow(self) -> "pa.Table":
@@ -197,3 +201,76 @@ class MatchPictures:
 _ROW_FIELDS = tuple(
     field.name for field in fields(Matches) if field.name not in {f.name for f in fields(MatchPictures)}
 )
+
+
+class MatchWriter:
+    """Writes a match table part by part, so that it never is in memory as a whole.
+
+    The file appears under its name when the `with` block ends well; .parquet, .arrow (IPC file) or
+    .csv by its ending. Parts must be of the same pictures.
+
+    Raises
+    ------
+    InputError
+        The ending is none of these.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self._path = Path(path)
+        if self._path.suffix.lower() not in SUFFIXES:
+            raise InputError(
+                f"cannot save matches as {self._path.name!r}; end the name in {', '.join(SUFFIXES)}"
+            )
+        self._stack = contextlib.ExitStack()
+        self._writer: Any = None
+
+    def __enter__(self) -> "MatchWriter":
+        self._file: IO[bytes] = self._stack.enter_context(written_whole(self._path))
+        return self
+
+    def write(self, matches: Matches) -> None:
+        """Append the rows of one table."""
+        table = matches.to_arrow()
+        if self._writer is None:
+            self._writer = self._stack.enter_context(self._open(table.schema))
+        self._writer.write_table(table)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def _open(self, schema: "pa.Schema") -> Any:
+        suffix = self._path.suffix.lower()
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.ParquetWriter(self._file, schema)
+        if suffix == ".arrow":
+            import pyarrow as pa
+
+            return pa.ipc.new_file(self._file, schema)
+        return _CsvWriter(self._file, schema)
+
+
+class _CsvWriter:
+    """pyarrow's CSV writer, with dictionary columns written as the strings they stand for."""
+
+    def __init__(self, file: IO[bytes], schema: "pa.Schema") -> None:
+        import pyarrow as pa
+        from pyarrow import csv
+
+        strings = [
+            field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in schema
+        ]
+        self._schema = pa.schema(strings)
+        self._writer = csv.CSVWriter(file, self._schema)
+
+    def __enter__(self) -> "_CsvWriter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._writer.close()
+
+    def write_table(self, table: "pa.Table") -> None:
+        self._writer.write_table(table.cast(self._schema))

@@ -1,0 +1,396 @@
+"""KernelDensityClassifier: pictures or activations in; likelihoods and the match table out."""
+
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import numpy as np
+
+from hueprobe import density
+from hueprobe import images as image_sources
+from hueprobe.activations.descriptors import describe, unit_vectors
+from hueprobe.errors import HueprobeWarning, InputError, NumericsError, ShapeError, require_choice
+from hueprobe.exclusion import EXCLUDE, Exclusion
+from hueprobe.images.table import ImageTable
+from hueprobe.matches import Matches, MatchPictures
+from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.store import Memory
+from hueprobe.memory.vectors import as_stored
+from hueprobe.progress import progress_bar
+from hueprobe.search import open_searcher
+
+_LEAVE_ONE_OUT_BATCH = 32
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What Eq. (1)-(3) make of some pictures.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The memory's, by id.
+    images : tuple of str
+        Path or name of each picture that could be read, n long.
+    true_class : tuple of (str or None)
+        Class name given with each picture.
+    predicted : ndarray of int64, shape (n,)
+        Class id; -1 where no neighbor had a class.
+    tie : ndarray of bool, shape (n,)
+    likelihood, unnormalized : ndarray of float64, shape (n, n_classes)
+        Eq. (2), divided by its sum over classes, and as it is.
+    n_matches : ndarray of int64, shape (n,)
+    matches : Matches or None
+        Every match; its `query_image` counts the unreadable pictures too. None if not asked for.
+    skipped : tuple of (str, str)
+        Path and reason of each unreadable picture.
+    duplicates : tuple of str
+        Pictures whose very file is also in the memory (not in leave-one-out).
+    seconds : dict of str to float
+        Time spent in `extract`, `search` and `density`.
+    """
+
+    classes: tuple[str, ...]
+    images: tuple[str, ...]
+    true_class: tuple[str | None, ...]
+    predicted: np.ndarray
+    tie: np.ndarray
+    likelihood: np.ndarray
+    unnormalized: np.ndarray
+    n_matches: np.ndarray
+    matches: Matches | None
+    skipped: tuple[tuple[str, str], ...]
+    duplicates: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def predicted_class(self) -> tuple[str | None, ...]:
+        """Class name of each prediction; None where there is none."""
+        return tuple(self.classes[i] if i >= 0 else None for i in self.predicted)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Classification"]) -> "Classification":
+        """Join parts of one run, in order."""
+        joined: dict[str, Any] = {}
+        for field in fields(cls):
+            values = [getattr(part, field.name) for part in parts]
+            if field.name == "classes":
+                joined[field.name] = values[0]
+            elif field.name == "matches":
+                joined[field.name] = None if values[0] is None else Matches.concatenate(values)
+            elif field.name == "seconds":
+                joined[field.name] = {name: sum(value[name] for value in values) for name in values[0]}
+            elif isinstance(values[0], tuple):
+                joined[field.name] = tuple(item for value in values for item in value)
+            else:
+                joined[field.name] = np.concatenate(values)
+        return cls(**joined)
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """Some pictures ready to be classified.
+
+    Attributes
+    ----------
+    row : ndarray of int64, shape (n,)
+        Position of each picture in the list of all query pictures.
+    vectors : ndarray of float32, shape (n, n_cells, n_channels)
+        As stored; a zero vector casts no vote.
+    barred : list of ndarray of int64
+        Memory images that each picture may not match.
+    """
+
+    row: np.ndarray
+    vectors: np.ndarray
+    barred: list[np.ndarray]
+
+
+class KernelDensityClassifier:
+    """Classifies by the adaptive kernel density over matched memory pixels, Eq. (1)-(3).
+
+    Parameters
+    ----------
+    memory : Memory
+    k : int
+        Neighbors of each query pixel; the paper takes 10.
+    searcher : str
+        A SPEC: `exact`, `annoy:trees=10`, `faiss:HNSW32`, ...; an absent index is built.
+    exclude : {"image", "group", None}
+        What a query may not match: the same picture (memory row or file content), also its group
+        (falling back to the picture where it has none), or nothing.
+    eps : float
+        Of Eq. (3), in squared distance.
+    backbone, transform : optional
+        The live module (and its transform) where the memory was made with one.
+    weights : path, optional
+        Where the recorded weights file lies now; its sha256 is checked.
+    device : str
+        `"auto"` is the device kind that made the memory where it is there.
+    workers : int
+        Processes that decode pictures.
+    progress : bool
+        Show progress of index building and classification.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        k: int = 10,
+        searcher: str = "exact",
+        exclude: str | None = "image",
+        eps: float = density.DEFAULT_EPS,
+        backbone: Any = None,
+        transform: Any = None,
+        weights: Any = None,
+        device: str = "auto",
+        workers: int = 0,
+        progress: bool = False,
+    ) -> None:
+        if k < 1:
+            raise InputError(f"k must be at least 1, got {k}")
+        require_choice("exclude", exclude or "none", EXCLUDE)
+        self.memory, self.k, self.eps = memory, k, eps
+        self.exclude = exclude or "none"
+        self.searcher = open_searcher(
+            memory, searcher, device="cpu" if device == "auto" else device, progress=progress
+        )
+        self._network = {"backbone": backbone, "transform": transform, "weights": weights}
+        self._device, self._workers, self._progress = device, workers, progress
+        self._exclusion = Exclusion(memory, self.exclude)
+
+    def classify(self, images: Any, *, keep_matches: bool = True) -> Classification:
+        """Classify pictures.
+
+        Parameters
+        ----------
+        images
+            Whatever `build_memory` takes: files, a folder, a table, an ImageTable, a Dataset.
+        keep_matches : bool
+            Whether the result carries the match table; large sets are better read part by part from
+            `classify_batches`.
+
+        Warns
+        -----
+        HueprobeWarning
+            A picture is also in the memory; it may not match itself.
+        """
+        parts = [_light(part, keep_matches) for part in self.classify_batches(images)]
+        result = Classification.concatenate(parts)
+        warn_of_duplicates(result.duplicates, self.exclude)
+        return result
+
+    def classify_batches(self, images: Any) -> Iterator[Classification]:
+        """Yield the classification of one batch of pictures after another."""
+        from hueprobe.activations.extractor import Extractor
+        from hueprobe.images.loading import load_batches
+
+        settings = self.memory.settings
+        table = image_sources.resolve(images)
+        backbone = load_recorded_backbone(settings, **self._network)
+        device = settings["device"] if self._device == "auto" else self._device
+        extractor = Extractor(backbone, device=device, precision=settings["precision"])
+        pictures = self._pictures(table)
+        batches = load_batches(
+            table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers
+        )
+        with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
+            started = time.perf_counter()
+            for batch in batches:
+                readable = np.array([record.readable for record in batch.records])
+                rows = batch.start + np.flatnonzero(readable)
+                activations = extractor(batch.pictures)[readable]
+                _require_finite(activations, [table.paths[row] for row in rows])
+                hashes = [record.sha256 for record in batch.records if record.readable]
+                queries = _Queries(
+                    rows,
+                    self._as_stored(activations),
+                    [self._exclusion.of(h, table.groups[row]) for h, row in zip(hashes, rows, strict=True)],
+                )
+                part = self._classify(queries, pictures, table.classes)
+                part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
+                yield replace(
+                    part,
+                    skipped=tuple(
+                        (table.paths[batch.start + i], record.reason or "unreadable")
+                        for i, record in enumerate(batch.records)
+                        if not record.readable
+                    ),
+                    duplicates=tuple(
+                        table.paths[row]
+                        for h, row in zip(hashes, rows, strict=True)
+                        if h in self._exclusion.known
+                    ),
+                )
+                advance(len(batch.records))
+                started = time.perf_counter()
+
+    def classify_activations(
+        self,
+        activations: np.ndarray,
+        *,
+        names: Sequence[str] | None = None,
+        classes: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
+    ) -> Classification:
+        """Classify activations extracted elsewhere.
+
+        Nothing says which pictures they are: `exclude="image"` bars nothing, `"group"` bars `groups`.
+
+        Parameters
+        ----------
+        activations : ndarray of shape (n, C, H, W)
+            After the closing nonlinearity, not normalized, at the layer that made the memory.
+        names, classes, groups : sequence, optional
+            One a picture.
+
+        Raises
+        ------
+        ShapeError
+            Channels or grid are not the memory's.
+        """
+        activations = np.asarray(activations, np.float32)
+        n = len(activations)
+        for what, values in (("names", names), ("classes", classes), ("groups", groups)):
+            if values is not None and len(values) != n:
+                raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
+        table = ImageTable(
+            paths=tuple(names) if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
+            roots=("",) * n,
+            classes=tuple(classes) if classes is not None else (None,) * n,
+            splits=(None,) * n,
+            groups=tuple(groups) if groups is not None else (None,) * n,
+            sizes=(-1,) * n,
+        )
+        _require_finite(activations, table.paths)
+        barred = [self._exclusion.of(None, group) for group in table.groups]
+        queries = _Queries(np.arange(n), self._as_stored(activations), barred)
+        return self._classify(queries, self._pictures(table), table.classes)
+
+    def leave_one_out(self, *, keep_matches: bool = True) -> Classification:
+        """Classify every memory picture by the others (those of other groups with `exclude="group"`)."""
+        parts = [_light(part, keep_matches) for part in self.leave_one_out_batches()]
+        return Classification.concatenate(parts)
+
+    def leave_one_out_batches(self) -> Iterator[Classification]:
+        """Yield the leave-one-out classification of one batch of memory pictures after another."""
+        if self.exclude == "none":
+            raise InputError(
+                "leave-one-out without exclusion would match each picture to itself; use 'image' or 'group'"
+            )
+        memory = self.memory
+        pictures = self._pictures(memory.images)
+        names = tuple(name if name in set(memory.classes) else None for name in memory.images.classes)
+        readable = np.flatnonzero(memory.readable)
+        unreadable = [int(i) for i in np.flatnonzero(~memory.readable)]
+        skipped = tuple((memory.images.paths[i], memory.records["reason"][i].as_py()) for i in unreadable)
+        with progress_bar(len(readable), label="classify", enabled=self._progress) as advance:
+            for start in range(0, len(readable), _LEAVE_ONE_OUT_BATCH):
+                started = time.perf_counter()
+                rows = readable[start : start + _LEAVE_ONE_OUT_BATCH]
+                barred = [self._exclusion.of_row(int(row)) for row in rows]
+                part = self._classify(_Queries(rows, memory.image_vectors(rows), barred), pictures, names)
+                part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
+                yield replace(part, skipped=skipped if start == 0 else ())
+                advance(len(rows))
+
+    def _as_stored(self, activations: np.ndarray) -> np.ndarray:
+        memory = self.memory
+        vectors, _ = unit_vectors(describe(activations, memory.settings["descriptor"]))
+        n, height, width, channels = vectors.shape
+        if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
+            raise ShapeError(
+                f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
+                f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both at one layer"
+            )
+        return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
+
+    def _pictures(self, table: ImageTable) -> MatchPictures:
+        """Return what the match table says of the pictures, in the memory and asked."""
+        memory = self.memory
+        unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
+        classes = (*memory.classes, *unknown)
+        ids = {name: i for i, name in enumerate(classes)}
+        query_class = [ids[name] if name is not None else -1 for name in table.classes]
+        return MatchPictures(
+            grid=memory.grid,
+            query_grid=memory.grid,
+            classes=classes,
+            query_paths=table.paths,
+            query_image_class=np.array(query_class, np.int64),
+            query_image_group=table.groups,
+            image_paths=memory.images.paths,
+            image_class=memory.image_class,
+            image_group=memory.images.groups,
+        )
+
+    def _classify(
+        self, queries: _Queries, pictures: MatchPictures, names: Sequence[str | None]
+    ) -> Classification:
+        memory = self.memory
+        n, n_cells, channels = queries.vectors.shape
+        image = np.repeat(np.arange(n), n_cells)
+        widest = max((len(rows) for rows in queries.barred), default=0)
+        barred = np.full((n, widest), -1, np.int64)
+        for i, rows in enumerate(queries.barred):
+            barred[i, : len(rows)] = rows
+        started = time.perf_counter()
+        neighbors = self.searcher.search(
+            queries.vectors.reshape(-1, channels), self.k, exclude_images=barred[image]
+        )
+        searched = time.perf_counter()
+        weights = density.kernel_weights(neighbors.distances, eps=self.eps)
+        neighbor_image = np.where(neighbors.ids >= 0, neighbors.ids // n_cells, 0)
+        neighbor_class = np.where(neighbors.ids >= 0, memory.image_class[neighbor_image], -1)
+        counts = memory.class_counts() - self._exclusion.barred_counts(queries.barred)
+        unnormalized = density.likelihoods(weights, neighbor_class, image, counts)
+        decision = density.decide(unnormalized)
+        matches = Matches.from_neighbors(
+            neighbors,
+            weights,
+            query_image=queries.row[image],
+            query_cell=np.tile(np.arange(n_cells), n),
+            pictures=pictures,
+        )
+        done = time.perf_counter()
+        return Classification(
+            classes=memory.classes,
+            images=tuple(pictures.query_paths[row] for row in queries.row),
+            true_class=tuple(names[row] for row in queries.row),
+            predicted=decision.predicted,
+            tie=decision.tie,
+            likelihood=decision.normalized,
+            unnormalized=unnormalized,
+            n_matches=(neighbors.ids >= 0).reshape(n, -1).sum(axis=1),
+            matches=matches,
+            skipped=(),
+            duplicates=(),
+            seconds={"extract": 0.0, "search": searched - started, "density": done - searched},
+        )
+
+
+def warn_of_duplicates(names: Sequence[str], exclude: str) -> None:
+    """Warn where pictures from outside are in the memory too."""
+    if names:
+        few = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
+        what = "may match themselves" if exclude == "none" else "are kept from matching themselves"
+        warnings.warn(
+            f"{len(names)} of the pictures asked are in the memory too ({few}); they {what}",
+            HueprobeWarning,
+            stacklevel=3,
+        )
+
+
+def _light(part: Classification, keep_matches: bool) -> Classification:
+    return part if keep_matches else replace(part, matches=None)
+
+
+def _require_finite(activations: np.ndarray, names: Sequence[str]) -> None:
+    broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
+    if broken.any():
+        raise NumericsError(
+            f"activations of {names[int(broken.argmax())]!r} are NaN or infinite; check the weights"
+        )

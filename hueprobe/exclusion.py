@@ -1,0 +1,62 @@
+"""What a query may not match, and what that leaves of each class."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+
+from hueprobe.memory.store import Memory
+
+EXCLUDE = ("image", "group", "none")
+
+
+class Exclusion:
+    """Memory rows that a picture may not match, under one rule.
+
+    Parameters
+    ----------
+    memory : Memory
+    rule : {"image", "group", "none"}
+        `image`: the same memory row, or the same file content. `group`: also the rows of the
+        picture's group. `none`: nothing.
+
+    Attributes
+    ----------
+    known : frozenset of str
+        Content hashes of the memory's pictures.
+    """
+
+    def __init__(self, memory: Memory, rule: str) -> None:
+        self._memory, self._rule = memory, rule
+        by_hash: dict[str, list[int]] = defaultdict(list)
+        by_group: dict[str, list[int]] = defaultdict(list)
+        for row, (digest, group) in enumerate(zip(memory.sha256, memory.images.groups, strict=True)):
+            if digest:
+                by_hash[digest].append(row)
+            if group is not None:
+                by_group[group].append(row)
+        self._by_hash, self._by_group = dict(by_hash), dict(by_group)
+        self.known = frozenset(by_hash)
+
+    def of(self, sha256: str | None, group: str | None) -> np.ndarray:
+        """Return the rows barred to a picture from outside, ascending, int64."""
+        if self._rule == "none":
+            return np.empty(0, np.int64)
+        rows = set(self._by_hash.get(sha256 or "", ()))
+        if self._rule == "group" and group is not None:
+            rows.update(self._by_group.get(group, ()))
+        return np.array(sorted(rows), np.int64)
+
+    def of_row(self, row: int) -> np.ndarray:
+        """Return the rows barred to a memory picture, its own among them."""
+        rows = self.of(self._memory.sha256[row], self._memory.images.groups[row])
+        return rows if self._rule == "none" else np.union1d(rows, [row])
+
+    def barred_counts(self, barred: Sequence[np.ndarray]) -> np.ndarray:
+        """Return how many vectors of each class the barred rows hold, shape (len(barred), n_classes)."""
+        memory = self._memory
+        counts = np.zeros((len(barred), len(memory.classes)), np.int64)
+        for i, rows in enumerate(barred):
+            rows = rows[memory.image_class[rows] >= 0]
+            np.add.at(counts[i], memory.image_class[rows], memory.valid_per_image[rows])
+        return counts

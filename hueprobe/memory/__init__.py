@@ -1,0 +1,17 @@
+"""What was extracted, on disk: pixel vectors with their (x, y), image and class."""
+
+from hueprobe._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Memory": ".store",
+        "append_images": ".build",
+        "as_stored": ".vectors",
+        "build_memory": ".build",
+        "memory_from_arrays": ".arrays",
+        "open_memory": ".store",
+        "plan_memory": ".build",
+        "verify_memory": ".verify",
+    },
+)

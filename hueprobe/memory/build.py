@@ -1,0 +1,200 @@
+"""Building a memory: pictures through a network into shards on disk, resumable."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hueprobe import images as image_sources
+from hueprobe.images.table import ImageTable
+from hueprobe.memory.filling import Batches, fill_memory
+from hueprobe.memory.recipe import (
+    Recipe,
+    blank_batch,
+    load_recipe,
+    load_recorded_backbone,
+)
+from hueprobe.memory.settings import read_settings
+from hueprobe.memory.store import Memory
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from hueprobe.activations.backbones import Backbone
+
+_KEPT_ON_APPEND = ("backbone", "weights", "closing", "table_layer", "transform")
+
+
+def build_memory(
+    path: str | Path,
+    images: Any,
+    *,
+    backbone: "str | nn.Module",
+    weights: str | Path = "default",
+    layer: str | None = None,
+    transform: Any = None,
+    descriptor: str = "pixel",
+    dtype: str = "float16",
+    precision: str | None = None,
+    batch_size: int | None = None,
+    device: str = "auto",
+    workers: int = 0,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Memory:
+    """Extract every picture's activations into a memory on disk.
+
+    Finished shards survive anything; the same call again continues where the last one stopped, and
+    the result is byte for byte that of an undisturbed build.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the memory: new, empty, or a memory of the same settings.
+    images : path, ImageTable, torch Dataset or list of files
+        A folder of class folders, a flat folder, a CSV or Parquet table, or `"demo"`.
+    backbone : str or nn.Module
+        A name (`hueprobe backbones` lists them), `"package.module:callable"`, or a live module.
+    weights : str or path
+        `"default"`, an enum name, `"none"` (random under `seed`), or a file.
+    layer : str, optional
+        Dotted module name to hook instead of the backbone's bottleneck.
+    transform : Transform or callable, optional
+        Picture to tensor (3, h, w); the weights' own by default.
+    descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}
+    dtype : {"float16", "float32"}
+        Of the stored unit vectors.
+    precision : {"fp32", "bf16", "fp16"}, optional
+        Of the forward pass; a resumed build takes its own.
+    batch_size : int, optional
+        32, or that of the build to resume.
+    device : str
+        `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
+    workers : int
+        Processes that decode pictures; the memory's bytes do not depend on it.
+    overwrite : bool
+        Replace a memory of other settings.
+
+    Raises
+    ------
+    MemoryFormatError
+        The folder holds something else, or a memory of other settings or pictures.
+    NumericsError
+        A picture's activations are NaN or infinite.
+    ImageError
+        No picture could be read.
+    """
+    from hueprobe.activations.backbones import load_backbone
+
+    path = Path(path)
+    table = image_sources.resolve(images)
+    loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
+    recipe = load_recipe(
+        path, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
+        device=device, seed=seed, resume=not overwrite,
+    )  # fmt: skip
+    batches = _picture_batches(recipe, table, workers)
+    return fill_memory(path, recipe.settings, table, batches, overwrite=overwrite, progress=progress)
+
+
+def append_images(
+    path: str | Path,
+    images: Any,
+    *,
+    backbone: "nn.Module | None" = None,
+    weights: str | Path | None = None,
+    transform: Any = None,
+    device: str = "auto",
+    workers: int = 0,
+    progress: bool = False,
+) -> Memory:
+    """Add pictures to a complete memory, with its own settings; new classes get the next ids.
+
+    Indexes become stale and are refused until rebuilt. A killed append is continued by the same call.
+
+    Parameters
+    ----------
+    path : path
+        A complete memory, or one whose append was interrupted.
+    images
+        As in `build_memory`.
+    backbone, transform : optional
+        The live module (and its transform) where the memory was made with one.
+    weights : path, optional
+        Where the recorded weights file lies now.
+    """
+    path = Path(path)
+    table = image_sources.resolve(images)
+    old = read_settings(path)
+    loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
+    recipe = load_recipe(
+        path, loaded, descriptor=old["descriptor"], dtype=old["dtype"], device=device, seed=old["seed"]
+    )
+    # The weights file may have moved: what was recorded first stays.
+    settings = {**recipe.settings, **{name: old[name] for name in _KEPT_ON_APPEND}}
+    batches = _picture_batches(recipe, table, workers)
+    return fill_memory(path, settings, table, batches, append=True, progress=progress)
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """What a build would write.
+
+    Attributes
+    ----------
+    settings : dict
+        What memory.json would hold.
+    n_images, n_vectors : int
+        Pictures, and vectors (pictures times cells).
+    n_bytes : int
+        Size of all shards, in bytes, the small picture tables left out.
+    """
+
+    settings: dict[str, Any]
+    n_images: int
+    n_vectors: int
+    n_bytes: int
+
+
+def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **options: Any) -> MemoryPlan:
+    """Say what `build_memory` would write, without writing it.
+
+    Parameters
+    ----------
+    path, images
+        As in `build_memory`.
+    backbone : Backbone
+        From `load_backbone`.
+    **options
+        Of `hueprobe.memory.recipe.load_recipe`: descriptor, dtype, precision, batch_size, device.
+    """
+    table = image_sources.resolve(images)
+    settings = load_recipe(Path(path), backbone, **options).settings
+    n_vectors = len(table) * settings["grid"][0] * settings["grid"][1]
+    row = settings["channels"] * np.dtype(settings["dtype"]).itemsize + 4
+    return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)
+
+
+def _picture_batches(recipe: Recipe, table: ImageTable, workers: int) -> Batches:
+    """Return the extraction of the table's pictures [start, stop): load, run, blank the unreadable."""
+    from hueprobe.images.loading import load_batches
+
+    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+        for batch in load_batches(
+            table,
+            recipe.backbone.transform,
+            batch_size=recipe.settings["batch_size"],
+            workers=workers,
+            start=start,
+            stop=stop,
+            picture_shape=tuple(blank_batch(recipe.backbone).shape[1:]),
+        ):
+            activations = recipe.extractor(batch.pictures)
+            unreadable = np.array([not record.readable for record in batch.records])
+            activations[unreadable] = 0
+            yield activations, [asdict(record) for record in batch.records]
+
+    return batches

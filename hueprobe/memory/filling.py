@@ -1,0 +1,156 @@
+"""Filling a memory's shards from batches of activations, wherever these come from."""
+
+import contextlib
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from hueprobe.activations.descriptors import describe, unit_vectors
+from hueprobe.errors import (
+    HueprobeError,
+    HueprobeWarning,
+    ImageError,
+    InputError,
+    MemoryFormatError,
+    NumericsError,
+)
+from hueprobe.images.table import ImageTable
+from hueprobe.memory.store import Memory, open_memory
+from hueprobe.memory.writer import MemoryWriter, open_writer, remove_memory_files, source_file
+from hueprobe.progress import progress_bar
+
+# For pictures [start, stop) of a table: batches of activations (b, C, H, W) and one record a picture.
+Batches = Callable[[int, int], Iterator[tuple[np.ndarray, list[dict[str, Any]]]]]
+
+
+def fill_memory(
+    path: Path,
+    settings: dict[str, Any],
+    table: ImageTable,
+    batches: Batches,
+    *,
+    append: bool = False,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> Memory:
+    """Make or continue a memory of the pictures in `table`, shard by shard.
+
+    Parameters
+    ----------
+    path : Path
+    settings : dict
+        What memory.json holds, or must hold already.
+    table : ImageTable
+        The pictures: all of a new memory's, or those to append.
+    batches : callable
+        `batches(start, stop)` gives the activations of `table`'s pictures [start, stop), in batches.
+    append : bool
+        The pictures go behind those of a complete memory.
+    overwrite, progress : bool
+        As in `build_memory`.
+    """
+    with _removed_if_fruitless(path), open_writer(path, settings, overwrite=overwrite) as writer:
+        if append and writer.ledger.complete:
+            _require_new_pictures(writer, table)
+            writer.add_source(table)
+        elif append and not writer.ledger.of("append"):
+            raise MemoryFormatError(
+                f"the first build of {path} is not finished; run it again before appending"
+            )
+        elif not writer.n_pictures:
+            writer.add_source(table)
+        _write_pending(writer, table, batches, progress)
+    memory = open_memory(path)
+    if not memory.readable.any():
+        reason = memory.records["reason"][0].as_py()
+        remove_memory_files(path)
+        shutil.rmtree(path)
+        raise ImageError(f"none of {memory.n_images} pictures could be read; the first: {reason}")
+    if lost := sorted({name for name in memory.images.classes if name is not None} - set(memory.classes)):
+        names = ", ".join(map(repr, lost))
+        warnings.warn(f"no readable picture in class {names}; dropped", HueprobeWarning, stacklevel=3)
+    return memory
+
+
+def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, progress: bool) -> None:
+    settings = writer.settings
+    first = _first_row(writer, table)
+    if writer.ledger.complete:
+        return
+    with progress_bar(writer.n_pictures, label="index", done=writer.n_done, enabled=progress) as advance:
+        for start, stop in writer.pending_shards():
+            with writer.shard(start, stop) as shard:
+                row = start - first
+                for activations, records in batches(start - first, stop - first):
+                    _require_finite(activations, table.paths[row : row + len(records)], settings["layer"])
+                    vectors, energy = unit_vectors(describe(activations, settings["descriptor"]))
+                    shard.add(vectors, energy, records)
+                    row += len(records)
+                    advance(len(records))
+    writer.complete()
+
+
+def _require_finite(activations: np.ndarray, names: tuple[str, ...], layer: str) -> None:
+    broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
+    if broken.any():
+        raise NumericsError(
+            f"activations of {names[int(broken.argmax())]!r} at layer {layer!r} are NaN or infinite; "
+            "check the weights, or use precision fp32"
+        )
+
+
+def _lists(writer: MemoryWriter) -> list[ImageTable]:
+    n_lists = len(writer.ledger.of("source")) + len(writer.ledger.of("append"))
+    return [ImageTable.from_arrow(pq.read_table(writer.folder / source_file(i))) for i in range(n_lists)]
+
+
+def _require_new_pictures(writer: MemoryWriter, table: ImageTable) -> None:
+    there = ImageTable.concatenate(_lists(writer))
+    known = set(zip(there.roots, there.paths, strict=True))
+    again = [
+        path for root, path in zip(table.roots, table.paths, strict=True) if root and (root, path) in known
+    ]
+    if again:
+        raise InputError(
+            f"{len(again)} of {len(table)} pictures are in {writer.folder} already, such as {again[0]!r}; "
+            "append only new ones"
+        )
+
+
+def _first_row(writer: MemoryWriter, table: ImageTable) -> int:
+    """Return the memory row of the table's first picture; refuse a table that is not the frozen list."""
+    lists = _lists(writer)
+    if _same_pictures(ImageTable.concatenate(lists), table):
+        return 0
+    if _same_pictures(lists[-1], table):
+        return writer.n_pictures - len(table)
+    old, new = set(lists[-1].paths), set(table.paths)
+    raise MemoryFormatError(
+        f"{writer.folder} was begun with another list of pictures ({len(new - old)} new, {len(old - new)} "
+        "gone, or other classes, groups or sizes); name another folder, append with --append, or pass "
+        "--overwrite"
+    )
+
+
+def _same_pictures(a: ImageTable, b: ImageTable) -> bool:
+    """Whether two lists agree in all but where their roots lie."""
+    return all(
+        getattr(a, name) == getattr(b, name) for name in ("paths", "classes", "splits", "groups", "sizes")
+    )
+
+
+@contextlib.contextmanager
+def _removed_if_fruitless(path: Path) -> Iterator[None]:
+    """Take a new folder away again when the build fails before its first shard."""
+    fresh = not path.exists()
+    try:
+        yield
+    except HueprobeError:
+        if fresh and not list((path / "shards").glob("*.npy")):
+            shutil.rmtree(path, ignore_errors=True)
+        raise

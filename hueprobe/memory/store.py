@@ -1,0 +1,260 @@
+"""Reading a memory: opening is instant, vectors are memory-mapped."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
+from hueprobe.grid import Grid
+from hueprobe.images.table import ImageTable
+from hueprobe.memory.ledger import Ledger, read_ledger
+from hueprobe.memory.settings import read_settings
+from hueprobe.memory.vectors import renormalize
+from hueprobe.memory.writer import shard_files, source_file
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Pictures [start, stop) of a memory: raw vectors (n, H, W, C), a read-only memory map."""
+
+    start: int
+    stop: int
+    vectors: np.ndarray
+
+
+class Memory:
+    """Unit activation vectors with their image, class and (x, y); open one with `open_memory`.
+
+    Attributes
+    ----------
+    path : Path
+    settings : dict
+        `memory.json`.
+    ledger : Ledger
+    grid : Grid
+    n_channels, n_images : int
+        Channels of a vector; pictures in finished shards, unreadable ones included.
+    dtype : str
+        Of the stored rows, "float16" or "float32".
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.settings: dict[str, Any] = read_settings(self.path)
+        self.ledger: Ledger = read_ledger(self.path)
+        self.grid = Grid(*self.settings["grid"])
+        self.n_channels: int = self.settings["channels"]
+        self.dtype: str = self.settings["dtype"]
+        self._shard_steps = self.ledger.of("shard")
+        self.n_images: int = self._shard_steps[-1]["stop"] if self._shard_steps else 0
+        if not self._shard_steps:
+            raise MemoryFormatError(
+                f"{self.path} holds no finished shard yet; run its `hueprobe index` again"
+            )
+        self._check_sizes()
+        self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
+
+    def __repr__(self) -> str:
+        """Return one line: where, how many pictures, of what."""
+        return (
+            f"<Memory {self.path}: {self.n_images} pictures x {self.grid.height}x{self.grid.width} x "
+            f"{self.n_channels}, {self.settings['backbone']}:{self.settings['layer']}>"
+        )
+
+    def _check_sizes(self) -> None:
+        for name, entry in self.ledger.files.items():
+            path = self.path / name
+            try:
+                size = path.stat().st_size
+            except OSError:
+                raise MemoryDamagedError(f"{path} is missing; restore it or build the memory anew") from None
+            if size != entry["size"]:
+                raise MemoryDamagedError(
+                    f"{path} has {size} bytes, its ledger says {entry['size']}; restore it or build anew"
+                )
+
+    def _open_shard(self, step: dict[str, Any]) -> Shard:
+        path = self.path / shard_files(step["number"])[0]
+        expected = (step["stop"] - step["start"], *self.grid.shape, self.n_channels)
+        try:
+            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (OSError, ValueError, EOFError, SyntaxError) as error:
+            raise MemoryDamagedError(f"{path} is not a readable .npy file ({error}); restore it") from None
+        if vectors.shape != expected or vectors.dtype != self.dtype:
+            raise MemoryDamagedError(
+                f"{path} holds {vectors.dtype} {vectors.shape}, memory.json and ledger ask for "
+                f"{self.dtype} {expected}; restore it or build the memory anew"
+            )
+        return Shard(step["start"], step["stop"], vectors)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all pictures on the list are in."""
+        return self.ledger.complete
+
+    @property
+    def n_slots(self) -> int:
+        """Vector ids run from 0 to n_slots - 1: n_images * H * W, zero vectors included."""
+        return self.n_images * self.grid.n_cells
+
+    @property
+    def nonnegative(self) -> bool:
+        """Whether every stored value is >= 0 (true after a ReLU)."""
+        return all(step["nonnegative"] for step in self._shard_steps)
+
+    @cached_property
+    def images(self) -> ImageTable:
+        """The pictures, one a memory row; an append's lists follow the first."""
+        n_lists = len(self.ledger.of("source")) + len(self.ledger.of("append"))
+        tables = [_read_parquet(self.path / source_file(part)) for part in range(n_lists)]
+        table = ImageTable.concatenate([ImageTable.from_arrow(table) for table in tables])
+        return table.select(range(self.n_images))
+
+    @cached_property
+    def records(self) -> pa.Table:
+        """What was learnt while reading: image, sha256, width, height, readable, reason."""
+        parts = [_read_parquet(self.path / shard_files(step["number"])[2]) for step in self._shard_steps]
+        records = pa.concat_tables(parts)
+        if records.num_rows != self.n_images:
+            raise MemoryDamagedError(
+                f"{self.path} has {records.num_rows} picture records for {self.n_images} pictures; restore it"
+            )
+        return records
+
+    @cached_property
+    def readable(self) -> np.ndarray:
+        """Whether each picture could be read, shape (n_images,) bool."""
+        return self.records["readable"].to_numpy()
+
+    @cached_property
+    def sha256(self) -> tuple[str, ...]:
+        """Hash of each picture's file; empty where it could not be read at all."""
+        return tuple(value or "" for value in self.records["sha256"].to_pylist())
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """Class names by id: of readable pictures, sorted, those of each append behind the earlier."""
+        names: list[str] = []
+        for part in [*self.ledger.of("source"), *self.ledger.of("append")]:
+            rows = range(part["start"], min(part["stop"], self.n_images))
+            new = {self.images.classes[i] for i in rows if self.readable[i]} - {None, *names}
+            names += sorted(name for name in new if name is not None)
+        return tuple(names)
+
+    @cached_property
+    def image_class(self) -> np.ndarray:
+        """Class id of each picture, shape (n_images,) int64; -1 without a class or unreadable."""
+        ids = {name: i for i, name in enumerate(self.classes)}
+        return np.array(
+            [
+                ids[name] if name is not None and readable else -1
+                for name, readable in zip(self.images.classes, self.readable, strict=True)
+            ],
+            np.int64,
+        )
+
+    @cached_property
+    def _energy(self) -> np.ndarray:
+        parts = []
+        for step in self._shard_steps:
+            path = self.path / shard_files(step["number"])[1]
+            try:
+                energy = np.load(path, allow_pickle=False)
+            except (OSError, ValueError, EOFError, SyntaxError) as error:
+                raise MemoryDamagedError(
+                    f"{path} is not a readable .npy file ({error}); restore it"
+                ) from None
+            if energy.shape != (step["stop"] - step["start"], *self.grid.shape) or energy.dtype != np.float32:
+                raise MemoryDamagedError(f"{path} does not fit the memory's grid; restore it or build anew")
+            parts.append(energy)
+        energy = np.concatenate(parts)
+        energy.setflags(write=False)
+        return energy
+
+    def energy(self) -> np.ndarray:
+        """Return ||I||^2 of every pixel, shape (n_images, H, W) float32; 0 for a zero vector."""
+        return self._energy
+
+    def valid(self) -> np.ndarray:
+        """Return whether each slot holds a nonzero vector, shape (n_slots,) bool."""
+        return self._energy.reshape(-1) > 0
+
+    @cached_property
+    def valid_per_image(self) -> np.ndarray:
+        """Number of nonzero vectors of each picture, shape (n_images,) int64."""
+        return self.valid().reshape(self.n_images, -1).sum(axis=1)
+
+    def class_counts(self) -> np.ndarray:
+        """Return the number of nonzero vectors of each class, n_C of Eq. (2), shape (n_classes,) int64."""
+        labelled = self.image_class >= 0
+        return np.bincount(
+            self.image_class[labelled],
+            weights=self.valid_per_image[labelled],
+            minlength=len(self.classes),
+        ).astype(np.int64)
+
+    def raw(self, ids: np.ndarray) -> np.ndarray:
+        """Return stored rows by vector id, shape (n, C), in the memory's dtype."""
+        ids = np.asarray(ids, np.int64)
+        if ids.size and (ids.min() < 0 or ids.max() >= self.n_slots):
+            raise InputError(
+                f"vector ids must lie in 0..{self.n_slots - 1}, got {int(ids.min())}..{int(ids.max())}"
+            )
+        rows = np.empty((len(ids), self.n_channels), self.dtype)
+        image = ids // self.grid.n_cells
+        for shard in self.shards:
+            here = (image >= shard.start) & (image < shard.stop)
+            if here.any():
+                flat = shard.vectors.reshape(-1, self.n_channels)
+                rows[here] = flat[ids[here] - shard.start * self.grid.n_cells]
+        return rows
+
+    def vectors(self, ids: np.ndarray) -> np.ndarray:
+        """Return stored vectors by id, shape (n, C) float32, of unit length (or zero)."""
+        return renormalize(self.raw(ids))
+
+    def image_vectors(self, images: np.ndarray) -> np.ndarray:
+        """Return all vectors of some pictures, shape (n, H*W, C) float32, of unit length (or zero)."""
+        images = np.asarray(images, np.int64)
+        ids = images[:, None] * self.grid.n_cells + np.arange(self.grid.n_cells)
+        return self.vectors(ids.reshape(-1)).reshape(*ids.shape, self.n_channels)
+
+    def raw_blocks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first vector id, stored rows (n <= size, C)) over the whole memory, in order."""
+        for shard in self.shards:
+            flat = shard.vectors.reshape(-1, self.n_channels)
+            offset = shard.start * self.grid.n_cells
+            for start in range(0, len(flat), size):
+                yield offset + start, flat[start : start + size]
+
+    def blocks(self, size: int = 16_384) -> Iterator[tuple[int, np.ndarray]]:
+        """Yield (first vector id, vectors (n <= size, C) float32 of unit length), in order."""
+        for first, rows in self.raw_blocks(size):
+            yield first, renormalize(rows)
+
+
+def _read_parquet(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path)
+    except (OSError, pa.ArrowException) as error:
+        text = str(error).splitlines()[0]
+        raise MemoryDamagedError(f"{path} is not a readable Parquet file ({text}); restore it") from None
+
+
+def open_memory(path: str | Path) -> Memory:
+    """Open a memory for reading; pictures of a build that still runs are seen up to its last shard.
+
+    Raises
+    ------
+    MemoryFormatError
+        Not a memory, or one of a newer format.
+    MemoryDamagedError
+        Its files are not what the ledger says; the file is named.
+    """
+    return Memory(path)

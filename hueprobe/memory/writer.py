@@ -1,0 +1,232 @@
+"""Writing a memory shard by shard: what is finished stays, what is not is done again."""
+
+import contextlib
+import hashlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hueprobe.errors import MemoryFormatError
+from hueprobe.files import PARTIAL, written_whole
+from hueprobe.images.table import ImageTable
+from hueprobe.memory import settings as settings_file
+from hueprobe.memory.files import file_entry, one_writer
+from hueprobe.memory.ledger import Ledger, append_step, read_ledger
+
+IMAGES_SCHEMA = pa.schema(
+    [
+        ("image", pa.int64()),
+        ("sha256", pa.string()),
+        ("width", pa.int32()),
+        ("height", pa.int32()),
+        ("readable", pa.bool_()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+def shard_files(number: int) -> tuple[str, str, str]:
+    """Return the names of a shard's vectors, energy and images, relative to the memory."""
+    stem = f"shards/{number:06d}"
+    return f"{stem}.vectors.npy", f"{stem}.energy.npy", f"{stem}.images.parquet"
+
+
+def source_file(part: int) -> str:
+    """Return the name of a list of pictures: the first, or that of the part-th `append`."""
+    return "source.parquet" if part == 0 else f"source.{part:06d}.parquet"
+
+
+class ShardWriter:
+    """Writes one shard, batch by batch, under temporary names; `finish` makes it real.
+
+    Vectors go to disk as they come, so a shard's size does not show in memory use.
+    """
+
+    def __init__(self, folder: Path, number: int, shape: tuple[int, int, int, int], dtype: str) -> None:
+        self._folder, self._number = folder, number
+        self._shape, self._dtype = shape, np.dtype(dtype)
+        self._energies: list[np.ndarray] = []
+        self._records: list[dict[str, Any]] = []
+        self._written = 0
+        self.nonnegative = True
+
+    def __enter__(self) -> "ShardWriter":
+        self._stack = contextlib.ExitStack()
+        self._file: IO[bytes] = self._stack.enter_context(
+            written_whole(self._folder / shard_files(self._number)[0])
+        )
+        self._digest = _Tee(self._file)
+        np.lib.format.write_array_header_1_0(
+            self._digest, {"descr": self._dtype.str, "fortran_order": False, "shape": self._shape}
+        )
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def add(self, vectors: np.ndarray, energy: np.ndarray, records: Sequence[dict[str, Any]]) -> None:
+        """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record a picture."""
+        self.nonnegative = self.nonnegative and not bool((vectors < 0).any())
+        self._digest.write(np.ascontiguousarray(vectors, self._dtype).data)
+        self._energies.append(np.asarray(energy, np.float32))
+        self._records.extend(records)
+        self._written += len(vectors)
+
+    def write_companions(self, start: int) -> dict[str, dict[str, Any]]:
+        """Write energy and images beside the vectors; return the ledger's entries of all three.
+
+        The vectors' file gets its name when the `with` block ends.
+        """
+        if self._written != self._shape[0]:
+            raise AssertionError(f"shard {self._number}: {self._written} of {self._shape[0]} pictures")
+        vectors, energy, images = shard_files(self._number)
+        with written_whole(self._folder / energy) as file:
+            np.save(file, np.concatenate(self._energies), allow_pickle=False)
+        rows = [{"image": start + i, **record} for i, record in enumerate(self._records)]
+        with written_whole(self._folder / images) as file:
+            pq.write_table(pa.Table.from_pylist(rows, IMAGES_SCHEMA), file)
+        return {
+            vectors: {"sha256": self._digest.hexdigest(), "size": self._digest.size},
+            energy: file_entry(self._folder / energy),
+            images: file_entry(self._folder / images),
+        }
+
+
+class _Tee:
+    """Writes to a file and to its sha256 at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._sha256, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: Any) -> int:
+        self._sha256.update(data)
+        self.size += memoryview(data).nbytes
+        return self._file.write(data)
+
+    def hexdigest(self) -> str:
+        return self._sha256.hexdigest()
+
+
+class MemoryWriter:
+    """One build of a memory: made by `open_writer`, which holds the lock."""
+
+    def __init__(self, folder: Path, settings: dict[str, Any], ledger: Ledger) -> None:
+        self.folder, self.settings, self.ledger = folder, settings, ledger
+
+    @property
+    def n_pictures(self) -> int:
+        """Pictures on the lists so far, `append`s included."""
+        lists = [*self.ledger.of("source"), *self.ledger.of("append")]
+        return lists[-1]["stop"] if lists else 0
+
+    @property
+    def n_done(self) -> int:
+        """Pictures in finished shards."""
+        shards = self.ledger.of("shard")
+        return shards[-1]["stop"] if shards else 0
+
+    def pending_shards(self) -> Iterator[tuple[int, int]]:
+        """Yield (start, stop) of each shard still to be written; none crosses an `append`."""
+        size = self.settings["shard_images"]
+        done = self.n_done
+        for part in [*self.ledger.of("source"), *self.ledger.of("append")]:
+            for start in range(part["start"], part["stop"], size):
+                if start >= done:
+                    yield start, min(start + size, part["stop"])
+
+    @contextlib.contextmanager
+    def shard(self, start: int, stop: int) -> Iterator[ShardWriter]:
+        """Write pictures [start, stop) as the next shard, entering it in the ledger at the end."""
+        number = len(self.ledger.of("shard"))
+        shape = (stop - start, *self.settings["grid"], self.settings["channels"])
+        with ShardWriter(self.folder, number, shape, self.settings["dtype"]) as shard:
+            yield shard
+            files = shard.write_companions(start)
+        step = {"step": "shard", "number": number, "start": start, "stop": stop}
+        self._enter({**step, "nonnegative": shard.nonnegative, "files": files})
+
+    def add_source(self, table: ImageTable) -> None:
+        """Add a list of pictures: the first one, or those to append."""
+        part = len(self.ledger.of("source")) + len(self.ledger.of("append"))
+        name = source_file(part)
+        with written_whole(self.folder / name) as file:
+            pq.write_table(table.to_arrow(), file)
+        files = {name: file_entry(self.folder / name)}
+        if part == 0:
+            files[settings_file.FILE_NAME] = file_entry(self.folder / settings_file.FILE_NAME)
+        start = self.n_pictures
+        kind = "append" if part else "source"
+        self._enter({"step": kind, "start": start, "stop": start + len(table), "files": files})
+
+    def complete(self) -> None:
+        """Enter the line that says all is done, with the hashes of all files."""
+        self._enter({"step": "complete", "images": self.n_done, "files": self.ledger.files})
+
+    def _enter(self, step: dict[str, Any]) -> None:
+        self.ledger = append_step(self.folder, self.ledger, step)
+
+
+@contextlib.contextmanager
+def open_writer(folder: Path, settings: dict[str, Any], *, overwrite: bool = False) -> Iterator[MemoryWriter]:
+    """Lock a memory and make it ready for writing: a new one, or an old one of the same settings.
+
+    Files that the ledger does not know are removed; a torn last line is cut off with the next step.
+
+    Raises
+    ------
+    MemoryFormatError
+        The folder is not empty and no memory, holds a memory of other settings, or is being written.
+    """
+    is_memory = (folder / settings_file.FILE_NAME).is_file()
+    if folder.exists() and not folder.is_dir():
+        raise MemoryFormatError(f"{folder} is a file; name a folder for the memory")
+    # A build killed before its settings were written leaves the lock and shards/ at most.
+    leftovers = {"lock", "shards", settings_file.FILE_NAME + PARTIAL}
+    if folder.is_dir() and not is_memory and not {p.name for p in folder.iterdir()} <= leftovers:
+        raise MemoryFormatError(f"{folder} is not empty and not a memory; name a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    with one_writer(folder):
+        if is_memory and overwrite:
+            remove_memory_files(folder)
+            is_memory = False
+        if is_memory:
+            _require_same_settings(folder, settings)
+        else:
+            (folder / "shards").mkdir(exist_ok=True)
+            with written_whole(folder / settings_file.FILE_NAME) as file:
+                file.write(settings_file.settings_text(settings).encode())
+        ledger = read_ledger(folder)
+        _remove_unknown_files(folder, ledger)
+        yield MemoryWriter(folder, settings_file.read_settings(folder), ledger)
+
+
+def _require_same_settings(folder: Path, settings: dict[str, Any]) -> None:
+    changed = settings_file.differences(settings_file.read_settings(folder), settings)
+    if changed:
+        raise MemoryFormatError(
+            f"{folder} holds a memory of other settings ({'; '.join(changed)}); "
+            "name another folder, ask for the same settings, or pass --overwrite"
+        )
+
+
+def _remove_unknown_files(folder: Path, ledger: Ledger) -> None:
+    known = ledger.files
+    found = [*(folder / "shards").glob("*"), *folder.glob("source*.parquet*"), *folder.glob(f"*{PARTIAL}")]
+    for path in found:
+        if path.relative_to(folder).as_posix() not in known:
+            path.unlink()
+
+
+def remove_memory_files(folder: Path) -> None:
+    """Remove what hueprobe wrote into a memory's folder; anything else stays."""
+    for name in ("shards", "indexes"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    for path in [*folder.glob("source*.parquet"), *folder.glob(f"*{PARTIAL}")]:
+        path.unlink()
+    for name in ("ledger.jsonl", settings_file.FILE_NAME):
+        (folder / name).unlink(missing_ok=True)

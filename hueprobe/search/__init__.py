@@ -1,0 +1,15 @@
+"""Exact search, Annoy and FAISS behind one Searcher; `Neighbors` is the one result."""
+
+from hueprobe._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "Neighbors": ".neighbors",
+        "Searcher": ".neighbors",
+        "SearcherSpec": ".spec",
+        "build_index": ".indexes",
+        "measure_recall": ".recall",
+        "open_searcher": ".indexes",
+    },
+)

@@ -1,0 +1,87 @@
+"""Annoy, the paper's index: angular, of fixed seed, built on disk by one thread, so reproducible."""
+
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from annoy import AnnoyIndex
+
+from hueprobe.errors import SearcherError
+from hueprobe.progress import progress_bar
+from hueprobe.search.approximate import search_with
+from hueprobe.search.neighbors import Neighbors
+from hueprobe.search.spec import SearcherSpec
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
+
+FILE_NAME = "index.annoy"
+_SEED = 0
+
+
+class AnnoySearcher:
+    """Searches an Annoy file; its ids are the memory's, its distances are computed anew."""
+
+    def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
+        self.memory = memory
+        self.spec = spec.text
+        self._search_k = spec.search.get("search_k", -1)
+        self._index = AnnoyIndex(memory.n_channels, "angular")
+        try:
+            self._index.load(str(folder / FILE_NAME))
+        except OSError as error:
+            raise SearcherError(
+                f"cannot load {folder / FILE_NAME} ({error}); build the index again"
+            ) from None
+
+    def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
+        """Return k near stored vectors of each query; see `Searcher.search`."""
+        return search_with(self._fetch, self.memory, vectors, k, exclude_images)
+
+    def _fetch(self, vectors: np.ndarray, width: int) -> np.ndarray:
+        ids = np.full((len(vectors), width), -1, np.int64)
+        for row, vector in enumerate(vectors):
+            found = self._index.get_nns_by_vector(vector, width, search_k=self._search_k)
+            ids[row, : len(found)] = found
+        return ids
+
+
+def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
+    """Build the index of a memory's nonzero vectors into `folder`."""
+    require_working_annoy()
+    index = AnnoyIndex(memory.n_channels, "angular")
+    index.set_seed(_SEED)
+    index.on_disk_build(str(folder / FILE_NAME))
+    valid = memory.valid()
+    with progress_bar(memory.n_slots, label="annoy", unit="vectors", enabled=progress) as advance:
+        for first, block in memory.blocks():
+            for offset in np.flatnonzero(valid[first : first + len(block)]):
+                index.add_item(first + int(offset), block[offset])
+            advance(len(block))
+    index.build(spec.trees, n_jobs=1)
+    index.unload()
+
+
+@cache
+def require_working_annoy() -> None:
+    """Ask a tiny index for five neighbors; some builds of Annoy return one, whatever is asked.
+
+    Raises
+    ------
+    SearcherError
+        It returned anything but the five nearest.
+    """
+    points = np.stack([np.cos(np.arange(20) * 0.1), np.sin(np.arange(20) * 0.1)], axis=1)
+    index = AnnoyIndex(2, "angular")
+    index.set_seed(_SEED)
+    for item, point in enumerate(points):
+        index.add_item(item, point)
+    index.build(2, n_jobs=1)
+    found = index.get_nns_by_vector(points[0], 5, search_k=1_000)
+    if sorted(found) != [0, 1, 2, 3, 4]:
+        raise SearcherError(
+            f"this build of Annoy is broken: asked for the 5 nearest of 20 points it returned {found}; "
+            "reinstall it from source with another compiler (pip install --no-binary annoy annoy), "
+            "or use --searcher exact"
+        )

@@ -1,0 +1,123 @@
+"""Exact search: blocked float32 products pick candidates, exact distances rank them, a bound proves it.
+
+With q, x float32 vectors of d channels, a computed product differs from <q, x> by at most
+gamma_d ||q|| ||x||, gamma_d = d u / (1 - d u), u = 2^-24, whatever the order of summation. A stored
+vector's squared length is 1 up to `_NORM_ERROR`. So a vector outside the candidates, whose computed
+product is at most t (the lowest one kept), lies at
+
+    ||q - x||^2  >=  ||q||^2 + 1 - norm_error - 2 (t + gamma_d (1 + norm_error)).
+
+Where the k-th exact distance is strictly below that, no vector outside can belong to the k nearest,
+ties included. The few queries that the bound does not settle are searched again with more candidates.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from hueprobe.search.neighbors import Neighbors, checked_queries, rank
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
+
+_BLOCK = 16_384  # memory vectors multiplied at a time
+_CHUNK = 1_024  # queries multiplied at a time: with _BLOCK, 64 MiB of scores
+_EXTRA = 16  # candidates beyond k at first
+_WIDEN = 4  # times as many for the queries that are not settled
+_UNIT = 2.0**-24
+# renormalize() divides by a norm whose pairwise float32 sum is off by some units: generous.
+_NORM_ERROR = 64 * _UNIT
+
+
+class ExactSearcher:
+    """The k nearest stored vectors, exactly; streams over the memory's shards.
+
+    Parameters
+    ----------
+    memory : Memory
+    device : str
+        Where products are computed.
+    """
+
+    spec = "exact"
+
+    def __init__(self, memory: "Memory", *, device: str = "cpu") -> None:
+        self.memory = memory
+        self.device = torch.device(device)
+        self._valid = memory.valid()
+
+    def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
+        """Return the k nearest stored vectors of each query; see `Searcher.search`."""
+        vectors, excluded = checked_queries(self.memory, vectors, k, exclude_images)
+        ids = np.full((len(vectors), k), -1, np.int64)
+        distances = np.full((len(vectors), k), np.inf)
+        open_queries = np.flatnonzero(vectors.any(axis=1))
+        width = min(k + _EXTRA, self.memory.n_slots)
+        while len(open_queries):
+            queries = vectors[open_queries]
+            candidates, threshold = self._candidates(queries, width, excluded[open_queries])
+            found = rank(self.memory, queries, candidates, k)
+            settled = self._settled(queries, found, threshold) | (width == self.memory.n_slots)
+            ids[open_queries[settled]] = found.ids[settled]
+            distances[open_queries[settled]] = found.distances[settled]
+            open_queries = open_queries[~settled]
+            width = min(width * _WIDEN, self.memory.n_slots)
+        return Neighbors(ids, distances)
+
+    def _settled(self, queries: np.ndarray, found: Neighbors, threshold: np.ndarray) -> np.ndarray:
+        """Whether the bound of the module's docstring holds, shape (n_queries,) bool."""
+        d = self.memory.n_channels
+        gamma = d * _UNIT / (1 - d * _UNIT)
+        squared = np.square(queries.astype(np.float64)).sum(axis=1)
+        outside = squared + 1 - _NORM_ERROR - 2 * (threshold + gamma * np.sqrt(squared) * (1 + _NORM_ERROR))
+        # Fewer candidates than asked for: nothing is outside.
+        return (np.square(found.distances[:, -1]) < outside) | np.isneginf(threshold)
+
+    def _candidates(
+        self, queries: np.ndarray, width: int, excluded: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return ids (n_queries, width; -1 pads) of the largest products, and the lowest product kept."""
+        best = torch.full((len(queries), width), -torch.inf, device=self.device)
+        best_ids = torch.full((len(queries), width), -1, dtype=torch.int64, device=self.device)
+        on_device = torch.from_numpy(queries).to(self.device)
+        with full_float32_products():
+            for first, block in self.memory.blocks(_BLOCK):
+                rows = torch.from_numpy(block).to(self.device)
+                invalid = torch.from_numpy(~self._valid[first : first + len(block)]).to(self.device)
+                for start in range(0, len(queries), _CHUNK):
+                    chunk = slice(start, start + _CHUNK)
+                    scores = on_device[chunk] @ rows.T
+                    scores[:, invalid] = -torch.inf
+                    self._mask_excluded(scores, excluded[chunk], first)
+                    top, at = scores.topk(min(width, len(block)), dim=1)
+                    merged = torch.cat([best[chunk], top], dim=1)
+                    merged_ids = torch.cat([best_ids[chunk], at + first], dim=1)
+                    best[chunk], order = merged.topk(width, dim=1)
+                    best_ids[chunk] = merged_ids.gather(1, order)
+        best_ids[best == -torch.inf] = -1
+        return best_ids.cpu().numpy(), best[:, -1].double().cpu().numpy()
+
+    def _mask_excluded(self, scores: torch.Tensor, excluded: np.ndarray, first: int) -> None:
+        """Set the products with pictures that a query may not match to -inf."""
+        n_cells = self.memory.grid.n_cells
+        query, column = np.nonzero(
+            (excluded >= first // n_cells) & (excluded <= (first + scores.shape[1]) // n_cells)
+        )
+        slots = excluded[query, column][:, None] * n_cells + np.arange(n_cells) - first
+        here = (slots >= 0) & (slots < scores.shape[1])
+        rows = np.broadcast_to(query[:, None], slots.shape)[here]
+        scores[torch.from_numpy(rows), torch.from_numpy(slots[here])] = -torch.inf
+
+
+@contextlib.contextmanager
+def full_float32_products() -> Iterator[None]:
+    """Keep torch from rounding float32 factors (TF32, bf16) while the bound relies on it."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)

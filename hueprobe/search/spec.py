@@ -1,0 +1,100 @@
+"""SPEC: the one string that names a searcher with its settings."""
+
+import re
+from dataclasses import dataclass
+
+from hueprobe.errors import SearcherError
+
+DEFAULT_TREES = 10
+_ANNOY_SETTINGS = {"trees": "build", "search_k": "search"}
+_FAISS_SETTINGS = ("nprobe", "efSearch", "k_factor", "quantizer_efSearch", "max_codes")
+
+
+@dataclass(frozen=True)
+class SearcherSpec:
+    """A parsed SPEC.
+
+    Attributes
+    ----------
+    kind : {"exact", "annoy", "faiss"}
+    build : str
+        What the index is built with, canonical: `trees=10`, or FAISS's factory string.
+    search : dict of str to int
+        Settings of the search alone; no part of the index's name.
+    """
+
+    kind: str
+    build: str
+    search: dict[str, int]
+
+    @property
+    def text(self) -> str:
+        """The SPEC in canonical form."""
+        if self.kind == "exact":
+            return "exact"
+        settings = [f"{name}={value}" for name, value in self.search.items()]
+        if self.kind == "annoy":
+            return "annoy:" + ",".join([self.build, *settings])
+        return "faiss:" + ";".join([self.build, ",".join(settings)] if settings else [self.build])
+
+    @property
+    def search_text(self) -> str:
+        """The search settings alone, canonical; `default` for none."""
+        return ",".join(f"{name}={value}" for name, value in self.search.items()) or "default"
+
+    @property
+    def folder_name(self) -> str:
+        """Name of the index's folder below `indexes/`."""
+        return re.sub(
+            r"[^A-Za-z0-9=,._-]", lambda match: f"%{ord(match[0]):02x}", f"{self.kind}-{self.build}"
+        )
+
+    @property
+    def trees(self) -> int:
+        """Annoy's number of trees."""
+        return int(self.build.removeprefix("trees="))
+
+
+def parse_spec(spec: str) -> SearcherSpec:
+    """Parse `exact`, `annoy[:trees=50,search_k=20000]` or `faiss:FACTORY[;nprobe=16]`.
+
+    Raises
+    ------
+    SearcherError
+        An unknown searcher or setting, or a value that is no positive whole number.
+
+    Examples
+    --------
+    >>> parse_spec("annoy:trees=50,search_k=20000").text
+    'annoy:trees=50,search_k=20000'
+    >>> parse_spec("faiss:IVF64,Flat;nprobe=8").search
+    {'nprobe': 8}
+    """
+    kind, _, rest = spec.partition(":")
+    if kind == "exact" and not rest:
+        return SearcherSpec("exact", "", {})
+    if kind == "annoy":
+        settings = _settings(spec, rest, tuple(_ANNOY_SETTINGS))
+        trees = settings.pop("trees", DEFAULT_TREES)
+        return SearcherSpec("annoy", f"trees={trees}", settings)
+    if kind == "faiss" and rest:
+        factory, _, settings_text = rest.partition(";")
+        if not factory:
+            raise SearcherError(f"{spec!r} names no FAISS factory string; try faiss:Flat or faiss:HNSW32")
+        return SearcherSpec("faiss", factory, _settings(spec, settings_text, _FAISS_SETTINGS))
+    raise SearcherError(
+        f"unknown searcher {spec!r}; choose exact, annoy, annoy:trees=50,search_k=20000, faiss:FACTORY "
+        "or faiss:IVF1024,Flat;nprobe=16"
+    )
+
+
+def _settings(spec: str, text: str, allowed: tuple[str, ...]) -> dict[str, int]:
+    settings: dict[str, int] = {}
+    for part in text.split(",") if text else []:
+        name, _, value = part.partition("=")
+        if name not in allowed:
+            raise SearcherError(f"unknown setting {name!r} in {spec!r}; allowed: {', '.join(allowed)}")
+        if not re.fullmatch(r"[1-9][0-9]{0,8}", value):
+            raise SearcherError(f"{name} in {spec!r} must be a positive whole number, got {value!r}")
+        settings[name] = int(value)
+    return dict(sorted(settings.items()))
