@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Grid": ".grid",
         "HueprobeError": ".errors",
         "HueprobeWarning": ".errors",
+        "Classification": ".classification",
         "KernelDensityClassifier": ".classifier",
         "Matches": ".matches",
         "Memory": ".memory",

@@ -31,7 +31,7 @@ def build_memory(
     path: str | Path,
     images: Any,
     *,
-    backbone: "str | nn.Module",
+    backbone: "str | nn.Module | Backbone",
     weights: str | Path = "default",
     layer: str | None = None,
     transform: Any = None,
@@ -56,8 +56,9 @@ def build_memory(
         Folder of the memory: new, empty, or a memory of the same settings.
     images : path, ImageTable, torch Dataset or list of files
         A folder of class folders, a flat folder, a CSV or Parquet table, or `"demo"`.
-    backbone : str or nn.Module
-        A name (`hueprobe backbones` lists them), `"package.module:callable"`, or a live module.
+    backbone : str, nn.Module or Backbone
+        A name (`hueprobe backbones` lists them), `"package.module:callable"`, a live module, or what
+        `load_backbone` gave (weights, layer and transform are then its own).
     weights : str or path
         `"default"`, an enum name, `"none"` (random under `seed`), or a file.
     layer : str, optional
@@ -87,11 +88,14 @@ def build_memory(
     ImageError
         No picture could be read.
     """
-    from hueprobe.activations.backbones import load_backbone
+    from hueprobe.activations.backbones import Backbone, load_backbone
 
     path = Path(path)
     table = image_sources.resolve(images)
-    loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
+    if isinstance(backbone, Backbone):
+        loaded = backbone
+    else:
+        loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
     recipe = load_recipe(
         path, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
         device=device, seed=seed, resume=not overwrite,

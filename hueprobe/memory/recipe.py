@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PRECISIONS = ("fp32", "bf16", "fp16")
 DEFAULT_BATCH_SIZE = 32
-LIVE = "live:"  # a live module is recorded as live:ClassName
+LIVE = "live "  # how the name of a live module begins
 # A killed build loses at most the shard it was writing: some seconds to a minute of work.
 _SHARD_IMAGES = 512
 _SHARD_BYTES = 256 << 20

@@ -1,4 +1,4 @@
-"""Searchers by SPEC, and the derived index folders: built whole, tied to a ledger line, refused when stale."""
+"""Searchers by SPEC, and the derived index folders: built whole, tied to a ledger line, never stale."""
 
 import json
 import shutil

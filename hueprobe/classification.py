@@ -1,0 +1,74 @@
+"""The result of classifying pictures."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from hueprobe.matches import Matches
+
+
+@dataclass(frozen=True)
+class Classification:
+    """What Eq. (1)-(3) make of some pictures.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The memory's, by id.
+    images : tuple of str
+        Path or name of each picture that could be read, n long.
+    true_class : tuple of (str or None)
+        Class name given with each picture.
+    predicted : ndarray of int64, shape (n,)
+        Class id; -1 where no neighbor had a class.
+    tie : ndarray of bool, shape (n,)
+    likelihood, unnormalized : ndarray of float64, shape (n, n_classes)
+        Eq. (2), divided by its sum over classes, and as it is.
+    n_matches : ndarray of int64, shape (n,)
+    matches : Matches or None
+        Every match; its `query_image` counts the unreadable pictures too. None if not asked for.
+    skipped : tuple of (str, str)
+        Path and reason of each unreadable picture.
+    duplicates : tuple of str
+        Pictures whose very file is also in the memory (not in leave-one-out).
+    seconds : dict of str to float
+        Time spent in `extract`, `search` and `density`.
+    """
+
+    classes: tuple[str, ...]
+    images: tuple[str, ...]
+    true_class: tuple[str | None, ...]
+    predicted: np.ndarray
+    tie: np.ndarray
+    likelihood: np.ndarray
+    unnormalized: np.ndarray
+    n_matches: np.ndarray
+    matches: Matches | None
+    skipped: tuple[tuple[str, str], ...]
+    duplicates: tuple[str, ...]
+    seconds: dict[str, float]
+
+    @property
+    def predicted_class(self) -> tuple[str | None, ...]:
+        """Class name of each prediction; None where there is none."""
+        return tuple(self.classes[i] if i >= 0 else None for i in self.predicted)
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Classification"]) -> "Classification":
+        """Join parts of one run, in order."""
+        joined: dict[str, Any] = {}
+        for field in fields(cls):
+            values = [getattr(part, field.name) for part in parts]
+            if field.name == "classes":
+                joined[field.name] = values[0]
+            elif field.name == "matches":
+                joined[field.name] = None if values[0] is None else Matches.concatenate(values)
+            elif field.name == "seconds":
+                joined[field.name] = {name: sum(value[name] for value in values) for name in values[0]}
+            elif isinstance(values[0], tuple):
+                joined[field.name] = tuple(item for value in values for item in value)
+            else:
+                joined[field.name] = np.concatenate(values)
+        return cls(**joined)

@@ -1,0 +1,81 @@
+"""The `hueprobe` command: arguments in, report and exit code out.
+
+Only click is loaded here; each command's module is imported when it is called, and what is heavy
+inside it when it runs, so that `hueprobe --help` is instant.
+"""
+
+import importlib
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import click
+
+from hueprobe import __version__
+from hueprobe.errors import HueprobeError, HueprobeWarning
+
+# Command -> (module.function, what it does, for --help).
+_COMMANDS = {
+    "backbones": ("backbones.backbones", "List networks, or show one's bottleneck layer, grid and weights."),
+    "data": ("data.data", "Split a list of pictures into parts."),
+    "demo": ("demo.demo", "Real network, real pictures: index, evaluate and draw, in a minute."),
+    "evaluate": ("evaluate.evaluate", "Classify labelled pictures: accuracy, interval, confusion."),
+    "index": ("index.index", "Extract pictures' activations into a memory."),
+    "info": ("info.info", "Show what a memory holds."),
+    "query": ("query.query", "Classify pictures and show what their pixels match."),
+    "verify": ("verify.verify", "Prove that a memory's files are what was written."),
+}
+
+
+class _Commands(click.Group):
+    """Imports a command when it is called; words errors in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, function = _COMMANDS[name][0].split(".")
+        command: click.Command = getattr(importlib.import_module(f"hueprobe.cli.{module}"), function)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in sorted(_COMMANDS.items())])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        verbose = ctx.params.get("verbose", 0)
+        with warnings.catch_warnings():
+            # A warning is a line on stderr; what libraries warn of is shown with -v.
+            warnings.simplefilter("default" if verbose else "ignore")
+            warnings.simplefilter("always", HueprobeWarning)
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except HueprobeError as error:
+                _fail(str(error), verbose)
+            except KeyboardInterrupt:
+                _fail("stopped; what was finished is kept, the same command goes on from there", 0, code=130)
+            except OSError as error:
+                where = f" ({error.filename})" if error.filename else ""
+                _fail(f"{error.strerror or error}{where}", verbose)
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    click.echo(f"warning: {message}", err=True)
+
+
+def _fail(text: str, verbose: int, *, code: int = 1) -> None:
+    if verbose >= 2:
+        traceback.print_exc()
+    click.echo(f"hueprobe: error: {' '.join(text.split())}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hueprobe")
+@click.option("-v", "--verbose", count=True, help="Show libraries' warnings; twice: tracebacks too.")
+def main(verbose: int) -> None:
+    """Nearest-neighbour analysis of CNN activations."""

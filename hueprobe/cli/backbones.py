@@ -1,0 +1,53 @@
+"""`hueprobe backbones`: the table of networks, or one of them."""
+
+import click
+
+from hueprobe.cli.options import json_option, print_json, print_table
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def backbones(name: str | None, as_json: bool) -> None:
+    """List the networks that hueprobe knows, or show NAME's bottleneck layer, grid and weights."""
+    from hueprobe.activations import backbone_names, describe_backbone
+
+    if name is None:
+        names = backbone_names()
+        if as_json:
+            print_json({"backbones": names})
+        else:
+            click.echo("\n".join(names))
+        return
+    info = describe_backbone(name)
+    to_json = getattr(info.transform, "to_json", None)
+    document = {
+        "name": info.name,
+        "layer": info.layer,
+        "closing": info.closing,
+        "signed": info.signed,
+        "layout": info.layout,
+        "channels": info.channels,
+        "grid": list(info.grid),
+        "fixed_size": info.fixed_size,
+        "weights": list(info.weights),
+        "transform": to_json() if to_json else repr(info.transform),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        print_table(
+            info.name, ["", ""], [[key, _shown(value)] for key, value in document.items() if key != "name"]
+        )
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, list):
+        return (
+            " x ".join(map(str, value))
+            if all(isinstance(v, int) for v in value)
+            else ", ".join(map(str, value))
+        )
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_shown(item)}" for key, item in value.items())
+    return "none" if value is None else str(value)

@@ -1,0 +1,142 @@
+"""`hueprobe evaluate`: accuracy on labelled pictures."""
+
+import contextlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hueprobe.cli import options as common
+
+if TYPE_CHECKING:
+    from hueprobe.classification import Classification
+    from hueprobe.observations.evaluation import Evaluation
+
+
+@click.command()
+@common.memory_argument
+@click.argument("images", required=False)
+@click.option("--split", help="Take only this split of IMAGES.")
+@click.option("--leave-one-out", is_flag=True, help="Ask the memory's own pictures, each by the others.")
+@common.k_option
+@common.searcher_option
+@common.exclude_option
+@common.matches_option
+@common.weights_moved_option
+@common.device_option
+@common.workers_option
+@common.json_option
+def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **options: Any) -> None:
+    """Classify labelled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
+    from hueprobe import images as image_sources
+    from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
+    from hueprobe.memory import open_memory
+    from hueprobe.observations.evaluation import evaluate as compare
+    from hueprobe.search.indexes import recall_of
+
+    if (images is None) == (not leave_one_out):
+        raise click.UsageError("give IMAGES to classify, or --leave-one-out, and not both")
+    if leave_one_out and options["split"]:
+        raise click.UsageError("--split filters IMAGES; it does not go with --leave-one-out")
+    if leave_one_out and options["exclude"] == "none":
+        raise click.UsageError("--leave-one-out needs --exclude image or group")
+    opened = open_memory(memory)
+    common.require_k(k, int(opened.valid().sum()))
+    if len(opened.classes) < 2:
+        raise click.UsageError(f"{memory} has {len(opened.classes)} classes; evaluate needs at least 2")
+    table = None
+    if images is not None:
+        table = image_sources.resolve(images)
+        table = table.where_split(options["split"]) if options["split"] else table
+        if not table.class_names:
+            raise click.UsageError(
+                f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
+            )
+    classifier = KernelDensityClassifier(
+        opened, k=k, searcher=options["searcher"], weights=options["weights"], device=options["device"],
+        exclude=None if options["exclude"] == "none" else options["exclude"],
+        workers=options["workers"], progress=True,
+    )  # fmt: skip
+    batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
+    result = _run(batches, options["matches_file"])
+    warn_of_duplicates(result.duplicates, classifier.exclude)
+    common.report_skipped(result.skipped)
+    found = compare(result)
+    recall = recall_of(opened, classifier.searcher)
+    if options["as_json"]:
+        common.print_json(_document(result, found, classifier.searcher.spec, recall, k))
+    else:
+        _report(result, found, classifier.searcher.spec, recall)
+
+
+def _run(batches: Any, matches_file: Path | None) -> "Classification":
+    """Classify batch by batch; matches go to the file as they come and are not kept."""
+    from hueprobe.classification import Classification
+    from hueprobe.matches import MatchWriter
+
+    parts = []
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(MatchWriter(matches_file)) if matches_file else None
+        for part in batches:
+            if writer is not None:
+                writer.write(part.matches)
+            parts.append(replace(part, matches=None))
+    return Classification.concatenate(parts)
+
+
+def _document(
+    result: "Classification", found: "Evaluation", searcher: str, recall: float, k: int
+) -> dict[str, Any]:
+    from hueprobe.observations.evaluation import predictions
+
+    return {
+        "images": found.overall.n,
+        "accuracy": found.overall.accuracy,
+        "ci95": list(found.overall.ci95),
+        "per_class": {
+            name: {"n": c.n, "correct": c.correct, "accuracy": c.accuracy, "ci95": list(c.ci95)}
+            for name, c in found.per_class.items()
+        },
+        "confusion": found.confusion,
+        "predictions": predictions(result),
+        "unknown_classes": found.unknown_classes,
+        "unlabelled": found.n_unlabelled,
+        "chance": found.chance,
+        "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
+        "searcher": searcher,
+        "searcher_recall": recall,
+        "k": k,
+        "seconds": {**result.seconds, "total": sum(result.seconds.values())},
+    }
+
+
+def _report(result: "Classification", found: "Evaluation", searcher: str, recall: float) -> None:
+    overall = found.overall
+    click.echo(
+        f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}; "
+        f"{overall.correct} of {overall.n}; chance {found.chance:.3f})"
+    )
+    rows = [
+        [name, str(c.n), f"{c.accuracy:.3f}", f"{c.ci95[0]:.3f}-{c.ci95[1]:.3f}", _mistakes(found, name)]
+        for name, c in found.per_class.items()
+    ]
+    common.print_table("", ["class", "pictures", "accuracy", "95 %", "taken for"], rows)
+    if result.tie.any():
+        click.echo(f"ties: {int(result.tie.sum())} (lower class id taken)")
+    if found.unknown_classes:
+        names = ", ".join(
+            f"{common.escape_controls(name)} ({n})" for name, n in found.unknown_classes.items()
+        )
+        click.echo(f"not in the memory, left out of the accuracy: {names}")
+    if found.n_unlabelled:
+        click.echo(f"without a class, left out of the accuracy: {found.n_unlabelled}")
+    seconds = {**result.seconds, "total": sum(result.seconds.values())}
+    click.echo("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
+    click.echo(f"searcher {searcher}, recall@10 {recall:.3f}")
+
+
+def _mistakes(found: "Evaluation", name: str) -> str:
+    wrong = {other: n for other, n in found.confusion[name].items() if other != name}
+    most = sorted(wrong.items(), key=lambda item: (-item[1], item[0]))[:3]
+    return ", ".join(f"{other} {n}" for other, n in most)

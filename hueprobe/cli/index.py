@@ -1,0 +1,143 @@
+"""`hueprobe index`: pictures into a memory."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hueprobe.cli.options import device_option, report_skipped, workers_option
+
+
+def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
+    if text is None:
+        return None
+    try:
+        values = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        values = ()
+    if len(values) not in (1, 3):
+        raise click.BadParameter(
+            f"give one number or three with commas, such as 0.485,0.456,0.406; got {text!r}"
+        )
+    return values * 3 if len(values) == 1 else values
+
+
+@click.command()
+@click.argument("images")
+@click.option(
+    "-o", "--output", "memory", type=click.Path(path_type=Path), required=True, help="The memory's folder."
+)
+@click.option("--backbone", help="See `hueprobe backbones`; or package.module:callable.")
+@click.option("--split", help="Take only this split of IMAGES.")
+@click.option(
+    "--weights", default="default", show_default=True, help="default, an enum name, none, or a file."
+)
+@click.option("--layer", help="Dotted module name instead of the bottleneck.")
+@click.option(
+    "--descriptor",
+    type=click.Choice(["pixel", "gap", "gmp", "gem", "rmac", "flat"]),
+    default="pixel",
+    show_default=True,
+    help="What each picture is reduced to.",
+)
+@click.option("--searcher", metavar="SPEC", multiple=True, help="Also build this index; may be given again.")
+@device_option
+@click.option(
+    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Of the forward pass  [default: fp32]"
+)
+@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures a forward pass  [default: 32]")
+@workers_option
+@click.option("--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True)
+@click.option("--resize", type=click.IntRange(min=1), help="Short side in pixels.")
+@click.option("--crop", type=click.IntRange(min=1), help="Side of the square cut from the centre.")
+@click.option("--mean", callback=_numbers, help="Channel means, such as 0.485,0.456,0.406.")
+@click.option("--std", callback=_numbers, help="Channel standard deviations.")
+@click.option("--interpolation", type=click.Choice(["nearest", "bilinear", "bicubic"]))
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random weights.")
+@click.option("--append", is_flag=True, help="Add the pictures to a complete memory, with its own settings.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and how large, and stop.")
+@click.option("--overwrite", is_flag=True, help="Replace a memory of other settings.")
+def index(images: str, memory: Path, **options: Any) -> None:
+    """Extract the activations of IMAGES into a memory.
+
+    IMAGES is a folder of class folders, a flat folder, a CSV or Parquet table (path, class, split,
+    group), or `demo`. The same command again continues a build that was stopped.
+    """
+    from dataclasses import replace
+
+    from hueprobe import images as image_sources
+    from hueprobe.memory import append_images, build_memory, open_memory, plan_memory
+    from hueprobe.search import build_index
+
+    table = image_sources.resolve(images)
+    if options["split"]:
+        table = table.where_split(options["split"])
+    geometry = {
+        name: options[name]
+        for name in ("resize", "crop", "mean", "std", "interpolation")
+        if options[name] is not None
+    }
+    if options["append"]:
+        _require_no_settings(geometry, options)
+        built = append_images(
+            memory, table, device=options["device"], workers=options["workers"], progress=True,
+            weights=None if options["weights"] == "default" else options["weights"],
+        )  # fmt: skip
+    else:
+        from hueprobe.activations import load_backbone
+        from hueprobe.images.loading import Transform
+
+        if not options["backbone"]:
+            raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
+        backbone = load_backbone(
+            options["backbone"], weights=options["weights"], layer=options["layer"], seed=options["seed"]
+        )
+        if geometry:
+            if not isinstance(backbone.transform, Transform):
+                raise click.UsageError(
+                    f"{options['backbone']} brings a transform of its own; --{next(iter(geometry))} cannot change it"
+                )
+            backbone = replace(backbone, transform=replace(backbone.transform, **geometry))
+        stored = {
+            name: options[name]
+            for name in ("descriptor", "dtype", "precision", "batch_size", "device", "seed")
+        }
+        plan = plan_memory(memory, table, backbone=backbone, **stored)
+        _show_plan(plan, memory)
+        if options["dry_run"]:
+            return
+        built = build_memory(
+            memory, table, backbone=backbone, workers=options["workers"], overwrite=options["overwrite"],
+            progress=True, **stored,
+        )  # fmt: skip
+    for spec in options["searcher"]:
+        build_index(built, spec, progress=True)
+    built = open_memory(memory)
+    unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
+    report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
+    click.echo(
+        f"{memory}: {int(built.readable.sum())} pictures in {len(built.classes)} classes, "
+        f"{int(built.valid().sum())} vectors of {built.n_channels} channels"
+    )
+
+
+def _require_no_settings(geometry: dict[str, Any], options: dict[str, Any]) -> None:
+    given = [f"--{name}" for name in geometry]
+    given += [
+        f"--{name.replace('_', '-')}"
+        for name in ("backbone", "layer", "precision", "batch_size")
+        if options[name]
+    ]
+    if given:
+        raise click.UsageError(f"--append takes the memory's own settings; leave out {', '.join(given)}")
+
+
+def _show_plan(plan: Any, memory: Path) -> None:
+    settings = plan.settings
+    height, width = settings["grid"]
+    click.echo(
+        f"{plan.n_images} pictures x {height}x{width} cells x {settings['channels']} channels "
+        f"({settings['backbone']}:{settings['layer']}, {settings['descriptor']}, {settings['dtype']}): "
+        f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",
+        err=True,
+    )

@@ -1,0 +1,59 @@
+"""`hueprobe info`: what a memory holds."""
+
+from pathlib import Path
+
+import click
+
+from hueprobe.cli.options import json_option, memory_argument, print_json, print_table
+
+
+@click.command()
+@memory_argument
+@json_option
+def info(memory: Path, as_json: bool) -> None:
+    """Show what MEMORY holds: network, pictures, classes, indexes."""
+    from hueprobe.memory import open_memory
+    from hueprobe.search.indexes import list_indexes
+
+    opened = open_memory(memory)
+    counts = dict(zip(opened.classes, opened.class_counts().tolist(), strict=True))
+    pictures = {name: int((opened.image_class == i).sum()) for i, name in enumerate(opened.classes)}
+    document = {
+        "memory": memory,
+        "complete": opened.complete,
+        "images": opened.n_images,
+        "unreadable": int((~opened.readable).sum()),
+        "vectors": int(opened.valid().sum()),
+        "zero_vectors": int((~opened.valid()).sum()) - int((~opened.readable).sum()) * opened.grid.n_cells,
+        "nonnegative": opened.nonnegative,
+        "bytes": sum(entry["size"] for entry in opened.ledger.files.values()),
+        "classes": {name: {"images": pictures[name], "vectors": counts[name]} for name in opened.classes},
+        "indexes": list_indexes(opened),
+        "settings": opened.settings,
+    }
+    if as_json:
+        print_json(document)
+        return
+    settings = opened.settings
+    height, width = settings["grid"]
+    rows = [
+        ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
+        ["network", f"{settings['backbone']}, layer {settings['layer']}, closing {settings['closing']}"],
+        ["weights", f"{settings['weights']} (sha256 {settings['weights_sha256'][:12]})"],
+        ["descriptor", f"{settings['descriptor']}: {height}x{width} cells x {settings['channels']} channels"],
+        [
+            "stored",
+            f"{settings['dtype']}, {document['bytes'] / 1e6:,.1f} MB, {settings['precision']} on {settings['device']}",
+        ],
+        ["pictures", f"{opened.n_images} ({document['unreadable']} unreadable)"],
+        ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero ones left out)"],
+        ["values", "all >= 0" if opened.nonnegative else "of either sign"],
+    ]
+    rows += [
+        [f"index {name}", "stale" if header["stale"] else f"recall@10 {header['recall_at_10']}"]
+        for name, header in document["indexes"].items()
+    ]
+    print_table(str(memory), ["", ""], rows)
+    print_table(
+        "", ["class", "pictures", "vectors"], [[n, str(pictures[n]), str(counts[n])] for n in opened.classes]
+    )

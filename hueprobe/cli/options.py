@@ -1,0 +1,109 @@
+"""Options and reports that several commands share, each defined once."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+memory_argument = click.argument("memory", type=click.Path(path_type=Path))
+k_option = click.option(
+    "--k", type=click.IntRange(min=1), default=10, show_default=True, help="Neighbors of each query pixel."
+)
+searcher_option = click.option(
+    "--searcher",
+    metavar="SPEC",
+    default="exact",
+    show_default=True,
+    help="exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16].",
+)
+device_option = click.option(
+    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
+)
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Processes that decode pictures.",
+)
+weights_moved_option = click.option(
+    "--weights",
+    type=click.Path(path_type=Path),
+    help="Where the memory's weights file lies now; its sha256 is checked.",
+)
+images_root_option = click.option(
+    "--images-root", type=click.Path(path_type=Path), help="Where the memory's pictures lie now."
+)
+matches_option = click.option(
+    "--matches",
+    "matches_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save every match as .parquet, .arrow or .csv.",
+)
+exclude_option = click.option(
+    "--exclude",
+    type=click.Choice(["image", "group", "none"]),
+    default="image",
+    show_default=True,
+    help="What a picture may not match: itself, its group, or nothing.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print one document: sorted keys, null and never NaN."""
+    click.echo(json.dumps(_plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    return value
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table on stdout; columns after the first are aligned right."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left")
+    for row in rows:
+        table.add_row(*[Text(escape_controls(cell)) for cell in row])
+    Console(soft_wrap=False).print(table)
+
+
+def escape_controls(text: str) -> str:
+    """Show control characters of file and class names instead of sending them to the terminal."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def require_k(k: int, n_vectors: int) -> None:
+    """Refuse a k that the memory cannot fill."""
+    if k > n_vectors:
+        raise click.UsageError(
+            f"--k {k} is larger than the memory, which holds {n_vectors} vectors; ask for fewer"
+        )
+
+
+def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
+    """List unreadable pictures on stderr, with their number at the end."""
+    for path, reason in skipped:
+        click.echo(f"unreadable: {escape_controls(path)}: {escape_controls(reason)}", err=True)
+    if skipped:
+        click.echo(f"{len(skipped)} pictures could not be read", err=True)

@@ -1,0 +1,83 @@
+"""`hueprobe query`: what a picture's pixels match."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hueprobe.cli import options as common
+
+
+@click.command()
+@common.memory_argument
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@common.k_option
+@common.searcher_option
+@common.exclude_option
+@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to list.")
+@click.option(
+    "--figure",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Draw the query beside its best matches (.png, .pdf or .svg); of several, numbered files.",
+)
+@common.matches_option
+@common.weights_moved_option
+@common.images_root_option
+@common.device_option
+@common.json_option
+def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude: str, **options: Any) -> None:
+    """Classify each IMAGE by its pixels' nearest neighbors in MEMORY."""
+    from hueprobe import images as image_sources
+    from hueprobe.classifier import KernelDensityClassifier
+    from hueprobe.errors import ImageError
+    from hueprobe.memory import open_memory
+
+    opened = open_memory(memory)
+    common.require_k(k, int(opened.valid().sum()))
+    table = image_sources.from_paths(images)
+    classifier = KernelDensityClassifier(
+        opened, k=k, searcher=searcher, exclude=None if exclude == "none" else exclude,
+        weights=options["weights"], device=options["device"],
+    )  # fmt: skip
+    result = classifier.classify(table)
+    typed = dict(zip(table.paths, images, strict=True))
+    skipped = tuple((typed[path], reason) for path, reason in result.skipped)
+    common.report_skipped(skipped)
+    if not result.images:
+        raise ImageError(f"none of {len(images)} pictures could be read; nothing to classify")
+    matches = result.matches
+    assert matches is not None
+    if options["matches_file"]:
+        matches.save(options["matches_file"])
+    if options["figure"]:
+        from hueprobe.cli.figures import save_query_figures
+
+        save_query_figures(options["figure"], table, result, opened, images_root=options["images_root"])
+    queries = [
+        {
+            "image": typed[image],
+            "predicted": predicted,
+            "tie": bool(result.tie[i]),
+            "likelihood": dict(zip(result.classes, result.likelihood[i].tolist(), strict=True)),
+            "unnormalised": dict(zip(result.classes, result.unnormalized[i].tolist(), strict=True)),
+            "matches": int(result.n_matches[i]),
+        }
+        for i, (image, predicted) in enumerate(zip(result.images, result.predicted_class, strict=True))
+    ]
+    if options["as_json"]:
+        common.print_json(
+            {
+                "memory": memory,
+                "searcher": classifier.searcher.spec,
+                "k": k,
+                "queries": queries,
+                "skipped": [{"path": path, "reason": reason} for path, reason in skipped],
+            }
+        )
+        return
+    for found in queries:
+        ranked = sorted(found["likelihood"].items(), key=lambda item: -item[1])[: options["top"]]
+        title = f"{found['image']}: {found['predicted'] or 'no class'}{' (tie)' if found['tie'] else ''}"
+        rows = [[name, f"{value:.4f}"] for name, value in ranked]
+        common.print_table(title, ["class", "likelihood"], rows)
+        click.echo(f"{found['matches']} matches\n")

@@ -1,0 +1,32 @@
+"""`hueprobe verify`: every hash of a memory."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from hueprobe.cli.options import json_option, memory_argument, print_json
+
+
+@click.command()
+@memory_argument
+@json_option
+def verify(memory: Path, as_json: bool) -> None:
+    """Check every file of MEMORY against its ledger; exit code 1 where one is damaged."""
+    from hueprobe.memory import verify_memory
+
+    found = verify_memory(memory, progress=not as_json)
+    if as_json:
+        print_json(
+            {
+                "memory": memory,
+                "files": found.n_files,
+                "bytes": found.n_bytes,
+                "problems": list(found.problems),
+            }
+        )
+    elif not found.problems:
+        click.echo(f"{memory}: {found.n_files} files, {found.n_bytes / 1e6:,.1f} MB, all as written")
+    for problem in found.problems:
+        click.echo(f"damaged: {problem}", err=True)
+    sys.exit(1 if found.problems else 0)
