@@ -22,7 +22,7 @@ from hueprobe.memory.vectors import as_stored
 from hueprobe.progress import progress_bar
 from hueprobe.search import open_searcher
 
-_LEAVE_ONE_OUT_BATCH = 32
+_LEAVE_ONE_OUT_VECTORS = 16_384  # asked at a time: each batch streams the whole memory once
 
 
 @dataclass(frozen=True)
@@ -223,10 +223,11 @@ class KernelDensityClassifier:
         readable = np.flatnonzero(memory.readable)
         unreadable = [int(i) for i in np.flatnonzero(~memory.readable)]
         skipped = tuple((memory.images.paths[i], memory.records["reason"][i].as_py()) for i in unreadable)
+        step = max(1, _LEAVE_ONE_OUT_VECTORS // memory.grid.n_cells)
         with progress_bar(len(readable), label="classify", enabled=self._progress) as advance:
-            for start in range(0, len(readable), _LEAVE_ONE_OUT_BATCH):
+            for start in range(0, len(readable), step):
                 started = time.perf_counter()
-                rows = readable[start : start + _LEAVE_ONE_OUT_BATCH]
+                rows = readable[start : start + step]
                 barred = [self._exclusion.of_row(int(row)) for row in rows]
                 part = self._classify(_Queries(rows, memory.image_vectors(rows), barred), pictures, names)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())

@@ -95,7 +95,7 @@ def index(images: str, memory: Path, **options: Any) -> None:
         if geometry:
             if not isinstance(backbone.transform, Transform):
                 raise click.UsageError(
-                    f"{options['backbone']} brings a transform of its own; --{next(iter(geometry))} cannot change it"
+                    f"{options['backbone']} has its own transform; --{next(iter(geometry))} cannot change it"
                 )
             backbone = replace(backbone, transform=replace(backbone.transform, **geometry))
         stored = {

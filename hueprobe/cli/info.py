@@ -35,6 +35,7 @@ def info(memory: Path, as_json: bool) -> None:
         print_json(document)
         return
     settings = opened.settings
+    how = f"{settings['precision']} on {settings['device']}"
     height, width = settings["grid"]
     rows = [
         ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
@@ -43,7 +44,7 @@ def info(memory: Path, as_json: bool) -> None:
         ["descriptor", f"{settings['descriptor']}: {height}x{width} cells x {settings['channels']} channels"],
         [
             "stored",
-            f"{settings['dtype']}, {document['bytes'] / 1e6:,.1f} MB, {settings['precision']} on {settings['device']}",
+            f"{settings['dtype']}, {document['bytes'] / 1e6:,.1f} MB, extracted in {how}",
         ],
         ["pictures", f"{opened.n_images} ({document['unreadable']} unreadable)"],
         ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero ones left out)"],

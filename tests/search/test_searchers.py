@@ -1,0 +1,262 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from hueprobe import memory_from_arrays, open_memory, open_searcher
+from hueprobe.errors import InputError, NumericsError, SearcherError, ShapeError
+from hueprobe.memory import as_stored
+from hueprobe.search import build_index, measure_recall
+from hueprobe.search import exact as exact_module
+from hueprobe.search.indexes import has_index, list_indexes, recall_of
+from tests.oracles import nearest, stored_vector
+
+APPROXIMATE = ["annoy:trees=5,search_k=100000", "faiss:Flat", "faiss:HNSW32;efSearch=256"]
+
+
+def activations(seed, *, n=6, channels=5, grid=(2, 3), levels=None):
+    """Positive activations; `levels` makes many vectors coincide."""
+    rng = np.random.default_rng(seed)
+    values = (
+        rng.random((n, channels, *grid)) if levels is None else rng.integers(0, levels, (n, channels, *grid))
+    )
+    return values.astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
+    values = activations(0, n=40, channels=16, grid=(3, 3))
+    values[3, :, 1, 1] = 0  # a zero vector
+    values[11] = values[10]  # a duplicate picture
+    return memory_from_arrays(tmp_path_factory.mktemp("m") / "a.memory", values, ["a", "b"] * 20)
+
+
+def allowed_mask(memory, excluded):
+    image = np.arange(memory.n_slots) // memory.grid.n_cells
+    return ~(image[None, :, None] == excluded[:, None, :]).any(axis=2)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    levels=st.sampled_from([None, 2, 3]),
+    k=st.integers(1, 40),
+    block=st.sampled_from([1, 7, 64]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_exact_search_equals_brute_force(seed, levels, k, block, tmp_path, monkeypatch):
+    memory = memory_from_arrays(tmp_path / "m", activations(seed, levels=levels), overwrite=True)
+    monkeypatch.setattr(exact_module, "_BLOCK", block)
+    monkeypatch.setattr(exact_module, "_EXTRA", seed % 3)
+    rng = np.random.default_rng(seed)
+    stored = memory.vectors(np.arange(memory.n_slots))
+    queries = np.concatenate(
+        [stored[rng.integers(0, len(stored), 4)], as_stored(activations(seed + 1)[0, :, 0].T, "float16")]
+    )
+    excluded = rng.integers(-1, memory.n_images, (len(queries), 2))
+    found = open_searcher(memory).search(queries, k, exclude_images=excluded)
+    ids, distances = nearest(queries, stored, k, allowed_mask(memory, excluded))
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)
+    np.testing.assert_array_equal(found.ids, ids)
+
+
+def test_near_ties_below_float32_resolution_are_ranked_exactly(tmp_path):
+    # Vectors whose float32 products with the query cannot be told apart.
+    rng = np.random.default_rng(1)
+    base = rng.random(64).astype(np.float32)
+    rows = np.stack([base + 1e-4 * rng.standard_normal(64).astype(np.float32) for _ in range(300)])
+    memory = memory_from_arrays(tmp_path / "m", rows.T.reshape(1, 64, 20, 15), dtype="float32")
+    stored = memory.vectors(np.arange(memory.n_slots))
+    query = as_stored(base[None], "float32")
+    found = open_searcher(memory).search(query, 10)
+    ids, _ = nearest(query, stored, 10, np.ones((1, 300), bool))
+    np.testing.assert_array_equal(found.ids, ids)
+
+
+@pytest.mark.parametrize("spec", ["exact", *APPROXIMATE])
+def test_every_searcher_keeps_the_contract(memory, spec):
+    stored = memory.vectors(np.arange(memory.n_slots))
+    queries = stored[:30]
+    excluded = (np.arange(30) // memory.grid.n_cells)[:, None]
+    found = open_searcher(memory, spec).search(queries, 10, exclude_images=excluded)
+    here = found.ids >= 0
+    assert here.all() or not queries[~here.all(axis=1)].any()
+    assert (np.diff(found.distances[here.all(axis=1)], axis=1) >= 0).all()
+    assert not (found.ids // memory.grid.n_cells == excluded)[here].any()
+    assert all(len(set(row[row >= 0])) == (row >= 0).sum() for row in found.ids)
+    recomputed = np.linalg.norm(queries[:, None].astype(float) - stored[found.ids].astype(float), axis=2)
+    np.testing.assert_allclose(found.distances[here], recomputed[here], rtol=1e-12)
+
+
+@pytest.mark.parametrize("spec", APPROXIMATE)
+def test_settings_generous_enough_find_what_exact_search_finds(memory, spec):
+    queries = memory.vectors(np.arange(90, 190))
+    excluded = (np.arange(90, 190) // memory.grid.n_cells)[:, None]
+    truth = open_searcher(memory).search(queries, 10, exclude_images=excluded)
+    found = open_searcher(memory, spec).search(queries, 10, exclude_images=excluded)
+    recall = (found.distances <= truth.distances[:, -1:]).mean()
+    assert recall >= 0.95, f"recall {recall} below 0.95 with {spec}"
+
+
+@pytest.mark.parametrize("spec", ["exact", *APPROXIMATE])
+def test_a_duplicate_is_at_distance_exactly_zero(memory, spec):
+    query = memory.vectors(np.array([10 * 9 + 4]))
+    found = open_searcher(memory, spec).search(query, 2)
+    # Picture 11 is a copy of picture 10: both at zero, the lower id first.
+    assert found.ids[0].tolist() == [10 * 9 + 4, 11 * 9 + 4]
+    assert found.distances[0].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("spec", ["exact", *APPROXIMATE])
+def test_zero_vectors_are_never_found_and_find_nothing(memory, spec):
+    zero = 3 * 9 + 4
+    searcher = open_searcher(memory, spec)
+    found = searcher.search(memory.vectors(np.arange(27, 36)), 30)
+    assert zero not in found.ids
+    assert (searcher.search(np.zeros((1, 16)), 3).ids == -1).all()
+
+
+@pytest.mark.parametrize("spec", ["exact", *APPROXIMATE])
+def test_more_neighbors_than_vectors_are_padded(memory, spec):
+    n = int(memory.valid().sum())
+    found = open_searcher(memory, spec).search(memory.vectors(np.array([0])), n + 5)
+    assert (found.ids[0, -5:] == -1).all() and np.isinf(found.distances[0, -5:]).all()
+    if spec in ("exact", "faiss:Flat"):
+        assert len(set(found.ids[0, :n])) == n
+
+
+def test_excluding_every_picture_leaves_nothing(memory):
+    everything = np.arange(memory.n_images)[None]
+    for spec in ("exact", "faiss:Flat"):
+        assert (
+            open_searcher(memory, spec)
+            .search(memory.vectors(np.array([0])), 3, exclude_images=everything)
+            .ids
+            == -1
+        ).all()
+
+
+def test_bad_queries_are_refused(memory):
+    searcher = open_searcher(memory)
+    with pytest.raises(ShapeError, match=r"\(2, 5\).*16"):
+        searcher.search(np.zeros((2, 5)), 3)
+    with pytest.raises(InputError, match="got 0"):
+        searcher.search(np.zeros((1, 16)), 0)
+    with pytest.raises(NumericsError, match="NaN"):
+        searcher.search(np.full((1, 16), np.nan), 1)
+    with pytest.raises(ShapeError, match="exclude_images"):
+        searcher.search(np.zeros((2, 16)), 1, exclude_images=np.zeros((1, 1), int))
+
+
+def test_torch_settings_do_not_reach_the_products_and_are_given_back(memory):
+    torch = pytest.importorskip("torch")
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        found = open_searcher(memory).search(memory.vectors(np.arange(9)), 10)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+    np.testing.assert_array_equal(
+        found.ids, open_searcher(memory).search(memory.vectors(np.arange(9)), 10).ids
+    )
+
+
+def test_indexes_are_reproducible_and_carry_their_recall(tmp_path):
+    files = []
+    for name in ("one", "two"):
+        memory = memory_from_arrays(tmp_path / name, activations(5, n=30, channels=8, grid=(3, 3)))
+        for spec in ("annoy:trees=4", "faiss:HNSW16", "faiss:IVF4,Flat"):
+            build_index(memory, spec)
+        files.append(
+            {
+                p.relative_to(memory.path): p.read_bytes()
+                for p in memory.path.rglob("indexes/*/*")
+                if p.is_file()
+            }
+        )
+    assert files[0] == files[1]
+    headers = list_indexes(memory)
+    assert set(headers) == {"annoy-trees=4", "faiss-HNSW16", "faiss-IVF4,Flat"}
+    for header in headers.values():
+        assert 0 <= header["recall_at_10"]["default"] <= 1
+        assert not header["stale"]
+
+
+def test_search_settings_change_the_recall_and_not_the_index(tmp_path):
+    memory = memory_from_arrays(tmp_path / "m", activations(6, n=60, channels=8, grid=(3, 3)))
+    few = open_searcher(memory, "faiss:IVF16,Flat")
+    many = open_searcher(memory, "faiss:IVF16,Flat;nprobe=16")
+    assert len(list_indexes(memory)) == 1
+    assert recall_of(memory, few) < recall_of(memory, many) == 1.0
+    assert recall_of(memory, many) == pytest.approx(measure_recall(memory, many))
+
+
+def test_an_index_of_another_state_or_memory_is_refused(tmp_path):
+    one = memory_from_arrays(tmp_path / "one", activations(1, n=8, channels=6))
+    two = memory_from_arrays(tmp_path / "two", activations(2, n=8, channels=6))
+    build_index(one, "annoy:trees=2")
+    (two.path / "indexes").mkdir()
+    (one.path / "indexes/annoy-trees=2").rename(two.path / "indexes/annoy-trees=2")
+    with pytest.raises(SearcherError, match="another memory"):
+        open_searcher(two, "annoy:trees=2")
+    assert list_indexes(open_memory(two.path))["annoy-trees=2"]["stale"]
+    build_index(two, "annoy:trees=2")  # rebuilding mends it
+    index = two.path / "indexes/annoy-trees=2/index.annoy"
+    index.write_bytes(index.read_bytes()[:-1])
+    with pytest.raises(SearcherError, match="bytes"):
+        open_searcher(two, "annoy:trees=2")
+
+
+def test_an_absent_index_is_an_error_where_it_may_not_be_built(tmp_path):
+    memory = memory_from_arrays(tmp_path / "m", activations(1))
+    assert has_index(memory, "exact") and not has_index(memory, "annoy")
+    with pytest.raises(SearcherError, match="hueprobe index --searcher annoy"):
+        open_searcher(memory, "annoy", build=False)
+
+
+@pytest.mark.parametrize(
+    "spec, said",
+    [
+        ("fais:Flat", "choose exact, annoy"),
+        ("exact:1", "choose exact, annoy"),
+        ("annoy:trees=0", "positive whole number"),
+        ("annoy:leaves=3", "allowed: trees, search_k"),
+        ("annoy:trees=99999999999999999999", "positive whole number"),
+        ("faiss:", "choose exact, annoy"),
+        ("faiss:;nprobe=3", "no FAISS factory"),
+        ("faiss:Nonsense", "does not take the factory string"),
+        ("faiss:Flat;nprobe=3", "no setting 'nprobe'"),
+        ("faiss:IVF4096,Flat", "fewer lists"),
+    ],
+)
+def test_wrong_specs_say_what_is_allowed(tmp_path, spec, said):
+    memory = memory_from_arrays(tmp_path / "m", activations(1))
+    with pytest.raises(SearcherError, match=said):
+        open_searcher(memory, spec)
+    assert not list(memory.path.glob("indexes/*.partial"))
+
+
+def test_a_broken_annoy_is_noticed(monkeypatch):
+    from hueprobe.search import annoy
+
+    class OneNeighbor(annoy.AnnoyIndex):
+        def get_nns_by_vector(self, vector, n, search_k=-1):
+            return super().get_nns_by_vector(vector, 1, search_k=search_k)
+
+    annoy.require_working_annoy.cache_clear()
+    monkeypatch.setattr(annoy, "AnnoyIndex", OneNeighbor)
+    with pytest.raises(SearcherError, match="broken"):
+        annoy.require_working_annoy()
+    annoy.require_working_annoy.cache_clear()
+
+
+def test_stored_vectors_are_what_design_says(memory):
+    raw = memory.raw(np.arange(50))
+    expected = np.stack([stored_vector(row, "float16") for row in raw])
+    np.testing.assert_array_equal(memory.vectors(np.arange(50)), expected)
+    # Row by row or together: the same bits.
+    np.testing.assert_array_equal(
+        np.concatenate([memory.vectors(np.array([i])) for i in range(50)]), expected
+    )
+    blocks = dict(memory.blocks(7))
+    np.testing.assert_array_equal(np.concatenate([blocks[i] for i in sorted(blocks)])[:50], expected)
