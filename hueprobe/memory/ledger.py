@@ -1,4 +1,4 @@
-"""The ledger: one line a finished step, each holding the hash of the line before.
+"""The ledger: one line a finished step, each holding its own hash and that of the line before.
 
 What is not in the ledger is not read. Steps are `source` (settings and list of pictures), `shard`,
 `append` (a further list of pictures) and `complete` (with the hashes of all files). No line holds
@@ -28,7 +28,7 @@ class Ledger:
     steps : tuple of dict
         Parsed lines, in order.
     tip : str
-        Hex sha256 of the last line; empty for an empty ledger.
+        The last line's own hash; empty for an empty ledger.
     torn : int
         Bytes behind the last whole line, left by a killed writer.
     """
@@ -57,17 +57,13 @@ class Ledger:
         return [step for step in self.steps if step["step"] == kind]
 
 
-def _hash(line: str) -> str:
-    return hashlib.sha256(line.encode()).hexdigest()
-
-
 def read_ledger(folder: Path) -> Ledger:
     """Read and check the chain of a memory's ledger.
 
     Raises
     ------
     MemoryDamagedError
-        A line that is no step, or whose `previous` is not the hash of the line before.
+        A line that is not as it was written, or not behind the one it was written behind.
     """
     path = folder / FILE_NAME
     try:
@@ -78,17 +74,13 @@ def read_ledger(folder: Path) -> Ledger:
     steps: list[dict[str, Any]] = []
     tip = ""
     for number, line in enumerate(lines, start=1):
-        try:
-            step = json.loads(line)
-            intact = step["previous"] == tip and step["step"] in STEPS and isinstance(step["files"], dict)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            intact = False
-        if not intact:
+        step = _parsed(line)
+        if step is None or step["previous"] != tip:
             raise MemoryDamagedError(
                 f"{path}, line {number} is damaged or out of order; restore the file or build the memory anew"
             )
         steps.append(step)
-        tip = hashlib.sha256(line).hexdigest()
+        tip = step["sha256"]
     return Ledger(tuple(steps), tip, len(rest))
 
 
@@ -97,12 +89,33 @@ def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
 
     A torn line that a killed writer left behind is cut off first.
     """
-    line = to_json_line({**step, "previous": ledger.tip})
-    path = folder / FILE_NAME
-    with path.open("ab") as file:
+    step = {**step, "previous": ledger.tip}
+    step["sha256"] = _hash(step)
+    with (folder / FILE_NAME).open("ab") as file:
         if ledger.torn:
             file.truncate(file.tell() - ledger.torn)
-        file.write(line.encode() + b"\n")
+        file.write(to_json_line(step).encode() + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    return Ledger((*ledger.steps, json.loads(line)), _hash(line))
+    return Ledger((*ledger.steps, step), step["sha256"])
+
+
+def _hash(step: dict[str, Any]) -> str:
+    unsigned = {name: value for name, value in step.items() if name != "sha256"}
+    return hashlib.sha256(to_json_line(unsigned).encode()).hexdigest()
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the step that a line holds, or None where a single byte of it is not as written."""
+    try:
+        step = json.loads(line)
+        intact = (
+            to_json_line(step).encode() == line
+            and step["sha256"] == _hash(step)
+            and step["step"] in STEPS
+            and isinstance(step["files"], dict)
+            and isinstance(step["previous"], str)
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return step if intact else None

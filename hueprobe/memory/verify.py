@@ -55,11 +55,11 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
 
 def _ledger_problems(memory: Memory) -> list[str]:
     problems = []
+    if memory.ledger.torn:
+        problems.append(f"{memory.path}: the ledger ends in half a line; run `hueprobe index` again")
     if memory.complete:
         if memory.ledger.steps[-1]["files"] != memory.ledger.files:
             problems.append(f"{memory.path}: the ledger's closing line names other files than its steps")
-        if memory.ledger.torn:
-            problems.append(f"{memory.path}: the ledger goes on behind its closing line")
         problems += [
             f"{path}: not in the ledger of a complete memory; remove it" for path in _unknown_files(memory)
         ]
