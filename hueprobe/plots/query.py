@@ -1,0 +1,184 @@
+"""One picture's answer: where its pixels matched, what they voted for, how likely each class is."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import matplotlib.patheffects as effects
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+
+from hueprobe.errors import InputError
+from hueprobe.observations.votes import QueryVotes
+from hueprobe.plots.pictures import SeenPicture, draw_picture, mark_cell
+from hueprobe.plots.style import CATEGORIES, GREY, INK, PAGE, PALE, cell_axes, composing, drawing, shortened
+
+_COLUMNS = 3  # matched pictures in a row
+
+
+def query_figure(
+    votes: QueryVotes, query: SeenPicture, memory_pictures: Mapping[int, SeenPicture], *, n_classes: int = 8
+) -> Figure:
+    """Draw a query beside its closest matches, its pixels' votes and its class likelihoods.
+
+    Numbers pair a query pixel with the memory pixel it matched. Colors are classes, the same in all
+    parts: those with the largest likelihood have one each, all others are grey.
+
+    Parameters
+    ----------
+    votes : QueryVotes
+        From `hueprobe.observations.query_votes`.
+    query : SeenPicture
+        The picture that was asked.
+    memory_pictures : mapping of int to SeenPicture
+        By memory row, at least those in `votes.closest.image`.
+    n_classes : int
+        Classes in the bar chart, most likely first; the true one is added where it is not among them.
+
+    Returns
+    -------
+    Figure
+        As wide as a page of a paper (6.9 inches).
+
+    Raises
+    ------
+    InputError
+        The picture of a listed match is missing.
+    """
+    closest = votes.closest
+    missing = sorted({int(row) for row in closest.image} - set(memory_pictures))
+    if missing:
+        raise InputError(f"memory_pictures lacks row {missing[0]}; give every row in votes.closest.image")
+    colors = class_colors(votes)
+    n_rows = max(1, -(-len(closest) // _COLUMNS))
+    with composing(PAGE, 2.6 + 1.45 * max(n_rows, 2)) as figure:
+        parts: Any = figure.subfigures(
+            2, 2, width_ratios=(1, 1.5), height_ratios=(1.45 * max(n_rows, 2), 2.3)
+        )
+        (left, right), (maps, bars) = parts
+        ax = left.add_subplot()
+        draw_picture(ax, query, votes.grid)
+        true = f"\nclass: {shortened(votes.true_class, 40)}" if votes.true_class is not None else ""
+        ax.set_title(f"query: {shortened(votes.name, 40)}{true}")
+        if query.box is None:
+            ax.set_xlabel("whole picture (the part seen is not recorded)")
+        if not len(closest):
+            blank = right.add_subplot()
+            blank.axis("off")
+            blank.text(0.5, 0.5, "no match", ha="center", va="center", color=GREY)
+        for i in range(len(closest)):
+            class_id = int(closest.match_class[i])
+            color = colors[class_id] if class_id >= 0 else GREY
+            y, x = int(closest.query_y[i]), int(closest.query_x[i])
+            mark_cell(ax, query, votes.grid, y, x, color=color, label=str(i + 1))
+            match_ax = right.add_subplot(n_rows, _COLUMNS, i + 1)
+            picture = memory_pictures[int(closest.image[i])]
+            draw_picture(match_ax, picture)
+            y, x = int(closest.y[i]), int(closest.x[i])
+            mark_cell(match_ax, picture, closest.grid, y, x, color=color, label=str(i + 1))
+            match_ax.set_title(_caption(votes, i, picture), fontsize=6.5)
+        vote_map(votes, ax=maps.add_subplot())
+        class_likelihoods(votes, n_classes=n_classes, ax=bars.add_subplot())
+    return figure
+
+
+def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
+    """Draw a square for each pixel: its color the class that got most kernel weight, its area the share.
+
+    Numbers are those of `votes.closest`.
+
+    Parameters
+    ----------
+    votes : QueryVotes
+    ax : Axes, optional
+    """
+    colors = class_colors(votes)
+    with drawing(ax, height=3.2) as ax:
+        y, x = votes.grid.rows_and_columns()
+        side = 0.95 * np.sqrt(votes.share)
+        voted = votes.leading >= 0
+        squares = [
+            Rectangle((cx - s / 2, cy - s / 2), s, s)
+            for cx, cy, s in zip(x[voted], y[voted], side[voted], strict=True)
+        ]
+        faces = [colors[c] for c in votes.leading[voted]]
+        ax.add_collection(PatchCollection(squares, facecolor=faces, edgecolor="none"))
+        halo = [effects.withStroke(linewidth=1.5, foreground="white")]
+        for i in range(len(votes.closest)):
+            ax.text(
+                int(votes.closest.query_x[i]), int(votes.closest.query_y[i]), str(i + 1),
+                ha="center", va="center", fontsize=6.5, fontweight="bold", color=INK, path_effects=halo,
+            )  # fmt: skip
+        if not voted.any():
+            ax.text(0.5, 0.5, "no votes", ha="center", va="center", color=GREY, transform=ax.transAxes)
+        cell_axes(ax, votes.grid)
+        ax.set_title("votes: color is the leading class of a pixel,\narea its share of the pixel's weight")
+        for spine in ax.spines.values():
+            spine.set(visible=True, color=PALE)
+    return ax
+
+
+def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None = None) -> Axes:
+    """Draw the normalized likelihoods of the most likely classes; predicted and true class are named.
+
+    Parameters
+    ----------
+    votes : QueryVotes
+    n_classes : int
+        Bars; one more for the true class where it is not among them.
+    ax : Axes, optional
+    """
+    colors = class_colors(votes)
+    shown = _ranked(votes)[:n_classes]
+    true = votes.classes.index(votes.true_class) if votes.true_class in votes.classes else None
+    if true is not None and true not in shown:
+        shown.append(true)
+    with drawing(ax, height=0.7 + 0.2 * len(shown)) as ax:
+        values = votes.likelihood[shown]
+        ax.barh(range(len(shown)), values, color=[colors[c] for c in shown], height=0.75)
+        for row, (c, value) in enumerate(zip(shown, values, strict=True)):
+            marks = ["predicted (tie)" if votes.tie else "predicted"] * (c == votes.predicted)
+            marks += ["true"] * (c == true)
+            ax.annotate(
+                f"{value:.3f}{'  ' if marks else ''}{', '.join(marks)}", (value, row),
+                xytext=(3, 0), textcoords="offset points", va="center", fontsize=6.5,
+            )  # fmt: skip
+        ax.set_yticks(range(len(shown)), [shortened(votes.classes[c]) for c in shown])
+        top = values.max(initial=0.0) or 1.0
+        several = f"classes: {len(shown)} of {len(votes.classes)}"
+        ax.set(
+            xlim=(0, 1.6 * top), ylim=(max(len(shown), 5) - 0.4, -0.6),
+            xticks=[tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= 1.05 * top],
+            xlabel="likelihood (normalized, sums to 1 over all classes)",
+            title=several if len(shown) < len(votes.classes) else "classes",
+        )  # fmt: skip
+        if votes.predicted < 0:
+            text = "no prediction: no match has a class"
+            ax.text(0.5, 0.5, text, ha="center", va="center", color=GREY, transform=ax.transAxes)
+    return ax
+
+
+def class_colors(votes: QueryVotes) -> tuple[str, ...]:
+    """Return a color for each class: the likeliest get one of their own, all others are grey."""
+    colors = [GREY] * len(votes.classes)
+    for c, color in zip(_ranked(votes), CATEGORIES, strict=False):
+        if votes.likelihood[c] > 0:
+            colors[c] = color
+    return tuple(colors)
+
+
+def _ranked(votes: QueryVotes) -> list[int]:
+    """Return class ids, most likely first, the lower id in ties."""
+    return np.argsort(-votes.likelihood, kind="stable").tolist()
+
+
+def _caption(votes: QueryVotes, i: int, picture: SeenPicture) -> str:
+    closest = votes.closest
+    class_id = int(closest.match_class[i])
+    name = shortened(closest.classes[class_id]) if class_id >= 0 else "(no class)"
+    where = "" if picture.box is not None else f"\nrow {closest.y[i]}, column {closest.x[i]}"
+    numbers = f"dist. {closest.distance[i]:.2f}, weight {closest.weight[i]:.2f}"
+    return f"{i + 1}  {name}{where}\n{numbers}"

@@ -1,0 +1,141 @@
+"""Fonts, colors and figures that the plots share; nothing global is changed."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+
+from hueprobe.grid import Grid
+
+COLUMN, PAGE = 3.3, 6.9  # inches: one column of a paper, and both
+
+# Okabe and Ito's colors, told apart by colour-blind readers too.
+SAME, OTHER = "#0072B2", "#D55E00"  # matches of the same class and of other classes
+CATEGORIES = (SAME, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", OTHER, "#F0E442")
+INK, GREY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
+
+SEQUENTIAL, ENERGY, CYCLIC = "viridis", "magma", "twilight"
+
+_RC: Any = {
+    "font.size": 7.0,
+    "axes.titlesize": 7.5,
+    "axes.labelsize": 7.0,
+    "figure.titlesize": 8.0,
+    "xtick.labelsize": 6.5,
+    "ytick.labelsize": 6.5,
+    "legend.fontsize": 6.5,
+    "legend.frameon": False,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "xtick.major.size": 2.5,
+    "ytick.major.size": 2.5,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.0,
+    "savefig.dpi": 200,
+    "figure.dpi": 100,
+}
+
+
+@contextmanager
+def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> Iterator[Axes]:
+    """Give the Axes to draw into: `ax`, with the caller's settings, or one of a new figure in our style.
+
+    A new figure belongs to pyplot only where pyplot is loaded, so that notebooks and `plt.show()`
+    show it and nobody else has to close it.
+
+    Parameters
+    ----------
+    ax : Axes, optional
+    width, height : float
+        Inches of a new figure.
+    """
+    if ax is not None:
+        yield ax
+        return
+    with mpl.rc_context(_RC):
+        pyplot = sys.modules.get("matplotlib.pyplot")
+        make: Any = Figure if pyplot is None else pyplot.figure
+        figure = make(figsize=(width, height), layout="constrained")
+        yield figure.add_subplot()
+        _keep_tick_sizes(figure)
+
+
+@contextmanager
+def composing(width: float, height: float) -> Iterator[Figure]:
+    """Give a new figure, unknown to pyplot, in whose `with` block everything is drawn in our style.
+
+    Parameters
+    ----------
+    width, height : float
+        Inches.
+    """
+    with mpl.rc_context(_RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        yield figure
+        _keep_tick_sizes(figure)
+
+
+def colorbar(mappable: ScalarMappable, axes: Any, label: str, **options: Any) -> Colorbar:
+    """Put a color bar with a label, which names the unit, beside one Axes or several.
+
+    Parameters
+    ----------
+    mappable : ScalarMappable
+    axes : Axes or sequence of Axes
+    label : str
+    **options
+        As `Figure.colorbar` takes them.
+    """
+    first = axes if isinstance(axes, Axes) else next(iter(axes))
+    bar = first.figure.colorbar(mappable, ax=axes, label=label, **options)
+    bar.outline.set_linewidth(0.5)
+    return bar
+
+
+def cell_axes(ax: Axes, grid: Grid) -> None:
+    """Set limits and ticks of Axes in cells: row 0 on top, whole rows and columns, square cells."""
+    height, width = grid.shape
+    ax.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5), aspect="equal")
+    step = max(1, -(-max(grid.shape) // 8))
+    ax.set(xticks=range(0, width, step), yticks=range(0, height, step))
+    ax.set(xlabel="column x", ylabel="row y")
+
+
+def text_on(color: str) -> str:
+    """Return the color, light or dark, in which text can be read on `color`."""
+    red, green, blue = to_rgb(color)
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.6 else INK
+
+
+def shortened(name: str, length: int = 18) -> str:
+    """Return a name with its middle left out where it is longer than `length`.
+
+    >>> shortened("immunohistochemistry", 12)
+    'immuno…istry'
+    """
+    if len(name) <= length:
+        return name
+    tail = (length - 1) // 2
+    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+
+
+def _keep_tick_sizes(figure: Figure) -> None:
+    """Fix sizes that matplotlib would look up again when it draws, outside of our settings."""
+    for ax in figure.axes:
+        for axis, name in ((ax.xaxis, "xtick"), (ax.yaxis, "ytick")):
+            chosen = axis.get_tick_params()
+            axis.set_tick_params(
+                labelsize=chosen.get("labelsize", _RC[f"{name}.labelsize"]),
+                width=_RC[f"{name}.major.width"],
+                length=chosen.get("length", _RC[f"{name}.major.size"]),
+            )

@@ -1,0 +1,167 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+from PIL import Image
+
+from hueprobe.errors import InputError
+from hueprobe.grid import Grid
+from hueprobe.matches import Matches
+from hueprobe.observations.votes import QueryVotes
+from hueprobe.plots import SeenPicture, class_likelihoods, query_figure, visible_box, vote_map
+from hueprobe.plots.pictures import draw_picture, mark_cell
+from hueprobe.plots.query import class_colors
+from hueprobe.plots.style import CATEGORIES, GREY
+
+CROPPED = {"resize": 256, "crop": 224, "mean": [], "std": [], "interpolation": "bilinear"}
+
+
+GRID = Grid(2, 3)
+
+
+def votes(grid=GRID, *, leading=None, share=None, likelihood=(0.2, 0.5, 0.3), true="u", n=3):
+    """Closest matches: pixel i of the query found pixel (0, 0) of memory row i."""
+    cells = np.arange(n)
+    n_classes = len(likelihood)
+    classes = tuple(f"c{i}" if i else "u" for i in range(n_classes))
+    closest = Matches(
+        grid=grid, query_grid=grid, classes=classes, query_paths=("q",), query_image_class=np.array([-1]),
+        query_image_group=(None,), image_paths=tuple(map(str, range(6))),
+        image_class=np.arange(6) % n_classes if n_classes else np.full(6, -1), image_group=(None,) * 6,
+        query_image=np.zeros(n, np.int64), query_y=cells // grid.width, query_x=cells % grid.width,
+        rank=np.ones(n, np.int32), image=cells, y=np.zeros(n, np.int32), x=np.zeros(n, np.int32),
+        distance=np.linspace(0.1, 0.2, n), weight=np.full(n, 0.37),
+    )  # fmt: skip
+    likelihood = np.array(likelihood, float)
+    voted = likelihood.sum() > 0
+    return QueryVotes(
+        name="q", classes=classes, grid=grid, predicted=int(likelihood.argmax()) if voted else -1, tie=False,
+        true_class=true, likelihood=likelihood, weight=np.ones(grid.shape),
+        leading=np.full(grid.shape, -1) if leading is None else np.array(leading),
+        share=np.zeros(grid.shape) if share is None else np.array(share), closest=closest,
+    )  # fmt: skip
+
+
+def picture(size=(300, 256), transform=CROPPED):
+    return SeenPicture.as_recorded(Image.new("RGB", size, (90, 90, 90)), transform)
+
+
+def texts(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 517), (256, 256), (90, 401), (1024, 257)])
+@pytest.mark.parametrize(
+    "resize, crop", [(256, 224), (224, None), ((200, 100), 96), (232, (224, 180)), (None, 60), (64, 100)]
+)
+def test_visible_box_is_what_torchvision_shows(size, resize, crop):
+    """Picture pixels hold their own x and y; after the transform the outermost ones tell the box."""
+    from torchvision.transforms import functional as F
+
+    width, height = size
+    x, y = np.meshgrid(np.arange(width) + 0.5, np.arange(height) + 0.5)
+    left, top, right, bottom = visible_box(size, resize, crop)
+    for axis, ramp, (low, high) in ((1, x, (left, right)), (0, y, (top, bottom))):
+        image = Image.fromarray(ramp.astype(np.float32))
+        if resize is not None:
+            image = F.resize(image, [resize] if isinstance(resize, int) else list(resize))
+        if crop is not None:
+            image = F.center_crop(image, [crop] if isinstance(crop, int) else list(crop))
+        seen = np.asarray(image)
+        n = seen.shape[axis]
+        line = seen.max(axis=1 - axis)
+        inside = np.flatnonzero(line > 0)  # the rest is padding
+        interior = inside[(inside > inside[0] + 2) & (inside < inside[-1] - 2)]  # resizing bends the edges
+        expected = low + (interior + 0.5) * (high - low) / n
+        np.testing.assert_allclose(line[interior], expected, atol=0.1 * (high - low) / n + 1e-3)
+
+
+def test_a_transform_of_ones_own_claims_no_geometry(ax):
+    seen = picture(transform={"custom": "<function>"})
+    assert seen.box is None
+    draw_picture(ax, seen, Grid(2, 3))
+    mark_cell(ax, seen, Grid(2, 3), 0, 0, color="red", label="1")
+    assert ax.get_xlim() == (0, 300) and not ax.patches and not ax.texts and not ax.collections
+
+
+def test_picture_is_upright_and_the_marked_cell_lies_where_the_grid_says(ax):
+    seen = SeenPicture(Image.new("RGB", (300, 256)), (38.0, 16.0, 262.0, 240.0))
+    draw_picture(ax, seen, Grid(7, 7))
+    mark_cell(ax, seen, Grid(7, 7), 0, 6, color="red", label="1")
+    bottom, top = ax.get_ylim()
+    assert (bottom, top) == (240, 16) and ax.get_xlim() == (38, 262)
+    assert tuple(ax.images[0].get_extent()) == (0, 300, 256, 0)
+    rectangle = ax.patches[0]
+    assert rectangle.get_xy() == (38 + 6 * 32, 16)  # top right
+    assert (rectangle.get_width(), rectangle.get_height()) == (32, 32)
+
+
+def test_vote_squares_show_class_by_color_and_share_by_area(ax):
+    shown = votes(leading=[[0, 1, -1], [2, 1, 1]], share=[[1.0, 0.25, 0], [0.5, 0.75, 1.0]])
+    assert vote_map(shown, ax=ax) is ax
+    squares = ax.collections[0]
+    corners = np.array([path.get_extents().get_points() for path in squares.get_paths()])
+    centers, sides = corners.mean(axis=1), corners[:, 1] - corners[:, 0]
+    np.testing.assert_allclose(centers, [[0, 0], [1, 0], [0, 1], [1, 1], [2, 1]], atol=1e-12)
+    area = sides.prod(axis=1)
+    np.testing.assert_allclose(area / area[0], [1.0, 0.25, 0.5, 0.75, 1.0])
+    colors = class_colors(shown)
+    assert [to_hex(face, False).upper() for face in squares.get_facecolor()] == [
+        colors[c] for c in (0, 1, 2, 1, 1)
+    ]
+    assert ax.get_ylim()[1] < ax.get_ylim()[0]
+
+
+def test_bars_name_predicted_and_true_and_add_a_true_class_that_is_not_on_top(ax):
+    likelihood = np.linspace(0.01, 0.4, 12)
+    likelihood[0] = 0  # the true class, least likely
+    class_likelihoods(votes(likelihood=likelihood), n_classes=4, ax=ax)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["c11", "c10", "c9", "c8", "u"]
+    np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [*likelihood[:7:-1], 0])
+    assert texts(ax)[0].endswith("predicted") and texts(ax)[-1].endswith("true")
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # most likely on top
+
+
+def test_class_colors_follow_likelihood_and_the_rest_is_grey():
+    likelihood = np.zeros(1000)
+    likelihood[500:510] = np.arange(10, 0, -1)
+    colors = class_colors(votes(likelihood=likelihood))
+    assert colors[500:507] == CATEGORIES and set(colors[507:]) | set(colors[:500]) == {GREY}
+
+
+@pytest.mark.parametrize("grid", [Grid(1, 1), Grid(2, 3), Grid(14, 14)])
+@pytest.mark.parametrize("transform", [CROPPED, {}])
+@pytest.mark.parametrize("n_classes", [1, 2, 1000])
+def test_query_figure_of_any_grid_and_number_of_classes(grid, transform, n_classes):
+    n = min(grid.n_cells, 4)
+    shown = votes(
+        grid, leading=np.zeros(grid.shape, int), share=np.full(grid.shape, 0.5),
+        likelihood=np.full(n_classes, 1 / n_classes), n=n,
+    )  # fmt: skip
+    figure = query_figure(
+        shown, picture(transform=transform), {i: picture(transform=transform) for i in range(n)}
+    )
+    figure.canvas.draw()
+    query_ax, *match_axes, _votes_ax, _bars_ax = figure.axes
+    marked = 0 if not transform else n
+    assert len(query_ax.patches) == marked
+    assert texts(query_ax) == [str(i + 1) for i in range(marked)]
+    assert len(match_axes) == n and all(len(ax.patches) == (marked > 0) for ax in match_axes)
+    if n > 1 and marked:  # pairs share number and color
+        for i, ax in enumerate(match_axes):
+            assert (
+                texts(ax) == [str(i + 1)]
+                and ax.patches[0].get_edgecolor() == query_ax.patches[i].get_edgecolor()
+            )
+
+
+@pytest.mark.parametrize("likelihood", [(), (0.0, 0.0)])
+def test_query_figure_without_match_or_class_says_so(likelihood):
+    figure = query_figure(votes(likelihood=likelihood, true=None, n=0), picture(), {})
+    figure.canvas.draw()
+    said = [text for ax in figure.axes for text in texts(ax)]
+    assert "no match" in said and "no votes" in said and "no prediction: no match has a class" in said
+
+
+def test_query_figure_names_the_missing_picture():
+    with pytest.raises(InputError, match="lacks row 1"):
+        query_figure(votes(), picture(), {0: picture(), 2: picture()})
