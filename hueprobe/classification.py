@@ -19,6 +19,8 @@ class Classification:
         The memory's, by id.
     images : tuple of str
         Path or name of each picture that could be read, n long.
+    rows : ndarray of int64, shape (n,)
+        Position of each among all pictures asked, unreadable ones included: `matches.query_image`.
     true_class : tuple of (str or None)
         Class name given with each picture.
     predicted : ndarray of int64, shape (n,)
@@ -28,7 +30,7 @@ class Classification:
         Eq. (2), divided by its sum over classes, and as it is.
     n_matches : ndarray of int64, shape (n,)
     matches : Matches or None
-        Every match; its `query_image` counts the unreadable pictures too. None if not asked for.
+        Every match. None if not asked for.
     skipped : tuple of (str, str)
         Path and reason of each unreadable picture.
     duplicates : tuple of str
@@ -39,6 +41,7 @@ class Classification:
 
     classes: tuple[str, ...]
     images: tuple[str, ...]
+    rows: np.ndarray
     true_class: tuple[str | None, ...]
     predicted: np.ndarray
     tie: np.ndarray

@@ -296,6 +296,7 @@ class KernelDensityClassifier:
         return Classification(
             classes=memory.classes,
             images=tuple(pictures.query_paths[row] for row in queries.row),
+            rows=queries.row,
             true_class=tuple(names[row] for row in queries.row),
             predicted=decision.predicted,
             tie=decision.tie,

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from hueprobe.cli import options as common
+from hueprobe.cli.figures import require_figure_name, save_query_figures
 
 
 @click.command()
@@ -32,6 +33,8 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
     from hueprobe.errors import ImageError
     from hueprobe.memory import open_memory
 
+    if options["figure"]:
+        require_figure_name(options["figure"])
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
     table = image_sources.from_paths(images)
@@ -40,7 +43,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
         weights=options["weights"], device=options["device"],
     )  # fmt: skip
     result = classifier.classify(table)
-    typed = dict(zip(table.paths, images, strict=True))
+    typed = dict(zip(table.paths, images, strict=False))
     skipped = tuple((typed[path], reason) for path, reason in result.skipped)
     common.report_skipped(skipped)
     if not result.images:
@@ -50,19 +53,17 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
     if options["matches_file"]:
         matches.save(options["matches_file"])
     if options["figure"]:
-        from hueprobe.cli.figures import save_query_figures
-
         save_query_figures(options["figure"], table, result, opened, images_root=options["images_root"])
     queries = [
         {
-            "image": typed[image],
+            "image": images[row],
             "predicted": predicted,
             "tie": bool(result.tie[i]),
             "likelihood": dict(zip(result.classes, result.likelihood[i].tolist(), strict=True)),
             "unnormalised": dict(zip(result.classes, result.unnormalized[i].tolist(), strict=True)),
             "matches": int(result.n_matches[i]),
         }
-        for i, (image, predicted) in enumerate(zip(result.images, result.predicted_class, strict=True))
+        for i, (row, predicted) in enumerate(zip(result.rows, result.predicted_class, strict=True))
     ]
     if options["as_json"]:
         common.print_json(

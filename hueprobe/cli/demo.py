@@ -1,0 +1,60 @@
+"""`hueprobe demo`: the whole way on real pictures and a real network, without a download."""
+
+from pathlib import Path
+
+import click
+
+from hueprobe.cli.figures import save_figure, save_query_figures
+from hueprobe.cli.options import device_option, workers_option
+
+_ASKED_IN_THE_FIGURE = "chelsea"
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("hueprobe-demo"),
+    show_default=True,
+    help="Folder for pictures, memory and figures.",
+)
+@device_option
+@workers_option
+def demo(output: Path, device: str, workers: int) -> None:
+    """Ask "which picture is this patch from?" of EfficientNet-Lite0 with its ImageNet weights.
+
+    Thirteen pictures that scikit-image ships are turned grey and cut into 24 patches each; half of
+    each picture's patches go into a memory, the other half are classified by it.
+    """
+    from hueprobe import images, observations, plots
+    from hueprobe.classifier import KernelDensityClassifier
+    from hueprobe.memory import build_memory
+    from hueprobe.observations.evaluation import evaluate
+
+    output.mkdir(parents=True, exist_ok=True)
+    table = images.demo(output / "pictures")
+    memory = build_memory(
+        output / "demo.memory", table.where_split("memory"), backbone="efficientnet_lite0", device=device,
+        workers=workers, progress=True,
+    )  # fmt: skip
+    asked = table.where_split("query")
+    classifier = KernelDensityClassifier(memory, device=device, workers=workers, progress=True)
+    result = classifier.classify(asked)
+    found = evaluate(result)
+    one = asked.select([asked.classes.index(_ASKED_IN_THE_FIGURE)])
+    save_query_figures(output / "query.png", one, classifier.classify(one), memory)
+    energy = observations.energy(
+        memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    )
+    save_figure(plots.energy_map(energy).figure, output / "energy.png")
+    where = observations.locations(result.matches, valid=memory.valid())
+    save_figure(plots.match_locations(where).figure, output / "locations.png")
+    overall = found.overall
+    click.echo(
+        f"{overall.n} patches of {len(memory.classes)} pictures asked, {memory.n_images} in the memory\n"
+        f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}) "
+        f"against a chance of {found.chance:.3f}\n"
+        f"written: {output}/demo.memory, query.png, energy.png, locations.png\n"
+        f"next:    hueprobe query {output}/demo.memory {output}/pictures/{one.paths[0]} --figure match.png"
+    )

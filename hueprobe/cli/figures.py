@@ -1,0 +1,79 @@
+"""Saving figures: the one place where drawings become files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hueprobe.files import written_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from hueprobe.classification import Classification
+    from hueprobe.images.table import ImageTable
+    from hueprobe.memory.store import Memory
+
+FORMATS = (".png", ".pdf", ".svg")
+_DPI = 200
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure whole: .png, .pdf or .svg by its ending."""
+    suffix = path.suffix.lower()
+    require_figure_name(path)
+    with written_whole(path) as file:
+        figure.savefig(file, format=suffix[1:], dpi=_DPI)
+
+
+def require_figure_name(path: Path) -> None:
+    """Refuse an ending that no figure can have, or a folder that is not there."""
+    if path.suffix.lower() not in FORMATS:
+        raise click.UsageError(f"cannot draw into {path.name!r}; end the name in {', '.join(FORMATS)}")
+    if not path.parent.is_dir():
+        raise click.UsageError(f"folder {path.parent} does not exist; make it first")
+
+
+def save_query_figures(
+    path: Path,
+    table: "ImageTable",
+    result: "Classification",
+    memory: "Memory",
+    *,
+    images_root: Path | None = None,
+) -> list[Path]:
+    """Draw every classified picture beside its best matches; return the files' names.
+
+    One picture is drawn into `path`, several into `path` with -1, -2, ... before its ending. A memory
+    picture that is no longer where it was is drawn as an empty frame, with a word on `--images-root`.
+    """
+    from hueprobe import plots
+    from hueprobe.images import show_picture
+    from hueprobe.observations.votes import query_votes
+
+    transform = memory.settings["transform"]
+    kept = memory.images.relocated(images_root) if images_root is not None else memory.images
+    paths = [path]
+    if len(result.images) > 1:
+        paths = [path.with_name(f"{path.stem}-{i + 1}{path.suffix}") for i in range(len(result.images))]
+    for i, file in enumerate(paths):
+        votes = query_votes(result, i)
+        asked = show_picture(table, int(result.rows[i]))
+        matched = {int(row): _memory_picture(kept, int(row)) for row in set(votes.closest.image.tolist())}
+        figure = plots.query_figure(
+            votes,
+            plots.SeenPicture.as_recorded(asked, transform),
+            {row: plots.SeenPicture.as_recorded(picture, transform) for row, picture in matched.items()},
+        )
+        save_figure(figure, file)
+    return paths
+
+
+def _memory_picture(kept: "ImageTable", row: int) -> Any:
+    from hueprobe.errors import ImageError
+    from hueprobe.images import show_picture
+
+    try:
+        return show_picture(kept, row)
+    except ImageError as error:
+        raise ImageError(f"{error}; if the memory's pictures have moved, pass --images-root FOLDER") from None
