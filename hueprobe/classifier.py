@@ -302,7 +302,7 @@ class KernelDensityClassifier:
             tie=decision.tie,
             likelihood=decision.normalized,
             unnormalized=unnormalized,
-            n_matches=(neighbors.ids >= 0).reshape(n, -1).sum(axis=1),
+            n_matches=(neighbors.ids >= 0).reshape(n, n_cells * self.k).sum(axis=1),
             matches=matches,
             skipped=(),
             duplicates=(),

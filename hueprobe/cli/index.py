@@ -67,8 +67,10 @@ def index(images: str, memory: Path, **options: Any) -> None:
 
     from hueprobe import images as image_sources
     from hueprobe.memory import append_images, build_memory, open_memory, plan_memory
-    from hueprobe.search import build_index
+    from hueprobe.search import build_index, parse_spec
 
+    for spec in options["searcher"]:
+        parse_spec(spec)
     table = image_sources.resolve(images)
     if options["split"]:
         table = table.where_split(options["split"])

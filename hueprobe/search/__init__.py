@@ -11,5 +11,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "build_index": ".indexes",
         "measure_recall": ".recall",
         "open_searcher": ".indexes",
+        "parse_spec": ".spec",
     },
 )

@@ -1,0 +1,374 @@
+"""The command line as a user meets it, on a seeded network that runs in milliseconds."""
+
+import json
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from hueprobe import open_memory
+from hueprobe.cli import main
+
+TINY = ["--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4"]
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result
+
+
+def refused(*arguments, code=1):
+    """Return the one line that says why, with nothing on stdout."""
+    result = run(*arguments, code=code)
+    assert result.stdout == ""
+    lines = [
+        line for line in result.stderr.splitlines() if line.lower().startswith(("hueprobe: error", "error"))
+    ]
+    assert len(lines) == 1, result.stderr
+    assert "Traceback" not in result.stderr
+    return lines[0]
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """Three classes that differ in colour, eight pictures each."""
+    root = tmp_path_factory.mktemp("set") / "pictures"
+    rng = np.random.default_rng(0)
+    for c, name in enumerate(["blue", "green", "red"]):
+        (root / name).mkdir(parents=True)
+        for i in range(8):
+            values = rng.integers(0, 90, (30, 36, 3))
+            values[..., 2 - c] += 150
+            Image.fromarray(values.astype(np.uint8)).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def table(pictures):
+    run("data", "split", pictures, "--train", "0.5", "--seed", "0", "-o", pictures.parent / "split.csv")
+    return pictures.parent / "split.csv"
+
+
+@pytest.fixture(scope="module")
+def memory(table):
+    run("index", table, "--split", "train", "-o", table.parent / "a.memory", *TINY)
+    return table.parent / "a.memory"
+
+
+def test_index_query_evaluate_as_in_the_readme(memory, table, pictures, tmp_path):
+    opened = open_memory(memory)
+    assert opened.complete and opened.classes == ("blue", "green", "red") and opened.n_images == 12
+    found = json.loads(run("evaluate", memory, table, "--split", "test", "--json").stdout)
+    assert found["images"] == 12 and found["accuracy"] == 1.0
+    assert set(found) == {
+        "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
+        "unlabelled", "chance", "skipped", "searcher", "searcher_recall", "k", "seconds",
+    }  # fmt: skip
+    assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
+    assert set(found["seconds"]) == {"extract", "search", "density", "total"}
+    for record in found["predictions"]:
+        assert sum(record["likelihood"].values()) == pytest.approx(1)
+    asked = json.loads(run("query", memory, pictures / "red" / "0.png", "--json").stdout)
+    assert set(asked) == {"memory", "searcher", "k", "queries", "skipped"}
+    (query,) = asked["queries"]
+    assert set(query) == {"image", "predicted", "tie", "likelihood", "unnormalised", "matches"}
+    assert query["image"] == str(pictures / "red" / "0.png")
+    assert query["predicted"] == "red" and query["matches"] == 36 * 10
+    text = run("evaluate", memory, table, "--split", "test").stdout
+    assert "accuracy 1.000" in text and "95 %" in text and "seconds: extract" in text
+    assert "likelihood" in run("query", memory, pictures / "red" / "0.png").stdout
+
+
+def test_leave_one_out_and_other_searchers(memory):
+    exact = json.loads(run("evaluate", memory, "--leave-one-out", "--json").stdout)
+    assert exact["accuracy"] == 1.0 and exact["searcher_recall"] == 1.0
+    flat = json.loads(run("evaluate", memory, "--leave-one-out", "--searcher", "faiss:Flat", "--json").stdout)
+    assert flat["searcher"] == "faiss:Flat"
+    for one, two in zip(exact["predictions"], flat["predictions"], strict=True):
+        assert one["likelihood"] == pytest.approx(two["likelihood"])
+    run("evaluate", memory, "--leave-one-out", "--searcher", "annoy:trees=20,search_k=100000")
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv"])
+def test_matches_are_saved_with_every_column(memory, tmp_path, suffix):
+    file = tmp_path / f"matches.{suffix}"
+    run("evaluate", memory, "--leave-one-out", "--k", "3", "--matches", file)
+    if suffix == "parquet":
+        saved = pq.read_table(file)
+    elif suffix == "csv":
+        saved = pyarrow.csv.read_csv(file)
+    else:
+        saved = pyarrow.ipc.open_file(file).read_all()
+    assert saved.column_names == [
+        "query_image", "query_path", "query_y", "query_x", "query_class", "rank",
+        "image", "path", "y", "x", "class", "distance", "weight",
+    ]  # fmt: skip
+    assert saved.num_rows == 12 * 36 * 3
+    row = saved.slice(5, 1).to_pylist()[0]
+    assert row["rank"] == 3 and f"/{row['class']}/" in row["path"] and row["query_image"] != row["image"]
+
+
+def test_figures_are_drawn(memory, pictures, tmp_path):
+    run("query", memory, pictures / "red" / "0.png", "--figure", tmp_path / "one.png")
+    with Image.open(tmp_path / "one.png") as drawn:
+        assert drawn.size[0] > 600
+    run(
+        "query",
+        memory,
+        pictures / "red" / "0.png",
+        pictures / "blue" / "0.png",
+        "--figure",
+        tmp_path / "q.pdf",
+    )
+    assert sorted(p.name for p in tmp_path.glob("q*")) == ["q-1.pdf", "q-2.pdf"]
+    assert ".png, .pdf, .svg" in refused(
+        "query", memory, pictures / "red" / "0.png", "--figure", tmp_path / "x.docx", code=2
+    )
+
+
+def test_figures_say_where_pictures_that_moved_may_be_given(table, pictures, tmp_path):
+    moved = tmp_path / "was"
+    moved.mkdir()
+    for name in ("red", "blue"):
+        (moved / name).mkdir()
+        (moved / name / "0.png").write_bytes((pictures / name / "0.png").read_bytes())
+    run("index", moved, "-o", tmp_path / "m", *TINY)
+    moved.rename(tmp_path / "is")
+    asked = pictures / "red" / "1.png"
+    line = refused("query", tmp_path / "m", asked, "--figure", tmp_path / "f.png")
+    assert "--images-root" in line and not (tmp_path / "f.png").exists()
+    run("query", tmp_path / "m", asked, "--figure", tmp_path / "f.png", "--images-root", tmp_path / "is")
+
+
+def test_a_dry_run_writes_nothing(table, tmp_path):
+    result = run("index", table, "-o", tmp_path / "m", *TINY, "--dry-run")
+    # 24 pictures x 36 cells x (12 channels x 2 bytes + 4 bytes of energy) = 24,192 bytes
+    assert "24 pictures x 6x6 cells x 12 channels" in result.stderr and "0.0 MB" in result.stderr
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_second_run_continues_and_changes_nothing(memory, table):
+    before = {p: p.stat().st_mtime_ns for p in memory.rglob("*") if p.is_file()}
+    run("index", table, "--split", "train", "-o", memory, *TINY[:4])  # the batch size is the memory's own
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_do_not_change_a_byte(table, memory, tmp_path, workers):
+    run("index", table, "--split", "train", "-o", tmp_path / "m", *TINY, "--workers", workers)
+    for path in memory.glob("shards/*"):
+        assert (tmp_path / "m" / "shards" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_pictures_are_appended_and_indexes_become_stale(table, pictures, tmp_path):
+    m = tmp_path / "m"
+    run("index", table, "--split", "train", "-o", m, *TINY, "--searcher", "annoy:trees=2")
+    (tmp_path / "more" / "black").mkdir(parents=True)
+    Image.new("RGB", (30, 30)).save(tmp_path / "more" / "black" / "0.png")
+    run("index", tmp_path / "more", "-o", m, "--append")
+    opened = open_memory(m)
+    assert opened.classes == ("blue", "green", "red", "black") and opened.n_images == 13
+    assert "rebuild" in refused("evaluate", m, "--leave-one-out", "--searcher", "annoy:trees=2")
+    assert "are in" in refused("index", tmp_path / "more", "-o", m, "--append")
+    assert "stale" in run("info", m).stdout
+    assert "all as written" in run("verify", m).stdout
+
+
+def test_info_and_verify(memory, tmp_path):
+    found = json.loads(run("info", memory, "--json").stdout)
+    assert found["complete"] and found["images"] == 12 and found["vectors"] == 12 * 36
+    assert found["settings"]["backbone"] == "tests.tiny_network:tiny"
+    assert "complete" in run("info", memory).stdout
+    assert json.loads(run("verify", memory, "--json").stdout)["problems"] == []
+
+
+def test_verify_reports_damage(table, tmp_path):
+    run("index", table, "-o", tmp_path / "m", *TINY)
+    path = tmp_path / "m" / "shards" / "000000.vectors.npy"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    result = run("verify", tmp_path / "m", code=1)
+    assert "000000.vectors.npy" in result.stderr
+
+
+def test_backbones_are_listed_and_described():
+    names = run("backbones").stdout.split()
+    assert {"densenet201", "resnet50", "vit_b_16", "efficientnet_lite0"} <= set(names)
+    found = json.loads(run("backbones", "densenet201", "--json").stdout)
+    assert (found["layer"], found["closing"], found["channels"], found["grid"]) == (
+        "features",
+        "relu",
+        1920,
+        [7, 7],
+    )
+    assert "features" in run("backbones", "densenet201").stdout
+
+
+def test_unreadable_pictures_are_listed_and_counted(pictures, tmp_path):
+    root = tmp_path / "p"
+    for name in ("blue", "red"):
+        (root / name).mkdir(parents=True)
+        for i in range(2):
+            (root / name / f"{i}.png").write_bytes((pictures / name / f"{i}.png").read_bytes())
+    good = (pictures / "red" / "2.png").read_bytes()
+    (root / "red" / "truncated.png").write_bytes(good[: len(good) // 2])
+    (root / "red" / "empty.png").write_bytes(b"")
+    (root / "red" / "text.png").write_text("not a picture")
+    (root / "gone").mkdir()
+    (root / "gone" / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
+    Image.new("RGB", (1, 1), (200, 10, 10)).save(root / "red" / "one pixel.png")
+    result = run("index", root, "-o", tmp_path / "m", *TINY)
+    for name in ("truncated", "empty", "text", "corrupt"):
+        assert f"{name}.png" in result.stderr
+    assert "4 pictures could not be read" in result.stderr
+    assert "no readable picture in class 'gone'; dropped" in result.stderr
+    opened = open_memory(tmp_path / "m")
+    assert opened.classes == ("blue", "red") and opened.readable.sum() == 5
+    asked = json.loads(
+        run("query", tmp_path / "m", root / "red" / "text.png", root / "red" / "0.png", "--json").stdout
+    )
+    assert [s["path"] for s in asked["skipped"]] == [str(root / "red" / "text.png")]
+    assert len(asked["queries"]) == 1
+    assert "none of 1 pictures" in refused("query", tmp_path / "m", root / "red" / "text.png")
+
+
+# Bad input: one line, the right exit code, nothing half-written.
+
+
+def test_bad_images(tmp_path, pictures):
+    (tmp_path / "empty").mkdir()
+    assert "nowhere" in refused("index", tmp_path / "nowhere", "-o", tmp_path / "m", *TINY)
+    assert "empty" in refused("index", tmp_path / "empty", "-o", tmp_path / "m", *TINY)
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "x.png").write_text("no")
+    assert "none of 1 pictures could be read" in refused(
+        "index", tmp_path / "bad", "-o", tmp_path / "m", *TINY
+    )
+    assert "'nosuch'" in refused(
+        "index", pictures.parent / "split.csv", "--split", "nosuch", "-o", tmp_path / "m", *TINY
+    )
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, code, said",
+    [
+        (["--backbone", "resnet51"], 1, "resnet50"),
+        (["--backbone", "tests.tiny_network:tini"], 1, "tiny"),
+        (["--backbone", "no.such.module:f"], 1, "no.such.module"),
+        (["--backbone", "tests.tiny_network:tiny", "--layer", "33"], 1, "nearest names"),
+        (["--backbone", "tests.tiny_network:tiny"], 1, "layer"),
+        (["--backbone", "tests.tiny_network:broken", "--layer", "3"], 1, "NaN"),
+        ([*TINY, "--weights", "nowhere.safetensors"], 1, "nowhere.safetensors"),
+        ([*TINY, "--searcher", "fast"], 1, "choose exact"),
+        ([*TINY, "--descriptor", "max"], 2, "'pixel'"),
+        ([*TINY, "--mean", "1,2"], 2, "one number or three"),
+        ([*TINY, "--device", "cuda:99"], 1, "cuda"),
+        ([], 2, "--backbone"),
+    ],
+)
+def test_bad_options_leave_nothing(pictures, tmp_path, arguments, code, said):
+    assert said in refused("index", pictures, "-o", tmp_path / "m", *arguments, code=code)
+    assert not (tmp_path / "m").exists()
+
+
+class _Bomb:
+    def __reduce__(self):
+        return (os.system, ("touch bomb-went-off",))
+
+
+def test_a_pickle_with_code_is_refused_and_not_run(pictures, tmp_path, monkeypatch):
+    (tmp_path / "weights.pth").write_bytes(pickle.dumps({"weight": _Bomb()}))
+    monkeypatch.syspath_prepend(os.getcwd())
+    monkeypatch.chdir(tmp_path)
+    refused("index", pictures, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "weights.pth")
+    assert not (tmp_path / "bomb-went-off").exists()
+    assert not (tmp_path / "m").exists()
+
+
+def test_weights_of_another_architecture_name_the_first_mismatch(pictures, tmp_path):
+    import torch
+
+    torch.save({"0.weight": torch.zeros(7, 3, 5, 5)}, tmp_path / "w.pth")
+    line = refused("index", pictures, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "w.pth")
+    assert "0.weight" in line and "16" in line and "7" in line
+
+
+def test_recorded_weights_that_are_gone_or_changed(pictures, tmp_path):
+    import torch
+
+    from tests.tiny_network import tiny
+
+    state = tiny()[0].state_dict()
+    torch.save(state, tmp_path / "w.pth")
+    run("index", pictures, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "w.pth")
+    asked = pictures / "red" / "0.png"
+    (tmp_path / "w.pth").rename(tmp_path / "moved.pth")
+    assert "w.pth" in refused("query", tmp_path / "m", asked)
+    run("query", tmp_path / "m", asked, "--weights", tmp_path / "moved.pth")
+    state["0.weight"] += 1
+    torch.save(state, tmp_path / "w.pth")
+    assert "not those that made the memory" in refused("query", tmp_path / "m", asked)
+
+
+def test_bad_memories(tmp_path, pictures, memory):
+    asked = pictures / "red" / "0.png"
+    assert "does not exist" in refused("query", tmp_path / "nowhere", asked)
+    assert "not a memory" in refused("info", pictures)
+    assert "not a memory" in refused("index", pictures, "-o", pictures, *TINY)
+    assert "--k 1000" in refused("query", memory, asked, "--k", "1000", code=2)
+    assert "other settings" in refused("index", pictures, "-o", memory, *TINY, "--descriptor", "gap")
+    assert "another list" in refused("index", pictures, "-o", memory, *TINY)
+    assert "cannot save matches" in refused("query", memory, asked, "--matches", tmp_path / "m.xlsx")
+
+
+def test_evaluate_needs_something_to_evaluate(tmp_path, memory, pictures):
+    assert "IMAGES" in refused("evaluate", memory, code=2)
+    assert "not both" in refused("evaluate", memory, pictures, "--leave-one-out", code=2)
+    assert "labels" in refused("evaluate", memory, pictures / "red", code=2)
+    run("index", pictures / "red", "-o", tmp_path / "flat", *TINY)
+    assert "at least 2" in refused("evaluate", tmp_path / "flat", "--leave-one-out", code=2)
+    query = json.loads(run("query", tmp_path / "flat", pictures / "blue" / "0.png", "--json").stdout)[
+        "queries"
+    ][0]
+    assert query["predicted"] is None and query["likelihood"] == {} and query["matches"] == 360
+
+
+@pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="root may write everywhere")
+def test_no_permission_to_write(pictures):
+    line = refused("index", pictures, "-o", "/proc/m", *TINY)
+    assert "/proc/m" in line
+
+
+def test_names_with_escapes_and_newlines_are_shown_escaped(pictures, tmp_path):
+    root = tmp_path / "p" / "a"
+    root.mkdir(parents=True)
+    (root / "1.png").write_bytes((pictures / "red" / "0.png").read_bytes())
+    (root / "evil\n\x1b[31m.png").write_text("no")
+    result = run("index", tmp_path / "p", "-o", tmp_path / "m", *TINY)
+    assert "\x1b" not in result.stderr and r"evil\n\x1b[31m.png" in result.stderr
+
+
+def test_help_is_light_and_lists_every_command():
+    code = (
+        "import sys; sys.argv = ['hueprobe', '--help']\n"
+        "from hueprobe.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "heavy = {'torch', 'torchvision', 'matplotlib', 'faiss', 'annoy', 'numpy'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0, shown.stderr
+    for name in ("backbones", "data", "demo", "evaluate", "index", "info", "query", "verify"):
+        assert f"  {name} " in shown.stdout
+        run(name, "--help")
