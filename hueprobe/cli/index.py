@@ -61,16 +61,26 @@ def index(images: str, memory: Path, **options: Any) -> None:
     """Extract the activations of IMAGES into a memory.
 
     IMAGES is a folder of class folders, a flat folder, a CSV or Parquet table (path, class, split,
-    group), or `demo`. The same command again continues a build that was stopped.
+    group), `demo`, or a memory of pixels to pool with --descriptor without running the network again.
+    The same command again continues a build that was stopped.
     """
     from dataclasses import replace
 
     from hueprobe import images as image_sources
-    from hueprobe.memory import append_images, build_memory, open_memory, plan_memory
-    from hueprobe.search import build_index, parse_spec
+    from hueprobe.memory import append_images, build_memory, derive_memory, open_memory, plan_memory
+    from hueprobe.search import parse_spec
 
     for spec in options["searcher"]:
         parse_spec(spec)
+    if (Path(images) / "memory.json").is_file():
+        pixels = open_memory(images)
+        _finish(
+            derive_memory(
+                memory, pixels, options["descriptor"], overwrite=options["overwrite"], progress=True
+            ),
+            options["searcher"],
+        )
+        return
     table = image_sources.resolve(images)
     if options["split"]:
         table = table.where_split(options["split"])
@@ -112,13 +122,19 @@ def index(images: str, memory: Path, **options: Any) -> None:
             memory, table, backbone=backbone, workers=options["workers"], overwrite=options["overwrite"],
             progress=True, **stored,
         )  # fmt: skip
-    for spec in options["searcher"]:
+    _finish(built, options["searcher"])
+
+
+def _finish(built: Any, searchers: tuple[str, ...]) -> None:
+    """Build the indexes asked for, list what could not be read, and say what there is now."""
+    from hueprobe.search import build_index
+
+    for spec in searchers:
         build_index(built, spec, progress=True)
-    built = open_memory(memory)
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     click.echo(
-        f"{memory}: {int(built.readable.sum())} pictures in {len(built.classes)} classes, "
+        f"{built.path}: {int(built.readable.sum())} pictures in {len(built.classes)} classes, "
         f"{int(built.valid().sum())} vectors of {built.n_channels} channels"
     )
 

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "append_images": ".build",
         "as_stored": ".vectors",
         "build_memory": ".build",
+        "derive_memory": ".arrays",
         "memory_from_arrays": ".arrays",
         "open_memory": ".store",
         "plan_memory": ".build",

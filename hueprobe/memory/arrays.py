@@ -1,4 +1,4 @@
-"""A memory of activations that came from elsewhere."""
+"""Memories without a forward pass: of given activations, or pooled from a `pixel` memory."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
-from hueprobe.errors import ShapeError, require_choice
+from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import fill_memory
 from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE, layout_settings
@@ -82,3 +82,52 @@ def memory_from_arrays(
             )
 
     return fill_memory(Path(path), settings, table, batches, overwrite=overwrite)
+
+
+def derive_memory(
+    path: str | Path, memory: Memory, descriptor: str, *, overwrite: bool = False, progress: bool = False
+) -> Memory:
+    """Make a memory of pooled descriptors from a `pixel` memory, without running the network again.
+
+    Each activation is its unit vector times the root of its energy, up to the rounding of the stored
+    vectors, so values differ slightly from a memory that `build_memory` makes with this descriptor.
+
+    Parameters
+    ----------
+    path : path
+        Folder of the new memory.
+    memory : Memory
+        Complete, with descriptor `pixel`.
+    descriptor : {"gap", "gmp", "gem", "rmac", "flat"}
+
+    Raises
+    ------
+    InputError
+        The memory is no `pixel` memory, or is not complete.
+    """
+    require_choice("descriptor", descriptor, [name for name in DESCRIPTORS if name != "pixel"])
+    if memory.settings["descriptor"] != "pixel" or not memory.complete:
+        raise InputError(
+            f"{memory.path} holds {memory.settings['descriptor']!r} descriptors"
+            f"{'' if memory.complete else ' and is not complete'}; derive from a complete 'pixel' memory"
+        )
+
+    def activations(start: int, stop: int) -> np.ndarray:
+        vectors = memory.image_vectors(np.arange(start, stop)).reshape(
+            -1, *memory.grid.shape, memory.n_channels
+        )
+        scaled = vectors * np.sqrt(memory.energy()[start:stop])[..., None]
+        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+        for first in range(start, stop, memory.settings["batch_size"]):
+            last = min(first + memory.settings["batch_size"], stop)
+            records = memory.records.slice(first, last - first).drop_columns(["image"]).to_pylist()
+            yield activations(first, last), records
+
+    _, channels, height, width = describe(activations(0, 1), descriptor).shape
+    layout = layout_settings(
+        (height, width), channels, descriptor, memory.dtype, memory.settings["batch_size"]
+    )
+    settings = {**memory.settings, **layout, "derived_from": memory.ledger.tip}
+    return fill_memory(Path(path), settings, memory.images, batches, overwrite=overwrite, progress=progress)

@@ -19,7 +19,7 @@ from hueprobe.errors import (
     NumericsError,
     ShapeError,
 )
-from hueprobe.memory import as_stored, verify_memory
+from hueprobe.memory import as_stored, derive_memory, verify_memory
 from hueprobe.memory.ledger import append_step, read_ledger
 from hueprobe.memory.writer import open_writer
 
@@ -316,3 +316,18 @@ def test_a_class_without_a_readable_picture_is_dropped_with_a_warning(tmp_path, 
         memory = fill_memory(tmp_path / "m", settings_, table, batches)
     assert memory.classes == ("a", "b")
     assert memory.image_class.tolist() == [0, 1, -1, 0, 1]
+
+
+@pytest.mark.parametrize("descriptor", ["gap", "gmp", "gem", "rmac", "flat"])
+def test_pooled_memories_derived_and_direct_agree(tmp_path, descriptor):
+    values = activations(6, channels=8, grid=(3, 3))
+    pixels = memory_from_arrays(tmp_path / "pixel", values, list("abcabc"), dtype="float32")
+    derived = derive_memory(tmp_path / "derived", pixels, descriptor)
+    direct = memory_from_arrays(
+        tmp_path / "direct", values, list("abcabc"), descriptor=descriptor, dtype="float32"
+    )
+    np.testing.assert_allclose(derived.energy(), direct.energy(), rtol=1e-4)
+    np.testing.assert_allclose(derived.vectors(np.arange(6)), direct.vectors(np.arange(6)), atol=1e-5)
+    assert derived.classes == direct.classes and derived.sha256 == pixels.sha256
+    with pytest.raises(InputError, match="'pixel' memory"):
+        derive_memory(tmp_path / "again", derived, "gap")
