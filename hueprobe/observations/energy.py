@@ -263,12 +263,13 @@ def _share_by_chance(shape: tuple[int, ...]) -> float:
 
 def _pattern_ratio(maps: np.ndarray, operation: Operation, units: np.ndarray) -> Interval:
     """<s, operation(s)> / <s, s> for the mean pattern s, from pairs of different units, by jackknife."""
-    pattern = (maps - maps.mean((1, 2), keepdims=True)).reshape(len(maps), -1)
-    other = operation(maps - maps.mean((1, 2), keepdims=True)).reshape(len(maps), -1)
     present, codes = np.unique(units, return_inverse=True)
     n_units = len(present)
     if n_units < 3:
         return Interval(np.nan, np.nan, np.nan, np.nan, n_units - 1)
+    pattern = maps - maps.mean((1, 2), keepdims=True)
+    other = operation(pattern).reshape(len(maps), -1)
+    pattern = pattern.reshape(len(maps), -1)
     s, t = (np.stack([np.bincount(codes, column, n_units) for column in a.T], 1) for a in (pattern, other))
 
     def between(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:

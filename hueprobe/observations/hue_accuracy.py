@@ -120,7 +120,7 @@ def hue_accuracy(
     n_random : int
         Random planes, the null. At least 200 to be of use.
     k : int
-        Neighbours that vote.
+        Neighbours that vote; at most as many as half of the median class, or all would outvote it.
     groups : sequence of (str or None), length n_images, optional
         Pictures of one group go to one half.
 
@@ -143,6 +143,8 @@ def hue_accuracy(
         )
     asked = half >= 0
     units = unit_codes(groups, len(labels))[asked]
+    sizes = np.bincount(labels[half >= 0])
+    k = max(1, min(k, int(np.median(sizes[sizes > 0])) // 2))
     axis = uniform_axis(pooled.shape[1]) if axis is None else axis
     hits: dict[str, np.ndarray] = {}
 

@@ -91,7 +91,7 @@ def correlation(a: np.ndarray, b: np.ndarray, *, seed: int, n_permutations: int 
 
 @dataclass(frozen=True)
 class AngleRelation:
-    """Does activation hue turn with the image-plane angle.
+    """Does activation hue turn with the image-plane angle; NaN where there is too little to tell.
 
     Attributes
     ----------
