@@ -74,7 +74,7 @@ def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryV
         raise InputError("this classification has no match table; classify with keep_matches=True")
     if not 0 <= i < len(result.images):
         raise InputError(f"picture {i} of {len(result.images)} classified ones; count from 0")
-    matches = result.matches.select(result.matches.query_image == _query_image(result, i))
+    matches = result.matches.select(result.matches.query_image == result.rows[i])
     grid, n_classes = matches.query_grid, len(result.classes)
     voting = matches.match_class >= 0
     slots = matches.query_cell[voting] * n_classes + matches.match_class[voting]
@@ -95,14 +95,6 @@ def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryV
         share=np.divide(largest, weight, out=np.zeros(grid.shape), where=weight > 0),
         closest=_closest(matches, n_closest),
     )
-
-
-def _query_image(result: Classification, i: int) -> int:
-    """Return the position of a readable picture among all; the same path may be asked twice."""
-    assert result.matches is not None
-    earlier = result.images[:i].count(result.images[i])
-    positions = [j for j, path in enumerate(result.matches.query_paths) if path == result.images[i]]
-    return positions[earlier]
 
 
 def _closest(matches: Matches, n: int) -> Matches:

@@ -1,4 +1,4 @@
-"""A result in, an Axes in, an Axes out."""
+"""A result in, an Axes in, an Axes out; composites of several Axes give a Figure."""
 
 from hueprobe._lazy import lazy_exports
 
@@ -6,8 +6,19 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "SeenPicture": ".pictures",
+        "class_directions": ".directions",
+        "class_energy_maps": ".energy",
         "class_likelihoods": ".query",
+        "class_locations": ".locations",
+        "energy_and_matches": ".directions",
+        "energy_map": ".energy",
+        "energy_maps": ".energy",
+        "energy_profile": ".energy",
+        "location_map": ".locations",
+        "match_locations": ".locations",
+        "match_profile": ".locations",
         "query_figure": ".query",
+        "same_class_shares": ".locations",
         "visible_box": ".pictures",
         "vote_map": ".query",
     },

@@ -1,11 +1,13 @@
 """Fonts, colors and figures that the plots share; nothing global is changed."""
 
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
@@ -13,6 +15,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from hueprobe.grid import Grid
+from hueprobe.observations.intervals import Interval
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column of a paper, and both
 
@@ -21,7 +24,10 @@ SAME, OTHER = "#0072B2", "#D55E00"  # matches of the same class and of other cla
 CATEGORIES = (SAME, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", OTHER, "#F0E442")
 INK, GREY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
 
-SEQUENTIAL, ENERGY, CYCLIC = "viridis", "magma", "twilight"
+LINESTYLES = ("-", "--", ":")
+
+# Shares; energy; multiples of a base rate, white at 1; angles.
+SEQUENTIAL, ENERGY, RATIO, CYCLIC = "viridis", "magma", "PuOr_r", "twilight"
 
 _RC: Any = {
     "font.size": 7.0,
@@ -67,7 +73,7 @@ def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> I
         make: Any = Figure if pyplot is None else pyplot.figure
         figure = make(figsize=(width, height), layout="constrained")
         yield figure.add_subplot()
-        _keep_tick_sizes(figure)
+        _finish(figure)
 
 
 @contextmanager
@@ -82,7 +88,7 @@ def composing(width: float, height: float) -> Iterator[Figure]:
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure
-        _keep_tick_sizes(figure)
+        _finish(figure)
 
 
 def colorbar(mappable: ScalarMappable, axes: Any, label: str, **options: Any) -> Colorbar:
@@ -111,6 +117,19 @@ def cell_axes(ax: Axes, grid: Grid) -> None:
     ax.set(xlabel="column x", ylabel="row y")
 
 
+def interval_text(interval: Interval, digits: int = 2) -> str:
+    """Return an estimate with its interval, "0.68 [0.66, 0.70]"; the estimate alone where there is none."""
+    estimate = f"{interval.estimate:.{digits}f}"
+    if math.isnan(interval.low):
+        return estimate
+    return f"{estimate} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
+
+
+def angle_colors(angles: np.ndarray) -> np.ndarray:
+    """Return a color (RGBA) for each angle in radians: -pi and pi are the same, pi/2 apart are distinct."""
+    return mpl.colormaps[CYCLIC]((np.asarray(angles, float) / (2 * np.pi)) % 1.0)
+
+
 def text_on(color: str) -> str:
     """Return the color, light or dark, in which text can be read on `color`."""
     red, green, blue = to_rgb(color)
@@ -129,8 +148,11 @@ def shortened(name: str, length: int = 18) -> str:
     return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
 
 
-def _keep_tick_sizes(figure: Figure) -> None:
-    """Fix sizes that matplotlib would look up again when it draws, outside of our settings."""
+def _finish(figure: Figure) -> None:
+    """Fix sizes that matplotlib would look up again when it draws, outside of our settings, and lay out.
+
+    One round of constrained layout leaves labels cut off beside maps of fixed aspect; saving does the second.
+    """
     for ax in figure.axes:
         for axis, name in ((ax.xaxis, "xtick"), (ax.yaxis, "ytick")):
             chosen = axis.get_tick_params()
@@ -139,3 +161,4 @@ def _keep_tick_sizes(figure: Figure) -> None:
                 width=_RC[f"{name}.major.width"],
                 length=chosen.get("length", _RC[f"{name}.major.size"]),
             )
+    figure.draw_without_rendering()

@@ -28,7 +28,9 @@ def classification(rows, *, n_classes=3, image_class=(0, 1, 2, -1), paths=("a", 
     n = len(images)
     likelihood = np.zeros((n, n_classes))
     return Classification(
-        classes=classes, images=images, true_class=(None,) * n, predicted=np.full(n, -1),
+        classes=classes, images=images,
+        rows=np.flatnonzero([path not in skipped for path in paths]), true_class=(None,) * n,
+        predicted=np.full(n, -1),
         tie=np.zeros(n, bool), likelihood=likelihood, unnormalized=likelihood, n_matches=np.zeros(n, int),
         matches=matches, skipped=tuple((path, "broken") for path in skipped), duplicates=(), seconds={},
     )  # fmt: skip

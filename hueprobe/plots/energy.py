@@ -1,0 +1,148 @@
+"""Observation 1 in pictures: where in the image plane activation energy lies."""
+
+from collections.abc import Mapping, Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+
+from hueprobe.errors import InputError
+from hueprobe.observations.energy import Energy
+from hueprobe.observations.intervals import Interval
+from hueprobe.plots.maps import (
+    cell_map,
+    class_ids,
+    label_outer,
+    largest,
+    map_size,
+    profile_line,
+    small_multiples,
+    uniform_line,
+)
+from hueprobe.plots.style import (
+    CATEGORIES,
+    ENERGY,
+    LINESTYLES,
+    colorbar,
+    composing,
+    drawing,
+    interval_text,
+    shortened,
+)
+
+_UNIT = "energy, multiple of a picture's mean"
+
+
+def energy_map(
+    result: Energy, *, vmin: float = 0.0, vmax: float | None = None, show_colorbar: bool = True,
+    ax: Axes | None = None,
+) -> Axes:  # fmt: skip
+    """Draw the mean energy map; a cross marks the centre that distances are taken from.
+
+    The title gives rho, below 1 for energy near the centre, with its interval.
+
+    Parameters
+    ----------
+    result : Energy
+        From `hueprobe.observations.energy`.
+    vmin, vmax : float, optional
+        Ends of the color scale, in multiples of a picture's mean energy; from 0 to the largest value.
+    show_colorbar : bool
+    ax : Axes, optional
+    """
+    norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
+    with drawing(ax, height=2.6) as ax:
+        image = cell_map(result.mean_map, ax, cmap=ENERGY, norm=norm, centre=result.centre)
+        ax.set_title(_rho(result.rho))
+        if show_colorbar:
+            colorbar(image, ax, _UNIT)
+    return ax
+
+
+def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
+    """Draw the mean maps of several networks side by side on one scale.
+
+    Parameters
+    ----------
+    results : mapping of str to Energy
+        By the network's name.
+    columns : int
+        Maps in a row.
+
+    Raises
+    ------
+    InputError
+        No result is given.
+    """
+    if not results:
+        raise InputError("no energy results to draw; give at least one")
+    vmax = largest([result.mean_map for result in results.values()])
+    columns = min(columns, len(results))
+    with composing(*map_size(len(results), columns)) as figure:
+        axes = small_multiples(figure, len(results), columns=columns)
+        for ax, (name, result) in zip(axes, results.items(), strict=True):
+            energy_map(result, vmax=vmax, show_colorbar=False, ax=ax)
+            ax.set_title(f"{shortened(name, 28)}\n{_rho(result.rho)}")
+        if len({result.grid for result in results.values()}) == 1:
+            label_outer(axes, columns=columns)
+        colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
+    return figure
+
+
+def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, columns: int = 5) -> Figure:
+    """Draw the mean map of each class on one scale.
+
+    Parameters
+    ----------
+    result : Energy
+    classes : sequence of str, optional
+        Names to show; all by default.
+    columns : int
+        Maps in a row.
+
+    Raises
+    ------
+    InputError
+        A name is unknown, or there are no classes.
+    """
+    shown = class_ids(result.classes, classes)
+    norm = Normalize(0.0, largest(result.class_maps[shown]))
+    columns = min(columns, len(shown))
+    with composing(*map_size(len(shown), columns)) as figure:
+        axes = small_multiples(figure, len(shown), columns=columns)
+        for ax, c in zip(axes, shown, strict=True):
+            image = cell_map(result.class_maps[c], ax, cmap=ENERGY, norm=norm, centre=result.centre)
+            ax.set_title(f"{shortened(result.classes[c], 22)}\n{result.class_images[c]} pictures")
+        label_outer(axes, columns=columns)
+        colorbar(image, axes, _UNIT, shrink=0.8)
+    return figure
+
+
+def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = None) -> Axes:
+    """Draw energy by distance from the centre, with 95 % intervals over pictures.
+
+    Parameters
+    ----------
+    results : Energy or mapping of str to Energy
+        One, or several by the network's name. Where their grids differ, the distance is given in halves
+        of the grid's longer side instead of cells.
+    ax : Axes, optional
+    """
+    named = {"": results} if isinstance(results, Energy) else dict(results)
+    same_grid = len({result.grid for result in named.values()}) < 2
+    with drawing(ax) as ax:
+        for i, (name, result) in enumerate(named.items()):
+            per = 1.0 if same_grid else max(result.grid.shape) / 2
+            color = CATEGORIES[i % len(CATEGORIES)]
+            style = LINESTYLES[i // len(CATEGORIES) % len(LINESTYLES)]
+            profile_line(result.profile, ax, color=color, label=shortened(name, 28), per=per, linestyle=style)
+        uniform_line(ax)
+        unit = "cells" if same_grid else "half the grid's longer side is 1"
+        ax.set(xlabel=f"distance from the centre ({unit})", ylabel=_UNIT, ylim=(0, None))
+        if named.keys() - {""}:
+            ax.legend()
+    return ax
+
+
+def _rho(rho: Interval) -> str:
+    return rf"$\rho$ = {interval_text(rho)}"
