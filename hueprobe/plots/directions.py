@@ -1,5 +1,7 @@
 """Positions and directions of classes in the image plane, as arrows from the centre: u right, v up."""
 
+from collections.abc import Sequence
+
 import matplotlib.patheffects as effects
 import numpy as np
 from matplotlib.axes import Axes
@@ -7,7 +9,8 @@ from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError
 from hueprobe.observations.energy import Energy
-from hueprobe.observations.locations import ClassPositions, Locations
+from hueprobe.observations.locations import Locations
+from hueprobe.observations.positions import ClassPositions
 from hueprobe.observations.relations import EnergyPosition
 from hueprobe.observations.replicates import BlockedTest
 from hueprobe.plots.style import (
@@ -74,8 +77,7 @@ def class_directions(
             xlabel="u, to the right (cells)", ylabel="v, upwards (cells)",
         )  # fmt: skip
         ax.set_xticks([tick for tick in ax.get_xticks() if abs(tick) <= side])
-        longest = sorted(known, key=lambda c: -float(np.hypot(*points[c])))[:_MOST_LABELS]
-        _label(ax, points[longest], [shortened(result.classes[c], 13) for c in longest], side)
+        label_sides(ax, points[known], [shortened(result.classes[c], 13) for c in known], side)
     return ax
 
 
@@ -91,9 +93,21 @@ def _draw_intervals(ax: Axes, positions: ClassPositions, known: np.ndarray, reac
     return reach
 
 
-def _label(ax: Axes, points: np.ndarray, names: list[str], side: float) -> None:
-    """Write names left and right of the points, evenly and in order of v, with a line to each point."""
-    by_u = np.argsort(points[:, 0], kind="stable")
+def label_sides(ax: Axes, points: np.ndarray, names: Sequence[str], side: float) -> None:
+    """Write names left and right of points, evenly and in order of v, with a line to each point.
+
+    Parameters
+    ----------
+    ax : Axes
+        With room from `side` to about twice as far, on the left and on the right.
+    points : ndarray of shape (n, 2)
+        (u, v); the 24 farthest from the centre get their names.
+    names : sequence of str
+    side : float
+        Half the height of the Axes.
+    """
+    farthest = np.argsort(-np.hypot(*points.T), kind="stable")[:_MOST_LABELS]
+    by_u = farthest[np.argsort(points[farthest, 0], kind="stable")]
     halves = by_u[: len(by_u) // 2], by_u[len(by_u) // 2 :]
     for half, x, align in zip(halves, (-1.12 * side, 1.12 * side), ("right", "left"), strict=True):
         order = half[np.argsort(points[half, 1], kind="stable")]

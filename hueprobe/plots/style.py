@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import to_rgb
+from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
 from hueprobe.grid import Grid
@@ -27,7 +27,9 @@ INK, GREY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
 LINESTYLES = ("-", "--", ":")
 
 # Shares; energy; multiples of a base rate, white at 1; angles.
-SEQUENTIAL, ENERGY, RATIO, CYCLIC = "viridis", "magma", "PuOr_r", "twilight"
+SEQUENTIAL, ENERGY, RATIO, CYCLIC = "viridis", "magma", "PuOr_r", "twilight_shifted"
+
+ANGLES = Normalize(-np.pi, np.pi)  # radians
 
 _RC: Any = {
     "font.size": 7.0,
@@ -127,7 +129,7 @@ def interval_text(interval: Interval, digits: int = 2) -> str:
 
 def angle_colors(angles: np.ndarray) -> np.ndarray:
     """Return a color (RGBA) for each angle in radians: -pi and pi are the same, pi/2 apart are distinct."""
-    return mpl.colormaps[CYCLIC]((np.asarray(angles, float) / (2 * np.pi)) % 1.0)
+    return mpl.colormaps[CYCLIC](ANGLES(np.asarray(angles, float)))
 
 
 def text_on(color: str) -> str:

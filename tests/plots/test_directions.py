@@ -8,7 +8,7 @@ from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.observations.energy import energy
 from hueprobe.observations.intervals import Interval
-from hueprobe.observations.locations import ClassPositions
+from hueprobe.observations.positions import ClassPositions
 from hueprobe.observations.replicates import BlockedTest, ComponentTest
 from hueprobe.plots.directions import _apart
 from hueprobe.plots.style import angle_colors
