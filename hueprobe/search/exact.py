@@ -27,6 +27,7 @@ _BLOCK = 16_384  # memory vectors multiplied at a time
 _CHUNK = 1_024  # queries multiplied at a time: with _BLOCK, 64 MiB of scores
 _EXTRA = 16  # candidates beyond k at first
 _WIDEN = 4  # times as many for the queries that are not settled
+_RESIDENT_BYTES = 1 << 30  # a memory that is no larger in float32 is kept after the first search
 _UNIT = 2.0**-24
 # renormalize() divides by a norm whose pairwise float32 sum is off by some units: generous.
 _NORM_ERROR = 64 * _UNIT
@@ -48,6 +49,9 @@ class ExactSearcher:
         self.memory = memory
         self.device = torch.device(device)
         self._valid = memory.valid()
+        self._kept: list[tuple[int, torch.Tensor]] = []
+        d = memory.n_channels
+        self._gamma = d * _UNIT / (1 - d * _UNIT)
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
         """Return the k nearest stored vectors of each query; see `Searcher.search`."""
@@ -58,9 +62,9 @@ class ExactSearcher:
         width = min(k + _EXTRA, self.memory.n_slots)
         while len(open_queries):
             queries = vectors[open_queries]
-            candidates, threshold = self._candidates(queries, width, excluded[open_queries])
-            found = rank(self.memory, queries, candidates, k)
-            settled = self._settled(queries, found, threshold) | (width == self.memory.n_slots)
+            candidates, scores = self._candidates(queries, width, excluded[open_queries])
+            found = rank(self.memory, queries, self._plausible(candidates, scores, k), k)
+            settled = self._settled(queries, found, scores[:, -1]) | (width == self.memory.n_slots)
             ids[open_queries[settled]] = found.ids[settled]
             distances[open_queries[settled]] = found.distances[settled]
             open_queries = open_queries[~settled]
@@ -69,36 +73,57 @@ class ExactSearcher:
 
     def _settled(self, queries: np.ndarray, found: Neighbors, threshold: np.ndarray) -> np.ndarray:
         """Whether the bound of the module's docstring holds, shape (n_queries,) bool."""
-        d = self.memory.n_channels
-        gamma = d * _UNIT / (1 - d * _UNIT)
         squared = np.square(queries.astype(np.float64)).sum(axis=1)
-        outside = squared + 1 - _NORM_ERROR - 2 * (threshold + gamma * np.sqrt(squared) * (1 + _NORM_ERROR))
+        slack = self._gamma * np.sqrt(squared) * (1 + _NORM_ERROR)
+        outside = squared + 1 - _NORM_ERROR - 2 * (threshold + slack)
         # Fewer candidates than asked for: nothing is outside.
         return (np.square(found.distances[:, -1]) < outside) | np.isneginf(threshold)
+
+    def _plausible(self, candidates: np.ndarray, scores: np.ndarray, k: int) -> np.ndarray:
+        """Drop candidates whose product is too low for the k nearest by more than rounding can explain."""
+        if k >= candidates.shape[1]:
+            return candidates
+        margin = 2 * self._gamma * (1 + _NORM_ERROR) + 2 * _NORM_ERROR
+        plausible = scores >= scores[:, k - 1, None] - margin
+        width = int(plausible.sum(axis=1).max(initial=k))  # scores fall from left to right
+        return np.where(plausible, candidates, -1)[:, :width]
+
+    def _blocks(self) -> Iterator[tuple[int, torch.Tensor]]:
+        """Yield (first vector id, stored vectors) on the device; small memories are kept there."""
+        if self._kept:
+            yield from self._kept
+            return
+        keep = self.memory.n_slots * self.memory.n_channels * 4 <= _RESIDENT_BYTES
+        blocks = []
+        for first, block in self.memory.blocks(_BLOCK):
+            rows = torch.from_numpy(block).to(self.device)
+            if keep:
+                blocks.append((first, rows))
+            yield first, rows
+        self._kept = blocks
 
     def _candidates(
         self, queries: np.ndarray, width: int, excluded: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return ids (n_queries, width; -1 pads) of the largest products, and the lowest product kept."""
+        """Return ids of the largest products (n_queries, width; -1 pads), and these products, falling."""
         best = torch.full((len(queries), width), -torch.inf, device=self.device)
         best_ids = torch.full((len(queries), width), -1, dtype=torch.int64, device=self.device)
         on_device = torch.from_numpy(queries).to(self.device)
         with full_float32_products():
-            for first, block in self.memory.blocks(_BLOCK):
-                rows = torch.from_numpy(block).to(self.device)
-                invalid = torch.from_numpy(~self._valid[first : first + len(block)]).to(self.device)
+            for first, rows in self._blocks():
+                invalid = torch.from_numpy(~self._valid[first : first + len(rows)]).to(self.device)
                 for start in range(0, len(queries), _CHUNK):
                     chunk = slice(start, start + _CHUNK)
                     scores = on_device[chunk] @ rows.T
                     scores[:, invalid] = -torch.inf
                     self._mask_excluded(scores, excluded[chunk], first)
-                    top, at = scores.topk(min(width, len(block)), dim=1)
+                    top, at = scores.topk(min(width, len(rows)), dim=1)
                     merged = torch.cat([best[chunk], top], dim=1)
                     merged_ids = torch.cat([best_ids[chunk], at + first], dim=1)
                     best[chunk], order = merged.topk(width, dim=1)
                     best_ids[chunk] = merged_ids.gather(1, order)
         best_ids[best == -torch.inf] = -1
-        return best_ids.cpu().numpy(), best[:, -1].double().cpu().numpy()
+        return best_ids.cpu().numpy(), best.double().cpu().numpy()
 
     def _mask_excluded(self, scores: torch.Tensor, excluded: np.ndarray, first: int) -> None:
         """Set the products with pictures that a query may not match to -inf."""
