@@ -1,0 +1,1 @@
+"""Measurements on real pictures, and the networks they bring."""

