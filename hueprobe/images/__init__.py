@@ -1,0 +1,25 @@
+"""Pictures: where they come from, in what order, how they are split and how they are read."""
+
+from hueprobe._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "DEMO_PICTURES": ".demo_pictures",
+        "Batch": ".loading",
+        "ImageTable": ".table",
+        "PictureRecord": ".reading",
+        "Transform": ".loading",
+        "demo": ".demo_pictures",
+        "from_dataset": ".datasets",
+        "from_folder": ".sources",
+        "from_paths": ".sources",
+        "from_table": ".table_files",
+        "load_batches": ".loading",
+        "read_picture": ".reading",
+        "resolve": ".sources",
+        "save_table": ".table_files",
+        "show_picture": ".reading",
+        "split_table": ".splits",
+    },
+)

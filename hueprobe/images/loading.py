@@ -1,0 +1,302 @@
+"""Pictures as batches of tensors, in order, whatever single files are like."""
+
+import contextlib
+import math
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+from hueprobe.errors import HueprobeError, ImageError, InputError, ShapeError, require_choice
+from hueprobe.images.reading import PictureRecord, read_row
+from hueprobe.images.table import ImageTable
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
+# A strip of one pixel by ten thousand would be resized to gigabytes.
+_MAX_RESIZED_PIXELS = 1 << 27
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """Resize, centre crop, scale to 0-1 and normalise: the numbers of torchvision's ImageClassification.
+
+    Attributes
+    ----------
+    resize, crop : int, (int, int) or None
+        Pixels. One number is the shorter side for `resize`, a square for `crop`; two are height and
+        width; None leaves the step out. A crop larger than the picture is padded with black.
+    mean, std : (float, float, float)
+        Of red, green and blue, on the scale of 0 to 1.
+    interpolation : str
+        One of `INTERPOLATIONS`, antialiased.
+
+    Examples
+    --------
+    >>> transform = Transform(resize=256, crop=224)
+    >>> transform(Image.new("RGB", (640, 480))).shape
+    torch.Size([3, 224, 224])
+    """
+
+    resize: int | tuple[int, int] | None
+    crop: int | tuple[int, int] | None
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range; bring sequences (JSON has only lists) to tuples."""
+        for name in ("resize", "crop"):
+            object.__setattr__(self, name, _size(name, getattr(self, name)))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
+        if min(self.std) <= 0:
+            raise InputError(f"std is {self.std}; each must be above 0")
+        require_choice("interpolation", self.interpolation, INTERPOLATIONS)
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(3, h, w) of every result; None where it depends on the picture."""
+        if isinstance(self.crop, int):
+            return (3, self.crop, self.crop)
+        size = self.crop or self.resize
+        return (3, *size) if isinstance(size, tuple) else None
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return an RGB picture as a float32 tensor of shape (3, h, w).
+
+        Raises
+        ------
+        ImageError
+            The picture is so long and thin that resizing its short side would fill the memory.
+        """
+        if self.resize is not None:
+            size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+            if len(size) == 1 and size[0] ** 2 * max(image.size) > _MAX_RESIZED_PIXELS * min(image.size):
+                raise ImageError(
+                    f"too long and thin: {image.width}x{image.height} pixels cannot be resized "
+                    f"to a short side of {size[0]}"
+                )
+            image = F.resize(image, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
+        if self.crop is not None:
+            image = F.center_crop(image, [self.crop] if isinstance(self.crop, int) else list(self.crop))
+        pixels = F.convert_image_dtype(F.pil_to_tensor(image), torch.float)
+        return F.normalize(pixels, mean=list(self.mean), std=list(self.std))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON holds them."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> "Transform":
+        """Return the transform that `to_json` described.
+
+        Raises
+        ------
+        InputError
+            A setting is missing, unknown or out of range.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(settings) != names:
+            raise InputError(f"settings of a transform are {sorted(settings)}; expected {sorted(names)}")
+        return cls(**settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures of consecutive rows.
+
+    Attributes
+    ----------
+    start : int
+        Row of the first.
+    pictures : Tensor of shape (B, 3, h, w), float32
+        Zeros where unreadable.
+    records : tuple of PictureRecord
+        One a picture.
+    """
+
+    start: int
+    pictures: Tensor
+    records: tuple[PictureRecord, ...]
+
+
+def load_batches(
+    table: ImageTable,
+    transform: Callable[[Image.Image], Tensor],
+    *,
+    batch_size: int,
+    workers: int = 0,
+    start: int = 0,
+    stop: int | None = None,
+    picture_shape: tuple[int, ...] | None = None,
+) -> Iterator[Batch]:
+    """Read the pictures of rows [start, stop) in order; a bad one keeps its slot.
+
+    Parameters
+    ----------
+    table : ImageTable
+    transform : Transform or callable
+        Takes an RGB picture to a float tensor of shape (3, h, w), the same for every picture.
+    batch_size : int
+        Pictures a batch, counted from `start`; the last may have fewer.
+    workers : int
+        Processes that read; 0 reads in this one. The result is the same.
+    start, stop : int
+        Rows; all by default.
+    picture_shape : (int, int, int), optional
+        (3, h, w) that the transform must give; without it that of the first readable picture counts.
+
+    Raises
+    ------
+    InputError
+        A number is out of range, or the transform fails on a picture.
+    ShapeError
+        The transform gives no (3, h, w), or another shape than for the pictures before.
+    ImageError
+        No picture can be read and the shape is unknown; a reading process died; the table's Dataset is gone.
+    """
+    stop = len(table) if stop is None else stop
+    if batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}; it must be at least 1")
+    if workers < 0:
+        raise InputError(f"workers is {workers}; it must be 0 or more")
+    if not 0 <= start <= stop <= len(table):
+        raise InputError(f"rows {start} to {stop} of {len(table)}; need 0 <= start <= stop <= {len(table)}")
+    if start == stop:
+        return iter(())
+    rows = range(start, stop)
+    shape = transform.shape if isinstance(transform, Transform) and not picture_shape else picture_shape
+    shape, shape_of = (shape, "picture_shape") if shape else _first_shape(table, transform, rows)
+    return _in_order(_BatchReader(table, transform, rows, batch_size, tuple(shape), shape_of), workers)
+
+
+def _load(
+    table: ImageTable, transform: Callable[[Image.Image], Tensor], row: int
+) -> tuple[Tensor | None, PictureRecord]:
+    """Return the tensor of one row, None where the picture is unreadable."""
+    image, record = read_row(table, row)
+    if image is None:
+        return None, record
+    name = table.paths[row]
+    try:
+        tensor = transform(image)
+    except ImageError as error:
+        return None, PictureRecord(record.sha256, 0, 0, readable=False, reason=str(error))
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(f"the transform fails on picture {name!r}: {text}") from error
+    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
+        what = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise InputError(f"the transform gives {what} for picture {name!r}; it must give a float tensor")
+    if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.numel():
+        raise ShapeError(f"the transform gives {tuple(tensor.shape)} for picture {name!r}; need (3, h, w)")
+    return tensor.detach().to(torch.float32), record
+
+
+def _first_shape(
+    table: ImageTable, transform: Callable[[Image.Image], Tensor], rows: range
+) -> tuple[tuple[int, ...], str]:
+    """Return the shape of the first readable picture, and its name."""
+    reason = None
+    for row in rows:
+        tensor, record = _load(table, transform, row)
+        if tensor is not None:
+            return tuple(tensor.shape), repr(table.paths[row])
+        reason = reason or record.reason
+    raise ImageError(f"none of {len(rows)} pictures could be read; the first: {reason}")
+
+
+@dataclass(frozen=True, eq=False)
+class _BatchReader:
+    """Batch number to batch: what torch's DataLoader calls in its processes, and the way without one.
+
+    An error comes back as a value: raised in a process, torch would wrap its text.
+    """
+
+    table: ImageTable
+    transform: Callable[[Image.Image], Tensor]
+    rows: range
+    batch_size: int
+    shape: tuple[int, ...]
+    shape_of: str
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def __getitem__(self, number: int) -> Batch | HueprobeError:
+        rows = self.rows[number * self.batch_size : (number + 1) * self.batch_size]
+        pictures = torch.zeros(len(rows), *self.shape)
+        records = []
+        try:
+            for slot, row in enumerate(rows):
+                tensor, record = _load(self.table, self.transform, row)
+                records.append(record)
+                if tensor is not None:
+                    self._require_shape(tensor, row)
+                    pictures[slot] = tensor
+        except HueprobeError as error:
+            return error
+        return Batch(rows[0], pictures, tuple(records))
+
+    def _require_shape(self, tensor: Tensor, row: int) -> None:
+        if tensor.shape != self.shape:
+            raise ShapeError(
+                f"picture {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
+                f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
+            )
+
+
+def _in_order(reader: _BatchReader, workers: int) -> Iterator[Batch]:
+    here = (reader[number] for number in range(len(reader)))
+    with contextlib.closing(_from_processes(reader, workers) if workers else here) as results:
+        for result in results:
+            if isinstance(result, HueprobeError):
+                raise result
+            yield result
+
+
+def _from_processes(reader: _BatchReader, workers: int) -> Generator[Batch | HueprobeError, None, None]:
+    loader: DataLoader[Any] = DataLoader(
+        reader,  # type: ignore[arg-type]  # anything with a length and items will do
+        batch_size=None,
+        num_workers=workers,
+        generator=torch.Generator(),  # else torch's global one is advanced
+    )
+    results = iter(loader)
+    try:
+        yield from results
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise ImageError(f"a process that reads pictures died ({reason}); try fewer workers, or 0") from error
+    finally:
+        # Left to the garbage collector, the processes would live as long as a traceback holds them.
+        results._shutdown_workers()  # type: ignore[attr-defined]
+
+
+def _size(name: str, value: Any) -> int | tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = list(value) if isinstance(value, tuple | list) else [value]
+    if len(sides) not in (1, 2) or any(type(side) is not int or side < 1 for side in sides):
+        raise InputError(f"{name} is {value!r}; give a number of pixels, (height, width), or None")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+        raise InputError(f"{name} is {values!r}; give three finite numbers, for red, green and blue")
+    return numbers

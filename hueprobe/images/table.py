@@ -1,0 +1,190 @@
+"""The image table: pictures in a fixed order, with class, split and group of each."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hueprobe.errors import ImageError, InputError, ShapeError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_ROWS = ("paths", "roots", "classes", "splits", "groups", "sizes")
+_COLUMNS = ("path", "root", "class", "split", "group", "size")
+_ITEM = "item-"
+
+
+@dataclass(frozen=True)
+class ImageTable:
+    """A list of n pictures; the row number is the picture's name everywhere else.
+
+    Attributes
+    ----------
+    paths : tuple of str
+        Path of each picture relative to its root, with `/` between its parts.
+    roots : tuple of str
+        Absolute folder of each; empty for what is no file (items of a Dataset, arrays).
+    classes, splits, groups : tuple of (str or None)
+        Class; name of the part of the data (`"train"`); what belongs together (subject, family).
+    sizes : tuple of int
+        Bytes; -1 where unknown.
+    dataset : torch Dataset, optional
+        Where the items come from; the path is then `"item-0000012"` for item 12.
+
+    Raises
+    ------
+    ShapeError
+        The columns differ in length.
+    ImageError
+        A name that is not valid Unicode, which neither Parquet nor JSON could hold.
+    """
+
+    paths: tuple[str, ...]
+    roots: tuple[str, ...]
+    classes: tuple[str | None, ...]
+    splits: tuple[str | None, ...]
+    groups: tuple[str | None, ...]
+    sizes: tuple[int, ...]
+    dataset: Any = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse columns of differing length and names that cannot be written down."""
+        lengths = {name: len(getattr(self, name)) for name in _ROWS}
+        if len(set(lengths.values())) > 1:
+            raise ShapeError(f"columns of an image table differ in length: {lengths}")
+        for name in ("paths", "roots", "classes", "splits", "groups"):
+            _require_unicode(getattr(self, name))
+
+    def __len__(self) -> int:
+        """Return the number of pictures."""
+        return len(self.paths)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The distinct classes, sorted by code point."""
+        return tuple(sorted({name for name in self.classes if name is not None}))
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are pictures and each has a class."""
+        return len(self) > 0 and None not in self.classes
+
+    def file(self, i: int) -> Path:
+        """Return the file of row `i`.
+
+        Raises
+        ------
+        ImageError
+            The row is no file but an item of a Dataset or an array.
+        """
+        if not self.roots[i]:
+            raise ImageError(f"picture {self.paths[i]!r} is no file; give its Dataset again, or the pictures")
+        return Path(self.roots[i], self.paths[i])
+
+    def item(self, i: int) -> int | None:
+        """Return the number in `dataset` of row `i`; None where the row is a file or the Dataset is gone."""
+        if self.roots[i] or self.dataset is None or not self.paths[i].startswith(_ITEM):
+            return None
+        return int(self.paths[i].removeprefix(_ITEM))
+
+    def select(self, indices: Any) -> "ImageTable":
+        """Return the rows that `indices` (positions in any order, a slice or a mask) picks."""
+        rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
+        return replace(self, **{name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS})
+
+    def where_split(self, name: str) -> "ImageTable":
+        """Return the rows of one split, in order.
+
+        Raises
+        ------
+        InputError
+            No row is of that split; the message lists those there are.
+        """
+        rows = [i for i, split in enumerate(self.splits) if split == name]
+        if not rows:
+            present = sorted({split for split in self.splits if split is not None})
+            known = f"choose one of: {', '.join(present)}" if present else "these pictures have no splits"
+            raise InputError(f"no picture in split {name!r}; {known}")
+        return self.select(rows)
+
+    def relocated(self, root: str | Path) -> "ImageTable":
+        """Return the table for pictures that were moved: the folder common to all roots is now `root`.
+
+        Raises
+        ------
+        ImageError
+            `root` is not a folder.
+        """
+        new = os.path.abspath(root)
+        if not os.path.isdir(new):
+            raise ImageError(f"no folder at {str(root)!r}; give the folder where the pictures are now")
+        old = {folder for folder in self.roots if folder}
+        if not old:
+            return self
+        common = os.path.commonpath(old)
+        moved = {
+            folder: os.path.normpath(os.path.join(new, os.path.relpath(folder, common))) for folder in old
+        }
+        return replace(self, roots=tuple(moved.get(folder, "") for folder in self.roots))
+
+    @classmethod
+    def concatenate(cls, tables: Iterable["ImageTable"]) -> "ImageTable":
+        """Join tables, in the order given; at most one Dataset may stand behind them."""
+        tables = list(tables)
+        if not tables:
+            raise InputError("no image tables to join; give at least one")
+        datasets = {id(table.dataset): table.dataset for table in tables if table.dataset is not None}
+        if len(datasets) > 1:
+            raise InputError(
+                f"{len(datasets)} Datasets in one image table; join them with torch's ConcatDataset"
+            )
+        columns = {name: tuple(value for table in tables for value in getattr(table, name)) for name in _ROWS}
+        return cls(**columns, dataset=next(iter(datasets.values()), None))
+
+    def to_arrow(self) -> "pa.Table":
+        """Return columns image (int64, the row), path, root, class, split, group (string), size (int64)."""
+        import pyarrow as pa
+
+        columns = {
+            column: pa.array(getattr(self, name), pa.int64() if name == "sizes" else pa.string())
+            for column, name in zip(_COLUMNS, _ROWS, strict=True)
+        }
+        return pa.table({"image": pa.array(range(len(self)), pa.int64()), **columns})
+
+    @classmethod
+    def from_arrow(cls, table: "pa.Table") -> "ImageTable":
+        """Return the image table that `to_arrow` wrote; a Dataset does not come back.
+
+        Raises
+        ------
+        InputError
+            A column is missing.
+        """
+        if missing := [name for name in _COLUMNS if name not in table.column_names]:
+            raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")
+        return cls(*(tuple(table[name].to_pylist()) for name in _COLUMNS))
+
+
+def from_items(dataset: Any, classes: Sequence[str | None]) -> ImageTable:
+    """Return the table of a Dataset's items, one class (or None) each."""
+    n = len(classes)
+    none = (None,) * n
+    paths = tuple(f"{_ITEM}{i:07d}" for i in range(n))
+    return ImageTable(paths, ("",) * n, tuple(classes), none, none, (-1,) * n, dataset=dataset)
+
+
+def _as_index(indices: Any) -> np.ndarray:
+    array = np.asarray(list(indices) if isinstance(indices, range) else indices)
+    return array if array.dtype == bool else array.astype(np.int64)
+
+
+def _require_unicode(names: Iterable[str | None]) -> None:
+    for name in dict.fromkeys(names):
+        try:
+            (name or "").encode()
+        except UnicodeEncodeError:
+            raise ImageError(f"the name {name!a} is not valid UTF-8; rename the file or folder") from None

@@ -1,0 +1,187 @@
+"""Image tables in CSV and Parquet files: columns path, class, group, split."""
+
+import csv
+import io
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from hueprobe.errors import HueprobeWarning, ImageError, InputError
+from hueprobe.files import written_whole
+from hueprobe.images.sources import TABLE_ENDINGS, common_folder, file_size, posix_relative
+from hueprobe.images.table import ImageTable
+
+COLUMNS = ("path", "class", "group", "split")
+_REQUIRED = ("path", "class")
+
+
+@dataclass(frozen=True)
+class _Row:
+    place: str  # "line 3"
+    cells: dict[str, str | None]
+
+
+def from_table(path: str | Path) -> ImageTable:
+    """List the pictures of a CSV (UTF-8) or Parquet file, in its order.
+
+    Columns are `path` (relative to the file's folder, or absolute) and `class`, and if wanted `split`
+    and `group`; others are ignored with a warning. An empty cell is no value. A picture that does not
+    exist keeps its row, as an unreadable one does.
+
+    Raises
+    ------
+    ImageError
+        The file is missing, of another kind or broken; a column is missing; it has no rows; a path is
+        empty or occurs twice (the line is named); or none of the pictures exists.
+    """
+    ending = os.path.splitext(path)[1].lower()
+    if ending not in TABLE_ENDINGS:
+        raise ImageError(f"{os.fspath(path)!r} is no table; its name must end in one of: .csv .parquet")
+    if not os.path.isfile(path):
+        raise ImageError(f"no table {os.fspath(path)!r}; give a .csv or .parquet file")
+    try:
+        rows = list((_csv_rows if ending == ".csv" else _parquet_rows)(path))
+    except OSError as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(f"cannot read {os.fspath(path)!r}: {error.strerror or error}") from None
+    if not rows:
+        raise ImageError(f"{os.fspath(path)!r} lists no pictures; each needs a row under path,class")
+    folder = os.path.dirname(os.path.abspath(path))
+    files = _files(rows, folder, path)
+    sizes = [file_size(file) for file in files]
+    if max(sizes) < 0:
+        raise ImageError(
+            f"none of the {len(rows)} pictures in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
+            "paths are relative to the table's folder"
+        )
+    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
+    elsewhere = [file for file, is_absolute in zip(files, absolute, strict=True) if is_absolute]
+    common = common_folder(elsewhere) if elsewhere else folder
+    roots = [common if is_absolute else folder for is_absolute in absolute]
+    return ImageTable(
+        paths=tuple(posix_relative(file, root) for file, root in zip(files, roots, strict=True)),
+        roots=tuple(roots),
+        classes=tuple(row.cells["class"] for row in rows),
+        splits=tuple(row.cells.get("split") for row in rows),
+        groups=tuple(row.cells.get("group") for row in rows),
+        sizes=tuple(sizes),
+    )
+
+
+def save_table(table: ImageTable, path: str | Path) -> None:
+    """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
+
+    Paths are relative to the file's own folder where the picture lies below it, else absolute, so that
+    `from_table` finds the same pictures.
+
+    Raises
+    ------
+    InputError
+        The name ends in neither .csv nor .parquet, or the pictures are no files.
+    ImageError
+        The file cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in TABLE_ENDINGS:
+        raise InputError(f"cannot save pictures as {path.name!r}; the name must end in .csv or .parquet")
+    folder = Path(os.path.abspath(path)).parent
+    files = [os.path.normpath(table.file(i)) for i in range(len(table))]
+    paths = [posix_relative(f, str(folder)) if Path(f).is_relative_to(folder) else f for f in files]
+    columns = dict(zip(COLUMNS, (paths, table.classes, table.groups, table.splits), strict=True))
+    try:
+        with written_whole(path) as file:
+            if path.suffix.lower() == ".csv":
+                text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+                _write_csv(text, list(zip(*columns.values(), strict=True)))
+                text.detach()
+            else:
+                import pyarrow as pa
+                import pyarrow.parquet as pq
+
+                pq.write_table(
+                    pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), file
+                )
+    except OSError as error:
+        raise ImageError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from None
+
+
+def _write_csv(file: io.TextIOWrapper, rows: list[tuple[str | None, ...]]) -> None:
+    # Python before 3.13 leaves a carriage return unquoted where lines end in a bare newline.
+    quoted = any("\r" in (cell or "") for row in rows for cell in row)
+    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+
+
+def _csv_rows(path: str | Path) -> Iterator[_Row]:
+    line = 0
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            names = next(reader, [])
+            _require_columns(names, path)
+            for cells in reader:
+                line = reader.line_num
+                if not cells:
+                    continue  # a blank line
+                if len(cells) != len(names):
+                    raise ImageError(
+                        f"{os.fspath(path)!r}, line {line}: {len(cells)} cells under {len(names)} columns; "
+                        "quote a comma inside a cell"
+                    )
+                yield _Row(f"line {line}", {n: c or None for n, c in zip(names, cells, strict=True)})
+    except UnicodeDecodeError as error:
+        raise ImageError(f"{os.fspath(path)!r} is not UTF-8 ({error.reason}); save it as UTF-8") from None
+    except csv.Error as error:
+        raise ImageError(f"{os.fspath(path)!r} is no CSV after line {line}: {error}") from None
+
+
+def _parquet_rows(path: str | Path) -> Iterator[_Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            _require_columns(names, path)
+            table = file.read(columns=[name for name in COLUMNS if name in names])
+        columns = {name: table[name].cast(pa.string()).to_pylist() for name in table.column_names}
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise ImageError(f"{os.fspath(path)!r} is no readable Parquet table: {reason}") from None
+    for number, cells in enumerate(zip(*columns.values(), strict=True), start=1):
+        yield _Row(f"row {number}", {n: c or None for n, c in zip(columns, cells, strict=True)})
+
+
+def _require_columns(names: list[str], path: str | Path) -> None:
+    name = os.fspath(path)
+    if missing := [column for column in _REQUIRED if column not in names]:
+        raise ImageError(
+            f"{name!r} has no column {', '.join(map(repr, missing))}, only {', '.join(names) or 'none'}; "
+            "needed are path and class, split and group may follow"
+        )
+    if twice := sorted({column for column in names if names.count(column) > 1}):
+        raise ImageError(f"{name!r} has column {twice[0]!r} twice; rename one")
+    if unknown := [column for column in names if column not in COLUMNS]:
+        warnings.warn(
+            f"columns of {name!r} that mean nothing here are ignored: {', '.join(unknown)}",
+            HueprobeWarning,
+            stacklevel=4,
+        )
+
+
+def _files(rows: list[_Row], folder: str, path: str | Path) -> list[str]:
+    """Return the absolute, normalised file of each row."""
+    seen: dict[str, str] = {}
+    for row in rows:
+        name = row.cells["path"]
+        if not name:
+            raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty")
+        file = os.path.normpath(os.path.join(folder, name))
+        if file in seen:
+            raise ImageError(f"{os.fspath(path)!r}, {row.place}: {name!r} is there already, in {seen[file]}")
+        seen[file] = row.place
+    return list(seen)

@@ -1,0 +1,24 @@
+"""Small pictures on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+WritePicture = Callable[..., Path]
+
+
+@pytest.fixture
+def write_picture(tmp_path: Path) -> WritePicture:
+    """Write a small random RGB picture under `tmp_path`; the name alone decides its pixels."""
+
+    def write(name: str, size: tuple[int, int] = (12, 9)) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rng = np.random.default_rng(list(name.encode()))
+        Image.fromarray(rng.integers(0, 256, (size[1], size[0], 3), np.uint8)).save(path, "PNG")
+        return path
+
+    return write
