@@ -25,6 +25,7 @@ from hueprobe.plots.style import (
     RATIO,
     SAME,
     SEQUENTIAL,
+    SIDES,
     colorbar,
     composing,
     drawing,
@@ -32,8 +33,6 @@ from hueprobe.plots.style import (
     shortened,
 )
 
-KINDS = ("same", "other", "all")
-_TITLES = {"same": "same class", "other": "other classes", "all": "all matches"}
 _UNIT = "p(x, y), multiple of the base rate"
 _SHARE = "share of same-class matches"
 
@@ -77,7 +76,7 @@ def location_map(
     show_colorbar : bool
     ax : Axes, optional
     """
-    require_choice("kind of matches", kind, KINDS)
+    require_choice("kind of matches", kind, SIDES)
     ratio = _ratio(result, kind)
     with drawing(ax) as ax:
         image = cell_map(ratio, ax, cmap=RATIO, norm=ratio_norm([ratio], vmax=vmax))
@@ -107,7 +106,7 @@ def class_locations(
     InputError
         A name is unknown, or there are no classes.
     """
-    require_choice("kind of matches", kind, KINDS[:2])
+    require_choice("kind of matches", kind, ("same", "other"))
     shown = class_ids(result.classes, classes)
     density = result.class_same if kind == "same" else result.class_other
     ratios = _over(density[shown], result.base)
@@ -189,6 +188,6 @@ def _over(density: np.ndarray, base: np.ndarray) -> np.ndarray:
 
 def _title(result: Locations, kind: str) -> str:
     if kind == "all":
-        return _TITLES[kind]
+        return SIDES[kind]
     rho = result.rho_same if kind == "same" else result.rho_other
-    return rf"{_TITLES[kind]}, $\rho$ = {interval_text(rho)}"
+    return rf"{SIDES[kind]}, $\rho$ = {interval_text(rho)}"

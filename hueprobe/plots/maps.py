@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
+from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -33,7 +33,7 @@ def cell_map(
     centre : (float, float), optional
         (y, x) to mark with a cross.
     """
-    image = ax.imshow(values, cmap=_with_grey(cmap), norm=norm, interpolation="nearest", origin="upper")
+    image = draw_cells(values, ax, cmap=cmap, norm=norm)
     cell_axes(ax, Grid(*values.shape))
     for spine in ax.spines.values():
         spine.set_visible(True)
@@ -41,6 +41,25 @@ def cell_map(
         for color, width in (("white", 2.0), (INK, 0.8)):
             ax.plot(centre[1], centre[0], "+", color=color, markersize=5, markeredgewidth=width)
     return image
+
+
+def draw_cells(
+    values: np.ndarray,
+    ax: Axes,
+    *,
+    cmap: str,
+    norm: Normalize,
+    extent: tuple[float, float, float, float] | None = None,
+) -> AxesImage:
+    """Draw values of shape (H, W) with row 0 on top, and nothing around them; see `cell_map`.
+
+    Parameters
+    ----------
+    extent : (left, right, bottom, top), optional
+        Where to draw in the Axes' coordinates; cell (y, x) at (x, y) by default.
+    """
+    grey = mpl.colormaps[cmap].with_extremes(bad=PALE)
+    return ax.imshow(values, cmap=grey, norm=norm, interpolation="nearest", origin="upper", extent=extent)
 
 
 def ratio_norm(maps: Iterable[np.ndarray], *, vmax: float | None = None) -> TwoSlopeNorm:
@@ -121,7 +140,3 @@ def profile_line(
 def uniform_line(ax: Axes) -> None:
     """Draw the level 1 that a uniform spread has."""
     ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
-
-
-def _with_grey(cmap: str) -> Colormap:
-    return mpl.colormaps[cmap].with_extremes(bad=PALE)

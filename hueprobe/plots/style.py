@@ -21,6 +21,7 @@ COLUMN, PAGE = 3.3, 6.9  # inches: one column of a paper, and both
 
 # Okabe and Ito's colors, told apart by colour-blind readers too.
 SAME, OTHER = "#0072B2", "#D55E00"  # matches of the same class and of other classes
+SIDES = {"same": "same class", "other": "other classes", "all": "all matches"}
 CATEGORIES = (SAME, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", OTHER, "#F0E442")
 INK, GREY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
 

@@ -1,0 +1,261 @@
+"""Observation 4 in pictures: where matches land, given the query cell."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+from hueprobe.errors import InputError, require_choice
+from hueprobe.grid import Grid
+from hueprobe.observations.conditional import Conditional
+from hueprobe.observations.given_query import GivenQuery
+from hueprobe.plots.maps import cell_map, draw_cells, largest
+from hueprobe.plots.style import (
+    COLUMN,
+    GREY,
+    OTHER,
+    SAME,
+    SEQUENTIAL,
+    SIDES,
+    colorbar,
+    composing,
+    drawing,
+)
+
+_UNIT = "p(x, y | query cell)"
+_MOST = 7  # rows and columns of query cells, unless more are asked for
+
+
+def conditional_maps(
+    result: Conditional, *, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None
+) -> Figure:
+    """Draw p(x, y | x_i) for a grid of query cells, same class above and other class below, on one scale.
+
+    Each small map stands where its query cell lies, which is outlined in it; grey is a query cell without
+    such matches. One row and one column give the pair of maps of a single query cell.
+
+    Parameters
+    ----------
+    result : Conditional
+        From `hueprobe.observations.conditional`. Without labels there is one part, of all matches.
+    rows, columns : sequence of int, optional
+        Query cells to show; at most 7 rows and columns, evenly spaced, by default.
+
+    Raises
+    ------
+    InputError
+        A row or column is outside of the grid.
+    """
+    rows = _chosen("row", rows, result.grid.height)
+    columns = _chosen("column", columns, result.grid.width)
+    sides = ("same", "other") if result.same.n + result.other.n else ("all",)
+    chosen = [_density(result, side)[np.ix_(rows, columns)] for side in sides]
+    norm = Normalize(0.0, largest(chosen, 1e-12))
+    across = COLUMN - 0.9
+    with composing(COLUMN, (across * _shape_ratio(result.grid, rows, columns) + 0.4) * len(sides)) as figure:
+        axes = figure.subplots(len(sides), 1, squeeze=False)[:, 0]
+        for ax, side, density in zip(axes, sides, chosen, strict=True):
+            image = _mosaic(density, ax, rows, columns, norm)
+            ax.set_title(SIDES[side])
+        colorbar(image, list(axes), _UNIT, shrink=0.7 if len(sides) > 1 else 1.0)
+    return figure
+
+
+def conditional_map(
+    result: Conditional,
+    y: int,
+    x: int,
+    side: str = "same",
+    *,
+    vmax: float | None = None,
+    show_colorbar: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw p(x, y | x_i) of one query cell, which is outlined.
+
+    Parameters
+    ----------
+    result : Conditional
+    y, x : int
+        Row and column of the query cell.
+    side : {"same", "other", "all"}
+        Same-class matches, other-class matches, or all.
+    vmax : float, optional
+        Upper end of the color scale; give the same to maps that are to be compared.
+    show_colorbar : bool
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        The cell is outside of the grid, or the side is unknown.
+    """
+    require_choice("kind of matches", side, SIDES)
+    _chosen("row", [y], result.grid.height)
+    _chosen("column", [x], result.grid.width)
+    density = _density(result, side)[y, x]
+    with drawing(ax) as ax:
+        norm = Normalize(0.0, vmax if vmax is not None else largest([density], 1e-12))
+        image = cell_map(density, ax, cmap=SEQUENTIAL, norm=norm)
+        _outline(ax, x, y, 1.5)
+        ax.set_title(f"{SIDES[side]}, query cell row {y}, column {x}")
+        if show_colorbar:
+            colorbar(image, ax, _UNIT)
+    return ax
+
+
+def conditional_summary(result: Conditional) -> Figure:
+    """Draw stay-put share, spread and mutual information of same-class and other-class matches.
+
+    Filled dots are as measured, with 95 % pigeonhole intervals; open ones are at equal match quality. Ticks
+    are what chance gives.
+
+    Parameters
+    ----------
+    result : Conditional
+
+    Raises
+    ------
+    InputError
+        No match can be told to be same-class or other-class.
+    """
+    if not result.same.n + result.other.n:
+        raise InputError("no match has a class on both sides; same and other class need labels")
+    with composing(COLUMN, 3.2) as figure:
+        stay, spread, bits = figure.subplots(3, 1)
+        for row, side in enumerate(("other", "same")):
+            found: GivenQuery = getattr(result, side)
+            color = SAME if side == "same" else OTHER
+            for ax, interval in ((stay, found.stay), (spread, found.spread), (bits, found.information.bits)):
+                ax.plot([interval.low, interval.high], [row, row], color=color)
+                ax.plot(interval.estimate, row, "o", color=color, zorder=3)
+            for ax, contrast in ((stay, result.stay), (spread, result.spread)):
+                adjusted = getattr(contrast, f"{side}_adjusted")
+                ax.plot(adjusted, row - 0.25, "o", color=color, markerfacecolor="white", zorder=3)
+            stay.plot(found.stay_by_chance, row, "|", color=GREY, markersize=9)
+        bits.plot([0, 0], [0, 1], "|", color=GREY, markersize=9, linestyle="none")
+        stay.set_xlabel("share of matches in the query's own cell")
+        spread.set_xlabel("root mean square displacement (cells)")
+        bits.set_xlabel("mutual information of the two cells (bits)")
+        for ax in (stay, spread, bits):
+            ax.set(ylim=(-0.6, 1.4), yticks=[0, 1], yticklabels=[SIDES["other"], SIDES["same"]])
+            ax.margins(x=0.08)
+        stay.set_title("● measured   ○ at equal match quality   | chance")
+    return figure
+
+
+def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
+    """Draw the excess of tangential over radial spread against every base rate, with 95 % intervals.
+
+    0 is a base rate's own ratio; the first row, gravity in polar form, is the one that verdicts are made of.
+
+    Parameters
+    ----------
+    result : Conditional
+    ax : Axes, optional
+    """
+    with drawing(ax, height=0.9 + 0.3 * len(result.tangential)) as ax:
+        for row, found in enumerate(result.tangential):
+            for side, color, marker, shift in (("same", SAME, "o", -0.15), ("other", OTHER, "s", 0.15)):
+                excess = getattr(found, side).excess
+                ax.plot([excess.low, excess.high], [row + shift] * 2, color=color)
+                label = SIDES[side] if row == 0 else None
+                ax.plot(excess.estimate, row + shift, marker, color=color, linestyle="none", label=label)
+        ax.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.set_yticks(
+            range(len(result.tangential)), [f"{found.base}, {found.form}" for found in result.tangential]
+        )
+        ax.set(
+            ylim=(len(result.tangential) - 0.5, -0.5),
+            xlabel="excess of log(tangential / radial)",
+        )
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    return ax
+
+
+def tangential_spreads(result: Conditional, side: str = "same", *, ax: Axes | None = None) -> Axes:
+    """Draw radial and tangential spread as measured (filled) and under every base rate (open).
+
+    Parameters
+    ----------
+    result : Conditional
+    side : {"same", "other", "all"}
+        Same-class matches, other-class matches, or all.
+    ax : Axes, optional
+    """
+    require_choice("kind of matches", side, SIDES)
+    with drawing(ax, height=0.9 + 0.3 * len(result.tangential)) as ax:
+        for row, found in enumerate(result.tangential):
+            part = getattr(found, side)
+            pairs = (
+                ("radial", part.radial, part.base_radial, SAME, "o", -0.15),
+                ("tangential", part.tangential, part.base_tangential, OTHER, "s", 0.15),
+            )
+            for name, measured, base, color, marker, shift in pairs:
+                at = row + shift
+                ax.plot([base, measured], [at, at], color=color, linewidth=0.8)
+                ax.plot(base, at, marker, color=color, markerfacecolor="white", linestyle="none")
+                label = name if row == 0 else None
+                ax.plot(measured, at, marker, color=color, linestyle="none", label=label)
+        ax.set_yticks(
+            range(len(result.tangential)), [f"{found.base}, {found.form}" for found in result.tangential]
+        )
+        ax.set(
+            xlim=(0, None), ylim=(len(result.tangential) - 0.5, -0.5),
+            xlabel=f"{SIDES[side]}: RMS in cells (open: base)",
+        )  # fmt: skip
+        ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    return ax
+
+
+def _density(result: Conditional, side: str) -> np.ndarray:
+    part: GivenQuery = getattr(result, side)
+    return part.density
+
+
+def _chosen(what: str, numbers: Sequence[int] | None, length: int) -> list[int]:
+    if numbers is None:
+        every = np.linspace(0, length - 1, min(_MOST, length))
+        return [int(number) for number in np.round(every)]
+    wrong = [number for number in numbers if not 0 <= number < length]
+    if wrong or not numbers:
+        raise InputError(f"{what} {wrong[0] if wrong else '(none)'} of a grid; give 0 to {length - 1}")
+    return list(numbers)
+
+
+def _shape_ratio(grid: Grid, rows: Sequence[int], columns: Sequence[int]) -> float:
+    """Height over width of the mosaic."""
+    return len(rows) * (grid.height + 1) / (len(columns) * (grid.width + 1))
+
+
+def _mosaic(
+    density: np.ndarray, ax: Axes, rows: Sequence[int], columns: Sequence[int], norm: Normalize
+) -> AxesImage:
+    """Draw maps (n_rows, n_columns, H, W) a cell apart, each where its query cell lies; return the last."""
+    height, width = density.shape[2:]
+    for i, y in enumerate(rows):
+        for j, x in enumerate(columns):
+            top, left = i * (height + 1), j * (width + 1)
+            extent = (left - 0.5, left + width - 0.5, top + height - 0.5, top - 0.5)
+            image = draw_cells(density[i, j], ax, cmap=SEQUENTIAL, norm=norm, extent=extent)
+            _outline(ax, left + x, top + y, 0.7)
+    ax.set(
+        xlim=(-1, len(columns) * (width + 1) - 1), ylim=(len(rows) * (height + 1) - 1, -1), aspect="equal",
+        xlabel="query column x", ylabel="query row y",
+    )  # fmt: skip
+    ax.set_xticks([j * (width + 1) + (width - 1) / 2 for j in range(len(columns))], map(str, columns))
+    ax.set_yticks([i * (height + 1) + (height - 1) / 2 for i in range(len(rows))], map(str, rows))
+    ax.tick_params(length=0)
+    for spine in ax.spines.values():
+        spine.set_visible(False)
+    return image
+
+
+def _outline(ax: Axes, x: float, y: float, linewidth: float) -> None:
+    """Outline the query cell so that it is seen on dark and on bright cells."""
+    for color, width in (("white", linewidth), (OTHER, linewidth / 2)):
+        ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=width))
