@@ -59,6 +59,8 @@ class KernelDensityClassifier:
         (falling back to the picture where it has none), or nothing.
     eps : float
         Of Eq. (3), in squared distance.
+    images : array_like of int, optional
+        Use these memory rows alone, as if the memory held no others; exact search only.
     backbone, transform : optional
         The live module (and its transform) where the memory was made with one.
     weights : path, optional
@@ -79,6 +81,7 @@ class KernelDensityClassifier:
         searcher: str = "exact",
         exclude: str | None = "image",
         eps: float = density.DEFAULT_EPS,
+        images: Any = None,
         backbone: Any = None,
         transform: Any = None,
         weights: Any = None,
@@ -91,12 +94,18 @@ class KernelDensityClassifier:
         require_choice("exclude", exclude or "none", EXCLUDE)
         self.memory, self.k, self.eps = memory, k, eps
         self.exclude = exclude or "none"
+        self._rows = np.arange(memory.n_images) if images is None else np.unique(np.asarray(images, np.int64))
         self.searcher = open_searcher(
-            memory, searcher, device="cpu" if device == "auto" else device, progress=progress
+            memory,
+            searcher,
+            device="cpu" if device == "auto" else device,
+            images=None if images is None else self._rows,
+            progress=progress,
         )
         self._network = {"backbone": backbone, "transform": transform, "weights": weights}
         self._device, self._workers, self._progress = device, workers, progress
-        self._exclusion = Exclusion(memory, self.exclude)
+        self._exclusion = Exclusion(memory, self.exclude, images=self._rows)
+        self._class_counts = memory.class_counts(self._rows)
 
     def classify(self, images: Any, *, keep_matches: bool = True) -> Classification:
         """Classify pictures.
@@ -220,8 +229,8 @@ class KernelDensityClassifier:
         memory = self.memory
         pictures = self._pictures(memory.images)
         names = tuple(name if name in set(memory.classes) else None for name in memory.images.classes)
-        readable = np.flatnonzero(memory.readable)
-        unreadable = [int(i) for i in np.flatnonzero(~memory.readable)]
+        readable = self._rows[memory.readable[self._rows]]
+        unreadable = [int(i) for i in self._rows[~memory.readable[self._rows]]]
         skipped = tuple((memory.images.paths[i], memory.records["reason"][i].as_py()) for i in unreadable)
         step = max(1, _LEAVE_ONE_OUT_VECTORS // memory.grid.n_cells)
         with progress_bar(len(readable), label="classify", enabled=self._progress) as advance:
@@ -282,7 +291,7 @@ class KernelDensityClassifier:
         weights = density.kernel_weights(neighbors.distances, eps=self.eps)
         neighbor_image = np.where(neighbors.ids >= 0, neighbors.ids // n_cells, 0)
         neighbor_class = np.where(neighbors.ids >= 0, memory.image_class[neighbor_image], -1)
-        counts = memory.class_counts() - self._exclusion.barred_counts(queries.barred)
+        counts = self._class_counts - self._exclusion.barred_counts(queries.barred)
         unnormalized = density.likelihoods(weights, neighbor_class, image, counts)
         decision = density.decide(unnormalized)
         matches = Matches.from_neighbors(

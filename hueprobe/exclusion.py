@@ -19,21 +19,24 @@ class Exclusion:
     rule : {"image", "group", "none"}
         `image`: the same memory row, or the same file content. `group`: also the rows of the
         picture's group. `none`: nothing.
+    images : ndarray of int64, optional
+        The memory rows in use; all by default.
 
     Attributes
     ----------
     known : frozenset of str
-        Content hashes of the memory's pictures.
+        Content hashes of the pictures in use.
     """
 
-    def __init__(self, memory: Memory, rule: str) -> None:
+    def __init__(self, memory: Memory, rule: str, *, images: np.ndarray | None = None) -> None:
         self._memory, self._rule = memory, rule
         by_hash: dict[str, list[int]] = defaultdict(list)
         by_group: dict[str, list[int]] = defaultdict(list)
-        for row, (digest, group) in enumerate(zip(memory.sha256, memory.images.groups, strict=True)):
-            if digest:
-                by_hash[digest].append(row)
-            if group is not None:
+        hashes, groups = memory.sha256, memory.images.groups
+        for row in range(memory.n_images) if images is None else np.asarray(images).tolist():
+            if hashes[row]:
+                by_hash[hashes[row]].append(row)
+            if (group := groups[row]) is not None:
                 by_group[group].append(row)
         self._by_hash, self._by_group = dict(by_hash), dict(by_group)
         self.known = frozenset(by_hash)

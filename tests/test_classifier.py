@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hueprobe import KernelDensityClassifier, images, memory_from_arrays
-from hueprobe.errors import HueprobeWarning, InputError, NumericsError, ShapeError
+from hueprobe.errors import HueprobeWarning, InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import build_memory
 from hueprobe.observations.evaluation import evaluate
 from tests.oracles import likelihoods, stored_vector
@@ -215,3 +215,18 @@ def test_unreadable_pictures_are_skipped_and_keep_their_slot(tmp_path, pictures)
         asked = classifier.classify(images.from_folder(pictures))
     assert asked.rows.tolist() == [1, 2, 3]
     assert set(asked.matches.query_image) == {1, 2, 3}
+
+
+def test_some_rows_alone_are_a_memory_of_their_own(tmp_path):
+    values, labels = activations(5, 8), list("abcabcab")
+    values[6] = values[1]  # a copy outside the rows in use bars nothing and counts nothing
+    rows = np.array([0, 1, 3, 4, 7])
+    whole = memory_from_arrays(tmp_path / "whole", values, labels)
+    alone = memory_from_arrays(tmp_path / "alone", values[rows], [labels[i] for i in rows])
+    part = KernelDensityClassifier(whole, k=4, images=rows).leave_one_out()
+    same = KernelDensityClassifier(alone, k=4).leave_one_out()
+    assert part.rows.tolist() == rows.tolist()
+    np.testing.assert_allclose(part.unnormalized[:, :2], same.unnormalized, rtol=1e-12)
+    np.testing.assert_array_equal(part.matches.image, rows[same.matches.image])
+    with pytest.raises(SearcherError, match="exact search"):
+        KernelDensityClassifier(whole, images=rows, searcher="annoy")

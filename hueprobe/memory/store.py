@@ -190,14 +190,19 @@ class Memory:
         """Number of nonzero vectors of each picture, shape (n_images,) int64."""
         return self.valid().reshape(self.n_images, -1).sum(axis=1)
 
-    def class_counts(self) -> np.ndarray:
-        """Return the number of nonzero vectors of each class, n_C of Eq. (2), shape (n_classes,) int64."""
-        labelled = self.image_class >= 0
-        return np.bincount(
-            self.image_class[labelled],
-            weights=self.valid_per_image[labelled],
-            minlength=len(self.classes),
-        ).astype(np.int64)
+    def class_counts(self, images: np.ndarray | None = None) -> np.ndarray:
+        """Return the number of nonzero vectors of each class, n_C of Eq. (2), shape (n_classes,) int64.
+
+        Parameters
+        ----------
+        images : ndarray of int, optional
+            Count these memory rows alone.
+        """
+        rows = np.arange(self.n_images) if images is None else np.asarray(images, np.int64)
+        rows = rows[self.image_class[rows] >= 0]
+        counts = np.zeros(len(self.classes), np.int64)
+        np.add.at(counts, self.image_class[rows], self.valid_per_image[rows])
+        return counts
 
     def raw(self, ids: np.ndarray) -> np.ndarray:
         """Return stored rows by vector id, shape (n, C), in the memory's dtype."""

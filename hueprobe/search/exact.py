@@ -41,15 +41,22 @@ class ExactSearcher:
     memory : Memory
     device : str
         Where products are computed.
+    images : array_like of int, optional
+        Search these memory rows alone; all by default.
     """
 
     spec = "exact"
 
-    def __init__(self, memory: "Memory", *, device: str = "cpu") -> None:
+    def __init__(self, memory: "Memory", *, device: str = "cpu", images: np.ndarray | None = None) -> None:
         self.memory = memory
         self.device = torch.device(device)
-        self._valid = memory.valid()
-        self._kept: list[tuple[int, torch.Tensor]] = []
+        searched = memory.valid()
+        if images is not None:
+            chosen = np.zeros(memory.n_images, bool)
+            chosen[np.asarray(images, np.int64)] = True
+            searched = searched & np.repeat(chosen, memory.grid.n_cells)
+        self._ids = np.flatnonzero(searched)  # zero vectors are left out
+        self._kept: list[tuple[np.ndarray, torch.Tensor]] = []
         d = memory.n_channels
         self._gamma = d * _UNIT / (1 - d * _UNIT)
 
@@ -59,16 +66,17 @@ class ExactSearcher:
         ids = np.full((len(vectors), k), -1, np.int64)
         distances = np.full((len(vectors), k), np.inf)
         open_queries = np.flatnonzero(vectors.any(axis=1))
-        width = min(k + _EXTRA, self.memory.n_slots)
-        while len(open_queries):
+        everything = len(self._ids)
+        width = min(k + _EXTRA, everything)
+        while len(open_queries) and everything:
             queries = vectors[open_queries]
             candidates, scores = self._candidates(queries, width, excluded[open_queries])
             found = rank(self.memory, queries, self._plausible(candidates, scores, k), k)
-            settled = self._settled(queries, found, scores[:, -1]) | (width == self.memory.n_slots)
+            settled = self._settled(queries, found, scores[:, -1]) | (width == everything)
             ids[open_queries[settled]] = found.ids[settled]
             distances[open_queries[settled]] = found.distances[settled]
             open_queries = open_queries[~settled]
-            width = min(width * _WIDEN, self.memory.n_slots)
+            width = min(width * _WIDEN, everything)
         return Neighbors(ids, distances)
 
     def _settled(self, queries: np.ndarray, found: Neighbors, threshold: np.ndarray) -> np.ndarray:
@@ -88,18 +96,19 @@ class ExactSearcher:
         width = int(plausible.sum(axis=1).max(initial=k))  # scores fall from left to right
         return np.where(plausible, candidates, -1)[:, :width]
 
-    def _blocks(self) -> Iterator[tuple[int, torch.Tensor]]:
-        """Yield (first vector id, stored vectors) on the device; small memories are kept there."""
+    def _blocks(self) -> Iterator[tuple[np.ndarray, torch.Tensor]]:
+        """Yield (vector ids, stored vectors) on the device; small memories are kept there."""
         if self._kept:
             yield from self._kept
             return
-        keep = self.memory.n_slots * self.memory.n_channels * 4 <= _RESIDENT_BYTES
+        keep = len(self._ids) * self.memory.n_channels * 4 <= _RESIDENT_BYTES
         blocks = []
-        for first, block in self.memory.blocks(_BLOCK):
-            rows = torch.from_numpy(block).to(self.device)
+        for start in range(0, len(self._ids), _BLOCK):
+            ids = self._ids[start : start + _BLOCK]
+            rows = torch.from_numpy(self.memory.vectors(ids)).to(self.device)
             if keep:
-                blocks.append((first, rows))
-            yield first, rows
+                blocks.append((ids, rows))
+            yield ids, rows
         self._kept = blocks
 
     def _candidates(
@@ -110,31 +119,30 @@ class ExactSearcher:
         best_ids = torch.full((len(queries), width), -1, dtype=torch.int64, device=self.device)
         on_device = torch.from_numpy(queries).to(self.device)
         with full_float32_products():
-            for first, rows in self._blocks():
-                invalid = torch.from_numpy(~self._valid[first : first + len(rows)]).to(self.device)
+            for ids, rows in self._blocks():
+                ids_on_device = torch.from_numpy(ids).to(self.device)
                 for start in range(0, len(queries), _CHUNK):
                     chunk = slice(start, start + _CHUNK)
                     scores = on_device[chunk] @ rows.T
-                    scores[:, invalid] = -torch.inf
-                    self._mask_excluded(scores, excluded[chunk], first)
+                    self._mask_excluded(scores, excluded[chunk], ids)
                     top, at = scores.topk(min(width, len(rows)), dim=1)
                     merged = torch.cat([best[chunk], top], dim=1)
-                    merged_ids = torch.cat([best_ids[chunk], at + first], dim=1)
+                    merged_ids = torch.cat([best_ids[chunk], ids_on_device[at]], dim=1)
                     best[chunk], order = merged.topk(width, dim=1)
                     best_ids[chunk] = merged_ids.gather(1, order)
         best_ids[best == -torch.inf] = -1
         return best_ids.cpu().numpy(), best.double().cpu().numpy()
 
-    def _mask_excluded(self, scores: torch.Tensor, excluded: np.ndarray, first: int) -> None:
-        """Set the products with pictures that a query may not match to -inf."""
+    def _mask_excluded(self, scores: torch.Tensor, excluded: np.ndarray, ids: np.ndarray) -> None:
+        """Set the products with pictures that a query may not match to -inf; ids ascend."""
         n_cells = self.memory.grid.n_cells
-        query, column = np.nonzero(
-            (excluded >= first // n_cells) & (excluded <= (first + scores.shape[1]) // n_cells)
-        )
-        slots = excluded[query, column][:, None] * n_cells + np.arange(n_cells) - first
-        here = (slots >= 0) & (slots < scores.shape[1])
-        rows = np.broadcast_to(query[:, None], slots.shape)[here]
-        scores[torch.from_numpy(rows), torch.from_numpy(slots[here])] = -torch.inf
+        begin = np.searchsorted(ids, excluded * n_cells)
+        length = np.where(excluded >= 0, np.searchsorted(ids, (excluded + 1) * n_cells) - begin, 0)
+        query, column = np.nonzero(length)
+        begin, length = begin[query, column], length[query, column]
+        rows = np.repeat(query, length)
+        columns = np.arange(length.sum()) + np.repeat(begin - np.cumsum(length) + length, length)
+        scores[torch.from_numpy(rows), torch.from_numpy(columns)] = -torch.inf
 
 
 @contextlib.contextmanager

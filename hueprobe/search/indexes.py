@@ -12,13 +12,21 @@ from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from hueprobe.memory.store import Memory
 
 _HEADER = "index.json"
 
 
 def open_searcher(
-    memory: "Memory", spec: str = "exact", *, device: str = "cpu", build: bool = True, progress: bool = False
+    memory: "Memory",
+    spec: str = "exact",
+    *,
+    device: str = "cpu",
+    images: "np.ndarray | None" = None,
+    build: bool = True,
+    progress: bool = False,
 ) -> Searcher:
     """Open the searcher that a SPEC names; an absent index is built first.
 
@@ -29,6 +37,8 @@ def open_searcher(
         `exact`, `annoy[:trees=50,search_k=20000]` or `faiss:FACTORY[;nprobe=16]`.
     device : str
         Of exact search.
+    images : ndarray of int, optional
+        Search these memory rows alone; exact search only.
     build : bool
         Whether an index that is absent may be built.
     progress : bool
@@ -43,7 +53,11 @@ def open_searcher(
     if parsed.kind == "exact":
         from hueprobe.search.exact import ExactSearcher
 
-        return ExactSearcher(memory, device=device)
+        return ExactSearcher(memory, device=device, images=images)
+    if images is not None:
+        raise SearcherError(
+            f"{spec!r} searches the whole memory; some of its pictures alone need exact search"
+        )
     if not has_index(memory, spec):
         if not build:
             raise SearcherError(
