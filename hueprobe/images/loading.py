@@ -20,7 +20,7 @@ from hueprobe.images.table import ImageTable
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
-# A strip of one pixel by ten thousand would be resized to gigabytes.
+# A strip of 1 x 10,000 pixels would be resized to gigabytes.
 _MAX_RESIZED_PIXELS = 1 << 27
 
 

@@ -145,7 +145,7 @@ def test_other_peoples_folders_are_left_alone(copy, tmp_path):
         demo(tmp_path / "file")
 
 
-def test_a_failed_build_leaves_nothing(tmp_path, monkeypatch):
+def test_a_failed_build_leaves_nothing(made, tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(
         ImageError, match=r"cannot write the demo's pictures to .*: No space left; give another"
