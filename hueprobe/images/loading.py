@@ -19,6 +19,7 @@ from hueprobe.images.table import ImageTable
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+ToTensor = Callable[[Image.Image], Tensor]
 INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
 # A strip of 1 x 10,000 pixels would be resized to gigabytes.
 _MAX_RESIZED_PIXELS = 1 << 27
@@ -130,7 +131,7 @@ class Batch:
 
 def load_batches(
     table: ImageTable,
-    transform: Callable[[Image.Image], Tensor],
+    transform: ToTensor,
     *,
     batch_size: int,
     workers: int = 0,
@@ -178,9 +179,7 @@ def load_batches(
     return _in_order(_BatchReader(table, transform, rows, batch_size, tuple(shape), shape_of), workers)
 
 
-def _load(
-    table: ImageTable, transform: Callable[[Image.Image], Tensor], row: int
-) -> tuple[Tensor | None, PictureRecord]:
+def _load(table: ImageTable, transform: ToTensor, row: int) -> tuple[Tensor | None, PictureRecord]:
     """Return the tensor of one row, None where the picture is unreadable."""
     image, record = read_row(table, row)
     if image is None:
@@ -201,9 +200,7 @@ def _load(
     return tensor.detach().to(torch.float32), record
 
 
-def _first_shape(
-    table: ImageTable, transform: Callable[[Image.Image], Tensor], rows: range
-) -> tuple[tuple[int, ...], str]:
+def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[tuple[int, ...], str]:
     """Return the shape of the first readable picture, and its name."""
     reason = None
     for row in rows:
@@ -222,7 +219,7 @@ class _BatchReader:
     """
 
     table: ImageTable
-    transform: Callable[[Image.Image], Tensor]
+    transform: ToTensor
     rows: range
     batch_size: int
     shape: tuple[int, ...]
