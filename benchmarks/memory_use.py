@@ -1,0 +1,70 @@
+"""Peak anonymous memory of `hueprobe index` at 400 and at 4,000 pictures: it should be the same.
+
+    python -m benchmarks.memory_use [--folder out/memory_use] [--copies 1 10]
+
+Takes 400 of the real pictures ($HUEPROBE_SHARED, default ../shared), repeated by links, and reads
+RssAnon of the child process every 20 ms (pages of memory-mapped files are not counted).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results" / "memory_use.json"
+PICTURES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images" / "dtd_10x40"
+
+
+def linked(folder: Path, copies: int) -> Path:
+    """Return a folder of class folders with every picture `copies` times."""
+    for file in sorted(PICTURES.glob("*/*.jpg")):
+        for copy in range(copies):
+            link = folder / file.parent.name / f"{file.stem}_{copy}.jpg"
+            link.parent.mkdir(parents=True, exist_ok=True)
+            if not link.is_symlink():
+                link.symlink_to(file.resolve())
+    return folder
+
+
+def peak_anonymous(command: list[str]) -> tuple[int, float]:
+    """Run a command; return its largest RssAnon in bytes and its seconds."""
+    started, peak = time.perf_counter(), 0
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as child:
+        while child.poll() is None:
+            try:
+                status = Path(f"/proc/{child.pid}/status").read_text()
+            except OSError:
+                break
+            anonymous = [line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")]
+            peak = max([peak, *(int(kib) * 1024 for kib in anonymous)])
+            time.sleep(0.02)
+    if child.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with exit code {child.returncode}")
+    return peak, time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure each number of copies once."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("out/memory_use"))
+    parser.add_argument("--copies", type=int, nargs="+", default=[1, 10])
+    arguments = parser.parse_args()
+    rows = []
+    for copies in arguments.copies:
+        pictures = linked(arguments.folder / f"pictures-{copies}", copies)
+        command = [sys.executable, "-m", "hueprobe", "index", str(pictures), "--overwrite"]
+        command += ["-o", str(arguments.folder / f"{copies}.memory"), "--backbone", "efficientnet_lite0"]
+        peak, seconds = peak_anonymous(command)
+        rows.append(
+            {"pictures": 400 * copies, "peak_rss_anon_mb": round(peak / 1e6, 1), "seconds": round(seconds)}
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps({"network": "efficientnet_lite0", "rows": rows}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
