@@ -105,7 +105,8 @@ class Matches:
 
     def select(self, rows: np.ndarray) -> "Matches":
         """Return the matches that `rows` (a mask or positions) picks; picture tables stay whole."""
-        return replace(self, **{name: getattr(self, name)[rows] for name in _ROW_FIELDS})
+        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ROW_FIELDS}
+        return replace(self, **picked)
 
     @classmethod
     def from_neighbors(
@@ -153,10 +154,10 @@ class Matches:
         parts = list(parts)
         if not parts:
             raise InputError("no match tables to join; give at least one")
-        return replace(
-            parts[0],
-            **{name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROW_FIELDS},
-        )
+        joined: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts]) for name in _ROW_FIELDS
+        }
+        return replace(parts[0], **joined)
 
     def to_arrow(self) -> "pa.Table":
         """Return the table with the columns of `COLUMNS`; names are dictionary-encoded strings."""

@@ -63,7 +63,7 @@ class _Commands(click.Group):
                 _fail(f"{error.strerror or error}{where}", verbose)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
