@@ -15,6 +15,7 @@ from hueprobe.plots.maps import (
     label_outer,
     map_size,
     profile_line,
+    ratio_colorbar,
     ratio_norm,
     small_multiples,
     uniform_line,
@@ -56,7 +57,7 @@ def match_locations(result: Locations) -> Figure:
             location_map(result, kind, vmax=norm.vmax, show_colorbar=False, ax=ax)
             ax.set_title(_title(result, kind).replace(", ", "\n", 1))
         label_outer(axes, columns=2)
-        colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
+        ratio_colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
     return figure
 
 
@@ -82,7 +83,7 @@ def location_map(
         image = cell_map(ratio, ax, cmap=RATIO, norm=ratio_norm([ratio], vmax=vmax))
         ax.set_title(_title(result, kind))
         if show_colorbar:
-            colorbar(image, ax, _UNIT)
+            ratio_colorbar(image, ax, _UNIT)
     return ax
 
 
@@ -120,7 +121,7 @@ def class_locations(
             title = f"{n} pictures" if kind == "same" else "other classes"
             ax.set_title(f"{shortened(result.classes[c], 22)}\n{title}")
         label_outer(axes, columns=columns)
-        colorbar(image, axes, _UNIT, shrink=0.8)
+        ratio_colorbar(image, axes, _UNIT, shrink=0.8)
     return figure
 
 

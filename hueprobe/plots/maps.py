@@ -6,15 +6,17 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.observations.radial import RadialProfile
-from hueprobe.plots.style import GREY, INK, PAGE, PALE, cell_axes
+from hueprobe.plots.style import GREY, INK, PAGE, PALE, cell_axes, colorbar
 
 _LEAST_TOP = 2.0  # a scale of multiples reaches at least this far, or noise would look like a pattern
 
@@ -73,6 +75,14 @@ def ratio_norm(maps: Iterable[np.ndarray], *, vmax: float | None = None) -> TwoS
         Upper end, above 1; the largest value of the maps, and at least 2, by default.
     """
     return TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=vmax if vmax is not None else largest(maps, _LEAST_TOP))
+
+
+def ratio_colorbar(image: AxesImage, axes: Axes | Sequence[Axes], label: str, **options: Any) -> Colorbar:
+    """Put a color bar beside maps on the scale of `ratio_norm`; 1, the base rate, always has its tick."""
+    _, top = image.get_clim()
+    nice = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(1.0, top)
+    above = [tick for tick in nice if 0.2 * (top - 1) < tick - 1 and tick <= top]
+    return colorbar(image, axes, label, ticks=[0.0, 0.5, 1.0, *above], **options)
 
 
 def largest(maps: Iterable[np.ndarray], least: float = 0.0) -> float:

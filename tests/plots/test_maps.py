@@ -69,3 +69,10 @@ def test_class_ids_follow_the_names_asked_for():
         maps.class_ids(("a", "b", "c"), ["d"])
     with pytest.raises(InputError, match="no classes"):
         maps.class_ids((), None)
+
+
+@pytest.mark.parametrize("top", [2.0, 3.2, 9.0, 33.0])
+def test_base_rate_has_its_tick_on_every_ratio_scale(ax, top):
+    image = maps.cell_map(np.array([[0.0, top]]), ax, cmap="PuOr_r", norm=maps.ratio_norm([], vmax=top))
+    ticks = maps.ratio_colorbar(image, ax, "multiple of the base rate").get_ticks()
+    assert {0.0, 1.0} <= set(ticks) and 1 <= sum(1 < tick <= top for tick in ticks) <= 5
