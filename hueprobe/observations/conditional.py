@@ -113,7 +113,7 @@ def conditional(
     Returns
     -------
     Conditional
-        Intervals are pigeonhole intervals (`hueprobe.observations.intervals`).
+        Intervals are pigeonhole intervals, dyadic ones in leave-one-out (`WeightedMatches.interval`).
 
     Raises
     ------

@@ -21,7 +21,7 @@ class Information:
     Attributes
     ----------
     bits : Interval
-        Corrected estimate, with the pigeonhole interval.
+        Corrected estimate, with its interval.
     plug_in, by_chance : float
         Uncorrected estimate, and its mean over permutations, bits.
     p : float

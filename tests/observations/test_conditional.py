@@ -9,6 +9,7 @@ from scipy import stats
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
 from hueprobe.observations.conditional import conditional
+from hueprobe.observations.dyads import dyadic_variance
 from hueprobe.observations.intervals import match_units, pigeonhole_variance
 from hueprobe.observations.pairs import weighted_matches
 
@@ -66,10 +67,13 @@ def statistics(found):
     }  # fmt: skip
 
 
-def test_standard_errors_come_from_what_each_match_does(build_matches):
-    """Influence by finite differences of each match's weight, then the plain pigeonhole sum over matches."""
+@pytest.mark.parametrize("leave_one_out", [False, True])
+def test_standard_errors_come_from_what_each_match_does(build_matches, leave_one_out):
+    """Influence by finite differences of each match's weight, then the plain sums over matches."""
     rng = np.random.default_rng(1)
     matches = drawn(build_matches, rng, n_images=8, n_classes=2, grid=Grid(2, 3), k=2)
+    if leave_one_out:
+        matches = replace(matches, query_paths=matches.image_paths)
     found = conditional(matches, seed=0, weighting="kernel", n_permutations=1)
     slopes = {name: np.zeros(len(matches)) for name in statistics(found)}
     for row in range(len(matches)):
@@ -80,7 +84,11 @@ def test_standard_errors_come_from_what_each_match_does(build_matches):
             slopes[name][row] = (part.estimate - statistics(found)[name].estimate) / 1e-5
     for name, interval in statistics(found).items():
         influence = slopes[name] * matches.weight
-        variance = pigeonhole_variance(influence, match_units(matches))
+        units = match_units(matches)
+        if leave_one_out:
+            variance = dyadic_variance(influence, units.query, units.memory)
+        else:
+            variance = pigeonhole_variance(influence, units)
         assert interval.standard_error == pytest.approx(np.sqrt(variance), rel=1e-3), name
 
 
@@ -124,6 +132,12 @@ def test_pairs_give_the_interval_of_single_matches(build_matches):
     assert found.standard_error**2 == pytest.approx(pigeonhole_variance(influence[part], units))
     fewest = min(len(np.unique(units.query)), len(np.unique(units.memory)))
     assert found.degrees == fewest - 1
+    alone = weighted_matches(replace(matches, query_paths=matches.image_paths), weighting="kernel")
+    found = alone.interval(1.0, influence, part)
+    assert found.standard_error**2 == pytest.approx(
+        dyadic_variance(influence[part], units.query, units.memory)
+    )
+    assert found.degrees == len(np.union1d(units.query, units.memory)) - 1
 
 
 def test_mirrored_pictures_give_the_mirrored_density(build_matches):
