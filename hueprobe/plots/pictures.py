@@ -102,10 +102,30 @@ def draw_picture(ax: Axes, picture: SeenPicture, grid: Grid | None = None) -> No
     ax.hlines(rows, left, right, color="white", linewidth=0.4, alpha=0.6)
 
 
-def mark_cell(ax: Axes, picture: SeenPicture, grid: Grid, y: int, x: int, *, color: str, label: str) -> None:
-    """Outline cell (y, x) in a picture drawn by `draw_picture` and write its label into the corner.
+def mark_cell(
+    ax: Axes,
+    picture: SeenPicture,
+    grid: Grid,
+    y: int,
+    x: int,
+    *,
+    color: str,
+    label: str,
+    beside: bool = False,
+) -> None:
+    """Outline cell (y, x) in a picture drawn by `draw_picture`; where the box is unknown do nothing.
 
-    Where the box is unknown nothing is drawn.
+    Parameters
+    ----------
+    ax, picture, grid
+        As drawn.
+    y, x : int
+        Row and column.
+    color, label : str
+        Of the outline; what to write.
+    beside : bool
+        Write next to the cell, towards the middle of the picture, instead of upon it: for small pictures
+        with one mark.
     """
     if picture.box is None:
         return
@@ -118,8 +138,12 @@ def mark_cell(ax: Axes, picture: SeenPicture, grid: Grid, y: int, x: int, *, col
             fill=False, edgecolor=color, linewidth=1.6, path_effects=halo, zorder=3,
         )
     )  # fmt: skip
-    ax.text(
-        left + (x0 + x1) / 2, top + (y0 + y1) / 2, label,
+    anchor, shift = left + (x0 + x1) / 2, 0.0
+    if beside and grid.width > 1:
+        in_right_half = x > (grid.width - 1) / 2
+        anchor, shift = (left + x0, -8.0) if in_right_half else (left + x1, 8.0)
+    ax.annotate(
+        label, (anchor, top + (y0 + y1) / 2), xytext=(shift, 0), textcoords="offset points",
         ha="center", va="center", fontsize=6.5, fontweight="bold", color=text_on(color), zorder=4,
         bbox={"boxstyle": "circle,pad=0.15", "facecolor": color, "edgecolor": "white", "linewidth": 0.5},
     )  # fmt: skip

@@ -78,7 +78,7 @@ def query_figure(
             picture = memory_pictures[int(closest.image[i])]
             draw_picture(match_ax, picture)
             y, x = int(closest.y[i]), int(closest.x[i])
-            mark_cell(match_ax, picture, closest.grid, y, x, color=color, label=str(i + 1))
+            mark_cell(match_ax, picture, closest.grid, y, x, color=color, label=str(i + 1), beside=True)
             match_ax.set_title(_caption(votes, i, picture), fontsize=6.5)
         vote_map(votes, ax=maps.add_subplot())
         class_likelihoods(votes, n_classes=n_classes, ax=bars.add_subplot())
@@ -124,6 +124,8 @@ def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
 def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None = None) -> Axes:
     """Draw the normalized likelihoods of the most likely classes; predicted and true class are named.
 
+    Classes without any likelihood are left out, save the true one.
+
     Parameters
     ----------
     votes : QueryVotes
@@ -132,7 +134,8 @@ def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None 
     ax : Axes, optional
     """
     colors = class_colors(votes)
-    shown = _ranked(votes)[:n_classes]
+    ranked = _ranked(votes)
+    shown = [c for c in ranked if votes.likelihood[c] > 0][:n_classes] or ranked[:n_classes]
     true = votes.classes.index(votes.true_class) if votes.true_class in votes.classes else None
     if true is not None and true not in shown:
         shown.append(true)

@@ -121,6 +121,20 @@ def test_bars_name_predicted_and_true_and_add_a_true_class_that_is_not_on_top(ax
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # most likely on top
 
 
+def test_classes_without_likelihood_are_left_out_save_the_true_one(ax):
+    class_likelihoods(votes(likelihood=[0, 0.9, 0, 0.1]), ax=ax)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["c1", "c3", "u"]
+
+
+@pytest.mark.parametrize("x, side", [(0, 1), (2, 1), (4, -1), (6, -1)])
+def test_a_label_beside_its_cell_lies_towards_the_middle(ax, x, side):
+    seen = SeenPicture(Image.new("RGB", (224, 224)), (0.0, 0.0, 224.0, 224.0))
+    draw_picture(ax, seen, Grid(7, 7))
+    mark_cell(ax, seen, Grid(7, 7), 3, x, color="red", label="1", beside=True)
+    label, cell = ax.texts[0].get_window_extent(), ax.patches[0].get_window_extent()
+    assert np.sign((label.x0 + label.x1) - (cell.x0 + cell.x1)) == side
+
+
 def test_class_colors_follow_likelihood_and_the_rest_is_grey():
     likelihood = np.zeros(1000)
     likelihood[500:510] = np.arange(10, 0, -1)

@@ -1,0 +1,157 @@
+"""Verdicts side by side: each claim's effect against its null; and how often tests reject true nulls."""
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from hueprobe.errors import InputError
+from hueprobe.observations.claim_table import CLAIMS
+from hueprobe.observations.selftest import NOMINAL, RejectionRate
+from hueprobe.observations.verdicts import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict
+from hueprobe.plots.style import GREY, OTHER, PAGE, SAME, composing, drawing, shortened
+
+# Color, marker and fill: told apart in grey, too.
+_LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDED: (GREY, "o", "white")}
+_CLAIMED = "#EDF3F8"
+
+
+def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
+    """Draw all verdicts, a panel a claim and a row a memory; see `verdict_forest`.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        Of one memory or several.
+    columns : int
+        Panels in a row.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    if not verdicts:
+        raise InputError("no verdicts to draw; give at least one")
+    present = {verdict.id for verdict in verdicts}
+    claims = [claim for claim in CLAIMS if claim in present]
+    memories = list(dict.fromkeys(verdict.memory for verdict in verdicts))
+    columns = min(columns, len(claims))
+    n_rows = -(-len(claims) // columns)
+    with composing(PAGE * max(columns, 1) / 2, n_rows * (0.68 + 0.17 * len(memories)) + 0.3) as figure:
+        axes = figure.subplots(n_rows, columns, squeeze=False).ravel()
+        for i, (ax, claim) in enumerate(zip(axes, claims, strict=False)):
+            verdict_forest([v for v in verdicts if v.id == claim], memories=memories, legend=False, ax=ax)
+            if i % columns:
+                ax.tick_params(labelleft=False)
+        for ax in axes[len(claims) :]:
+            ax.set_visible(False)
+        figure.legend(handles=_handles(), loc="outside lower center", ncols=len(_LOOKS))
+    return figure
+
+
+def verdict_forest(
+    verdicts: Sequence[Verdict],
+    *,
+    memories: Sequence[str] | None = None,
+    legend: bool = True,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw one claim's effect in each memory with its 95 % interval, against the null (dotted).
+
+    The claimed side is shaded. Where a claim needs several findings, the first is drawn, and the verdict,
+    shown by color and shape, speaks of all.
+
+    Parameters
+    ----------
+    verdicts : sequence of Verdict
+        Of one claim.
+    memories : sequence of str, optional
+        Rows, from the top; those of the verdicts by default.
+    legend : bool
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        There is no verdict, or they are of several claims.
+    """
+    claims = list(dict.fromkeys(verdict.id for verdict in verdicts))
+    if len(claims) != 1:
+        raise InputError(
+            f"verdicts on {len(claims)} claims ({', '.join(claims) or 'none'}) for one panel; give those on "
+            "one, or use verdict_figure"
+        )
+    memories = memories or list(dict.fromkeys(verdict.memory for verdict in verdicts))
+    null = verdicts[0].null
+    with drawing(ax, height=1.0 + 0.17 * len(memories)) as ax:
+        for verdict in verdicts:
+            row, (color, marker, face) = memories.index(verdict.memory), _LOOKS[verdict.verdict]
+            if math.isnan(verdict.effect):
+                across = ax.get_yaxis_transform()  # x as a share of the Axes
+                ax.text(0.5, row, "not measured", transform=across, ha="center", va="center", color=GREY)
+                continue
+            ax.plot(verdict.ci95, [row, row], color=color)
+            ax.plot(verdict.effect, row, marker, color=color, markerfacecolor=face, zorder=3)
+        low, high = _limits(verdicts, null)
+        claimed = (null, high) if CLAIMS[claims[0]].side > 0 else (low, null)
+        ax.axvspan(*claimed, color=_CLAIMED, zorder=-1, linewidth=0)
+        ax.axvline(null, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.set_yticks(range(len(memories)), [shortened(memory, 24) for memory in memories])
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.set(xlim=(low, high), ylim=(len(memories) - 0.4, -0.6), xlabel=f"effect ({verdicts[0].unit})")
+        ax.set_title(claims[0], pad=16 if legend else None)
+        if legend:
+            ax.legend(handles=_handles(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_LOOKS))
+    return ax
+
+
+def rejection_rates(
+    rates: Sequence[RejectionRate], *, level: float = NOMINAL, ax: Axes | None = None
+) -> Axes:
+    """Draw how often tests rejected, with exact binomial intervals, against their nominal level (dotted).
+
+    Parameters
+    ----------
+    rates : sequence of RejectionRate
+        Such as the self-test gives.
+    level : float
+        Nominal level of the tests.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    if not rates:
+        raise InputError("no rejection rates to draw; give at least one")
+    with drawing(ax, height=0.8 + 0.2 * len(rates)) as ax:
+        ax.axvline(level, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        for row, found in enumerate(rates):
+            ax.plot(found.ci95, [row, row], color=SAME)
+            ax.plot(found.rate, row, "o", color=SAME)
+        ax.set_yticks(range(len(rates)), [shortened(found.test, 28) for found in rates])
+        ax.set(
+            xlim=(0, None), ylim=(len(rates) - 0.5, -0.5),
+            xlabel=f"share of true nulls rejected at {level:g}",
+        )  # fmt: skip
+    return ax
+
+
+def _limits(verdicts: Sequence[Verdict], null: float) -> tuple[float, float]:
+    """Ends of the x axis: all that is known and the null, with room on both sides."""
+    ends = [null, *(end for verdict in verdicts for end in (verdict.effect, *verdict.ci95))]
+    known = [end for end in ends if math.isfinite(end)]
+    room = 0.08 * (max(known) - min(known)) or 0.1
+    return min(known) - room, max(known) + room
+
+
+def _handles() -> list[Line2D]:
+    return [
+        Line2D([], [], color=color, marker=marker, markerfacecolor=face, label=verdict)
+        for verdict, (color, marker, face) in _LOOKS.items()
+    ]

@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from hueprobe import plots
+from hueprobe.errors import InputError
+from hueprobe.observations.accuracy import CLASSIFIER, AccuracyCell, AccuracyGrid
+from hueprobe.plots.style import CATEGORIES
+
+
+def cell(network, descriptor, task, n_right, classifier=CLASSIFIER, n=20):
+    names = tuple(f"i{i}" for i in range(n))
+    right = tuple(i < n_right for i in range(n))
+    return AccuracyCell(network, descriptor, task, classifier, names, (None,) * n, right, held_out=True)
+
+
+GRID = AccuracyGrid(
+    (
+        cell("lite0", "pixel", "objects", 19),
+        cell("lite0", "gap", "objects", 18),
+        cell("lite0", "gap", "objects", 17, "nearest centroid"),
+        cell("resnet", "pixel", "objects", 16),
+        cell("resnet", "pixel", "textures", 10),
+    )
+)
+
+
+def dots(ax):
+    """Accuracy -> (row, marker, color, filled)."""
+    return {
+        float(line.get_xdata()[0]): (
+            float(line.get_ydata()[0]), line.get_marker(), to_hex(line.get_color()).upper(),
+            to_hex(line.get_markerfacecolor()) != "#ffffff",
+        )
+        for line in ax.lines
+        if line.get_marker() not in ("", "None")
+    }  # fmt: skip
+
+
+def test_each_cell_is_a_dot_with_its_wilson_interval(ax):
+    assert plots.accuracy_dots(GRID, "objects", ax=ax) is ax
+    drawn = dots(ax)
+    assert set(drawn) == {0.95, 0.9, 0.85, 0.8}
+    assert drawn[0.95][1:] == ("o", CATEGORIES[0], True)
+    assert drawn[0.9][1:] == ("o", CATEGORIES[1], True)
+    assert drawn[0.85][1:] == ("s", CATEGORIES[1], False)  # another classifier: open, another shape
+    assert drawn[0.95][0] < drawn[0.9][0] < drawn[0.85][0] < drawn[0.8][0]
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first network on top
+    spans = [tuple(line.get_xdata()) for line in ax.lines if line.get_marker() == "None"]
+    assert GRID.cells[0].ci95 in spans
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["lite0", "resnet"]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["pixel", "gap", "gap, nearest centroid"]
+
+
+def test_a_descriptor_looks_the_same_in_every_task():
+    figure = plots.accuracy_figure(GRID)
+    objects, textures = figure.axes
+    assert [ax.get_title() for ax in figure.axes] == ["objects", "textures"]
+    assert dots(objects)[0.8][1:] == dots(textures)[0.5][1:]
+    assert objects.get_xlim() == textures.get_xlim()
+    assert len(figure.legends[0].get_texts()) == 3
+
+
+def test_many_tasks_take_several_rows():
+    cells = tuple(cell("lite0", "pixel", f"task {i}", 10 + i) for i in range(5))
+    figure = plots.accuracy_figure(AccuracyGrid(cells))
+    shown = [ax for ax in figure.axes if ax.get_visible()]
+    assert len(shown) == 5 and shown[0].get_position().y0 > shown[3].get_position().y1
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: plots.accuracy_dots(GRID, "faces"), lambda: plots.accuracy_figure(AccuracyGrid(()))]
+)
+def test_what_is_not_there_cannot_be_drawn(draw):
+    with pytest.raises(InputError, match=r"objects, textures|no cells"):
+        draw()
+
+
+def test_paired_differences_have_zero_their_interval_and_p(ax):
+    comparisons = GRID.comparisons("lite0", "objects")
+    plots.paired_differences(comparisons, ax=ax)
+    assert [round(d, 6) for d in dots(ax)] == [0.05, 0.1]
+    assert [label.get_text() for label in ax.get_yticklabels()] == [
+        "pixel − gap",
+        "pixel − gap, nearest centroid",
+    ]
+    np.testing.assert_allclose(
+        ax.lines[1].get_xdata(), [comparisons[0].difference.low, comparisons[0].difference.high]
+    )
+    assert ax.texts[0].get_text() == f"p = {comparisons[0].p:.2g}"
+    with pytest.raises(InputError, match="at least one"):
+        plots.paired_differences(())
