@@ -214,6 +214,7 @@ def test_unreadable_pictures_are_skipped_and_keep_their_slot(tmp_path, pictures)
     with pytest.warns(HueprobeWarning, match="3 of the pictures"):
         asked = classifier.classify(images.from_folder(pictures))
     assert asked.rows.tolist() == [1, 2, 3]
+    np.testing.assert_allclose(asked.unnormalized, result.unnormalized, rtol=1e-4)
     assert set(asked.matches.query_image) == {1, 2, 3}
 
 
