@@ -7,9 +7,11 @@ counts both and takes out what it counted twice::
     V = V_query + V_memory - V_pair
 
 Each term is the sum over its clusters of (the cluster's summed influence)^2, times G / (G - 1) for G
-clusters. The influence of row k on a statistic t is psi_k with t - E[t] ~ sum_k psi_k; for a ratio of sums
-t = sum(a) / sum(b) it is (a_k - t b_k) / sum(b). Groups (subject, family, object) take the place of images
-where they are known.
+clusters. In leave-one-out the same pictures stand on both sides, and the dyadic variance takes its place
+(`hueprobe.observations.dyads`). Groups (subject, family, object) take the place of images where known.
+
+The influence of row k on a statistic t is psi_k with t - E[t] ~ sum_k psi_k; for a ratio of sums
+t = sum(a) / sum(b) it is (a_k - t b_k) / sum(b).
 """
 
 from collections.abc import Sequence
@@ -21,6 +23,7 @@ from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
+from hueprobe.observations.dyads import dyadic_variance
 
 LEVEL = 0.95
 
@@ -70,10 +73,13 @@ class MatchUnits:
     ----------
     query, memory : ndarray of int64, shape (n,)
         Code of the query picture's unit and of the memory picture's unit.
+    shared : bool
+        Whether a code means the same unit on both sides, as in leave-one-out.
     """
 
     query: np.ndarray
     memory: np.ndarray
+    shared: bool = False
 
     @cached_property
     def pair(self) -> np.ndarray:
@@ -82,9 +88,15 @@ class MatchUnits:
             return np.zeros(0, np.int64)
         return np.unique(self.query * (self.memory.max() + 1) + self.memory, return_inverse=True)[1]
 
+    def n_units(self) -> int:
+        """Return the number of units; of the smaller side where the sides differ."""
+        if self.shared:
+            return len(np.union1d(self.query, self.memory))
+        return min(len(np.unique(self.query)), len(np.unique(self.memory)))
+
     def select(self, rows: np.ndarray) -> "MatchUnits":
         """Return the units of the matches that `rows` (a mask or positions) picks."""
-        return MatchUnits(self.query[rows], self.memory[rows])
+        return MatchUnits(self.query[rows], self.memory[rows], self.shared)
 
 
 def unit_codes(groups: Sequence[str | None] | None, n_images: int) -> np.ndarray:
@@ -117,10 +129,11 @@ def unit_codes(groups: Sequence[str | None] | None, n_images: int) -> np.ndarray
 
 
 def match_units(matches: Matches) -> MatchUnits:
-    """Return the units behind each match of a table."""
+    """Return the units behind each match of a table; `shared` where the queries are the memory's pictures."""
     query = unit_codes(matches.query_image_group, len(matches.query_paths))
     memory = unit_codes(matches.image_group, len(matches.image_paths))
-    return MatchUnits(query[matches.query_image], memory[matches.image])
+    shared = matches.query_paths == matches.image_paths
+    return MatchUnits(query[matches.query_image], memory[matches.image], shared)
 
 
 def clustered_variance(influence: np.ndarray, codes: np.ndarray) -> float:
@@ -147,7 +160,7 @@ def clustered_variance(influence: np.ndarray, codes: np.ndarray) -> float:
 
 
 def pigeonhole_variance(influence: np.ndarray, units: MatchUnits) -> float:
-    """Return V_query + V_memory - V_pair of a statistic of matches.
+    """Return V_query + V_memory - V_pair, or the dyadic variance where both sides share their units.
 
     Parameters
     ----------
@@ -159,12 +172,16 @@ def pigeonhole_variance(influence: np.ndarray, units: MatchUnits) -> float:
     Returns
     -------
     float
-        At least V_query and at least V_memory, below which the sum can fall by chance only. NaN where
-        either side has fewer than two units.
+        At least V_query and at least V_memory, below which the sum can fall by chance only. NaN where there
+        are fewer than two units on a side.
     """
+    if units.n_units() < 2:
+        return np.nan
+    if units.shared:
+        return dyadic_variance(influence, units.query, units.memory)
     query = clustered_variance(influence, units.query)
     memory = clustered_variance(influence, units.memory)
-    return float(np.max([query + memory - clustered_variance(influence, units.pair), query, memory]))
+    return max(query + memory - clustered_variance(influence, units.pair), query, memory)
 
 
 def influence_interval(
@@ -184,8 +201,7 @@ def influence_interval(
         Confidence level, between 0 and 1.
     """
     variance = pigeonhole_variance(np.asarray(influence, float), units)
-    fewest = min(len(np.unique(units.query)), len(np.unique(units.memory)))
-    return normal_interval(estimate, np.sqrt(variance), degrees=fewest - 1, level=level)
+    return normal_interval(estimate, np.sqrt(variance), degrees=units.n_units() - 1, level=level)
 
 
 def ratio_interval(

@@ -159,6 +159,13 @@ def test_no_slope_is_covered(build_matches):
     assert hits >= 89
 
 
+def test_what_both_ends_share_leaves_their_difference(build_matches):
+    matches, distance = graded(build_matches, np.random.default_rng(6), slope=0.0, own_effects=0.4)
+    found = axis_information(matches, distance, n_bins=2)  # pictures match well or badly near and far alike
+    ends = np.hypot(found.rate[0].standard_error, found.rate[1].standard_error)
+    assert found.far_minus_near.standard_error < 0.6 * ends
+
+
 def test_within_cells_a_border_effect_is_gone(build_matches):
     rng = np.random.default_rng(8)
     grid = Grid(5, 5)

@@ -1,14 +1,18 @@
 """Intervals against slow loops and against the variance that a simulation really has."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
+from hueprobe.observations.dyads import dyadic_variance
 from hueprobe.observations.intervals import (
     MatchUnits,
     bootstrap_counts,
     influence_interval,
+    match_units,
     normal_interval,
     pigeonhole_variance,
     ratio_influence,
@@ -96,6 +100,21 @@ def test_the_variance_never_falls_below_one_side():
     influence = np.array([1, 1, -1, -1, 1, 1, -1, -1]) / 8
     # V_query = 4 * (2/8)^2 * 4/3; V_pair = 8 * (1/8)^2 * 8/7
     assert pigeonhole_variance(influence, units) == pytest.approx(4 * (2 / 8) ** 2 * 4 / 3)
+
+
+def test_leave_one_out_counts_both_roles_of_a_picture(simulate_matches):
+    labels = np.repeat([0, 1], 4)
+    own = simulate_matches(np.random.default_rng(4), labels, k=1)
+    values = own.x - 3.0
+    outside = match_units(own)
+    assert not outside.shared
+    units = match_units(replace(own, query_paths=own.image_paths))
+    assert units.shared and units.select(np.arange(5)).shared
+    estimate, psi = ratio_influence(values, np.ones(len(own)))
+    interval = ratio_interval(values, np.ones(len(own)), units)
+    assert interval.standard_error**2 == pytest.approx(dyadic_variance(psi, own.query_image, own.image))
+    assert interval.degrees == 7 and interval.estimate == estimate
+    assert ratio_interval(values, np.ones(len(own)), outside).standard_error != interval.standard_error
 
 
 def test_units_outside_a_subset_do_not_count():

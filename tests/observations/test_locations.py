@@ -110,6 +110,22 @@ def test_matches_near_the_centre_and_about_the_border_are_told_apart(build_match
     assert result.same_share_by_match_cell[3, 3] > 0.8
 
 
+def test_what_both_kinds_share_leaves_their_difference(build_matches):
+    rng = np.random.default_rng(4)
+    query = np.repeat(np.arange(20), 40)
+    reach = np.repeat(rng.random(20) < 0.5, 40)  # pictures whose matches of either kind lie far out
+    matches = build_matches(
+        query_image=query,
+        query_cell=np.zeros(800, int),
+        image=(query + rng.integers(1, 20, 800)) % 20,
+        cell=np.where(reach ^ (rng.random(800) < 0.05), 0, 24),
+        image_class=np.arange(20) % 2,
+    )
+    result = locations(matches)
+    apart = np.hypot(result.rho_same.standard_error, result.rho_other.standard_error)
+    assert result.rho_difference.standard_error < 0.6 * apart
+
+
 def test_mirroring_pictures_and_queries_mirrors_everything(simulate_matches, build_matches):
     shift = [[1.0, 0.5], [-1.0, 0.0], [0.0, -1.0]]
     one = simulate_matches(np.random.default_rng(4), LABELS, shift=shift)

@@ -89,6 +89,13 @@ def test_every_plane_is_orthonormal_and_lies_across_the_axis(name):
         np.testing.assert_array_equal(again.basis, plane.basis)
 
 
+def test_the_sign_of_a_fitted_direction_is_fixed():
+    rng = np.random.default_rng(8)
+    for _ in range(5):
+        plane = fit_plane("pca", rng.random((60, 8)), np.repeat(np.arange(4), 15), uniform_axis(8))
+        assert plane.basis[0, np.abs(plane.basis[0]).argmax()] > 0
+
+
 def test_dft_of_three_channels_is_the_rgb_plane():
     rgb = np.random.default_rng(1).random((20, 3))
     dft = fit_plane("dft", rgb, np.zeros(20, int), uniform_axis(3))
