@@ -60,8 +60,8 @@ def simulate(
     """Leave-one-out matches of `rows` among themselves, with effects of query image and memory image.
 
     A match lands on the query's cell, moved by both images' effects, by noise and, for a same-class match, by
-    shift[class] (u, v). `same` is the chance that a match is to the own class. Paths differ on the two sides, so
-    intervals take the roles for different pictures, unless query_paths is replaced by image_paths.
+    shift[class] (u, v). `same` is the chance that a match is to the own class. Paths differ on the two
+    sides, so intervals take the roles for different pictures, unless query_paths is replaced by image_paths.
     """
     image_class = np.asarray(image_class)
     rows = np.arange(len(image_class)) if rows is None else rows
