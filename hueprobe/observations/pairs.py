@@ -5,15 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hueprobe.matches import Matches
-from hueprobe.observations.dyads import dyadic_variance
-from hueprobe.observations.intervals import (
-    LEVEL,
-    Interval,
-    MatchUnits,
-    influence_interval,
-    match_units,
-    normal_interval,
-)
+from hueprobe.observations.intervals import LEVEL, Interval, MatchUnits, influence_interval, match_units
 
 
 @dataclass(frozen=True)
@@ -30,15 +22,12 @@ class WeightedMatches:
         Pair of query unit and memory unit of each match.
     units : MatchUnits
         Units of each pair, n_pairs long: groups where known, else images.
-    leave_one_out : bool
-        Whether the query pictures are the memory's own.
     """
 
     matches: Matches
     weight: np.ndarray
     pair: np.ndarray
     units: MatchUnits
-    leave_one_out: bool
 
     def counts(self, part: np.ndarray) -> np.ndarray:
         """Return the weight of each query cell (first) with each match cell, shape (n_cells, n_cells).
@@ -75,18 +64,12 @@ class WeightedMatches:
         Returns
         -------
         Interval
-            For held-out queries the same as `influence_interval` on the single matches, many times faster;
-            in leave-one-out with the dyadic variance (`hueprobe.observations.dyads`).
+            The same as `influence_interval` on the single matches, many times faster.
         """
         n_pairs = len(self.units.query)
         there = np.bincount(self.pair[part], minlength=n_pairs) > 0
-        sums = np.bincount(self.pair[part], influence[part], n_pairs)[there]
-        units = self.units.select(there)
-        if not self.leave_one_out:
-            return influence_interval(estimate, sums, units, level=level)
-        variance = dyadic_variance(sums, units.query, units.memory)
-        n_units = len(np.union1d(units.query, units.memory))
-        return normal_interval(estimate, np.sqrt(variance), degrees=n_units - 1, level=level)
+        sums = np.bincount(self.pair[part], influence[part], n_pairs)
+        return influence_interval(estimate, sums[there], self.units.select(there), level=level)
 
 
 def weighted_matches(matches: Matches, *, weighting: str) -> WeightedMatches:
@@ -95,9 +78,8 @@ def weighted_matches(matches: Matches, *, weighting: str) -> WeightedMatches:
     units = match_units(matches)
     n_pairs = int(units.pair.max(initial=-1)) + 1
     query, memory = np.zeros(n_pairs, np.int64), np.zeros(n_pairs, np.int64)
-    leave_one_out = matches.query_paths == matches.image_paths
     query[units.pair], memory[units.pair] = units.query, units.memory
-    return WeightedMatches(matches, weight, units.pair, MatchUnits(query, memory), leave_one_out)
+    return WeightedMatches(matches, weight, units.pair, MatchUnits(query, memory, units.shared))
 
 
 def root_influence(mean: float, influence: np.ndarray) -> tuple[float, np.ndarray]:

@@ -1,6 +1,6 @@
 """Observation 4 against loops and finite differences, on known effects and on poor input."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
@@ -8,9 +8,8 @@ from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.conditional import conditional
-from hueprobe.observations.dyads import dyadic_variance
-from hueprobe.observations.intervals import match_units, pigeonhole_variance
+from hueprobe.observations.conditional_matches import conditional
+from hueprobe.observations.intervals import influence_interval, match_units, pigeonhole_variance
 from hueprobe.observations.pairs import weighted_matches
 
 GRID = Grid(3, 4)
@@ -85,10 +84,8 @@ def test_standard_errors_come_from_what_each_match_does(build_matches, leave_one
     for name, interval in statistics(found).items():
         influence = slopes[name] * matches.weight
         units = match_units(matches)
-        if leave_one_out:
-            variance = dyadic_variance(influence, units.query, units.memory)
-        else:
-            variance = pigeonhole_variance(influence, units)
+        assert units.shared == leave_one_out
+        variance = pigeonhole_variance(influence, units)
         assert interval.standard_error == pytest.approx(np.sqrt(variance), rel=1e-3), name
 
 
@@ -121,23 +118,18 @@ def test_known_effects_are_found(build_matches):
     assert set(found.summary()) >= {"bits_same", "stay_difference_adjusted", "tangential_difference"}
 
 
-def test_pairs_give_the_interval_of_single_matches(build_matches):
+@pytest.mark.parametrize("leave_one_out", [False, True])
+def test_pairs_give_the_interval_of_single_matches(build_matches, leave_one_out):
     groups = [f"g{i // 3}" if i % 4 else None for i in range(130)]
     matches = drawn(build_matches, np.random.default_rng(4), groups=groups)
+    if leave_one_out:
+        matches = replace(matches, query_paths=matches.image_paths)
     table = weighted_matches(matches, weighting="kernel")
     part = matches.same_class
     influence = np.random.default_rng(5).normal(size=len(matches)) * part
     found = table.interval(1.0, influence, part)
-    units = match_units(matches).select(part)
-    assert found.standard_error**2 == pytest.approx(pigeonhole_variance(influence[part], units))
-    fewest = min(len(np.unique(units.query)), len(np.unique(units.memory)))
-    assert found.degrees == fewest - 1
-    alone = weighted_matches(replace(matches, query_paths=matches.image_paths), weighting="kernel")
-    found = alone.interval(1.0, influence, part)
-    assert found.standard_error**2 == pytest.approx(
-        dyadic_variance(influence[part], units.query, units.memory)
-    )
-    assert found.degrees == len(np.union1d(units.query, units.memory)) - 1
+    single = influence_interval(1.0, influence[part], match_units(matches).select(part))
+    assert astuple(found) == pytest.approx(astuple(single))
 
 
 def test_mirrored_pictures_give_the_mirrored_density(build_matches):
