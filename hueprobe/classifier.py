@@ -4,7 +4,7 @@ import time
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 from hueprobe.progress import progress_bar
 from hueprobe.search import open_searcher
+
+if TYPE_CHECKING:
+    from hueprobe.images.loading import Batch
 
 _LEAVE_ONE_OUT_VECTORS = 16_384  # asked at a time: each batch streams the whole memory once
 
@@ -130,32 +133,17 @@ class KernelDensityClassifier:
 
     def classify_batches(self, images: Any) -> Iterator[Classification]:
         """Yield the classification of one batch of pictures after another."""
-        from hueprobe.activations.extractor import Extractor
-        from hueprobe.images.loading import load_batches
-
-        settings = self.memory.settings
         table = image_sources.resolve(images)
-        backbone = load_recorded_backbone(settings, **self._network)
-        device = settings["device"] if self._device == "auto" else self._device
-        extractor = Extractor(backbone, device=device, precision=settings["precision"])
         pictures = self._pictures(table)
-        batches = load_batches(
-            table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers
-        )
         with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
             started = time.perf_counter()
-            for batch in batches:
-                readable = np.array([record.readable for record in batch.records])
-                rows = batch.start + np.flatnonzero(readable)
-                activations = extractor(batch.pictures)[readable]
-                _require_finite(activations, [table.paths[row] for row in rows])
-                hashes = [record.sha256 for record in batch.records if record.readable]
-                queries = _Queries(
-                    rows,
-                    self._as_stored(activations),
-                    [self._exclusion.of(h, table.groups[row]) for h, row in zip(hashes, rows, strict=True)],
-                )
-                part = self._classify(queries, pictures, table.classes)
+            for batch, readable, vectors in self._extracted(table):
+                rows = batch.start + readable
+                hashes = [batch.records[i].sha256 for i in readable]
+                barred = [
+                    self._exclusion.of(h, table.groups[row]) for h, row in zip(hashes, rows, strict=True)
+                ]
+                part = self._classify(_Queries(rows, vectors, barred), pictures, table.classes)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(
                     part,
@@ -172,6 +160,36 @@ class KernelDensityClassifier:
                 )
                 advance(len(batch.records))
                 started = time.perf_counter()
+
+    def vectors_of(self, images: Any) -> np.ndarray:
+        """Return pictures' vectors as the memory would store them, zero where a picture is unreadable.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_pictures, n_cells, n_channels)
+        """
+        table = image_sources.resolve(images)
+        vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
+        for batch, readable, found in self._extracted(table):
+            vectors[batch.start + readable] = found
+        return vectors
+
+    def _extracted(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
+        """Yield batches with the positions of their readable pictures and these pictures' vectors."""
+        from hueprobe.activations.extractor import Extractor
+        from hueprobe.images.loading import load_batches
+
+        settings = self.memory.settings
+        backbone = load_recorded_backbone(settings, **self._network)
+        device = settings["device"] if self._device == "auto" else self._device
+        extractor = Extractor(backbone, device=device, precision=settings["precision"])
+        for batch in load_batches(
+            table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers
+        ):
+            readable = np.flatnonzero([record.readable for record in batch.records])
+            activations = extractor(batch.pictures)[readable]
+            _require_finite(activations, [table.paths[batch.start + i] for i in readable])
+            yield batch, readable, self._as_stored(activations)
 
     def classify_activations(
         self,
@@ -215,18 +233,29 @@ class KernelDensityClassifier:
         queries = _Queries(np.arange(n), self._as_stored(activations), barred)
         return self._classify(queries, self._pictures(table), table.classes)
 
-    def leave_one_out(self, *, keep_matches: bool = True) -> Classification:
-        """Classify every memory picture by the others (those of other groups with `exclude="group"`)."""
-        parts = [_light(part, keep_matches) for part in self.leave_one_out_batches()]
+    def leave_one_out(self, *, keep_matches: bool = True, ask: Memory | None = None) -> Classification:
+        """Classify every memory picture by the others (those of other groups with `exclude="group"`).
+
+        Parameters
+        ----------
+        keep_matches : bool
+            Whether the result carries the match table.
+        ask : Memory, optional
+            Ask with this memory's vectors, row by row of the same pictures, such as their mirror images.
+        """
+        parts = [_light(part, keep_matches) for part in self.leave_one_out_batches(ask=ask)]
         return Classification.concatenate(parts)
 
-    def leave_one_out_batches(self) -> Iterator[Classification]:
+    def leave_one_out_batches(self, *, ask: Memory | None = None) -> Iterator[Classification]:
         """Yield the leave-one-out classification of one batch of memory pictures after another."""
         if self.exclude == "none":
             raise InputError(
                 "leave-one-out without exclusion would match each picture to itself; use 'image' or 'group'"
             )
         memory = self.memory
+        asked = ask if ask is not None else memory
+        if asked.images.paths != memory.images.paths or asked.grid != memory.grid:
+            raise InputError(f"{asked.path} does not hold the pictures of {memory.path}, row by row")
         pictures = self._pictures(memory.images)
         names = tuple(name if name in set(memory.classes) else None for name in memory.images.classes)
         readable = self._rows[memory.readable[self._rows]]
@@ -238,7 +267,7 @@ class KernelDensityClassifier:
                 started = time.perf_counter()
                 rows = readable[start : start + step]
                 barred = [self._exclusion.of_row(int(row)) for row in rows]
-                part = self._classify(_Queries(rows, memory.image_vectors(rows), barred), pictures, names)
+                part = self._classify(_Queries(rows, asked.image_vectors(rows), barred), pictures, names)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(part, skipped=skipped if start == 0 else ())
                 advance(len(rows))

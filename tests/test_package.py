@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -40,7 +41,7 @@ def test_the_test_above_can_fail():
 
 
 @pytest.mark.parametrize(
-    "name", ["density", "matches", "classifier", "grid", "observations.locations", "memory.store"]
+    "name", ["density", "matches", "classifier", "grid", "observations.match_locations", "memory.store"]
 )
 def test_array_modules_do_without_torch(name):
     assert loaded_by(f"import hueprobe.{name}") == []
@@ -65,7 +66,11 @@ def test_every_public_name_is_what_it_says_even_after_all_modules_are_loaded(pac
 def test_a_wheel_works_elsewhere(tmp_path):
     root = Path(hueprobe.__file__).resolve().parents[1]
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, root]
+    for name in ("hueprobe", "data_manifests"):
+        shutil.copytree(root / name, tmp_path / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(root / name, tmp_path / "source")
+    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, tmp_path / "source"]
     subprocess.run(build, check=True, cwd=tmp_path)
     (wheel,) = tmp_path.glob("hueprobe-*.whl")
     with zipfile.ZipFile(wheel) as file:

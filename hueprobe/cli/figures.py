@@ -45,7 +45,7 @@ def save_query_figures(
     """Draw every classified picture beside its best matches; return the files' names.
 
     One picture is drawn into `path`, several into `path` with -1, -2, ... before its ending. A memory
-    picture that is no longer where it was is drawn as an empty frame, with a word on `--images-root`.
+    picture that is no longer where it was is an error with a word on `--images-root`.
     """
     from hueprobe import plots
     from hueprobe.images import show_picture

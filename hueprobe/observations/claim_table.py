@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hueprobe.observations.energy import SYMMETRY_NULL
+from hueprobe.observations.energy_maps import SYMMETRY_NULL
 
 
 @dataclass(frozen=True)

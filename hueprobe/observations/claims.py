@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hueprobe.observations.activation_hue import Hue
 from hueprobe.observations.claim_table import CLAIMS
-from hueprobe.observations.conditional import Conditional
-from hueprobe.observations.energy import Energy
-from hueprobe.observations.hue import Hue
+from hueprobe.observations.conditional_matches import Conditional
+from hueprobe.observations.energy_maps import Energy
 from hueprobe.observations.intervals import Interval
-from hueprobe.observations.locations import Locations
+from hueprobe.observations.match_locations import Locations
 from hueprobe.observations.paired import PairedComparison
 from hueprobe.observations.replicates import BlockedTest
 from hueprobe.observations.tangential import TangentialRow

@@ -14,9 +14,9 @@ from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
-from hueprobe.observations.conditional import conditional
+from hueprobe.observations.conditional_matches import conditional
 from hueprobe.observations.intervals import unit_codes
-from hueprobe.observations.locations import locations
+from hueprobe.observations.match_locations import locations
 from hueprobe.observations.replicates import blocked_replicate_test
 from hueprobe.progress import progress_bar
 

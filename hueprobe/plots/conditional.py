@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 
 from hueprobe.errors import InputError, require_choice
 from hueprobe.grid import Grid
-from hueprobe.observations.conditional import Conditional
+from hueprobe.observations.conditional_matches import Conditional
 from hueprobe.observations.given_query import GivenQuery
 from hueprobe.plots.maps import cell_map, draw_cells, largest
 from hueprobe.plots.style import (
@@ -41,7 +41,7 @@ def conditional_maps(
     Parameters
     ----------
     result : Conditional
-        From `hueprobe.observations.conditional`. Without labels there is one part, of all matches.
+        From `hueprobe.observations.conditional_matches`. Without labels there is one part, of all matches.
     rows, columns : sequence of int, optional
         Query cells to show; at most 7 rows and columns, evenly spaced, by default.
 

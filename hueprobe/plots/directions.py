@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError
-from hueprobe.observations.energy import Energy
-from hueprobe.observations.locations import Locations
+from hueprobe.observations.energy_maps import Energy
+from hueprobe.observations.match_locations import Locations
 from hueprobe.observations.positions import ClassPositions
 from hueprobe.observations.relations import EnergyPosition
 from hueprobe.observations.replicates import BlockedTest

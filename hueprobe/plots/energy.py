@@ -7,7 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError
-from hueprobe.observations.energy import Energy
+from hueprobe.observations.energy_maps import Energy
 from hueprobe.observations.intervals import Interval
 from hueprobe.plots.maps import (
     cell_map,
@@ -44,7 +44,7 @@ def energy_map(
     Parameters
     ----------
     result : Energy
-        From `hueprobe.observations.energy`.
+        From `hueprobe.observations.energy_maps`.
     vmin, vmax : float, optional
         Ends of the color scale, in multiples of a picture's mean energy; from 0 to the largest value.
     show_colorbar : bool

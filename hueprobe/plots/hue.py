@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from hueprobe.errors import InputError
-from hueprobe.observations.hue import AxisInformation, Hue
+from hueprobe.observations.activation_hue import AxisInformation, Hue
 from hueprobe.observations.hue_accuracy import HueAccuracy
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.planes import HueMap

@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError, require_choice
-from hueprobe.observations.locations import Locations
+from hueprobe.observations.match_locations import Locations
 from hueprobe.plots.maps import (
     cell_map,
     class_ids,
@@ -47,7 +47,7 @@ def match_locations(result: Locations) -> Figure:
     Parameters
     ----------
     result : Locations
-        From `hueprobe.observations.locations`.
+        From `hueprobe.observations.match_locations`.
     """
     kinds = ("same", "other") if result.n_same + result.n_other else ("all",)
     norm = ratio_norm([_ratio(result, kind) for kind in kinds])

@@ -5,7 +5,7 @@ import pytest
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.energy import energy, symmetric_share
+from hueprobe.observations.energy_maps import energy, symmetric_share
 
 SEVEN = Grid(7, 7)
 

@@ -5,7 +5,7 @@ import pytest
 
 from hueprobe.errors import HueprobeWarning, InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.hue import axis_information, hue
+from hueprobe.observations.activation_hue import axis_information, hue
 from hueprobe.observations.hue_accuracy import hue_accuracy
 from hueprobe.observations.planes import random_plane, uniform_axis
 

@@ -7,7 +7,7 @@ from scipy import stats
 from hueprobe.errors import HueprobeWarning, InputError, ShapeError
 from hueprobe.grid import Grid
 from hueprobe.observations.intervals import match_units, ratio_interval
-from hueprobe.observations.locations import locations
+from hueprobe.observations.match_locations import locations
 from hueprobe.observations.positions import class_positions, naive_rayleigh
 
 LABELS = np.repeat([0, 1, 2], 5)

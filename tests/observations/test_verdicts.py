@@ -9,6 +9,7 @@ import pytest
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
+from hueprobe.observations.activation_hue import AxisInformation, Hue
 from hueprobe.observations.claim_table import CLAIMS
 from hueprobe.observations.claims import (
     accuracy_claim,
@@ -17,12 +18,11 @@ from hueprobe.observations.claims import (
     hue_claim,
     location_claims,
 )
-from hueprobe.observations.conditional import conditional
-from hueprobe.observations.energy import energy
-from hueprobe.observations.hue import AxisInformation, Hue
+from hueprobe.observations.conditional_matches import conditional
+from hueprobe.observations.energy_maps import energy
 from hueprobe.observations.hue_accuracy import HueAccuracy, PlaneAccuracy
 from hueprobe.observations.intervals import Interval
-from hueprobe.observations.locations import locations
+from hueprobe.observations.match_locations import locations
 from hueprobe.observations.paired import compare_paired
 from hueprobe.observations.replicates import BlockedTest, ComponentTest
 from hueprobe.observations.verdicts import Finding, finding, judge, verdicts_json

@@ -6,7 +6,7 @@ from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.conditional import conditional
+from hueprobe.observations.conditional_matches import conditional
 from hueprobe.plots.style import OTHER, SAME
 
 

@@ -6,7 +6,7 @@ from matplotlib.text import Text
 from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.energy import energy
+from hueprobe.observations.energy_maps import energy
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.positions import ClassPositions
 from hueprobe.observations.replicates import BlockedTest, ComponentTest
@@ -112,7 +112,7 @@ def test_apart_keeps_order_gap_and_limits():
 
 
 def test_energy_and_matches_pairs_classes_by_name():
-    from hueprobe.observations.locations import locations
+    from hueprobe.observations.match_locations import locations
 
     grid = Grid(3, 3)
     maps = np.ones((2, 3, 3))

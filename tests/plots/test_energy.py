@@ -4,7 +4,7 @@ import pytest
 from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.energy import energy
+from hueprobe.observations.energy_maps import energy
 
 
 def hot_at_the_top(shape=(4, 4), scale=5.0, n=6, seed=0):

@@ -6,7 +6,7 @@ from matplotlib.colors import to_hex
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations.hue import AxisInformation
+from hueprobe.observations.activation_hue import AxisInformation
 from hueprobe.observations.hue_accuracy import HueAccuracy, PlaneAccuracy
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.planes import HueMap, Plane

@@ -7,7 +7,7 @@ from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.locations import locations
+from hueprobe.observations.match_locations import locations
 
 GRID = Grid(3, 4)
 

@@ -23,7 +23,7 @@ from hueprobe.observations.intervals import (
     ratio_influence,
     ratio_interval,
 )
-from hueprobe.observations.locations import labelled_matches
+from hueprobe.observations.match_locations import labelled_matches
 from hueprobe.observations.planes import (
     Blocks,
     HueMap,

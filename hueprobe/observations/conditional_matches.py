@@ -16,7 +16,7 @@ from hueprobe.matches import Matches
 from hueprobe.observations.displacement import squared_distances
 from hueprobe.observations.given_query import GivenQuery, given_query, information_influence
 from hueprobe.observations.intervals import Interval
-from hueprobe.observations.locations import labelled_matches
+from hueprobe.observations.match_locations import labelled_matches
 from hueprobe.observations.mutual_information import permuted_information
 from hueprobe.observations.pairs import WeightedMatches, weighted_matches
 from hueprobe.observations.positions import WEIGHTINGS

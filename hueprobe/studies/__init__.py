@@ -1,0 +1,16 @@
+"""Runs over whole memories, resumable cell by cell, that leave tables behind."""
+
+from hueprobe._lazy import lazy_exports
+
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "CONTROLS": ".controls",
+        "MemoryReport": ".observing",
+        "ObserveSettings": ".observing",
+        "accuracy_grid": ".accuracy_grid",
+        "observe_memory": ".observing",
+        "run_self_test": ".observing",
+        "write_report": ".report",
+    },
+)
