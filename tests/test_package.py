@@ -70,7 +70,7 @@ def test_a_wheel_works_elsewhere(tmp_path):
         shutil.copytree(root / name, tmp_path / "source" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(root / name, tmp_path / "source")
-    build = [*pip, "wheel", "--quiet", "--no-deps", "--no-build-isolation", "-w", tmp_path, tmp_path / "source"]
+    build = [*pip, "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", tmp_path, tmp_path / "source"]
     subprocess.run(build, check=True, cwd=tmp_path)
     (wheel,) = tmp_path.glob("hueprobe-*.whl")
     with zipfile.ZipFile(wheel) as file:
