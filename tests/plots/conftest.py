@@ -1,6 +1,7 @@
 import sys
 
 import pytest
+from matplotlib._pylab_helpers import Gcf
 from matplotlib.figure import Figure
 
 
@@ -10,8 +11,8 @@ def ax():
 
 
 @pytest.fixture(autouse=True)
-def no_pyplot_figure():
-    """Nothing here may leave a figure with pyplot."""
+def no_pyplot_figure(monkeypatch):
+    """Nothing here may leave a figure with pyplot, which another test of this process may have loaded."""
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
     yield
-    if "matplotlib.pyplot" in sys.modules:
-        assert sys.modules["matplotlib.pyplot"].get_fignums() == []
+    assert Gcf.get_all_fig_managers() == []

@@ -1,0 +1,42 @@
+"""Which pictures nearly repeat another: their pixels match one and the same picture, and closely."""
+
+import numpy as np
+
+from hueprobe.matches import Matches
+
+# Pixels of different pictures of one scene lie at .4 and more from each other; those of two copies that
+# differ by JPEG quality or size below.
+NEAR = 0.25
+
+
+def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
+    """Return for each picture the other one that it nearly repeats, shape (n_images,) int64; -1 for none.
+
+    A picture nearly repeats another where more than half of its pixels find their nearest match there,
+    closer than `near`.
+
+    Parameters
+    ----------
+    matches : Matches
+        Leave-one-out matches of a memory.
+    near : float
+        Distance between unit vectors.
+    """
+    n = len(matches.image_paths)
+    close = matches.select((matches.rank == 1) & (matches.distance < near))
+    pair, count = np.unique(close.query_image * n + close.image, return_counts=True)
+    often = pair[count * 2 > matches.query_grid.n_cells]  # at most one a picture: more than half
+    twin = np.full(n, -1)
+    twin[often // n] = often % n
+    return twin
+
+
+def without_near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
+    """Return the rows that remain when, of pictures that nearly repeat one another, the first stays."""
+    twin = near_duplicates(matches, near=near)
+    kept = np.ones(len(twin), bool)
+    for row in np.flatnonzero(twin >= 0):
+        first, second = sorted((row, twin[row]))
+        if kept[first]:
+            kept[second] = False
+    return np.flatnonzero(kept)

@@ -1,0 +1,332 @@
+"""Observations 1-5 on one memory, each measured and judged, under controls where asked."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.errors import HueprobeError, InputError
+from hueprobe.matches import Matches
+from hueprobe.memory.store import Memory
+from hueprobe.observations.accuracy import AccuracyGrid
+from hueprobe.observations.activation_hue import Hue, hue
+from hueprobe.observations.blocks import block_labels, default_blocks, search_blocks
+from hueprobe.observations.claims import (
+    accuracy_claim,
+    conditional_claims,
+    energy_claims,
+    hue_claim,
+    location_claims,
+)
+from hueprobe.observations.conditional_matches import Conditional, conditional
+from hueprobe.observations.content import ContentOrPosition, content_or_position
+from hueprobe.observations.energy_maps import Energy, energy
+from hueprobe.observations.match_locations import Locations, locations
+from hueprobe.observations.relations import EnergyPosition, energy_position
+from hueprobe.observations.replicates import BlockedTest, blocked_replicate_test
+from hueprobe.observations.selftest import RejectionRate, blocked_tests, match_tests, self_test
+from hueprobe.observations.verdicts import Verdict
+from hueprobe.studies.accuracy_grid import accuracy_grid
+from hueprobe.studies.controls import CONTROLS, Variant, control_variant
+
+OBSERVATIONS = ("energy", "accuracy", "locations", "conditional", "hue")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObserveSettings:
+    """How the observations are measured.
+
+    Attributes
+    ----------
+    k : int
+        Neighbors of each query pixel.
+    searcher, exclude : str
+        As in `KernelDensityClassifier`.
+    weighting : {"count", "kernel"}
+        Whether matches count the same or by kernel weight.
+    seed : int
+        Of permutations, splits and random planes.
+    plane : str
+        Where activation hue is measured.
+    network : dict
+        `weights`, `device` and `workers` of `KernelDensityClassifier`.
+    """
+
+    k: int = 10
+    searcher: str = "exact"
+    exclude: str = "image"
+    weighting: str = "count"
+    seed: int = 0
+    plane: str = "pca"
+    network: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryReport:
+    """What one memory shows; None for what was not asked for or cannot be measured.
+
+    Attributes
+    ----------
+    name : str
+        Of the memory's folder.
+    network : str
+    n_images : int
+        Readable pictures in the memory.
+    energy, locations, conditional, hue
+        Results of the observations.
+    blocked, mirrored : BlockedTest or None
+        The blocked replicate test, and that with pictures mirrored at random.
+    relation : EnergyPosition or None
+    accuracy : AccuracyGrid or None
+    content : ContentOrPosition or None
+        Of the control `mirror-queries`.
+    verdicts : tuple of Verdict
+    notes : tuple of str
+        Why something could not be measured.
+    """
+
+    name: str
+    network: str
+    n_images: int
+    energy: Energy | None = None
+    locations: Locations | None = None
+    blocked: BlockedTest | None = None
+    mirrored: BlockedTest | None = None
+    relation: EnergyPosition | None = None
+    conditional: Conditional | None = None
+    hue: Hue | None = None
+    accuracy: AccuracyGrid | None = None
+    content: ContentOrPosition | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def observe_memory(
+    memory: Memory,
+    which: Sequence[str],
+    *,
+    settings: ObserveSettings,
+    folder: Path,
+    images: Any = None,
+    controls: Sequence[str] = (),
+    images_root: Path | None = None,
+    progress: bool = False,
+) -> MemoryReport:
+    """Measure observations on one memory and judge the paper's claims.
+
+    Parameters
+    ----------
+    memory : Memory
+    which : sequence of str
+        Of `OBSERVATIONS`.
+    settings : ObserveSettings
+    folder : Path
+        Where pooled memories, accuracy cells and the controls' memories are kept.
+    images : ImageTable, optional
+        Pictures to ask; by default the memory's own, left out one at a time.
+    controls : sequence of str
+        Of `CONTROLS`; verdicts then name those that they survive.
+    images_root : Path, optional
+        Where the memory's pictures lie now, for controls that need them.
+    progress : bool
+    """
+    if images is not None and controls:
+        raise InputError("controls are run in leave-one-out; leave out the pictures to ask, or the controls")
+    report = _measure(Variant(memory), which, settings, images=images, progress=progress)
+    if "accuracy" in which:
+        report = _with_accuracy(report, memory, settings, folder, images, progress)
+    if not controls:
+        return report
+    matches = _classifier(Variant(memory), settings, progress=progress).leave_one_out().matches
+    assert matches is not None
+    for name in controls:
+        variant = control_variant(
+            name, memory, matches, folder, images_root=images_root, progress=progress,
+            **{key: value for key, value in settings.network.items() if key in ("device", "workers")},
+        )  # fmt: skip
+        parts = [part for part in which if part != "accuracy"]
+        other = _measure(variant, parts, settings, progress=progress)
+        report = _under(report, name, other)
+        if name == "mirror-queries":
+            asked = _classifier(variant, settings, progress=progress).leave_one_out(ask=variant.ask)
+            assert asked.matches is not None
+            report = replace(report, content=content_or_position(asked.matches))
+    return report
+
+
+def run_self_test(
+    memory: Memory, *, settings: ObserveSettings, n_draws: int, progress: bool = False
+) -> tuple[RejectionRate, ...]:
+    """Deal the memory's pictures into pseudo-classes at random and count how often each test rejects."""
+    variant = Variant(memory)
+    matches = _classifier(variant, settings, progress=progress).leave_one_out().matches
+    assert matches is not None
+    labels, groups = memory.image_class, memory.images.groups
+    rates = self_test(
+        labels, match_tests(matches, weighting=settings.weighting), n_draws=n_draws, seed=settings.seed,
+        groups=groups, progress=progress,
+    )  # fmt: skip
+    blocks, of_blocks = _blocks(variant, settings)
+    return rates + self_test(
+        labels, blocked_tests(of_blocks, weighting=settings.weighting), n_draws=n_draws, seed=settings.seed,
+        strata=blocks, groups=groups, progress=progress,
+    )  # fmt: skip
+
+
+def _classifier(variant: Variant, settings: ObserveSettings, **options: Any) -> KernelDensityClassifier:
+    return KernelDensityClassifier(
+        variant.memory, k=settings.k, exclude=settings.exclude, images=variant.rows,
+        searcher=settings.searcher if variant.rows is None else "exact", **{**settings.network, **options},
+    )  # fmt: skip
+
+
+def _measure(
+    variant: Variant,
+    which: Sequence[str],
+    settings: ObserveSettings,
+    *,
+    images: Any = None,
+    progress: bool = False,
+) -> MemoryReport:
+    """Measure all but accuracy; what a memory cannot have becomes a note."""
+    memory = variant.memory
+    report = MemoryReport(
+        name=memory.path.name,
+        network=str(memory.settings["backbone"]),
+        n_images=int(memory.readable.sum()) if variant.rows is None else len(variant.rows),
+    )
+    rows = np.arange(memory.n_images) if variant.rows is None else variant.rows
+    steps: list[tuple[str, Any]] = []
+    if "energy" in which:
+        steps.append(("energy", lambda r: _with_energy(r, memory, rows)))
+    if {"locations", "conditional", "hue"} & set(which):
+        classifier = _classifier(variant, settings, progress=progress)
+        result = classifier.leave_one_out(ask=variant.ask) if images is None else classifier.classify(images)
+        matches = result.matches
+        assert matches is not None
+        if "locations" in which:
+            steps.append(("locations", lambda r: _with_locations(r, variant, matches, settings)))
+        if "conditional" in which:
+            steps.append(("conditional", lambda r: _with_conditional(r, matches, settings)))
+        if "hue" in which and images is None and variant.rows is None and variant.ask is None:
+            steps.append(("hue", lambda r: _with_hue(r, memory, matches, settings)))
+        elif "hue" in which:
+            note = "hue: measured on the memory's own pictures, each left out in turn, and on all of them"
+            report = replace(report, notes=(*report.notes, note))
+    for name, step in steps:
+        try:
+            report = step(report)
+        except HueprobeError as error:
+            report = replace(report, notes=(*report.notes, f"{name}: {error}"))
+    return report
+
+
+def _definitions(settings: ObserveSettings) -> dict[str, Any]:
+    return {"k": settings.k, "searcher": settings.searcher, "exclude": settings.exclude}
+
+
+def _with_energy(report: MemoryReport, memory: Memory, rows: np.ndarray) -> MemoryReport:
+    groups = memory.images.groups
+    found = energy(
+        memory.energy()[rows], memory.grid, image_class=memory.image_class[rows], classes=memory.classes,
+        groups=[groups[i] for i in rows],
+    )  # fmt: skip
+    return replace(
+        report, energy=found, verdicts=(*report.verdicts, *energy_claims(found, memory=report.name))
+    )
+
+
+def _blocks(variant: Variant, settings: ObserveSettings) -> tuple[np.ndarray, tuple[Matches, ...]]:
+    """Deal the pictures into blocks and search each against itself alone."""
+    memory = variant.memory
+    labels = memory.image_class.copy()
+    if variant.rows is not None:
+        labels[np.setdiff1d(np.arange(memory.n_images), variant.rows)] = -1
+    keys = [sha or path for sha, path in zip(memory.sha256, memory.images.paths, strict=True)]
+    blocks = block_labels(
+        keys,
+        labels,
+        n_blocks=default_blocks(len(np.unique(labels[labels >= 0]))),
+        groups=memory.images.groups,
+    )
+
+    def search(rows: np.ndarray) -> Matches:
+        classifier = KernelDensityClassifier(memory, k=settings.k, exclude=settings.exclude, images=rows)
+        found = classifier.leave_one_out(ask=variant.ask).matches
+        assert found is not None
+        return found
+
+    return blocks, search_blocks(blocks, search)
+
+
+def _with_locations(
+    report: MemoryReport, variant: Variant, matches: Matches, settings: ObserveSettings
+) -> MemoryReport:
+    where = locations(matches, weighting=settings.weighting, valid=variant.memory.valid())
+    _, of_blocks = _blocks(variant, settings)
+    blocked = blocked_replicate_test(of_blocks, seed=settings.seed, weighting=settings.weighting)
+    relation = None
+    if report.energy is not None:
+        relation = energy_position(report.energy.centroids, where.positions.points(), seed=settings.seed)
+    claims = location_claims(where, blocked, memory=report.name, definitions=_definitions(settings))
+    return replace(
+        report, locations=where, blocked=blocked, relation=relation, verdicts=(*report.verdicts, *claims)
+    )
+
+
+def _with_conditional(report: MemoryReport, matches: Matches, settings: ObserveSettings) -> MemoryReport:
+    found = conditional(matches, seed=settings.seed, weighting=settings.weighting)
+    claims = conditional_claims(found, memory=report.name, definitions=_definitions(settings))
+    return replace(report, conditional=found, verdicts=(*report.verdicts, *claims))
+
+
+def _with_hue(
+    report: MemoryReport, memory: Memory, matches: Matches, settings: ObserveSettings
+) -> MemoryReport:
+    found = hue(matches, memory.blocks, memory.energy(), seed=settings.seed, plane=settings.plane)
+    claim = hue_claim(found, memory=report.name, definitions=_definitions(settings))
+    return replace(report, hue=found, verdicts=(*report.verdicts, claim))
+
+
+def _with_accuracy(
+    report: MemoryReport, memory: Memory, settings: ObserveSettings, folder: Path, images: Any, progress: bool
+) -> MemoryReport:
+    try:
+        grid = accuracy_grid(
+            memory, folder / f"{memory.path.name}-accuracy", images=images, k=settings.k,
+            searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed, progress=progress,
+            **settings.network,
+        )  # fmt: skip
+    except HueprobeError as error:
+        return replace(report, notes=(*report.notes, f"accuracy: {error}"))
+    first = grid.cells[0]
+    rivals = [c for c in grid.comparisons(first.network, first.task) if "," not in c.second]
+    claim = accuracy_claim(rivals, memory=report.name, definitions=_definitions(settings))
+    return replace(report, accuracy=grid, verdicts=(*report.verdicts, claim))
+
+
+def _under(report: MemoryReport, control: str, other: MemoryReport) -> MemoryReport:
+    """Enter in each verdict whether it survives a control; the random mirror belongs to claim 3b itself."""
+    others = {verdict.id: verdict for verdict in other.verdicts}
+    verdicts = [v.with_controls({control: others[v.id]}) if v.id in others else v for v in report.verdicts]
+    if (
+        control == "random-mirror"
+        and report.locations is not None
+        and report.blocked is not None
+        and other.blocked
+    ):
+        claims = location_claims(report.locations, report.blocked, memory=report.name, mirrored=other.blocked)
+        angle = next(claim for claim in claims if claim.id == "3b angle")
+        verdicts = [
+            replace(angle, controls={**v.controls, **angle.controls}) if v.id == angle.id else v
+            for v in verdicts
+        ]
+        report = replace(report, mirrored=other.blocked)
+    notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
+    return replace(report, verdicts=tuple(verdicts), notes=(*report.notes, *notes))
+
+
+__all__ = ["CONTROLS", "OBSERVATIONS", "MemoryReport", "ObserveSettings", "observe_memory", "run_self_test"]
