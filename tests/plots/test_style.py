@@ -27,9 +27,10 @@ def test_drawing_into_axes_leaves_the_callers_settings(ax):
         assert same is ax and mpl.rcParams["font.size"] == size
 
 
-def test_new_axes_belong_to_pyplot_where_it_is_loaded():
+def test_new_axes_belong_to_pyplot_where_it_is_loaded(monkeypatch):
     from matplotlib import pyplot
 
+    monkeypatch.setitem(sys.modules, "matplotlib.pyplot", pyplot)
     with style.drawing(None) as ax:
         pass
     assert pyplot.get_fignums() == [ax.figure.number]
