@@ -50,20 +50,26 @@ def main() -> None:
     """Measure each number of copies once."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("out/memory_use"))
+    parser.add_argument("--backbone", default="squeezenet1_1")
+    parser.add_argument("--weights", default="none")
     parser.add_argument("--copies", type=int, nargs="+", default=[1, 10])
     arguments = parser.parse_args()
     rows = []
     for copies in arguments.copies:
         pictures = linked(arguments.folder / f"pictures-{copies}", copies)
         command = [sys.executable, "-m", "hueprobe", "index", str(pictures), "--overwrite"]
-        command += ["-o", str(arguments.folder / f"{copies}.memory"), "--backbone", "efficientnet_lite0"]
+        command += ["-o", str(arguments.folder / f"{copies}.memory"), "--backbone", arguments.backbone]
+        command += ["--weights", arguments.weights]
         peak, seconds = peak_anonymous(command)
         rows.append(
             {"pictures": 400 * copies, "peak_rss_anon_mb": round(peak / 1e6, 1), "seconds": round(seconds)}
         )
         print(json.dumps(rows[-1]), flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"network": "efficientnet_lite0", "rows": rows}, indent=1) + "\n")
+    RESULTS.write_text(
+        json.dumps({"network": arguments.backbone, "weights": arguments.weights, "rows": rows}, indent=1)
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ _COMMANDS = {
     "evaluate": ("evaluate.evaluate", "Classify labelled pictures: accuracy, interval, confusion."),
     "index": ("index.index", "Extract pictures' activations into a memory."),
     "info": ("info.info", "Show what a memory holds."),
+    "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "query": ("query.query", "Classify pictures and show what their pixels match."),
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
 }
