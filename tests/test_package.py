@@ -15,7 +15,10 @@ import hueprobe
 HEAVY = ("torch", "torchvision", "matplotlib", "faiss", "annoy", "click")
 PACKAGES = (
     "hueprobe",
-    *(f"hueprobe.{p}" for p in ("activations", "images", "memory", "observations", "plots", "search")),
+    *(
+        f"hueprobe.{p}"
+        for p in ("activations", "images", "memory", "observations", "plots", "search", "studies")
+    ),
 )
 
 

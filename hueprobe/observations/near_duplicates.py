@@ -1,6 +1,8 @@
 """Which pictures nearly repeat another: their pixels match one and the same picture, and closely."""
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from hueprobe.matches import Matches
 
@@ -34,9 +36,7 @@ def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
 def without_near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
     """Return the rows that remain when, of pictures that nearly repeat one another, the first stays."""
     twin = near_duplicates(matches, near=near)
-    kept = np.ones(len(twin), bool)
-    for row in np.flatnonzero(twin >= 0):
-        first, second = sorted((row, twin[row]))
-        if kept[first]:
-            kept[second] = False
-    return np.flatnonzero(kept)
+    rows = np.flatnonzero(twin >= 0)
+    links = coo_array((np.ones(len(rows)), (rows, twin[rows])), shape=(len(twin), len(twin)))
+    _, family = connected_components(links, directed=False)
+    return np.unique(np.unique(family, return_index=True)[1])

@@ -8,7 +8,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "CONTROLS": ".controls",
         "MemoryReport": ".observing",
         "ObserveSettings": ".observing",
-        "accuracy_grid": ".accuracy_grid",
+        "accuracy_grid": ".accuracy_cells",
         "observe_memory": ".observing",
         "run_self_test": ".observing",
         "write_report": ".report",

@@ -29,7 +29,7 @@ from hueprobe.observations.relations import EnergyPosition, energy_position
 from hueprobe.observations.replicates import BlockedTest, blocked_replicate_test
 from hueprobe.observations.selftest import RejectionRate, blocked_tests, match_tests, self_test
 from hueprobe.observations.verdicts import Verdict
-from hueprobe.studies.accuracy_grid import accuracy_grid
+from hueprobe.studies.accuracy_cells import accuracy_grid
 from hueprobe.studies.controls import CONTROLS, Variant, control_variant
 
 OBSERVATIONS = ("energy", "accuracy", "locations", "conditional", "hue")

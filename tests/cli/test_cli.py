@@ -242,6 +242,43 @@ def test_unreadable_pictures_are_listed_and_counted(pictures, tmp_path):
     assert "none of 1 pictures" in refused("query", tmp_path / "m", root / "red" / "text.png")
 
 
+def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
+    controls = ["--control", "random-mirror", "--control", "mirror-queries"]
+    result = run("observe", "all", memory, "-o", tmp_path / "o", "--k", "4", "--json", *controls)
+    document = json.loads(result.stdout)
+    assert document == json.loads((tmp_path / "o" / "verdicts.json").read_text())
+    assert len(document["verdicts"]) == 10
+    by_id = {verdict["id"]: verdict for verdict in document["verdicts"]}
+    assert set(by_id["3a centre"]["controls"]) == {"random-mirror", "mirror-queries"}
+    page = (tmp_path / "o" / "report.md").read_text()
+    assert "| 3b angle | a.memory |" in page and "only the queries mirrored" in page
+    for name in ("energy_maps", "a_locations", "a_conditional", "a_class_hues", "a_accuracy", "verdicts"):
+        with Image.open(tmp_path / "o" / f"{name}.png") as drawn:
+            assert drawn.size[0] > 500
+    held_out = memory.parent / "split.csv"
+    shown = run(
+        "observe",
+        "locations",
+        memory,
+        "--images",
+        held_out,
+        "--split",
+        "test",
+        "-o",
+        tmp_path / "h",
+        "--format",
+        "pdf",
+    )
+    assert "3c border" in shown.stdout and (tmp_path / "h" / "a_locations.pdf").is_file()
+
+
+def test_observe_refuses_what_does_not_go_together(memory, table, tmp_path):
+    with_images = ["observe", "all", memory, "--images", table, "-o", tmp_path / "o"]
+    assert "--images" in refused(*with_images, "--control", "mirror-all", code=2)
+    assert "same name" in refused("observe", "energy", memory, memory, "-o", tmp_path / "o", code=2)
+    assert not (tmp_path / "o").exists()
+
+
 # Bad input: one line, the right exit code, nothing half-written.
 
 
@@ -369,6 +406,6 @@ def test_help_is_light_and_lists_every_command():
     )
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert shown.returncode == 0, shown.stderr
-    for name in ("backbones", "data", "demo", "evaluate", "index", "info", "query", "verify"):
+    for name in ("backbones", "data", "demo", "evaluate", "index", "info", "observe", "query", "verify"):
         assert f"  {name} " in shown.stdout
         run(name, "--help")

@@ -89,10 +89,12 @@ def accuracy_grid(
         predicted = predict()
         result = classify(descriptor)
         groups = [result.matches.query_image_group[row] for row in result.rows] if result.matches else None
-        options: dict[str, Any] = {} if predicted is None else {"predicted": predicted[result.rows].tolist()}
+        options: dict[str, Any] = {"classifier": label} if label else {}
+        if predicted is not None:
+            options["predicted"] = predicted[result.rows].tolist()
         made = accuracy_cell(
             result, network=name, descriptor=descriptor, task=task, held_out=held_out, groups=groups,
-            **({"classifier": label} if label else {}), **options,
+            **options,
         )  # fmt: skip
         with written_whole(path) as file:
             file.write((json.dumps(made.to_json(), sort_keys=True) + "\n").encode())

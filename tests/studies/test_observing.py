@@ -1,0 +1,184 @@
+"""The observe study on small memories of made-up activations."""
+
+import json
+
+import numpy as np
+import pytest
+
+from hueprobe import KernelDensityClassifier, memory_from_arrays
+from hueprobe.errors import HueprobeWarning, InputError
+from hueprobe.observations.near_duplicates import near_duplicates, without_near_duplicates
+from hueprobe.studies import ObserveSettings, accuracy_grid, observe_memory, run_self_test, write_report
+from hueprobe.studies.controls import Changed, control_variant, mirror, padded, shifted
+from hueprobe.studies.observing import OBSERVATIONS
+
+SETTINGS = ObserveSettings(k=4)
+
+
+def activations(n, *, seed=0, channels=8, grid=(5, 5), labels=None):
+    """Positive noise; each class favours a channel of its own."""
+    values = np.random.default_rng(seed).random((n, channels, *grid)).astype(np.float32)
+    for i, label in enumerate(labels if labels is not None else []):
+        values[i, label] += 1.5
+    return values
+
+
+def memory_of(path, n=32, n_classes=4, **options):
+    labels = [i % n_classes for i in range(n)]
+    names = [f"c{label}" for label in labels]
+    return memory_from_arrays(path, activations(n, labels=labels, **options), names)
+
+
+def test_everything_is_measured_judged_and_written(tmp_path):
+    memory = memory_of(tmp_path / "a.memory")
+    report = observe_memory(memory, OBSERVATIONS, settings=SETTINGS, folder=tmp_path / "work")
+    assert report.notes == ()
+    ids = [verdict.id for verdict in report.verdicts]
+    assert sorted(ids) == [
+        "1a centre", "1b symmetry", "2 pixel", "3a centre", "3b angle", "3c border",
+        "4a stay", "4b spread", "4c tangential", "5 hue",
+    ]  # fmt: skip
+    # Noise has no favourite place: neither energy nor matches can be found to gather anywhere.
+    assert {v.id: v.verdict for v in report.verdicts}["1a centre"] != "holds"
+    assert {v.id: v.verdict for v in report.verdicts}["3b angle"] != "holds"
+    files = write_report([report], tmp_path)
+    document = json.loads((tmp_path / "verdicts.json").read_text())
+    assert set(document["verdicts"][0]) == {
+        "id", "claim", "memory", "effect", "unit", "ci95", "null", "p", "n", "definitions", "controls",
+        "verdict",
+    }  # fmt: skip
+    assert {f.name for f in files} == {
+        "verdicts.json", "report.md", "numbers.csv", "accuracy.csv", "class_positions.csv", "maps.csv",
+    }  # fmt: skip
+    assert (tmp_path / "report.md").read_text().count("\n| ") == 11
+
+
+def test_energy_at_the_centre_is_found(tmp_path):
+    values = activations(32, labels=[i % 4 for i in range(32)])
+    y, x = np.indices((5, 5))
+    values *= np.exp(-((y - 2) ** 2 + (x - 2) ** 2) / 4)
+    memory = memory_from_arrays(tmp_path / "m", values, [f"c{i % 4}" for i in range(32)])
+    report = observe_memory(memory, ["energy"], settings=SETTINGS, folder=tmp_path)
+    assert [v.verdict for v in report.verdicts] == ["holds", "holds"]
+
+
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        ({"grid": (1, 1)}, "grid"),
+        ({"n_classes": 1}, ""),
+        ({"n": 4, "n_classes": 4}, ""),
+        ({"n": 6, "n_classes": 2}, ""),
+        ({"grid": (4, 4)}, ""),
+    ],
+)
+def test_memories_that_cannot_tell_are_said_to_be(tmp_path, change, said):
+    memory = memory_of(tmp_path / "m", **change)
+    report = observe_memory(
+        memory, ["energy", "locations", "conditional"], settings=SETTINGS, folder=tmp_path
+    )
+    assert all(said in note for note in report.notes)
+    if change.get("grid") == (1, 1):
+        assert len(report.notes) == 3
+    assert "3b angle" not in [v.id for v in report.verdicts if v.verdict == "holds"]
+    write_report([report], tmp_path)
+
+
+def test_a_memory_without_labels_and_signed_activations(tmp_path):
+    unlabelled = memory_from_arrays(tmp_path / "u", activations(12))
+    report = observe_memory(unlabelled, ["energy", "locations"], settings=SETTINGS, folder=tmp_path)
+    assert report.energy is not None
+    signed = memory_from_arrays(tmp_path / "s", activations(24) - 0.5, [f"c{i % 3}" for i in range(24)])
+    with pytest.warns(HueprobeWarning, match="sign"):
+        observe_memory(signed, ["energy", "hue"], settings=SETTINGS, folder=tmp_path)
+
+
+def test_accuracy_cells_are_kept_and_agree_with_the_classifier(tmp_path):
+    memory = memory_of(tmp_path / "m", n=24)
+    grid = accuracy_grid(memory, tmp_path / "work", k=3)
+    assert [cell.descriptor for cell in grid.cells[:6]] == ["pixel", "gap", "gmp", "gem", "rmac", "flat"]
+    assert {cell.classifier for cell in grid.cells} == {
+        "kernel density", "majority vote", "kernel density, K tuned", "nearest centroid",
+        "logistic regression",
+    }  # fmt: skip
+    own = KernelDensityClassifier(memory, k=3).leave_one_out()
+    assert grid.cells[0].accuracy == np.mean(own.predicted == memory.image_class)
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*.cell.json")}
+    assert len(before) == len(grid.cells)
+    assert accuracy_grid(memory, tmp_path / "work", k=3) == grid
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_near_duplicates_are_found_and_the_first_stays(tmp_path):
+    values = activations(6, channels=16)
+    values[4] = values[1] + 0.001
+    values[5] = values[1] + 0.002
+    memory = memory_from_arrays(tmp_path / "m", values, list("aabbab"))
+    matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
+    assert near_duplicates(matches, near=0.05)[[1, 4]].tolist() == [4, 1]
+    assert (near_duplicates(matches, near=0.05)[[0, 2, 3]] == -1).all()
+    assert without_near_duplicates(matches, near=0.05).tolist() == [0, 1, 2, 3]
+
+
+def test_controls_of_arrays_say_that_they_need_pictures(tmp_path):
+    memory = memory_of(tmp_path / "m")
+    matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
+    with pytest.raises(InputError, match="was not made of files"):
+        control_variant("mirror-all", memory, matches, tmp_path)
+    with pytest.raises(InputError, match="mirror-queries"):
+        control_variant("upside-down", memory, matches, tmp_path)
+    report = observe_memory(
+        memory, ["locations"], settings=SETTINGS, folder=tmp_path, controls=["no-near-duplicates"]
+    )
+    assert all("no-near-duplicates" in verdict.controls for verdict in report.verdicts)
+
+
+def test_the_self_test_counts_rejections(tmp_path):
+    rates = run_self_test(memory_of(tmp_path / "m", n=40, n_classes=4), settings=SETTINGS, n_draws=3)
+    assert {rate.n for rate in rates} <= {0, 3} and 3 in {rate.n for rate in rates}
+    assert any("3b" in rate.test for rate in rates) and any(
+        "4a" in rate.test or "4 " in rate.test for rate in rates
+    )
+
+
+def test_changes_of_pictures():
+    from PIL import Image
+
+    values = np.random.default_rng(0).integers(0, 256, (56, 28, 3), np.uint8)
+    image = Image.fromarray(values)
+    np.testing.assert_array_equal(np.asarray(mirror(image)), values[:, ::-1])
+    moved = np.asarray(shifted(image))
+    assert moved.shape == values.shape
+    np.testing.assert_array_equal(moved[:-2, :-1], values[2:, 1:])
+    bordered = np.asarray(padded(image))
+    np.testing.assert_array_equal(bordered[7:-7, 3:-3], values)
+    np.testing.assert_array_equal(bordered[6, 3:-3], values[1])
+    assert repr(Changed("resize", "mirror-all", mirror)) == "mirror-all, then 'resize'"
+
+
+def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
+    from PIL import Image
+
+    from hueprobe.memory import build_memory
+
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for i in range(12):
+            picture = rng.integers(0, 256, (24, 24, 3), np.uint8)
+            Image.fromarray(picture).save(tmp_path / "p" / name / f"{i}.png")
+    options = {"backbone": "tests.tiny_network:tiny", "layer": "3"}
+    memory = build_memory(tmp_path / "m", tmp_path / "p", **options)
+    matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
+    mirrored = control_variant("mirror-all", memory, matches, tmp_path / "w").memory
+    direct = KernelDensityClassifier(memory, k=2).vectors_of(memory.images)
+    assert not np.allclose(mirrored.image_vectors(np.arange(24)), direct)
+    mixed = control_variant("random-mirror", memory, matches, tmp_path / "w").memory
+    asked = mixed.image_vectors(np.arange(24))
+    of_first = np.isclose(asked, memory.image_vectors(np.arange(24)), atol=2e-3).all(axis=(1, 2))
+    of_mirror = np.isclose(asked, mirrored.image_vectors(np.arange(24)), atol=2e-3).all(axis=(1, 2))
+    assert (of_first ^ of_mirror).all() and 4 < of_first.sum() < 20
+    queries = control_variant("mirror-queries", memory, matches, tmp_path / "w")
+    assert queries.memory is memory and queries.ask.path == mirrored.path
+    weights = control_variant("random-weights", memory, matches, tmp_path / "w").memory
+    assert weights.settings["weights"] == "none" and weights.settings["layer"] == "3"
