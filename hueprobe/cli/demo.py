@@ -7,7 +7,7 @@ import click
 from hueprobe.cli.figures import save_figure, save_query_figures
 from hueprobe.cli.options import device_option, workers_option
 
-_ASKED_IN_THE_FIGURE = "coins"
+_ASKED_IN_THE_FIGURE = "chelsea"
 
 
 @click.command()
