@@ -14,7 +14,7 @@ from hueprobe.activations.descriptors import describe, unit_vectors
 from hueprobe.classification import Classification
 from hueprobe.errors import HueprobeWarning, InputError, NumericsError, ShapeError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
-from hueprobe.images.table import ImageTable
+from hueprobe.images.table import ImageTable, unfiled_table
 from hueprobe.matches import Matches, MatchPictures
 from hueprobe.memory.recipe import load_recorded_backbone
 from hueprobe.memory.store import Memory
@@ -216,21 +216,10 @@ class KernelDensityClassifier:
             Channels or grid are not the memory's.
         """
         activations = np.asarray(activations, np.float32)
-        n = len(activations)
-        for what, values in (("names", names), ("classes", classes), ("groups", groups)):
-            if values is not None and len(values) != n:
-                raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
-        table = ImageTable(
-            paths=tuple(names) if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
-            roots=("",) * n,
-            classes=tuple(classes) if classes is not None else (None,) * n,
-            splits=(None,) * n,
-            groups=tuple(groups) if groups is not None else (None,) * n,
-            sizes=(-1,) * n,
-        )
+        table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
         _require_finite(activations, table.paths)
         barred = [self._exclusion.of(None, group) for group in table.groups]
-        queries = _Queries(np.arange(n), self._as_stored(activations), barred)
+        queries = _Queries(np.arange(len(table)), self._as_stored(activations), barred)
         return self._classify(queries, self._pictures(table), table.classes)
 
     def leave_one_out(self, *, keep_matches: bool = True, ask: Memory | None = None) -> Classification:

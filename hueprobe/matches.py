@@ -26,8 +26,8 @@ SUFFIXES = (".parquet", ".arrow", ".csv")
 
 
 @dataclass(frozen=True)
-class Matches:
-    """One row a match; n rows, ordered by query image, query cell and rank.
+class MatchPictures:
+    """What a match table knows of the pictures on both sides.
 
     Attributes
     ----------
@@ -45,14 +45,6 @@ class Matches:
         Path of each memory picture, n_images long.
     image_class : ndarray of int64, shape (n_images,)
         Class id of each memory picture; -1 where it has none.
-    query_image : ndarray of int64, shape (n,)
-        Which query picture: a position in `query_paths`. In leave-one-out these are memory rows.
-    query_y, query_x, rank, y, x : ndarray of int32, shape (n,)
-        Row and column of the query pixel and of the memory pixel; rank of the match, from 1.
-    image : ndarray of int64, shape (n,)
-        Memory row of the matched picture.
-    distance, weight : ndarray of float64, shape (n,)
-        Euclidean distance between the unit vectors; kernel weight, Eq. (3).
     """
 
     grid: Grid
@@ -64,6 +56,24 @@ class Matches:
     image_paths: tuple[str, ...]
     image_class: np.ndarray
     image_group: tuple[str | None, ...]
+
+
+@dataclass(frozen=True)
+class Matches(MatchPictures):
+    """One row a match; n rows, ordered by query image, query cell and rank.
+
+    Attributes, besides those of `MatchPictures`
+    ----------
+    query_image : ndarray of int64, shape (n,)
+        Which query picture: a position in `query_paths`. In leave-one-out these are memory rows.
+    query_y, query_x, rank, y, x : ndarray of int32, shape (n,)
+        Row and column of the query pixel and of the memory pixel; rank of the match, from 1.
+    image : ndarray of int64, shape (n,)
+        Memory row of the matched picture.
+    distance, weight : ndarray of float64, shape (n,)
+        Euclidean distance between the unit vectors; kernel weight, Eq. (3).
+    """
+
     query_image: np.ndarray
     query_y: np.ndarray
     query_x: np.ndarray
@@ -116,7 +126,7 @@ class Matches:
         *,
         query_image: np.ndarray,
         query_cell: np.ndarray,
-        pictures: "MatchPictures",
+        pictures: MatchPictures,
     ) -> "Matches":
         """Make the table from a search result.
 
@@ -182,21 +192,6 @@ class Matches:
         """Write `path` whole or not at all: .parquet, .arrow (IPC file) or .csv by its ending."""
         with MatchWriter(path) as writer:
             writer.write(self)
-
-
-@dataclass(frozen=True)
-class MatchPictures:
-    """What a match table knows of the pictures on both sides; see `Matches` for the fields."""
-
-    grid: Grid
-    query_grid: Grid
-    classes: tuple[str, ...]
-    query_paths: tuple[str, ...]
-    query_image_class: np.ndarray
-    query_image_group: tuple[str | None, ...]
-    image_paths: tuple[str, ...]
-    image_class: np.ndarray
-    image_group: tuple[str | None, ...]
 
 
 _ROW_FIELDS = tuple(

@@ -169,6 +169,40 @@ class ImageTable:
         return cls(*(tuple(table[name].to_pylist()) for name in _COLUMNS))
 
 
+def unfiled_table(
+    n: int,
+    *,
+    names: Sequence[str] | None = None,
+    classes: Sequence[str | None] | None = None,
+    groups: Sequence[str | None] | None = None,
+) -> ImageTable:
+    """Return the table of n pictures that are no files, such as arrays of activations.
+
+    Parameters
+    ----------
+    n : int
+    names, classes, groups : sequence, length n, optional
+        Names are `array-0000000`, ... by default.
+
+    Raises
+    ------
+    ShapeError
+        A sequence of another length.
+    """
+    for what, values in (("names", names), ("classes", classes), ("groups", groups)):
+        if values is not None and len(values) != n:
+            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
+    none = (None,) * n
+    return ImageTable(
+        paths=tuple(names) if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
+        roots=("",) * n,
+        classes=tuple(classes) if classes is not None else none,
+        splits=none,
+        groups=tuple(groups) if groups is not None else none,
+        sizes=(-1,) * n,
+    )
+
+
 def from_items(dataset: Any, classes: Sequence[str | None]) -> ImageTable:
     """Return the table of a Dataset's items, one class (or None) each."""
     n = len(classes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.errors import InputError, ShapeError, require_choice
-from hueprobe.images.table import ImageTable
+from hueprobe.images.table import unfiled_table
 from hueprobe.memory.filling import fill_memory
 from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE, layout_settings
 from hueprobe.memory.store import Memory
@@ -51,18 +51,7 @@ def memory_from_arrays(
         raise ShapeError(f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}")
     require_choice("descriptor", descriptor, DESCRIPTORS)
     require_choice("dtype", dtype, DTYPES)
-    n = len(activations)
-    for what, values in (("classes", classes), ("groups", groups), ("names", names)):
-        if values is not None and len(values) != n:
-            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
-    table = ImageTable(
-        paths=tuple(names) if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
-        roots=("",) * n,
-        classes=tuple(classes) if classes is not None else (None,) * n,
-        splits=(None,) * n,
-        groups=tuple(groups) if groups is not None else (None,) * n,
-        sizes=(-1,) * n,
-    )
+    table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
     _, channels, height, width = describe(activations[:1].astype(np.float32), descriptor).shape
     settings = {
         **layout_settings((height, width), channels, descriptor, dtype, DEFAULT_BATCH_SIZE),

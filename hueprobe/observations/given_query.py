@@ -21,7 +21,8 @@ class Information:
     Attributes
     ----------
     bits : Interval
-        Corrected estimate, with its interval.
+        Corrected estimate, with its interval; too narrow with few matches (in simulations with 128 images and
+        6,272 matches its standard error is .76 of the true one).
     plug_in, by_chance : float
         Uncorrected estimate, and its mean over permutations, bits.
     p : float
