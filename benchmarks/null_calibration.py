@@ -83,13 +83,19 @@ def flat(design: Design, truth: Truth, seed: int) -> dict[str, float]:
 
 
 def confounded(design: Design, truth: Truth, seed: int) -> dict[str, float]:
-    """Same against other class, where closer matches stay closer and same-class matches are closer."""
-    found = contrast_p_values(draw(design, truth, seed=seed, blocks=False).matches, seed=seed)
-    return {
-        (name if "adjusted" in name else f"{WRONG}{name}, quality ignored"): p
-        for name, p in found.items()
-        if "stay" in name or "spread" in name
-    }
+    """Same against other class, where closer matches stay closer and same-class matches are closer.
+
+    Closeness comes in two kinds, which share a bin of quality: the finer the bins, the less is left of it.
+    """
+    matches = draw(design, truth, seed=seed, blocks=False).matches
+    found = {}
+    for n_bins in (10, 20):
+        given = conditional(matches, seed=seed, n_permutations=1, n_bins=n_bins)
+        found[f"4 stay-put share, adjusted in {n_bins} bins"] = given.stay.adjusted.p()
+        found[f"4b spread, adjusted in {n_bins} bins"] = given.spread.adjusted.p()
+    found[f"{WRONG}4 stay-put share, quality ignored"] = given.stay.raw.p()
+    found[f"{WRONG}4b spread, quality ignored"] = given.spread.raw.p()
+    return found
 
 
 def others(_design: Design, _truth: Truth, seed: int) -> dict[str, float]:
