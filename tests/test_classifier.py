@@ -4,6 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hueprobe import KernelDensityClassifier, images, memory_from_arrays
+from hueprobe.activations import unit_vectors
 from hueprobe.errors import HueprobeWarning, InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import build_memory
 from hueprobe.observations.evaluation import evaluate
@@ -18,10 +19,8 @@ def activations(seed, n):
 
 
 def pixels(values, dtype="float16"):
-    """(n, C, H, W) -> stored vectors (n, H*W, C), by the slow way."""
-    unit = values.transpose(0, 2, 3, 1).reshape(len(values), N_CELLS, CHANNELS)
-    norm = np.sqrt((unit.astype(np.float32) ** 2).sum(axis=2, keepdims=True))
-    unit = np.where(norm > 0, unit / np.where(norm > 0, norm, 1), 0)
+    """(n, C, H, W) -> stored vectors (n, H*W, C); rounding by the slow way."""
+    unit = unit_vectors(values)[0].reshape(len(values), N_CELLS, CHANNELS)
     return np.array([[stored_vector(v, dtype) for v in picture] for picture in unit])
 
 

@@ -97,7 +97,7 @@ def test_evaluate_agrees_with_slow_numpy(caltech, exclude):
 
 def query_vectors(classifier, table):
     """The queries as the memory would store them: the network run, then rounded by hand."""
-    from hueprobe.activations import Extractor, load_backbone
+    from hueprobe.activations import Extractor, load_backbone, unit_vectors
     from hueprobe.images import load_batches
 
     backbone = load_backbone("efficientnet_lite0")
@@ -105,9 +105,8 @@ def query_vectors(classifier, table):
     size = classifier.memory.settings["batch_size"]
     out = []
     for batch in load_batches(table, backbone.transform, batch_size=size):
-        pixels = extractor(batch.pictures).transpose(0, 2, 3, 1).reshape(len(batch.records), -1, 1280)
-        norms = np.sqrt((pixels.astype(np.float32) ** 2).sum(axis=2, keepdims=True))
-        unit = (pixels / np.where(norms > 0, norms, 1)).astype(np.float16).astype(np.float32)
+        unit = unit_vectors(extractor(batch.pictures))[0].reshape(len(batch.records), -1, 1280)
+        unit = unit.astype(np.float16).astype(np.float32)
         norms = np.sqrt((unit**2).sum(axis=2, keepdims=True))
         out.append(unit / np.where(norms > 0, norms, 1))
     return np.concatenate(out)
