@@ -53,6 +53,7 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
+    common.announce_index(opened, options["searcher"])
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=options["searcher"], weights=options["weights"], device=options["device"],
         exclude=None if options["exclude"] == "none" else options["exclude"],

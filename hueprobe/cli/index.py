@@ -127,10 +127,13 @@ def index(images: str, memory: Path, **options: Any) -> None:
 
 def _finish(built: Any, searchers: tuple[str, ...]) -> None:
     """Build the indexes asked for, list what could not be read, and say what there is now."""
-    from hueprobe.search import build_index
+    from hueprobe.search import build_index, open_searcher
+    from hueprobe.search.indexes import has_current_index, recall_of
 
     for spec in searchers:
-        build_index(built, spec, progress=True)
+        if not has_current_index(built, spec):
+            build_index(built, spec, progress=True)
+        click.echo(f"{spec}: recall@10 {recall_of(built, open_searcher(built, spec)):.3f}")
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     click.echo(

@@ -4,9 +4,12 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -107,3 +110,11 @@ def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
         click.echo(f"unreadable: {escape_controls(path)}: {escape_controls(reason)}", err=True)
     if skipped:
         click.echo(f"{len(skipped)} pictures could not be read", err=True)
+
+
+def announce_index(memory: "Memory", spec: str) -> None:
+    """Say on stderr that an index is absent and will be built first."""
+    from hueprobe.search.indexes import has_index
+
+    if not has_index(memory, spec):
+        click.echo(f"{memory.path} has no index for {spec!r} yet; building it", err=True)

@@ -38,6 +38,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
     table = image_sources.from_paths(images)
+    common.announce_index(opened, searcher)
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=searcher, exclude=None if exclude == "none" else exclude,
         weights=options["weights"], device=options["device"],

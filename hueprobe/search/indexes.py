@@ -76,6 +76,18 @@ def has_index(memory: "Memory", spec: str) -> bool:
     return parsed.kind == "exact" or (_folder(memory, parsed) / _HEADER).is_file()
 
 
+def has_current_index(memory: "Memory", spec: str) -> bool:
+    """Whether that index is there and belongs to the memory as it is now."""
+    parsed = parse_spec(spec)
+    if parsed.kind == "exact":
+        return True
+    try:
+        _require_current(memory, parsed, _folder(memory, parsed))
+    except SearcherError:
+        return False
+    return True
+
+
 def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
     """Build (or rebuild) the index of a SPEC and measure its recall@10.
 

@@ -95,7 +95,10 @@ def test_leave_one_out_and_other_searchers(memory):
     assert flat["searcher"] == "faiss:Flat"
     for one, two in zip(exact["predictions"], flat["predictions"], strict=True):
         assert one["likelihood"] == pytest.approx(two["likelihood"])
-    run("evaluate", memory, "--leave-one-out", "--searcher", "annoy:trees=20,search_k=100000")
+    annoy = ["evaluate", memory, "--leave-one-out", "--searcher", "annoy:trees=20,search_k=100000"]
+    first, second = run(*annoy), run(*annoy)
+    assert "building it" in first.stderr and "building it" not in second.stderr
+    assert "recall@10" in second.stdout
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv"])
@@ -162,6 +165,14 @@ def test_a_second_run_continues_and_changes_nothing(memory, table):
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_precision_is_recorded_and_asked_with(table, tmp_path, precision):
+    run("index", table, "--split", "train", "-o", tmp_path / "m", *TINY, "--precision", precision)
+    assert open_memory(tmp_path / "m").settings["precision"] == precision
+    found = json.loads(run("evaluate", tmp_path / "m", table, "--split", "test", "--json").stdout)
+    assert found["accuracy"] == 1.0
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_workers_do_not_change_a_byte(table, memory, tmp_path, workers):
     run("index", table, "--split", "train", "-o", tmp_path / "m", *TINY, "--workers", workers)
@@ -171,7 +182,12 @@ def test_workers_do_not_change_a_byte(table, memory, tmp_path, workers):
 
 def test_pictures_are_appended_and_indexes_become_stale(table, pictures, tmp_path):
     m = tmp_path / "m"
-    run("index", table, "--split", "train", "-o", m, *TINY, "--searcher", "annoy:trees=2")
+    build = ["index", table, "--split", "train", "-o", m, *TINY, "--searcher", "annoy:trees=2"]
+    assert "annoy:trees=2: recall@10" in run(*build).stdout
+    index = m / "indexes" / "annoy-trees=2" / "index.annoy"
+    built = index.stat().st_mtime_ns
+    run(*build)
+    assert index.stat().st_mtime_ns == built
     (tmp_path / "more" / "black").mkdir(parents=True)
     Image.new("RGB", (30, 30)).save(tmp_path / "more" / "black" / "0.png")
     run("index", tmp_path / "more", "-o", m, "--append")
