@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, justify="right" if i else "left")
     for row in rows:
         table.add_row(*[Text(escape_controls(cell)) for cell in row])
-    Console(soft_wrap=False).print(table)
+    # In a pipe or a file nothing is cut to a terminal's width.
+    Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 
 def escape_controls(text: str) -> str:
