@@ -1,6 +1,6 @@
 """Accuracy of every descriptor and network on real pictures, half of each class in memory.
 
-    python -m benchmarks.accuracy [--folder /tmp/accuracy] [--sets caltech101_20x40 dtd_10x40]
+    python -m benchmarks.accuracy [--folder out/accuracy] [--sets caltech101_20x40 dtd_10x40]
 
 Needs the real pictures and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder
 and taken up again. Writes benchmarks/results/accuracy.json and prints a Markdown table.
