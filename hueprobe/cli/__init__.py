@@ -58,7 +58,8 @@ class _Commands(click.Group):
             except HueprobeError as error:
                 _fail(str(error), verbose)
             except KeyboardInterrupt:
-                _fail("stopped; what was finished is kept, the same command goes on from there", 0, code=130)
+                click.echo("hueprobe: stopped; what was finished is kept, the same command goes on", err=True)
+                sys.exit(130)
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
                 _fail(f"{error.strerror or error}{where}", verbose)
@@ -68,11 +69,11 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__
     click.echo(f"warning: {message}", err=True)
 
 
-def _fail(text: str, verbose: int, *, code: int = 1) -> None:
+def _fail(text: str, verbose: int) -> None:
     if verbose >= 2:
         traceback.print_exc()
     click.echo(f"hueprobe: error: {' '.join(text.split())}", err=True)
-    sys.exit(code)
+    sys.exit(1)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
