@@ -10,13 +10,13 @@ import numpy as np
 
 from hueprobe import density
 from hueprobe import images as image_sources
-from hueprobe.activations.descriptors import describe, unit_vectors
+from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
 from hueprobe.classification import Classification
-from hueprobe.errors import HueprobeWarning, InputError, NumericsError, ShapeError, require_choice
+from hueprobe.errors import HueprobeWarning, InputError, ShapeError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
 from hueprobe.images.table import ImageTable, unfiled_table
 from hueprobe.matches import Matches, MatchPictures
-from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 from hueprobe.progress import progress_bar
@@ -69,7 +69,7 @@ class KernelDensityClassifier:
     weights : path, optional
         Where the recorded weights file lies now; its sha256 is checked.
     device : str
-        `"auto"` is the device kind that made the memory where it is there.
+        `"auto"` is the device kind that made the memory, or the best there is where that is absent.
     workers : int
         Processes that decode pictures.
     progress : bool
@@ -181,14 +181,14 @@ class KernelDensityClassifier:
 
         settings = self.memory.settings
         backbone = load_recorded_backbone(settings, **self._network)
-        device = settings["device"] if self._device == "auto" else self._device
+        device = recorded_device(settings) if self._device == "auto" else self._device
         extractor = Extractor(backbone, device=device, precision=settings["precision"])
         for batch in load_batches(
             table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers
         ):
             readable = np.flatnonzero([record.readable for record in batch.records])
             activations = extractor(batch.pictures)[readable]
-            _require_finite(activations, [table.paths[batch.start + i] for i in readable])
+            require_finite(activations, [table.paths[batch.start + i] for i in readable], settings["layer"])
             yield batch, readable, self._as_stored(activations)
 
     def classify_activations(
@@ -217,7 +217,7 @@ class KernelDensityClassifier:
         """
         activations = np.asarray(activations, np.float32)
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
-        _require_finite(activations, table.paths)
+        require_finite(activations, table.paths, self.memory.settings["layer"])
         barred = [self._exclusion.of(None, group) for group in table.groups]
         queries = _Queries(np.arange(len(table)), self._as_stored(activations), barred)
         return self._classify(queries, self._pictures(table), table.classes)
@@ -351,11 +351,3 @@ def warn_of_duplicates(names: Sequence[str], exclude: str) -> None:
 
 def _light(part: Classification, keep_matches: bool) -> Classification:
     return part if keep_matches else replace(part, matches=None)
-
-
-def _require_finite(activations: np.ndarray, names: Sequence[str]) -> None:
-    broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
-    if broken.any():
-        raise NumericsError(
-            f"activations of {names[int(broken.argmax())]!r} are NaN or infinite; check the weights"
-        )

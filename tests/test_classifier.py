@@ -200,6 +200,18 @@ def test_a_live_network_is_asked_for_again(tmp_path, pictures):
         KernelDensityClassifier(memory).classify([pictures / "a" / "1.png"])
 
 
+def test_a_memory_of_an_absent_device_is_asked_with_another(tmp_path, pictures, monkeypatch):
+    import torch
+
+    network, transform = tiny()
+    memory = build_memory(tmp_path / "m", pictures, backbone=network, layer="3", transform=transform)
+    memory.settings["device"] = "cuda"
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
+    with pytest.warns(HueprobeWarning, match="'cuda', which is not available"):
+        assert classifier.vectors_of(memory.images).any()
+
+
 def test_unreadable_pictures_are_skipped_and_keep_their_slot(tmp_path, pictures):
     network, transform = tiny()
     (pictures / "a" / "1.png").write_bytes(b"not a picture")

@@ -6,13 +6,12 @@ Its kernels are symmetric under mirroring and quarter turns, its padding is too,
 
 import numpy as np
 import pytest
+import torch
 
 from hueprobe import KernelDensityClassifier, images, memory_from_arrays
 from hueprobe.activations import Extractor, load_backbone
 from hueprobe.observations import class_positions, energy
 from hueprobe.observations.circular import difference, mirror, quarter_turn
-
-torch = pytest.importorskip("torch")
 
 N, CLASSES = 24, ("a", "b", "c")
 

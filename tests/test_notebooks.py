@@ -4,13 +4,13 @@ import os
 import re
 from pathlib import Path
 
+import nbclient
+import nbformat
 import pytest
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 LARGEST = 400 * 1024  # bytes
 ABSOLUTE = re.compile(r"/(work|home|root|tmp|Users|usr|opt)/|[A-Z]:\\\\")
-
-nbformat = pytest.importorskip("nbformat")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,6 @@ def test_there_are_five():
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jupyter_client")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_runs(path: Path, folder: Path, repository_importable: None):
-    nbclient = pytest.importorskip("nbclient")
     notebook = nbformat.read(path, as_version=4)
     resources = {"metadata": {"path": str(folder)}}
     client = nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources)

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.realdata, pytest.mark.demo]
 
 
 @pytest.fixture(scope="module")
-def caltech(shared, tmp_path_factory):
+def caltech(shared, demo_extra, tmp_path_factory):
     """A table with half of some pictures of four classes in memory, and the memory."""
     folder = tmp_path_factory.mktemp("caltech")
     everything = images.from_folder(shared / "data" / "images" / "caltech101_20x40")

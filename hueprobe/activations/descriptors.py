@@ -1,6 +1,7 @@
 """What a picture is reduced to: all cells of its grid, or one pooled vector. NumPy only."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -110,6 +111,16 @@ def rmac_regions(height: int, width: int, *, scales: int = RMAC_SCALES) -> list[
 def _starts(length: int, side: int, n: int) -> list[int]:
     """First cells of n intervals of `side` cells spread evenly from one end to the other."""
     return [i * (length - side) // (n - 1) for i in range(n)] if n > 1 else [0]
+
+
+def require_finite(activations: np.ndarray, names: Sequence[str], layer: str) -> None:
+    """Raise NumericsError, naming the first picture, where activations (n, C, H, W) are NaN or infinite."""
+    broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
+    if broken.any():
+        raise NumericsError(
+            f"activations of {names[int(broken.argmax())]!r} at layer {layer!r} are NaN or infinite; "
+            "check the weights, or use precision fp32"
+        )
 
 
 def unit_vectors(activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

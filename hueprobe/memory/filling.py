@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from hueprobe.activations.descriptors import describe, unit_vectors
+from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
 from hueprobe.errors import (
     HueprobeError,
     HueprobeWarning,
     ImageError,
     InputError,
     MemoryFormatError,
-    NumericsError,
 )
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.store import Memory, open_memory
@@ -87,21 +86,12 @@ def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, pr
             with writer.shard(start, stop) as shard:
                 row = start - first
                 for activations, records in batches(start - first, stop - first):
-                    _require_finite(activations, table.paths[row : row + len(records)], settings["layer"])
+                    require_finite(activations, table.paths[row : row + len(records)], settings["layer"])
                     vectors, energy = unit_vectors(describe(activations, settings["descriptor"]))
                     shard.add(vectors, energy, records)
                     row += len(records)
                     advance(len(records))
     writer.complete()
-
-
-def _require_finite(activations: np.ndarray, names: tuple[str, ...], layer: str) -> None:
-    broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
-    if broken.any():
-        raise NumericsError(
-            f"activations of {names[int(broken.argmax())]!r} at layer {layer!r} are NaN or infinite; "
-            "check the weights, or use precision fp32"
-        )
 
 
 def _lists(writer: MemoryWriter) -> list[ImageTable]:

@@ -1,5 +1,6 @@
 """A network loaded with the settings of the memory it makes, and the way back from settings to network."""
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
-from hueprobe.errors import BackboneError, WeightsError, require_choice
+from hueprobe.errors import BackboneError, HueprobeWarning, InputError, WeightsError, require_choice
 from hueprobe.memory import settings as settings_file
 from hueprobe.memory.vectors import DTYPES
 
@@ -40,6 +41,23 @@ def recorded_transform(settings: dict[str, Any]) -> Any:
 
     recorded = settings["transform"]
     return None if "custom" in recorded or not recorded else Transform.from_json(recorded)
+
+
+def recorded_device(settings: dict[str, Any]) -> str:
+    """Return the device kind that made a memory, or `auto`, with a warning, where it is absent here."""
+    from hueprobe.activations.devices import choose_device
+
+    try:
+        choose_device(settings["device"])
+    except InputError:
+        warnings.warn(
+            f"the memory was made on {settings['device']!r}, which is not available here; distances may "
+            "differ in the last digits",
+            HueprobeWarning,
+            stacklevel=2,
+        )
+        return "auto"
+    return str(settings["device"])
 
 
 def load_recorded_backbone(

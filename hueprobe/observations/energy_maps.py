@@ -210,13 +210,7 @@ def _profile(
         unit_interval(maps[:, ring == number].mean(1), np.ones(len(maps)), units)
         for number in range(len(radius))
     ]
-    return RadialProfile(
-        radius=radius,
-        n_cells=np.bincount(ring.ravel()),
-        value=np.array([part.estimate for part in parts]),
-        low=np.array([part.low for part in parts]),
-        high=np.array([part.high for part in parts]),
-    )
+    return RadialProfile.of(radius, ring, parts)
 
 
 def _window(grid: Grid, centre: tuple[float, float]) -> tuple[slice, slice, slice]:

@@ -236,10 +236,4 @@ def _profile(
         ratio_interval(weight * (in_ring == number) / expected[number], weight, units)
         for number in range(len(radius))
     ]
-    return RadialProfile(
-        radius=radius,
-        n_cells=np.bincount(ring.ravel()),
-        value=np.array([part.estimate for part in parts]),
-        low=np.array([part.low for part in parts]),
-        high=np.array([part.high for part in parts]),
-    )
+    return RadialProfile.of(radius, ring, parts)

@@ -1,11 +1,13 @@
 """Rings of cells about a centre, shared by the energy and the location observations."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
+from hueprobe.observations.intervals import Interval
 
 MAX_DISTINCT = 12
 
@@ -29,6 +31,17 @@ class RadialProfile:
     value: np.ndarray
     low: np.ndarray
     high: np.ndarray
+
+    @classmethod
+    def of(cls, radius: np.ndarray, ring: np.ndarray, parts: Sequence[Interval]) -> "RadialProfile":
+        """Return the profile of rings (`rings`) with one interval each."""
+        return cls(
+            radius=radius,
+            n_cells=np.bincount(ring.ravel()),
+            value=np.array([part.estimate for part in parts]),
+            low=np.array([part.low for part in parts]),
+            high=np.array([part.high for part in parts]),
+        )
 
 
 def require_grid(grid: Grid, observation: str) -> None:

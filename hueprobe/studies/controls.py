@@ -58,6 +58,7 @@ def control_variant(
     folder: Path,
     *,
     images_root: Path | None = None,
+    weights: Path | None = None,
     **options: Any,
 ) -> Variant:
     """Return what a control observes, extracting it first where need be.
@@ -74,6 +75,8 @@ def control_variant(
         Where the control's own memory is kept.
     images_root : Path, optional
         Where the memory's pictures lie now.
+    weights : Path, optional
+        Where the recorded weights file lies now.
     **options
         `device`, `workers` and `progress` of `build_memory`.
 
@@ -95,7 +98,7 @@ def control_variant(
     def extracted(kind: str, change: Callable[[Any], Any] | None = None, **network: Any) -> Memory:
         path = folder / f"{memory.path.name}-{kind}.memory"
         settings = memory.settings
-        backbone = load_recorded_backbone(settings)
+        backbone = load_recorded_backbone(settings, weights=weights)
         options_ = {"dtype": memory.dtype, "precision": settings["precision"], **options}
         if network:
             return build_memory(

@@ -145,7 +145,7 @@ def observe_memory(
     for name in controls:
         variant = control_variant(
             name, memory, matches, folder, images_root=images_root, progress=progress,
-            **{key: value for key, value in settings.network.items() if key in ("device", "workers")},
+            **settings.network,
         )  # fmt: skip
         parts = [part for part in which if part != "accuracy"]
         other = _measure(variant, parts, settings, progress=progress)

@@ -113,9 +113,9 @@ def before_closing(network, pictures):
 
 
 @pytest.mark.parametrize("name", EVERY_CNN)
-def test_the_head_continued_from_the_grid_gives_the_logits(name, monkeypatch, quick_random_weights):
+def test_the_head_continued_from_the_grid_gives_the_logits(name, monkeypatch, quick_random_weights, request):
     if name == "efficientnet_lite0":
-        pytest.importorskip("timm")
+        request.getfixturevalue("demo_extra")
     monkeypatch.setattr(backbones, "weights_sha256", lambda _: "")  # a second for every gigabyte
     size = 96 if name == "inception_v3" else 64
     backbone = load_backbone(name, weights="none")

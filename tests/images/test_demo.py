@@ -19,10 +19,8 @@ pytestmark = pytest.mark.demo
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, demo_extra):
     """The demo's pictures, written once; not to be changed."""
-    if importlib.util.find_spec("skimage") is None:
-        pytest.skip("needs the demo extra")
     folder = tmp_path_factory.mktemp("demo") / "pictures"
     return folder, demo(folder)
 

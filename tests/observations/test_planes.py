@@ -117,8 +117,9 @@ def test_a_planted_plane_is_found():
 
 
 def test_lda_uses_ledoit_and_wolfs_covariance_and_the_discriminants():
-    covariance = pytest.importorskip("sklearn.covariance")
-    analysis = pytest.importorskip("sklearn.discriminant_analysis")
+    from sklearn import covariance
+    from sklearn import discriminant_analysis as analysis
+
     rng = np.random.default_rng(3)
     labels = np.repeat(np.arange(3), 50)  # three classes: the discriminants span exactly a plane
     vectors = rng.normal(size=(150, 5)) @ rng.normal(size=(5, 5)) + rng.normal(0, 1, (3, 5))[labels]

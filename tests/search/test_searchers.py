@@ -148,7 +148,8 @@ def test_bad_queries_are_refused(memory):
 
 
 def test_torch_settings_do_not_reach_the_products_and_are_given_back(memory):
-    torch = pytest.importorskip("torch")
+    import torch
+
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("medium")
     try:
