@@ -9,6 +9,7 @@ from hueprobe import KernelDensityClassifier, memory_from_arrays
 from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.observations.near_duplicates import near_duplicates, without_near_duplicates
 from hueprobe.studies import ObserveSettings, accuracy_grid, observe_memory, run_self_test, write_report
+from hueprobe.studies.accuracy_cells import _counts_without_self
 from hueprobe.studies.controls import Changed, control_variant, mirror, padded, shifted
 from hueprobe.studies.observing import OBSERVATIONS
 
@@ -107,6 +108,12 @@ def test_accuracy_cells_are_kept_and_agree_with_the_classifier(tmp_path):
     assert len(before) == len(grid.cells)
     assert accuracy_grid(memory, tmp_path / "work", k=3) == grid
     assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+def test_a_picture_does_not_count_itself(tmp_path):
+    memory = memory_from_arrays(tmp_path / "m", activations(3, grid=(2, 2)), ["a", "a", "b"])
+    # Two pictures of a, one of b, four vectors each; each leaves its own four out.
+    assert _counts_without_self(memory).tolist() == [[4, 4], [4, 4], [8, 0]]
 
 
 def test_near_duplicates_are_found_and_the_first_stays(tmp_path):
