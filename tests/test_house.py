@@ -24,7 +24,13 @@ FLOORS = (
     ("cli", "__main__"),
 )
 HEAVY = {
-    "torch": ("activations/", "images/loading.py", "search/exact.py"),
+    "torch": (
+        "activations/",
+        "images/loading.py",
+        "search/codebook.py",
+        "search/exact.py",
+        "search/rounded.py",
+    ),
     "torchvision": ("activations/", "images/loading.py"),
     "annoy": ("search/annoy.py",),
     "faiss": ("search/faiss.py",),

@@ -1,5 +1,7 @@
 """The one result of every search, and the exact distances by which all results are ranked."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +12,10 @@ from hueprobe.errors import InputError, NumericsError, ShapeError
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_CHUNK_VALUES = 1 << 24  # float64 differences held at a time: 128 MiB
+_QUERIES_AT_A_TIME = 16  # so that their candidates stay in a processor's cache
+UNIT = 2.0**-24  # half the spacing of float32 at 1
+# renormalize() divides by a norm whose float32 sum is off by some units: generous.
+NORM_ERROR = 64 * UNIT
 
 
 @dataclass(frozen=True)
@@ -89,22 +94,54 @@ def rank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) 
         Distinct vector ids; -1 pads.
     k : int
     """
-    n_queries, width = candidates.shape
-    ids = np.full((n_queries, k), -1, np.int64)
-    distances = np.full((n_queries, k), np.inf)
-    step = max(1, _CHUNK_VALUES // max(1, width * memory.n_channels))
-    for start in range(0, n_queries, step):
-        chunk = candidates[start : start + step]
-        unique, where = np.unique(chunk, return_inverse=True)
-        rows = memory.vectors(np.maximum(unique, 0))
-        distance = exact_distances(vectors[start : start + step], rows, where.reshape(chunk.shape))
-        distance[chunk < 0] = np.inf
-        order = np.lexsort((chunk, distance), axis=1)[:, :k]
-        found = np.take_along_axis(chunk, order, axis=1)
-        distance = np.take_along_axis(distance, order, axis=1)
-        ids[start : start + step, : found.shape[1]] = np.where(np.isinf(distance), -1, found)
-        distances[start : start + step, : found.shape[1]] = distance
-    return Neighbors(ids, distances)
+    n_queries = len(candidates)
+    starts = range(0, n_queries, _QUERIES_AT_A_TIME)
+    parts = [slice(start, start + _QUERIES_AT_A_TIME) for start in starts]
+
+    def ranked(part: slice) -> Neighbors:
+        return _rank_part(memory, vectors[part], candidates[part], k)
+
+    if len(parts) > 1:
+        with ThreadPoolExecutor(os.cpu_count(), "hueprobe-rank") as threads:
+            found = list(threads.map(ranked, parts))
+    else:
+        found = [ranked(part) for part in parts]
+    if not found:
+        return Neighbors(np.empty((0, k), np.int64), np.empty((0, k)))
+    return Neighbors(
+        np.concatenate([part.ids for part in found]), np.concatenate([part.distances for part in found])
+    )
+
+
+def _rank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
+    unique, where = np.unique(candidates, return_inverse=True)
+    where = where.reshape(candidates.shape)
+    rows = memory.vectors(np.maximum(unique, 0))
+    if candidates.shape[1] > k:
+        columns = _plausible(vectors, rows[where], candidates >= 0, k)
+        candidates, where = (np.take_along_axis(part, columns, axis=1) for part in (candidates, where))
+    distance = exact_distances(vectors, rows, where)
+    distance[candidates < 0] = np.inf
+    order = np.lexsort((candidates, distance), axis=1)[:, :k]
+    distance = np.take_along_axis(distance, order, axis=1)
+    ids = np.where(np.isinf(distance), -1, np.take_along_axis(candidates, order, axis=1))
+    missing = ((0, 0), (0, k - order.shape[1]))
+    return Neighbors(
+        np.pad(ids, missing, constant_values=-1), np.pad(distance, missing, constant_values=np.inf)
+    )
+
+
+def _plausible(vectors: np.ndarray, rows: np.ndarray, real: np.ndarray, k: int) -> np.ndarray:
+    """Return columns (n_queries, fewer) of the candidates whose float32 product can be among the k highest.
+
+    A product is off by at most gamma_d, a squared length by `NORM_ERROR`: whatever lies lower than the k-th
+    by more than both on either side is farther away.
+    """
+    products = np.where(real, np.einsum("qcd,qd->qc", rows, vectors), -np.inf)
+    gamma = vectors.shape[1] * UNIT / (1 - vectors.shape[1] * UNIT)
+    margin = 2 * gamma * (1 + NORM_ERROR) + 2 * NORM_ERROR
+    low = products < np.partition(products, -k, axis=1)[:, -k, None] - margin
+    return np.argsort(low, axis=1, kind="stable")[:, : int((~low).sum(axis=1).max(initial=k))]
 
 
 def exact_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -> np.ndarray:

@@ -7,7 +7,9 @@ from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import as_stored
 from hueprobe.search import build_index, measure_recall
+from hueprobe.search import codebook as codebook_module
 from hueprobe.search import exact as exact_module
+from hueprobe.search.exact import ExactSearcher
 from hueprobe.search.indexes import has_index, list_indexes, recall_of
 from tests.oracles import nearest, stored_vector
 
@@ -41,19 +43,22 @@ def allowed_mask(memory, excluded):
     levels=st.sampled_from([None, 2, 3]),
     k=st.integers(1, 40),
     block=st.sampled_from([1, 7, 64]),
+    group=st.sampled_from([1, 3, 32]),
+    products=st.sampled_from(["int8", "half", "float32"]),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_exact_search_equals_brute_force(seed, levels, k, block, tmp_path, monkeypatch):
+def test_exact_search_equals_brute_force(seed, levels, k, block, group, products, tmp_path, monkeypatch):
     memory = memory_from_arrays(tmp_path / "m", activations(seed, levels=levels), overwrite=True)
-    monkeypatch.setattr(exact_module, "_BLOCK", block)
-    monkeypatch.setattr(exact_module, "_EXTRA", seed % 3)
+    monkeypatch.setattr(codebook_module, "BLOCK", block)
+    monkeypatch.setattr(codebook_module, "GROUP", group)
+    monkeypatch.setattr(exact_module, "_EXTRA", dict.fromkeys(("int8", "half", "float32"), seed % 3))
     rng = np.random.default_rng(seed)
     stored = memory.vectors(np.arange(memory.n_slots))
     queries = np.concatenate(
         [stored[rng.integers(0, len(stored), 4)], as_stored(activations(seed + 1)[0, :, 0].T, "float16")]
     )
     excluded = rng.integers(-1, memory.n_images, (len(queries), 2))
-    found = open_searcher(memory).search(queries, k, exclude_images=excluded)
+    found = ExactSearcher(memory, products=products).search(queries, k, exclude_images=excluded)
     ids, distances = nearest(queries, stored, k, allowed_mask(memory, excluded))
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)
     np.testing.assert_array_equal(found.ids, ids)

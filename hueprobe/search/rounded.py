@@ -1,0 +1,162 @@
+"""Vectors rounded to a cheap number format, their products, and what the rounding can have changed.
+
+A vector x is kept as scale * codes; its *residual* is an upper bound of ||x - scale * codes||. Three formats:
+
+| name      | codes                               | scale           | product of two codes               |
+|-----------|-------------------------------------|-----------------|------------------------------------|
+| `int8`    | -127 to 127                         | max |x_i| / 127 | exact, in int32                    |
+| `half`    | bfloat16; float16 on CUDA           | 1               | float32 sums, rounded to the format |
+| `float32` | the vector itself                   | 1               | float32 sums                       |
+
+int8 suits activations after a ReLU: nine in ten are 0, and 0 is rounded to 0. Which format multiplies
+fastest depends on the processor, so it is measured, once a process.
+"""
+
+import contextlib
+import functools
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+
+from hueprobe.errors import InputError
+
+FORMATS = ("int8", "half", "float32")
+UNIT = 2.0**-24  # half the spacing of float32 at 1
+ARITHMETIC = 16 * UNIT  # of the few float32 operations that turn codes into a score of at most about 1
+# In units of a query's scale every reach lies above NOTHING, that of `lowest` below, with this many channels.
+MOST_INT8_CHANNELS = 32_768
+NOTHING = -46_000.0
+_TRIAL = (256, 4096, 1024)  # queries, vectors and channels of the measurement
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Rounded vectors.
+
+    Attributes
+    ----------
+    values : Tensor of shape (n, d)
+        int8, bfloat16, float16 or float32.
+    scale : Tensor of float32, shape (n,)
+    residual : Tensor of float32, shape (n,)
+        At least ||x - scale * values||.
+    """
+
+    values: torch.Tensor
+    scale: torch.Tensor
+    residual: torch.Tensor
+
+
+def encode(vectors: torch.Tensor, number_format: str) -> Codes:
+    """Round float32 vectors (n, d) to a format, on their device."""
+    ones = torch.ones(len(vectors), device=vectors.device)
+    if number_format == "float32":
+        return Codes(vectors, ones, torch.zeros_like(ones))
+    if number_format == "half":
+        values = vectors.to(torch.float16 if vectors.is_cuda else torch.bfloat16)
+        rounded, scale = values.float(), ones
+    else:
+        largest = vectors.abs().amax(1)
+        scale = torch.where(largest > 0, largest / 127, 1)
+        rounded = (vectors / scale[:, None]).round_()
+        values = rounded.to(torch.int8)
+        rounded *= scale[:, None]
+    residual = torch.linalg.vector_norm(rounded.sub_(vectors), dim=1)
+    # The difference, the norm and scale * values were themselves rounded.
+    return Codes(values, scale, residual * (1 + 1e-4) + 4 * UNIT)
+
+
+def products(queries: Codes, rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+    """Multiply codes (n, d) with those of a block (m, d) into `out` (n, m); without their scales."""
+    if rows.dtype == torch.int8:
+        return torch._int_mm(queries.values, rows.T, out=out)
+    return torch.mm(queries.values, rows.T, out=out)
+
+
+def product_dtype(rows: torch.Tensor) -> torch.dtype:
+    """Return the dtype in which `products` come."""
+    return torch.int32 if rows.dtype == torch.int8 else rows.dtype
+
+
+def lowest(dtype: torch.dtype) -> float:
+    """Return the raw product that marks what may not be matched."""
+    return -(2.0**31) + 1 if dtype == torch.int32 else max(torch.finfo(dtype).min, -(2.0**31))
+
+
+def highest(raw: torch.Tensor) -> torch.Tensor:
+    """Return the largest sums (a new float32 tensor) that may have been rounded to raw products.
+
+    Half of a format's spacing is added; int32 products are exact. Increases with `raw`.
+    """
+    if raw.dtype not in (torch.bfloat16, torch.float16):
+        return raw.to(torch.float32, copy=True)
+    above = torch.nextafter(raw, torch.full_like(raw, torch.inf)).float()
+    return above.add_(raw.float()).div_(2)
+
+
+def sum_error(number_format: str, n_channels: int, device: torch.device) -> float:
+    """Return gamma: how far computed sums of products of unit vectors may lie from the true ones.
+
+    gamma_d = d u / (1 - d u) in whatever order float32 sums run. Four times that where the hardware adds
+    up in its own way: in half precision, and on a GPU.
+    """
+    if number_format == "int8":
+        return 0.0
+    gamma = n_channels * UNIT / (1 - n_channels * UNIT)
+    return gamma if number_format == "float32" and device.type == "cpu" else 4 * gamma
+
+
+def require_format(number_format: str, n_channels: int) -> None:
+    """Refuse an unknown format, and sums that would not fit."""
+    if number_format not in FORMATS:
+        raise InputError(f"unknown format of products {number_format!r}; choose from: {', '.join(FORMATS)}")
+    if number_format == "int8" and n_channels > MOST_INT8_CHANNELS:
+        raise InputError(
+            f"int8 products take at most {MOST_INT8_CHANNELS} channels, got {n_channels}; choose float32"
+        )
+
+
+@functools.cache
+def fastest_format(device: torch.device) -> str:
+    """Return the format whose products are fastest on a device: float16 on CUDA, measured on a CPU."""
+    if device.type == "cuda":
+        return "half"
+    if device.type != "cpu":
+        return "float32"
+    seconds = {name: _seconds(name) for name in FORMATS}
+    # A rounded format has to win by enough to pay for its candidates.
+    return min(FORMATS, key=lambda name: seconds[name] * (1.25 if name != "float32" else 1))
+
+
+def _seconds(number_format: str) -> float:
+    """Seconds of a small product in one format; infinite where torch cannot."""
+    n_queries, n_rows, n_channels = _TRIAL
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.rand(n_rows, n_channels, generator=generator)
+    codes, queries = encode(vectors, number_format), encode(vectors[:n_queries], number_format)
+    out = torch.empty(n_queries, n_rows, dtype=product_dtype(codes.values))
+    best = float("inf")
+    try:
+        for _ in range(8):
+            started = time.perf_counter()
+            products(queries, codes.values, out)
+            best = min(best, time.perf_counter() - started)
+    except (RuntimeError, AttributeError):  # _int_mm is young
+        return float("inf")
+    return best
+
+
+@contextlib.contextmanager
+def full_products() -> Iterator[None]:
+    """Keep torch from rounding float32 factors and float16 sums further while the bounds rely on it."""
+    matmul = torch.backends.cuda.matmul
+    before = torch.get_float32_matmul_precision(), matmul.allow_fp16_reduced_precision_reduction
+    torch.set_float32_matmul_precision("highest")
+    matmul.allow_fp16_reduced_precision_reduction = False
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before[0])
+        matmul.allow_fp16_reduced_precision_reduction = before[1]
