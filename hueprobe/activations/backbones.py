@@ -9,6 +9,7 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from hueprobe.activations.bottlenecks import Bottleneck, bottleneck_of_module
+from hueprobe.activations.field_centres import FIELD_CENTRES
 from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
 from hueprobe.activations.networks import (
     PictureTransform,
@@ -71,6 +72,9 @@ class BackboneInfo(Tap):
         C, the length of an activation vector.
     grid : (int, int)
         H and W at the transform's picture size.
+    field_centre : (float, float) or None
+        (y, x) on that grid which looks at the picture's middle, from the table measured with random
+        weights; None for a network that is not in it.
     """
 
     weights: tuple[str, ...]
@@ -78,6 +82,7 @@ class BackboneInfo(Tap):
     fixed_size: int | None
     channels: int
     grid: tuple[int, int]
+    field_centre: tuple[float, float] | None
 
 
 def backbone_names() -> list[str]:
@@ -141,7 +146,7 @@ def load_backbone(
             )
         elif recipe.weights == "none":
             # At the network's own picture size: weights must not depend on the transform that is asked for.
-            calibrate_batchnorm(module, _picture_size(own_transform), seed=seed)
+            calibrate_batchnorm(module, picture_size(own_transform), seed=seed)
     if module is not backbone:
         module.eval()
     return Backbone(
@@ -168,7 +173,7 @@ def describe_backbone(name: str) -> BackboneInfo:
     row = recipe.bottleneck or bottleneck_of_module(module)
     tap = find_tap(module, row, None, name=name)
     with torch.no_grad(), captured_output(module.get_submodule(tap.layer)) as outputs:
-        module(torch.empty(1, 3, *_picture_size(transform), device="meta"))
+        module(torch.empty(1, 3, *picture_size(transform), device="meta"))
     _, channels, height, width = as_grid(outputs, tap, n_pictures=1).shape
     return BackboneInfo(
         **vars(tap),
@@ -177,6 +182,7 @@ def describe_backbone(name: str) -> BackboneInfo:
         fixed_size=_fixed_size(module, row),
         channels=channels,
         grid=(height, width),
+        field_centre=FIELD_CENTRES.get(name),
     )
 
 
@@ -192,8 +198,8 @@ class _ShapesOnly(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def _picture_size(transform: PictureTransform) -> tuple[int, int]:
-    """Height and width of the pictures that a transform gives, as far as it says."""
+def picture_size(transform: PictureTransform) -> tuple[int, int]:
+    """Return height and width of the pictures that a transform gives, as far as it says."""
     shape = transform.shape if isinstance(transform, Transform) else None
     return DEFAULT_SIZE if shape is None else shape[1:]
 

@@ -29,6 +29,7 @@ def backbones(name: str | None, as_json: bool) -> None:
         "layout": info.layout,
         "channels": info.channels,
         "grid": list(info.grid),
+        "field_centre": None if info.field_centre is None else list(info.field_centre),
         "fixed_size": info.fixed_size,
         "weights": list(info.weights),
         "transform": to_json() if to_json else repr(info.transform),

@@ -1,6 +1,7 @@
 """`hueprobe observe`: the paper's observations as numbers, figures and verdicts."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,12 @@ _CONTROLS = (
 @click.option("--weighting", type=click.Choice(["count", "kernel"]), default="count", show_default=True)
 @click.option("--plane", type=click.Choice(["pca", "lda", "dft", "rgb"]), default="pca", show_default=True)
 @click.option(
+    "--centre",
+    metavar="network|Y,X",
+    help="What distances are taken from, instead of the grid's middle: the place that looks at the "
+    "picture's middle, measured on the memory's network, or a row and column in cells.",
+)
+@click.option(
     "--control", "controls", type=click.Choice(_CONTROLS), multiple=True, help="May be given again."
 )
 @click.option(
@@ -62,7 +69,15 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     from hueprobe import images as image_sources
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts import verdicts_json
-    from hueprobe.studies import ObserveSettings, observe_memory, run_self_test, write_report
+    from hueprobe.studies import (
+        ObserveSettings,
+        network_centre,
+        observe_memory,
+        run_self_test,
+        write_report,
+    )  # fmt: skip
+
+    centre = _centre(options["centre"])
 
     if options["images"] and (len(memories) > 1 or options["leave_one_out"] or options["controls"]):
         raise click.UsageError("--images goes with one MEMORY, and without --leave-one-out and --control")
@@ -84,11 +99,12 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     reports = []
     for memory in opened:
         click.echo(f"{memory.path.name}: {', '.join(which)}", err=True)
+        of_network = network_centre(memory, weights=options["weights"]) if centre == "network" else centre
         reports.append(
             observe_memory(
                 memory,
                 which,
-                settings=settings,
+                settings=replace(settings, centre=of_network),
                 folder=output / "work",
                 images=table,
                 controls=options["controls"],
@@ -124,6 +140,19 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     ]
     common.print_table("", ["claim", "memory", "effect", "95 %", "null", "p", "verdict"], rows)
     click.echo(f"written to {output}: {', '.join([*names, *(file.name for file in files)])}")
+
+
+def _centre(text: str | None) -> Any:
+    """Read `--centre`."""
+    if text is None or text == "network":
+        return text
+    try:
+        y, x = map(float, text.split(","))
+    except ValueError:
+        raise click.UsageError(
+            f"--centre {text!r} is neither 'network' nor a row and column in cells, such as 3.4,3.4"
+        ) from None
+    return y, x
 
 
 def _figures(reports: Sequence["MemoryReport"]) -> Iterator[tuple[str, "Figure"]]:

@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "MemoryReport": ".observing",
         "ObserveSettings": ".observing",
         "accuracy_grid": ".accuracy_cells",
+        "network_centre": ".observing",
         "observe_memory": ".observing",
         "run_self_test": ".observing",
         "write_report": ".report",

@@ -10,6 +10,7 @@ import numpy as np
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import HueprobeError, InputError
 from hueprobe.matches import Matches
+from hueprobe.memory.recipe import load_recorded_backbone
 from hueprobe.memory.store import Memory
 from hueprobe.observations.accuracy import AccuracyGrid
 from hueprobe.observations.activation_hue import Hue, hue
@@ -51,6 +52,9 @@ class ObserveSettings:
         Of permutations, splits and random planes.
     plane : str
         Where activation hue is measured.
+    centre : (float, float) or None
+        (y, x) in cells that distances are taken from, such as `network_centre(memory)`; the grid's
+        middle by default.
     network : dict
         `weights`, `device` and `workers` of `KernelDensityClassifier`.
     """
@@ -61,6 +65,7 @@ class ObserveSettings:
     weighting: str = "count"
     seed: int = 0
     plane: str = "pca"
+    centre: tuple[float, float] | None = None
     network: dict[str, Any] = field(default_factory=dict)
 
 
@@ -176,6 +181,21 @@ def run_self_test(
     )  # fmt: skip
 
 
+def network_centre(memory: Memory, *, weights: Path | None = None) -> tuple[float, float]:
+    """Measure which place (y, x) on a memory's grid looks at the picture's middle, in cells.
+
+    Parameters
+    ----------
+    memory : Memory
+        Made by a network that can be loaded again.
+    weights : Path, optional
+        Where the recorded weights file lies now.
+    """
+    from hueprobe.activations.receptive_fields import field_centre
+
+    return field_centre(load_recorded_backbone(memory.settings, weights=weights)).cell
+
+
 def _classifier(variant: Variant, settings: ObserveSettings, **options: Any) -> KernelDensityClassifier:
     return KernelDensityClassifier(
         variant.memory, k=settings.k, exclude=settings.exclude, images=variant.rows,
@@ -201,7 +221,7 @@ def _measure(
     rows = np.arange(memory.n_images) if variant.rows is None else variant.rows
     steps: list[tuple[str, Any]] = []
     if "energy" in which:
-        steps.append(("energy", lambda r: _with_energy(r, memory, rows)))
+        steps.append(("energy", lambda r: _with_energy(r, memory, rows, settings)))
     if {"locations", "conditional", "hue"} & set(which):
         classifier = _classifier(variant, settings, progress=progress)
         result = classifier.leave_one_out(ask=variant.ask) if images is None else classifier.classify(images)
@@ -225,14 +245,23 @@ def _measure(
 
 
 def _definitions(settings: ObserveSettings) -> dict[str, Any]:
-    return {"k": settings.k, "searcher": settings.searcher, "exclude": settings.exclude}
+    definitions: dict[str, Any] = {
+        "k": settings.k,
+        "searcher": settings.searcher,
+        "exclude": settings.exclude,
+    }
+    if settings.centre is not None:
+        definitions["centre (y, x)"] = [round(float(value), 3) for value in settings.centre]
+    return definitions
 
 
-def _with_energy(report: MemoryReport, memory: Memory, rows: np.ndarray) -> MemoryReport:
+def _with_energy(
+    report: MemoryReport, memory: Memory, rows: np.ndarray, settings: ObserveSettings
+) -> MemoryReport:
     groups = memory.images.groups
     found = energy(
         memory.energy()[rows], memory.grid, image_class=memory.image_class[rows], classes=memory.classes,
-        groups=[groups[i] for i in rows],
+        groups=[groups[i] for i in rows], centre=settings.centre,
     )  # fmt: skip
     return replace(
         report, energy=found, verdicts=(*report.verdicts, *energy_claims(found, memory=report.name))
@@ -265,7 +294,9 @@ def _blocks(variant: Variant, settings: ObserveSettings) -> tuple[np.ndarray, tu
 def _with_locations(
     report: MemoryReport, variant: Variant, matches: Matches, settings: ObserveSettings
 ) -> MemoryReport:
-    where = locations(matches, weighting=settings.weighting, valid=variant.memory.valid())
+    where = locations(
+        matches, weighting=settings.weighting, valid=variant.memory.valid(), centre=settings.centre
+    )
     _, of_blocks = _blocks(variant, settings)
     blocked = blocked_replicate_test(of_blocks, seed=settings.seed, weighting=settings.weighting)
     relation = None
@@ -278,7 +309,7 @@ def _with_locations(
 
 
 def _with_conditional(report: MemoryReport, matches: Matches, settings: ObserveSettings) -> MemoryReport:
-    found = conditional(matches, seed=settings.seed, weighting=settings.weighting)
+    found = conditional(matches, seed=settings.seed, weighting=settings.weighting, centre=settings.centre)
     claims = conditional_claims(found, memory=report.name, definitions=_definitions(settings))
     return replace(report, conditional=found, verdicts=(*report.verdicts, *claims))
 
@@ -329,4 +360,7 @@ def _under(report: MemoryReport, control: str, other: MemoryReport) -> MemoryRep
     return replace(report, verdicts=tuple(verdicts), notes=(*report.notes, *notes))
 
 
-__all__ = ["CONTROLS", "OBSERVATIONS", "MemoryReport", "ObserveSettings", "observe_memory", "run_self_test"]
+__all__ = [
+    "CONTROLS", "OBSERVATIONS", "MemoryReport", "ObserveSettings", "network_centre", "observe_memory",
+    "run_self_test",
+]  # fmt: skip

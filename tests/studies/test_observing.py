@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 
 from hueprobe import KernelDensityClassifier, memory_from_arrays
-from hueprobe.errors import HueprobeWarning, InputError
+from hueprobe.errors import HueprobeError, HueprobeWarning, InputError
+from hueprobe.observations.energy_maps import energy
 from hueprobe.observations.near_duplicates import near_duplicates, without_near_duplicates
-from hueprobe.studies import ObserveSettings, accuracy_grid, observe_memory, run_self_test, write_report
+from hueprobe.studies import (
+    ObserveSettings,
+    accuracy_grid,
+    network_centre,
+    observe_memory,
+    run_self_test,
+    write_report,
+)  # fmt: skip
 from hueprobe.studies.accuracy_cells import _counts_without_self
 from hueprobe.studies.controls import Changed, control_variant, mirror, padded, shifted
 from hueprobe.studies.observing import OBSERVATIONS
@@ -189,3 +197,18 @@ def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
     assert queries.memory is memory and queries.ask.path == mirrored.path
     weights = control_variant("random-weights", memory, matches, tmp_path / "w").memory
     assert weights.settings["weights"] == "none" and weights.settings["layer"] == "3"
+
+
+def test_distances_are_taken_from_the_networks_own_centre_on_request(tmp_path):
+    memory = memory_of(tmp_path / "a.memory")
+    settings = ObserveSettings(k=4, centre=(1.25, 2.5))
+    report = observe_memory(memory, OBSERVATIONS[:1] + OBSERVATIONS[2:4], settings=settings, folder=tmp_path)
+    direct = energy(memory.energy(), memory.grid, centre=(1.25, 2.5))
+    assert report.energy.centre == (1.25, 2.5) and report.energy.rho.estimate == direct.rho.estimate
+    usual = observe_memory(memory, OBSERVATIONS[:1] + OBSERVATIONS[2:4], settings=SETTINGS, folder=tmp_path)
+    effects = [{v.id: v.effect for v in r.verdicts} for r in (report, usual)]
+    for claim in ("1a centre", "3a centre", "4c tangential"):
+        assert effects[0][claim] != effects[1][claim]
+    assert report.verdicts[-1].definitions["centre (y, x)"] == [1.25, 2.5]
+    with pytest.raises(HueprobeError):  # made of arrays: no network to measure
+        network_centre(memory)

@@ -1,0 +1,51 @@
+"""Where the grids of the table's networks look: measures every field centre and writes the table anew.
+
+    python -m benchmarks.field_centres [NAME...] [--write]
+
+With random weights (seed 0), since pretrained weights shift the centre but little and not every network's
+are at hand; EfficientNet-Lite0 with its own. `hueprobe observe --centre network` measures the very
+network of a memory instead. What the table has already is kept, unless named; networks of more than 30
+million parameters are left out.
+"""
+
+import argparse
+from pathlib import Path
+
+from hueprobe.activations import backbone_names, load_backbone
+from hueprobe.activations.field_centres import FIELD_CENTRES
+from hueprobe.activations.receptive_fields import field_centre
+
+TABLE = Path(__file__).parents[1] / "hueprobe" / "activations" / "field_centres.py"
+MOST_PARAMETERS = 30_000_000
+HEAD = '''"""The place on each network's grid that looks at the picture's middle, (y, x) in cells.
+
+Measured with random weights (seed 0; EfficientNet-Lite0 with its own) by `python -m
+benchmarks.field_centres --write`; networks of more than 30 million parameters were left out.
+"""
+
+FIELD_CENTRES: dict[str, tuple[float, float]] = {
+'''
+
+
+def main() -> None:
+    """Measure and print, or write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--write", action="store_true", help=f"Replace {TABLE.name}.")
+    arguments = parser.parse_args()
+    rows = dict(FIELD_CENTRES)
+    for name in arguments.names or [name for name in backbone_names() if name not in rows]:
+        backbone = load_backbone(name, weights="default" if name == "efficientnet_lite0" else "none")
+        if sum(part.numel() for part in backbone.module.parameters()) > MOST_PARAMETERS:
+            print(f"{name}: left out for its size", flush=True)
+            continue
+        found = field_centre(backbone)
+        rows[name] = tuple(round(value, 2) for value in found.cell)
+        print(f"{name}: {found}", flush=True)
+        if arguments.write:
+            lines = [f'    "{name}": {cell},\n' for name, cell in sorted(rows.items())]
+            TABLE.write_text(HEAD + "".join(lines) + "}\n")
+
+
+if __name__ == "__main__":
+    main()
