@@ -13,6 +13,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "describe": ".descriptors",
         "describe_backbone": ".backbones",
         "load_backbone": ".backbones",
+        "load_backbones": ".backbones",
         "pooled_from_vectors": ".descriptors",
         "unit_vectors": ".descriptors",
     },
