@@ -133,9 +133,7 @@ def test_killed_after_any_step_and_continued_nothing_shows(
     ]
     network.n_seen = 0
     # The batch size, which is not the default, comes from the memories that were begun.
-    built = build_memories(
-        tmp_path / "m", pictures, backbone=network, layers=LAYERS, transform=TRANSFORM
-    )
+    built = build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, transform=TRANSFORM)
     assert [contents(part.path) for part in built] == alone
     assert network.n_seen == 1 + N_PICTURES - min(n_done)
 
