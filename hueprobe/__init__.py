@@ -18,6 +18,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Matches": ".matches",
         "Memory": ".memory",
         "activations": "",
+        "build_memories": ".memory",
         "build_memory": ".memory",
         "images": "",
         "load_backbone": ".activations",

@@ -30,6 +30,13 @@ def demo_extra() -> None:
         _missing(f"the demo extra is not installed ({', '.join(lacking)}); pip install '.[demo]'")
 
 
+@pytest.fixture(scope="session")
+def timm_extra() -> None:
+    """The package of the `timm` extra, which the `demo` extra brings too."""
+    if importlib.util.find_spec("timm") is None:
+        _missing("the timm extra is not installed; pip install '.[timm]'")
+
+
 @pytest.fixture(autouse=True)
 def _demo_extra_where_marked(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("demo") is not None:

@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "describe_backbone": ".backbones",
         "field_centre": ".receptive_fields",
         "load_backbone": ".backbones",
+        "load_backbones": ".backbones",
         "pooled_from_vectors": ".descriptors",
         "unit_vectors": ".descriptors",
     },

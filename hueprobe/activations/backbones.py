@@ -1,5 +1,6 @@
 """Networks ready for extraction: made, given their weights, and tapped at their bottleneck."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,12 @@ from torch.overrides import TorchFunctionMode
 from hueprobe.activations.bottlenecks import Bottleneck, bottleneck_of_module
 from hueprobe.activations.field_centres import FIELD_CENTRES
 from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
-from hueprobe.activations.networks import (
-    PictureTransform,
-    find_recipe,
-    live_recipe,
-    network_names,
-    weights_choices,
-)
+from hueprobe.activations.networks import find_recipe, live_recipe, network_names, weights_choices
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness
+from hueprobe.activations.recipe import PictureTransform, Recipe
+from hueprobe.activations.timm_taps import fixed_size_of_patches
 from hueprobe.activations.weights import put_weights, weights_sha256
-from hueprobe.images.loading import Transform
+from hueprobe.errors import InputError
 
 DEFAULT_SIZE = (224, 224)  # of pictures, where the transform does not say
 
@@ -31,7 +28,7 @@ class Backbone(Tap):
 
     Parameters
     ----------
-    layer, closing, apply_closing, layout, prefix_tokens, table_layer, signed
+    layer, closing, apply_closing, layout, prefix_tokens, patch, table_layer, signed
         As in `Tap`.
     name : str
         As asked for; `live <class>` for an nn.Module that was handed over.
@@ -60,7 +57,7 @@ class BackboneInfo(Tap):
 
     Parameters
     ----------
-    name, layer, closing, apply_closing, layout, prefix_tokens, table_layer, signed
+    name, layer, closing, apply_closing, layout, prefix_tokens, patch, table_layer, signed
         As in `Tap`.
     weights : tuple of str
         What `weights` may be, a file apart.
@@ -107,12 +104,12 @@ def load_backbone(
     Parameters
     ----------
     backbone : str or nn.Module
-        A name from `backbone_names`; `package.module:callable`, looked for in the current folder
-        too, which returns an nn.Module or (module, transform); or an nn.Module, which is used as
-        it is, not copied. A network of torchvision's own classes is recognised whoever made it;
-        any other needs `layer`.
+        A name from `backbone_names`; `timm:NAME`, one of timm's networks; `package.module:callable`,
+        looked for in the current folder too, which returns an nn.Module or (module, transform); or an
+        nn.Module, which is used as it is, not copied. A network of torchvision's own classes is
+        recognised whoever made it; any other needs `layer`.
     weights : str or Path
-        - `default`: torchvision's best, or what the callable returned;
+        - `default`: torchvision's best, timm's pretrained, or what the callable returned;
         - a name of torchvision's weights, such as `IMAGENET1K_V1`;
         - `none`: the network's own initialisation under `seed`, its BatchNorm statistics taken from
           one pass over random pictures;
@@ -130,6 +127,35 @@ def load_backbone(
     ------
     BackboneError, LayerError, WeightsError
         An unknown network, layer or weights; weights that are unsafe or of another architecture.
+    MissingDependencyError
+        The network needs an optional package that is not installed.
+    """
+    return load_backbones(backbone, layers=[layer], weights=weights, transform=transform, seed=seed)[0]
+
+
+def load_backbones(
+    backbone: str | nn.Module,
+    *,
+    layers: Sequence[str | None],
+    weights: str | Path = "default",
+    transform: PictureTransform | None = None,
+    seed: int = 0,
+) -> list[Backbone]:
+    """Make one network, tapped at several layers: all share the module, and one forward pass serves all.
+
+    Parameters
+    ----------
+    backbone, weights, transform, seed
+        As in `load_backbone`.
+    layers : sequence of (str or None)
+        Dotted module names, None for the bottleneck; each once.
+
+    Raises
+    ------
+    InputError
+        There is no layer, or one is there twice.
+    BackboneError, LayerError, WeightsError, MissingDependencyError
+        As in `load_backbone`; every layer is looked for before the weights are.
     """
     if isinstance(backbone, nn.Module):
         name, recipe = f"live {type(backbone).__name__}", live_recipe(backbone, weights)
@@ -138,7 +164,8 @@ def load_backbone(
     with own_randomness(seed):
         module, own_transform = recipe.build()
         row = recipe.bottleneck or bottleneck_of_module(module)
-        tap = find_tap(module, row, layer, name=name)
+        taps = [_find_tap(recipe, module, row, layer, name=name) for layer in layers]
+        _require_distinct([tap.layer for tap in taps], name=name)
         if recipe.state is not None:
             what = f"weights {recipe.weights!r} for {name}"
             put_weights(
@@ -149,14 +176,18 @@ def load_backbone(
             calibrate_batchnorm(module, picture_size(own_transform), seed=seed)
     if module is not backbone:
         module.eval()
-    return Backbone(
-        **vars(tap),
-        module=module,
-        transform=own_transform if transform is None else transform,
-        weights=recipe.weights,
-        weights_sha256=weights_sha256(module),
-        fixed_size=_fixed_size(module, row),
-    )
+    sha256 = weights_sha256(module)
+    return [
+        Backbone(
+            **vars(tap),
+            module=module,
+            transform=own_transform if transform is None else transform,
+            weights=recipe.weights,
+            weights_sha256=sha256,
+            fixed_size=_fixed_size(module, row),
+        )
+        for tap in taps
+    ]
 
 
 def describe_backbone(name: str) -> BackboneInfo:
@@ -167,14 +198,13 @@ def describe_backbone(name: str) -> BackboneInfo:
     ('features', 'relu', 1920, (7, 7))
     """
     recipe = find_recipe(name, "default")
-    with own_randomness(0), _ShapesOnly():
-        module, transform = recipe.build()
-    module.to("meta").eval()
+    module, transform = _built_without_numbers(recipe)
     row = recipe.bottleneck or bottleneck_of_module(module)
-    tap = find_tap(module, row, None, name=name)
+    tap = _find_tap(recipe, module, row, None, name=name)
+    pictures = torch.empty(1, 3, *picture_size(transform), device="meta")
     with torch.no_grad(), captured_output(module.get_submodule(tap.layer)) as outputs:
-        module(torch.empty(1, 3, *picture_size(transform), device="meta"))
-    _, channels, height, width = as_grid(outputs, tap, n_pictures=1).shape
+        module(pictures)
+    _, channels, height, width = as_grid(outputs, tap, pictures=pictures.shape).shape
     return BackboneInfo(
         **vars(tap),
         weights=weights_choices(name),
@@ -184,6 +214,32 @@ def describe_backbone(name: str) -> BackboneInfo:
         grid=(height, width),
         field_centre=FIELD_CENTRES.get(name),
     )
+
+
+def _find_tap(
+    recipe: Recipe, module: nn.Module, row: Bottleneck | None, layer: str | None, *, name: str
+) -> Tap:
+    return find_tap(module, row, layer, name=name) if recipe.tap is None else recipe.tap(module, layer)
+
+
+def _require_distinct(layers: list[str], *, name: str) -> None:
+    if not layers:
+        raise InputError(f"no layer of {name} is named; name at least one")
+    if again := sorted({layer for layer in layers if layers.count(layer) > 1}):
+        raise InputError(
+            f"layer {again[0]!r} of {name} is asked for {layers.count(again[0])} times; name it once"
+        )
+
+
+def _built_without_numbers(recipe: Recipe) -> tuple[nn.Module, PictureTransform]:
+    """Build a network on `meta`, in eval mode."""
+    with own_randomness(0):
+        try:
+            with _ShapesOnly():
+                module, transform = recipe.build()
+        except RuntimeError:  # some networks run a part of themselves, on numbers, when they are made
+            module, transform = recipe.build()
+    return module.to("meta").eval(), transform
 
 
 class _ShapesOnly(TorchFunctionMode):
@@ -200,9 +256,11 @@ class _ShapesOnly(TorchFunctionMode):
 
 def picture_size(transform: PictureTransform) -> tuple[int, int]:
     """Return height and width of the pictures that a transform gives, as far as it says."""
-    shape = transform.shape if isinstance(transform, Transform) else None
+    shape = getattr(transform, "shape", None)
     return DEFAULT_SIZE if shape is None else shape[1:]
 
 
 def _fixed_size(module: nn.Module, row: Bottleneck | None) -> int | None:
-    return int(module.image_size) if row is not None and row.fixed_size else None  # type: ignore[arg-type]
+    if row is None:
+        return fixed_size_of_patches(module)
+    return int(module.image_size) if row.fixed_size else None  # type: ignore[arg-type]

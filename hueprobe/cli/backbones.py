@@ -9,7 +9,12 @@ from hueprobe.cli.options import json_option, print_json, print_table
 @click.argument("name", required=False)
 @json_option
 def backbones(name: str | None, as_json: bool) -> None:
-    """List the networks that hueprobe knows, or show NAME's bottleneck layer, grid and weights."""
+    """List the networks that hueprobe knows, or show NAME's bottleneck layer, grid and weights.
+
+    NAME may also be timm:NAME, of any of timm's networks, or package.module:callable. What closes the
+    bottleneck of these, and whether their activations are signed, is not known before pictures are
+    indexed; `hueprobe info MEMORY` says what came out.
+    """
     from hueprobe.activations import backbone_names, describe_backbone
 
     if name is None:
@@ -37,9 +42,13 @@ def backbones(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json(document)
     else:
-        print_table(
-            info.name, ["", ""], [[key, _shown(value)] for key, value in document.items() if key != "name"]
-        )
+        unknown = () if info.table_layer else ("closing", "signed")
+        rows = [
+            [key, "not known" if key in unknown else _shown(value)]
+            for key, value in document.items()
+            if key != "name"
+        ]
+        print_table(info.name, ["", ""], rows)
 
 
 def _shown(value: object) -> str:

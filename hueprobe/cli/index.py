@@ -1,5 +1,6 @@
 """`hueprobe index`: pictures into a memory."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,19 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @click.option(
     "-o", "--output", "memory", type=click.Path(path_type=Path), required=True, help="The memory's folder."
 )
-@click.option("--backbone", help="See `hueprobe backbones`; or package.module:callable.")
+@click.option("--backbone", help="See `hueprobe backbones`; or timm:NAME, or package.module:callable.")
 @click.option("--split", help="Take only this split of IMAGES.")
 @click.option(
     "--weights", default="default", show_default=True, help="default, an enum name, none, or a file."
 )
-@click.option("--layer", help="Dotted module name instead of the bottleneck.")
+@click.option(
+    "--layer",
+    "layers",
+    metavar="LAYER",
+    multiple=True,
+    help="Dotted module name instead of the bottleneck; given several times, one forward pass fills "
+    "MEMORY.LAYER for each.",
+)
 @click.option(
     "--descriptor",
     type=click.Choice(["pixel", "gap", "gmp", "gem", "rmac", "flat"]),
@@ -64,10 +72,8 @@ def index(images: str, memory: Path, **options: Any) -> None:
     group), `demo`, or a memory of pixels to pool with --descriptor without running the network again.
     The same command again continues a build that was stopped.
     """
-    from dataclasses import replace
-
     from hueprobe import images as image_sources
-    from hueprobe.memory import append_images, build_memory, derive_memory, open_memory, plan_memory
+    from hueprobe.memory import append_images, derive_memory, open_memory
     from hueprobe.search import parse_spec
 
     for spec in options["searcher"]:
@@ -91,38 +97,55 @@ def index(images: str, memory: Path, **options: Any) -> None:
     }
     if options["append"]:
         _require_no_settings(geometry, options)
-        built = append_images(
+        appended = append_images(
             memory, table, device=options["device"], workers=options["workers"], progress=True,
             weights=None if options["weights"] == "default" else options["weights"],
         )  # fmt: skip
+        _finish(appended, options["searcher"])
     else:
-        from hueprobe.activations import load_backbone
-        from hueprobe.images.loading import Transform
+        for built in _build(memory, table, geometry, options):
+            _finish(built, options["searcher"])
 
-        if not options["backbone"]:
-            raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
-        backbone = load_backbone(
-            options["backbone"], weights=options["weights"], layer=options["layer"], seed=options["seed"]
-        )
-        if geometry:
-            if not isinstance(backbone.transform, Transform):
-                raise click.UsageError(
-                    f"{options['backbone']} has its own transform; --{next(iter(geometry))} cannot change it"
-                )
-            backbone = replace(backbone, transform=replace(backbone.transform, **geometry))
-        stored = {
-            name: options[name]
-            for name in ("descriptor", "dtype", "precision", "batch_size", "device", "seed")
-        }
-        plan = plan_memory(memory, table, backbone=backbone, **stored)
-        _show_plan(plan, memory)
-        if options["dry_run"]:
-            return
-        built = build_memory(
-            memory, table, backbone=backbone, workers=options["workers"], overwrite=options["overwrite"],
-            progress=True, **stored,
-        )  # fmt: skip
-    _finish(built, options["searcher"])
+
+def _build(memory: Path, table: Any, geometry: dict[str, Any], options: dict[str, Any]) -> Iterator[Any]:
+    """Say what will be written, and yield the memories that were, one a layer; none in a dry run."""
+    from dataclasses import replace
+
+    from hueprobe.activations import load_backbones
+    from hueprobe.images.loading import Transform
+    from hueprobe.memory import build_memories, build_memory, layer_path, plan_memory
+
+    if not options["backbone"]:
+        raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
+    backbones = load_backbones(
+        options["backbone"],
+        layers=options["layers"] or [None],
+        weights=options["weights"],
+        seed=options["seed"],
+    )
+    if geometry:
+        transform = backbones[0].transform
+        if not isinstance(transform, Transform):
+            raise click.UsageError(
+                f"{options['backbone']} has its own transform; --{next(iter(geometry))} cannot change it"
+            )
+        backbones = [replace(backbone, transform=replace(transform, **geometry)) for backbone in backbones]
+    stored = {
+        name: options[name] for name in ("descriptor", "dtype", "precision", "batch_size", "device", "seed")
+    }
+    several = len(backbones) > 1
+    for backbone in backbones:
+        path = layer_path(memory, backbone.layer) if several else memory
+        _show_plan(plan_memory(path, table, backbone=backbone, **stored), path)
+    if options["dry_run"]:
+        return
+    running = {
+        "workers": options["workers"], "overwrite": options["overwrite"], "progress": True, **stored,
+    }  # fmt: skip
+    if several:
+        yield from build_memories(memory, table, backbone=backbones, **running)
+    else:
+        yield build_memory(memory, table, backbone=backbones[0], **running)
 
 
 def _finish(built: Any, searchers: tuple[str, ...]) -> None:
@@ -145,10 +168,13 @@ def _finish(built: Any, searchers: tuple[str, ...]) -> None:
 def _require_no_settings(geometry: dict[str, Any], options: dict[str, Any]) -> None:
     given = [f"--{name}" for name in geometry]
     given += [
-        f"--{name.replace('_', '-')}"
-        for name in ("backbone", "layer", "precision", "batch_size")
+        f"--{option}"
+        for option, name in (
+            ("backbone", "backbone"), ("layer", "layers"), ("precision", "precision"),
+            ("batch-size", "batch_size"),
+        )
         if options[name]
-    ]
+    ]  # fmt: skip
     if given:
         raise click.UsageError(f"--append takes the memory's own settings; leave out {', '.join(given)}")
 

@@ -1,6 +1,6 @@
 """Building a memory: pictures through a network into shards on disk, resumable."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from hueprobe.activations.backbones import Backbone
 
+# For pictures [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records.
+LayerBatches = Callable[[int, int], Iterator[tuple[list[np.ndarray], list[dict[str, Any]]]]]
 _KEPT_ON_APPEND = ("backbone", "weights", "closing", "table_layer", "transform")
 
 
@@ -182,23 +184,40 @@ def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **option
     return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)
 
 
-def _picture_batches(recipe: Recipe, table: ImageTable, workers: int) -> Batches:
-    """Return the extraction of the table's pictures [start, stop): load, run, blank the unreadable."""
+def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int) -> LayerBatches:
+    """Return the extraction of the table's pictures [start, stop): load, run, blank the unreadable.
+
+    The recipes share one network, which runs once a batch.
+    """
     from hueprobe.images.loading import load_batches
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    extractor, settings = recipes[0].extractor, recipes[0].settings
+    taps = [recipe.backbone for recipe in recipes]
+
+    def batches(start: int, stop: int) -> Iterator[tuple[list[np.ndarray], list[dict[str, Any]]]]:
         for batch in load_batches(
             table,
-            recipe.backbone.transform,
-            batch_size=recipe.settings["batch_size"],
+            taps[0].transform,
+            batch_size=settings["batch_size"],
             workers=workers,
             start=start,
             stop=stop,
-            picture_shape=tuple(blank_batch(recipe.backbone).shape[1:]),
+            picture_shape=tuple(blank_batch(taps[0]).shape[1:]),
         ):
-            activations = recipe.extractor(batch.pictures)
+            grids = extractor.at(taps, batch.pictures)
             unreadable = np.array([not record.readable for record in batch.records])
-            activations[unreadable] = 0
-            yield activations, [asdict(record) for record in batch.records]
+            for activations in grids:
+                activations[unreadable] = 0
+            yield grids, [asdict(record) for record in batch.records]
+
+    return batches
+
+
+def _picture_batches(recipe: Recipe, table: ImageTable, workers: int) -> Batches:
+    """Return the extraction of the table's pictures [start, stop) at one layer."""
+
+    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+        for (activations,), records in layer_batches([recipe], table, workers)(start, stop):
+            yield activations, records
 
     return batches

@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from hueprobe.errors import (
 )
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.store import Memory, open_memory
-from hueprobe.memory.writer import MemoryWriter, open_writer, remove_memory_files, source_file
+from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory_files, source_file
 from hueprobe.progress import progress_bar
 
 # For pictures [start, stop) of a table: batches of activations (b, C, H, W) and one record a picture.
@@ -53,7 +53,7 @@ def fill_memory(
     overwrite, progress : bool
         As in `build_memory`.
     """
-    with _removed_if_fruitless(path), open_writer(path, settings, overwrite=overwrite) as writer:
+    with removed_if_fruitless(path), open_writer(path, settings, overwrite=overwrite) as writer:
         if append and writer.ledger.complete:
             _require_new_pictures(writer, table)
             writer.add_source(table)
@@ -64,6 +64,11 @@ def fill_memory(
         elif not writer.n_pictures:
             writer.add_source(table)
         _write_pending(writer, table, batches, progress)
+    return open_filled(path)
+
+
+def open_filled(path: Path) -> Memory:
+    """Open a memory that was just filled, unless none of its pictures could be read; warn of lost classes."""
     memory = open_memory(path)
     if not memory.readable.any():
         reason = memory.records["reason"][0].as_py()
@@ -72,13 +77,13 @@ def fill_memory(
         raise ImageError(f"none of {memory.n_images} pictures could be read; the first: {reason}")
     if lost := sorted({name for name in memory.images.classes if name is not None} - set(memory.classes)):
         names = ", ".join(map(repr, lost))
-        warnings.warn(f"no readable picture in class {names}; dropped", HueprobeWarning, stacklevel=3)
+        warnings.warn(f"no readable picture in class {names}; dropped", HueprobeWarning, stacklevel=4)
     return memory
 
 
 def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, progress: bool) -> None:
     settings = writer.settings
-    first = _first_row(writer, table)
+    first = first_row(writer, table)
     if writer.ledger.complete:
         return
     with progress_bar(writer.n_pictures, label="index", done=writer.n_done, enabled=progress) as advance:
@@ -86,12 +91,29 @@ def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, pr
             with writer.shard(start, stop) as shard:
                 row = start - first
                 for activations, records in batches(start - first, stop - first):
-                    require_finite(activations, table.paths[row : row + len(records)], settings["layer"])
-                    vectors, energy = unit_vectors(describe(activations, settings["descriptor"]))
-                    shard.add(vectors, energy, records)
+                    add_batch(shard, settings, activations, records, table.paths[row : row + len(records)])
                     row += len(records)
                     advance(len(records))
     writer.complete()
+
+
+def add_batch(
+    shard: ShardWriter,
+    settings: dict[str, Any],
+    activations: np.ndarray,
+    records: list[dict[str, Any]],
+    paths: Sequence[str],
+) -> None:
+    """Reduce activations (b, C, H, W) to the memory's unit vectors and add them to a shard.
+
+    Raises
+    ------
+    NumericsError
+        A picture's activations are NaN or infinite; names it by its path.
+    """
+    require_finite(activations, paths, settings["layer"])
+    vectors, energy = unit_vectors(describe(activations, settings["descriptor"]))
+    shard.add(vectors, energy, records)
 
 
 def _lists(writer: MemoryWriter) -> list[ImageTable]:
@@ -112,7 +134,7 @@ def _require_new_pictures(writer: MemoryWriter, table: ImageTable) -> None:
         )
 
 
-def _first_row(writer: MemoryWriter, table: ImageTable) -> int:
+def first_row(writer: MemoryWriter, table: ImageTable) -> int:
     """Return the memory row of the table's first picture; refuse a table that is not the frozen list."""
     lists = _lists(writer)
     if _same_pictures(ImageTable.concatenate(lists), table):
@@ -135,7 +157,7 @@ def _same_pictures(a: ImageTable, b: ImageTable) -> bool:
 
 
 @contextlib.contextmanager
-def _removed_if_fruitless(path: Path) -> Iterator[None]:
+def removed_if_fruitless(path: Path) -> Iterator[None]:
     """Take a new folder away again when the build fails before its first shard."""
     fresh = not path.exists()
     try:

@@ -1,6 +1,7 @@
 """A network loaded with the settings of the memory it makes, and the way back from settings to network."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,9 +110,14 @@ def load_recorded_backbone(
     return loaded
 
 
-def load_recipe(
+def load_recipe(path: Path, backbone: "Backbone", **options: Any) -> Recipe:
+    """See what grid a network gives and put the memory's settings together; see `load_recipes`."""
+    return load_recipes(path, [backbone], **options)[0]
+
+
+def load_recipes(
     path: Path,
-    backbone: "Backbone",
+    backbones: "Sequence[Backbone]",
     *,
     descriptor: str = "pixel",
     dtype: str = "float16",
@@ -120,10 +126,22 @@ def load_recipe(
     device: str = "auto",
     seed: int = 0,
     resume: bool = True,
-) -> Recipe:
-    """See what grid a network gives and put the memory's settings together.
+) -> list[Recipe]:
+    """See what grids one network gives at its taps and put the settings of a memory for each together.
 
     A memory to resume at `path` lends its batch size, precision and device where none is asked for.
+
+    Parameters
+    ----------
+    path : Path
+        Of a memory, whether it is there or not.
+    backbones : sequence of Backbone
+        From `load_backbones`: they share one module.
+
+    Raises
+    ------
+    LayerError
+        A layer gives no grid.
     """
     from hueprobe.activations.extractor import Extractor
 
@@ -137,23 +155,28 @@ def load_recipe(
     batch_size = batch_size or old.get("batch_size", DEFAULT_BATCH_SIZE)
     if device == "auto" and old:
         device = old["device"]
-    extractor = Extractor(backbone, device=device, precision=precision)
-    _, channels, height, width = describe(extractor(blank_batch(backbone)), descriptor).shape
-    to_json = getattr(backbone.transform, "to_json", None)
-    settings = {
-        **layout_settings((height, width), channels, descriptor, dtype, batch_size),
-        "backbone": backbone.name,
-        "layer": backbone.layer,
-        "closing": backbone.closing,
-        "table_layer": backbone.table_layer,
-        "weights": backbone.weights,
-        "weights_sha256": backbone.weights_sha256,
-        "transform": to_json() if to_json else {"custom": repr(backbone.transform)},
-        "device": extractor.device_kind,
-        "precision": extractor.precision,
-        "seed": seed,
-    }
-    return Recipe(backbone, extractor, settings)
+    extractor = Extractor(backbones[0], device=device, precision=precision)
+    recipes = []
+    for backbone, activations in zip(
+        backbones, extractor.at(backbones, blank_batch(backbones[0])), strict=True
+    ):
+        _, channels, height, width = describe(activations, descriptor).shape
+        to_json = getattr(backbone.transform, "to_json", None)
+        settings = {
+            **layout_settings((height, width), channels, descriptor, dtype, batch_size),
+            "backbone": backbone.name,
+            "layer": backbone.layer,
+            "closing": backbone.closing,
+            "table_layer": backbone.table_layer,
+            "weights": backbone.weights,
+            "weights_sha256": backbone.weights_sha256,
+            "transform": to_json() if to_json else {"custom": repr(backbone.transform)},
+            "device": extractor.device_kind,
+            "precision": extractor.precision,
+            "seed": seed,
+        }
+        recipes.append(Recipe(backbone, extractor, settings))
+    return recipes
 
 
 def layout_settings(

@@ -10,7 +10,7 @@ from hueprobe.errors import MemoryDamagedError, MemoryFormatError
 FILE_NAME = "memory.json"
 FORMAT = 1
 CLASS_ORDER = "sorted by name among readable pictures; classes of appended pictures behind, sorted"
-_RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "numpy", "Pillow")
+_RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "timm", "numpy", "Pillow")
 _REQUIRED = {
     "format", "backbone", "layer", "weights", "weights_sha256", "transform", "grid", "channels",
     "descriptor", "dtype", "batch_size", "shard_images", "seed", "versions",

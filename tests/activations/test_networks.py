@@ -136,7 +136,7 @@ def test_a_layer_off_the_table_gets_no_nonlinearity(quick_random_weights):
     network = load_backbone("densenet121", weights="none").module
     on, off = load_backbone(network), load_backbone(network, layer="features.norm5")
     assert (on.table_layer, on.closing, on.apply_closing, on.signed) == (True, "relu", True, False)
-    assert (off.table_layer, off.closing, off.apply_closing, off.signed) == (False, None, False, True)
+    assert (off.table_layer, off.closing, off.apply_closing, off.signed) == (False, None, False, None)
     assert load_backbone(network, layer="features") == on
     pictures = torch.randn(2, 3, 64, 64)
     raw, rectified = (Extractor(backbone, device="cpu")(pictures) for backbone in (off, on))

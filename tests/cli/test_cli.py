@@ -16,6 +16,7 @@ from PIL import Image
 
 from hueprobe import open_memory
 from hueprobe.cli import main
+from hueprobe.memory import recipe
 
 TINY = ["--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4"]
 
@@ -180,6 +181,66 @@ def test_workers_do_not_change_a_byte(table, memory, tmp_path, workers):
         assert (tmp_path / "m" / "shards" / path.name).read_bytes() == path.read_bytes()
 
 
+LAYERS = ["--layer", "1", "--layer", "3"]
+
+
+def test_several_layers_become_a_memory_each_and_each_may_be_asked(table, memory, tmp_path):
+    one_layer = [*TINY[:2], *TINY[4:]]
+    build = ["index", table, "--split", "train", "-o", tmp_path / "m", *one_layer, *LAYERS]
+    assert "12 channels" in (dry := run(*build, "--dry-run")).stderr and "16 channels" in dry.stderr
+    assert list(tmp_path.iterdir()) == []
+    shown = run(*build, "--searcher", "annoy:trees=2").stdout
+    assert [line.split(":")[0] for line in shown.splitlines() if "pictures in" in line] == [
+        str(tmp_path / "m.1"), str(tmp_path / "m.3")
+    ]  # fmt: skip
+    for path in [p for p in memory.rglob("*") if p.is_file() and "indexes" not in p.parts]:
+        assert (tmp_path / "m.3" / path.relative_to(memory)).read_bytes() == path.read_bytes()
+    for layer in ("1", "3"):
+        found = json.loads(run("evaluate", tmp_path / f"m.{layer}", "--leave-one-out", "--json").stdout)
+        assert found["accuracy"] == 1.0
+        assert (tmp_path / f"m.{layer}" / "indexes" / "annoy-trees=2").is_dir()
+
+
+def test_several_layers_killed_and_continued(table, tmp_path, monkeypatch):
+    """The process dies at its fifth ledger line, as under SIGKILL: nothing is tidied up."""
+    monkeypatch.setattr(recipe, "_SHARD_BYTES", 4 * 36 * 16 * 2)
+    arguments = [table, *TINY[:2], *TINY[4:], *LAYERS]
+    code = (
+        "import os, sys; from hueprobe.cli import main; from hueprobe.memory import recipe, writer\n"
+        "recipe._SHARD_BYTES = 4 * 36 * 16 * 2; enter = writer.append_step; lines = []\n"
+        "def dies(*a):\n"
+        "  lines.append(a)\n"
+        "  return enter(*a) if len(lines) < 5 else os._exit(9)\n"
+        "writer.append_step = dies; main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", code, "index", *map(str, arguments), "-o", str(tmp_path / "m")]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 9
+    assert list(tmp_path.glob("m.*/shards/*.partial"))
+    for name in ("m", "straight"):
+        run("index", *arguments, "-o", tmp_path / name)
+    for layer in ("1", "3"):
+        one, other = (
+            {p.relative_to(folder): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+            for folder in (tmp_path / f"m.{layer}", tmp_path / f"straight.{layer}")
+        )
+        assert one == other and len(open_memory(tmp_path / f"m.{layer}").shards) > 2
+
+
+def test_a_network_of_timm_is_indexed_and_asked(table, pictures, tmp_path, timm_extra):
+    build = ["index", table, "--split", "train", "-o", tmp_path / "m", "--backbone", "timm:test_resnet"]
+    run(*build, "--weights", "none", "--seed", "1", "--resize", "64", "--crop", "64")
+    found = json.loads(run("info", tmp_path / "m", "--json").stdout)
+    assert (
+        found["settings"]["layer"] == "layer4" and found["nonnegative"] is True
+    )  # measured: it ends in ReLU
+    asked = json.loads(run("query", tmp_path / "m", pictures / "red" / "0.png", "--json").stdout)
+    assert asked["queries"][0]["predicted"] == "red"
+    described = json.loads(run("backbones", "timm:test_resnet", "--json").stdout)
+    assert (described["layer"], described["closing"], described["signed"]) == ("layer4", None, None)
+    assert run("backbones", "timm:test_resnet").stdout.count("not known") == 2
+    assert "--layer" in refused("index", table, "-o", tmp_path / "c", "--backbone", "timm:coat_tiny")
+
+
 def test_pictures_are_appended_and_indexes_become_stale(table, pictures, tmp_path):
     m = tmp_path / "m"
     build = ["index", table, "--split", "train", "-o", m, *TINY, "--searcher", "annoy:trees=2"]
@@ -321,6 +382,8 @@ def test_bad_images(tmp_path, pictures):
         (["--backbone", "no.such.module:f"], 1, "no.such.module"),
         (["--backbone", "tests.tiny_network:tiny", "--layer", "33"], 1, "nearest names"),
         (["--backbone", "tests.tiny_network:tiny"], 1, "layer"),
+        ([*TINY, "--layer", "33"], 1, "nearest names"),
+        ([*TINY, "--layer", "3"], 1, "2 times"),
         (["--backbone", "tests.tiny_network:broken", "--layer", "3"], 1, "NaN"),
         ([*TINY, "--weights", "nowhere.safetensors"], 1, "nowhere.safetensors"),
         ([*TINY, "--searcher", "fast"], 1, "choose exact"),

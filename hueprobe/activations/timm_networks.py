@@ -1,0 +1,120 @@
+"""Networks of timm (`timm:NAME`): made and weighed by timm itself, with timm's own evaluation transform."""
+
+import importlib
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from PIL import Image
+from torch import Tensor, nn
+
+from hueprobe.activations.hooks import Tap
+from hueprobe.activations.recipe import PictureTransform, Recipe
+from hueprobe.activations.timm_taps import find_timm_tap
+from hueprobe.activations.weights import read_weights
+from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
+from hueprobe.images.loading import Transform
+
+PREFIX = "timm:"
+
+
+def timm_recipe(name: str, weights: str, file: Path | None) -> Recipe:
+    """Recipe of `timm:NAME`, NAME being an architecture with or without the tag of its weights.
+
+    Raises
+    ------
+    MissingDependencyError
+        timm is not installed.
+    BackboneError
+        timm has no such network or tag; names the nearest ones.
+    """
+    timm, own_name = _timm(name), name.removeprefix(PREFIX)
+    architecture, dot, _ = own_name.partition(".")
+    if not timm.is_model(architecture):
+        near = ", ".join(PREFIX + known for known in nearest_names(architecture, timm.list_models()))
+        raise BackboneError(f"timm has no network {architecture!r}; nearest names: {near}")
+    tagged = timm.list_pretrained(architecture)
+    if dot and own_name not in tagged:
+        raise BackboneError(
+            f"timm has no weights {own_name!r}; its own of {architecture}: {', '.join(tagged) or 'none'}"
+        )
+
+    def build() -> tuple[nn.Module, PictureTransform]:
+        module = timm.create_model(own_name, pretrained=False).eval()
+        return module, _eval_transform(timm.data.resolve_model_data_config(module))
+
+    def tap(module: nn.Module, layer: str | None) -> Tap:
+        size = timm.data.resolve_model_data_config(module)["input_size"][1:]
+        return find_timm_tap(module, layer, name=name, picture_size=size)
+
+    def pretrained(_: nn.Module) -> Mapping[str, Tensor]:
+        try:
+            return timm.create_model(own_name, pretrained=True).state_dict()
+        except Exception as error:  # whatever the hub's client, its network layer or the file's reader raise
+            raise WeightsError(
+                f"cannot get timm's weights of {own_name} ({' '.join(str(error).split())}); download them by "
+                "hand and pass --weights FILE, or --weights none for random weights"
+            ) from error
+
+    state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
+    if file is not None:
+        weights, state = str(file), lambda _: read_weights(file)
+    elif weights == "default":
+        state = pretrained
+    return Recipe(build=build, bottleneck=None, weights=weights, state=state, tap=tap)
+
+
+def _timm(name: str) -> ModuleType:
+    try:
+        timm = importlib.import_module("timm")
+        importlib.import_module("timm.data")
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(
+            f"{name} needs the package timm: pip install 'hueprobe[timm]'"
+        ) from error
+    return timm
+
+
+@dataclass(frozen=True)
+class TimmTransform:
+    """timm's own evaluation transform, for networks whose pictures no `Transform` makes.
+
+    Attributes
+    ----------
+    config : dict
+        From `timm.data.resolve_model_data_config`; a memory records its text.
+    """
+
+    config: dict[str, Any]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(3, h, w) of every result."""
+        return tuple(self.config["input_size"])
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return an RGB picture as a float32 tensor of shape (3, h, w)."""
+        return importlib.import_module("timm.data").create_transform(**self.config)(image)
+
+
+def _eval_transform(config: dict[str, Any]) -> Transform | TimmTransform:
+    """Return what timm does to a picture before evaluation.
+
+    A Transform, whose numbers a memory records, does not put borders round pictures, nor resize them to
+    cover a frame that is not square.
+    """
+    height, width = config["input_size"][1:]
+    squash = config["crop_mode"] == "squash"
+    if not squash and (config["crop_mode"] != "center" or height != width):
+        return TimmTransform(config)
+    resize = math.floor(height / config["crop_pct"]), math.floor(width / config["crop_pct"])
+    return Transform(
+        resize=resize if squash else resize[0],
+        crop=(height, width) if height != width else height,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+    )
