@@ -24,8 +24,9 @@ FLOORS = (
     ("cli", "__main__"),
 )
 HEAVY = {
-    "torch": ("activations/", "images/loading.py", "search/exact.py"),
-    "torchvision": ("activations/", "images/loading.py"),
+    "torch": ("activations/", "images/loading.py", "images/manifests/torchvision_sets.py", "search/exact.py"),
+    "torchvision": ("activations/", "images/loading.py", "images/manifests/torchvision_sets.py"),
+    "nibabel": ("images/manifests/volumes.py",),
     "annoy": ("search/annoy.py",),
     "faiss": ("search/faiss.py",),
     "matplotlib": ("plots/",),

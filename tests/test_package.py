@@ -17,7 +17,16 @@ PACKAGES = (
     "hueprobe",
     *(
         f"hueprobe.{p}"
-        for p in ("activations", "images", "memory", "observations", "plots", "search", "studies")
+        for p in (
+            "activations",
+            "images",
+            "images.manifests",
+            "memory",
+            "observations",
+            "plots",
+            "search",
+            "studies",
+        )
     ),
 )
 

@@ -13,10 +13,11 @@ from hueprobe.images.table import ImageTable
 PICTURE_ENDINGS = (
     ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm",
 )  # fmt: skip
+_MANIFEST = "manifest:"
 TABLE_ENDINGS = (".csv", ".parquet")
 ACCEPTED = (
     "a folder of class folders, a folder of pictures, a .csv or .parquet table, "
-    "picture files, a torch Dataset, or 'demo'"
+    "picture files, a data manifest's name, a torch Dataset, or 'demo'"
 )
 
 
@@ -27,7 +28,9 @@ def resolve(spec: Any) -> ImageTable:
     ----------
     spec : str, path, list of paths, torch Dataset or ImageTable
         `"demo"` (for a folder of that name say `"./demo"`), a folder, a CSV or Parquet table, a picture
-        file, a list of picture files, a Dataset, or a table, which comes back as it is.
+        file, a data manifest's name (`"dtd"`, `"dtd:2"`) or TOML file, a list of picture files, a Dataset, or
+        a table, which comes back as it is. What exists under a manifest's name is taken before it, with a
+        warning; `"manifest:dtd"` is always the manifest.
 
     Raises
     ------
@@ -49,6 +52,8 @@ def resolve(spec: Any) -> ImageTable:
         from hueprobe.images.demo_pictures import demo
 
         return demo()
+    if (table := _of_manifest(spec)) is not None:
+        return table
     if os.path.isdir(spec):
         return from_folder(spec)
     ending = os.path.splitext(spec)[1].lower()
@@ -61,6 +66,27 @@ def resolve(spec: Any) -> ImageTable:
     if ending not in PICTURE_ENDINGS:
         raise ImageError(f"{spec!r} is neither a folder, a table nor a picture; give {ACCEPTED}")
     return from_paths([spec])
+
+
+def _of_manifest(spec: str) -> ImageTable | None:
+    """Return the table of a data manifest, None where `spec` is none or a path of its name comes first."""
+    from hueprobe.images.manifests.library import ENDING, is_manifest
+    from hueprobe.images.manifests.resolving import from_manifest
+
+    name = spec.removeprefix(_MANIFEST)
+    if name != spec:
+        return from_manifest(name)
+    if not is_manifest(spec):
+        return None
+    if os.path.lexists(spec) and not spec.endswith(ENDING):
+        warnings.warn(
+            f"{spec!r} is a path here and a data manifest too; the path is taken, "
+            f"say '{_MANIFEST}{spec}' for the manifest",
+            HueprobeWarning,
+            stacklevel=3,
+        )
+        return None
+    return from_manifest(spec)
 
 
 def from_folder(path: str | Path) -> ImageTable:
