@@ -73,7 +73,7 @@ class Fields:
     def number(self, name: str, default: int | None = None, *, minimum: int = 0) -> int:
         """Return a whole number of at least `minimum`."""
         value = self._value(name, int, default)
-        if value < minimum and value != default:
+        if value < minimum and name in self._values:
             self.fail(name, f"{value} is below {minimum}, the least that is allowed")
         return int(value)
 

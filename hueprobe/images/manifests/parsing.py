@@ -99,8 +99,6 @@ def _parse(
     document: Mapping[str, Any], *, name: str, file: str, shipped: bool, variants: tuple[str, ...]
 ) -> Manifest:
     top = Fields(document, file=file)
-    layout = _layout(top.table("layout"))
-    torchvision = _torchvision(top.table("torchvision")) if top.has("torchvision") else None
     counts = top.table("counts")
     manifest = Manifest(
         name=name,
@@ -114,11 +112,10 @@ def _parse(
         task=top.text("task", ""),
         corrections=top.texts("corrections"),
         checked_against=top.texts("checked_against"),
-        unverified=_unverified(top, document),
         licence=_licence(top.table("licence")),
         obtain=_obtain(top.table("obtain")),
-        torchvision=torchvision,
-        layout=layout,
+        torchvision=_torchvision(top.table("torchvision")) if top.has("torchvision") else None,
+        layout=_layout(top.table("layout")),
         tables=tuple(_side_table(fields) for fields in top.tables("tables")),
         class_=_fact(top.table("class"), "class"),
         group=_fact(top.table("group"), "group"),
@@ -126,6 +123,7 @@ def _parse(
         counts=_counts(counts),
         checksums=_checksums(top),
         slices=_slices(top.table("slices")) if top.has("slices") else None,
+        unverified=_unverified(top, document),
         variants=variants,
     )
     top.close()
