@@ -4,6 +4,7 @@ import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.error import HTTPError
 
 from hueprobe.errors import DownloadError, HueprobeError, ImageError
 from hueprobe.files import digest_of
@@ -69,11 +70,13 @@ def fetch_set(spec: str | Manifest, *, root: str | Path | None = None, progress:
             _fetch_into(manifest, stage, progress)
             n_images = _require_whole(manifest, stage)
             _move(stage, above)
-    except HueprobeError as error:
-        if isinstance(error, DownloadError):
-            raise DownloadError(f"{error}; or {by_hand(manifest, above)}") from None
+    except DownloadError as error:
+        raise DownloadError(f"{error}; {by_hand(manifest, above)}") from None
+    except HueprobeError:
         raise
-    except Exception as error:  # urllib, http, tarfile, gzip and torchvision raise anything
+    except Exception as error:  # urllib, http and torchvision raise anything
+        if isinstance(error, HTTPError):
+            error.close()
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise DownloadError(f"cannot fetch {manifest.name!r}: {reason}; {by_hand(manifest, above)}") from None
     return Fetched(above, False, n_images)
@@ -149,7 +152,12 @@ def _require_as_promised(file: Download, arrived: Path) -> None:
 
 def _require_whole(manifest: Manifest, stage: Path) -> int:
     """Return the number of pictures that came; too few of them is an error."""
-    table = from_manifest(manifest, root=stage)
+    try:
+        table = from_manifest(manifest, root=stage)
+    except ImageError:
+        raise DownloadError(
+            f"what came is not laid out as the manifest of {manifest.name!r} says; nothing is kept"
+        ) from None
     expected = manifest.counts.images
     there = len(table) if table.dataset is not None else sum(size >= 0 for size in table.sizes)
     if expected is not None and there < expected and "counts.images" not in manifest.unverified:

@@ -144,14 +144,12 @@ def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple
     A link is followed only to what lies in `base`; others are written down in `problems`.
     """
     inside = os.path.realpath(base)
-    pending = [""]
-    seen = set()
+    pending: list[tuple[str, frozenset[str]]] = [("", frozenset())]
     while pending:
-        below = pending.pop()
+        below, above = pending.pop()
         where = os.path.join(folder, below)
-        if (identity := os.path.realpath(where)) in seen:
+        if (identity := os.path.realpath(where)) in above:
             continue  # a link back up: a cycle
-        seen.add(identity)
         try:
             entries = sorted(os.scandir(where), key=lambda entry: entry.name)
         except OSError as error:
@@ -170,7 +168,7 @@ def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple
                     continue
             try:
                 if entry.is_dir():
-                    pending.append(path)
+                    pending.append((path, above | {identity}))
                 else:
                     yield path, entry.stat().st_size
             except OSError as error:

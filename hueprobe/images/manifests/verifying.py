@@ -208,7 +208,8 @@ def _counts(manifest: Manifest, table: ImageTable, splits: Counter[str]) -> Iter
 def _classes(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
     counts = Counter(name for name in table.classes if name is not None)
     known = manifest.counts.class_names
-    if without := [table.paths[i] for i, name in enumerate(table.classes) if name is None]:
+    without = [table.paths[i] for i, name in enumerate(table.classes) if name is None]
+    if without and (counts or manifest.counts.classes):  # else a set without classes
         yield Problem("class", f"{len(without)} pictures have no class: {_some(without)}", tuple(without))
     missing = [name for name in known if name not in counts]
     unknown = [name for name in counts if name not in known] if known else []
