@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "Manifest": ".schema",
-        "Problem": ".verifying",
+        "Problem": ".checks",
         "Verification": ".verifying",
         "data_root": ".roots",
         "draft_manifest": ".drafting",

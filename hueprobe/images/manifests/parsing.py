@@ -2,26 +2,22 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from hueprobe.errors import ManifestError
 from hueprobe.images.manifests.fields import Fields, require_inside
+from hueprobe.images.manifests.origin import licence_of, obtain_of, torchvision_of
 from hueprobe.images.manifests.schema import (
-    ACCESS,
     FORMATS,
     KINDS,
     PLANES,
-    WAYS,
     Counts,
-    Download,
     Fact,
     Layout,
-    Licence,
     Manifest,
-    Obtain,
     SideTable,
     Slices,
-    TorchvisionClass,
 )
 
 # What a variant may say anew: of the layout it replaces the keys it names, anything else as a whole.
@@ -66,7 +62,7 @@ def parse_manifest(
     if not isinstance(variants, dict) or not all(isinstance(value, dict) for value in variants.values()):
         raise ManifestError(f"{file}: variants: write each as [variants.NAME] with its keys below")
     plain = {key: value for key, value in document.items() if key != "variants"}
-    found = {None: _parse(plain, name=name, file=file, shipped=shipped, variants=tuple(variants))}
+    found = {None: _parse(plain, file)}
     for other, values in variants.items():
         if not re.fullmatch(r"[\w.-]+", other):
             raise ManifestError(
@@ -77,14 +73,17 @@ def parse_manifest(
                 f"{file}: variants.{other}.{unknown[0]}: a variant cannot say this; "
                 f"allowed here: {', '.join(VARIANT_KEYS)}"
             )
-        found[other] = _parse(
-            _merged(plain, values), name=f"{name}:{other}", file=f"{file}, variant {other!r}",
-            shipped=shipped, variants=tuple(variants),
-        )  # fmt: skip
+        found[other] = _parse(_merged(plain, values), f"{file}, variant {other!r}")
     if variant not in found:
         known = f"choose one of: {', '.join(variants)}" if variants else "it has none; leave out the colon"
         raise ManifestError(f"{name!r} has no variant {variant!r}; {known}")
-    return found[variant]
+    return replace(
+        found[variant],
+        name=f"{name}:{variant}" if variant else name,
+        file=file,
+        shipped=shipped,
+        variants=tuple(variants),
+    )
 
 
 def _merged(plain: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -95,15 +94,14 @@ def _merged(plain: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _parse(
-    document: Mapping[str, Any], *, name: str, file: str, shipped: bool, variants: tuple[str, ...]
-) -> Manifest:
-    top = Fields(document, file=file)
+def _parse(document: Mapping[str, Any], where: str) -> Manifest:
+    """Return one reading of a document; `where` stands at the head of its errors."""
+    top = Fields(document, file=where)
     counts = top.table("counts")
     manifest = Manifest(
-        name=name,
-        file=file,
-        shipped=shipped,
+        name="",
+        file=where,
+        shipped=False,
         title=top.text("title"),
         authors=top.texts("authors"),
         year=top.number("year", 0, minimum=1800) or None,
@@ -112,9 +110,9 @@ def _parse(
         task=top.text("task", ""),
         corrections=top.texts("corrections"),
         checked_against=top.texts("checked_against"),
-        licence=_licence(top.table("licence")),
-        obtain=_obtain(top.table("obtain")),
-        torchvision=_torchvision(top.table("torchvision")) if top.has("torchvision") else None,
+        licence=licence_of(top.table("licence")),
+        obtain=obtain_of(top.table("obtain")),
+        torchvision=torchvision_of(top.table("torchvision")) if top.has("torchvision") else None,
         layout=_layout(top.table("layout")),
         tables=tuple(_side_table(fields) for fields in top.tables("tables")),
         class_=_fact(top.table("class"), "class"),
@@ -124,7 +122,7 @@ def _parse(
         checksums=_checksums(top),
         slices=_slices(top.table("slices")) if top.has("slices") else None,
         unverified=_unverified(top, document),
-        variants=variants,
+        variants=(),
     )
     top.close()
     _require_agreement(manifest, top, counts)
@@ -155,67 +153,6 @@ def _require_agreement(manifest: Manifest, top: Fields, counts: Fields) -> None:
         counts.fail(key, f"names {n_names} classes, but counts.classes is {expected.classes}")
     if expected.images is not None and sum(expected.splits.values()) > expected.images:
         counts.fail("splits", f"sum up to more than counts.images, which is {expected.images}")
-
-
-def _licence(fields: Fields) -> Licence:
-    licence = Licence(
-        name=fields.text("name"),
-        access=fields.choice("access", ACCESS),
-        conditions=fields.text("conditions", ""),
-        url=fields.url("url", ""),
-    )
-    fields.close()
-    return licence
-
-
-def _obtain(fields: Fields) -> Obtain:
-    way = fields.choice("way", WAYS)
-    obtain = Obtain(
-        way=way,
-        steps=fields.texts("steps", required=way == "by hand"),
-        files=tuple(_download(file) for file in fields.tables("files")),
-    )
-    if way == "download" and not obtain.files:
-        fields.fail("files", "is missing; name each file in [[obtain.files]], or get the set by hand")
-    if way != "download" and obtain.files:
-        fields.fail("files", f"does not go with way {way!r}; only 'download' fetches them")
-    fields.close()
-    return obtain
-
-
-def _download(fields: Fields) -> Download:
-    url = fields.url("url")
-    name = fields.path("name", "") or url.split("?")[0].rsplit("/", 1)[-1]
-    if require_inside(name) or "/" in name:
-        fields.fail("name", f"no file name can be made from {url!r}; give one")
-    file = Download(
-        url=url,
-        bytes=fields.number("bytes", 0, minimum=1) or None,
-        md5=fields.digest("md5", 32),
-        sha256=fields.digest("sha256", 64),
-        to=fields.path("to", ""),
-        name=name,
-        unpack=fields.flag("unpack", True),
-    )
-    fields.close()
-    return file
-
-
-def _torchvision(fields: Fields) -> TorchvisionClass:
-    name = fields.text("class")
-    if not name.isidentifier():
-        fields.fail("class", f"{name!r} is no name of a class in torchvision.datasets")
-    calls = fields.raw("calls", {})
-    if not isinstance(calls, dict) or not calls or not all(isinstance(call, dict) for call in calls.values()):
-        fields.fail("calls", "give the arguments of each split, such as calls.train = {train = true}")
-    for split, call in calls.items():
-        for argument, value in call.items():
-            if type(value) not in (str, int, bool) or argument in ("root", "download"):
-                fields.fail(
-                    f"calls.{split}.{argument}", "give a string, a whole number or true/false; not the root"
-                )
-    fields.close()
-    return TorchvisionClass(name=name, calls=calls)
 
 
 def _layout(fields: Fields) -> Layout:

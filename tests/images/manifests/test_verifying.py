@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from hueprobe.errors import ImageError
 from hueprobe.images import from_dataset
 from hueprobe.images.manifests import verify_set, verify_table
-from hueprobe.images.manifests.verifying import KINDS
+from hueprobe.images.manifests.checks import KINDS
 from tests.tiny_sets import manifest_of, write_picture
 
 
