@@ -73,7 +73,9 @@ def fetch(name: str, root: Path | None) -> None:
     manifest = load_manifest(name)
     fetched = fetch_set(manifest, root=root, progress=True)
     what = "was there already" if fetched.was_there else "fetched"
-    click.echo(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures")
+    expected = manifest.counts.images if manifest.slices is None else None
+    other = f" ({expected:,} expected)" if expected not in (None, fetched.n_images) else ""
+    click.echo(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures{other}")
     where = f" --root {root}" if root else ""
     click.echo(f"prove it with: hueprobe data verify {manifest.name}{where}", err=True)
 

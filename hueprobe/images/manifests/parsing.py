@@ -22,17 +22,8 @@ from hueprobe.images.manifests.schema import (
 
 # What a variant may say anew: of the layout it replaces the keys it names, anything else as a whole.
 VARIANT_KEYS = (
-    "title",
-    "task",
-    "torchvision",
-    "layout",
-    "tables",
-    "class",
-    "group",
-    "split",
-    "counts",
-    "slices",
-)
+    "title", "task", "torchvision", "layout", "tables", "class", "group", "split", "counts", "slices",
+)  # fmt: skip
 _FORMAT_OF = {".txt": "text", ".csv": "csv", ".mat": "mat"}
 _CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 

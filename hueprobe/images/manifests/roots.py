@@ -69,10 +69,12 @@ def candidate_roots(manifest: Manifest, root: str | Path | None) -> list[tuple[P
     """
     if root is not None:
         return [(Path(root).expanduser(), True)]
-    beside = (
-        [] if manifest.shipped else [(Path(manifest.file.split(", variant ")[0]).absolute().parent, True)]
-    )
-    return [*beside, (data_root(), not (manifest.layout.folder or manifest.layout.pictures))]
+    steps = (*_parts(manifest.layout.folder), *_parts(manifest.layout.pictures))
+    roots = [(data_root(), not steps)]
+    if not manifest.shipped:
+        beside = Path(manifest.file).absolute().parent
+        roots.insert(0, (beside, not steps or beside.name == steps[-1]))
+    return roots
 
 
 def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:

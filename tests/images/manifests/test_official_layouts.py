@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hueprobe.images import from_manifest
+from hueprobe.images import from_manifest, resolve, save_table, show_picture
 from tests.tiny_sets import rows_of, write_picture
 
 
@@ -254,13 +254,11 @@ def test_cifar_and_mnist_are_datasets(tmp_path, monkeypatch):
         assert len(table) == 12
         assert table.classes == ("airplane", "automobile") * 6
         assert table.splits == ("train",) * 10 + ("test",) * 2
-        from hueprobe.images import show_picture
-
         assert show_picture(table, 11).getpixel((0, 0)) == (5, 5, 5)
         assert show_picture(table.where_split("test"), 0).size == (32, 32)
 
 
-def test_mnist_reads_idx_files_and_names_digits(tmp_path):
+def test_mnist_reads_idx_files_and_names_digits(tmp_path, monkeypatch):
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
     for part, n in (("train", 3), ("t10k", 2)):
@@ -272,3 +270,9 @@ def test_mnist_reads_idx_files_and_names_digits(tmp_path):
         table = from_manifest("mnist", root=root)
         assert table.classes == ("7", "0", "9", "7", "0")
         assert table.splits == ("train",) * 3 + ("test",) * 2
+    # A split of items that are no files can be saved all the same, and names the manifest.
+    monkeypatch.setenv("HUEPROBE_DATA", str(tmp_path))
+    save_table(table.where_split("test"), tmp_path / "few.csv", manifest="mnist")
+    again = resolve(tmp_path / "few.csv")
+    assert again.paths == ("item-0000003", "item-0000004")
+    assert show_picture(again, 1).size == (28, 28)
