@@ -176,7 +176,7 @@ def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
         ("licence", f"{licence.name}; {licence.access}{doubt('licence')}"),
         ("conditions", licence.conditions),
         ("got by", manifest.obtain.way),
-        *(("", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
+        *(("step", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
         *(("file", f"{file.url}{_size(file.bytes)}") for file in manifest.obtain.files),
         ("pictures", f"{counts.images:,}{doubt('counts.images')}" if counts.images else "not known"),
         ("classes", f"{counts.classes:,}" if counts.classes else "not known"),

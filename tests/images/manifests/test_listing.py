@@ -30,6 +30,7 @@ def test_a_root_may_be_anywhere_on_the_way_down(shapes, below):
 def test_class_folders_alone_have_no_official_split(shapes, tmp_path):
     manifest, root = shapes
     (root / "shapes" / "images").rename(tmp_path / "copied")
+    (tmp_path / "test.txt").write_text("circle/circle_0.png")  # a stranger that lies beside it
     with pytest.warns(
         HueprobeWarning, match=r"train.txt: no such file in .*and 1 more.*hueprobe data verify shapes"
     ):

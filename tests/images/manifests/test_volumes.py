@@ -2,18 +2,17 @@
 
 import importlib.util
 
+import nibabel
 import numpy as np
 import pytest
 from PIL import Image
 
-nibabel = pytest.importorskip("nibabel")
-
-from hueprobe.errors import ImageError, MissingDependencyError  # noqa: E402
-from hueprobe.images import from_manifest, show_picture  # noqa: E402
-from hueprobe.images.manifests import fetch_set, load_manifest, verify_set  # noqa: E402
-from hueprobe.images.manifests.schema import Slices  # noqa: E402
-from hueprobe.images.manifests.volumes import read_slices, slice_folder, slice_names  # noqa: E402
-from tests.tiny_sets import manifest_of, rows_of  # noqa: E402
+from hueprobe.errors import ImageError, MissingDependencyError
+from hueprobe.images import from_manifest, show_picture
+from hueprobe.images.manifests import fetch_set, load_manifest, verify_set
+from hueprobe.images.manifests.schema import Slices
+from hueprobe.images.manifests.volumes import read_slices, slice_folder, slice_names
+from tests.tiny_sets import manifest_of, rows_of
 
 
 def save(path, values, zooms=(1, 1, 1), flips=(1, 1, 1)):
