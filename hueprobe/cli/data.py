@@ -61,23 +61,20 @@ def split(
     """
     from hueprobe import images as image_sources
     from hueprobe.images.manifests import load_manifest
-    from hueprobe.images.manifests.library import is_manifest
+    from hueprobe.images.sources import manifest_of
 
     given = [train is not None, shots is not None, folds is not None, official]
     if sum(given) > 1:
         raise click.UsageError("--train, --shots, --folds and --official are four ways to split; give one")
-    manifest = images.removeprefix("manifest:")
-    is_set = is_manifest(manifest) and (
-        manifest != images or not Path(images).exists() or images.endswith(".toml")
-    )
-    if not is_set and root is not None:
+    manifest = manifest_of(images)
+    if manifest is None and root is not None:
         raise click.UsageError(f"--root goes with a data set's name; {images!r} is none")
-    if not is_set and output is None:
+    if manifest is None and output is None:
         raise click.UsageError("say where to with -o FILE.csv")
-    table = image_sources.from_manifest(manifest, root=root) if is_set else image_sources.resolve(images)
+    table = image_sources.from_manifest(manifest, root=root) if manifest else image_sources.resolve(images)
     if only is not None:
         table = table.where_split(only)
-    name = load_manifest(manifest).name.replace(":", "-") if is_set else ""
+    name = load_manifest(manifest).name.replace(":", "-") if manifest else ""
     if official:
         parts = {"official": _official(table, images)}
     elif shots is not None:
@@ -90,7 +87,7 @@ def split(
         parts = {f"train{share:g}-seed{seed}": image_sources.split_table(table, train=share, seed=seed)}
     for what, part in parts.items():
         file = _file(output, what, folds) if output else Path(f"{name}-{_middle(folds, seed)}{what}.csv")
-        image_sources.save_table(part, file, manifest=manifest if is_set else None)
+        image_sources.save_table(part, file, manifest=manifest)
         click.echo(f"{file}: {_counts(part)}")
 
 

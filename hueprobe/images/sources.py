@@ -52,8 +52,11 @@ def resolve(spec: Any) -> ImageTable:
         from hueprobe.images.demo_pictures import demo
 
         return demo()
-    if (table := _of_manifest(spec)) is not None:
-        return table
+    if (manifest := manifest_of(spec)) is not None:
+        from hueprobe.images.manifests.resolving import from_manifest
+
+        return from_manifest(manifest)
+    _warn_of_both(spec)
     if os.path.isdir(spec):
         return from_folder(spec)
     ending = os.path.splitext(spec)[1].lower()
@@ -68,25 +71,32 @@ def resolve(spec: Any) -> ImageTable:
     return from_paths([spec])
 
 
-def _of_manifest(spec: str) -> ImageTable | None:
-    """Return the table of a data manifest, None where `spec` is none or a path of its name comes first."""
+def manifest_of(spec: str) -> str | None:
+    """Return the data manifest that `spec` names, None where it names none or a path that exists.
+
+    >>> manifest_of("manifest:dtd"), manifest_of("pictures/")
+    ('dtd', None)
+    """
     from hueprobe.images.manifests.library import ENDING, is_manifest
-    from hueprobe.images.manifests.resolving import from_manifest
 
     name = spec.removeprefix(_MANIFEST)
     if name != spec:
-        return from_manifest(name)
-    if not is_manifest(spec):
-        return None
-    if os.path.lexists(spec) and not spec.endswith(ENDING):
+        return name
+    is_one = is_manifest(spec) and (spec.endswith(ENDING) or not os.path.lexists(spec))
+    return spec if is_one else None
+
+
+def _warn_of_both(path: str) -> None:
+    """Say where a path is taken that is a manifest's name too."""
+    from hueprobe.images.manifests.library import is_manifest
+
+    if is_manifest(path) and os.path.lexists(path):
         warnings.warn(
-            f"{spec!r} is a path here and a data manifest too; the path is taken, "
-            f"say '{_MANIFEST}{spec}' for the manifest",
+            f"{path!r} is a path here and a data manifest too; the path is taken, "
+            f"say '{_MANIFEST}{path}' for the manifest",
             HueprobeWarning,
             stacklevel=3,
         )
-        return None
-    return from_manifest(spec)
 
 
 def from_folder(path: str | Path) -> ImageTable:

@@ -133,9 +133,12 @@ def _paths_from(folder: Path, table: ImageTable) -> list[str]:
 
 def _seen_from(folder: Path, manifest: str) -> str:
     """Return the manifest's name, or its file relative to the table's folder."""
-    if not os.path.isfile(manifest.rpartition(":")[0] or manifest) and not os.path.isfile(manifest):
+    from hueprobe.images.manifests.library import ENDING
+
+    file, colon, variant = manifest.rpartition(":") if f"{ENDING}:" in manifest else (manifest, "", "")
+    if not file.endswith(ENDING):
         return manifest
-    return posix_relative(os.path.abspath(manifest), str(folder))
+    return posix_relative(os.path.abspath(file), str(folder)) + colon + variant
 
 
 def _of_manifest(rows: list[_Row], folder: str, path: str | Path) -> ImageTable:

@@ -10,19 +10,9 @@ from hueprobe.files import sha256_of
 from hueprobe.images.manifests.listing import files_below
 from hueprobe.images.sources import PICTURE_ENDINGS
 
-_SPLIT_NAMES = {
-    "train",
-    "training",
-    "trn",
-    "val",
-    "valid",
-    "validation",
-    "dev",
-    "test",
-    "tst",
-    "testing",
-    "trainval",
-}
+_SPLIT_NAMES = frozenset(
+    "train training trn trainval val valid validation dev test testing tst".split()  # noqa: SIM905
+)
 
 
 def draft_manifest(folder: str | Path, *, checksums: bool = False) -> str:
@@ -61,7 +51,7 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False) -> str:
     if kind == "pattern":
         lines += [
             "# Named groups (?P<class>...), (?P<group>...) and (?P<split>...) tell what a path says.",
-            "pattern = '.+'",
+            "pattern = '(?s:.+)'",
         ]
     if aside := [path for path in files if path not in set(counted)]:
         lines += ["# These are there and are no pictures of the set.", f"exclude = {_texts(aside)}"]
@@ -104,11 +94,8 @@ def _kind(pictures: list[str]) -> str:
     if not tops:
         return "pattern"
     deep = {path.split("/")[0] for path in pictures if path.count("/") >= 2}
-    return (
-        "split_folders"
-        if len(tops) > 1 and tops == deep and {t.lower() for t in tops} <= _SPLIT_NAMES
-        else "class_folders"
-    )
+    are_splits = len(tops) > 1 and tops == deep and {top.lower() for top in tops} <= _SPLIT_NAMES
+    return "split_folders" if are_splits else "class_folders"
 
 
 def _text(value: str) -> str:

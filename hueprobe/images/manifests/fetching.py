@@ -11,7 +11,7 @@ from hueprobe.files import digest_of
 from hueprobe.images.manifests.library import load_manifest
 from hueprobe.images.manifests.listing import Listing, list_set
 from hueprobe.images.manifests.resolving import from_manifest
-from hueprobe.images.manifests.roots import data_root
+from hueprobe.images.manifests.roots import data_root, has_own_folder
 from hueprobe.images.manifests.schema import Download, Manifest, Slices
 from hueprobe.images.manifests.unpacking import is_archive, unpack
 from hueprobe.images.manifests.volumes import slice_folder, slice_names, write_slices
@@ -78,7 +78,8 @@ def fetch_set(spec: str | Manifest, *, root: str | Path | None = None, progress:
         if isinstance(error, HTTPError):
             error.close()
         reason = " ".join(str(error).split())[:300] or type(error).__name__
-        raise DownloadError(f"cannot fetch {manifest.name!r}: {reason}; {by_hand(manifest, above)}") from None
+        text = f"cannot fetch {manifest.name!r}: {reason}; {by_hand(manifest, above)}"
+        raise DownloadError(text) from error
     return Fetched(above, False, n_images)
 
 
@@ -94,12 +95,18 @@ def by_hand(manifest: Manifest, root: Path) -> str:
 
 
 def _present(manifest: Manifest, root: Path, progress: bool) -> ImageTable | None:
-    """Return the set's table where it lies at `root`; slices of its volumes are written first."""
-    if manifest.slices is not None:
-        try:
+    """Return the set's table where it lies at `root`; slices of its volumes are written first.
+
+    Only its own folder counts, of the name that the manifest gives: what else lies at `root` may look alike.
+    """
+    try:
+        if manifest.layout.kind != "torchvision":
             listing = list_set(manifest, root)
-        except ImageError:
-            return None
+            if not has_own_folder(manifest.layout, root, listing.place):
+                return None
+    except ImageError:
+        return None
+    if manifest.slices is not None:
         _write_slices(manifest.slices, listing, progress)
     try:
         return from_manifest(manifest, root=root)

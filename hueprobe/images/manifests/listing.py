@@ -16,8 +16,8 @@ from hueprobe.images.sources import PICTURE_ENDINGS
 
 PICTURE = "picture"  # the column with the path below the pictures' folder
 _PATTERNS = {
-    "class_folders": r"(?P<class>[^/]+)/.+",
-    "split_folders": r"(?P<split>[^/]+)/(?P<class>[^/]+)/.+",
+    "class_folders": r"(?P<class>[^/]+)/(?s:.+)",
+    "split_folders": r"(?P<split>[^/]+)/(?P<class>[^/]+)/(?s:.+)",
 }
 # What people and systems put beside a set.
 _BYSTANDERS = (
@@ -55,15 +55,12 @@ class Listing:
         Files in the pictures' folder that are no picture of the set and not known to belong there.
     problems : tuple of str
         Side tables that cannot be read or contradict themselves, links that lead out of the set.
-    columns : tuple of dict
-        For each entry everything its path and the side tables say.
     """
 
     place: Place
     entries: tuple[Entry, ...]
     unexpected: tuple[str, ...]
     problems: tuple[str, ...]
-    columns: tuple[Row, ...]
 
 
 def list_set(manifest: Manifest, root: str | Path | None = None) -> Listing:
@@ -106,18 +103,14 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
         join(rows, stacks)
         rows += _only_listed(stacks, {row[PICTURE] for row in rows}, pattern, problems)
     problems += dict.fromkeys(problem for stack in stacks for problem in stack.problems)
-    pairs = sorted(
-        ((_entry(manifest, row, files), row) for row in rows),
-        key=lambda pair: (pair[0].class_ or "", pair[0].path),
-    )
+    entries = [_entry(manifest, row, files) for row in rows]
     known = {row[PICTURE] for row in rows} | _side_files(manifest, place)
     others = [] if manifest.layout.others_allowed else [path for path in files if path not in known]
     return Listing(
         place=place,
-        entries=tuple(entry for entry, _ in pairs),
+        entries=tuple(sorted(entries, key=lambda entry: (entry.class_ or "", entry.path))),
         unexpected=tuple(sorted(path for path in others if not is_excluded(path))),
         problems=tuple(problems),
-        columns=tuple(row for _, row in pairs),
     )
 
 

@@ -5,7 +5,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from hueprobe.errors import HueprobeWarning, ImageError
+from hueprobe.errors import HueprobeError, HueprobeWarning, ImageError
 from hueprobe.images.manifests.library import load_manifest
 from hueprobe.images.manifests.listing import Entry, Listing, list_set, require_classes
 from hueprobe.images.manifests.roots import candidate_roots, not_found
@@ -87,14 +87,14 @@ def _from_torchvision(manifest: Manifest, root: str | Path | None) -> ImageTable
     above = torchvision_root(manifest, root)
     try:
         datasets = open_datasets(manifest.torchvision, above)
-    except (RuntimeError, OSError, ValueError, EOFError) as error:
-        if isinstance(error, ImageError):
-            raise
-        reason = " ".join(str(error).split())
+    except HueprobeError:
+        raise
+    except Exception as error:  # torchvision raises anything on damaged files
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(
             f"torchvision cannot read {manifest.name!r} at {str(above)!r}: {reason}; "
             f"`hueprobe data fetch {manifest.name}` gets it"
-        ) from None
+        ) from error
     classes = [name for dataset in datasets.values() for name in from_dataset(dataset).classes]
     names = manifest.class_.names
     splits = [split for split, dataset in datasets.items() for _ in range(len(dataset))]

@@ -77,6 +77,12 @@ def candidate_roots(manifest: Manifest, root: str | Path | None) -> list[tuple[P
     return roots
 
 
+def has_own_folder(layout: Layout, root: Path, place: Place) -> bool:
+    """Whether a set that was found at `root` lies in a folder of the name that its layout gives."""
+    steps = (*_parts(layout.folder), *_parts(layout.pictures))
+    return not steps or root.joinpath(*steps).is_dir() or place.pictures.parts[-len(steps) :] == steps
+
+
 def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:
     """Return the error that says where the set was looked for and how to get it."""
     layout = manifest.layout

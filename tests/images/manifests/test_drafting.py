@@ -78,3 +78,10 @@ def test_links_to_elsewhere_are_not_drafted(tmp_path):
     write_picture(tmp_path / "set" / "a" / "1.png")
     (tmp_path / "set" / "b").symlink_to(tmp_path / "out")
     assert set(drafted(tmp_path / "set", tmp_path).counts.class_names) == {"a"}
+
+
+def test_a_line_break_in_a_name_is_a_name_as_any_other(tmp_path):
+    for name in ("a\n/b\n.png", "c/d\n.png"):
+        write_picture(tmp_path / "set" / name)
+    manifest = drafted(tmp_path / "set", tmp_path)
+    assert verify_set(manifest, root=tmp_path).ok and manifest.counts.class_names == ("a\n", "c")

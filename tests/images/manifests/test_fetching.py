@@ -189,6 +189,13 @@ def test_something_else_in_its_place_is_not_touched(server, tmp_path):
     assert [path.name for path in tmp_path.rglob("*")] == ["shapes", "mine.txt"]
 
 
+def test_another_set_at_the_root_is_not_taken_for_it(server, tmp_path):
+    write_picture(tmp_path / "other" / "a" / "1.png")
+    assert not fetch_set(described(server), root=tmp_path).was_there
+    assert fetch_set(described(server), root=tmp_path).was_there
+    assert {path.name for path in tmp_path.iterdir()} == {"other", "shapes"}
+
+
 def test_a_set_to_be_got_by_hand(tmp_path):
     manifest = manifest_of(layout={"kind": "class_folders", "folder": "shapes"})
     with pytest.raises(

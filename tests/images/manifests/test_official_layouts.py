@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
+from hueprobe.errors import ImageError
 from hueprobe.images import from_manifest, resolve, save_table, show_picture
 from tests.tiny_sets import rows_of, write_picture
 
@@ -276,3 +277,7 @@ def test_mnist_reads_idx_files_and_names_digits(tmp_path, monkeypatch):
     again = resolve(tmp_path / "few.csv")
     assert again.paths == ("item-0000003", "item-0000004")
     assert show_picture(again, 1).size == (28, 28)
+    file = raw / "train-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ImageError, match=r"torchvision cannot read 'mnist' at .*hueprobe data fetch mnist"):
+        from_manifest("mnist")
