@@ -57,7 +57,7 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
         return
     for label, value in _facts(manifest):
         click.echo(f"{label + ':':<12} {escape_controls(value)}")
-    click.echo(f"{'on disk:':<12} {found or 'not found; `hueprobe data fetch ' + manifest.name + '`'}")
+    click.echo(f"{'on disk:':<12} {found or 'not found; `hueprobe data fetch ' + manifest.spec + '`'}")
 
 
 @click.command()
@@ -77,7 +77,7 @@ def fetch(name: str, root: Path | None) -> None:
     other = f" ({expected:,} expected)" if expected not in (None, fetched.n_images) else ""
     click.echo(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures{other}")
     where = f" --root {root}" if root else ""
-    click.echo(f"prove it with: hueprobe data verify {manifest.name}{where}", err=True)
+    click.echo(f"prove it with: hueprobe data verify {manifest.spec}{where}", err=True)
 
 
 @click.command()
@@ -119,15 +119,15 @@ def init(folder: Path, output: Path | None, checksums: bool, overwrite: bool) ->
         raise click.UsageError(f"{output} is no name of a manifest; it must end in .toml")
     if output is not None and output.exists() and not overwrite:
         raise click.UsageError(f"{output} exists; give another name, or --overwrite")
-    text = draft_manifest(folder, checksums=checksums)
+    text = draft_manifest(folder, checksums=checksums, beside=output.parent if output else None)
     if output is None:
         click.echo(text, nl=False)
         return
     with written_whole(output) as file:
         file.write(text.encode())
-    click.echo(
-        f"{output}: a draft; mend what is in capitals, then `hueprobe data verify {output} --root {folder}`"
-    )
+    is_above = folder.absolute().is_relative_to(output.absolute().parent)
+    where = "" if is_above else f" --root {folder}"
+    click.echo(f"{output}: a draft; mend what is in capitals, then `hueprobe data verify {output}{where}`")
 
 
 def _row(manifest: "Manifest") -> dict[str, Any]:

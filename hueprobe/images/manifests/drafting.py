@@ -15,7 +15,7 @@ _SPLIT_NAMES = frozenset(
 )
 
 
-def draft_manifest(folder: str | Path, *, checksums: bool = False) -> str:
+def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str | Path | None = None) -> str:
     """Return the text of a manifest that describes a folder as it is; what no program knows says so.
 
     The folder holds class folders, folders named as splits with class folders in them, or pictures without
@@ -26,6 +26,8 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False) -> str:
     folder : path
     checksums : bool
         Also write down the sha256 of each picture.
+    beside : path, optional
+        The folder that the manifest will lie in; pictures below it are found without a root.
 
     Raises
     ------
@@ -47,7 +49,9 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False) -> str:
     # A picture beside the class folders belongs to none of them.
     depth = {"class_folders": 1, "split_folders": 2, "pattern": 0}[kind]
     counted = [path for path in pictures if path.count("/") >= depth]
-    lines += ["", "[layout]", f"kind = {_text(kind)}", f"folder = {_text(folder.name)}"]
+    lines += ["", "[layout]", f"kind = {_text(kind)}"]
+    if own := _own_folder(folder, beside):
+        lines += [f"folder = {_text(own)}"]
     if kind == "pattern":
         lines += [
             "# Named groups (?P<class>...), (?P<group>...) and (?P<split>...) tell what a path says.",
@@ -69,6 +73,14 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False) -> str:
             f"{_text(path)} = {_text('sha256:' + sha256_of(folder / path))}" for path in sorted(counted)
         ]
     return "\n".join(lines) + "\n"
+
+
+def _own_folder(folder: Path, beside: str | Path | None) -> str:
+    """Return the set's folder as seen from the manifest's, or else its name; empty where they are one."""
+    if beside is not None and folder.is_relative_to(os.path.abspath(beside)):
+        below = folder.relative_to(os.path.abspath(beside)).as_posix()
+        return "" if below == "." else below
+    return folder.name
 
 
 def _head(name: str) -> list[str]:

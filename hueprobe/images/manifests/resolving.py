@@ -40,7 +40,7 @@ def from_manifest(spec: str | os.PathLike[str] | Manifest, *, root: str | Path |
     if listing.problems:
         more = f" (and {len(listing.problems) - 1} more)" if len(listing.problems) > 1 else ""
         warnings.warn(
-            f"{manifest.name}: {listing.problems[0]}{more}; `hueprobe data verify {manifest.name}` says all",
+            f"{manifest.name}: {listing.problems[0]}{more}; `hueprobe data verify {manifest.spec}` says all",
             HueprobeWarning,
             stacklevel=2,
         )
@@ -93,7 +93,7 @@ def _from_torchvision(manifest: Manifest, root: str | Path | None) -> ImageTable
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ImageError(
             f"torchvision cannot read {manifest.name!r} at {str(above)!r}: {reason}; "
-            f"`hueprobe data fetch {manifest.name}` gets it"
+            f"`hueprobe data fetch {manifest.spec}` gets it"
         ) from error
     classes = [name for dataset in datasets.values() for name in from_dataset(dataset).classes]
     names = manifest.class_.names
@@ -115,6 +115,6 @@ def _of_slices(manifest: Manifest, listing: Listing) -> ImageTable:
     if lacking := sum(entry.size < 0 for entry in entries):
         raise ImageError(
             f"{lacking} of {len(entries)} slices of {manifest.name!r} are not written yet; "
-            f"`hueprobe data fetch {manifest.name}` writes them to {str(folder)!r}"
+            f"`hueprobe data fetch {manifest.spec}` writes them to {str(folder)!r}"
         )
     return table_of(tuple(entries), folder)

@@ -89,9 +89,9 @@ def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:
     below = "/".join(part for part in (layout.folder, layout.pictures) if part)
     looked = " or ".join(str(root / below) for root, _ in roots)
     how = (
-        f"get it as `hueprobe data show {manifest.name}` says"
+        f"get it as `hueprobe data show {manifest.spec}` says"
         if manifest.obtain.way == "by hand"
-        else f"`hueprobe data fetch {manifest.name}` gets it"
+        else f"`hueprobe data fetch {manifest.spec}` gets it"
     )
     return ImageError(
         f"no pictures of {manifest.name!r} at {looked}; {how}, or set {VARIABLE} (or --root) "

@@ -230,3 +230,9 @@ class Manifest:
     checksums: dict[str, str]
     slices: Slices | None
     variants: tuple[str, ...]
+
+    @property
+    def spec(self) -> str:
+        """What to type for this manifest: its name, or the file of one's own, and the variant."""
+        _, colon, variant = self.name.partition(":")
+        return self.name if self.shipped else f"{self.file}{colon}{variant}"

@@ -5,13 +5,15 @@ import http.server
 import io
 import tarfile
 import threading
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from hueprobe.errors import DownloadError
-from hueprobe.images.manifests import fetch_set, from_manifest, verify_set
+from hueprobe.images.manifests import fetch_set, from_manifest, load_manifest, verify_set
 from hueprobe.images.manifests.torchvision_sets import open_datasets
 from tests.tiny_sets import manifest_of, write_picture
 
@@ -216,7 +218,6 @@ def test_torchvision_fetches_into_the_hidden_folder_first(tmp_path, monkeypatch)
         def __init__(self, root, train=True, download=False):
             seen.append((root, download))
             if download and not self._there(root):
-                raw = tmp_path / "x"  # the parts that torchvision leaves, an archive with them
                 for part, n in (("train", 3), ("t10k", 2)):
                     raw = self._raw(root)
                     raw.mkdir(parents=True, exist_ok=True)
@@ -229,8 +230,6 @@ def test_torchvision_fetches_into_the_hidden_folder_first(tmp_path, monkeypatch)
             super().__init__(root, train=train)
 
         def _raw(self, root):
-            from pathlib import Path
-
             return Path(root) / "MNIST" / "raw"
 
         def _there(self, root):
@@ -259,6 +258,36 @@ def test_torchvision_fetches_into_the_hidden_folder_first(tmp_path, monkeypatch)
     assert [path.name for path in root.iterdir()] == ["MNIST"]
     assert len(from_manifest(manifest, root=root)) == 5
     assert open_datasets(manifest.torchvision, root)["test"].targets.tolist() == [0, 1]
+
+
+def test_dtd_comes_as_torchvision_fetches_it(server, tmp_path, monkeypatch):
+    """The shipped manifest and torchvision's own code, with a tiny archive in the place of DTD's."""
+    import torchvision
+
+    names = [f"{name}/{name}_000{i}.jpg" for name in ("banded", "woven") for i in range(3)]
+    members = {f"dtd/images/{name}": picture(i) for i, name in enumerate(names)}
+    for i, split in enumerate(("train", "val", "test")):
+        members[f"dtd/labels/{split}1.txt"] = f"{names[i]}\n{names[i + 3]}\n".encode()
+    server.files["/dtd.tar"] = archive(members)
+    digest = hashlib.md5(server.files["/dtd.tar"], usedforsecurity=False).hexdigest()
+    monkeypatch.setattr(torchvision.datasets.DTD, "_URL", f"{server.url}/dtd.tar")
+    monkeypatch.setattr(torchvision.datasets.DTD, "_MD5", "0" * 32)
+    whole = load_manifest("dtd")
+    tiny = replace(whole, counts=replace(whole.counts, images=6, splits={}, per_class={}))
+    root = tmp_path / "data"
+    for manifest, md5, said in (
+        (tiny, "0" * 32, "cannot fetch 'dtd': File not found or corrupted"),
+        (whole, digest, "6 pictures of 'dtd' came, 5,640 are expected; nothing is kept"),
+    ):
+        monkeypatch.setattr(torchvision.datasets.DTD, "_MD5", md5)
+        with pytest.raises(DownloadError, match=said):
+            fetch_set(manifest, root=root)
+        assert list(root.iterdir()) == []
+    assert fetch_set(tiny, root=root).n_images == 6
+    table = from_manifest("dtd", root=root)
+    assert table.splits == ("train", "val", "test") * 2
+    assert not list(root.rglob("*.tar"))  # what torchvision unpacked is not kept twice
+    assert len(torchvision.datasets.DTD(str(root), split="train")) == 2
 
 
 def test_a_fetch_that_is_stopped_leaves_nothing(server, tmp_path, monkeypatch):

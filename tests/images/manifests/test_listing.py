@@ -72,7 +72,7 @@ def test_a_manifest_of_ones_own_finds_pictures_beside_itself(shapes, monkeypatch
     monkeypatch.chdir(root)
     assert len(resolve("mine.toml")) == 12
     (root / "shapes").rename(root / "other")  # its neighbours are not taken for it
-    with pytest.raises(ImageError, match="no pictures of 'mine'"):
+    with pytest.raises(ImageError, match=r"no pictures of 'mine' at .*`hueprobe data show mine.toml`"):
         resolve("mine.toml")
     with pytest.raises(ManifestError, match="cannot read the manifest"):
         resolve("none.toml")

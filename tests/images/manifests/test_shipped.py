@@ -63,10 +63,10 @@ def test_the_numbers_of_the_issue():
     assert sum(counts["cifar10"].splits.values()) == counts["cifar10"].images == 60000
 
 
-def test_no_path_of_a_shipped_manifest_is_this_workplace_or_a_home():
+def test_no_shipped_manifest_names_a_folder_of_somebodys_machine():
     for name in manifest_names():
         text = (_folder() / f"{name}.toml").read_text()
-        assert not re.search(r"/(home|work|Users|tmp)/", text), name
+        assert not re.search(r"/(home|root|Users|mnt|tmp)/", text), name
 
 
 PARTS = (
