@@ -1,1 +1,1 @@
-"""Data manifests, shipped with the package: one TOML file a data set (none yet; see README.md here)."""
+"""Data manifests, shipped with the package: one TOML file a data set; README.md here explains the keys."""

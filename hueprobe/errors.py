@@ -36,6 +36,14 @@ class ImageError(HueprobeError, OSError):
     """Pictures that are not there or cannot be read."""
 
 
+class ManifestError(HueprobeError, ValueError):
+    """A data manifest that is not valid, or none of that name."""
+
+
+class DownloadError(HueprobeError, OSError):
+    """A data set that could not be fetched, or not whole."""
+
+
 class NumericsError(HueprobeError, ArithmeticError):
     """Activations that are NaN or infinite."""
 

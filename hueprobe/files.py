@@ -38,7 +38,12 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
 
 def sha256_of(path: Path) -> str:
     """Return the hex sha256 of a file's bytes."""
-    digest = hashlib.sha256()
+    return digest_of(path, "sha256")
+
+
+def digest_of(path: Path, kind: str) -> str:
+    """Return the hex digest of a file's bytes, `kind` being a name that hashlib knows, such as "md5"."""
+    digest = hashlib.new(kind, usedforsecurity=False)
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):
             digest.update(chunk)

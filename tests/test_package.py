@@ -17,7 +17,16 @@ PACKAGES = (
     "hueprobe",
     *(
         f"hueprobe.{p}"
-        for p in ("activations", "images", "memory", "observations", "plots", "search", "studies")
+        for p in (
+            "activations",
+            "images",
+            "images.manifests",
+            "memory",
+            "observations",
+            "plots",
+            "search",
+            "studies",
+        )
     ),
 )
 
@@ -90,7 +99,11 @@ def test_a_wheel_works_elsewhere(tmp_path):
     )
     code = (
         "import hueprobe, importlib.resources as r; print(hueprobe.__file__)\n"
-        "print((r.files('hueprobe.data_manifests') / 'README.md').is_file())"
+        "print((r.files('hueprobe.data_manifests') / 'README.md').is_file())\n"
+        "from hueprobe.images.manifests import load_manifest, manifest_names\n"
+        "print(len([load_manifest(name) for name in manifest_names()]) >= 17)"
     )
     shown = in_a_new_process(code, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""})
-    assert shown.stdout.split() == [str(tmp_path / "site" / "hueprobe" / "__init__.py"), "True"], shown.stderr
+    assert shown.stdout.split() == [str(tmp_path / "site" / "hueprobe" / "__init__.py"), "True", "True"], (
+        shown.stderr
+    )

@@ -18,7 +18,7 @@ from hueprobe.errors import HueprobeError, HueprobeWarning
 # Command -> (module.function, what it does, for --help).
 _COMMANDS = {
     "backbones": ("backbones.backbones", "List networks, or show one's bottleneck layer, grid and weights."),
-    "data": ("data.data", "Split a list of pictures into parts."),
+    "data": ("data.data", "Data sets by name: list, show, fetch, verify, split; drafts of manifests."),
     "demo": ("demo.demo", "Real network, real pictures: index, evaluate and draw, in a minute."),
     "evaluate": ("evaluate.evaluate", "Classify labelled pictures: accuracy, interval, confusion."),
     "index": ("index.index", "Extract pictures' activations into a memory."),

@@ -1,31 +1,115 @@
-"""`hueprobe data`: lists of pictures."""
+"""`hueprobe data`: named data sets, and splits of lists of pictures."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+from hueprobe.cli import data_sets
+
+if TYPE_CHECKING:
+    from hueprobe.images.table import ImageTable
 
 
 @click.group()
 def data() -> None:
-    """Lists of pictures."""
+    """Data sets by name (list, show, fetch, verify, init), and splits of any pictures."""
+
+
+data.add_command(data_sets.list_sets, "list")
+data.add_command(data_sets.show)
+data.add_command(data_sets.fetch)
+data.add_command(data_sets.verify)
+data.add_command(data_sets.init)
 
 
 @data.command()
 @click.argument("images")
 @click.option(
-    "--train", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.5, show_default=True
+    "--train",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Share of each class that goes to train  [default: 0.5]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--shots", type=click.IntRange(min=1), help="So many pictures of each class in train.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), required=True, help="FILE.csv"
+    "--folds", type=click.IntRange(min=2), help="So many files, FILE-fold1.csv and on, each with one test."
 )
-def split(images: str, train: float, seed: int, output: Path) -> None:
-    """Split IMAGES into `train` and `test`: by class in the same proportion, a group never on both sides."""
+@click.option("--official", is_flag=True, help="The split that IMAGES bring with them.")
+@click.option("--split", "only", help="Divide only this split of IMAGES.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@data_sets.root_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="FILE.csv or FILE.parquet; for a data set's name one is made from it.",
+)
+def split(
+    images: str,
+    train: float | None,
+    shots: int | None,
+    folds: int | None,
+    official: bool,
+    only: str | None,
+    seed: int,
+    root: Path | None,
+    output: Path | None,
+) -> None:
+    """Split IMAGES into `train` and `test` by class, a group never on both sides, and save that as a table.
+
+    A table of a data set names its manifest, so it works wherever the set lies.
+    """
+    from hueprobe import images as image_sources
+    from hueprobe.images.manifests import load_manifest
+    from hueprobe.images.sources import manifest_of
+
+    given = [train is not None, shots is not None, folds is not None, official]
+    if sum(given) > 1:
+        raise click.UsageError("--train, --shots, --folds and --official are four ways to split; give one")
+    manifest = manifest_of(images)
+    if manifest is None and root is not None:
+        raise click.UsageError(f"--root goes with a data set's name; {images!r} is none")
+    if manifest is None and output is None:
+        raise click.UsageError("say where to with -o FILE.csv")
+    table = image_sources.from_manifest(manifest, root=root) if manifest else image_sources.resolve(images)
+    if only is not None:
+        table = table.where_split(only)
+    name = load_manifest(manifest).name.replace(":", "-") if manifest else ""
+    if official:
+        parts = {"official": _official(table, images)}
+    elif shots is not None:
+        parts = {f"{shots}shot-seed{seed}": image_sources.draw_shots(table, shots=shots, seed=seed)}
+    elif folds is not None:
+        dealt = image_sources.draw_folds(table, folds=folds, seed=seed)
+        parts = {f"fold{i}": image_sources.hold_out(dealt, f"fold{i}") for i in range(1, folds + 1)}
+    else:
+        share = 0.5 if train is None else train
+        parts = {f"train{share:g}-seed{seed}": image_sources.split_table(table, train=share, seed=seed)}
+    for what, part in parts.items():
+        file = _file(output, what, folds) if output else Path(f"{name}-{_middle(folds, seed)}{what}.csv")
+        image_sources.save_table(part, file, manifest=manifest)
+        click.echo(f"{file}: {_counts(part)}")
+
+
+def _middle(folds: int | None, seed: int) -> str:
+    return f"{folds}folds-seed{seed}-" if folds else ""
+
+
+def _file(output: Path, what: str, folds: int | None) -> Path:
+    return output.with_name(f"{output.stem}-{what}{output.suffix}") if folds else output
+
+
+def _official(table: "ImageTable", images: str) -> "ImageTable":
+    if not any(table.splits):
+        raise click.UsageError(f"{images} has no official split; make one with --train, --shots or --folds")
+    return table
+
+
+def _counts(table: "ImageTable") -> str:
     from collections import Counter
 
-    from hueprobe import images as image_sources
-
-    table = image_sources.split_table(image_sources.resolve(images), train=train, seed=seed)
-    image_sources.save_table(table, output)
     counts = Counter(table.splits)
-    click.echo(f"{output}: {', '.join(f'{counts[name]} {name}' for name in ('train', 'test'))}")
+    shown = [f"{n} {name}" for name, n in sorted(counts.items(), key=lambda item: str(item[0])) if name]
+    return ", ".join(sorted(shown, key=lambda text: not text.endswith("train"))) + (
+        f", {counts[None]} in neither" if counts[None] else ""
+    )

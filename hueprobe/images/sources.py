@@ -13,10 +13,11 @@ from hueprobe.images.table import ImageTable
 PICTURE_ENDINGS = (
     ".jpg", ".jpeg", ".jfif", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pnm",
 )  # fmt: skip
+_MANIFEST = "manifest:"
 TABLE_ENDINGS = (".csv", ".parquet")
 ACCEPTED = (
     "a folder of class folders, a folder of pictures, a .csv or .parquet table, "
-    "picture files, a torch Dataset, or 'demo'"
+    "picture files, a data manifest's name, a torch Dataset, or 'demo'"
 )
 
 
@@ -27,7 +28,9 @@ def resolve(spec: Any) -> ImageTable:
     ----------
     spec : str, path, list of paths, torch Dataset or ImageTable
         `"demo"` (for a folder of that name say `"./demo"`), a folder, a CSV or Parquet table, a picture
-        file, a list of picture files, a Dataset, or a table, which comes back as it is.
+        file, a data manifest's name (`"dtd"`, `"dtd:2"`) or TOML file, a list of picture files, a Dataset, or
+        a table, which comes back as it is. What exists under a manifest's name is taken before it, with a
+        warning; `"manifest:dtd"` is always the manifest.
 
     Raises
     ------
@@ -49,6 +52,11 @@ def resolve(spec: Any) -> ImageTable:
         from hueprobe.images.demo_pictures import demo
 
         return demo()
+    if (manifest := manifest_of(spec)) is not None:
+        from hueprobe.images.manifests.resolving import from_manifest
+
+        return from_manifest(manifest)
+    _warn_of_both(spec)
     if os.path.isdir(spec):
         return from_folder(spec)
     ending = os.path.splitext(spec)[1].lower()
@@ -61,6 +69,34 @@ def resolve(spec: Any) -> ImageTable:
     if ending not in PICTURE_ENDINGS:
         raise ImageError(f"{spec!r} is neither a folder, a table nor a picture; give {ACCEPTED}")
     return from_paths([spec])
+
+
+def manifest_of(spec: str) -> str | None:
+    """Return the data manifest that `spec` names, None where it names none or a path that exists.
+
+    >>> manifest_of("manifest:dtd"), manifest_of("pictures/")
+    ('dtd', None)
+    """
+    from hueprobe.images.manifests.library import ENDING, is_manifest
+
+    name = spec.removeprefix(_MANIFEST)
+    if name != spec:
+        return name
+    is_one = is_manifest(spec) and (spec.endswith(ENDING) or not os.path.lexists(spec))
+    return spec if is_one else None
+
+
+def _warn_of_both(path: str) -> None:
+    """Say where a path is taken that is a manifest's name too."""
+    from hueprobe.images.manifests.library import is_manifest
+
+    if is_manifest(path) and os.path.lexists(path):
+        warnings.warn(
+            f"{path!r} is a path here and a data manifest too; the path is taken, "
+            f"say '{_MANIFEST}{path}' for the manifest",
+            HueprobeWarning,
+            stacklevel=3,
+        )
 
 
 def from_folder(path: str | Path) -> ImageTable:

@@ -13,7 +13,7 @@ TRAIN, TEST = "train", "test"
 
 
 @dataclass(frozen=True)
-class _Unit:
+class Unit:
     """Rows that stay together: those of a group, or a single one without a group."""
 
     rows: list[int]
@@ -48,7 +48,7 @@ def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
         raise InputError(f"seed is {seed}; it must be 0 or more")
     if not len(table):
         raise InputError("there are no pictures to split")
-    units = _units(table)
+    units = units_of(table)
     members: dict[str | None, list[int]] = {}  # units of each class
     for number, unit in enumerate(units):
         for name in unit.counts:
@@ -70,17 +70,17 @@ def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
     return replace(table, splits=tuple(splits))
 
 
-def _units(table: ImageTable) -> list[_Unit]:
+def units_of(table: ImageTable) -> list[Unit]:
     """Return the units in an order that depends on names alone."""
     rows = sorted(range(len(table)), key=lambda row: (table.paths[row], table.roots[row]))
     together: dict[tuple[str | None, int], list[int]] = {}
     for row in rows:
         group = table.groups[row]
         together.setdefault((group, row if group is None else -1), []).append(row)
-    return [_Unit(rows, Counter(table.classes[row] for row in rows)) for rows in together.values()]
+    return [Unit(rows, Counter(table.classes[row] for row in rows)) for rows in together.values()]
 
 
-def _draw(units: list[_Unit], order: list[int], forced: set[int], train: float) -> set[int]:
+def _draw(units: list[Unit], order: list[int], forced: set[int], train: float) -> set[int]:
     """Take units in order while that brings the classes nearer to their share, in squared error."""
     wanted: Counter[str | None] = Counter()
     for unit in units:
@@ -103,7 +103,7 @@ def _side(numbers: list[int], in_train: set[int]) -> str | None:
 
 
 def _move_one(
-    units: list[_Unit], candidates: list[int], members: dict[str | None, list[int]], in_train: set[int]
+    units: list[Unit], candidates: list[int], members: dict[str | None, list[int]], in_train: set[int]
 ) -> None:
     """Move the smallest candidate to the other side whose classes all stay, or come, on both sides."""
     for number in sorted(candidates, key=lambda number: units[number].counts.total()):

@@ -4,8 +4,8 @@ import csv
 import io
 import os
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
@@ -14,6 +14,8 @@ from hueprobe.images.sources import TABLE_ENDINGS, common_folder, file_size, pos
 from hueprobe.images.table import ImageTable
 
 COLUMNS = ("path", "class", "group", "split")
+MANIFEST = "manifest"  # the column that says of which data set the paths are, wherever that lies
+_KNOWN = (*COLUMNS, MANIFEST)
 _REQUIRED = ("path", "class")
 
 
@@ -28,7 +30,8 @@ def from_table(path: str | Path) -> ImageTable:
 
     Columns are `path` (relative to the file's folder, or absolute) and `class`, and if wanted `split`
     and `group`; others are ignored with a warning. An empty cell is no value. A picture that does not
-    exist keeps its row, as an unreadable one does.
+    exist keeps its row, as an unreadable one does. With a column `manifest`, the same in every row, the
+    paths are those of that data set's pictures, and its root is looked up as for the manifest itself.
 
     Raises
     ------
@@ -50,6 +53,8 @@ def from_table(path: str | Path) -> ImageTable:
     if not rows:
         raise ImageError(f"{os.fspath(path)!r} lists no pictures; each needs a row under path,class")
     folder = os.path.dirname(os.path.abspath(path))
+    if MANIFEST in rows[0].cells:
+        return _of_manifest(rows, folder, path)
     files = _files(rows, folder, path)
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
@@ -71,16 +76,24 @@ def from_table(path: str | Path) -> ImageTable:
     )
 
 
-def save_table(table: ImageTable, path: str | Path) -> None:
+def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = None) -> None:
     """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
 
     Paths are relative to the file's own folder where the picture lies below it, else absolute, so that
     `from_table` finds the same pictures.
 
+    Parameters
+    ----------
+    table : ImageTable
+    path : path
+    manifest : str, optional
+        The data manifest that the pictures are of. It becomes a fifth column and the paths stay those of the
+        set, so that the file works for others, wherever they have the set, and for Datasets too.
+
     Raises
     ------
     InputError
-        The name ends in neither .csv nor .parquet, or the pictures are no files.
+        The name ends in neither .csv nor .parquet, or the pictures are neither files nor of a manifest.
     ImageError
         The file cannot be written.
     """
@@ -88,14 +101,19 @@ def save_table(table: ImageTable, path: str | Path) -> None:
     if path.suffix.lower() not in TABLE_ENDINGS:
         raise InputError(f"cannot save pictures as {path.name!r}; the name must end in .csv or .parquet")
     folder = Path(os.path.abspath(path)).parent
-    files = [os.path.normpath(table.file(i)) for i in range(len(table))]
-    paths = [posix_relative(f, str(folder)) if Path(f).is_relative_to(folder) else f for f in files]
-    columns = dict(zip(COLUMNS, (paths, table.classes, table.groups, table.splits), strict=True))
+    columns: dict[str, Sequence[str | None]] = {
+        "path": table.paths if manifest is not None else _paths_from(folder, table),
+        "class": table.classes,
+        "group": table.groups,
+        "split": table.splits,
+    }
+    if manifest is not None:
+        columns[MANIFEST] = (_seen_from(folder, manifest),) * len(table)
     try:
         with written_whole(path) as file:
             if path.suffix.lower() == ".csv":
                 text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-                _write_csv(text, list(zip(*columns.values(), strict=True)))
+                _write_csv(text, tuple(columns), list(zip(*columns.values(), strict=True)))
                 text.detach()
             else:
                 import pyarrow as pa
@@ -108,11 +126,52 @@ def save_table(table: ImageTable, path: str | Path) -> None:
         raise ImageError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from None
 
 
-def _write_csv(file: io.TextIOWrapper, rows: list[tuple[str | None, ...]]) -> None:
+def _paths_from(folder: Path, table: ImageTable) -> list[str]:
+    files = [os.path.normpath(table.file(i)) for i in range(len(table))]
+    return [posix_relative(f, str(folder)) if Path(f).is_relative_to(folder) else f for f in files]
+
+
+def _seen_from(folder: Path, manifest: str) -> str:
+    """Return the manifest's name, or its file relative to the table's folder."""
+    from hueprobe.images.manifests.library import ENDING
+
+    file, colon, variant = manifest.rpartition(":") if f"{ENDING}:" in manifest else (manifest, "", "")
+    if not file.endswith(ENDING):
+        return manifest
+    return posix_relative(os.path.abspath(file), str(folder)) + colon + variant
+
+
+def _of_manifest(rows: list[_Row], folder: str, path: str | Path) -> ImageTable:
+    """Return the rows' pictures out of the set that their manifest lists, with their own class and so on."""
+    from hueprobe.images.manifests.library import ENDING
+    from hueprobe.images.manifests.resolving import from_manifest
+
+    names = {row.cells[MANIFEST] for row in rows}
+    if len(names) != 1 or not (name := next(iter(names))):
+        found = ", ".join(sorted(repr(name) for name in names))
+        raise ImageError(f"{os.fspath(path)!r} has {found} under manifest; every row must name the same one")
+    whole = from_manifest(os.path.join(folder, name) if ENDING in name else name)
+    place = {listed: i for i, listed in enumerate(whole.paths)}
+    for row in rows:
+        if row.cells["path"] not in place:
+            raise ImageError(
+                f"{os.fspath(path)!r}, {row.place}: {name!r} has no picture {row.cells['path']!r} here; "
+                f"`hueprobe data verify {name}` says what else is missing"
+            )
+    table = whole.select([place[row.cells["path"] or ""] for row in rows])
+    return replace(
+        table,
+        classes=tuple(row.cells["class"] for row in rows),
+        groups=tuple(row.cells.get("group") for row in rows),
+        splits=tuple(row.cells.get("split") for row in rows),
+    )
+
+
+def _write_csv(file: io.TextIOWrapper, names: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> None:
     # Python before 3.13 leaves a carriage return unquoted where lines end in a bare newline.
     quoted = any("\r" in (cell or "") for row in rows for cell in row)
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
-    writer.writerow(COLUMNS)
+    writer.writerow(names)
     writer.writerows(rows)
 
 
@@ -147,7 +206,7 @@ def _parquet_rows(path: str | Path) -> Iterator[_Row]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _require_columns(names, path)
-            table = file.read(columns=[name for name in COLUMNS if name in names])
+            table = file.read(columns=[name for name in _KNOWN if name in names])
         columns = {name: table[name].cast(pa.string()).to_pylist() for name in table.column_names}
     except pa.ArrowException as error:
         reason = str(error).splitlines()[0]
@@ -165,7 +224,7 @@ def _require_columns(names: list[str], path: str | Path) -> None:
         )
     if twice := sorted({column for column in names if names.count(column) > 1}):
         raise ImageError(f"{name!r} has column {twice[0]!r} twice; rename one")
-    if unknown := [column for column in names if column not in COLUMNS]:
+    if unknown := [column for column in names if column not in _KNOWN]:
         warnings.warn(
             f"columns of {name!r} that mean nothing here are ignored: {', '.join(unknown)}",
             HueprobeWarning,

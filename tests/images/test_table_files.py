@@ -223,3 +223,11 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, write_picture, monkeypatch)
         save_table(table, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["1.png", "t.csv"]
+
+
+def test_a_manifest_column_must_be_one_and_the_same(tmp_path):
+    for cells in ("utkface,dtd", "utkface,"):
+        lines = [f"{i}.png,a,{name}" for i, name in enumerate(cells.split(","))]
+        (tmp_path / "t.csv").write_text("path,class,manifest\n" + "\n".join(lines) + "\n")
+        with pytest.raises(ImageError, match="under manifest; every row must name the same one"):
+            from_table(tmp_path / "t.csv")

@@ -1,0 +1,213 @@
+"""`hueprobe data list | show | fetch | verify | init`: data sets by the name of their manifest."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hueprobe.cli.options import escape_controls, json_option, print_json, print_table, workers_option
+
+if TYPE_CHECKING:
+    from hueprobe.images.manifests.schema import Manifest
+    from hueprobe.images.manifests.verifying import Verification
+
+name_argument = click.argument("name")
+root_option = click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="Folder above the set's own, or that folder, or the one with its class folders  "
+    "[default: $HUEPROBE_DATA, or the platform's folder for data]",
+)
+
+
+@click.command("list")
+@json_option
+def list_sets(as_json: bool) -> None:
+    """List the data sets that have a manifest."""
+    from hueprobe.images.manifests import load_manifest, manifest_names
+
+    manifests = [load_manifest(name) for name in manifest_names()]
+    if as_json:
+        print_json({"manifests": [_row(manifest) for manifest in manifests]})
+        return
+    rows = [
+        [m.name, f"{m.counts.images or 0:,}" if m.counts.images else "?", str(m.counts.classes or "?"),
+         m.obtain.way, m.licence.access, m.title]
+        for m in manifests
+    ]  # fmt: skip
+    print_table("", ["name", "pictures", "classes", "got by", "access", "title"], rows)
+
+
+@click.command()
+@name_argument
+@root_option
+@json_option
+def show(name: str, root: Path | None, as_json: bool) -> None:
+    """Show what is known about a data set, how to get it, and whether it is there."""
+    from dataclasses import asdict
+
+    from hueprobe.images.manifests import load_manifest
+
+    manifest = load_manifest(name)
+    found = _where(manifest, root)
+    if as_json:
+        print_json({**asdict(manifest), "found_at": found})
+        return
+    for label, value in _facts(manifest):
+        click.echo(f"{label + ':':<12} {escape_controls(value)}")
+    click.echo(f"{'on disk:':<12} {found or 'not found; `hueprobe data fetch ' + manifest.spec + '`'}")
+
+
+@click.command()
+@name_argument
+@root_option
+def fetch(name: str, root: Path | None) -> None:
+    """Get a data set: download, check and unpack it, or say what to get by hand and where to put it.
+
+    Of a set of volumes the slices are written.
+    """
+    from hueprobe.images.manifests import fetch_set, load_manifest
+
+    manifest = load_manifest(name)
+    fetched = fetch_set(manifest, root=root, progress=True)
+    what = "was there already" if fetched.was_there else "fetched"
+    expected = manifest.counts.images if manifest.slices is None else None
+    other = f" ({expected:,} expected)" if expected not in (None, fetched.n_images) else ""
+    click.echo(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures{other}")
+    where = f" --root {root}" if root else ""
+    click.echo(f"prove it with: hueprobe data verify {manifest.spec}{where}", err=True)
+
+
+@click.command()
+@name_argument
+@root_option
+@click.option("--quick", is_flag=True, help="Look at names only: read no picture.")
+@workers_option
+@json_option
+def verify(name: str, root: Path | None, quick: bool, workers: int, as_json: bool) -> None:
+    """Compare a data set on disk with its manifest; exit 1 where they differ.
+
+    Counts, layout, checksums, the readability of every picture, and the same picture in two splits.
+    """
+    from hueprobe.images.manifests import verify_set
+
+    found = verify_set(
+        name, root=root, decode=not quick, workers=workers or min(4, os.cpu_count() or 1), progress=True
+    )
+    if as_json:
+        print_json(found.to_json())
+    else:
+        _report(found)
+    sys.exit(0 if found.ok else 1)
+
+
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="NAME.toml  [default: stdout]"
+)
+@click.option("--checksums", is_flag=True, help="Write down the sha256 of each picture.")
+@click.option("--overwrite", is_flag=True, help="Replace the file.")
+def init(folder: Path, output: Path | None, checksums: bool, overwrite: bool) -> None:
+    """Write a draft of a manifest for the pictures in FOLDER."""
+    from hueprobe.files import written_whole
+    from hueprobe.images.manifests import draft_manifest
+
+    if output is not None and output.suffix != ".toml":
+        raise click.UsageError(f"{output} is no name of a manifest; it must end in .toml")
+    if output is not None and output.exists() and not overwrite:
+        raise click.UsageError(f"{output} exists; give another name, or --overwrite")
+    text = draft_manifest(folder, checksums=checksums, beside=output.parent if output else None)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    with written_whole(output) as file:
+        file.write(text.encode())
+    is_above = folder.absolute().is_relative_to(output.absolute().parent)
+    where = "" if is_above else f" --root {folder}"
+    click.echo(f"{output}: a draft; mend what is in capitals, then `hueprobe data verify {output}{where}`")
+
+
+def _row(manifest: "Manifest") -> dict[str, Any]:
+    return {
+        "name": manifest.name,
+        "title": manifest.title,
+        "task": manifest.task,
+        "images": manifest.counts.images,
+        "classes": manifest.counts.classes,
+        "variants": list(manifest.variants),
+        "way": manifest.obtain.way,
+        "access": manifest.licence.access,
+    }
+
+
+def _where(manifest: "Manifest", root: Path | None) -> str | None:
+    """Return the folder of the set's pictures, None where there is none."""
+    from hueprobe.errors import ImageError
+    from hueprobe.images.manifests.listing import list_set
+    from hueprobe.images.manifests.resolving import torchvision_root
+
+    try:
+        if manifest.layout.kind == "torchvision":
+            return str(torchvision_root(manifest, root) / manifest.layout.folder)
+        return str(list_set(manifest, root).place.pictures)
+    except ImageError:
+        return None
+
+
+def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
+    """Return the lines of `show`; what is unverified says so."""
+
+    def doubt(key: str) -> str:
+        doubtful = any(one == key or one.startswith(f"{key}.") for one in manifest.unverified)
+        return "  (unverified)" if doubtful else ""
+
+    counts = manifest.counts
+    licence = manifest.licence
+    facts = [
+        ("name", manifest.name + (f"  (also {', '.join(manifest.variants)})" if manifest.variants else "")),
+        ("title", manifest.title + (f", {manifest.year}" if manifest.year else "")),
+        ("authors", ", ".join(manifest.authors)),
+        ("citation", manifest.citation + doubt("citation")),
+        ("homepage", manifest.homepage),
+        ("task", manifest.task),
+        ("licence", f"{licence.name}; {licence.access}{doubt('licence')}"),
+        ("conditions", licence.conditions),
+        ("got by", manifest.obtain.way),
+        *(("step", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
+        *(("file", f"{file.url}{_size(file.bytes)}") for file in manifest.obtain.files),
+        ("pictures", f"{counts.images:,}{doubt('counts.images')}" if counts.images else "not known"),
+        ("classes", f"{counts.classes:,}" if counts.classes else "not known"),
+        ("splits", ", ".join(f"{k} {n:,}" for k, n in counts.splits.items()) + doubt("counts.splits")),
+        *(("correction", text + doubt("corrections")) for text in manifest.corrections),
+        *(("checked", text) for text in manifest.checked_against),
+        ("unverified", ", ".join(manifest.unverified)),
+    ]
+    return [(label, value) for label, value in facts if value.strip()]
+
+
+def _size(n_bytes: int | None) -> str:
+    return f" ({n_bytes / 1e6:,.1f} MB)" if n_bytes else ""
+
+
+def _report(found: "Verification") -> None:
+    splits = ", ".join(f"{name} {n:,}" for name, n in found.splits.items())
+    click.echo(
+        f"{found.name}: {found.images:,} pictures in {found.classes:,} classes"
+        + (f" ({splits})" if splits else "")
+        + (f" at {found.root}" if found.root else "")
+    )
+    for note in found.notes:
+        click.echo(f"note: {escape_controls(note)}")
+    for problem in found.problems:
+        click.echo(f"{problem.kind}: {escape_controls(problem.text)}", err=True)
+    if found.ok:
+        click.echo(
+            "all as the manifest says"
+            if found.decoded
+            else "all names as the manifest says; nothing was read"
+        )
+    else:
+        click.echo(f"{len(found.problems)} problems", err=True)
