@@ -25,7 +25,7 @@ def looking(*layers, size, layer="0"):
     [
         # three cells, the middle one sees pixels 3 to 5 of 9
         (0, 9, 4, 1),
-        # four cells look at 0, 3, 6 and 9 of 12 pixels: the two in the middle at 4.5, and the picture's middle
+        # four cells look at 0, 3, 6, 9 of 12 pixels, the two in the middle at 4.5; the picture's middle
         # is 5.5, a third of a stride further
         (1, 12, 4.5, 1.5 + 1 / 3),
     ],
