@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hueprobe.errors import SearcherError
+from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
 from hueprobe.files import PARTIAL, fsync_folder, sha256_of, written_whole
 from hueprobe.memory.files import one_writer
 from hueprobe.search.neighbors import Searcher
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hueprobe.memory.store import Memory
+    from hueprobe.search.exact import ExactSearcher
 
 _HEADER = "index.json"
 
@@ -25,6 +28,7 @@ def open_searcher(
     *,
     device: str = "cpu",
     images: "np.ndarray | None" = None,
+    memory_budget: int | None = None,
     build: bool = True,
     progress: bool = False,
 ) -> Searcher:
@@ -39,6 +43,9 @@ def open_searcher(
         Of exact search.
     images : ndarray of int, optional
         Search these memory rows alone; exact search only.
+    memory_budget : int, optional
+        Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
+        rounded vectors beside it (half its size), which every search reads.
     build : bool
         Whether an index that is absent may be built.
     progress : bool
@@ -53,7 +60,10 @@ def open_searcher(
     if parsed.kind == "exact":
         from hueprobe.search.exact import ExactSearcher
 
-        return ExactSearcher(memory, device=device, images=images)
+        searcher = ExactSearcher(memory, device=device, images=images, memory_budget=memory_budget)
+        if images is None and searcher.codebook.wants_file and memory.complete:
+            searcher.codebook.file = _codes_file(memory, searcher, build=build, progress=progress)
+        return searcher
     if images is not None:
         raise SearcherError(
             f"{spec!r} searches the whole memory; some of its pictures alone need exact search"
@@ -103,29 +113,70 @@ def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
         raise SearcherError(
             f"{memory.path} is not complete; finish `hueprobe index` before building an index"
         )
+    if parsed.kind == "annoy":
+        from hueprobe.search.annoy import FILE_NAME, build_annoy
+
+        def write(partial: Path) -> Path:
+            build_annoy(memory, parsed, partial, progress=progress)
+            return partial / FILE_NAME
+    else:
+        from hueprobe.search.faiss import FILE_NAME, build_faiss
+
+        def write(partial: Path) -> Path:
+            build_faiss(memory, parsed, partial, progress=progress)
+            return partial / FILE_NAME
+
+    _build_folder(memory, parsed, write)
+    recall_of(memory, _open(memory, parsed, _folder(memory, parsed)))
+
+
+def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path], Path]) -> None:
+    """Let `write` fill a temporary folder, and put it in the place of what was there."""
     folder = _folder(memory, parsed)
     partial = folder.with_name(folder.name + PARTIAL)
-    partial.parent.mkdir(exist_ok=True)
     with one_writer(memory.path):
+        partial.parent.mkdir(exist_ok=True)
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
-            if parsed.kind == "annoy":
-                from hueprobe.search.annoy import FILE_NAME, build_annoy
-
-                build_annoy(memory, parsed, partial, progress=progress)
-            else:
-                from hueprobe.search.faiss import FILE_NAME, build_faiss
-
-                build_faiss(memory, parsed, partial, progress=progress)
-            _write_header(partial, _header(memory, parsed, partial / FILE_NAME))
+            _write_header(partial, _header(memory, parsed, write(partial)))
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         shutil.rmtree(folder, ignore_errors=True)
         partial.rename(folder)
         fsync_folder(folder.parent)
-    recall_of(memory, _open(memory, parsed, folder))
+
+
+def _codes_file(memory: "Memory", searcher: "ExactSearcher", *, build: bool, progress: bool) -> Path | None:
+    """Return the file of rounded vectors for exact search, made where it is absent or stale; None without.
+
+    It only saves time, so a memory that nobody may write to, or a full disk, is no error.
+    """
+    parsed = SearcherSpec("exact", searcher.codebook.layout, {})
+    folder = _folder(memory, parsed)
+    file = folder / "codes.bin"
+    try:
+        _require_current(memory, parsed, folder)
+        return file
+    except SearcherError:
+        if not build:
+            return None
+
+    def write(partial: Path) -> Path:
+        searcher.codebook.write(partial / file.name, progress=progress)
+        return partial / file.name
+
+    try:
+        _build_folder(memory, parsed, write)
+    except (OSError, HueprobeError) as error:
+        warnings.warn(
+            f"no file of rounded vectors beside {memory.path} ({error}); exact search takes longer without",
+            HueprobeWarning,
+            stacklevel=3,
+        )
+        return None
+    return file
 
 
 def recall_of(memory: "Memory", searcher: Searcher) -> float:
@@ -170,7 +221,7 @@ def _open(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
 def _header(memory: "Memory", parsed: SearcherSpec, index: Path) -> dict[str, Any]:
     import importlib.metadata
 
-    package = "annoy" if parsed.kind == "annoy" else "faiss-cpu"
+    package = {"annoy": "annoy", "faiss": "faiss-cpu", "exact": "torch"}[parsed.kind]
     return {
         "spec": f"{parsed.kind}:{parsed.build}",
         "file": index.name,
