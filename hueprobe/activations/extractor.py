@@ -1,6 +1,6 @@
 """Pictures in, activations after the closing nonlinearity out."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
 import numpy as np
@@ -79,6 +79,16 @@ class Extractor:
         BackboneError
             When the network fails on these pictures: too small, or too many for the device's memory.
         """
+        return self.begin(pictures)()
+
+    def begin(self, pictures: torch.Tensor) -> Callable[[], np.ndarray]:
+        """Begin a batch, and return a function that waits for its activations.
+
+        On CUDA both ways over the bus overlap the network's work, the way in where `pictures` lie in
+        pinned memory, as long as the caller begins the next batch before it waits for this one.
+
+        Parameters, results and errors are those of a call.
+        """
         backbone = self.backbone
         if pictures.ndim != 4 or len(pictures) == 0:
             raise ShapeError(
@@ -97,7 +107,22 @@ class Extractor:
             grid = as_grid(outputs, backbone, n_pictures=len(pictures))
             if backbone.apply_closing and backbone.closing is not None:
                 grid = getattr(nn.functional, backbone.closing)(grid)
-            return grid.to("cpu", torch.float32).contiguous().numpy()
+            return self._fetched(grid)
+
+    def _fetched(self, grid: torch.Tensor) -> Callable[[], np.ndarray]:
+        """Begin to bring activations to the CPU as contiguous float32."""
+        if self.device.type != "cuda":
+            activations = grid.to("cpu", torch.float32).contiguous().numpy()
+            return lambda: activations
+        on_host = torch.empty(grid.shape, dtype=torch.float32, pin_memory=True)
+        on_host.copy_(grid.to(torch.float32).contiguous(), non_blocking=True)
+        arrived = torch.cuda.current_stream(self.device).record_event()
+
+        def waited() -> np.ndarray:
+            arrived.synchronize()
+            return on_host.numpy()
+
+        return waited
 
     def _run(self, pictures: torch.Tensor) -> None:
         """Run the network in the chosen precision, with torch's failures worded."""
@@ -109,7 +134,9 @@ class Extractor:
                     torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
                 )
             try:
-                self.backbone.module(pictures.to(self.device, memory_format=torch.channels_last))
+                self.backbone.module(
+                    pictures.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+                )
             except torch.OutOfMemoryError as error:
                 raise BackboneError(
                     f"{self.device} has too little memory for {len(pictures)} pictures at a time; "

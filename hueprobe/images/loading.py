@@ -3,7 +3,7 @@
 import math
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from typing import Any
@@ -147,7 +147,7 @@ def load_batches(
     start: int = 0,
     stop: int | None = None,
     picture_shape: tuple[int, ...] | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Read the pictures of rows [start, stop) in order; a bad one keeps its slot.
 
     Parameters
@@ -191,7 +191,7 @@ def load_batches(
     if not 0 <= start <= stop <= len(table):
         raise InputError(f"rows {start} to {stop} of {len(table)}; need 0 <= start <= stop <= {len(table)}")
     if start == stop:
-        return iter(())
+        return _in_order(_Reader(table, transform, (), "", pinned), [], 0, 0)
     rows = range(start, stop)
     shape = transform.shape if isinstance(transform, Transform) and not picture_shape else picture_shape
     shape, shape_of = (shape, "picture_shape") if shape else _first_shape(table, transform, rows)
@@ -263,7 +263,9 @@ class _Reader:
         return record
 
 
-def _in_order(reader: _Reader, batches: list[range], workers: int, ahead: int) -> Iterator[Batch]:
+def _in_order(
+    reader: _Reader, batches: list[range], workers: int, ahead: int
+) -> Generator[Batch, None, None]:
     """Yield the batches; no thread outlives the iterator, however it ends."""
     before = partial(_compute_alone, torch.get_num_threads())
     with decoders_silenced(), threaded_map(workers, before=before) as each:

@@ -1,6 +1,8 @@
 """Building a memory: pictures through a network into shards on disk, resumable."""
 
-from collections.abc import Iterator
+import contextlib
+from collections import deque
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ import numpy as np
 
 from hueprobe import images as image_sources
 from hueprobe.images.table import ImageTable
-from hueprobe.memory.filling import Batches, fill_memory
+from hueprobe.memory.filling import Batches, Filled, fill_memory
 from hueprobe.memory.recipe import (
     Recipe,
     blank_batch,
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hueprobe.activations.backbones import Backbone
+    from hueprobe.images.loading import Batch
 
 _KEPT_ON_APPEND = ("backbone", "weights", "closing", "table_layer", "transform")
 
@@ -40,7 +43,7 @@ def build_memory(
     precision: str | None = None,
     batch_size: int | None = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -74,8 +77,9 @@ def build_memory(
         32, or that of the build to resume.
     device : str
         `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
-    workers : int
-        Processes that decode pictures; the memory's bytes do not depend on it.
+    workers : int, optional
+        Threads that decode pictures, one a core by default, none with 0; the memory's bytes do not
+        depend on it.
     overwrite : bool
         Replace a memory of other settings.
 
@@ -112,7 +116,7 @@ def append_images(
     weights: str | Path | None = None,
     transform: Any = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Memory:
     """Add pictures to a complete memory, with its own settings; new classes get the next ids.
@@ -182,23 +186,37 @@ def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **option
     return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)
 
 
-def _picture_batches(recipe: Recipe, table: ImageTable, workers: int) -> Batches:
+def _picture_batches(recipe: Recipe, table: ImageTable, workers: int | None) -> Batches:
     """Return the extraction of the table's pictures [start, stop): load, run, blank the unreadable."""
     from hueprobe.images.loading import load_batches
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
-        for batch in load_batches(
+    extractor, settings = recipe.extractor, recipe.settings
+    on_cpu = extractor.device_kind == "cpu"
+
+    def finished(batch: "Batch", result: Callable[[], np.ndarray]) -> Filled:
+        activations = result()
+        activations[[not record.readable for record in batch.records]] = 0
+        return activations, [asdict(record) for record in batch.records]
+
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
+        loaded = load_batches(
             table,
             recipe.backbone.transform,
-            batch_size=recipe.settings["batch_size"],
+            batch_size=settings["batch_size"],
             workers=workers,
+            ahead=0 if on_cpu else 2,
+            pinned=extractor.device_kind == "cuda",
             start=start,
             stop=stop,
             picture_shape=tuple(blank_batch(recipe.backbone).shape[1:]),
-        ):
-            activations = recipe.extractor(batch.pictures)
-            unreadable = np.array([not record.readable for record in batch.records])
-            activations[unreadable] = 0
-            yield activations, [asdict(record) for record in batch.records]
+        )
+        begun: deque[tuple[Batch, Callable[[], np.ndarray]]] = deque()
+        with contextlib.closing(loaded):
+            for batch in loaded:
+                begun.append((batch, extractor.begin(batch.pictures)))
+                if on_cpu or len(begun) > 1:  # a GPU gets its next batch before the last is fetched
+                    yield finished(*begun.popleft())
+            while begun:
+                yield finished(*begun.popleft())
 
     return batches
