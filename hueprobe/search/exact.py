@@ -219,7 +219,7 @@ class _Candidates:
         return values
 
     def _merge(self, chunk: slice, reach: torch.Tensor, chosen: torch.Tensor, block: Block) -> None:
-        """Take in the members (n, n_members * n_chosen) of chosen groups (n, n_chosen) as far as they lead."""
+        """Take in the members (n, n_members * n_chosen) of groups (n, n_chosen) as far as they lead."""
         reach = torch.cat([self._reach[chunk], reach], dim=1)
         best = reach.topk(min(self._width + 1, reach.shape[1]), dim=1)
         if reach.shape[1] > self._width:
