@@ -73,6 +73,8 @@ class KernelDensityClassifier:
         `"auto"` is the device kind that made the memory, or the best there is where that is absent.
     workers : int, optional
         Threads that decode pictures, one a core by default, none with 0.
+    memory_budget : int, optional
+        Bytes of vectors that exact search may keep in RAM; see `open_searcher`.
     progress : bool
         Show progress of index building and classification.
     """
@@ -91,6 +93,7 @@ class KernelDensityClassifier:
         weights: Any = None,
         device: str = "auto",
         workers: int | None = None,
+        memory_budget: int | None = None,
         progress: bool = False,
     ) -> None:
         if k < 1:
@@ -104,6 +107,7 @@ class KernelDensityClassifier:
             searcher,
             device="cpu" if device == "auto" else device,
             images=None if images is None else self._rows,
+            memory_budget=memory_budget,
             progress=progress,
         )
         self._network = {"backbone": backbone, "transform": transform, "weights": weights}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @common.k_option
 @common.searcher_option
 @common.exclude_option
+@common.memory_budget_option
 @common.matches_option
 @common.weights_moved_option
 @common.device_option
@@ -57,7 +58,7 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=options["searcher"], weights=options["weights"], device=options["device"],
         exclude=None if options["exclude"] == "none" else options["exclude"],
-        workers=options["workers"], progress=True,
+        workers=options["workers"], memory_budget=options["memory_budget"], progress=True,
     )  # fmt: skip
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
     result = _run(batches, options["matches_file"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -40,6 +41,29 @@ weights_moved_option = click.option(
 )
 images_root_option = click.option(
     "--images-root", type=click.Path(path_type=Path), help="Where the memory's pictures lie now."
+)
+
+
+class _Bytes(click.ParamType):
+    """A size such as 512M or 2G, in bytes."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", str(value).strip().upper())
+        if match is None:
+            self.fail(
+                f"{value!r} is no size; give bytes, or a number with K, M, G or T, such as 512M", param, ctx
+            )
+        return int(match[1]) * 1024 ** " KMGT".index(match[2] or " ")
+
+
+memory_budget_option = click.option(
+    "--memory-budget",
+    type=_Bytes(),
+    metavar="SIZE",
+    help="Vectors that exact search may keep in RAM, such as 512M or 4G (1G by default); "
+    "a larger memory is read anew for each batch of queries.",
 )
 matches_option = click.option(
     "--matches",

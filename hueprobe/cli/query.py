@@ -15,6 +15,7 @@ from hueprobe.cli.figures import require_figure_name, save_query_figures
 @common.k_option
 @common.searcher_option
 @common.exclude_option
+@common.memory_budget_option
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to list.")
 @click.option(
     "--figure",
@@ -41,7 +42,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
     common.announce_index(opened, searcher)
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=searcher, exclude=None if exclude == "none" else exclude,
-        weights=options["weights"], device=options["device"],
+        weights=options["weights"], device=options["device"], memory_budget=options["memory_budget"],
     )  # fmt: skip
     result = classifier.classify(table)
     typed = dict(zip(table.paths, images, strict=False))

@@ -70,13 +70,17 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return one line for each setting that differs, library versions left out.
+    """Return one line for each setting that differs.
+
+    Library versions are left out, and where a weights file lies, as long as it holds the same weights.
 
     >>> differences({"layer": "a", "seed": 0}, {"layer": "b", "seed": 0})
     ["layer: 'a' in the memory, 'b' asked"]
     """
+    same_weights = old.get("weights_sha256", 0) == new.get("weights_sha256", 1)
+    ignored = {"versions", "weights"} if same_weights else {"versions"}
     return [
         f"{key}: {old.get(key)!r} in the memory, {new.get(key)!r} asked"
-        for key in sorted(old.keys() | new.keys())
-        if key != "versions" and old.get(key) != new.get(key)
+        for key in sorted((old.keys() | new.keys()) - ignored)
+        if old.get(key) != new.get(key)
     ]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -488,3 +489,19 @@ def test_help_is_light_and_lists_every_command():
     for name in ("backbones", "data", "demo", "evaluate", "index", "info", "observe", "query", "verify"):
         assert f"  {name} " in shown.stdout
         run(name, "--help")
+
+
+@pytest.mark.parametrize(
+    ("size", "n_bytes"), [("0", 0), ("4096", 4096), ("512M", 512 << 20), ("2g", 2 << 30), (" 1T", 1 << 40)]
+)
+def test_sizes_are_read(size, n_bytes):
+    from hueprobe.cli.options import memory_budget_option
+
+    @click.command()
+    @memory_budget_option
+    def show(memory_budget):
+        click.echo(memory_budget)
+
+    assert CliRunner().invoke(show, ["--memory-budget", size]).output == f"{n_bytes}\n"
+    wrong = CliRunner().invoke(show, ["--memory-budget", f"{size}X"])
+    assert wrong.exit_code == 2 and "such as 512M" in wrong.output

@@ -336,3 +336,12 @@ def test_pooled_memories_derived_and_direct_agree(tmp_path, descriptor):
     assert derived.classes == direct.classes and derived.sha256 == pixels.sha256
     with pytest.raises(InputError, match="'pixel' memory"):
         derive_memory(tmp_path / "again", derived, "gap")
+
+
+def test_a_weights_file_that_lies_elsewhere_is_no_other_setting():
+    from hueprobe.memory.settings import differences
+
+    here = {"weights": "/a/w.safetensors", "weights_sha256": "12", "layer": "x"}
+    assert differences(here, {**here, "weights": "/b/w.safetensors"}) == []
+    other = {**here, "weights": "/b/w.safetensors", "weights_sha256": "34"}
+    assert [line.partition(":")[0] for line in differences(here, other)] == ["weights", "weights_sha256"]
