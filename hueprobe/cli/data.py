@@ -68,7 +68,12 @@ def split(
         raise click.UsageError("--train, --shots, --folds and --official are four ways to split; give one")
     manifest = manifest_of(images)
     if manifest is None and root is not None:
-        raise click.UsageError(f"--root goes with a data set's name; {images!r} is none")
+        here = (
+            f"a path here, which comes first; manifest:{images} is the set"
+            if Path(images).exists()
+            else "none"
+        )
+        raise click.UsageError(f"--root goes with a data set's name; {images!r} is {here}")
     if manifest is None and output is None:
         raise click.UsageError("say where to with -o FILE.csv")
     table = image_sources.from_manifest(manifest, root=root) if manifest else image_sources.resolve(images)
