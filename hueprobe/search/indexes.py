@@ -65,15 +65,15 @@ def open_searcher(
                 f"make it with `hueprobe index --searcher {spec}`"
             )
         build_index(memory, spec, progress=progress)
-    folder = _folder(memory, parsed)
+    folder = index_folder(memory, parsed)
     _require_current(memory, parsed, folder)
-    return _open(memory, parsed, folder)
+    return open_files(memory, parsed, folder)
 
 
 def has_index(memory: "Memory", spec: str) -> bool:
     """Whether the index that a SPEC needs lies beside the memory; exact search needs none."""
     parsed = parse_spec(spec)
-    return parsed.kind == "exact" or (_folder(memory, parsed) / _HEADER).is_file()
+    return parsed.kind == "exact" or (index_folder(memory, parsed) / _HEADER).is_file()
 
 
 def has_current_index(memory: "Memory", spec: str) -> bool:
@@ -82,7 +82,7 @@ def has_current_index(memory: "Memory", spec: str) -> bool:
     if parsed.kind == "exact":
         return True
     try:
-        _require_current(memory, parsed, _folder(memory, parsed))
+        _require_current(memory, parsed, index_folder(memory, parsed))
     except SearcherError:
         return False
     return True
@@ -103,29 +103,40 @@ def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
         raise SearcherError(
             f"{memory.path} is not complete; finish `hueprobe index` before building an index"
         )
-    folder = _folder(memory, parsed)
+    folder = index_folder(memory, parsed)
     partial = folder.with_name(folder.name + PARTIAL)
     partial.parent.mkdir(exist_ok=True)
     with one_writer(memory.path):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
         try:
-            if parsed.kind == "annoy":
-                from hueprobe.search.annoy import FILE_NAME, build_annoy
-
-                build_annoy(memory, parsed, partial, progress=progress)
-            else:
-                from hueprobe.search.faiss import FILE_NAME, build_faiss
-
-                build_faiss(memory, parsed, partial, progress=progress)
-            _write_header(partial, _header(memory, parsed, partial / FILE_NAME))
+            build_files(memory, parsed, partial, progress=progress)
+            install_files(memory, parsed, partial)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        fsync_folder(folder.parent)
-    recall_of(memory, _open(memory, parsed, folder))
+    recall_of(memory, open_files(memory, parsed, folder))
+
+
+def build_files(memory: "Memory", parsed: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
+    """Build an index into `folder`, which is emptied first; nothing says yet that it is one."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    if parsed.kind == "annoy":
+        from hueprobe.search.annoy import build_annoy
+
+        build_annoy(memory, parsed, folder, progress=progress)
+    else:
+        from hueprobe.search.faiss import build_faiss
+
+        build_faiss(memory, parsed, folder, progress=progress)
+
+
+def install_files(memory: "Memory", parsed: SearcherSpec, built: Path) -> None:
+    """Make what `build_files` left in a folder the memory's index; its writer holds the memory's lock."""
+    _write_header(built, _header(memory, parsed, next(built.glob("index.*"))))
+    folder = index_folder(memory, parsed)
+    shutil.rmtree(folder, ignore_errors=True)
+    built.rename(folder)
+    fsync_folder(folder.parent)
 
 
 def recall_of(memory: "Memory", searcher: Searcher) -> float:
@@ -133,7 +144,7 @@ def recall_of(memory: "Memory", searcher: Searcher) -> float:
     parsed = parse_spec(searcher.spec)
     if parsed.kind == "exact":
         return 1.0
-    folder = _folder(memory, parsed)
+    folder = index_folder(memory, parsed)
     header = _read_header(folder)
     if parsed.search_text not in header["recall_at_10"]:
         from hueprobe.search.recall import measure_recall
@@ -153,11 +164,13 @@ def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
     return headers
 
 
-def _folder(memory: "Memory", parsed: SearcherSpec) -> Path:
+def index_folder(memory: "Memory", parsed: SearcherSpec) -> Path:
+    """Return where a SPEC's index lies, or will."""
     return memory.path / "indexes" / parsed.folder_name
 
 
-def _open(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
+def open_files(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
+    """Open the files that `build_files` left in a folder, wherever it lies."""
     if parsed.kind == "annoy":
         from hueprobe.search.annoy import AnnoySearcher
 
