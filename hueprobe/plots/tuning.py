@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0)
 _MARKERS = ("o", "s", "^", "v", "P", "X")
 _COLORS = (INK, GREY, *CATEGORIES[1:4], SAME)
-# Where a label may stand about its point, in points, and how it is aligned there; the first that is free.
+# Where a label may stand about its point, in points, and how it is aligned there; the best that is free.
 _PLACES = (
     (4, 4, "left", "bottom"),
     (5, 0, "left", "center"), (-5, 0, "right", "center"), (0, 5, "center", "bottom"),
@@ -61,7 +61,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
             linestyle="none", label="recommended", clip_on=False,
         )  # fmt: skip
         lowest = min([tuning.wished, *(trial.recall for trial in drawn)])
-        ax.set_xlim(_recall(_spread(np.array(lowest), floor) - 0.15, floor), 1)
+        ax.set_xlim(float(_recall(_spread(np.array(lowest), floor) - 0.15, floor)), 1)
         ax.xaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if 1 - tick > floor or tick == 1]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda recall, _: f"{recall:g}"))
@@ -75,7 +75,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
         for _ in range(2):  # the second round finds what the first moved
-            ax.figure.draw_without_rendering()
+            ax.figure.canvas.figure.draw_without_rendering()
         _label(ax, drawn)
     return ax
 
@@ -95,25 +95,42 @@ def _recall(place: np.ndarray, floor: float) -> np.ndarray:
 
 
 def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
-    """Write each trial's settings beside its point, inside the frame, covering neither text nor points."""
+    """Write each trial's settings beside its point, inside the frame, where they cover the least of lines.
+
+    Text and points are never covered.
+    """
     points = ax.transData.transform([(trial.recall, trial.times_exact) for trial in trials])
     frame = ax.get_window_extent()
     taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in points]
+    drawn = np.concatenate([_along(ax.transData.transform(line.get_xydata())) for line in ax.lines])
     for trial in sorted(trials, key=lambda trial: -trial.times_exact):
         settings = parse_spec(trial.spec).search
         if not settings:
             continue
         text = ", ".join(f"{name} {value}" for name, value in settings.items())
-        for right, up, across, along in _PLACES:
-            label = ax.annotate(
-                text, (trial.recall, trial.times_exact), xytext=(right, up), textcoords="offset points",
-                ha=across, va=along, fontsize=5.5, color=INK,
-            )  # fmt: skip
-            label.set_in_layout(False)
+        label = ax.annotate(
+            text, (trial.recall, trial.times_exact), xytext=(0, 0), textcoords="offset points",
+            fontsize=5.5, color=INK, path_effects=[withStroke(linewidth=1.5, foreground="white")],
+        )  # fmt: skip
+        label.set_in_layout(False)
+        places = []
+        for order, (right, up, across, along) in enumerate(_PLACES):
+            label.set(position=(right, up), ha=across, va=along)
             box = label.get_window_extent()
             inside = frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
             if inside and not any(box.overlaps(other) for other in taken):
-                label.set_path_effects([withStroke(linewidth=1.5, foreground="white")])
-                taken.append(box)
-                break
+                covered = ((drawn >= (box.x0, box.y0)) & (drawn <= (box.x1, box.y1))).all(axis=1).sum()
+                places.append((covered + 3 * order, order, (right, up, across, along), box))
+        if not places:
             label.remove()
+            continue
+        _, _, (right, up, across, along), box = min(places)
+        label.set(position=(right, up), ha=across, va=along)
+        taken.append(box)
+
+
+def _along(corners: np.ndarray) -> np.ndarray:
+    """Return points on the line through corners (n, 2), in pixels."""
+    steps = np.linspace(0, 1, 100)[:, None]
+    parts = [start + steps * (stop - start) for start, stop in zip(corners, corners[1:], strict=False)]
+    return np.concatenate([corners, *parts])
