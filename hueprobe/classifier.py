@@ -1,5 +1,6 @@
 """KernelDensityClassifier: pictures or activations in; likelihoods and the match table out."""
 
+import contextlib
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -70,8 +71,8 @@ class KernelDensityClassifier:
         Where the recorded weights file lies now; its sha256 is checked.
     device : str
         `"auto"` is the device kind that made the memory, or the best there is where that is absent.
-    workers : int
-        Processes that decode pictures.
+    workers : int, optional
+        Threads that decode pictures, one a core by default, none with 0.
     progress : bool
         Show progress of index building and classification.
     """
@@ -89,7 +90,7 @@ class KernelDensityClassifier:
         transform: Any = None,
         weights: Any = None,
         device: str = "auto",
-        workers: int = 0,
+        workers: int | None = None,
         progress: bool = False,
     ) -> None:
         if k < 1:
@@ -183,13 +184,16 @@ class KernelDensityClassifier:
         backbone = load_recorded_backbone(settings, **self._network)
         device = recorded_device(settings) if self._device == "auto" else self._device
         extractor = Extractor(backbone, device=device, precision=settings["precision"])
-        for batch in load_batches(
+        batches = load_batches(
             table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers
-        ):
-            readable = np.flatnonzero([record.readable for record in batch.records])
-            activations = extractor(batch.pictures)[readable]
-            require_finite(activations, [table.paths[batch.start + i] for i in readable], settings["layer"])
-            yield batch, readable, self._as_stored(activations)
+        )
+        with contextlib.closing(batches):
+            for batch in batches:
+                readable = np.flatnonzero([record.readable for record in batch.records])
+                activations = extractor(batch.pictures)[readable]
+                names = [table.paths[batch.start + i] for i in readable]
+                require_finite(activations, names, settings["layer"])
+                yield batch, readable, self._as_stored(activations)
 
     def classify_activations(
         self,

@@ -144,17 +144,25 @@ def unit_vectors(activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     if activations.ndim != 4:
         raise ShapeError(f"activations must be (n, C, H, W), got shape {activations.shape}")
-    cells = np.moveaxis(activations, 1, -1).astype(np.float64)  # (n, H, W, C)
-    squared = np.einsum("nyxc,nyxc->nyx", cells, cells)
-    bad = np.flatnonzero(~(squared <= np.finfo(np.float32).max).all(axis=(1, 2)))
-    if bad.size:
+    n, channels, height, width = activations.shape
+    vectors = np.empty((n, height, width, channels), np.float32)
+    energy = np.empty((n, height, width), np.float32)
+    bad = []
+    for i, picture in enumerate(activations):  # one at a time stays in the cache
+        cells = np.moveaxis(picture, 0, -1).astype(np.float64)  # (H, W, C)
+        squared = np.einsum("yxc,yxc->yx", cells, cells)
+        if not (squared <= np.finfo(np.float32).max).all():
+            bad.append(i)
+            continue
+        energy[i] = squared
+        cells /= np.sqrt(np.where(energy[i] > 0, squared, np.inf))[..., None]
+        vectors[i] = cells
+    if bad:
         raise NumericsError(
-            f"activations of {bad.size} of {len(cells)} pictures (the first is number {bad[0]} of its batch) "
+            f"activations of {len(bad)} of {n} pictures (the first is number {bad[0]} of its batch) "
             "are NaN, infinite or too large; check the weights and the precision (fp16 overflows above 65504)"
         )
-    energy = squared.astype(np.float32)
-    norm = np.sqrt(np.where(energy > 0, squared, np.inf))[..., None]
-    return (cells / norm).astype(np.float32), energy
+    return vectors, energy
 
 
 def pooled_from_vectors(vectors: np.ndarray, energy: np.ndarray, descriptor: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Pictures in, activations after the closing nonlinearity out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -59,7 +59,7 @@ class Extractor:
         return self.device.type
 
     def __call__(self, pictures: torch.Tensor) -> np.ndarray:
-        """Return the activations of a batch at the backbone's layer; see `at`.
+        """Return the activations of a batch at the backbone's layer; see `begin`.
 
         Returns
         -------
@@ -69,7 +69,14 @@ class Extractor:
         return self.at([self.backbone], pictures)[0]
 
     def at(self, taps: Sequence[Tap], pictures: torch.Tensor) -> list[np.ndarray]:
-        """Return the activations of a batch at several layers of the backbone, from one forward pass.
+        """Return the activations of a batch at several layers, from one forward pass; see `begin`."""
+        return self.begin(taps, pictures)()
+
+    def begin(self, taps: Sequence[Tap], pictures: torch.Tensor) -> Callable[[], list[np.ndarray]]:
+        """Begin a batch, and return a function that waits for its activations.
+
+        On CUDA both ways over the bus overlap the network's work, the way in where `pictures` lie in
+        pinned memory, as long as the caller begins the next batch before it waits for this one.
 
         Parameters
         ----------
@@ -80,8 +87,9 @@ class Extractor:
 
         Returns
         -------
-        list of ndarray of shape (B, C, H, W), float32
-            One a tap, after the closing nonlinearity, contiguous.
+        callable
+            Gives a list of ndarray of shape (B, C, H, W), float32: one a tap, after the closing
+            nonlinearity, contiguous.
 
         Raises
         ------
@@ -111,7 +119,24 @@ class Extractor:
             hooks.enter_context(torch.inference_mode())
             hooks.enter_context(_evaluating(backbone.module))
             self._run(pictures)
-            return [_activations(*of_tap, pictures.shape) for of_tap in zip(outputs, taps, strict=True)]
+            grids = [_grid(*of_tap, pictures.shape) for of_tap in zip(outputs, taps, strict=True)]
+            fetched = [self._fetched(grid) for grid in grids]
+        return lambda: [waited() for waited in fetched]
+
+    def _fetched(self, grid: torch.Tensor) -> Callable[[], np.ndarray]:
+        """Begin to bring activations to the CPU as contiguous float32."""
+        if self.device.type != "cuda":
+            activations = grid.to("cpu", torch.float32).contiguous().numpy()
+            return lambda: activations
+        on_host = torch.empty(grid.shape, dtype=torch.float32, pin_memory=True)
+        on_host.copy_(grid.to(torch.float32).contiguous(), non_blocking=True)
+        arrived = torch.cuda.current_stream(self.device).record_event()
+
+        def waited() -> np.ndarray:
+            arrived.synchronize()
+            return on_host.numpy()
+
+        return waited
 
     def _run(self, pictures: torch.Tensor) -> None:
         """Run the network in the chosen precision, with torch's failures worded."""
@@ -123,7 +148,9 @@ class Extractor:
                     torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
                 )
             try:
-                self.backbone.module(pictures.to(self.device, memory_format=torch.channels_last))
+                self.backbone.module(
+                    pictures.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+                )
             except torch.OutOfMemoryError as error:
                 raise BackboneError(
                     f"{self.device} has too little memory for {len(pictures)} pictures at a time; "
@@ -137,12 +164,12 @@ class Extractor:
                 ) from error
 
 
-def _activations(outputs: list[Any], tap: Tap, pictures: torch.Size) -> np.ndarray:
+def _grid(outputs: list[Any], tap: Tap, pictures: torch.Size) -> torch.Tensor:
     """Bring what a hook caught to (B, C, H, W), after the closing nonlinearity."""
     grid = as_grid(outputs, tap, pictures=pictures)
     if tap.apply_closing and tap.closing is not None:
         grid = getattr(nn.functional, tap.closing)(grid)
-    return grid.to("cpu", torch.float32).contiguous().numpy()
+    return grid
 
 
 @contextmanager

@@ -21,7 +21,7 @@ _ASKED_IN_THE_FIGURE = "chelsea"
 )
 @device_option
 @workers_option
-def demo(output: Path, device: str, workers: int) -> None:
+def demo(output: Path, device: str, workers: int | None) -> None:
     """Ask "which picture is this patch from?" of EfficientNet-Lite0 with its ImageNet weights.
 
     Thirteen pictures that scikit-image ships are turned grey and cut into 24 patches each; half of

@@ -31,9 +31,7 @@ device_option = click.option(
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    help="Processes that decode pictures.",
+    help="Threads that decode pictures; 0 for none  [default: one a core]",
 )
 weights_moved_option = click.option(
     "--weights",

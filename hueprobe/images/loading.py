@@ -1,21 +1,24 @@
 """Pictures as batches of tensors, in order, whatever single files are like."""
 
-import contextlib
 import math
-from collections.abc import Callable, Generator, Iterator, Mapping
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from hueprobe.errors import HueprobeError, ImageError, InputError, ShapeError, require_choice
-from hueprobe.images.reading import PictureRecord, read_row
+from hueprobe.errors import ImageError, InputError, ShapeError, require_choice
+from hueprobe.images.reading import PictureRecord, decoders_silenced, read_row
 from hueprobe.images.table import ImageTable
+from hueprobe.images.threads import Map, default_workers, threaded_map
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -88,8 +91,12 @@ class Transform:
             image = F.resize(image, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
         if self.crop is not None:
             image = F.center_crop(image, [self.crop] if isinstance(self.crop, int) else list(self.crop))
-        pixels = F.convert_image_dtype(F.pil_to_tensor(image), torch.float)
-        return F.normalize(pixels, mean=list(self.mean), std=list(self.std))
+        width = image.width  # whole rows at a time: NumPy is slow over a last axis of 3
+        pixels = np.array(image, dtype=np.float32).reshape(image.height, 3 * width)
+        pixels /= np.float32(255)
+        pixels -= np.tile(np.array(self.mean, np.float32), width)
+        pixels /= np.tile(np.array(self.std, np.float32), width)
+        return torch.from_numpy(pixels.reshape(-1, width, 3)).permute(2, 0, 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
@@ -119,7 +126,7 @@ class Batch:
     start : int
         Row of the first.
     pictures : Tensor of shape (B, 3, h, w), float32
-        Zeros where unreadable.
+        Zeros where unreadable; in the memory format channels_last, as networks here take them.
     records : tuple of PictureRecord
         One a picture.
     """
@@ -134,22 +141,32 @@ def load_batches(
     transform: ToTensor,
     *,
     batch_size: int,
-    workers: int = 0,
+    workers: int | None = 0,
+    ahead: int = 0,
+    pinned: bool = False,
     start: int = 0,
     stop: int | None = None,
     picture_shape: tuple[int, ...] | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Read the pictures of rows [start, stop) in order; a bad one keeps its slot.
 
     Parameters
     ----------
     table : ImageTable
     transform : Transform or callable
-        Takes an RGB picture to a float tensor of shape (3, h, w), the same for every picture.
+        Takes an RGB picture to a float tensor of shape (3, h, w), the same for every picture. With
+        workers it is called from several threads at once.
     batch_size : int
         Pictures a batch, counted from `start`; the last may have fewer.
-    workers : int
-        Processes that read; 0 reads in this one. The result is the same.
+    workers : int, optional
+        Threads that decode and transform the pictures of a batch (decoders let go of Python's lock);
+        0 does it in the caller's; None takes `default_workers`. The result is the same. The items
+        of a Dataset are read by one thread, in order, since a Dataset need not stand more.
+    ahead : int
+        Batches that workers get ready while the caller works on one. 0 where the caller is a network
+        on the CPU: its threads wait for each other again and again, and for one that shares its core.
+    pinned : bool
+        Batches in page-locked memory, from which CUDA copies without waiting.
     start, stop : int
         Rows; all by default.
     picture_shape : (int, int, int), optional
@@ -162,21 +179,26 @@ def load_batches(
     ShapeError
         The transform gives no (3, h, w), or another shape than for the pictures before.
     ImageError
-        No picture can be read and the shape is unknown; a reading process died; the table's Dataset is gone.
+        No picture can be read and the shape is unknown, or the table's Dataset is gone.
     """
     stop = len(table) if stop is None else stop
     if batch_size < 1:
         raise InputError(f"batch_size is {batch_size}; it must be at least 1")
-    if workers < 0:
-        raise InputError(f"workers is {workers}; it must be 0 or more")
+    workers = default_workers() if workers is None else workers
+    for name, value in (("workers", workers), ("ahead", ahead)):
+        if value < 0:
+            raise InputError(f"{name} is {value}; it must be 0 or more")
     if not 0 <= start <= stop <= len(table):
         raise InputError(f"rows {start} to {stop} of {len(table)}; need 0 <= start <= stop <= {len(table)}")
     if start == stop:
-        return iter(())
+        return _in_order(_Reader(table, transform, (), "", pinned), [], 0, 0)
     rows = range(start, stop)
     shape = transform.shape if isinstance(transform, Transform) and not picture_shape else picture_shape
     shape, shape_of = (shape, "picture_shape") if shape else _first_shape(table, transform, rows)
-    return _in_order(_BatchReader(table, transform, rows, batch_size, tuple(shape), shape_of), workers)
+    reader = _Reader(table, transform, tuple(shape), shape_of, pinned)
+    batches = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
+    workers = min(workers, 1) if table.dataset is not None else workers
+    return _in_order(reader, batches, workers, ahead if workers else 0)
 
 
 def _load(table: ImageTable, transform: ToTensor, row: int) -> tuple[Tensor | None, PictureRecord]:
@@ -204,7 +226,8 @@ def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[t
     """Return the shape of the first readable picture, and its name."""
     reason = None
     for row in rows:
-        tensor, record = _load(table, transform, row)
+        with decoders_silenced():
+            tensor, record = _load(table, transform, row)
         if tensor is not None:
             return tuple(tensor.shape), repr(table.paths[row])
         reason = reason or record.reason
@@ -212,72 +235,59 @@ def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[t
 
 
 @dataclass(frozen=True, eq=False)
-class _BatchReader:
-    """Batch number to batch: what torch's DataLoader calls in its processes, and the way without one.
-
-    An error comes back as a value: raised in a process, torch would wrap its text.
-    """
+class _Reader:
+    """Rows to batches of one shape."""
 
     table: ImageTable
     transform: ToTensor
-    rows: range
-    batch_size: int
     shape: tuple[int, ...]
     shape_of: str
+    pinned: bool
 
-    def __len__(self) -> int:
-        return math.ceil(len(self.rows) / self.batch_size)
+    def begin(self, rows: range, each: Map) -> Callable[[], Batch]:
+        """Hand a batch's rows to `each` (a kind of `map`); return what waits for them and gives the batch."""
+        _, height, width = self.shape
+        pictures = torch.zeros(len(rows), height, width, 3, pin_memory=self.pinned).permute(0, 3, 1, 2)
+        records = each(self._fill, pictures.numpy(), rows)
+        return lambda: Batch(rows[0], pictures, tuple(records))
 
-    def __getitem__(self, number: int) -> Batch | HueprobeError:
-        rows = self.rows[number * self.batch_size : (number + 1) * self.batch_size]
-        pictures = torch.zeros(len(rows), *self.shape)
-        records = []
-        try:
-            for slot, row in enumerate(rows):
-                tensor, record = _load(self.table, self.transform, row)
-                records.append(record)
-                if tensor is not None:
-                    self._require_shape(tensor, row)
-                    pictures[slot] = tensor
-        except HueprobeError as error:
-            return error
-        return Batch(rows[0], pictures, tuple(records))
-
-    def _require_shape(self, tensor: Tensor, row: int) -> None:
-        if tensor.shape != self.shape:
-            raise ShapeError(
-                f"picture {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
-                f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
-            )
+    def _fill(self, slot: np.ndarray, row: int) -> PictureRecord:
+        tensor, record = _load(self.table, self.transform, row)
+        if tensor is not None:
+            if tensor.shape != self.shape:
+                raise ShapeError(
+                    f"picture {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
+                    f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
+                )
+            slot[:] = tensor.numpy()  # torch would share so small a copy among its threads
+        return record
 
 
-def _in_order(reader: _BatchReader, workers: int) -> Iterator[Batch]:
-    here = (reader[number] for number in range(len(reader)))
-    with contextlib.closing(_from_processes(reader, workers) if workers else here) as results:
-        for result in results:
-            if isinstance(result, HueprobeError):
-                raise result
-            yield result
+def _in_order(
+    reader: _Reader, batches: list[range], workers: int, ahead: int
+) -> Generator[Batch, None, None]:
+    """Yield the batches; no thread outlives the iterator, however it ends."""
+    before = partial(_compute_alone, torch.get_num_threads())
+    with decoders_silenced(), threaded_map(workers, before=before) as each:
+        begun: deque[Callable[[], Batch]] = deque()
+        for rows in batches:
+            begun.append(reader.begin(rows, each))
+            if len(begun) > ahead:
+                yield begun.popleft()()
+        while begun:
+            yield begun.popleft()()
 
 
-def _from_processes(reader: _BatchReader, workers: int) -> Generator[Batch | HueprobeError, None, None]:
-    loader: DataLoader[Any] = DataLoader(
-        reader,  # type: ignore[arg-type]  # anything with a length and items will do
-        batch_size=None,
-        num_workers=workers,
-        generator=torch.Generator(),  # else torch's global one is advanced
-    )
-    results = iter(loader)
-    try:
-        yield from results
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        reason = str(error).splitlines()[0]
-        raise ImageError(f"a process that reads pictures died ({reason}); try fewer workers, or 0") from error
-    finally:
-        # Left to the garbage collector, the processes would live as long as a traceback holds them.
-        results._shutdown_workers()  # type: ignore[attr-defined]
+def _compute_alone(n_threads: int) -> None:
+    """Let torch's operations in this thread use this thread alone: the others have pictures of their own.
+
+    Torch also keeps the number for threads to come, so one of those puts it back.
+    """
+    torch.get_num_threads()  # the first question takes the kept number over, and would undo the next line
+    torch.set_num_threads(1)
+    restoring = threading.Thread(target=torch.set_num_threads, args=(n_threads,))
+    restoring.start()
+    restoring.join()
 
 
 def _size(name: str, value: Any) -> int | tuple[int, int] | None:

@@ -1,11 +1,13 @@
 """Reading one picture as RGB, whatever its mode, and saying why where that fails."""
 
+import contextlib
 import hashlib
 import io
 import os
 import re
 import stat
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,8 @@ _UPRIGHT = {
 }
 # Formats whose whole numbers PIL gives as 32 bits although the file means 0 to 65535.
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
+# As warnings.filters holds it: ignore any warning that a module of PIL gives.
+_NOTHING_FROM_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 @dataclass(frozen=True)
@@ -69,31 +73,31 @@ def read_picture(source: str | Path | bytes) -> tuple[Image.Image | None, Pictur
     picture : PIL image in mode RGB, or None where unreadable
     record : PictureRecord
     """
-    data, reason = (source, None) if isinstance(source, bytes) else _read_bytes(source)
-    if data is None:
-        return _unreadable("", reason)
-    digest = hashlib.sha256(data).hexdigest()
-    if not data:
-        return _unreadable(digest, "the file is empty")
+    with decoders_silenced():
+        return _read(source)
+
+
+@contextlib.contextmanager
+def decoders_silenced() -> Iterator[None]:
+    """Ignore in the block what PIL warns of, in any thread: a picture with odd metadata is readable.
+
+    One entry is put into the process's filters and taken out again. `warnings.catch_warnings` puts
+    back the filters that it found, so threads that enter and leave it in turn would muddle them.
+    """
+    filters: list[Any] = warnings.filters  # type: ignore[assignment]
+    filters.insert(0, _NOTHING_FROM_PIL)
     try:
-        with warnings.catch_warnings():
-            # A picture with odd metadata is readable, one that is too large to be true is not.
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data)) as image:
-                picture = _as_rgb(image)
-                picture = _upright(picture, _orientation(image))  # known once decoded: a TIFF turns itself
-    except UnidentifiedImageError:
-        return _unreadable(digest, "not a picture of a known format")
-    except Exception as error:  # decoders raise anything on damaged input
-        return _unreadable(digest, _one_line(error))
-    return picture, PictureRecord(digest, *picture.size, readable=True, reason=None)
+        yield
+    finally:
+        with contextlib.suppress(ValueError):  # someone has put other filters there meanwhile
+            warnings.filters.remove(_NOTHING_FROM_PIL)  # type: ignore[attr-defined]
 
 
 def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, PictureRecord]:
     """Read row `i` of a table as `read_picture` does, be it a file or the item of a Dataset.
 
-    An item is taken as it comes: no EXIF orientation is applied to it.
+    An item is taken as it comes: no EXIF orientation is applied to it. What PIL warns of is left to
+    the caller, see `decoders_silenced`.
 
     Raises
     ------
@@ -102,7 +106,7 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, PictureReco
     """
     item = table.item(i)
     if item is None:
-        return read_picture(table.file(i))
+        return _read(table.file(i))
     try:
         picture = _from_item(table.dataset[item])
     except Exception as error:  # as for a damaged file
@@ -119,10 +123,40 @@ def show_picture(table: ImageTable, i: int) -> Image.Image:
     ImageError
         It cannot be read; the message says why.
     """
-    picture, record = read_row(table, i)
+    with decoders_silenced():
+        picture, record = read_row(table, i)
     if picture is None:
         raise ImageError(f"cannot read picture {table.paths[i]!r}: {record.reason}")
     return picture
+
+
+def _read(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord]:
+    data, reason = (source, None) if isinstance(source, bytes) else _read_bytes(source)
+    if data is None:
+        return _unreadable("", reason)
+    digest = hashlib.sha256(data).hexdigest()
+    if not data:
+        return _unreadable(digest, "the file is empty")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            _require_credible(image)
+            picture = _as_rgb(image)
+            picture = _upright(picture, _orientation(image))  # known once decoded: a TIFF turns itself
+    except UnidentifiedImageError:
+        return _unreadable(digest, "not a picture of a known format")
+    except Exception as error:  # decoders raise anything on damaged input
+        return _unreadable(digest, _one_line(error))
+    return picture, PictureRecord(digest, *picture.size, readable=True, reason=None)
+
+
+def _require_credible(image: Image.Image) -> None:
+    """Refuse a picture too large to be true, of which PIL only warns up to twice its limit."""
+    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    if limit is not None and pixels > limit:
+        raise Image.DecompressionBombError(
+            f"Image size ({pixels} pixels) exceeds limit of {limit} pixels, could be decompression bomb DOS "
+            "attack."
+        )
 
 
 def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
@@ -172,7 +206,8 @@ def _stretched(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
         raise ValueError("the picture has pixels that are NaN or infinite")
     low, high = values.min(), values.max()
-    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
 def _from_grey(values: np.ndarray) -> Image.Image:

@@ -1,16 +1,15 @@
 """Memories without a forward pass: of given activations, or pooled from a `pixel` memory."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.images.table import unfiled_table
-from hueprobe.memory.filling import fill_memory
+from hueprobe.memory.filling import Filled, fill_memory
 from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE, layout_settings
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import DTYPES
@@ -59,7 +58,7 @@ def memory_from_arrays(
         "weights_sha256": "", "transform": {}, "device": "cpu", "precision": "fp32", "seed": 0,
     }  # fmt: skip
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, DEFAULT_BATCH_SIZE):
             part = np.ascontiguousarray(
                 activations[first : min(first + DEFAULT_BATCH_SIZE, stop)], np.float32
@@ -108,7 +107,7 @@ def derive_memory(
         scaled = vectors * np.sqrt(memory.energy()[start:stop])[..., None]
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, memory.settings["batch_size"]):
             last = min(first + memory.settings["batch_size"], stop)
             records = memory.records.slice(first, last - first).drop_columns(["image"]).to_pylist()

@@ -1,6 +1,8 @@
 """Building a memory: pictures through a network into shards on disk, resumable."""
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +11,7 @@ import numpy as np
 
 from hueprobe import images as image_sources
 from hueprobe.images.table import ImageTable
-from hueprobe.memory.filling import Batches, fill_memory
+from hueprobe.memory.filling import Batches, Filled, fill_memory
 from hueprobe.memory.recipe import (
     Recipe,
     blank_batch,
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hueprobe.activations.backbones import Backbone
+    from hueprobe.images.loading import Batch
 
 # For pictures [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records.
-LayerBatches = Callable[[int, int], Iterator[tuple[list[np.ndarray], list[dict[str, Any]]]]]
+LayersFilled = tuple[list[np.ndarray], list[dict[str, Any]]]
+LayerBatches = Callable[[int, int], Generator[LayersFilled, None, None]]
 _KEPT_ON_APPEND = ("backbone", "weights", "closing", "table_layer", "transform")
 
 
@@ -42,7 +46,7 @@ def build_memory(
     precision: str | None = None,
     batch_size: int | None = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -76,8 +80,9 @@ def build_memory(
         32, or that of the build to resume.
     device : str
         `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
-    workers : int
-        Processes that decode pictures; the memory's bytes do not depend on it.
+    workers : int, optional
+        Threads that decode pictures, one a core by default, none with 0; the memory's bytes do not
+        depend on it.
     overwrite : bool
         Replace a memory of other settings.
 
@@ -114,7 +119,7 @@ def append_images(
     weights: str | Path | None = None,
     transform: Any = None,
     device: str = "auto",
-    workers: int = 0,
+    workers: int | None = None,
     progress: bool = False,
 ) -> Memory:
     """Add pictures to a complete memory, with its own settings; new classes get the next ids.
@@ -184,7 +189,7 @@ def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **option
     return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)
 
 
-def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int) -> LayerBatches:
+def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | None) -> LayerBatches:
     """Return the extraction of the table's pictures [start, stop): load, run, blank the unreadable.
 
     The recipes share one network, which runs once a batch.
@@ -193,31 +198,45 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int) ->
 
     extractor, settings = recipes[0].extractor, recipes[0].settings
     taps = [recipe.backbone for recipe in recipes]
+    on_cpu = extractor.device_kind == "cpu"
 
-    def batches(start: int, stop: int) -> Iterator[tuple[list[np.ndarray], list[dict[str, Any]]]]:
-        for batch in load_batches(
+    def finished(batch: "Batch", results: Callable[[], list[np.ndarray]]) -> LayersFilled:
+        grids = results()
+        unreadable = np.array([not record.readable for record in batch.records])
+        for activations in grids:
+            activations[unreadable] = 0
+        return grids, [asdict(record) for record in batch.records]
+
+    def batches(start: int, stop: int) -> Generator[LayersFilled, None, None]:
+        loaded = load_batches(
             table,
             taps[0].transform,
             batch_size=settings["batch_size"],
             workers=workers,
+            ahead=0 if on_cpu else 2,
+            pinned=extractor.device_kind == "cuda",
             start=start,
             stop=stop,
             picture_shape=tuple(blank_batch(taps[0]).shape[1:]),
-        ):
-            grids = extractor.at(taps, batch.pictures)
-            unreadable = np.array([not record.readable for record in batch.records])
-            for activations in grids:
-                activations[unreadable] = 0
-            yield grids, [asdict(record) for record in batch.records]
+        )
+        begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
+        with contextlib.closing(loaded):
+            for batch in loaded:
+                begun.append((batch, extractor.begin(taps, batch.pictures)))
+                if on_cpu or len(begun) > 1:  # a GPU gets its next batch before the last is fetched
+                    yield finished(*begun.popleft())
+            while begun:
+                yield finished(*begun.popleft())
 
     return batches
 
 
-def _picture_batches(recipe: Recipe, table: ImageTable, workers: int) -> Batches:
+def _picture_batches(recipe: Recipe, table: ImageTable, workers: int | None) -> Batches:
     """Return the extraction of the table's pictures [start, stop) at one layer."""
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
-        for (activations,), records in layer_batches([recipe], table, workers)(start, stop):
-            yield activations, records
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
+        with contextlib.closing(layer_batches([recipe], table, workers)(start, stop)) as made:
+            for (activations,), records in made:
+                yield activations, records
 
     return batches

@@ -3,7 +3,8 @@
 import contextlib
 import shutil
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,15 @@ from hueprobe.errors import (
     MemoryFormatError,
 )
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.store import Memory, open_memory
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory_files, source_file
 from hueprobe.progress import progress_bar
 
-# For pictures [start, stop) of a table: batches of activations (b, C, H, W) and one record a picture.
-Batches = Callable[[int, int], Iterator[tuple[np.ndarray, list[dict[str, Any]]]]]
+# A batch: activations (b, C, H, W) and one record a picture.
+Filled = tuple[np.ndarray, list[dict[str, Any]]]
+# Those of pictures [start, stop) of a table.
+Batches = Callable[[int, int], Generator[Filled, None, None]]
 
 
 def fill_memory(
@@ -47,7 +51,8 @@ def fill_memory(
     table : ImageTable
         The pictures: all of a new memory's, or those to append.
     batches : callable
-        `batches(start, stop)` gives the activations of `table`'s pictures [start, stop), in batches.
+        `batches(start, stop)` gives the activations of `table`'s pictures [start, stop), in batches of
+        the settings' size, of which a shard is a whole number.
     append : bool
         The pictures go behind those of a complete memory.
     overwrite, progress : bool
@@ -82,19 +87,35 @@ def open_filled(path: Path) -> Memory:
 
 
 def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, progress: bool) -> None:
-    settings = writer.settings
+    """Make batches here, normalise and write them in a thread, so that neither waits for the other."""
     first = first_row(writer, table)
     if writer.ledger.complete:
         return
+    start, stop = writer.n_done - first, writer.n_pictures - first
     with progress_bar(writer.n_pictures, label="index", done=writer.n_done, enabled=progress) as advance:
-        for start, stop in writer.pending_shards():
-            with writer.shard(start, stop) as shard:
-                row = start - first
-                for activations, records in batches(start - first, stop - first):
-                    add_batch(shard, settings, activations, records, table.paths[row : row + len(records)])
-                    row += len(records)
-                    advance(len(records))
+        write = partial(_write_shards, writer, table.paths[start:stop], advance)
+        with (
+            consumed_in_background(write) as hand_over,
+            contextlib.closing(batches(start, stop)) as made,
+        ):
+            for batch in made:
+                hand_over(batch)
     writer.complete()
+
+
+def _write_shards(
+    writer: MemoryWriter, names: Sequence[str], advance: Callable[[int], None], batches: Iterator[Filled]
+) -> None:
+    settings, row = writer.settings, 0
+    for start, stop in writer.pending_shards():
+        with writer.shard(start, stop) as shard:
+            end = row + stop - start
+            for activations, records in batches:
+                add_batch(shard, settings, activations, records, names[row : row + len(records)])
+                row += len(records)
+                advance(len(records))
+                if row >= end:
+                    break
 
 
 def add_batch(

@@ -1,7 +1,8 @@
 """One memory a layer from one pass over the pictures: each as if it had been built alone."""
 
 import contextlib
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -11,8 +12,9 @@ import numpy as np
 from hueprobe import images as image_sources
 from hueprobe.errors import ImageError, InputError, MemoryFormatError
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.build import LayerBatches, layer_batches
-from hueprobe.memory.filling import add_batch, first_row, open_filled, removed_if_fruitless
+from hueprobe.memory.filling import Filled, add_batch, first_row, open_filled, removed_if_fruitless
 from hueprobe.memory.recipe import load_recipes
 from hueprobe.memory.settings import FILE_NAME
 from hueprobe.memory.store import Memory
@@ -46,7 +48,7 @@ def build_memories(
     layers: Sequence[str] = (),
     weights: str | Path = "default",
     transform: Any = None,
-    workers: int = 0,
+    workers: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -127,25 +129,36 @@ def _write_pending(
     if all(writer.ledger.complete for writer in writers):
         return
     done = [len(table) if writer.ledger.complete else writer.n_done for writer in writers]
-    with (
-        progress_bar(len(table), label="index", done=min(done), enabled=progress) as advance,
-        contextlib.ExitStack() as stack,
-    ):
-        sinks = [stack.enter_context(contextlib.closing(_shards(writer, table))) for writer in writers]
+    row = min(done)
+    with progress_bar(len(table), label="index", done=row, enabled=progress) as advance:
+        sinks = [_shards(writer, table) for writer in writers]
+        with (
+            consumed_in_background(partial(_hand_out, sinks, done, advance)) as hand_over,
+            contextlib.closing(batches(row, len(table))) as made,
+        ):
+            for batch in made:
+                hand_over((row, *batch))
+                row += len(batch[1])
+
+
+def _hand_out(
+    sinks: Sequence[Generator[None, Filled, None]],
+    done: Sequence[int],
+    advance: Callable[[int], None],
+    batches: Iterator[tuple[int, list[np.ndarray], list[dict[str, Any]]]],
+) -> None:
+    """Give batches, with the row of their first picture, to the memories that have not got that far."""
+    with contextlib.ExitStack() as stack:
         for sink in sinks:
-            next(sink)
-        row = min(done)
-        for grids, records in batches(row, len(table)):
+            next(stack.enter_context(contextlib.closing(sink)))
+        for row, grids, records in batches:
             for sink, activations, n_done in zip(sinks, grids, done, strict=True):
                 if row >= n_done:
                     sink.send((activations, records))
-            row += len(records)
             advance(len(records))
 
 
-def _shards(
-    writer: MemoryWriter, table: ImageTable
-) -> Generator[None, tuple[np.ndarray, list[dict[str, Any]]], None]:
+def _shards(writer: MemoryWriter, table: ImageTable) -> Generator[None, Filled, None]:
     """Write the batches that are sent, (activations, records), as the shards that a memory lacks.
 
     A shard that is open when the generator is closed is given up.

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from hueprobe.activations.rounding import as_float16
 from hueprobe.errors import MemoryFormatError
 from hueprobe.files import PARTIAL, written_whole
 from hueprobe.images.table import ImageTable
@@ -72,7 +73,10 @@ class ShardWriter:
     def add(self, vectors: np.ndarray, energy: np.ndarray, records: Sequence[dict[str, Any]]) -> None:
         """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record a picture."""
         self.nonnegative = self.nonnegative and not bool((vectors < 0).any())
-        self._digest.write(np.ascontiguousarray(vectors, self._dtype).data)
+        rows = (
+            as_float16(vectors) if self._dtype == np.float16 else np.ascontiguousarray(vectors, self._dtype)
+        )
+        self._digest.write(rows.data)
         self._energies.append(np.asarray(energy, np.float32))
         self._records.extend(records)
         self._written += len(vectors)

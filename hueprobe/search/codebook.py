@@ -1,20 +1,25 @@
 """The rounded copy of a memory that exact search multiplies with, in blocks, kept in RAM or read ahead."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import torch
 
+from hueprobe.errors import SearcherError
+from hueprobe.files import written_whole
+from hueprobe.progress import progress_bar
 from hueprobe.search.rounded import Codes, encode
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
 GROUP = 32  # vectors whose highest product is looked at first
-BLOCK = 16_384  # vectors multiplied at a time
+BLOCK = 32_768  # vectors multiplied at a time
 DEFAULT_BUDGET = 1 << 30  # bytes, on a CPU
 _GPU_SHARE = 0.7  # of the memory that is free on a GPU
 
@@ -70,36 +75,40 @@ class Block:
         if number_format != "int8" and bool(real.all()):
             values, scale, residual = codes.values, codes.scale, codes.residual
         else:
-            source = torch.where(
-                real, place, int(order[real.cpu().numpy()][-1])
-            )  # pads: the last one's scale
+            last = int(order[order < n][-1])
+            source = torch.where(real, place, last)  # pads get a scale that is there anyway
             values = codes.values[source]
             values[~real] = 0
             scale, residual = codes.scale[source], codes.residual[source].masked_fill(~real, 0)
-        positions = np.empty(n, np.int64)
-        here = np.flatnonzero(order < n)
-        positions[order[here]] = here
-        padded = torch.from_numpy(np.append(ids, -1)[np.minimum(order, n)]).to(vectors.device)
-        by_group = scale.view(GROUP, n_groups)
+        padded = np.append(ids, -1)[np.minimum(order, n)]
+        return cls.arranged(Codes(values, scale, residual), padded, number_format)
+
+    @classmethod
+    def arranged(cls, codes: Codes, ids: np.ndarray, number_format: str) -> "Block":
+        """Take codes that stand in their places already, with the id at each place (-1 for a pad)."""
+        n_groups = len(ids) // GROUP
+        places = np.argsort(ids, kind="stable")[int((ids < 0).sum()) :]
+        by_group = codes.scale.view(GROUP, n_groups)
         scaled, rounded = number_format == "int8", number_format != "float32"
         return cls(
-            codes=Codes(values, scale, residual),
-            ids=padded,
-            sorted_ids=ids,
-            positions=positions,
+            codes=codes,
+            ids=torch.from_numpy(ids).to(codes.values.device),
+            sorted_ids=ids[places],
+            positions=places,
             n_groups=n_groups,
             scale=by_group.amax(0) if scaled else None,
             least_scale=by_group.amin(0) if scaled else None,
-            residual=residual.view(GROUP, n_groups).amax(0) if rounded else None,
-            signed=bool((values < 0).any()),
+            residual=codes.residual.view(GROUP, n_groups).amax(0) if rounded else None,
+            signed=bool((codes.values < 0).any()),
         )
 
 
 class Codebook:
     """A memory's vectors rounded to one format.
 
-    Where they fit into the budget they are kept after the first search; a larger memory is read and rounded
-    anew by each search, one block ahead of the products.
+    Where they fit into the budget they are kept after the first search. A larger memory is read again by each
+    search, one block ahead of the products: from a file of codes where there is one, else from the
+    shards, which takes about as long as the products do.
 
     Parameters
     ----------
@@ -122,10 +131,22 @@ class Codebook:
         device: torch.device,
         budget: int | None = None,
     ) -> None:
-        self._memory, self._ids, self._format, self._device = memory, ids, number_format, device
-        size = {"int8": 1, "half": 2, "float32": 4}[number_format]
-        self._keep = len(ids) * memory.n_channels * size <= (_budget(device) if budget is None else budget)
+        self._memory, self._format, self._device = memory, number_format, device
+        self._parts = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
+        needed = len(ids) * memory.n_channels * _value_type(number_format, device).itemsize
+        self.fits = needed <= (_budget(device) if budget is None else budget)
+        self.file: Path | None = None
         self._kept: list[Block] = []
+
+    @property
+    def wants_file(self) -> bool:
+        """Whether a file of codes would save time: rounded vectors on a CPU, more than the budget keeps."""
+        return not self.fits and self._device.type == "cpu" and self._format != "float32"
+
+    @property
+    def layout(self) -> str:
+        """What decides how a file of codes looks."""
+        return f"{self._format},block={BLOCK},group={GROUP}"
 
     def blocks(self) -> Iterator[Block]:
         """Yield every block, in order."""
@@ -133,26 +154,72 @@ class Codebook:
             yield from self._kept
             return
         made = []
-        for block in self._read():
-            if self._keep:
-                made.append(block)
-            yield block
+        with self._reader() as read:
+            for block in _ahead(read, len(self._parts)):
+                if self.fits:
+                    made.append(block)
+                yield block
         self._kept = made
 
-    def _read(self) -> Iterator[Block]:
-        """Read and round blocks, each while the one before it is in use."""
-        parts = [self._ids[start : start + BLOCK] for start in range(0, len(self._ids), BLOCK)]
-        with ThreadPoolExecutor(1, "hueprobe-read-ahead") as thread:
-            coming = thread.submit(self._make, parts[0]) if parts else None
-            for following in [*parts[1:], None]:
-                assert coming is not None
-                block = coming.result()
-                coming = thread.submit(self._make, following) if following is not None else None
-                yield block
+    def write(self, path: Path, *, progress: bool = False) -> None:
+        """Write block behind block: values, scales (float32), residuals (float32), ids (int64)."""
+        with (
+            written_whole(path) as file,
+            progress_bar(len(self._parts), label="round", unit="blocks", enabled=progress) as advance,
+        ):
+            for number in range(len(self._parts)):
+                block = self._make(number)
+                for part in (*vars(block.codes).values(), block.ids):
+                    file.write(part.contiguous().view(torch.uint8).numpy())
+                advance(1)
 
-    def _make(self, ids: np.ndarray) -> Block:
+    @contextmanager
+    def _reader(self) -> Iterator[Callable[[int], Block]]:
+        """Yield what gives a block by its number."""
+        if self.file is None or self.fits:
+            yield self._make
+            return
+        with self.file.open("rb") as file:
+            yield lambda number: self._load(file, number)
+
+    def _make(self, number: int) -> Block:
+        ids = self._parts[number]
         vectors = torch.from_numpy(self._memory.vectors(ids)).to(self._device)
         return Block.of(vectors, ids, self._format)
+
+    def _load(self, file: BinaryIO, number: int) -> Block:
+        channels, kind = self._memory.n_channels, _value_type(self._format, self._device)
+        per_vector = channels * kind.itemsize + 4 + 4 + 8
+        file.seek(sum(_padded(len(ids)) for ids in self._parts[:number]) * per_vector)
+        n = _padded(len(self._parts[number]))
+        parts = [torch.empty(n, channels, dtype=kind), torch.empty(n), torch.empty(n)]
+        ids = torch.empty(n, dtype=torch.int64)
+        for part in (*parts, ids):
+            target = part.view(-1).view(torch.uint8).numpy()
+            if file.readinto(target) != target.nbytes:  # type: ignore[attr-defined]
+                raise SearcherError(f"{self.file} ends too early; remove its folder and search again")
+        if not np.array_equal(np.sort(ids.numpy())[n - len(self._parts[number]) :], self._parts[number]):
+            raise SearcherError(f"{self.file} holds other vectors than the memory; remove its folder")
+        return Block.arranged(Codes(*parts), ids.numpy(), self._format)
+
+
+def _ahead(read: Callable[[int], Block], n_blocks: int) -> Iterator[Block]:
+    """Yield blocks by number, each read while the one before it is in use."""
+    with ThreadPoolExecutor(1, "hueprobe-read-ahead") as thread:
+        coming = thread.submit(read, 0) if n_blocks else None
+        for following in range(1, n_blocks + 1):
+            assert coming is not None
+            block = coming.result()
+            coming = thread.submit(read, following) if following < n_blocks else None
+            yield block
+
+
+def _padded(n: int) -> int:
+    return -(-n // GROUP) * GROUP
+
+
+def _value_type(number_format: str, device: torch.device) -> torch.dtype:
+    return encode(torch.zeros(1, 1, device=device), number_format).values.dtype
 
 
 def _budget(device: torch.device) -> int:

@@ -48,8 +48,8 @@ from hueprobe.search.rounded import (
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_CHUNK = 1_024  # queries multiplied at a time: with a block of 16,384, 64 MiB of products
-_EXTRA = {"int8": 22, "half": 22, "float32": 6}  # candidates beyond k at first
+_CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
+_EXTRA = {"int8": 38, "half": 22, "float32": 6}  # candidates beyond k at first
 _WIDEN = 4  # times as many for the queries that are not certified
 _MOST_RESIDUAL = 2.0**-7  # of a rounded vector whose products have a sum error (gamma > 0)
 
@@ -72,6 +72,10 @@ class ExactSearcher:
 
     Attributes
     ----------
+    format : str
+        Of the first pass.
+    codebook : Codebook
+        The memory's vectors in that format.
     certified : float
         Share of the last search's queries that the first pass settled; NaN before.
     """
@@ -99,8 +103,11 @@ class ExactSearcher:
             searched = searched & np.repeat(chosen, memory.grid.n_cells)
         self._ids = np.flatnonzero(searched)  # zero vectors are left out
         self._budget = memory_budget
-        self._codebooks: dict[str, Codebook] = {}
+        self.codebook = self._codebook(self.format)
         self.certified = float("nan")
+
+    def _codebook(self, number_format: str) -> Codebook:
+        return Codebook(self.memory, self._ids, number_format, device=self.device, budget=self._budget)
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
         """Return the k nearest stored vectors of each query; see `Searcher.search`."""
@@ -128,14 +135,12 @@ class ExactSearcher:
         self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[Neighbors, np.ndarray]:
         """Return the k nearest among `width` candidates, and whether the bound proves them, bool (n,)."""
-        if number_format not in self._codebooks:
-            self._codebooks[number_format] = Codebook(
-                self.memory, self._ids, number_format, device=self.device, budget=self._budget
-            )
+        # The few queries that come to float32 read the shards themselves: a second copy is not kept for them.
+        codebook = self.codebook if number_format == self.format else self._codebook(number_format)
         with full_products():
             encoded = encode(torch.from_numpy(queries).to(self.device), number_format)
             candidates = _Candidates(encoded, width)
-            for block in self._codebooks[number_format].blocks():
+            for block in codebook.blocks():
                 candidates.take(block, excluded, self.memory.grid.n_cells)
         ids, reach = candidates.result()
         found = rank(self.memory, queries, ids, k)
@@ -196,10 +201,7 @@ class _Candidates:
             chosen = groups.indices[:, :n_chosen]
             members = grouped.gather(2, chosen[:, None, :].expand(n, n_members, n_chosen))
             reach = self._bound(members, block, chosen[:, None, :], chunk)
-            position = (
-                torch.arange(n_members, device=raw.device)[None, :, None] * n_groups + chosen[:, None, :]
-            )
-            self._merge(chunk, reach.reshape(n, -1), position.reshape(n, -1), block.ids)
+            self._merge(chunk, reach.reshape(n, -1), chosen, block)
 
     def _bound(self, raw: torch.Tensor, block: Block, group: Any, chunk: slice) -> torch.Tensor:
         """Return the reach of raw products (n, ...) of members of `group`, with that group's bounds.
@@ -216,7 +218,8 @@ class _Candidates:
             values += self._length[chunk].view((-1,) + (1,) * (raw.ndim - 1)) * block.residual[group]
         return values
 
-    def _merge(self, chunk: slice, reach: torch.Tensor, position: torch.Tensor, ids: torch.Tensor) -> None:
+    def _merge(self, chunk: slice, reach: torch.Tensor, chosen: torch.Tensor, block: Block) -> None:
+        """Take in the members (n, n_members * n_chosen) of groups (n, n_chosen) as far as they lead."""
         reach = torch.cat([self._reach[chunk], reach], dim=1)
         best = reach.topk(min(self._width + 1, reach.shape[1]), dim=1)
         if reach.shape[1] > self._width:
@@ -224,7 +227,9 @@ class _Candidates:
         kept = best.indices[:, : self._width]
         before = kept < self._width  # columns of earlier blocks come first
         earlier = self._ids[chunk].gather(1, torch.where(before, kept, 0))
-        here = ids[position.gather(1, torch.where(before, 0, kept - self._width))]
+        new = torch.where(before, 0, kept - self._width)
+        group = chosen.gather(1, new % chosen.shape[1])
+        here = block.ids[new // chosen.shape[1] * block.n_groups + group]
         self._reach[chunk] = best.values[:, : self._width]
         self._ids[chunk] = torch.where(before, earlier, here)
 

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hueprobe.errors import SearcherError
+from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
 from hueprobe.files import PARTIAL, fsync_folder, sha256_of, written_whole
 from hueprobe.memory.files import one_writer
 from hueprobe.search.neighbors import Searcher
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hueprobe.memory.store import Memory
+    from hueprobe.search.exact import ExactSearcher
 
 _HEADER = "index.json"
 
@@ -25,6 +28,7 @@ def open_searcher(
     *,
     device: str = "cpu",
     images: "np.ndarray | None" = None,
+    memory_budget: int | None = None,
     build: bool = True,
     progress: bool = False,
 ) -> Searcher:
@@ -39,6 +43,9 @@ def open_searcher(
         Of exact search.
     images : ndarray of int, optional
         Search these memory rows alone; exact search only.
+    memory_budget : int, optional
+        Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
+        rounded vectors beside it (half its size), which every search reads.
     build : bool
         Whether an index that is absent may be built.
     progress : bool
@@ -53,7 +60,10 @@ def open_searcher(
     if parsed.kind == "exact":
         from hueprobe.search.exact import ExactSearcher
 
-        return ExactSearcher(memory, device=device, images=images)
+        searcher = ExactSearcher(memory, device=device, images=images, memory_budget=memory_budget)
+        if images is None and searcher.codebook.wants_file and memory.complete:
+            searcher.codebook.file = _codes_file(memory, searcher, build=build, progress=progress)
+        return searcher
     if images is not None:
         raise SearcherError(
             f"{spec!r} searches the whole memory; some of its pictures alone need exact search"
@@ -65,7 +75,7 @@ def open_searcher(
                 f"make it with `hueprobe index --searcher {spec}`"
             )
         build_index(memory, spec, progress=progress)
-    folder = index_folder(memory, parsed)
+    folder = _folder(memory, parsed)
     _require_current(memory, parsed, folder)
     return open_files(memory, parsed, folder)
 
@@ -73,7 +83,7 @@ def open_searcher(
 def has_index(memory: "Memory", spec: str) -> bool:
     """Whether the index that a SPEC needs lies beside the memory; exact search needs none."""
     parsed = parse_spec(spec)
-    return parsed.kind == "exact" or (index_folder(memory, parsed) / _HEADER).is_file()
+    return parsed.kind == "exact" or (_folder(memory, parsed) / _HEADER).is_file()
 
 
 def has_current_index(memory: "Memory", spec: str) -> bool:
@@ -82,7 +92,7 @@ def has_current_index(memory: "Memory", spec: str) -> bool:
     if parsed.kind == "exact":
         return True
     try:
-        _require_current(memory, parsed, index_folder(memory, parsed))
+        _require_current(memory, parsed, _folder(memory, parsed))
     except SearcherError:
         return False
     return True
@@ -103,40 +113,76 @@ def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
         raise SearcherError(
             f"{memory.path} is not complete; finish `hueprobe index` before building an index"
         )
-    folder = index_folder(memory, parsed)
-    partial = folder.with_name(folder.name + PARTIAL)
-    partial.parent.mkdir(exist_ok=True)
-    with one_writer(memory.path):
-        try:
-            build_files(memory, parsed, partial, progress=progress)
-            install_files(memory, parsed, partial)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-    recall_of(memory, open_files(memory, parsed, folder))
+    _build_folder(memory, parsed, lambda partial: build_files(memory, parsed, partial, progress=progress))
+    recall_of(memory, open_files(memory, parsed, _folder(memory, parsed)))
 
 
-def build_files(memory: "Memory", parsed: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
-    """Build an index into `folder`, which is emptied first; nothing says yet that it is one."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+def build_files(memory: "Memory", parsed: SearcherSpec, folder: Path, *, progress: bool = False) -> Path:
+    """Build an index into an empty folder and return its file; nothing says yet that it is one."""
     if parsed.kind == "annoy":
-        from hueprobe.search.annoy import build_annoy
+        from hueprobe.search.annoy import FILE_NAME, build_annoy
 
         build_annoy(memory, parsed, folder, progress=progress)
     else:
-        from hueprobe.search.faiss import build_faiss
+        from hueprobe.search.faiss import FILE_NAME, build_faiss
 
         build_faiss(memory, parsed, folder, progress=progress)
+    return folder / FILE_NAME
 
 
-def install_files(memory: "Memory", parsed: SearcherSpec, built: Path) -> None:
-    """Make what `build_files` left in a folder the memory's index; its writer holds the memory's lock."""
-    _write_header(built, _header(memory, parsed, next(built.glob("index.*"))))
-    folder = index_folder(memory, parsed)
+def install_files(memory: "Memory", parsed: SearcherSpec, file: Path) -> None:
+    """Make the folder of a file that `build_files` gave the memory's index; the caller holds its lock."""
+    _write_header(file.parent, _header(memory, parsed, file))
+    folder = _folder(memory, parsed)
     shutil.rmtree(folder, ignore_errors=True)
-    built.rename(folder)
+    file.parent.rename(folder)
     fsync_folder(folder.parent)
+
+
+def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path], Path]) -> None:
+    """Let `write` fill a temporary folder, and put it in the place of what was there."""
+    folder = _folder(memory, parsed)
+    partial = folder.with_name(folder.name + PARTIAL)
+    with one_writer(memory.path):
+        partial.parent.mkdir(exist_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir()
+        try:
+            install_files(memory, parsed, write(partial))
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+
+
+def _codes_file(memory: "Memory", searcher: "ExactSearcher", *, build: bool, progress: bool) -> Path | None:
+    """Return the file of rounded vectors for exact search, made where it is absent or stale; None without.
+
+    It only saves time, so a memory that nobody may write to, or a full disk, is no error.
+    """
+    parsed = SearcherSpec("exact", searcher.codebook.layout, {})
+    folder = _folder(memory, parsed)
+    file = folder / "codes.bin"
+    try:
+        _require_current(memory, parsed, folder)
+        return file
+    except SearcherError:
+        if not build:
+            return None
+
+    def write(partial: Path) -> Path:
+        searcher.codebook.write(partial / file.name, progress=progress)
+        return partial / file.name
+
+    try:
+        _build_folder(memory, parsed, write)
+    except (OSError, HueprobeError) as error:
+        warnings.warn(
+            f"no file of rounded vectors beside {memory.path} ({error}); exact search takes longer without",
+            HueprobeWarning,
+            stacklevel=3,
+        )
+        return None
+    return file
 
 
 def recall_of(memory: "Memory", searcher: Searcher) -> float:
@@ -144,7 +190,7 @@ def recall_of(memory: "Memory", searcher: Searcher) -> float:
     parsed = parse_spec(searcher.spec)
     if parsed.kind == "exact":
         return 1.0
-    folder = index_folder(memory, parsed)
+    folder = _folder(memory, parsed)
     header = _read_header(folder)
     if parsed.search_text not in header["recall_at_10"]:
         from hueprobe.search.recall import measure_recall
@@ -164,8 +210,7 @@ def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
     return headers
 
 
-def index_folder(memory: "Memory", parsed: SearcherSpec) -> Path:
-    """Return where a SPEC's index lies, or will."""
+def _folder(memory: "Memory", parsed: SearcherSpec) -> Path:
     return memory.path / "indexes" / parsed.folder_name
 
 
@@ -183,7 +228,7 @@ def open_files(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher
 def _header(memory: "Memory", parsed: SearcherSpec, index: Path) -> dict[str, Any]:
     import importlib.metadata
 
-    package = "annoy" if parsed.kind == "annoy" else "faiss-cpu"
+    package = {"annoy": "annoy", "faiss": "faiss-cpu", "exact": "torch"}[parsed.kind]
     return {
         "spec": f"{parsed.kind}:{parsed.build}",
         "file": index.name,

@@ -15,8 +15,7 @@ import numpy as np
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.files import PARTIAL
 from hueprobe.memory.files import one_writer
-from hueprobe.search.exact import ExactSearcher
-from hueprobe.search.indexes import build_files, install_files, open_files
+from hueprobe.search.indexes import build_files, install_files, open_files, open_searcher
 from hueprobe.search.recall import sample_queries, share_found
 from hueprobe.search.spec import SearcherSpec, parse_spec
 
@@ -142,7 +141,7 @@ def tune_searcher(
     if not memory.complete:
         raise SearcherError(f"{memory.path} is not complete; finish `hueprobe index` before tuning")
     asked = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]
-    trial = _Asking(memory, k, n_queries, seed)
+    trial = _Asking(memory, k, n_queries, seed, progress=progress)
     trials, failed = [trial.exact()], []
     with _building_site(memory) as site:
         order = sorted({spec.text: spec for spec in asked}.values(), key=lambda spec: spec.folder_name)
@@ -155,7 +154,7 @@ def tune_searcher(
             best = parse_spec(_fastest(trials, recall).spec)
             _remove_all_but(site, best.folder_name if keep else None)
         if keep and best.kind != "exact":
-            install_files(memory, best, site / best.folder_name)
+            install_files(memory, best, next((site / best.folder_name).iterdir()))
     return Tuning(
         str(memory.path), int(memory.valid().sum()), trial.n, k, recall, tuple(trials), tuple(failed)
     )
@@ -185,12 +184,12 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
 class _Asking:
     """The queries, the truth, and the exact search that every round is compared with."""
 
-    def __init__(self, memory: "Memory", k: int, n_queries: int, seed: int) -> None:
+    def __init__(self, memory: "Memory", k: int, n_queries: int, seed: int, *, progress: bool) -> None:
         self._vectors, self._excluded = sample_queries(memory, n_queries, seed=seed)
         self.n = len(self._vectors)
         if not self.n:
             raise InputError(f"{memory.path} holds no nonzero vectors; there is nothing to search")
-        self._k, self._exact = k, ExactSearcher(memory)
+        self._k, self._exact = k, open_searcher(memory, progress=progress)
         self._truth = self._search(self._exact)  # also keeps the rounded copy that later searches use
 
     def exact(self) -> Trial:
@@ -220,9 +219,9 @@ def _try_index(
     if not settings:
         return []
     started = time.perf_counter()
-    build_files(memory, settings[0], folder, progress=progress)
-    seconds = time.perf_counter() - started
-    n_bytes = sum(file.stat().st_size for file in folder.iterdir())
+    folder.mkdir()
+    file = build_files(memory, settings[0], folder, progress=progress)
+    seconds, n_bytes = time.perf_counter() - started, file.stat().st_size
     return [trial.ask(open_files(memory, spec, folder), seconds, n_bytes) for spec in settings]
 
 

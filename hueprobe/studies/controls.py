@@ -6,7 +6,7 @@ that is kept and resumed like any other.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from hueprobe.errors import InputError
 from hueprobe.matches import Matches
 from hueprobe.memory.build import build_memory
-from hueprobe.memory.filling import fill_memory
+from hueprobe.memory.filling import Filled, fill_memory
 from hueprobe.memory.recipe import load_recorded_backbone
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory, open_memory
@@ -176,7 +176,7 @@ def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
     key = [sha or name for sha, name in zip(memory.sha256, memory.images.paths, strict=True)]
     heads = np.array([hashlib.sha256(k.encode()).digest()[0] & 1 for k in key], bool)
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, settings["batch_size"]):
             rows = np.arange(first, min(first + settings["batch_size"], stop))
             parts = []

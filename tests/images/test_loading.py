@@ -1,27 +1,24 @@
-"""Batches: in order, of one shape, whatever single pictures are like, with and without processes."""
+"""Batches: in order, of one shape, whatever single pictures are like, with and without workers."""
 
 import io
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from hueprobe.errors import ImageError, InputError, ShapeError
 from hueprobe.images import Transform, from_dataset, from_folder, load_batches, read_picture
 
 TRANSFORM = Transform(resize=10, crop=8)
-# torch notes that a machine has fewer cores than processes; Python from 3.12, that forking threads is risky.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning"),
-]
 BOTH = pytest.mark.parametrize("workers", [0, 2])
 
 
@@ -76,14 +73,77 @@ def test_rows_from_start_to_stop(table, workers):
     assert list(load_batches(table, TRANSFORM, batch_size=4, start=5, stop=5, workers=workers)) == []
 
 
-def test_processes_change_nothing(table):
+@pytest.mark.parametrize("ahead", [0, 1, 20])
+@pytest.mark.parametrize("workers", [None, 0, 1, 2, 7])
+def test_workers_change_nothing(table, workers, ahead):
     alone = as_numbers(load_batches(table, TRANSFORM, batch_size=2))
-    for workers in (1, 2):
-        assert as_numbers(load_batches(table, TRANSFORM, batch_size=2, workers=workers)) == alone
+    assert as_numbers(load_batches(table, TRANSFORM, batch_size=2, workers=workers, ahead=ahead)) == alone
+
+
+def test_batches_are_ready_for_networks_in_channels_last(table):
+    (batch,) = load_batches(table, TRANSFORM, batch_size=11)
+    assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize(("ahead", "begun"), [(0, 2), (1, 4), (2, 6)])
+def test_no_more_is_read_ahead_than_asked_for(tmp_path, write_picture, ahead, begun):
+    for i in range(20):
+        write_picture(f"{i:02d}.png")
+    seen = []
+
+    def seeing(image):
+        seen.append(threading.current_thread().name)
+        return TRANSFORM(image)
+
+    batches = load_batches(
+        from_folder(tmp_path), seeing, batch_size=2, workers=2, ahead=ahead, picture_shape=(3, 8, 8)
+    )
+    next(batches)
+    deadline = time.monotonic() + 10
+    while len(seen) < begun and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert len(seen) == begun and all(name.startswith("hueprobe-read") for name in seen)
+    batches.close()
+
+
+def test_transforms_compute_in_their_own_thread_and_torch_keeps_its_number(table):
+    inside, before = [], torch.get_num_threads()
+
+    def seeing(image):
+        inside.append(torch.get_num_threads())
+        return TRANSFORM(image)
+
+    torch.set_num_threads(3)
+    try:
+        list(load_batches(table, seeing, batch_size=4, workers=2, picture_shape=(3, 8, 8)))
+        assert set(inside) == {1}
+        with ThreadPoolExecutor(1) as later:
+            assert torch.get_num_threads() == later.submit(torch.get_num_threads).result() == 3
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_warnings_of_decoders_are_silent_in_every_thread_and_filters_as_before(table, monkeypatch):
+    """A picture is as readable under `-W error` as without."""
+    odd = PngImagePlugin.PngImageFile.load_end
+
+    def warning(self):
+        exec("import warnings; warnings.warn('odd metadata')", {"__name__": "PIL.PngImagePlugin"})
+        odd(self)
+
+    monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_end", warning)
+    before = list(warnings.filters)
+    batches = load_batches(table, TRANSFORM, batch_size=3, workers=4, ahead=1)
+    readable = [record.readable for batch in batches for record in batch.records]
+    assert [i for i, ok in enumerate(readable) if not ok] == [2, 5, 6, 7, 10]
+    assert warnings.filters == before
+    with pytest.raises(UserWarning, match="odd metadata"):
+        Image.open(io.BytesIO(table.file(0).read_bytes())).load()
 
 
 def test_global_random_state_is_left_alone(table):
-    for workers in (0, 1):
+    for workers in (0, 2):
         before = torch.get_rng_state()
         list(load_batches(table, TRANSFORM, batch_size=4, workers=workers))
         assert torch.equal(torch.get_rng_state(), before)
@@ -167,6 +227,7 @@ def test_transforms_that_do_not_fit(table, workers, transform, error, said):
     [
         ({"batch_size": 0}, "batch_size is 0"),
         ({"workers": -1}, "workers is -1"),
+        ({"ahead": -1}, "ahead is -1"),
         ({"start": -1}, "rows -1 to 11 of 11"),
         ({"start": 5, "stop": 4}, "rows 5 to 4"),
         ({"stop": 12}, "rows 0 to 12 of 11"),
@@ -206,80 +267,69 @@ def test_a_dataset_that_is_gone():
         list(load_batches(gone, TRANSFORM, batch_size=4))
 
 
-def test_processes_end_when_the_caller_stops(table):
-    batches = load_batches(table, TRANSFORM, batch_size=1, workers=2)
+@BOTH
+def test_a_dataset_is_read_in_order_by_one_thread(workers):
+    asked, inside = [], threading.Lock()
+
+    class Fragile(list):
+        def __getitem__(self, i):
+            assert inside.acquire(blocking=False), "two threads at once"
+            time.sleep(0.002)
+            asked.append(i)
+            inside.release()
+            return super().__getitem__(i)
+
+    table = from_dataset(Fragile((np.full((9, 9), i, np.uint8), 0) for i in range(12)))
+    asked.clear()
+    list(load_batches(table, TRANSFORM, batch_size=3, workers=workers, ahead=2))
+    assert asked == list(range(12))
+
+
+def readers():
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("hueprobe-read")]
+
+
+def test_threads_end_when_the_caller_stops(table):
+    batches = load_batches(table, TRANSFORM, batch_size=1, workers=2, ahead=2)
     next(batches)
-    assert len(multiprocessing.active_children()) == 2
+    assert readers()
     batches.close()
-    assert multiprocessing.active_children() == []
+    assert readers() == []
 
 
-def test_processes_end_after_an_error(table):
+def test_threads_end_after_an_error(table):
     batches = load_batches(table, Transform(resize=10, crop=None), batch_size=1, workers=2)
     with pytest.raises(ShapeError) as caught:
         list(batches)
-    assert multiprocessing.active_children() == [] and caught.tb  # which would keep an iterator alive
-
-
-def _dies(image):
-    if image.width == 13:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return TRANSFORM(image)
-
-
-def test_a_process_that_dies_is_an_error(table):
-    with pytest.raises(
-        ImageError, match=r"a process that reads pictures died .*(killed|exited).*; try fewer workers"
-    ) as caught:
-        list(load_batches(table, _dies, batch_size=1, workers=2, picture_shape=(3, 8, 8)))
-    assert multiprocessing.active_children() == [] and caught.tb  # which would keep an iterator alive
+    assert readers() == [] and caught.tb  # which would keep an iterator alive
 
 
 INTERRUPTED = """
-import sys, time, multiprocessing
+import sys, threading, time
 from hueprobe.images import from_folder, load_batches, Transform
 class Slow(Transform):
     def __call__(self, image):
         time.sleep(0.2)
         return super().__call__(image)
-batches = load_batches(from_folder(sys.argv[1]), Slow(resize=10, crop=8), batch_size=1, workers=2)
+batches = load_batches(from_folder(sys.argv[1]), Slow(resize=10, crop=8), batch_size=1, workers=2, ahead=1)
 try:
     for batch in batches:
-        print(*(process.pid for process in multiprocessing.active_children()), flush=True)
+        print("begun", flush=True)
 except KeyboardInterrupt:
-    print("interrupted", flush=True)
+    print("interrupted", threading.active_count(), flush=True)
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are other there")
-def test_ctrl_c_leaves_no_processes(tmp_path, write_picture):
+def test_ctrl_c_ends_the_threads(tmp_path, write_picture):
     for i in range(60):
         write_picture(f"a/{i:02d}.png")
     command = [sys.executable, "-W", "ignore", "-c", INTERRUPTED, tmp_path]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        env=environment,
-    ) as process:
-        workers = [int(pid) for pid in process.stdout.readline().split()]
-        assert len(workers) == 2
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all of them
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment) as process:
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
         rest, complaints = process.communicate(timeout=60)
-    assert rest.endswith("interrupted\n")
+    assert rest.endswith("interrupted 1\n")
     assert "Traceback" not in complaints
-    deadline = time.monotonic() + 10
-    while any(_is_alive(pid) for pid in workers) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not any(_is_alive(pid) for pid in workers)
-
-
-def _is_alive(pid):
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True

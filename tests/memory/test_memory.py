@@ -299,6 +299,10 @@ def test_a_class_without_a_readable_picture_is_dropped_with_a_warning(tmp_path, 
     settings_, table = settings_of_a_build
 
     def batches(start, stop):
+        for first in range(start, stop, 2):
+            yield batch(first, min(first + 2, stop))
+
+    def batch(start, stop):
         records = [
             {
                 "sha256": None,
@@ -311,7 +315,7 @@ def test_a_class_without_a_readable_picture_is_dropped_with_a_warning(tmp_path, 
         ]
         values = np.ones((stop - start, 3, 1, 1), np.float32)
         values[[not record["readable"] for record in records]] = 0
-        yield values, records
+        return values, records
 
     with pytest.warns(HueprobeWarning, match="no readable picture in class 'c'"):
         memory = fill_memory(tmp_path / "m", settings_, table, batches)

@@ -1,0 +1,177 @@
+"""`hueprobe index` against the bare network: how much of the time goes to anything else.
+
+    python -m benchmarks.extraction [--pictures 256] [--rounds 5] [--networks resnet50 ...] [--device auto]
+
+Reads real pictures ($HUEPROBE_SHARED, default ../shared); weights are seeded and random. In every round,
+for each network and precision in turn: the bare forward pass over ready batches, decoding and
+transforming on one core, and `build_memory` with and without workers. A network on the CPU shares its
+cores with the decoders, so the bound is 1 / (forward + decode / cores); on a GPU it is the slower of
+both. Ratios are taken within a round; their median, least and greatest are kept.
+Writes benchmarks/results/extraction.json and prints a Markdown table.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hueprobe.activations import Extractor, load_backbone
+from hueprobe.activations.backbones import Backbone
+from hueprobe.activations.devices import PRECISIONS
+from hueprobe.images import ImageTable, from_folder, load_batches
+from hueprobe.images.threads import default_workers
+from hueprobe.memory import build_memory
+from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE
+from hueprobe.memory.settings import library_versions
+
+RESULTS = Path(__file__).parent / "results" / "extraction.json"
+SHARED = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"
+NETWORKS = ("resnet50", "densenet201", "mobilenet_v2", "efficientnet_b0")
+
+
+def seconds(work: Callable[[], Any], device: torch.device) -> float:
+    """Return the wall-clock seconds of one call, what it leaves on the GPU included."""
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def bare_forward(backbone: Backbone, extractor: Extractor, batches: list[torch.Tensor]) -> None:
+    """Run the network alone, as the extractor sets it up, on batches that lie on its device."""
+    dtype, kind = PRECISIONS[extractor.precision], extractor.device.type
+    backbone.module.eval()
+    with torch.inference_mode():
+        for pictures in batches:
+            with (
+                torch.autocast(kind, dtype, enabled=dtype != torch.float32),
+                torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+            ):
+                backbone.module(pictures)
+
+
+class Case:
+    """One network in one precision, and what each round took."""
+
+    def __init__(self, name: str, precision: str, table: ImageTable, device: str, folder: Path) -> None:
+        self.name, self.table, self.folder = name, table, folder / f"{name}-{precision}.memory"
+        self.backbone = load_backbone(name, weights="none")
+        self.extractor = Extractor(self.backbone, device=device, precision=precision)
+        self.batches = [
+            batch.pictures.to(self.extractor.device, memory_format=torch.channels_last)
+            for batch in load_batches(table, self.backbone.transform, batch_size=DEFAULT_BATCH_SIZE)
+        ]
+        self.rounds: list[dict[str, float]] = []
+        bare_forward(self.backbone, self.extractor, self.batches[:1])  # warm
+
+    def run(self) -> None:
+        """Take one round; milliseconds a picture."""
+        work: dict[str, Callable[[], Any]] = {
+            "forward": lambda: bare_forward(self.backbone, self.extractor, self.batches),
+            "decode": self._decode,
+            "index": lambda: self._index(None),
+            "index_without_workers": lambda: self._index(0),
+        }
+        scale = 1000 / len(self.table)
+        took = {name: scale * seconds(call, self.extractor.device) for name, call in work.items()}
+        cores = default_workers()
+        alone = took["forward"], took["decode"] / cores
+        took["bound"] = sum(alone) if self.extractor.device_kind == "cpu" else max(alone)
+        took["share_of_bound"] = took["bound"] / took["index"]
+        took["share_of_forward"] = took["forward"] / took["index"]
+        took["gain_by_workers"] = took["index_without_workers"] / took["index"]
+        self.rounds.append(took)
+
+    def row(self) -> dict[str, Any]:
+        """Return median, least and greatest of everything measured."""
+        kept: dict[str, Any] = {"network": self.name, "precision": self.extractor.precision}
+        for name in self.rounds[0]:
+            values = [took[name] for took in self.rounds]
+            kept[name] = [round(f(values), 4) for f in (statistics.median, min, max)]
+        return kept
+
+    def _decode(self) -> None:
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        for _ in load_batches(self.table, self.backbone.transform, batch_size=DEFAULT_BATCH_SIZE):
+            pass
+        torch.set_num_threads(n_threads)
+
+    def _index(self, workers: int | None) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        build_memory(
+            self.folder, self.table, backbone=self.backbone, precision=self.extractor.precision,
+            device=str(self.extractor.device), workers=workers,
+        )  # fmt: skip
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """Describe what this ran on."""
+    model = [
+        line.partition(":")[2].strip()
+        for line in Path("/proc/cpuinfo").read_text().splitlines()
+        if line.startswith("model name")
+    ]
+    return {
+        "processor": model[0] if model else platform.processor(),
+        "cores": default_workers(),
+        "torch_threads": torch.get_num_threads(),
+        "amx": "amx_bf16" in Path("/proc/cpuinfo").read_text(),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
+        "load_average": os.getloadavg()[0],
+    }
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("out/extraction"))
+    parser.add_argument("--networks", nargs="+", default=NETWORKS)
+    parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
+    parser.add_argument("--pictures", type=int, default=256)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="auto")
+    arguments = parser.parse_args()
+    table = from_folder(SHARED / "images" / "caltech101_20x40")
+    step = max(1, len(table) // arguments.pictures)
+    table = table.select(range(0, step * min(arguments.pictures, len(table)), step))
+    cases = [
+        Case(name, precision, table, arguments.device, arguments.folder)
+        for name in arguments.networks
+        for precision in arguments.precisions
+    ]
+    described = machine(cases[0].extractor.device)
+    for number in range(arguments.rounds):
+        for case in cases:
+            case.run()
+            print(number, json.dumps(case.row()), flush=True)
+    rows = [case.row() for case in cases]
+    RESULTS.parent.mkdir(exist_ok=True)
+    document = {
+        "machine": described, "versions": library_versions(), "pictures": len(table),
+        "rounds": arguments.rounds, "unit": "ms a picture: median, least, greatest", "rows": rows,
+    }  # fmt: skip
+    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    print(
+        "\n| network | precision | forward ms | decode ms | index ms | of its bound | of the bare forward |"
+    )
+    print("|" + "---|" * 7)
+    for r in rows:
+        print(
+            f"| {r['network']} | {r['precision']} | {r['forward'][0]:.1f} | {r['decode'][0]:.1f} "
+            f"| {r['index'][0]:.1f} | {r['share_of_bound'][0]:.3f} ({r['share_of_bound'][1]:.3f}-"
+            f"{r['share_of_bound'][2]:.3f}) | {r['share_of_forward'][0]:.3f} |"
+        )
+
+
+if __name__ == "__main__":
+    main()

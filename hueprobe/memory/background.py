@@ -1,0 +1,96 @@
+"""Work done in a thread, item by item, while the caller makes the next item."""
+
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+_WAITING = 1  # items between the caller's and the thread's
+_END, _STOP = object(), object()
+
+
+class _Stopped(Exception):
+    """The caller gives up: raised where the thread asks for its next item."""
+
+
+@contextlib.contextmanager
+def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator[Callable[[Any], None]]:
+    """Run `consume` in a thread over the items that the block hands to the function it is given.
+
+    An item waits where the thread is busy with another, and the caller where one waits already. Where
+    `consume` raises, so does the next hand-over, or the end of the block. Where the block is left by an
+    exception (Ctrl-C too), `consume` gets the items handed over so far, and then an exception of its
+    own. The thread is gone when the block is.
+
+    Examples
+    --------
+    >>> squares = []
+    >>> with consumed_in_background(lambda numbers: squares.extend(n * n for n in numbers)) as hand_over:
+    ...     for n in range(4):
+    ...         hand_over(n)
+    >>> squares
+    [0, 1, 4, 9]
+    """
+    worker = _Worker(consume)
+    last = _STOP
+    try:
+        worker.start()
+        yield worker.hand_over
+        last = _END
+    finally:
+        worker.finish(last)
+    worker.raise_failure()
+
+
+class _Worker:
+    def __init__(self, consume: Callable[[Iterator[Any]], None]) -> None:
+        self._consume = consume
+        self._items: queue.Queue[Any] = queue.Queue(_WAITING)
+        self._more = True
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="hueprobe-write")
+        self.start = self._thread.start
+
+    def hand_over(self, item: Any) -> None:
+        self.raise_failure()
+        self._items.put(item)
+
+    def raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    def finish(self, last: object) -> None:
+        """Wait for the thread, through Ctrl-C too: it may be writing what the caller holds a lock for."""
+        interrupt = None
+        while self._thread.is_alive():
+            try:
+                if last is not None:
+                    self._items.put(last)
+                    last = None
+                self._thread.join()
+            except KeyboardInterrupt as error:
+                interrupt = error
+        if interrupt is not None:
+            raise interrupt
+
+    def _run(self) -> None:
+        try:
+            self._consume(self._received())
+        except _Stopped:
+            pass
+        except BaseException as error:
+            self._failure = error
+        while self._more:  # dropped after a failure, so that the caller does not wait for ever
+            self._next()
+
+    def _received(self) -> Iterator[Any]:
+        while (item := self._next()) is not _END:
+            if item is _STOP:
+                raise _Stopped
+            yield item
+
+    def _next(self) -> Any:
+        item = self._items.get()
+        self._more = item is not _END and item is not _STOP
+        return item

@@ -1,0 +1,123 @@
+"""Work in a thread: in order, errors brought back, never left running."""
+
+import signal
+import threading
+import time
+
+import pytest
+
+from hueprobe.memory.background import consumed_in_background
+
+
+def threads():
+    return [thread.name for thread in threading.enumerate() if thread.name == "hueprobe-write"]
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 50])
+def test_every_item_in_order(n):
+    seen = []
+    with consumed_in_background(seen.extend) as hand_over:
+        for item in range(n):
+            hand_over(item)
+    assert seen == list(range(n))
+    assert threads() == []
+
+
+def test_items_do_not_pile_up():
+    may_go, taken = threading.Event(), []
+
+    def slow(items):
+        for item in items:
+            taken.append(item)
+            may_go.wait()
+
+    handed = []
+
+    def hand_all(hand_over):
+        for item in range(5):
+            hand_over(item)
+            handed.append(item)
+
+    with consumed_in_background(slow) as hand_over:
+        caller = threading.Thread(target=hand_all, args=[hand_over])
+        caller.start()
+        time.sleep(0.2)
+        assert taken == [0] and handed == [0, 1]  # one at work, one waiting
+        may_go.set()
+        caller.join()
+    assert taken == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("when", ["begin", 0, 2, "end"])
+def test_an_error_comes_back_at_once_and_does_not_hang(when):
+    def fails(items):
+        if when == "begin":
+            raise OSError(28, "No space left on device")
+        for item in items:
+            if item == when:
+                raise OSError(28, "No space left on device")
+        if when == "end":
+            raise OSError(28, "No space left on device")
+
+    handed = []
+
+    def hand_five():
+        with consumed_in_background(fails) as hand_over:
+            for item in range(5):
+                hand_over(item)
+                handed.append(item)
+                time.sleep(0.05)
+
+    with pytest.raises(OSError, match="No space left"):
+        hand_five()
+    assert len(handed) <= {"begin": 1, 0: 1, 2: 3, "end": 5}[when]
+    assert threads() == []
+
+
+def test_an_error_of_the_caller_ends_the_thread_behind_what_it_was_given():
+    seen, left = [], []
+
+    def consume(items):
+        try:
+            for item in items:
+                seen.append(item)
+        except BaseException as error:
+            left.append(error)
+            raise
+
+    def fail_behind_two():
+        with consumed_in_background(consume) as hand_over:
+            hand_over(1)
+            hand_over(2)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail_behind_two()
+    assert seen == [1, 2] and len(left) == 1
+    assert threads() == []
+
+
+def test_what_comes_unasked_behind_the_end_of_the_work_is_dropped():
+    with consumed_in_background(lambda items: next(items)) as hand_over:
+        for item in range(5):
+            hand_over(item)
+    assert threads() == []
+
+
+def test_ctrl_c_twice_waits_for_what_is_being_written():
+    written = []
+
+    def slow(items):
+        for item in items:
+            signal.raise_signal(signal.SIGINT)  # the second one, while the caller waits
+            time.sleep(0.2)
+            written.append(item)
+
+    def interrupted():
+        with consumed_in_background(slow) as hand_over:
+            hand_over(1)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert written == [1] and threads() == []

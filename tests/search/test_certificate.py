@@ -1,0 +1,238 @@
+"""The bound of exact search: tried to break by vectors that rounding treats as badly as it can."""
+
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hueprobe import memory_from_arrays, open_memory, open_searcher
+from hueprobe.errors import HueprobeWarning, InputError, SearcherError
+from hueprobe.search import codebook, exact, rounded
+from hueprobe.search.exact import ExactSearcher
+from hueprobe.search.indexes import list_indexes
+from tests.oracles import nearest
+
+ROUNDED = ("int8", "half")
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("memories")
+
+
+def memory_of(path, rows):
+    """A float32 memory of given vectors (n, d), one a cell."""
+    return memory_from_arrays(path, rows.T[None, :, :, None], dtype="float32", overwrite=True)
+
+
+def unit(rows):
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def colliding(seed, *, n=300, d=48, spread=1e-3, signed=False):
+    """Vectors that differ by less than rounding shows, and a query among them."""
+    rng = np.random.default_rng(seed)
+    base = rng.standard_normal(d) if signed else rng.random(d) * (rng.random(d) < 0.4) + 1e-3
+    return unit(base + spread * rng.standard_normal((n, d))), unit(base[None])
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    number_format=st.sampled_from(rounded.FORMATS),
+    spread=st.sampled_from([1e-6, 1e-4, 1e-3, 1e-2, 0.3]),
+    signed=st.booleans(),
+    k=st.sampled_from([1, 10, 299, 300]),
+    extra=st.sampled_from([0, 1, 20]),
+    against=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_what_is_certified_is_never_wrong(folder, seed, number_format, spread, signed, k, extra, against):
+    rows, query = colliding(seed, spread=spread, signed=signed)
+    if against:  # every product is negative, and scales differ
+        rows[:, 0] -= np.random.default_rng(seed).random(len(rows)) * np.sign(query[0, 0])
+        rows, query = unit(rows), -query
+    memory = memory_of(folder / "a", rows)
+    stored = memory.vectors(np.arange(300))
+    searcher = ExactSearcher(memory, products=number_format)
+    width = min(k + extra, 300)
+    found, settled = searcher._pass(query, k, width, np.empty((1, 0), np.int64), number_format)
+    ids, distances = nearest(query, stored, k, np.ones((1, 300), bool))
+    if settled[0]:
+        np.testing.assert_array_equal(found.ids, ids)
+    result = searcher.search(query, k)
+    np.testing.assert_array_equal(result.ids, ids)
+    np.testing.assert_allclose(result.distances, distances, rtol=1e-12, atol=1e-15)
+
+
+def hidden_by_the_vectors(number_format, rng):
+    """Query and vectors: the first is nearest, and rounding takes from it what it gives to the others."""
+    d = 64
+    steps = 127 if number_format == "int8" else 256  # codes of int8; bfloat16 has 8 bits from 128 to 256
+    low = rng.integers(20, 60, d) if number_format == "int8" else rng.integers(130, 180, d)
+    up = np.stack([rng.permutation(d) < 0.6 * d for _ in range(40)])  # where the others show one more
+    rows = np.concatenate([[low + 0.49], low + up - 0.49])
+    rows[:, 0] = steps
+    return unit(np.ones((1, d))), unit(rows)
+
+
+def hidden_by_the_query(number_format, rng):
+    """The same by the int8 rounding of the query: what it hides lies where the nearest vector is large."""
+    d = 65
+    first = np.arange(d) < d // 2
+    query = np.where(first, 40.49, 39.51)
+    rows = np.array([np.where(first, 90.0, 30.0), *np.tile(np.where(first, 30.0, 90.0), (40, 1))])
+    rows[np.arange(1, 41), rng.integers(0, d // 2, 40)] += 1
+    query[-1] = rows[:, -1] = 127
+    return unit(query[None]), unit(rows)
+
+
+@pytest.mark.parametrize(
+    ("number_format", "hide"),
+    [("int8", hidden_by_the_vectors), ("half", hidden_by_the_vectors), ("int8", hidden_by_the_query)],
+)
+@pytest.mark.parametrize("group", [1, 32])
+def test_a_neighbor_that_rounding_hides_is_found(folder, number_format, hide, group, monkeypatch):
+    monkeypatch.setattr(exact, "_EXTRA", dict.fromkeys(rounded.FORMATS, 0))
+    monkeypatch.setattr(codebook, "GROUP", group)
+    fooled = 0
+    for seed in range(10):
+        query, rows = hide(number_format, np.random.default_rng(seed))
+        memory = memory_of(folder / "b", rows)
+        stored = memory.vectors(np.arange(len(rows)))
+        codes, asked = (rounded.encode(torch.from_numpy(part), number_format) for part in (stored, query))
+        shown = (codes.values.float() @ asked.values[0].float() * codes.scale).numpy()
+        truth = int(np.argmax(stored.astype(float) @ query[0].astype(float)))
+        fooled += int(np.argmax(shown) != truth)  # ranked by rounded products alone, another one wins
+        assert ExactSearcher(memory, products=number_format).search(query, 1).ids[0, 0] == truth
+    assert fooled >= 5, "the construction fooled nobody: is this test awake?"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_no_sum_that_is_rounded_to_a_product_exceeds_its_highest(dtype):
+    patterns = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
+    raw = patterns[patterns.isfinite() & (patterns.abs() < 2)]
+    bound = rounded.highest(raw).double()
+    beyond = torch.nextafter(bound.float(), torch.tensor(torch.inf))  # the next float32 rounds higher
+    again = beyond.to(dtype)
+    tie = bound.float().to(dtype)  # half-way: to even, so up or down
+    assert (again.double() > raw.double()).all()
+    assert ((tie == raw) | (tie.double() > raw.double())).all()
+    assert (bound - raw.double() <= 2.0**-8 + raw.double().abs() * 2.0**-7).all()
+
+
+@given(st.integers(0, 10_000), st.sampled_from(ROUNDED), st.sampled_from([3, 100, 1280]), st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_residuals_and_sums_hold(seed, number_format, d, sparse):
+    rng = np.random.default_rng(seed)
+    rows = rng.standard_normal((20, d)) * (rng.random((20, d)) < (0.1 if sparse else 1.0))
+    rows[:, 0] += 0.1
+    vectors = unit(rows)
+    codes = rounded.encode(torch.from_numpy(vectors), number_format)
+    decoded = codes.values.double().numpy() * codes.scale.double().numpy()[:, None]
+    error = np.linalg.norm(vectors.astype(float) - decoded, axis=1)
+    assert (error <= codes.residual.numpy()).all() and (codes.residual.numpy() < error * 1.01 + 1e-6).all()
+    raw = torch.empty(20, 20, dtype=rounded.product_dtype(codes.values))
+    rounded.products(codes, codes.values, raw)
+    highest = rounded.highest(raw).numpy() * codes.scale.numpy()[:, None] * codes.scale.numpy()
+    assert (decoded @ decoded.T <= highest + rounded.sum_error(number_format, d, CPU) * 1.02 + 1e-6).all()
+
+
+def test_formats_that_cannot_be_had_are_refused(folder):
+    memory = memory_of(folder / "c", unit(np.random.default_rng(0).random((5, 4))))
+    with pytest.raises(InputError, match=r"'fp4'; choose from: int8, half, float32"):
+        ExactSearcher(memory, products="fp4")
+    with pytest.raises(InputError, match=r"at most 32768 channels, got 40000"):
+        rounded.require_format("int8", 40_000)
+
+
+def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
+    for times, fastest in (
+        ({"int8": 1.0, "half": 2.0, "float32": 3.0}, "int8"),
+        ({"int8": np.inf, "half": 2.0, "float32": 3.0}, "half"),
+        ({"int8": 0.9, "half": 1.0, "float32": 1.0}, "float32"),  # too little gained
+    ):
+        rounded.fastest_format.cache_clear()
+        monkeypatch.setattr(rounded, "_seconds", times.get)
+        assert rounded.fastest_format(CPU) == fastest
+    rounded.fastest_format.cache_clear()
+
+
+@pytest.mark.parametrize("number_format", ROUNDED)
+def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_format, monkeypatch):
+    monkeypatch.setattr(codebook, "BLOCK", 100)
+    monkeypatch.setattr(rounded, "fastest_format", lambda device: number_format)
+    monkeypatch.setattr(exact, "fastest_format", lambda device: number_format)
+    rows, query = colliding(5, n=330)
+    shutil.rmtree(folder / "d", ignore_errors=True)
+    memory = memory_of(folder / "d", rows)
+    kept = open_searcher(memory).search(query, 7)
+    assert not list_indexes(memory)
+    searcher = open_searcher(memory, memory_budget=0)
+    assert searcher.codebook.file.is_file() and not searcher.codebook.fits
+    assert [name.partition(",")[0] for name in list_indexes(memory)] == [f"exact-{number_format}"]
+    size = {"int8": 1, "half": 2}[number_format]
+    assert searcher.codebook.file.stat().st_size == (3 * 128 + 32) * (48 * size + 16)
+    make, made = codebook.Codebook._make, []
+
+    def counted(self, number):
+        made.append(self._format)
+        return make(self, number)
+
+    monkeypatch.setattr(codebook.Codebook, "_make", counted)
+    again = open_searcher(open_memory(memory.path), memory_budget=0)
+    for _ in range(2):
+        found = again.search(query, 7)
+        np.testing.assert_array_equal(found.ids, kept.ids)
+        np.testing.assert_array_equal(found.distances, kept.distances)
+    assert number_format not in made, "vectors were rounded again"
+
+
+def test_codes_of_another_state_are_made_anew_and_damaged_ones_named(folder, monkeypatch):
+    monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
+    rows, query = colliding(6)
+    shutil.rmtree(folder / "e", ignore_errors=True)
+    file = open_searcher(memory_of(folder / "e", rows), memory_budget=0).codebook.file
+    memory = memory_of(folder / "e2", rows[::-1].copy())
+    shutil.copytree(file.parent, memory.path / "indexes" / file.parent.name)
+    found = open_searcher(memory, memory_budget=0).search(query, 3)
+    np.testing.assert_array_equal(found.ids, open_searcher(memory).search(query, 3).ids)
+    codes = memory.path / "indexes" / file.parent.name / file.name
+    searcher = open_searcher(memory, memory_budget=0)
+    codes.write_bytes(codes.read_bytes()[:-9])
+    with pytest.raises(SearcherError, match="ends too early"):
+        searcher.search(query, 3)
+    np.testing.assert_array_equal(open_searcher(memory, memory_budget=0).search(query, 3).ids, found.ids)
+    assert codes.stat().st_size == file.stat().st_size
+
+
+def test_without_a_file_the_search_is_slower_and_right(folder, monkeypatch):
+    monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
+    rows, query = colliding(7)
+    memory = memory_of(folder / "f", rows)
+    truth = open_searcher(memory).search(query, 5)
+
+    def full(self, path, *, progress=False):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(codebook.Codebook, "write", full)
+    with pytest.warns(HueprobeWarning, match=r"no file of rounded vectors.*No space left"):
+        searcher = open_searcher(memory, memory_budget=0)
+    assert searcher.codebook.file is None and not list_indexes(memory)
+    np.testing.assert_array_equal(searcher.search(query, 5).ids, truth.ids)
+    assert not open_searcher(memory, memory_budget=0, build=False).codebook.file
+
+
+def test_certified_says_how_many_the_first_pass_settled(folder):
+    rows, query = colliding(8, spread=0.3)
+    searcher = ExactSearcher(memory_of(folder / "g", rows), products="int8")
+    assert np.isnan(searcher.certified)
+    searcher.search(query, 3)
+    assert searcher.certified == 1
+    equal = np.repeat(unit(np.ones((1, 8))), 200, axis=0)
+    ties = ExactSearcher(memory_of(folder / "h", equal), products="int8")
+    assert ties.search(equal[:1], 3).ids.tolist() == [[0, 1, 2]]
+    assert ties.certified == 0  # all as near as the third: only looking at all of them settles it
