@@ -131,19 +131,23 @@ class FlatBare:
 class AnnoyDirect(_Direct):
     """Annoy with a thread pool over the queries; built with all threads, mapped from a file."""
 
-    def __init__(self, name: str, memory: Memory, built: Any, search_k: int) -> None:
-        self._folder, self._index, facts = built
+    def __init__(self, name: str, memory: Memory, built: Any, search_k: int, threads: int) -> None:
+        self._memory, self._built, self._search_k, self._threads = memory, built, search_k, threads
+        self._index, facts = built
         super().__init__(name, memory, facts)
-        self._search_k = search_k
 
     @classmethod
     def several(cls, memory: Memory, trees: int, values: Sequence[int]) -> list["AnnoyDirect"]:
         """Return one index under several settings of search_k; -1 is Annoy's own."""
         built = _annoy_index(memory, trees)
         return [
-            cls(f"Annoy {trees} trees" + (f", search_k {v}" if v > 0 else ""), memory, built, v)
+            cls(f"Annoy {trees} trees" + (f", search_k {v}" if v > 0 else ""), memory, built, v, n_threads())
             for v in values
         ]
+
+    def in_one_thread(self) -> "AnnoyDirect":
+        """Return the same without a thread pool, for what that gains."""
+        return AnnoyDirect(f"{self.name}, 1 thread", self._memory, self._built, self._search_k, 1)
 
     def _fetch(self, vectors: np.ndarray, width: int) -> np.ndarray:
         ids = np.full((len(vectors), width), -1, np.int64)
@@ -153,7 +157,7 @@ class AnnoyDirect(_Direct):
                 found = self._index.get_nns_by_vector(vector, width, search_k=self._search_k)
                 ids[row, : len(found)] = found
 
-        with ThreadPoolExecutor(n_threads()) as threads:
+        with ThreadPoolExecutor(self._threads) as threads:
             list(threads.map(ask, range(0, len(vectors), _QUERIES_AT_A_TIME)))
         return ids
 
@@ -172,17 +176,17 @@ def _faiss_index(memory: Memory, factory: str) -> tuple[Any, dict[str, Any]]:
     return index, {"build_seconds": round(seconds, 2), "bytes": len(faiss.serialize_index(index))}
 
 
-def _annoy_index(memory: Memory, trees: int) -> tuple[TemporaryDirectory[str], Any, dict[str, Any]]:
-    folder = TemporaryDirectory(dir=memory.path.parent)  # gone with the last who searches it
-    file = Path(folder.name) / "index.annoy"
+def _annoy_index(memory: Memory, trees: int) -> tuple[Any, dict[str, Any]]:
     index = annoy.AnnoyIndex(memory.n_channels, "angular")
     index.set_seed(0)
-    index.on_disk_build(str(file))
-    started = time.perf_counter()
-    valid = memory.valid()
-    for first, block in memory.blocks():
-        for offset in np.flatnonzero(valid[first : first + len(block)]):
-            index.add_item(first + int(offset), block[offset])
-    index.build(trees, n_jobs=n_threads())
-    facts = {"build_seconds": round(time.perf_counter() - started, 2), "bytes": file.stat().st_size}
-    return folder, index, facts
+    with TemporaryDirectory(dir=memory.path.parent) as folder:  # the mapped file outlives its name
+        file = Path(folder) / "index.annoy"
+        index.on_disk_build(str(file))
+        started = time.perf_counter()
+        valid = memory.valid()
+        for first, block in memory.blocks():
+            for offset in np.flatnonzero(valid[first : first + len(block)]):
+                index.add_item(first + int(offset), block[offset])
+        index.build(trees, n_jobs=n_threads())
+        seconds = time.perf_counter() - started
+        return index, {"build_seconds": round(seconds, 2), "bytes": file.stat().st_size}

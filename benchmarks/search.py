@@ -44,7 +44,7 @@ FLAT, OURS = "FAISS Flat", "hueprobe exact"
 
 def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Competitor]:
     """Build everyone who takes part at this size."""
-    taking_part: list[Competitor] = [Exact(OURS, open_searcher(memory))]
+    taking_part: list[Any] = [Exact(OURS, open_searcher(memory))]
     if approximate:  # a memory that fits: every format of the first pass too
         taking_part += [Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in FORMATS]
     if flat:
@@ -56,6 +56,7 @@ def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Compet
         taking_part += FaissDirect.several(memory, f"IVF{lists},Flat", "nprobe", (4, 16, 64))
         taking_part += AnnoyDirect.several(memory, 10, (-1, 5_000, 20_000))
         taking_part += AnnoyDirect.several(memory, 50, (-1, 20_000))
+        taking_part.append(taking_part[-1].in_one_thread())
     return taking_part
 
 
@@ -93,17 +94,28 @@ def measured(
     return found
 
 
-def density_share(memory: Memory) -> dict[str, float]:
-    """Return seconds of search and of density and match table, one leave-one-out batch, and their ratio."""
+def density_shares(memory: Memory, rounds: int) -> list[dict[str, float]]:
+    """Return seconds of search and of density and match table, and the median of their ratios.
+
+    One row each for 1, 20 and 334 pictures at once, the last being a batch of leave-one-out.
+    """
     classifier = KernelDensityClassifier(memory, k=K)
-    part = next(classifier.leave_one_out_batches())
-    part = next(classifier.leave_one_out_batches())  # the first made the rounded copy
-    took = {name: part.seconds[name] for name in ("search", "density")}
-    return {"pictures": len(part.images), **took, "share": took["density"] / took["search"]}
+    rows = []
+    for n in (1, PICTURES_ASKED, 334):
+        vectors = memory.image_vectors(np.linspace(0, memory.n_images, n, endpoint=False).astype(int))
+        grids = vectors.reshape(len(vectors), *memory.grid.shape, -1).transpose(0, 3, 1, 2)
+        parts = [classifier.classify_activations(grids).seconds for _ in range(rounds + 1)][1:]
+        row: dict[str, float] = {"n_vectors": int(memory.valid().sum()), "pictures": n}
+        for name in ("search", "density"):
+            row[name] = statistics.median(part[name] for part in parts)
+        row["share"] = statistics.median(part["density"] / part["search"] for part in parts)
+        rows.append(row)
+        print(json.dumps(row), flush=True)
+    return rows
 
 
 def peak_memory(path: Path) -> dict[str, float]:
-    """Search in a process of its own; return its anonymous memory before, at most, and the difference, in MB."""
+    """Search in a process of its own; return its anonymous MB before, at most, and the difference."""
     command = [sys.executable, "-m", "benchmarks.search", "--anonymous", str(path)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
@@ -174,9 +186,9 @@ def main() -> None:
         del everyone
         n_vectors = int(memory.valid().sum())
         results["memory"].append({"n_vectors": n_vectors, **peak_memory(memory.path)})
-        if memory.path == real.path or size <= arguments.approximate_up_to:
-            labelled = memory if len(memory.classes) else real
-            results["density"].append({"n_vectors": n_vectors, **density_share(labelled)})
+        print(json.dumps(results["memory"][-1]), flush=True)
+        if memory.path == real.path:
+            results["density"] += density_shares(memory, arguments.rounds)
         arguments.output.parent.mkdir(exist_ok=True)
         arguments.output.write_text(json.dumps(results, indent=1) + "\n")
 
