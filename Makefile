@@ -1,10 +1,11 @@
-# Two commands on a fresh machine: `make demo` and `make test`. Each makes its own .venv.
+# On a fresh machine: `make demo`, `make test`, `make bench` (hours, best on an idle machine, with the real
+# pictures in $HUEPROBE_SHARED, default ../shared). Each makes its own .venv.
 PYTHON ?= python3
 BIN := .venv/bin
 # Tests run on so many processes; each holds torch, so more than the cores does not help.
 JOBS ?= 2
 
-.PHONY: demo test clean
+.PHONY: demo test bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/hueprobe demo
@@ -25,6 +26,12 @@ test: .venv/dev.stamp
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e '.[dev,demo]'
 	touch $@ .venv/demo.stamp
+
+bench: .venv/dev.stamp
+	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.extraction
+	$(BIN)/python -m benchmarks.memory_use
+	$(BIN)/python -m benchmarks.tables
 
 clean:
 	rm -rf .venv hueprobe-demo build *.egg-info

@@ -25,6 +25,7 @@ _COMMANDS = {
     "info": ("info.info", "Show what a memory holds."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "query": ("query.query", "Classify pictures and show what their pixels match."),
+    "tune": ("tune.tune", "Find the fastest searcher of a wished recall for a memory."),
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
 }
 

@@ -83,20 +83,21 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 
 def print_json(document: dict[str, Any]) -> None:
     """Print one document: sorted keys, null and never NaN."""
-    click.echo(json.dumps(_plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False))
+    click.echo(json.dumps(plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value that JSON takes: null for NaN and infinity, text for paths, lists for arrays."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     return value
 
 

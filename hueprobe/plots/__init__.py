@@ -28,6 +28,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "match_profile": ".locations",
         "paired_differences": ".accuracy",
         "query_figure": ".query",
+        "recall_speed": ".tuning",
         "rejection_rates": ".verdicts",
         "same_class_shares": ".locations",
         "tangential_excess": ".conditional",

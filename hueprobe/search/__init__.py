@@ -8,9 +8,12 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Neighbors": ".neighbors",
         "Searcher": ".neighbors",
         "SearcherSpec": ".spec",
+        "Trial": ".tuning",
+        "Tuning": ".tuning",
         "build_index": ".indexes",
         "measure_recall": ".recall",
         "open_searcher": ".indexes",
         "parse_spec": ".spec",
+        "tune_searcher": ".tuning",
     },
 )

@@ -1,5 +1,6 @@
 """Annoy, the paper's index: angular, of fixed seed, built on disk by one thread, so reproducible."""
 
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from annoy import AnnoyIndex
 
 from hueprobe.errors import SearcherError
 from hueprobe.progress import progress_bar
-from hueprobe.search.approximate import search_with
+from hueprobe.search.approximate import n_threads, search_with
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.search.spec import SearcherSpec
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 FILE_NAME = "index.annoy"
 _SEED = 0
+_QUERIES_AT_A_TIME = 16  # of one thread
 
 
 class AnnoySearcher:
@@ -39,12 +41,22 @@ class AnnoySearcher:
         """Return k near stored vectors of each query; see `Searcher.search`."""
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
-    def _fetch(self, vectors: np.ndarray, width: int) -> np.ndarray:
+    def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ask for all queries, some in each thread: Annoy's C++ holds no Python lock."""
         ids = np.full((len(vectors), width), -1, np.int64)
-        for row, vector in enumerate(vectors):
-            found = self._index.get_nns_by_vector(vector, width, search_k=self._search_k)
-            ids[row, : len(found)] = found
-        return ids
+        distances = np.full((len(vectors), width), np.inf, np.float32)
+
+        def ask(start: int) -> None:
+            # Annoy reads a list in half the time of an array.
+            for row, vector in enumerate(vectors[start : start + _QUERIES_AT_A_TIME].tolist(), start):
+                found, far = self._index.get_nns_by_vector(
+                    vector, width, search_k=self._search_k, include_distances=True
+                )
+                ids[row, : len(found)], distances[row, : len(found)] = found, far
+
+        with ThreadPoolExecutor(n_threads(), "hueprobe-annoy") as threads:
+            list(threads.map(ask, range(0, len(vectors), _QUERIES_AT_A_TIME)))
+        return ids, 1 - np.square(distances, dtype=np.float64) / 2  # of unit vectors: their product
 
 
 def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:

@@ -1,5 +1,6 @@
 """Any FAISS index, by its factory string; inner product on unit vectors, which ranks as distance does."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from hueprobe.errors import SearcherError
 from hueprobe.progress import progress_bar
-from hueprobe.search.approximate import search_with
+from hueprobe.search.approximate import n_threads, search_with
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.search.spec import SearcherSpec
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 FILE_NAME = "index.faiss"
 _SEED = 0
 _MAX_TRAINING_VECTORS = 262_144
+# Factory strings of indexes that hold the vectors as they are, so that their products can be relied upon.
+_WHOLE_VECTORS = re.compile(r"Flat|HNSW\d*(,Flat)?|IVF\d+(_HNSW\d+)?,Flat")
 
 
 class FaissSearcher:
@@ -26,6 +29,7 @@ class FaissSearcher:
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
         self.memory = memory
         self.spec = spec.text
+        self._whole = _WHOLE_VECTORS.fullmatch(spec.build) is not None
         try:
             self._index = faiss.read_index(str(folder / FILE_NAME))
         except RuntimeError as error:
@@ -44,8 +48,10 @@ class FaissSearcher:
         """Return k near stored vectors of each query; see `Searcher.search`."""
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
-    def _fetch(self, vectors: np.ndarray, width: int) -> np.ndarray:
-        return self._index.search(vectors, width)[1]
+    def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray | None]:
+        faiss.omp_set_num_threads(n_threads())
+        products, ids = self._index.search(vectors, width)
+        return ids, products if self._whole else None
 
 
 def build_faiss(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:

@@ -77,7 +77,7 @@ def open_searcher(
         build_index(memory, spec, progress=progress)
     folder = _folder(memory, parsed)
     _require_current(memory, parsed, folder)
-    return _open(memory, parsed, folder)
+    return open_files(memory, parsed, folder)
 
 
 def has_index(memory: "Memory", spec: str) -> bool:
@@ -113,21 +113,30 @@ def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
         raise SearcherError(
             f"{memory.path} is not complete; finish `hueprobe index` before building an index"
         )
+    _build_folder(memory, parsed, lambda partial: build_files(memory, parsed, partial, progress=progress))
+    recall_of(memory, open_files(memory, parsed, _folder(memory, parsed)))
+
+
+def build_files(memory: "Memory", parsed: SearcherSpec, folder: Path, *, progress: bool = False) -> Path:
+    """Build an index into an empty folder and return its file; nothing says yet that it is one."""
     if parsed.kind == "annoy":
         from hueprobe.search.annoy import FILE_NAME, build_annoy
 
-        def write(partial: Path) -> Path:
-            build_annoy(memory, parsed, partial, progress=progress)
-            return partial / FILE_NAME
+        build_annoy(memory, parsed, folder, progress=progress)
     else:
         from hueprobe.search.faiss import FILE_NAME, build_faiss
 
-        def write(partial: Path) -> Path:
-            build_faiss(memory, parsed, partial, progress=progress)
-            return partial / FILE_NAME
+        build_faiss(memory, parsed, folder, progress=progress)
+    return folder / FILE_NAME
 
-    _build_folder(memory, parsed, write)
-    recall_of(memory, _open(memory, parsed, _folder(memory, parsed)))
+
+def install_files(memory: "Memory", parsed: SearcherSpec, file: Path) -> None:
+    """Make the folder of a file that `build_files` gave the memory's index; the caller holds its lock."""
+    _write_header(file.parent, _header(memory, parsed, file))
+    folder = _folder(memory, parsed)
+    shutil.rmtree(folder, ignore_errors=True)
+    file.parent.rename(folder)
+    fsync_folder(folder.parent)
 
 
 def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path], Path]) -> None:
@@ -139,13 +148,10 @@ def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path]
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
         try:
-            _write_header(partial, _header(memory, parsed, write(partial)))
+            install_files(memory, parsed, write(partial))
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
-        fsync_folder(folder.parent)
 
 
 def _codes_file(memory: "Memory", searcher: "ExactSearcher", *, build: bool, progress: bool) -> Path | None:
@@ -208,7 +214,8 @@ def _folder(memory: "Memory", parsed: SearcherSpec) -> Path:
     return memory.path / "indexes" / parsed.folder_name
 
 
-def _open(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
+def open_files(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
+    """Open the files that `build_files` left in a folder, wherever it lies."""
     if parsed.kind == "annoy":
         from hueprobe.search.annoy import AnnoySearcher
 

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -6,9 +8,10 @@ from hypothesis import strategies as st
 from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import as_stored
-from hueprobe.search import build_index, measure_recall
+from hueprobe.search import approximate, build_index, measure_recall
 from hueprobe.search import codebook as codebook_module
 from hueprobe.search import exact as exact_module
+from hueprobe.search.approximate import n_threads
 from hueprobe.search.exact import ExactSearcher
 from hueprobe.search.indexes import has_index, list_indexes, recall_of
 from tests.oracles import nearest, stored_vector
@@ -266,3 +269,54 @@ def test_stored_vectors_are_what_design_says(memory):
     )
     blocks = dict(memory.blocks(7))
     np.testing.assert_array_equal(np.concatenate([blocks[i] for i in sorted(blocks)])[:50], expected)
+
+
+@pytest.mark.parametrize("spec", ["annoy:trees=5", "faiss:HNSW16"])
+def test_results_do_not_depend_on_the_number_of_threads(memory, spec, monkeypatch):
+    queries = memory.vectors(np.arange(200))
+    excluded = (np.arange(200) // memory.grid.n_cells)[:, None]
+    searcher, found = open_searcher(memory, spec), []
+    for threads in ("1", "3"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        found.append(searcher.search(queries, 10, exclude_images=excluded))
+    np.testing.assert_array_equal(found[0].ids, found[1].ids)
+    np.testing.assert_array_equal(found[0].distances, found[1].distances)
+
+
+@pytest.mark.parametrize("asked, threads", [("3", 3), ("2,4", 2)])
+def test_the_number_of_threads_is_what_openmp_was_told(asked, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert n_threads() == threads
+
+
+@pytest.mark.parametrize("asked", ["", "0", "many"])
+def test_without_a_usable_word_threads_are_the_cores(asked, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert 1 <= n_threads() <= os.cpu_count()
+
+
+@pytest.mark.parametrize("levels", [None, 2])
+@pytest.mark.parametrize(
+    "spec", ["annoy:trees=5", "faiss:HNSW16", "faiss:IVF8,Flat;nprobe=4", "faiss:IVF8,PQ4x4"]
+)
+def test_candidates_left_unread_could_not_have_been_among_the_nearest(tmp_path, monkeypatch, spec, levels):
+    memory = memory_from_arrays(
+        tmp_path / "m", activations(3, n=60, channels=8, grid=(3, 3), levels=levels), dtype="float32"
+    )
+    queries = memory.vectors(np.arange(0, memory.n_slots, 5))
+    excluded = (np.arange(0, memory.n_slots, 5) // memory.grid.n_cells)[:, None]
+    searcher = open_searcher(memory, spec)
+    found = searcher.search(queries, 5, exclude_images=excluded)
+    monkeypatch.setattr(approximate, "_plausible", lambda candidates, *_: candidates)
+    everything = searcher.search(queries, 5, exclude_images=excluded)
+    np.testing.assert_array_equal(found.ids, everything.ids)
+    np.testing.assert_array_equal(found.distances, everything.distances)
+
+
+def test_some_candidates_are_left_unread(memory, monkeypatch):
+    kept = []
+    plausible = approximate._plausible
+    monkeypatch.setattr(approximate, "_plausible", lambda *a: kept.append(plausible(*a)) or kept[-1])
+    queries = memory.vectors(np.arange(18))
+    open_searcher(memory, "faiss:Flat").search(queries, 5, exclude_images=np.repeat([0, 1], 9)[:, None])
+    assert 5 <= kept[0].shape[1] < 5 + memory.grid.n_cells

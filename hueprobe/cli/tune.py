@@ -1,0 +1,119 @@
+"""`hueprobe tune`: which searcher is fastest on a memory at a wished recall."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hueprobe.cli import options as common
+from hueprobe.cli.figures import save_figure
+from hueprobe.files import written_whole
+
+if TYPE_CHECKING:
+    from hueprobe.search.tuning import Tuning
+
+
+@click.command()
+@common.memory_argument
+@click.option(
+    "--recall",
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.99,
+    show_default=True,
+    help="The least share of true neighbors that will do.",
+)
+@common.k_option
+@click.option(
+    "--searcher",
+    "specs",
+    metavar="SPEC",
+    multiple=True,
+    help="Try these, and exact, instead of a choice made from the memory's size; repeatable.",
+)
+@click.option(
+    "--queries",
+    "n_queries",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Vectors drawn from MEMORY and asked at once.",
+)
+@click.option("--keep", is_flag=True, help="Keep the recommended index, so that it need not be built again.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False),
+    help="Folder for tuning.json and the recall and speed of all, tuning.png and tuning.pdf.",
+)  # fmt: skip
+@common.json_option
+def tune(
+    memory: Path,
+    recall: float,
+    k: int,
+    specs: tuple[str, ...],
+    n_queries: int,
+    keep: bool,
+    seed: int,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Try exact search, Annoy and FAISS on MEMORY's own vectors and recommend the fastest good enough."""
+    from hueprobe.memory import open_memory
+    from hueprobe.search.tuning import tune_searcher
+
+    opened = open_memory(memory)
+    common.require_k(k, int(opened.valid().sum()))
+    tuning = tune_searcher(
+        opened, recall=recall, k=k, specs=specs or None, n_queries=n_queries, keep=keep, seed=seed,
+        progress=True,
+    )  # fmt: skip
+    if output is not None:
+        _save(tuning, output)
+    if as_json:
+        common.print_json(tuning.document())
+    else:
+        _report(tuning, memory, keep)
+
+
+def _save(tuning: "Tuning", folder: Path) -> None:
+    from hueprobe.plots import recall_speed
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with written_whole(folder / "tuning.json") as file:
+        file.write((json.dumps(common.plain(tuning.document()), indent=2, sort_keys=True) + "\n").encode())
+    figure = recall_speed(tuning).figure
+    for name in ("tuning.png", "tuning.pdf"):
+        save_figure(figure, folder / name)
+
+
+def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
+    best = tuning.recommended
+    rows = [
+        [
+            trial.spec,
+            f"{trial.recall:.4f}",
+            f"{trial.queries_per_second:,.0f}",
+            f"{trial.times_exact:.2f}",
+            f"{trial.build_seconds:.1f}" if trial.n_bytes else "-",
+            f"{trial.n_bytes / 1e6:,.1f}" if trial.n_bytes else "-",
+            "<-" if trial is best else "",
+        ]
+        for trial in sorted(tuning.trials, key=lambda trial: -trial.times_exact)
+    ]
+    click.echo(
+        f"{tuning.memory}: {tuning.n_vectors:,} vectors, {tuning.n_queries} of them asked at once, own image "
+        "excluded"
+    )
+    columns = ["searcher", f"recall@{tuning.k}", "queries/s", "x exact", "build s", "index MB", ""]
+    common.print_table("", columns, rows)
+    for spec, reason in tuning.failed:
+        click.echo(f"left out: {spec}: {reason}", err=True)
+    click.echo(f"\nrecommended for recall {tuning.wished:g}: {best.spec}")
+    if best.spec == "exact":
+        click.echo(
+            "Nothing approximate of that recall was faster. Exact is the default: leave --searcher out."
+        )
+        return
+    when = "Its index is kept" if keep else "Its index is built at the first use"
+    click.echo(f"{when}:\n  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'")
+    click.echo(f"  hueprobe.KernelDensityClassifier(memory, searcher={best.spec!r})")

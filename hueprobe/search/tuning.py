@@ -1,0 +1,259 @@
+"""Which searcher answers a memory's own questions fastest at a wished recall: each is built and asked."""
+
+import math
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hueprobe.errors import InputError, SearcherError
+from hueprobe.files import PARTIAL
+from hueprobe.memory.files import one_writer
+from hueprobe.search.indexes import build_files, install_files, open_files, open_searcher
+from hueprobe.search.recall import sample_queries, share_found
+from hueprobe.search.spec import SearcherSpec, parse_spec
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
+    from hueprobe.search.neighbors import Neighbors, Searcher
+
+DEFAULT_QUERIES = 500
+_ROUNDS = 3
+_TREES = (10, 50)
+_EF_SEARCH = (64, 128, 256, 512)
+_FEWEST_TRAINING_VECTORS = 39  # a list, below which FAISS's k-means warns
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one SPEC gave.
+
+    Attributes
+    ----------
+    spec : str
+    recall : float
+        Share of the true k neighbors that it found.
+    queries_per_second : float
+        All queries asked at once, exact ranking and exclusion included; median of the rounds.
+    times_exact : float
+        That speed as a multiple of exact search's in the same round; median.
+    build_seconds : float
+        Of its index, shared by all trials of one build.
+    n_bytes : int
+        Size of the index on disk; 0 for exact search, which has none.
+    """
+
+    spec: str
+    recall: float
+    queries_per_second: float
+    times_exact: float
+    build_seconds: float
+    n_bytes: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """All trials on one memory.
+
+    Attributes
+    ----------
+    memory : str
+    n_vectors, n_queries, k : int
+        Vectors searched, queries asked at once, neighbors wanted.
+    wished : float
+        The recall asked for.
+    trials : tuple of Trial
+        Exact search first.
+    failed : tuple of (str, str)
+        SPEC and reason of each that could not be built or asked.
+    """
+
+    memory: str
+    n_vectors: int
+    n_queries: int
+    k: int
+    wished: float
+    trials: tuple[Trial, ...]
+    failed: tuple[tuple[str, str], ...]
+
+    @property
+    def recommended(self) -> Trial:
+        """The fastest trial, as a multiple of exact search, whose recall is at least the wished one."""
+        return _fastest(self.trials, self.wished)
+
+    def document(self) -> dict[str, Any]:
+        """Return everything as plain values, for JSON."""
+        failed = [{"spec": spec, "reason": reason} for spec, reason in self.failed]
+        return {**asdict(self), "failed": failed, "recommended": self.recommended.spec}
+
+
+def tune_searcher(
+    memory: "Memory",
+    *,
+    recall: float = 0.99,
+    k: int = 10,
+    specs: Sequence[str] | None = None,
+    n_queries: int = DEFAULT_QUERIES,
+    keep: bool = False,
+    seed: int = 0,
+    progress: bool = False,
+) -> Tuning:
+    """Try searchers on vectors drawn from the memory, their own image excluded.
+
+    Indexes are built one after the other in a folder that is gone afterwards; the next run removes what a
+    killed one left. The memory's lock is held meanwhile.
+
+    Parameters
+    ----------
+    memory : Memory
+        Complete.
+    recall : float
+        The least share of true neighbors that will do, above 0 and at most 1.
+    k : int
+    specs : sequence of str, optional
+        What to try besides exact search; `candidate_specs` by default.
+    n_queries : int
+        Drawn, and asked at once: exact search gains most from many.
+    keep : bool
+        Make the recommended index one of the memory's.
+    seed : int
+        Of the draw.
+    progress : bool
+        Show the builds'.
+
+    Raises
+    ------
+    InputError
+        `recall`, `k` or `n_queries` is out of range.
+    SearcherError
+        A SPEC is wrong, or the memory is not complete.
+    """
+    if not 0 < recall <= 1:
+        raise InputError(f"recall must lie above 0 and be at most 1, got {recall}")
+    if min(k, n_queries) < 1:
+        raise InputError(f"k and the number of queries must be at least 1, got {k} and {n_queries}")
+    if not memory.complete:
+        raise SearcherError(f"{memory.path} is not complete; finish `hueprobe index` before tuning")
+    asked = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]
+    trial = _Asking(memory, k, n_queries, seed, progress=progress)
+    trials, failed = [trial.exact()], []
+    with _building_site(memory) as site:
+        order = sorted({spec.text: spec for spec in asked}.values(), key=lambda spec: spec.folder_name)
+        for name, group in groupby(order, key=lambda spec: spec.folder_name):
+            settings = [spec for spec in group if spec.kind != "exact"]
+            try:
+                trials += _try_index(memory, settings, site / name, trial, progress=progress)
+            except SearcherError as error:
+                failed += [(spec.text, str(error)) for spec in settings]
+            best = parse_spec(_fastest(trials, recall).spec)
+            _remove_all_but(site, best.folder_name if keep else None)
+        if keep and best.kind != "exact":
+            install_files(memory, best, next((site / best.folder_name).iterdir()))
+    return Tuning(
+        str(memory.path), int(memory.valid().sum()), trial.n, k, recall, tuple(trials), tuple(failed)
+    )
+
+
+def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
+    """Return the SPECs worth trying on a memory of so many vectors.
+
+    Annoy looks at 1/64, 1/16 and 1/4 of the vectors, besides its own choice; FAISS makes about
+    4 sqrt(n) lists and looks into 1/256 to 1/4 of them.
+    """
+    n = int(memory.valid().sum())
+    specs = ["exact", "faiss:Flat"]
+    for trees in _TREES:
+        own = trees * (k + memory.grid.n_cells)
+        looked_at = [_two_digits(n / share) for share in (64, 16, 4)]
+        settings = ["", *(f",search_k={number}" for number in looked_at if number > own)]
+        specs += [f"annoy:trees={trees}{setting}" for setting in settings]
+    specs += [f"faiss:HNSW32;efSearch={ef}" for ef in _EF_SEARCH]
+    most = max(1, n // _FEWEST_TRAINING_VECTORS)
+    lists = 2 ** min(round(math.log2(4 * math.sqrt(max(n, 1)))), int(math.log2(most)))
+    probes = sorted({max(1, lists // share) for share in (256, 64, 16, 4)})
+    specs += [f"faiss:IVF{lists},Flat;nprobe={probe}" for probe in probes]
+    return tuple(specs)
+
+
+class _Asking:
+    """The queries, the truth, and the exact search that every round is compared with."""
+
+    def __init__(self, memory: "Memory", k: int, n_queries: int, seed: int, *, progress: bool) -> None:
+        self._vectors, self._excluded = sample_queries(memory, n_queries, seed=seed)
+        self.n = len(self._vectors)
+        if not self.n:
+            raise InputError(f"{memory.path} holds no nonzero vectors; there is nothing to search")
+        self._k, self._exact = k, open_searcher(memory, progress=progress)
+        self._truth = self._search(self._exact)  # also keeps the rounded copy that later searches use
+
+    def exact(self) -> Trial:
+        seconds = [self._seconds(self._exact) for _ in range(_ROUNDS)]
+        return Trial("exact", 1.0, self.n / float(np.median(seconds)), 1.0, 0.0, 0)
+
+    def ask(self, searcher: "Searcher", build_seconds: float, n_bytes: int) -> Trial:
+        recall = share_found(self._search(searcher), self._truth)
+        rounds = [(self._seconds(self._exact), self._seconds(searcher)) for _ in range(_ROUNDS)]
+        rate = self.n / float(np.median([own for _, own in rounds]))
+        ratio = float(np.median([exact / own for exact, own in rounds]))
+        return Trial(searcher.spec, recall, rate, ratio, build_seconds, n_bytes)
+
+    def _search(self, searcher: "Searcher") -> "Neighbors":
+        return searcher.search(self._vectors, self._k, exclude_images=self._excluded)
+
+    def _seconds(self, searcher: "Searcher") -> float:
+        started = time.perf_counter()
+        self._search(searcher)
+        return time.perf_counter() - started
+
+
+def _try_index(
+    memory: "Memory", settings: list[SearcherSpec], folder: Path, trial: _Asking, *, progress: bool
+) -> list[Trial]:
+    """Build one index and ask it under each of its settings."""
+    if not settings:
+        return []
+    started = time.perf_counter()
+    folder.mkdir()
+    file = build_files(memory, settings[0], folder, progress=progress)
+    seconds, n_bytes = time.perf_counter() - started, file.stat().st_size
+    return [trial.ask(open_files(memory, spec, folder), seconds, n_bytes) for spec in settings]
+
+
+@contextmanager
+def _building_site(memory: "Memory") -> Iterator[Path]:
+    """Give an empty folder among the memory's indexes, gone afterwards, while nobody else writes there."""
+    site = memory.path / "indexes" / f"tune{PARTIAL}"
+    with one_writer(memory.path):
+        shutil.rmtree(site, ignore_errors=True)
+        site.mkdir(parents=True)
+        try:
+            yield site
+        finally:
+            shutil.rmtree(site, ignore_errors=True)
+            if not any(site.parent.iterdir()):
+                site.parent.rmdir()
+
+
+def _remove_all_but(site: Path, name: str | None) -> None:
+    for folder in list(site.iterdir()):
+        if folder.name != name:
+            shutil.rmtree(folder)
+
+
+def _fastest(trials: Sequence[Trial], recall: float) -> Trial:
+    return max((trial for trial in trials if trial.recall >= recall), key=lambda trial: trial.times_exact)
+
+
+def _two_digits(value: float) -> int:
+    """Round to two digits that mean something.
+
+    >>> _two_digits(1378.1), _two_digits(7.3)
+    (1400, 7)
+    """
+    return max(1, int(float(f"{value:.1e}"))) if value >= 10 else max(1, round(value))

@@ -1,0 +1,77 @@
+"""That the benchmarks compare like with like, on a memory that takes no time."""
+
+import json
+
+import numpy as np
+import pytest
+
+from benchmarks import search, tables
+from benchmarks.competitors import AnnoyDirect, FaissDirect
+from benchmarks.search_memories import sized_memory
+from hueprobe import memory_from_arrays
+from hueprobe.search.recall import share_found
+
+
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
+    values = np.random.default_rng(0).random((60, 16, 3, 3)).astype(np.float32)
+    values[4, :, 1, 1] = 0  # a zero vector
+    return memory_from_arrays(tmp_path_factory.mktemp("m") / "a.memory", values, ["a", "b"] * 30)
+
+
+def asked(memory):
+    rows = np.array([3, 4, 40])
+    return memory.image_vectors(rows).reshape(27, -1), np.repeat(rows, 9)
+
+
+def test_everyone_does_the_same(memory):
+    vectors, own = asked(memory)
+    everyone = search.competitors(memory, approximate=True, flat=True)
+    assert len({part.name for part in everyone}) == len(everyone) > 10
+    truth = everyone[0].neighbors(memory, vectors, own, 10)
+    for part in everyone:
+        found = part.neighbors(memory, vectors, own, 10)
+        inside = (found.ids // 9 == own[:, None]) & (found.ids >= 0)
+        assert inside.any() != part.excludes, part.name
+        if part.name.split()[-1] == "Flat" or part.name.startswith("hueprobe"):
+            assert share_found(found, truth) == 1
+
+
+def test_direct_searches_with_generous_settings_find_everything(memory):
+    vectors, own = asked(memory)
+    truth = search.competitors(memory, approximate=False, flat=False)[0].neighbors(memory, vectors, own, 10)
+    generous = [
+        *AnnoyDirect.several(memory, 5, (100_000,)),
+        *FaissDirect.several(memory, "IVF4,Flat", "nprobe", (4,)),
+    ]
+    for part in generous:
+        assert share_found(part.neighbors(memory, vectors, own, 10), truth) == 1, part.name
+
+
+def test_a_larger_memory_begins_with_the_real_vectors_and_goes_on_with_noisy_copies(memory, tmp_path):
+    larger = sized_memory(tmp_path, memory, 100 * 9)
+    assert larger.n_images == 100 and larger.complete
+    np.testing.assert_array_equal(larger.image_vectors([59]), memory.image_vectors([59]))
+    copies, originals = larger.image_vectors(np.arange(60, 100)), memory.image_vectors(np.arange(40))
+    distance = np.linalg.norm(copies - originals, axis=2)
+    assert 0.5 < np.median(distance) < 1.2
+    np.testing.assert_array_equal(copies == 0, originals == 0)
+    assert sized_memory(tmp_path, memory, 60 * 9) is memory
+    smaller = sized_memory(tmp_path, memory, 20 * 9)
+    np.testing.assert_array_equal(smaller.image_vectors([1]), memory.image_vectors([3]))
+
+
+def test_results_become_tables(memory, tmp_path):
+    everyone = search.competitors(memory, approximate=True, flat=True)
+    results = {
+        "machine": search.machine(),
+        "versions": search.versions(),
+        "rows": search.measured(memory, everyone, np.array([1, 2]), 1),
+        "density": search.density_shares(memory, 1),
+        "memory": [{"n_vectors": 539, "before_mb": 300.0, "peak_mb": 400.0, "over_start_mb": 100.0}],
+    }
+    text = tables.search_tables(json.loads(json.dumps(results)))
+    assert "| 539 vectors, 18 queries | queries/s |" in text
+    assert "| FAISS Flat |" in text and "certified at first pass" in text and "| 539 | 300 | 100 |" in text
+    widths = {line.count("|") for line in text.split("\n\n")[1].splitlines()}
+    assert len(widths) == 1
