@@ -3,7 +3,7 @@
     python -m benchmarks.search [--folder out/search] [--sizes 10000 88200 1000000] [--rounds 5]
 
 Real activations: EfficientNet-Lite0, all pictures of the three sets in $HUEPROBE_SHARED/data/images
-(default ../shared): 1,800 pictures, 88,200 vectors of 1,280 channels ("88k"). 10k is every ninth
+(default ../shared): 1,800 pictures, 88,200 vectors of 1,280 channels ("88k"). 10k is every eighth
 picture; 1M is all of them and then copies whose entries are multiplied by seeded noise, as far from their
 origin as a real tenth neighbor; it is larger than hueprobe's budget of 1 GiB and is searched from disk.
 
@@ -123,7 +123,7 @@ def peak_memory(path: Path) -> dict[str, float]:
 def _anonymous(path: Path) -> None:
     """Print what `peak_memory` returns; RssAnon is read every 5 ms, since it keeps no record of its peak."""
     memory = open_memory(path)
-    rows = np.linspace(0, 1800, PICTURES_ASKED, endpoint=False).astype(int) % memory.n_images
+    rows = np.arange(min(PICTURES_ASKED, memory.n_images))
     vectors = memory.image_vectors(rows).reshape(-1, memory.n_channels)
     own = np.repeat(rows, memory.grid.n_cells)[:, None]
     before, peaks, done = _rss_anon(), [0.0], threading.Event()
