@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
 from hueprobe.plots.style import CATEGORIES, GREY, INK, OTHER, PALE, SAME, drawing
@@ -65,6 +65,8 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         ax.xaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if 1 - tick > floor or tick == 1]))
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda recall, _: f"{recall:g}"))
+        ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        ax.yaxis.set_minor_formatter(NullFormatter())
         ax.yaxis.set_major_formatter(FuncFormatter(lambda ratio, _: f"{ratio:g}"))
         ax.grid(color=PALE, linewidth=0.4)
         ax.set_axisbelow(True)

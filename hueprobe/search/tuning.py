@@ -171,7 +171,7 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
     for trees in _TREES:
         own = trees * (k + memory.grid.n_cells)
         looked_at = [_two_digits(n / share) for share in (64, 16, 4)]
-        settings = ["", *(f",search_k={number}" for number in looked_at if number > own)]
+        settings = ["", *(f",search_k={number}" for number in looked_at if number > 2 * own)]
         specs += [f"annoy:trees={trees}{setting}" for setting in settings]
     specs += [f"faiss:HNSW32;efSearch={ef}" for ef in _EF_SEARCH]
     most = max(1, n // _FEWEST_TRAINING_VECTORS)
