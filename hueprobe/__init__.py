@@ -30,5 +30,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "plots": "",
         "search": "",
         "studies": "",
+        "training": "",
     },
 )
