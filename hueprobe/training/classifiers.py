@@ -27,7 +27,7 @@ def find_classifier(network: nn.Module) -> str:
         if names:
             return names[-1]
     raise BackboneError(
-        f"network {type(network).__name__} has neither a Linear nor a convolution, so no layer that classifies"
+        f"network {type(network).__name__} has neither a Linear nor a convolution: no layer that classifies"
     )
 
 

@@ -47,11 +47,12 @@ class CatchUpMix:
     """Mix pairs of pictures so that weak filters catch up (Kang et al., AAAI 2024).
 
     Made from the paper's description, since no code of the authors is known. For each batch one place is
-    drawn: the input, or one of the layers. At the input it is CutMix: a box from the partner, the label mixed by
-    area. At a layer, each channel's L2 norm over the map is divided by the sum over the picture's channels; a
-    filter's relative influence is that of the picture minus that of its partner; the floor(lambda C) channels of
-    lowest influence are kept and the others come from the partner; the label is mixed with lambda. lambda is
-    drawn from Beta(alpha, alpha) once a batch. No gradient goes through the choice of channels::
+    drawn: the input, or one of the layers. At the input it is CutMix: a box from the partner, the label
+    mixed by area. At a layer, each channel's L2 norm over the map is divided by the sum over the picture's
+    channels; a filter's relative influence is that of the picture minus that of its partner; the
+    floor(lambda C) channels of lowest influence are kept, the others come from the partner, and the label is
+    mixed with lambda. lambda is drawn from Beta(alpha, alpha) once a batch. No gradient goes through the
+    choice of channels::
 
         mix = CatchUpMix(network, ["layer1", "layer2", "layer3", "layer4"])
         mixed = mix.start(pictures, targets)

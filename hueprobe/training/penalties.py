@@ -3,6 +3,7 @@
 import math
 
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from hueprobe.activations.hooks import require_layer
 from hueprobe.errors import InputError, LayerError
@@ -47,10 +48,13 @@ class AL2(nn.Module):
         self.initial, self.growth, self.knee, self.late_growth = initial, growth, knee, late_growth
         self.weight = initial
         self._features: Tensor | None = None
+        self._handle: RemovableHandle | None = None
 
     @classmethod
     def before(cls, network: nn.Module, *, layer: str | None = None, **schedule: float) -> "AL2":
-        """Return an AL2 that reads what goes into a network's classifier; `penalty` gives the term::
+        """Return an AL2 that reads what goes into a network's classifier; `penalty` gives the term.
+
+        ::
 
             al2 = AL2.before(network)                                      # once
             loss = cross_entropy(network(pictures), targets) + al2.penalty()
@@ -72,7 +76,7 @@ class AL2(nn.Module):
         al2 = cls(**schedule)
         name = find_classifier(network) if layer is None else layer
         target = require_layer(network, name, name=f"network {type(network).__name__}")
-        target.register_forward_pre_hook(al2._keep)
+        al2._handle = target.register_forward_pre_hook(al2._keep)
         return al2
 
     def weight_at(self, epoch: int) -> float:
@@ -106,6 +110,11 @@ class AL2(nn.Module):
                 "AL2 has seen no features; make it with AL2.before(network) and call the network"
             )
         return self(self._features)
+
+    def remove(self) -> None:
+        """Take the hook off the network."""
+        if self._handle is not None:
+            self._handle.remove()
 
     def _keep(self, _layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         self._features = inputs[0]

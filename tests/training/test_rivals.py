@@ -45,7 +45,7 @@ def test_max_dropout_modes_and_constant_tensors():
     assert torch.equal(MaxDropout(0.3).eval()(values), values)
     assert MaxDropout(0.3, mode="original").eval()(values).tolist() == [[1, 2], [0, 0]]
     assert torch.equal(MaxDropout(0.9)(torch.full((3,), 2.0)), torch.full((3,), 2.0))
-    with pytest.raises(InputError, match="rate of MaxDropout is 1.5"):
+    with pytest.raises(InputError, match=r"rate of MaxDropout is 1\.5"):
         MaxDropout(1.5)
     with pytest.raises(InputError, match="standard, original"):
         MaxDropout(mode="paper")
