@@ -91,7 +91,7 @@ def objective_named(
             elif kind == "al2":
                 al2 = AL2.before(network)
                 stack.callback(al2.remove)
-                made.terms["al2"], made.modules["al2"] = lambda _targets, al2=al2: al2.penalty(), al2
+                _add_al2(made, al2)
             elif kind == "maxdropout":
                 stack.enter_context(apply_behind(network, _stages(network, stages), MaxDropout()))
             elif kind == "catchup":
@@ -180,6 +180,11 @@ def _add_hue(
         made.terms["hue"] = lambda targets: loss(head.points(), targets)
 
 
+def _add_al2(made: _Parts, al2: AL2) -> None:
+    made.modules["al2"] = al2
+    made.terms["al2"] = lambda _targets: al2.penalty()
+
+
 def _add_auxiliary(
     made: _Parts, network: nn.Module, num_classes: int, options: dict[str, Any], stack: ExitStack
 ) -> None:
@@ -196,8 +201,8 @@ def _stages(network: nn.Module, stages: Sequence[str]) -> Sequence[str]:
     children = dict(network.named_children())
     if not all(stage in children for stage in _STAGES):
         raise LayerError(
-            f"network {type(network).__name__} has no layer1 ... layer4 for MaxDropout and Catch-up Mix; name its "
-            f"stages with stages= (--stages), from: {', '.join(children)}"
+            f"network {type(network).__name__} has no layer1 ... layer4 for MaxDropout and Catch-up Mix; "
+            f"name its stages with stages= (--stages), from: {', '.join(children)}"
         )
     return _STAGES
 
