@@ -76,8 +76,8 @@ class LossSummary:
     difference : Interval or None
         Accuracy less that of one-hot with the same seeds; None for one-hot itself, or without shared seeds.
     p, p_holm : float
-        Two-sided exact sign-flip test over shared seeds; corrected by Holm over all losses of the rate but the
-        primary one, which stays as it is. NaN without a difference.
+        Two-sided exact sign-flip test over shared seeds; corrected by Holm over all losses of the rate but
+        the primary one, which stays as it is. NaN without a difference.
     primary : bool
         Whether this is the contrast declared beforehand.
     seconds_ratio, memory_ratio : float

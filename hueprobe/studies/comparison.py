@@ -1,13 +1,15 @@
 """The training comparison: every loss from the same weights, on the same batches, over paired seeds."""
 
+import hashlib
 import json
 import statistics
+import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hueprobe.errors import HueprobeError, InputError
+from hueprobe.errors import HueprobeError, HueprobeWarning, InputError
 from hueprobe.files import written_whole
 from hueprobe.images.folds import draw_folds, hold_out
 from hueprobe.images.splits import TEST, TRAIN
@@ -16,7 +18,6 @@ from hueprobe.observations.loss_comparison import LossRun
 from hueprobe.progress import progress_bar
 
 if TYPE_CHECKING:
-    from hueprobe.training.objective import Objective
     from hueprobe.training.pictures import TrainingPictures
     from hueprobe.training.settings import TrainingSettings
 
@@ -120,7 +121,7 @@ def run_comparison(
     parts = list(_parts(images, settings.folds))
     path = Path(folder)
     (path / CELLS).mkdir(parents=True, exist_ok=True)
-    _write_settings(path / SETTINGS, settings)
+    _write_settings(path / SETTINGS, settings, images)
     cells = [
         (seed, fold, rate, loss)
         for seed in range(settings.seeds)
@@ -156,6 +157,7 @@ def _train_cell(
     held: "tuple[TrainingPictures, TrainingPictures]", folder: Path,
 ) -> LossRun:  # fmt: skip
     from hueprobe.training.loop import picture_answers, train
+    from hueprobe.training.memory_use import bytes_kept
     from hueprobe.training.networks import fresh_network
     from hueprobe.training.perturbations import LEVELS, perturbation
     from hueprobe.training.recipes import objective_named
@@ -185,40 +187,11 @@ def _train_cell(
             train_loss=tuple(row["loss_class"] for row in run.log),
             shares=tuple(sum(row[name] for name in beside) for row in run.log) if beside else (),
             seconds_per_step=statistics.median(row["seconds"] / row["steps"] for row in run.log),
-            saved_bytes=_saved_bytes(objective, pictures, own),
+            saved_bytes=bytes_kept(objective, pictures, own),
             n_parameters=n_network,
             n_extra=sum(p.numel() for p in objective.parameters()) - n_network,
             robustness=robust,
         )  # fmt: skip
-
-
-def _saved_bytes(objective: "Objective", pictures: "TrainingPictures", own: "TrainingSettings") -> int:
-    """Return the bytes that one forward pass keeps for its backward pass, each tensor counted once."""
-    import torch
-
-    from hueprobe.activations.devices import choose_device
-
-    device = choose_device(own.device)
-    batch, targets = next(
-        pictures.shuffled_batches(
-            batch_size=own.batch_size, crop=own.crop, flip=own.flip, seed=own.seed, epoch=0, device=device
-        )
-    )
-    kept: dict[int, int] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    objective.train()
-    objective.start_epoch(0)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.default_generator.manual_seed(own.seed)
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            terms = objective(batch, targets)
-    del terms
-    return sum(kept.values())
 
 
 def _parts(images: ImageTable, folds: int) -> Iterator[tuple[str, ImageTable]]:
@@ -245,12 +218,22 @@ def _load(
     test = load_pictures(
         table.where_split(TEST), side=settings.side, class_names=train.class_names, workers=workers
     )
+    skipped = [*train.skipped.values(), *test.skipped.values()]
+    if skipped:
+        warnings.warn(
+            f"{len(skipped)} pictures could not be read and are left out: "
+            + "; ".join(f"{path}: {reason}" for path, reason in skipped[:10]),
+            HueprobeWarning,
+            stacklevel=3,
+        )
     return train, test
 
 
-def _write_settings(path: Path, settings: ComparisonSettings) -> None:
+def _write_settings(path: Path, settings: ComparisonSettings, images: ImageTable) -> None:
     """Write the study's settings, or refuse a folder that holds another study."""
+    rows = repr((images.paths, images.classes, images.splits, images.groups, images.sizes))
     own = json.loads(json.dumps(asdict(settings)))
+    own["images"] = hashlib.sha256(rows.encode()).hexdigest()
     if path.exists():
         before = json.loads(path.read_text())
         differing = [
@@ -268,8 +251,9 @@ def _write_settings(path: Path, settings: ComparisonSettings) -> None:
 
 def _read_cell(path: Path) -> LossRun:
     try:
-        values = json.loads(path.read_text())
-        return LossRun(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        values: dict[str, Any] = json.loads(path.read_text())
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return LossRun(**values)
     except (ValueError, TypeError) as error:
         raise InputError(f"{path} is no run of this version; remove it, and it is trained again") from error
 

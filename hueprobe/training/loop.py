@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +52,7 @@ def train(
     *,
     test: TrainingPictures | None = None,
     folder: str | Path | None = None,
+    identity: Mapping[str, str] | None = None,
     progress: bool = False,
 ) -> TrainingRun:
     """Train an objective's network, in place.
@@ -70,6 +71,9 @@ def train(
     folder : str or Path, optional
         Gets `checkpoint.pt` and `log.csv`, both always whole, and `log.parquet` at the end. A checkpoint in
         it is continued. Nothing is written without a folder.
+    identity : mapping of str to str, optional
+        What else tells this run from others, such as the weights it starts from: a checkpoint is continued
+        under the same only.
     progress : bool
 
     Raises
@@ -93,6 +97,7 @@ def train(
         "device": device.type,
         "data": pictures.fingerprint,
         "objective": objective.name,
+        **(identity or {}),
     }
     log, first = [], 0
     path = None if folder is None else Path(folder)
@@ -158,7 +163,7 @@ def picture_answers(
                 batch_size=settings.batch_size, crop=settings.crop, device=device
             ):
                 given = batch if perturb is None else perturb(batch)
-                with _autocast(device, precision):
+                with autocasting(device, precision):
                     answers[rows] = network(given).argmax(1).cpu().numpy()
     finally:
         for part in training:
@@ -195,7 +200,7 @@ def _epoch(
             batch_size=settings.batch_size, crop=settings.crop, flip=settings.flip, seed=settings.seed,
             epoch=epoch, device=device,
         ):  # fmt: skip
-            with _autocast(device, precision):
+            with autocasting(device, precision):
                 terms = objective(batch.contiguous(memory_format=layout), targets)
             loss = torch.stack(list(terms.values())).sum() if len(terms) > 1 else next(iter(terms.values()))
             if n_steps == 0 and objective.watch is not None and len(terms) > 1:
@@ -275,7 +280,8 @@ def _drawing_from(seed: int, epoch: int, device: torch.device) -> Iterator[None]
         yield
 
 
-def _autocast(device: torch.device, precision: str) -> torch.autocast:
+def autocasting(device: torch.device, precision: str) -> torch.autocast:
+    """Return the context in which a device computes in a precision, fp32 or bf16."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
 
 
