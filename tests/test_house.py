@@ -17,7 +17,7 @@ FLOORS = (
     ("search",),
     ("density",),
     ("matches",),
-    ("classification", "exclusion", "classifier"),
+    ("classification", "exclusion", "hulls", "classifier", "pooled_classifier"),
     ("observations",),
     ("plots",),
     ("studies",),
