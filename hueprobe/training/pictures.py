@@ -217,17 +217,21 @@ def require_crop(crop: int, side: int) -> None:
 
 
 def _cropped(pixels: Tensor, corners: np.ndarray, mirrored: np.ndarray, crop: int) -> Tensor:
-    """Cut (B, 3, crop, crop) at each picture's (y, x), mirror, and normalise; one gather, on any device."""
+    """Cut (B, 3, crop, crop) at each picture's (y, x), mirror, and normalise."""
     device = pixels.device
-    offsets = torch.arange(crop, device=device)
-    top, left = torch.from_numpy(corners).to(device).unbind(1)
-    rows = top[:, None] + offsets  # (B, crop)
-    backwards = torch.from_numpy(mirrored).to(device)[:, None]
-    columns = left[:, None] + torch.where(backwards, offsets.flip(0), offsets)
-    picture = torch.arange(len(pixels), device=device)[:, None, None]
-    cut = pixels.permute(0, 2, 3, 1)[picture, rows[:, :, None], columns[:, None, :]]  # (B, crop, crop, 3)
-    mean, std = (torch.tensor(values, device=device) * 255 for values in (IMAGENET_MEAN, IMAGENET_STD))
-    return ((cut.float() - mean) / std).permute(0, 3, 1, 2).contiguous()
+    cut = torch.stack(
+        [
+            picture[:, y : y + crop, x : x + crop]
+            for picture, (y, x) in zip(pixels, corners.tolist(), strict=True)
+        ]
+    )
+    if mirrored.any():
+        turned = torch.from_numpy(np.flatnonzero(mirrored)).to(device)
+        cut[turned] = cut[turned].flip(3)
+    mean, std = (
+        torch.tensor(values, device=device)[:, None, None] * 255 for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return cut.float().sub_(mean).div_(std)
 
 
 def _reader(side: int) -> Transform:
