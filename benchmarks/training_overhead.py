@@ -4,8 +4,8 @@
 
 - hue term: head, loss and their gradient on the bottleneck's activations, against a whole one-hot step of the
   same network. Timed by itself, since the difference of two long steps drowns in a machine's noise.
-- loop: images a second of `hueprobe.training.train` (crops, flips, checks and all) against a bare PyTorch loop
-  over batches that lie ready in memory; rounds alternate, the median counts.
+- loop: images a second of `hueprobe.training.train` (crops, flips, checks and all) against a bare PyTorch
+  loop over batches that lie ready in memory; rounds alternate, the median counts.
 
 On a CPU the seconds are the process's own, which other jobs disturb less than those of the clock.
 """
