@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "KernelDensityClassifier": ".classifier",
         "Matches": ".matches",
         "Memory": ".memory",
+        "PooledClassifier": ".pooled_classifier",
         "activations": "",
         "build_memories": ".memory",
         "build_memory": ".memory",
@@ -30,5 +31,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "plots": "",
         "search": "",
         "studies": "",
+        "training": "",
     },
 )

@@ -30,7 +30,7 @@ _LEAVE_ONE_OUT_VECTORS = 16_384  # asked at a time: each batch streams the whole
 
 
 @dataclass(frozen=True)
-class _Queries:
+class Queries:
     """Some pictures ready to be classified.
 
     Attributes
@@ -148,7 +148,7 @@ class KernelDensityClassifier:
                 barred = [
                     self._exclusion.of(h, table.groups[row]) for h, row in zip(hashes, rows, strict=True)
                 ]
-                part = self._classify(_Queries(rows, vectors, barred), pictures, table.classes)
+                part = self._classify(Queries(rows, vectors, barred), pictures, table.classes)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(
                     part,
@@ -227,7 +227,7 @@ class KernelDensityClassifier:
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
         require_finite(activations, table.paths, self.memory.settings["layer"])
         barred = [self._exclusion.of(None, group) for group in table.groups]
-        queries = _Queries(np.arange(len(table)), self._as_stored(activations), barred)
+        queries = Queries(np.arange(len(table)), self._as_stored(activations), barred)
         return self._classify(queries, self._pictures(table), table.classes)
 
     def leave_one_out(self, *, keep_matches: bool = True, ask: Memory | None = None) -> Classification:
@@ -264,7 +264,7 @@ class KernelDensityClassifier:
                 started = time.perf_counter()
                 rows = readable[start : start + step]
                 barred = [self._exclusion.of_row(int(row)) for row in rows]
-                part = self._classify(_Queries(rows, asked.image_vectors(rows), barred), pictures, names)
+                part = self._classify(Queries(rows, asked.image_vectors(rows), barred), pictures, names)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(part, skipped=skipped if start == 0 else ())
                 advance(len(rows))
@@ -300,7 +300,7 @@ class KernelDensityClassifier:
         )
 
     def _classify(
-        self, queries: _Queries, pictures: MatchPictures, names: Sequence[str | None]
+        self, queries: Queries, pictures: MatchPictures, names: Sequence[str | None]
     ) -> Classification:
         memory = self.memory
         n, n_cells, channels = queries.vectors.shape

@@ -26,6 +26,7 @@ PACKAGES = (
             "plots",
             "search",
             "studies",
+            "training",
         )
     ),
 )

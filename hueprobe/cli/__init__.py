@@ -18,6 +18,7 @@ from hueprobe.errors import HueprobeError, HueprobeWarning
 # Command -> (module.function, what it does, for --help).
 _COMMANDS = {
     "backbones": ("backbones.backbones", "List networks, or show one's bottleneck layer, grid and weights."),
+    "compare": ("compare.compare", "Train with several losses over paired seeds, and compare them."),
     "data": ("data.data", "Data sets by name: list, show, fetch, verify, split; drafts of manifests."),
     "demo": ("demo.demo", "Real network, real pictures: index, evaluate and draw, in a minute."),
     "evaluate": ("evaluate.evaluate", "Classify labelled pictures: accuracy, interval, confusion."),
@@ -25,6 +26,7 @@ _COMMANDS = {
     "info": ("info.info", "Show what a memory holds."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "query": ("query.query", "Classify pictures and show what their pixels match."),
+    "train": ("train.train", "Train one network with one loss."),
     "tune": ("tune.tune", "Find the fastest searcher of a wished recall for a memory."),
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
 }

@@ -1,7 +1,9 @@
 """`hueprobe evaluate`: accuracy on labelled pictures."""
 
 import contextlib
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,14 @@ if TYPE_CHECKING:
 @click.argument("images", required=False)
 @click.option("--split", help="Take only this split of IMAGES.")
 @click.option("--leave-one-out", is_flag=True, help="Ask the memory's own pictures, each by the others.")
+@click.option(
+    "--classifier",
+    type=click.Choice(["kde", "hull", "centroid", "knn"]),
+    default="kde",
+    show_default=True,
+    help="kde is Eq. (1)-(3); the others are for pooled memories: the class whose k nearest vectors have the "
+    "nearest convex hull or mean, or a plain vote.",
+)
 @common.k_option
 @common.searcher_option
 @common.exclude_option
@@ -34,6 +44,7 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
     from hueprobe.memory import open_memory
     from hueprobe.observations.evaluation import evaluate as compare
+    from hueprobe.pooled_classifier import PooledClassifier
     from hueprobe.search.indexes import recall_of
 
     if (images is None) == (not leave_one_out):
@@ -54,9 +65,19 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
-    common.announce_index(opened, options["searcher"])
-    classifier = KernelDensityClassifier(
-        opened, k=k, searcher=options["searcher"], weights=options["weights"], device=options["device"],
+    make: Callable[..., KernelDensityClassifier]
+    if options["classifier"] == "kde":
+        common.announce_index(opened, options["searcher"])
+        make = partial(KernelDensityClassifier, searcher=options["searcher"])
+    else:
+        if options["searcher"] != "exact" or options["matches_file"]:
+            raise click.UsageError(
+                f"--classifier {options['classifier']} searches exactly and keeps no matches; leave out "
+                "--searcher and --matches"
+            )
+        make = partial(PooledClassifier, rule=options["classifier"])
+    classifier = make(
+        opened, k=k, weights=options["weights"], device=options["device"],
         exclude=None if options["exclude"] == "none" else options["exclude"],
         workers=options["workers"], memory_budget=options["memory_budget"], progress=True,
     )  # fmt: skip
@@ -67,7 +88,8 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
     found = compare(result)
     recall = recall_of(opened, classifier.searcher)
     if options["as_json"]:
-        common.print_json(_document(result, found, classifier.searcher.spec, recall, k))
+        document = _document(result, found, classifier.searcher.spec, recall, k)
+        common.print_json({**document, "classifier": options["classifier"]})
     else:
         _report(result, found, classifier.searcher.spec, recall)
 

@@ -6,12 +6,15 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "CONTROLS": ".controls",
+        "ComparisonSettings": ".comparison",
         "MemoryReport": ".observing",
         "ObserveSettings": ".observing",
         "accuracy_grid": ".accuracy_cells",
         "network_centre": ".observing",
         "observe_memory": ".observing",
+        "run_comparison": ".comparison",
         "run_self_test": ".observing",
+        "write_comparison": ".comparison_report",
         "write_report": ".report",
     },
 )

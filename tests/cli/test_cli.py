@@ -73,7 +73,7 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, pictures, tmp_path
     assert found["images"] == 12 and found["accuracy"] == 1.0
     assert set(found) == {
         "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
-        "unlabelled", "chance", "skipped", "searcher", "searcher_recall", "k", "seconds",
+        "unlabelled", "chance", "skipped", "searcher", "searcher_recall", "k", "seconds", "classifier",
     }  # fmt: skip
     assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
     assert set(found["seconds"]) == {"extract", "search", "density", "total"}

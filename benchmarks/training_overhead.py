@@ -1,0 +1,167 @@
+"""What the hue term and the training loop cost, as ratios measured in one run.
+
+    python -m benchmarks.training_overhead [--size 224] [--batch-size 16] [--rounds 5] [--device cpu]
+
+- hue term: head, loss and their gradient on the bottleneck's activations, against a whole one-hot step of the
+  same network. Timed by itself, since the difference of two long steps drowns in a machine's noise.
+- loop: images a second of `hueprobe.training.train` (crops, flips, checks and all) against a bare PyTorch
+  loop over batches that lie ready in memory; rounds alternate, the median counts.
+
+On a CPU the seconds are the process's own, which other jobs disturb less than those of the clock.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from hueprobe.activations.devices import choose_device
+from hueprobe.training import (
+    HueHead,
+    HueLoss,
+    Objective,
+    TrainingPictures,
+    TrainingSettings,
+    fresh_network,
+    hue_labels,
+    pictures_from_arrays,
+    train,
+)
+
+RESULTS = Path(__file__).parent / "results" / "training_overhead.json"
+CLASSES = 100
+STEPS = 8  # of the loop, an epoch
+
+
+def timed(work: Callable[[], object], device: torch.device) -> float:
+    """Return the seconds that `work` takes: this process's own on a CPU, else with the queue emptied."""
+    if device.type == "cpu":
+        started = time.process_time()
+        work()
+        return time.process_time() - started
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
+
+
+def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
+    """Return the seconds of a one-hot step and of the hue term, and their ratio."""
+    network, tap = fresh_network("resnet18", CLASSES, seed=0)
+    network.to(device)
+    head = HueHead.behind(network, tap=tap, picture_size=(size, size))
+    loss = HueLoss(hue_labels(CLASSES, seed=0)).to(device)
+    pictures = torch.randn(batch_size, 3, size, size, device=device)
+    targets = torch.arange(batch_size, device=device) % CLASSES
+    optimizer = torch.optim.Adam(network.parameters())
+    head_optimizer = torch.optim.Adam(head.parameters())
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        nn.functional.cross_entropy(network(pictures), targets).backward()
+        optimizer.step()
+
+    step()
+    grid = head.watch.grid().detach().requires_grad_()
+
+    def term() -> None:
+        head_optimizer.zero_grad(set_to_none=True)
+        grid.grad = None
+        loss(head(grid), targets).backward()
+        grid.detach().clone()  # the copy with which the network goes on
+        head_optimizer.step()
+
+    term()
+    steps = statistics.median(timed(step, device) for _ in range(rounds))
+    terms = statistics.median(timed(term, device) for _ in range(10 * rounds))
+    return {"step_seconds": steps, "hue_term_seconds": terms, "ratio": terms / steps}
+
+
+def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
+    """Return images a second of the loop and of a bare one, and their ratio."""
+    rng = np.random.default_rng(0)
+    n, side = STEPS * batch_size, size * 8 // 7
+    made: TrainingPictures = pictures_from_arrays(
+        rng.integers(0, 256, (n, 3, side, side), np.uint8), np.arange(n) % CLASSES,
+        class_names=[str(number) for number in range(CLASSES)],
+    )  # fmt: skip
+    settings = TrainingSettings(
+        epochs=1, batch_size=batch_size, crop=size, device=str(device), channels_last=False
+    )
+    batches = [
+        (pictures.contiguous(), targets)
+        for pictures, targets in made.shuffled_batches(
+            batch_size=batch_size, crop=size, flip=True, seed=0, epoch=0, device=device
+        )
+    ]
+
+    def bare() -> None:
+        network, _ = fresh_network("resnet18", CLASSES, seed=0)
+        network.to(device)
+        optimizer = torch.optim.Adam(network.parameters())
+        seconds.append(timed(lambda: epoch(network, optimizer), device))
+
+    def epoch(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        for pictures, targets in batches:
+            optimizer.zero_grad(set_to_none=True)
+            nn.functional.cross_entropy(network(pictures), targets).backward()
+            optimizer.step()
+
+    seconds: list[float] = []
+    rates = []
+    for round_ in range(rounds):
+        bare()
+        network, _ = fresh_network("resnet18", CLASSES, seed=0)
+        objective, own = Objective(network), replace(settings, seed=round_)
+        rates.append(n / timed(partial(train, objective, made, own), device))
+    bare_rate = n / statistics.median(seconds)
+    return {
+        "loop": statistics.median(rates),
+        "bare": bare_rate,
+        "ratio": statistics.median(rates) / bare_rate,
+    }
+
+
+def main() -> None:
+    """Measure both and write them down."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--note", default="", help="What else ran on the machine.")
+    arguments = parser.parse_args()
+    device = choose_device(arguments.device)
+    options = (arguments.size, arguments.batch_size, arguments.rounds, device)
+    found = {
+        "hue_term": hue_share(*options),
+        "loop": loop_rate(*options),
+        "size": arguments.size,
+        "batch_size": arguments.batch_size,
+        "device": torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else platform.processor() or "cpu",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "note": arguments.note,
+    }
+    print(f"hue term: {found['hue_term']['ratio']:.4f} of a step (at most .01 wanted)")
+    print(f"loop: {found['loop']['ratio']:.3f} of a bare loop's images/s (at least .98 wanted)")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()

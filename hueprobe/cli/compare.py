@@ -1,0 +1,101 @@
+"""`hueprobe compare`: training losses over paired seeds."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hueprobe.cli.options import json_option, print_json, print_table
+from hueprobe.cli.training_options import TRAINING_FIELDS, side_of, training_options
+
+
+def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise click.BadParameter(f"give numbers with commas, such as 3e-4,1e-3; got {text!r}") from error
+
+
+@click.command()
+@click.argument("images")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
+@click.option(
+    "--losses", default="onehot,hue:eq5,hue:chord,hue:l2,smooth,al2,maxdropout,catchup", show_default=True
+)
+@click.option(
+    "--primary", help="The one contrast to one-hot declared beforehand  [default: hue:eq5 where it is]"
+)
+@click.option("--seeds", type=click.IntRange(min=1), default=6, show_default=True)
+@click.option(
+    "--folds", type=click.IntRange(min=2), help="Cross-validate instead of the pictures' own parts."
+)
+@click.option("--learning-rates", callback=_rates, default="1e-3", show_default=True)
+@click.option("--robustness/--no-robustness", default=True, show_default=True, help="Noise, blur, contrast.")
+@training_options
+@json_option
+def compare(images: str, output: Path, **options: Any) -> None:
+    """Train on IMAGES with each of several losses, from the same weights and on the same batches.
+
+    Prints mean accuracies, differences to one-hot with interval and exact p, and cost; writes tables, curves
+    and figures. The same command goes on where a study was stopped; more losses, seeds or learning rates may
+    be added to one. Controls: hue:eq5:detached, :shuffled, :3d, :8d, :weight0, and auxiliary.
+    """
+    from hueprobe import images as image_sources
+    from hueprobe.observations.loss_comparison import compare_losses
+    from hueprobe.plots.training import loss_figure
+    from hueprobe.studies.comparison import ComparisonSettings, run_comparison
+    from hueprobe.studies.comparison_report import write_comparison
+
+    losses = tuple(name.strip() for name in options["losses"].split(","))
+    primary = options["primary"] or ("hue:eq5" if "hue:eq5" in losses else None)
+    settings = ComparisonSettings(
+        backbone=options["backbone"], weights=options["weights"], losses=losses, primary=primary,
+        seeds=options["seeds"], folds=options["folds"] or 0, learning_rates=options["learning_rates"],
+        side=side_of(options), stages=options["stages"], robustness=options["robustness"],
+        training={name: options[name] for name in TRAINING_FIELDS},
+    )  # fmt: skip
+    table = image_sources.resolve(images)
+    runs = run_comparison(table, output, settings, workers=options["workers"], progress=True)
+    summaries = compare_losses(runs, primary=primary)
+    figures = []
+    for rate in settings.learning_rates:
+        name = f"losses_lr{rate:g}.png"
+        of_rate = [run for run in runs if run.learning_rate == rate]
+        loss_figure(of_rate, [s for s in summaries if s.learning_rate == rate]).savefig(output / name)
+        figures.append(name)
+    write_comparison(runs, summaries, output, figures=figures)
+    if options["as_json"]:
+        print_json({"losses": [_document(found) for found in summaries], "runs": len(runs)})
+    else:
+        _report(summaries, output)
+
+
+def _document(found: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(found)
+
+
+def _report(summaries: list[Any], output: Path) -> None:
+    rows = []
+    for found in summaries:
+        accuracy, difference = found.accuracy, found.difference
+        rows.append(
+            [
+                found.loss + (" (primary)" if found.primary else ""), f"{found.learning_rate:g}",
+                str(found.n_seeds), f"{accuracy.estimate:.3f}", f"{accuracy.low:.3f}-{accuracy.high:.3f}",
+                "" if difference is None else f"{difference.estimate:+.3f}",
+                "" if difference is None else f"{difference.low:+.3f} to {difference.high:+.3f}",
+                "" if found.p != found.p else f"{found.p:.3g}",
+                "" if found.p_holm != found.p_holm else f"{found.p_holm:.3g}",
+                f"{found.seconds_ratio:.3f}", f"{found.memory_ratio:.3f}", str(found.n_extra),
+            ]
+        )  # fmt: skip
+    header = [
+        "loss", "rate", "seeds", "accuracy", "95 %", "less one-hot", "95 %", "p", "p (Holm)", "s/step",
+        "memory", "extra",
+    ]  # fmt: skip
+    print_table("", header, rows)
+    if any(found.n_seeds < 6 for found in summaries):
+        click.echo("with fewer than 6 seeds no exact p-value can be below .05")
+    click.echo(f"tables, curves and figures: {output}")

@@ -1,0 +1,76 @@
+"""`hueprobe train`: one network, one loss."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hueprobe.cli.options import report_skipped
+from hueprobe.cli.training_options import TRAINING_FIELDS, side_of, training_options
+
+
+@click.command()
+@click.argument("images")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
+@click.option("--loss", default="hue:eq5", show_default=True, help="A name, or several joined by '+'.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--from-files", is_flag=True, help="Read pictures again each epoch instead of holding them in memory."
+)
+@training_options
+def train(images: str, output: Path, **options: Any) -> None:
+    """Train a network on IMAGES with one loss.
+
+    IMAGES is a folder of class folders or a table. Its split "test" is measured after each epoch; the rest
+    (its split "train", where it has one) is trained on. Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2,
+    al2, maxdropout, catchup, dropout, auxiliary. The same command goes on where a run was stopped.
+    """
+    from hueprobe import images as image_sources
+    from hueprobe.images.splits import TEST, TRAIN
+    from hueprobe.training import (
+        TrainingSettings,
+        fresh_network,
+        load_pictures,
+        objective_named,
+    )
+    from hueprobe.training import train as train_objective
+    from hueprobe.training.recipes import parse_names
+
+    parse_names(options["loss"])
+    settings = TrainingSettings(
+        **{name: options[name] for name in TRAINING_FIELDS},
+        learning_rate=options["learning_rate"],
+        seed=options["seed"],
+    )
+    table = image_sources.resolve(images)
+    reading = {
+        "side": side_of(options), "in_memory": not options["from_files"], "workers": options["workers"],
+        "progress": True,
+    }  # fmt: skip
+    parts = set(table.splits)
+    pictures = load_pictures(table.where_split(TRAIN) if TRAIN in parts else table, **reading)
+    test = None
+    if TEST in parts:
+        test = load_pictures(table.where_split(TEST), class_names=pictures.class_names, **reading)
+    n_classes = len(pictures.class_names)
+    network, tap = fresh_network(
+        options["backbone"], n_classes, seed=options["seed"], weights=options["weights"]
+    )
+    with objective_named(
+        options["loss"], network, n_classes, tap=tap, picture_size=settings.crop, seed=options["seed"],
+        stages=options["stages"],
+    ) as objective:  # fmt: skip
+        run = train_objective(
+            objective, pictures, settings, test=test, folder=output, progress=True,
+            identity={name: str(options[name]) for name in ("backbone", "weights", "stages")},
+        )  # fmt: skip
+    report_skipped(run.skipped)
+    last = run.log[-1]
+    shown = "" if test is None else f", test accuracy {last['test_accuracy']:.3f}"
+    share = "".join(
+        f", share of {name.removeprefix('share_')} {value:.3f}"
+        for name, value in last.items()
+        if name.startswith("share_") and name != "share_class"
+    )
+    click.echo(f"{output}: {settings.epochs} epochs, loss {last['loss']:.4f}{shown}{share}")

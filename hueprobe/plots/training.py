@@ -1,0 +1,178 @@
+"""Training losses compared: accuracy over seeds, curves, the hue term's share, robustness."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from hueprobe.errors import InputError
+from hueprobe.observations.loss_comparison import LossRun, LossSummary
+from hueprobe.plots.style import CATEGORIES, GREY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
+
+
+def loss_figure(runs: Sequence[LossRun], summaries: Sequence[LossSummary]) -> Figure:
+    """Draw accuracies, curves and, where measured, the terms' shares and robustness, of one learning rate.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+    summaries : sequence of LossSummary
+        Of the same runs, as `compare_losses` gives them.
+
+    Raises
+    ------
+    InputError
+        There is nothing to draw, or there are several learning rates.
+    """
+    _require_one_rate(runs, summaries)
+    panels: list[Callable[[Axes], Axes]] = [
+        lambda ax: loss_accuracies(summaries, ax=ax),
+        lambda ax: loss_curves(runs, ax=ax),
+    ]
+    if any(run.shares for run in runs):
+        panels.append(lambda ax: loss_shares(runs, ax=ax))
+    if any(summary.robustness for summary in summaries):
+        panels.append(lambda ax: loss_robustness(summaries, ax=ax))
+    n_rows = -(-len(panels) // 2)
+    with composing(PAGE, n_rows * max(2.4, 0.9 + 0.16 * len(summaries))) as figure:
+        axes = figure.subplots(n_rows, 2, squeeze=False).ravel()
+        for ax, panel in zip(axes, panels, strict=False):
+            panel(ax)
+        for ax in axes[len(panels) :]:
+            ax.set_visible(False)
+    return figure
+
+
+def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
+    """Draw the mean test accuracy of each loss with its 95 % interval over seeds, and p against one-hot.
+
+    Parameters
+    ----------
+    summaries : sequence of LossSummary
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
+    if not summaries:
+        raise InputError("no losses to draw; give at least one")
+    with drawing(ax, height=0.7 + 0.2 * len(summaries)) as ax:
+        for row, found in enumerate(summaries):
+            accuracy = found.accuracy
+            ax.plot([accuracy.low, accuracy.high], [row, row], color=SAME)
+            ax.plot(
+                accuracy.estimate, row, "o", color=SAME, markerfacecolor=SAME if found.primary else "white"
+            )
+            if not np.isnan(found.p):
+                ax.annotate(
+                    f"p = {found.p:.2g}", (1, row), xycoords=("axes fraction", "data"), xytext=(4, 0),
+                    textcoords="offset points", va="center", fontsize=6.5,
+                )  # fmt: skip
+        ax.set_yticks(range(len(summaries)), [shortened(found.loss, 22) for found in summaries])
+        ax.xaxis.set_major_locator(MaxNLocator(5))
+        ax.set(ylim=(len(summaries) - 0.5, -0.5), xlabel="test accuracy after the last epoch (share)")
+    return ax
+
+
+def loss_curves(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
+    """Draw test accuracy against the epoch, a line a loss: the mean over its runs.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        There is no run.
+    """
+    return _lines(runs, lambda run: run.curve, "test accuracy (share)", ax)
+
+
+def loss_shares(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
+    """Draw the share of the gradient norm at the bottleneck that the terms beside the class term have.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+        Those without a second term are left out.
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        No run has a second term.
+    """
+    if not any(run.shares for run in runs):
+        raise InputError("no run has a second term, so there are no shares to draw; give one with a hue loss")
+    ax = _lines(runs, lambda run: run.shares, "share of gradient norm", ax)
+    ax.set_ylim(-0.02, 1.02)
+    return ax
+
+
+def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
+    """Draw the accuracy of each loss on perturbed test pictures; level 0 is unperturbed.
+
+    Color is the loss, line style the perturbation.
+
+    Parameters
+    ----------
+    summaries : sequence of LossSummary
+    ax : Axes, optional
+
+    Raises
+    ------
+    InputError
+        None was tested on perturbed pictures.
+    """
+    tested = [found for found in summaries if found.robustness]
+    if not tested:
+        raise InputError("no loss was tested on perturbed pictures; compare with robustness=True")
+    kinds = list(dict.fromkeys(name.split()[0] for name in tested[0].robustness))
+    with drawing(ax) as ax:
+        for number, found in enumerate(tested):
+            for kind, style in zip(kinds, LINESTYLES, strict=False):
+                values = [i.estimate for name, i in found.robustness.items() if name.startswith(kind)]
+                ax.plot(
+                    range(len(values) + 1), [found.accuracy.estimate, *values], style,
+                    color=CATEGORIES[number % len(CATEGORIES)], linewidth=0.9,
+                    label=shortened(found.loss, 22) if kind == kinds[0] else None,
+                )  # fmt: skip
+        for kind, style in zip(kinds, LINESTYLES, strict=False):
+            ax.plot([], [], style, color=GREY, label=kind)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="level of perturbation", ylabel="test accuracy (share)")
+        ax.legend(fontsize=5.5)
+    return ax
+
+
+def _lines(
+    runs: Sequence[LossRun], values: Callable[[LossRun], Sequence[float]], label: str, ax: Axes | None
+) -> Axes:
+    if not runs:
+        raise InputError("no training runs to draw; give at least one")
+    with drawing(ax) as ax:
+        for number, loss in enumerate(dict.fromkeys(run.loss for run in runs)):
+            rows = np.array([values(run) for run in runs if run.loss == loss])  # (runs, epochs)
+            if not rows.size:  # passed over, but with its color kept
+                continue
+            ax.plot(
+                np.arange(1, rows.shape[1] + 1), rows.mean(0), label=shortened(loss, 22),
+                color=CATEGORIES[number % len(CATEGORIES)],
+                linestyle=LINESTYLES[number // len(CATEGORIES) % len(LINESTYLES)],
+            )  # fmt: skip
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="epoch", ylabel=label)
+        ax.legend()
+    return ax
+
+
+def _require_one_rate(runs: Sequence[LossRun], summaries: Sequence[LossSummary]) -> None:
+    rates = {run.learning_rate for run in runs} | {found.learning_rate for found in summaries}
+    if len(rates) > 1:
+        raise InputError(f"{len(rates)} learning rates in one figure; draw each by itself")

@@ -1,0 +1,85 @@
+"""Checkpoints that appear whole, and are continued by the run that wrote them only."""
+
+import io
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from hueprobe.errors import InputError
+from hueprobe.files import written_whole
+
+_VERSION = 1
+_FREE = ("checkpoint_every",)  # may change between a run and its continuation
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state of a run after an epoch.
+
+    Attributes
+    ----------
+    run : dict
+        What run it is: settings, data, objective. Another run refuses it.
+    epochs_done : int
+    state : dict of str to Any
+        State dicts of objective, optimizer and schedule.
+    log : list of dict
+        A row an epoch.
+    """
+
+    run: dict[str, Any]
+    epochs_done: int
+    state: dict[str, Any]
+    log: list[dict[str, float]]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint in place of the one before; a stop at any moment leaves one of the two."""
+    content = io.BytesIO()
+    torch.save({"version": _VERSION, **vars(checkpoint)}, content)
+    with written_whole(path) as file:
+        file.write(content.getbuffer())
+
+
+def load_checkpoint(path: Path, run: Mapping[str, Any], *, device: torch.device) -> Checkpoint | None:
+    """Return the checkpoint of this run, or None where there is none yet.
+
+    Raises
+    ------
+    InputError
+        It is no checkpoint, or one of another run; the message says what differs.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        if content.pop("version") != _VERSION:
+            raise KeyError("version")
+        checkpoint = Checkpoint(**content)
+    except (
+        OSError,
+        RuntimeError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        pickle.UnpicklingError,
+    ) as error:
+        raise InputError(
+            f"{path} is no checkpoint that can be read ({type(error).__name__}); remove it"
+        ) from error
+    differing = [
+        f"{name} was {checkpoint.run.get(name)!r} and is {run.get(name)!r}"
+        for name in sorted({*run, *checkpoint.run} - set(_FREE))
+        if checkpoint.run.get(name) != run.get(name)
+    ]
+    if differing:
+        raise InputError(
+            f"{path} is the checkpoint of another run: {'; '.join(differing)}; "
+            "choose another folder or remove it"
+        )
+    return checkpoint

@@ -1,0 +1,67 @@
+"""A network's classifier: its last layer, found and replaced."""
+
+import torch
+from torch import nn
+
+from hueprobe.activations.random_weights import own_randomness
+from hueprobe.errors import BackboneError, InputError
+
+
+def find_classifier(network: nn.Module) -> str:
+    """Return the dotted name of the layer that gives the logits: the last Linear.
+
+    In a network without any (SqueezeNet) it is the last convolution.
+
+    Raises
+    ------
+    BackboneError
+        There is neither.
+
+    Examples
+    --------
+    >>> find_classifier(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10)))
+    '2'
+    """
+    for kind in (nn.Linear, nn.Conv2d):
+        names = [name for name, part in network.named_modules() if isinstance(part, kind)]
+        if names:
+            return names[-1]
+    raise BackboneError(
+        f"network {type(network).__name__} has neither a Linear nor a convolution: no layer that classifies"
+    )
+
+
+def replace_classifier(network: nn.Module, num_classes: int, *, seed: int) -> None:
+    """Give a network a fresh classifier for `num_classes` classes, in place, with PyTorch's initialisation.
+
+    Parameters
+    ----------
+    network : nn.Module
+    num_classes : int
+        At least 2. A network that has as many already gets fresh weights too.
+    seed : int
+        Of the weights; torch's own generator is left as it was.
+
+    Raises
+    ------
+    BackboneError
+        There is no layer that classifies.
+    InputError
+        There are fewer than two classes.
+    """
+    if num_classes < 2:
+        raise InputError(f"there is {num_classes} class; a network to be trained needs at least 2")
+    name = find_classifier(network)
+    old = network.get_submodule(name)
+    fresh: nn.Module
+    with own_randomness(seed):
+        if isinstance(old, nn.Linear):
+            fresh = nn.Linear(old.in_features, num_classes, bias=old.bias is not None)
+        else:
+            assert isinstance(old, nn.Conv2d)
+            fresh = nn.Conv2d(old.in_channels, num_classes, old.kernel_size)  # type: ignore[arg-type]
+    if name == "":
+        raise BackboneError("the network is one single layer; put it into an nn.Sequential to train it")
+    parent, _, child = name.rpartition(".")
+    weight = next(old.parameters())
+    setattr(network.get_submodule(parent), child, fresh.to(weight.device, torch.float32))

@@ -1,0 +1,206 @@
+"""The hue loss, Eq. (4) and (5): class labels as points of the unit circle."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hueprobe.errors import InputError, ShapeError, require_choice
+
+VARIANTS = ("eq5", "chord", "l2")
+
+
+def hue_labels(num_classes: int, seed: int) -> Tensor:
+    """Give each class one of `num_classes` equally spaced angles, at random.
+
+    Parameters
+    ----------
+    num_classes : int
+        M, at least 2.
+    seed : int
+        Of the assignment, 0 or more; torch's own generator is left as it was.
+
+    Returns
+    -------
+    Tensor of shape (M, 2), float32
+        Points (tx_c, ty_c) of the unit circle; the angles are 2 pi m / M.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two classes, or the seed is negative.
+
+    Examples
+    --------
+    >>> hue_labels(4, seed=0).shape
+    torch.Size([4, 2])
+    """
+    _require(num_classes, seed)
+    generator = torch.Generator().manual_seed(seed)
+    places = torch.randperm(num_classes, generator=generator).to(torch.float64)
+    angles = 2 * math.pi * places / num_classes
+    return torch.stack((angles.cos(), angles.sin()), 1).float()
+
+
+def spread_labels(num_classes: int, seed: int, *, dimensions: int) -> Tensor:
+    """Give each class a random point of the unit sphere: a control for the circle of `hue_labels`.
+
+    In three dimensions and more no number of points is equally spaced in general, so the points are drawn
+    evenly at random and then pushed apart, each by the inverse square of its distance to the others.
+
+    Parameters
+    ----------
+    num_classes : int
+        M, at least 2.
+    seed : int
+        Of the draw, 0 or more.
+    dimensions : int
+        2 or more; 2 gives `hue_labels`.
+
+    Returns
+    -------
+    Tensor of shape (M, dimensions), float32
+
+    Raises
+    ------
+    InputError
+        A number is out of range.
+    """
+    if dimensions < 2:
+        raise InputError(f"dimensions is {dimensions}; it must be at least 2")
+    if dimensions == 2:
+        return hue_labels(num_classes, seed)
+    _require(num_classes, seed)
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(num_classes, dimensions, generator=generator, dtype=torch.float64)
+    points = nn.functional.normalize(points, dim=1)
+    step = 0.5 / num_classes ** (1 + 1 / (dimensions - 1))
+    for _ in range(200):
+        apart = points[:, None] - points[None]
+        distance = torch.linalg.vector_norm(apart, dim=2, keepdim=True).clamp_min(1e-6)
+        points = nn.functional.normalize(points + step * (apart / distance**3).sum(1), dim=1)
+    return points.float()
+
+
+class HueLoss(nn.Module):
+    """Pull the predicted point of each picture to the point of its class.
+
+    With M classes, d_c the distance of the predicted point (tx', ty') to class c's (tx_c, ty_c), Eq. (5)
+    and the second half of Eq. (4) are::
+
+        eq5     -log softmax(-d / (2 M))_c        as printed
+        chord   -log softmax(-d)_c                without the 1 / (2 M)
+        l2      d_c^2                             the "L2 distance" of the paper's text
+
+    Read literally, `eq5` moves by about 1/M around log M only: its gradient is 1/(2M) at the circle's centre
+    and at most .82/M inside, and does not fade as that of cross-entropy does.
+
+    Parameters
+    ----------
+    labels : Tensor of shape (M, D)
+        A point for each class, as `hue_labels` gives them.
+    variant : str
+        `eq5`, `chord` or `l2`.
+    weight : float
+        What the loss is multiplied by, 0 or more; the paper adds it with weight 1.
+
+    Raises
+    ------
+    InputError
+        An unknown variant, fewer than two classes, labels or a weight that are not finite.
+    ShapeError
+        The labels are no matrix.
+
+    Examples
+    --------
+    >>> loss = HueLoss(hue_labels(10, seed=0), variant="eq5")
+    >>> round(float(loss(torch.zeros(3, 2), torch.tensor([0, 4, 9]))), 4)  # log 10: all are 1 away
+    2.3026
+    """
+
+    labels: Tensor
+
+    def __init__(self, labels: Tensor, *, variant: str = "eq5", weight: float = 1.0) -> None:
+        super().__init__()
+        require_choice("variant of the hue loss", variant, VARIANTS)
+        labels = torch.as_tensor(labels)
+        if labels.ndim != 2 or labels.shape[1] < 2:
+            raise ShapeError(
+                f"labels have shape {tuple(labels.shape)}; give a point (2 numbers) for each class"
+            )
+        if len(labels) < 2:
+            raise InputError(f"there are labels for {len(labels)} class; the hue loss needs at least 2")
+        if not labels.is_floating_point() or not bool(torch.isfinite(labels).all()):
+            raise InputError("labels must be finite floating point numbers; hue_labels gives such")
+        if not (math.isfinite(weight) and weight >= 0):
+            raise InputError(f"weight is {weight}; it must be a finite number, 0 or more")
+        self.register_buffer("labels", labels.detach().clone(), persistent=False)
+        self.variant, self.weight = variant, float(weight)
+
+    def forward(self, points: Tensor, targets: Tensor) -> Tensor:
+        """Return the loss, mean over the batch, times the weight.
+
+        Parameters
+        ----------
+        points : Tensor of shape (B, D)
+            Predicted points. Computed in float32 at least: half precision cannot tell apart the distances of
+            `eq5`, which differ by less than 1/M.
+        targets : Tensor of int64, shape (B,)
+            Class of each, 0 to M - 1.
+
+        Returns
+        -------
+        Tensor of shape ()
+
+        Raises
+        ------
+        ShapeError
+            Shapes that do not fit.
+        InputError
+            A target that is no class.
+        """
+        require_targets(targets, len(self.labels))
+        if points.shape != (len(targets), self.labels.shape[1]):
+            raise ShapeError(
+                f"points have shape {tuple(points.shape)}; need {(len(targets), self.labels.shape[1])} for "
+                f"{len(targets)} targets and labels of {self.labels.shape[1]} dimensions"
+            )
+        with torch.autocast(points.device.type, enabled=False):
+            dtype = torch.promote_types(points.dtype, torch.float32)
+            points, labels = points.to(dtype), self.labels.to(dtype)
+            if self.variant == "l2":
+                return self.weight * (points - labels[targets]).square().sum(1).mean()
+            # vector_norm has a gradient of 0 where a point lies on a label, not NaN as sqrt has.
+            distances = torch.linalg.vector_norm(points[:, None] - labels, dim=2)  # (B, M)
+            if self.variant == "eq5":
+                distances = distances / (2 * len(labels))
+            return self.weight * nn.functional.cross_entropy(-distances, targets)
+
+    def extra_repr(self) -> str:
+        """Say what kind of loss this is."""
+        return f"classes={len(self.labels)}, variant={self.variant!r}, weight={self.weight:g}"
+
+
+def require_targets(targets: Tensor, num_classes: int) -> None:
+    """Raise unless targets are (B,) int64 in 0 to num_classes - 1.
+
+    A GPU is asked for nothing: there, the values are left to the kernel's own check.
+    """
+    if targets.ndim != 1 or not len(targets):
+        raise ShapeError(f"targets have shape {tuple(targets.shape)}; give one class number a picture, (B,)")
+    if targets.dtype != torch.int64:
+        raise InputError(f"targets are {targets.dtype}; class numbers must be torch.int64")
+    if targets.device.type == "cpu":
+        low, high = int(targets.min()), int(targets.max())
+        if low < 0 or high >= num_classes:
+            raise InputError(
+                f"target {low if low < 0 else high} is no class; with {num_classes} classes they go "
+                f"from 0 to {num_classes - 1}"
+            )
+
+
+def _require(num_classes: int, seed: int) -> None:
+    if num_classes < 2:
+        raise InputError(f"there is {num_classes} class; labels of classes need at least 2")
+    if seed < 0:
+        raise InputError(f"seed is {seed}; it must be 0 or more")

@@ -1,0 +1,50 @@
+"""What a training step costs in memory, the same on every device and in every run."""
+
+import torch
+from torch import Tensor
+
+from hueprobe.activations.devices import choose_device
+from hueprobe.training.loop import autocasting
+from hueprobe.training.objective import Objective
+from hueprobe.training.pictures import TrainingPictures
+from hueprobe.training.settings import TrainingSettings
+
+
+def bytes_kept(objective: Objective, pictures: TrainingPictures, settings: TrainingSettings) -> int:
+    """Return the bytes that one forward pass keeps for its backward pass, each tensor's storage counted once.
+
+    The network's weights are among them; gradients and the optimizer's state are not. The pass is in training
+    mode and moves BatchNorm's statistics: measure after the last use of the network.
+
+    Parameters
+    ----------
+    objective : Objective
+    pictures : TrainingPictures
+        The first batch of epoch 0 is taken.
+    settings : TrainingSettings
+    """
+    device = choose_device(settings.device)
+    batches = pictures.shuffled_batches(
+        batch_size=settings.batch_size, crop=settings.crop, flip=settings.flip, seed=settings.seed, epoch=0,
+        device=device,
+    )  # fmt: skip
+    batch, targets = next(batches)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    objective.train()
+    objective.start_epoch(0)
+    with (
+        torch.random.fork_rng(devices=[device] if device.type == "cuda" else []),
+        torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
+        autocasting(device, settings.precision),
+    ):
+        torch.default_generator.manual_seed(settings.seed)
+        terms = objective(batch, targets)
+    total = sum(kept.values())
+    del terms  # kept alive until here: a freed storage's address would be given out again
+    return total

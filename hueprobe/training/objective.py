@@ -1,0 +1,116 @@
+"""What a run minimises: a network with its criterion and any number of terms beside it."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from hueprobe.errors import InputError, ShapeError
+from hueprobe.training.losses import require_targets
+from hueprobe.training.mixing import CatchUpMix
+from hueprobe.training.watching import LayerWatch
+
+CLASS_TERM = "class"
+
+
+class Objective(nn.Module):
+    """A network, its criterion, and named terms that read the network's last forward pass.
+
+    The loop calls it on pictures and targets and sums what it gives; it need not know what the terms are.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Pictures (B, 3, h, w) to logits (B, M).
+    criterion : nn.Module, optional
+        Logits and targets to a scalar; `nn.CrossEntropyLoss()` by default.
+    terms : mapping of str to callable, optional
+        Each takes the targets (B,) to a scalar, after the network has run.
+    modules : mapping of str to nn.Module, optional
+        What is trained beside the network, such as a HueHead: it joins parameters and checkpoints.
+    mixing : CatchUpMix, optional
+        Mixes each batch. Terms get the unmixed targets.
+    watch : LayerWatch, optional
+        Where the terms' gradients are compared: the bottleneck.
+    name : str
+        What kind of objective it is; a checkpoint is continued under the same name only.
+
+    Examples
+    --------
+    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    >>> objective = Objective(network)
+    >>> {name: value.shape for name, value in objective(torch.ones(2, 3, 2, 2), torch.tensor([0, 2])).items()}
+    {'class': torch.Size([])}
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        criterion: nn.Module | None = None,
+        terms: Mapping[str, Callable[[Tensor], Tensor]] | None = None,
+        modules: Mapping[str, nn.Module] | None = None,
+        mixing: CatchUpMix | None = None,
+        watch: LayerWatch | None = None,
+        name: str = "onehot",
+    ) -> None:
+        super().__init__()
+        if CLASS_TERM in (terms or {}):
+            raise InputError(
+                f"a term is called {CLASS_TERM!r}, the name of the network's own; choose another"
+            )
+        self.network = network
+        self.criterion = criterion or nn.CrossEntropyLoss()
+        self.beside = nn.ModuleDict(modules or {})
+        self.terms, self.mixing, self.watch, self.name = dict(terms or {}), mixing, watch, name
+        self._started: tuple[Any, ...] = tuple(
+            part for part in (mixing, *self.beside.values()) if hasattr(part, "start_epoch")
+        )
+
+    def forward(self, pictures: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the terms by name; "class" is the criterion's."""
+        if self.mixing is None or not self.training:
+            found = {CLASS_TERM: self.criterion(self._logits(pictures, targets), targets)}
+        else:
+            mixed = self.mixing.start(pictures, targets)
+            found = {CLASS_TERM: mixed.loss(self.criterion, self._logits(mixed.pictures, targets))}
+        return found | {name: term(targets) for name, term in self.terms.items()}
+
+    def _logits(self, pictures: Tensor, targets: Tensor) -> Tensor:
+        logits = self.network(pictures)
+        if not isinstance(logits, Tensor) or logits.ndim != 2:
+            shape = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
+            raise ShapeError(f"the network gives {shape}; to be trained it must give logits (B, classes)")
+        require_targets(targets, logits.shape[1])
+        return logits
+
+    def start_epoch(self, epoch: int) -> None:
+        """Tell the parts that follow a schedule or draw at random which epoch begins, counted from 0."""
+        for part in self._started:
+            part.start_epoch(epoch)
+
+
+def gradient_shares(terms: Mapping[str, Tensor], at: Tensor) -> dict[str, float]:
+    """Return each term's share of the summed gradient norms at a layer's output.
+
+    Parameters
+    ----------
+    terms : mapping of str to Tensor
+        Scalars of one forward pass; their graph is kept, and no parameter's gradient is touched.
+    at : Tensor
+        The layer's output, as `LayerWatch.output` gives it.
+
+    Returns
+    -------
+    dict of str to float
+        ||g_term|| / sum of all norms; 0 for a term that does not reach the layer. All 0 if none does.
+    """
+    norms = {}
+    for name, term in terms.items():
+        gradient = None
+        if term.requires_grad:
+            (gradient,) = torch.autograd.grad(term, at, retain_graph=True, allow_unused=True)
+        norms[name] = 0.0 if gradient is None else float(torch.linalg.vector_norm(gradient.float()))
+    total = sum(norms.values())
+    return {name: norm / total if total > 0 else 0.0 for name, norm in norms.items()}

@@ -1,0 +1,66 @@
+"""Test pictures made harder: noise, blur and less contrast, at three levels each."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from hueprobe.errors import InputError, require_choice
+from hueprobe.images.loading import IMAGENET_MEAN, IMAGENET_STD
+
+# Noise: standard deviation, pixels going from 0 to 1. Blur: standard deviation as a share of the picture's
+# side. Contrast: the factor that is left of the distance to the picture's mean.
+LEVELS = {"noise": (0.05, 0.1, 0.2), "blur": (0.01, 0.02, 0.04), "contrast": (0.6, 0.4, 0.2)}
+
+
+def perturbation(kind: str, level: int, *, seed: int) -> Callable[[Tensor], Tensor]:
+    """Return a function from normalised pictures (B, 3, h, w) to perturbed ones, clipped to 0-1 between.
+
+    Parameters
+    ----------
+    kind : str
+        `noise`, `blur` or `contrast`.
+    level : int
+        1 to 3; see `LEVELS`.
+    seed : int
+        Of the noise; the batches of one pass draw one after the other.
+
+    Raises
+    ------
+    InputError
+        An unknown kind or level.
+    """
+    require_choice("perturbation", kind, LEVELS)
+    if not 1 <= level <= len(LEVELS[kind]):
+        raise InputError(f"level of {kind} is {level}; it must be 1 to {len(LEVELS[kind])}")
+    strength = LEVELS[kind][level - 1]
+    generator = torch.Generator().manual_seed(seed)
+
+    def perturb(batch: Tensor) -> Tensor:
+        mean, std = (
+            torch.tensor(values, device=batch.device)[:, None, None]
+            for values in (IMAGENET_MEAN, IMAGENET_STD)
+        )
+        pixels = batch * std + mean
+        if kind == "noise":
+            pixels = pixels + strength * torch.randn(pixels.shape, generator=generator).to(batch.device)
+        elif kind == "blur":
+            pixels = _blurred(pixels, strength * pixels.shape[-1])
+        else:
+            middle = pixels.mean((1, 2, 3), keepdim=True)
+            pixels = middle + strength * (pixels - middle)
+        return (pixels.clamp(0, 1) - mean) / std
+
+    return perturb
+
+
+def _blurred(pixels: Tensor, deviation: float) -> Tensor:
+    """Blur by a Gaussian of so many pixels, the edge repeated."""
+    reach = min(math.ceil(3 * deviation), pixels.shape[-1] - 1)
+    places = torch.arange(-reach, reach + 1, device=pixels.device, dtype=pixels.dtype)
+    kernel = torch.exp(-0.5 * (places / deviation) ** 2)
+    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
+    padded = nn.functional.pad(pixels, (reach, reach, reach, reach), mode="replicate")
+    across = nn.functional.conv2d(padded, kernel, groups=3)
+    return nn.functional.conv2d(across, kernel.transpose(2, 3), groups=3)

@@ -1,0 +1,266 @@
+"""Pictures for training: held in memory or read again each epoch, cropped and mirrored under a seed."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.images.loading import IMAGENET_MEAN, IMAGENET_STD, Batch, Transform, load_batches
+from hueprobe.images.table import ImageTable
+from hueprobe.progress import progress_bar
+
+_READ_TOGETHER = 64
+
+
+@dataclass(eq=False, kw_only=True)
+class TrainingPictures:
+    """Labelled square pictures, all of one size; made by `load_pictures` or `pictures_from_arrays`.
+
+    Attributes
+    ----------
+    class_names : tuple of str
+        M names.
+    targets : Tensor of int64, shape (n,)
+        Class of each picture, 0 to M - 1.
+    side : int
+        R, the pictures' side in pixels before they are cropped.
+    fingerprint : str
+        Hash of names, classes and side (of the pixels, where there are no names): which data these are.
+    pixels : Tensor of uint8, shape (n, 3, R, R), or None
+        None where pictures are read again each epoch.
+    table : ImageTable or None
+        Where they are read from then, by `workers` processes.
+    skipped : dict of int to (str, str)
+        Row to path and reason of each picture that could not be read; none is in any batch.
+    """
+
+    class_names: tuple[str, ...]
+    targets: Tensor
+    side: int
+    fingerprint: str
+    pixels: Tensor | None = None
+    table: ImageTable | None = None
+    workers: int = 0
+    skipped: dict[int, tuple[str, str]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        """Return the number of pictures, unreadable ones too."""
+        return len(self.targets)
+
+    def shuffled_batches(
+        self, *, batch_size: int, crop: int, flip: bool, seed: int, epoch: int, device: torch.device
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield the batches of one epoch: in random order, cropped and mirrored at random.
+
+        All draws come from `seed` and `epoch` alone: pictures in memory and pictures read by workers give the
+        same batches, and so does every loss.
+
+        Yields
+        ------
+        (Tensor of float32, shape (B, 3, crop, crop), Tensor of int64, shape (B,))
+            Normalised pictures and their classes, on the device; at least two.
+        """
+        require_crop(crop, self.side)
+        rng = np.random.default_rng((seed, epoch))
+        order = rng.permutation(len(self))
+        corners = rng.integers(self.side - crop + 1, size=(len(self), 2))
+        mirrored = rng.random(len(self)) < (0.5 if flip else 0.0)
+        for rows, pixels in self._raw(order, batch_size, device):
+            if len(rows) >= 2:
+                yield _cropped(pixels, corners[rows], mirrored[rows], crop), self.targets[rows].to(device)
+
+    def batches(
+        self, *, batch_size: int, crop: int, device: torch.device
+    ) -> Iterator[tuple[Tensor, np.ndarray]]:
+        """Yield the centre crops in order, as float32 (B, 3, crop, crop) on the device, and their rows."""
+        require_crop(crop, self.side)
+        corner = (self.side - crop) // 2
+        for rows, pixels in self._raw(np.arange(len(self)), batch_size, device):
+            if len(rows):
+                yield _cropped(pixels, np.full((len(rows), 2), corner), np.zeros(len(rows), bool), crop), rows
+
+    def on(self, device: torch.device) -> "TrainingPictures":
+        """Move pixels held in memory to a device, in place, and return itself."""
+        if self.pixels is not None:
+            self.pixels = self.pixels.to(device)
+        return self
+
+    def _raw(
+        self, order: np.ndarray, batch_size: int, device: torch.device
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Yield rows and uint8 pixels of each batch, without those that cannot be read."""
+        if self.pixels is not None:
+            for start in range(0, len(order), batch_size):
+                rows = order[start : start + batch_size]
+                rows = rows[[row not in self.skipped for row in rows.tolist()]]
+                yield rows, self.pixels[torch.from_numpy(rows).to(self.pixels.device)].to(device)
+            return
+        assert self.table is not None
+        chosen = self.table.select(order)
+        for batch in load_batches(chosen, _reader(self.side), batch_size=batch_size, workers=self.workers):
+            rows = order[batch.start : batch.start + len(batch.records)]
+            _note_unreadable(self.table, rows, batch, self.skipped)
+            readable = np.array([record.readable for record in batch.records])
+            yield rows[readable], _as_bytes(batch.pictures)[torch.from_numpy(readable)].to(device)
+
+
+def load_pictures(
+    table: ImageTable,
+    *,
+    side: int,
+    class_names: Sequence[str] | None = None,
+    in_memory: bool = True,
+    workers: int = 0,
+    progress: bool = False,
+) -> TrainingPictures:
+    """Take an image table's pictures for training or for testing.
+
+    Parameters
+    ----------
+    table : ImageTable
+        Every picture has a class.
+    side : int
+        R: the short side is resized to it and the square in the middle is kept.
+    class_names : sequence of str, optional
+        Their order is the classes' numbers; the table's own, sorted, by default. Give the training pictures'
+        to the test pictures.
+    in_memory : bool
+        Read all once and hold 3 R^2 bytes a picture; otherwise they are read again each epoch.
+    workers : int
+        Processes that read.
+    progress : bool
+
+    Raises
+    ------
+    InputError
+        There are fewer than two classes, pictures without one, or of a class that is not in `class_names`.
+    ImageError
+        No picture can be read.
+    """
+    names = _class_names(table, class_names)
+    targets = torch.tensor([names.index(name) for name in table.classes if name is not None])
+    told = hashlib.sha256(repr((table.paths, table.classes, table.sizes, names, side)).encode()).hexdigest()
+    made = TrainingPictures(
+        class_names=names, targets=targets, side=side, fingerprint=told, table=table, workers=workers
+    )
+    if not in_memory:
+        return made
+    pixels = torch.zeros(len(table), 3, side, side, dtype=torch.uint8)
+    with progress_bar(len(table), label="reading", enabled=progress) as advance:
+        for batch in load_batches(table, _reader(side), batch_size=_READ_TOGETHER, workers=workers):
+            rows = np.arange(batch.start, batch.start + len(batch.records))
+            pixels[batch.start : batch.start + len(batch.records)] = _as_bytes(batch.pictures)
+            _note_unreadable(table, rows, batch, made.skipped)
+            advance(len(rows))
+    if len(made.skipped) == len(table):
+        raise ImageError(f"none of {len(table)} pictures could be read; the first: {made.skipped[0][1]}")
+    made.pixels = pixels
+    return made
+
+
+def pictures_from_arrays(
+    pixels: np.ndarray, targets: np.ndarray, *, class_names: Sequence[str]
+) -> TrainingPictures:
+    """Take arrays for training, such as CIFAR's or the digits of scikit-learn.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (n, 3, R, R) or, grey, (n, R, R)
+    targets : ndarray of int, shape (n,)
+        0 to M - 1.
+    class_names : sequence of str, length M
+
+    Raises
+    ------
+    ShapeError, InputError
+        Arrays that do not fit, pixels that are no bytes, or targets that are no class.
+    """
+    pixels, labels = np.asarray(pixels), np.asarray(targets)
+    if pixels.ndim == 3:
+        pixels = np.repeat(pixels[:, None], 3, axis=1)
+    if pixels.ndim != 4 or pixels.shape[1] != 3 or pixels.shape[2] != pixels.shape[3] or not len(pixels):
+        raise ShapeError(
+            f"pixels have shape {pixels.shape}; give (n, 3, R, R), or (n, R, R) for grey pictures"
+        )
+    if labels.shape != (len(pixels),):
+        raise ShapeError(
+            f"targets have shape {labels.shape}; give one class number for each of {len(pixels)}"
+        )
+    if pixels.dtype != np.uint8:
+        raise InputError(f"pixels are {pixels.dtype}; give uint8, 0 to 255")
+    names = tuple(class_names)
+    _require_two(names)
+    if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= len(names):
+        raise InputError(
+            f"targets are {labels.dtype} from {labels.min()} to {labels.max()}; with {len(names)} classes "
+            f"they must be whole numbers from 0 to {len(names) - 1}"
+        )
+    digest = hashlib.sha256(pixels.tobytes())
+    digest.update(repr((labels.tolist(), names)).encode())
+    return TrainingPictures(
+        class_names=names,
+        targets=torch.from_numpy(labels.astype(np.int64)),
+        side=pixels.shape[2],
+        fingerprint=digest.hexdigest(),
+        pixels=torch.from_numpy(np.ascontiguousarray(pixels)),
+    )
+
+
+def require_crop(crop: int, side: int) -> None:
+    """Raise InputError unless a crop fits into the pictures."""
+    if crop > side:
+        raise InputError(f"crop is {crop}, the pictures have a side of {side}; crop less or load them larger")
+
+
+def _cropped(pixels: Tensor, corners: np.ndarray, mirrored: np.ndarray, crop: int) -> Tensor:
+    """Cut (B, 3, crop, crop) at each picture's (y, x), mirror, and normalise."""
+    device = pixels.device
+    cut = torch.stack(
+        [
+            picture[:, y : y + crop, x : x + crop]
+            for picture, (y, x) in zip(pixels, corners.tolist(), strict=True)
+        ]
+    )
+    if mirrored.any():
+        turned = torch.from_numpy(np.flatnonzero(mirrored)).to(device)
+        cut[turned] = cut[turned].flip(3)
+    mean, std = (
+        torch.tensor(values, device=device)[:, None, None] * 255 for values in (IMAGENET_MEAN, IMAGENET_STD)
+    )
+    return cut.float().sub_(mean).div_(std)
+
+
+def _reader(side: int) -> Transform:
+    return Transform(resize=side, crop=side, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+
+
+def _as_bytes(pictures: Tensor) -> Tensor:
+    return (pictures * 255).round().to(torch.uint8)
+
+
+def _note_unreadable(
+    table: ImageTable, rows: np.ndarray, batch: Batch, skipped: dict[int, tuple[str, str]]
+) -> None:
+    for row, record in zip(rows.tolist(), batch.records, strict=True):
+        if not record.readable:
+            skipped[row] = (table.paths[row], record.reason or "unreadable")
+
+
+def _class_names(table: ImageTable, wanted: Sequence[str] | None) -> tuple[str, ...]:
+    if not table.labelled:
+        missing = sum(name is None for name in table.classes)
+        raise InputError(f"{missing} of {len(table)} pictures have no class; training needs one for each")
+    names = tuple(wanted) if wanted is not None else table.class_names
+    _require_two(names)
+    if unknown := sorted(set(table.class_names) - set(names)):
+        raise InputError(f"class {unknown[0]!r} is not among the {len(names)} classes that are trained")
+    return names
+
+
+def _require_two(names: tuple[str, ...]) -> None:
+    if len(names) < 2:
+        raise InputError(f"there is {len(names)} class; training needs at least 2")

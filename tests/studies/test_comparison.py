@@ -1,0 +1,129 @@
+"""The training comparison: resumed cell by cell, paired by seed, and what it leaves for people."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hueprobe import images, plots
+from hueprobe.errors import HueprobeWarning, InputError
+from hueprobe.observations import compare_losses
+from hueprobe.studies import ComparisonSettings, run_comparison, write_comparison
+from hueprobe.studies import comparison as module
+
+SETTINGS = {
+    "backbone": "squeezenet1_1", "losses": ("onehot", "hue:eq5:weight0", "hue:eq5"), "seeds": 2, "side": 40,
+    "training": {"epochs": 2, "batch_size": 6, "crop": 36, "device": "cpu"}, "primary": "hue:eq5",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for name in "abc":
+        (folder / name).mkdir()
+        for number in range(8):
+            pixels = rng.integers(0, 140, (40, 44, 3), np.uint8)
+            pixels[..., "abc".index(name)] += 80
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+    return images.split_table(images.from_folder(folder), train=0.5, seed=0)
+
+
+@pytest.fixture(scope="module")
+def study(table, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    return folder, run_comparison(table, folder, ComparisonSettings(**SETTINGS))
+
+
+def test_runs_are_paired_and_weight_zero_is_one_hot(study):
+    folder, runs = study
+    assert [(run.seed, run.loss) for run in runs] == [
+        (s, loss) for s in (0, 1) for loss in SETTINGS["losses"]
+    ]
+    for plain, zero in ((runs[0], runs[1]), (runs[3], runs[4])):
+        assert plain.curve == zero.curve and plain.robustness == zero.robustness
+        assert plain.n_parameters == zero.n_parameters and zero.n_extra == 2 * 512 + 2
+    assert sorted(runs[0].robustness) == [
+        f"{kind} {n}" for kind in ("blur", "contrast", "noise") for n in (1, 2, 3)
+    ]
+    assert all(0 < share < 1 for share in runs[2].shares) and runs[0].shares == ()
+    assert 1 <= runs[2].saved_bytes / runs[0].saved_bytes < 1.05
+    assert not (folder / "running").exists() and len(list((folder / "cells").iterdir())) == 6
+
+
+def test_goes_on_where_it_stopped_and_may_grow(table, study, monkeypatch):
+    folder, runs = study
+    trained = []
+    real = module._train_cell
+    monkeypatch.setattr(module, "_train_cell", lambda *given: trained.append(given[1:3]) or real(*given))
+    assert run_comparison(table, folder, ComparisonSettings(**SETTINGS)) == runs and not trained
+    (folder / "cells" / "onehot_seed1_test_lr0.001.json").unlink()
+    more = ComparisonSettings(**{**SETTINGS, "losses": (*SETTINGS["losses"], "smooth"), "seeds": 2})
+    again = run_comparison(table, folder, more)
+    assert trained == [("smooth", 0), ("onehot", 1), ("smooth", 1)]
+    found = {(run.loss, run.seed): run for run in again}
+    assert found["onehot", 1].curve == runs[3].curve
+
+
+def test_another_study_is_refused_with_the_difference(table, study):
+    folder, _ = study
+    with pytest.raises(InputError, match="another study: backbone was 'squeezenet1_1' and is 'resnet18'"):
+        run_comparison(table, folder, ComparisonSettings(**{**SETTINGS, "backbone": "resnet18"}))
+    with pytest.raises(InputError, match="another study: images was"):
+        run_comparison(table.select(slice(0, 20)), folder, ComparisonSettings(**SETTINGS))
+    (folder / "cells" / "onehot_seed0_test_lr0.001.json").write_text("{}")
+    with pytest.raises(InputError, match="no run of this version; remove it"):
+        run_comparison(table, folder, ComparisonSettings(**SETTINGS))
+
+
+def test_leaves_tables_a_page_and_figures(study, tmp_path):
+    _, runs = study
+    summaries = compare_losses(runs, primary="hue:eq5")
+    write_comparison(runs, summaries, tmp_path, figures=["losses.png"])
+    with (tmp_path / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["loss"] for row in rows] == list(SETTINGS["losses"]) and rows[0]["p"] == ""
+    assert float(rows[1]["difference"]) == 0 and float(rows[2]["noise 1"]) >= 0
+    assert len((tmp_path / "curves.csv").read_text().splitlines()) == 1 + 6 * 2
+    page = (tmp_path / "comparison.md").read_text()
+    assert "**hue:eq5**" in page and "fewer than 6 seeds" in page and "(losses.png)" in page
+    figure = plots.loss_figure(runs, summaries)
+    assert len([ax for ax in figure.axes if ax.get_visible()]) == 4
+    curves = plots.loss_curves(runs)
+    assert curves.lines[2].get_ydata() == pytest.approx(np.mean([runs[2].curve, runs[5].curve], axis=0))
+
+
+def test_folds_cover_each_picture_once_and_bad_pictures_are_named(table, tmp_path):
+    folds = list(module._parts(table, 3))
+    assert [name for name, _ in folds] == ["fold1", "fold2", "fold3"]
+    tested = [path for _, part in folds for path in part.where_split("test").paths]
+    assert sorted(tested) == sorted(table.paths)
+    with pytest.raises(InputError, match="no parts 'train' and 'test'"):
+        list(module._parts(images.from_folder(table.roots[0]), 0))
+    with pytest.raises(InputError, match="folds is 30"):
+        list(module._parts(table, 30))
+    bad = tmp_path / "bad"
+    for number, path in enumerate(table.paths):
+        (bad / path).parent.mkdir(parents=True, exist_ok=True)
+        (bad / path).write_bytes(table.file(number).read_bytes() if number else b"cut")
+    with pytest.warns(HueprobeWarning, match="1 pictures could not be read and are left out: a/0.png"):
+        module._load(table.relocated(bad), ComparisonSettings(**SETTINGS), 0)
+
+
+@pytest.mark.parametrize("wrong, text", [
+    ({"losses": ()}, "losses are none"), ({"losses": ("onehot", "onehot")}, "each once"),
+    ({"seeds": 0}, "seeds is 0"), ({"folds": 1}, "folds is 1"), ({"learning_rates": ()}, "rate"),
+    ({"primary": "smooth"}, "primary loss 'smooth'"),
+])  # fmt: skip
+def test_settings_without_sense_are_refused(wrong, text):
+    with pytest.raises(InputError, match=text):
+        ComparisonSettings(**{**SETTINGS, **wrong})
+
+
+def test_settings_are_written_before_anything_is_trained(table, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "_train_cell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        run_comparison(table, tmp_path, ComparisonSettings(**SETTINGS))
+    assert json.loads((tmp_path / "comparison.json").read_text())["primary"] == "hue:eq5"
