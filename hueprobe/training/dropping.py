@@ -37,6 +37,7 @@ class MaxDropout(nn.Module):
 
     Examples
     --------
+    >>> import torch
     >>> MaxDropout(0.3)(torch.tensor([0.0, 5.0, 7.0, 8.0, 10.0]))
     tensor([0., 5., 7., 0., 0.])
     """
@@ -87,6 +88,7 @@ def apply_behind(network: nn.Module, layers: Sequence[str], module: nn.Module) -
 
     Examples
     --------
+    >>> import torch
     >>> network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
     >>> with apply_behind(network, ["0"], nn.Dropout(0.5)):
     ...     _ = network(torch.ones(3, 4))

@@ -14,5 +14,6 @@ def ax():
 def no_pyplot_figure(monkeypatch):
     """Nothing here may leave a figure with pyplot, which another test of this process may have loaded."""
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
+    before = Gcf.get_all_fig_managers()
     yield
-    assert Gcf.get_all_fig_managers() == []
+    assert Gcf.get_all_fig_managers() == before
