@@ -50,14 +50,19 @@ def test_runs_are_paired_and_weight_zero_is_one_hot(study):
     ]
     assert all(0 < share < 1 for share in runs[2].shares) and runs[0].shares == ()
     assert 1 <= runs[2].saved_bytes / runs[0].saved_bytes < 1.05
-    assert not (folder / "running").exists() and len(list((folder / "cells").iterdir())) == 6
+    assert not list((folder / "running").iterdir()) and len(list((folder / "cells").iterdir())) == 6
 
 
 def test_goes_on_where_it_stopped_and_may_grow(table, study, monkeypatch):
     folder, runs = study
     trained = []
-    real = module._train_cell
-    monkeypatch.setattr(module, "_train_cell", lambda *given: trained.append(given[1:3]) or real(*given))
+    real = module.train_cell
+
+    def train_cell(cell, *given, **options):
+        trained.append((cell.loss, cell.seed))
+        real(cell, *given, **options)
+
+    monkeypatch.setattr(module, "train_cell", train_cell)
     assert run_comparison(table, folder, ComparisonSettings(**SETTINGS)) == runs and not trained
     (folder / "cells" / "onehot_seed1_test_lr0.001.json").unlink()
     more = ComparisonSettings(**{**SETTINGS, "losses": (*SETTINGS["losses"], "smooth"), "seeds": 2})
@@ -123,7 +128,7 @@ def test_settings_without_sense_are_refused(wrong, text):
 
 
 def test_settings_are_written_before_anything_is_trained(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_train_cell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(module, "train_cell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run_comparison(table, tmp_path, ComparisonSettings(**SETTINGS))
     assert json.loads((tmp_path / "comparison.json").read_text())["primary"] == "hue:eq5"

@@ -1,0 +1,146 @@
+"""One cell of a training comparison: a network trained with one loss, and its files."""
+
+import json
+import shutil
+import statistics
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hueprobe.errors import InputError
+from hueprobe.files import written_whole
+from hueprobe.observations.loss_comparison import LossRun
+from hueprobe.studies.comparison_settings import ComparisonSettings
+
+if TYPE_CHECKING:
+    from hueprobe.training.objective import Objective
+    from hueprobe.training.pictures import TrainingPictures
+
+CELLS, RUNNING, WEIGHTS = "cells", "running", "weights"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What one run is told by, and where its files lie.
+
+    Attributes
+    ----------
+    study : Path
+        The study's folder.
+    loss : str
+    seed : int
+    fold : str
+        Empty where the pictures come with their own test part.
+    learning_rate : float
+    """
+
+    study: Path
+    loss: str
+    seed: int
+    fold: str
+    learning_rate: float
+
+    @property
+    def name(self) -> str:
+        """Name of the cell's files."""
+        loss = self.loss.replace(":", "-")
+        return f"{loss}_seed{self.seed}_{self.fold or 'test'}_lr{self.learning_rate:g}"
+
+    @property
+    def result(self) -> Path:
+        """The finished run, as JSON."""
+        return self.study / CELLS / f"{self.name}.json"
+
+    @property
+    def running(self) -> Path:
+        """Folder of checkpoints while it is trained."""
+        return self.study / RUNNING / self.name
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that works on the cell."""
+        return self.study / RUNNING / f"{self.name}.lock"
+
+    @property
+    def weights(self) -> Path:
+        """What the run ended with."""
+        return self.study / WEIGHTS / f"{self.name}.safetensors"
+
+
+@contextmanager
+def cell_objective(
+    cell: Cell, settings: ComparisonSettings, num_classes: int
+) -> "Iterator[tuple[Objective, Any]]":
+    """Give the objective with which a cell begins, and the tap at its network's bottleneck."""
+    from hueprobe.training.networks import fresh_network
+    from hueprobe.training.recipes import objective_named
+
+    network, tap = fresh_network(settings.backbone, num_classes, seed=cell.seed, weights=settings.weights)
+    with objective_named(
+        cell.loss, network, num_classes, tap=tap, picture_size=settings.training.get("crop", 224),
+        seed=cell.seed, stages=settings.stages, **settings.head,
+    ) as objective:  # fmt: skip
+        yield objective, tap
+
+
+def train_cell(
+    cell: Cell, settings: ComparisonSettings, pictures: "TrainingPictures", test: "TrainingPictures", *,
+    keep_weights: bool,
+) -> None:  # fmt: skip
+    """Train a cell's network, or go on with it, test it, and write the result: last, so it is whole."""
+    from hueprobe.training.loop import picture_answers, train
+    from hueprobe.training.memory_use import bytes_kept
+    from hueprobe.training.perturbations import LEVELS, perturbation
+    from hueprobe.training.trained import save_trained
+
+    own = settings.training_settings(seed=cell.seed, learning_rate=cell.learning_rate)
+    with cell_objective(cell, settings, len(pictures.class_names)) as (objective, _):
+        network = objective.network
+        run = train(objective, pictures, own, test=test, folder=cell.running)
+        truth = test.targets.numpy()
+        answers = picture_answers(network, test, own)
+        robust = {}
+        if settings.robustness:
+            for kind, levels in LEVELS.items():
+                for level in range(1, len(levels) + 1):
+                    changed = perturbation(kind, level, seed=cell.seed)
+                    found = picture_answers(network, test, own, perturb=changed)
+                    robust[f"{kind} {level}"] = int((found == truth).sum())
+        if keep_weights:
+            cell.weights.parent.mkdir(exist_ok=True)
+            save_trained(cell.weights, objective)
+        n_network = sum(p.numel() for p in network.parameters())
+        beside = [name for name in run.log[0] if name.startswith("share_") and name != "share_class"]
+        result = LossRun(
+            loss=cell.loss, seed=cell.seed, fold=cell.fold, learning_rate=cell.learning_rate,
+            n_right=int((answers == truth).sum()), n_test=int((answers >= 0).sum()),
+            curve=tuple(row["test_accuracy"] for row in run.log),
+            train_loss=tuple(row["loss_class"] for row in run.log),
+            shares=tuple(sum(row[name] for name in beside) for row in run.log) if beside else (),
+            seconds_per_step=statistics.median(row["seconds"] / row["steps"] for row in run.log),
+            saved_bytes=bytes_kept(objective, pictures, own),
+            n_parameters=n_network,
+            n_extra=sum(p.numel() for p in objective.parameters()) - n_network,
+            robustness=robust,
+        )  # fmt: skip
+    with written_whole(cell.result) as out:
+        out.write(json.dumps(asdict(result), sort_keys=True, indent=1).encode())
+    shutil.rmtree(cell.running)
+
+
+def read_cell(path: Path) -> LossRun:
+    """Return a finished run.
+
+    Raises
+    ------
+    InputError
+        The file is none, or of another version.
+    """
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return LossRun(**values)
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path} is no run of this version; remove it, and it is trained again") from error
