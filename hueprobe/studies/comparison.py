@@ -1,7 +1,7 @@
 """The training comparison: every loss from the same weights, on the same batches, over paired seeds."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from hueprobe.images.table import ImageTable
 from hueprobe.observations.loss_comparison import LossRun
 from hueprobe.progress import progress_bar
 from hueprobe.studies.claiming import claimed
-from hueprobe.studies.comparison_cells import CELLS, RUNNING, Cell, read_cell, train_cell
+from hueprobe.studies.comparison_cells import CELLS, RUNNING, Cell, observe_cell, read_cell, train_cell
 from hueprobe.studies.comparison_settings import NOT_OBSERVED, ComparisonSettings, write_settings
 
 if TYPE_CHECKING:
@@ -34,7 +34,8 @@ def run_comparison(
     ----------
     images : ImageTable
     folder : str or Path
-        Gets `comparison.json`, `cells/` with a JSON file a run, `running/` for checkpoints, and `weights/`.
+        Gets `comparison.json`; `cells/` and `observed/`, a JSON file a run; `running/` for checkpoints;
+        `weights/`, as long as they are needed.
     settings : ComparisonSettings
     workers : int
         Processes that read pictures, once at the start.
@@ -65,16 +66,18 @@ def run_comparison(
     ]
     held: dict[str, tuple[TrainingPictures, TrainingPictures]] = {}
 
+    def pictures(fold: str) -> "tuple[TrainingPictures, TrainingPictures]":
+        nonlocal held
+        if fold not in held:
+            held = {fold: _load(parts[fold], settings, workers)}
+        return held[fold]
+
     def work(cell: Cell, *, wait: bool) -> bool:
         """Do what is to be done for a cell; False where another process is at it."""
-        nonlocal held
         with claimed(cell.lock, wait=wait) as free:
-            if free and not cell.result.exists():
-                if cell.fold not in held:
-                    held = {cell.fold: _load(parts[cell.fold], settings, workers)}
+            if free:
                 try:
-                    keep = settings.keep_weights or settings.observe != NOT_OBSERVED
-                    train_cell(cell, settings, *held[cell.fold], keep_weights=keep)
+                    _finish(cell, settings, pictures)
                 except HueprobeError as error:
                     raise type(error)(f"{cell.name}: {error}") from error
         return free
@@ -89,7 +92,24 @@ def run_comparison(
         for cell in others:
             work(cell, wait=True)  # what its process left undone, if it was stopped
             advance(1)
-    return [read_cell(cell.result) for cell in cells]
+    return [read_cell(cell, observe=settings.observe) for cell in cells]
+
+
+def _finish(
+    cell: Cell,
+    settings: ComparisonSettings,
+    pictures: "Callable[[str], tuple[TrainingPictures, TrainingPictures]]",
+) -> None:
+    """Train a cell and observe its network, each unless it is done."""
+    observe = settings.observe != NOT_OBSERVED
+    if not cell.result.exists():
+        train_cell(cell, settings, *pictures(cell.fold), keep_weights=settings.keep_weights or observe)
+    if observe and cell.weights.exists() and not cell.observed(settings.observe).exists():
+        train, test = pictures(cell.fold)
+        seen = test if settings.observe == TEST else train
+        observe_cell(cell, settings, len(train.class_names), seen)
+    if not settings.keep_weights:
+        cell.weights.unlink(missing_ok=True)
 
 
 def _parts(images: ImageTable, folds: int) -> Iterator[tuple[str, ImageTable]]:

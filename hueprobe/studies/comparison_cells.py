@@ -5,20 +5,22 @@ import shutil
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hueprobe.errors import InputError
+from hueprobe.errors import HueprobeError, InputError
 from hueprobe.files import written_whole
 from hueprobe.observations.loss_comparison import LossRun
-from hueprobe.studies.comparison_settings import ComparisonSettings
+from hueprobe.observations.trained_networks import TrainedObservation
+from hueprobe.studies.comparison_settings import NOT_OBSERVED, ComparisonSettings
+from hueprobe.studies.trained_observing import observe_trained, read_observation, write_observation
 
 if TYPE_CHECKING:
     from hueprobe.training.objective import Objective
     from hueprobe.training.pictures import TrainingPictures
 
-CELLS, RUNNING, WEIGHTS = "cells", "running", "weights"
+CELLS, RUNNING, WEIGHTS, OBSERVED = "cells", "running", "weights", "observed"
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,10 @@ class Cell:
     def weights(self) -> Path:
         """What the run ended with."""
         return self.study / WEIGHTS / f"{self.name}.safetensors"
+
+    def observed(self, part: str) -> Path:
+        """What was observed on the pictures of a part, as JSON."""
+        return self.study / OBSERVED / f"{self.name}_{part}.json"
 
 
 @contextmanager
@@ -130,8 +136,26 @@ def train_cell(
     shutil.rmtree(cell.running)
 
 
-def read_cell(path: Path) -> LossRun:
-    """Return a finished run.
+def observe_cell(
+    cell: Cell, settings: ComparisonSettings, num_classes: int, pictures: "TrainingPictures"
+) -> None:
+    """Observe the network that a cell left, and write what was found; what fails becomes a note."""
+    from hueprobe.training.trained import load_trained
+
+    own = settings.training_settings(seed=cell.seed, learning_rate=cell.learning_rate)
+    with cell_objective(cell, settings, num_classes) as (objective, tap):
+        load_trained(cell.weights, objective)
+        try:
+            found = observe_trained(objective, tap, pictures, own, part=settings.observe)
+        except HueprobeError as error:
+            found = _unobserved(settings.observe, str(error))
+    path = cell.observed(settings.observe)
+    path.parent.mkdir(exist_ok=True)
+    write_observation(path, found)
+
+
+def read_cell(cell: Cell, *, observe: str) -> LossRun:
+    """Return a finished run, with what was observed on the pictures of the part `observe`.
 
     Raises
     ------
@@ -139,8 +163,21 @@ def read_cell(path: Path) -> LossRun:
         The file is none, or of another version.
     """
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = json.loads(cell.result.read_text())
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return LossRun(**values)
+        run = LossRun(**values)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{path} is no run of this version; remove it, and it is trained again") from error
+        raise InputError(
+            f"{cell.result} is no run of this version; remove it, and it is trained again"
+        ) from error
+    if observe == NOT_OBSERVED:
+        return run
+    path = cell.observed(observe)
+    if path.exists():
+        return replace(run, observed=read_observation(path))
+    note = f"{cell.name} was trained without keeping its weights; remove {cell.result.name} to train it again"
+    return replace(run, observed=_unobserved(observe, note))
+
+
+def _unobserved(part: str, note: str) -> TrainedObservation:
+    return TrainedObservation(pictures=part, n_images=0, grid=(0, 0), notes=(f"not observed: {note}",))
