@@ -24,7 +24,7 @@ import torch
 from benchmarks.machine import machine
 from hueprobe import images
 from hueprobe.memory.settings import library_versions
-from hueprobe.observations.loss_comparison import LossRun, compare_losses
+from hueprobe.observations.loss_comparison import LossRun, compare_losses, compare_observed
 from hueprobe.studies import ComparisonSettings, run_comparison
 
 RESULTS = Path(__file__).parent / "results"
@@ -53,7 +53,8 @@ def studies(arguments: argparse.Namespace) -> list[ComparisonSettings]:
     """Return the settings for few seeds with all losses, then for all seeds with the first two."""
     settings = ComparisonSettings(
         backbone=arguments.backbone, losses=(*FIRST, *REST), primary=PRIMARY, seeds=arguments.seeds_rest,
-        side=-(-arguments.size * 8 // 7), observe=arguments.observe, keep_weights=True, robustness=True,
+        side=-(-arguments.size * 8 // 7), observe=arguments.observe, robustness=True,
+        observe_crop=arguments.observe_size, keep_weights=True,
         training={
             "epochs": arguments.epochs, "batch_size": arguments.batch_size, "crop": arguments.size,
             "precision": arguments.precision, "device": arguments.device, "checkpoint_every": 5,
@@ -68,11 +69,13 @@ def document(arguments: argparse.Namespace, runs: list[LossRun]) -> dict[str, An
         "set": arguments.set,
         "backbone": arguments.backbone,
         "size": arguments.size,
+        "observed_size": arguments.observe_size or arguments.size,
         "epochs": arguments.epochs,
         "batch_size": arguments.batch_size,
         "precision": arguments.precision,
         "primary": PRIMARY,
         "summaries": [asdict(found) for found in compare_losses(runs, primary=PRIMARY)],
+        "measures": [asdict(found) for found in compare_observed(runs)],
         "runs": [asdict(run) for run in runs],
         "machine": machine(),
         "versions": library_versions(),
@@ -94,6 +97,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--observe", default="test", help="test, train or none.")
+    parser.add_argument("--observe-size", type=int, default=0, help="Pixels  [default: those of --size]")
     parser.add_argument("--folder", type=Path, default=Path("out/loss_comparison"))
     parser.add_argument("--output", type=Path, help="Of the results  [default: as said above]")
     parser.add_argument("--note", default="", help="What else ran on the machine.")
@@ -109,8 +113,8 @@ def main() -> None:
     runs = list(found.values())
     output: Path = arguments.output or RESULTS / f"loss_comparison-{arguments.set}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document(arguments, runs), indent=1, sort_keys=True)
-    output.write_text(text.replace("NaN", "null") + "\n")
+    plain = json.loads(json.dumps(document(arguments, runs)), parse_constant=lambda _: None)  # no NaN in JSON
+    output.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
     for summary in compare_losses(runs, primary=PRIMARY):
         print(f"{summary.loss}: {summary.accuracy.estimate:.3f} over {summary.n_seeds} seeds")
 

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hueprobe.cli.options import report_skipped
-from hueprobe.cli.training_options import TRAINING_FIELDS, side_of, training_options
+from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
 
 
 @click.command()
@@ -59,11 +59,14 @@ def train(images: str, output: Path, **options: Any) -> None:
     )
     with objective_named(
         options["loss"], network, n_classes, tap=tap, picture_size=settings.crop, seed=options["seed"],
-        stages=options["stages"],
+        stages=options["stages"], **head_of(options),
     ) as objective:  # fmt: skip
         run = train_objective(
             objective, pictures, settings, test=test, folder=output, progress=True,
-            identity={name: str(options[name]) for name in ("backbone", "weights", "stages")},
+            identity={
+                **{name: str(options[name]) for name in ("backbone", "weights", "stages")},
+                "head": str(head_of(options)),
+            },
         )  # fmt: skip
     report_skipped(run.skipped)
     last = run.log[-1]

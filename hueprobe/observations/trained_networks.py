@@ -1,4 +1,4 @@
-"""What training with a loss does to observations 3 to 5: each network's numbers, and losses compared by them."""
+"""Observations 3 to 5 with trained networks: each one's numbers, and losses compared by them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -118,11 +118,10 @@ def summarise_measures(
             numbers = [one.numbers[measure].estimate for one in observed if measure in one.numbers]
             if len(numbers) == len(observed) and np.isfinite(numbers).all():
                 values.setdefault((rate, measure, loss), {})[seed] = float(np.mean(numbers))
-    rates, losses = (dict.fromkeys(key[place] for key in found) for place in (1, 0))
     summaries = []
-    for rate in rates:
+    for rate in dict.fromkeys(key[1] for key in found):
         for measure in MEASURES:
-            for loss in losses:
+            for loss in dict.fromkeys(key[0] for key in found):
                 own, other = values.get((rate, measure, loss), {}), values.get((rate, measure, baseline), {})
                 gains = [own[seed] - other[seed] for seed in own if seed in other and loss != baseline]
                 if own:

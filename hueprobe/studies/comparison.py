@@ -64,13 +64,13 @@ def run_comparison(
         for rate in settings.learning_rates
         for loss in settings.losses
     ]
-    held: dict[str, tuple[TrainingPictures, TrainingPictures]] = {}
+    held: dict[tuple[str, int], tuple[TrainingPictures, TrainingPictures]] = {}
 
-    def pictures(fold: str) -> "tuple[TrainingPictures, TrainingPictures]":
+    def pictures(fold: str, side: int) -> "tuple[TrainingPictures, TrainingPictures]":
         nonlocal held
-        if fold not in held:
-            held = {fold: _load(parts[fold], settings, workers)}
-        return held[fold]
+        if (fold, side) not in held:
+            held = {(fold, side): _load(parts[fold], side, workers)}
+        return held[fold, side]
 
     def work(cell: Cell, *, wait: bool) -> bool:
         """Do what is to be done for a cell; False where another process is at it."""
@@ -92,20 +92,22 @@ def run_comparison(
         for cell in others:
             work(cell, wait=True)  # what its process left undone, if it was stopped
             advance(1)
-    return [read_cell(cell, observe=settings.observe) for cell in cells]
+    return [read_cell(cell, settings) for cell in cells]
 
 
 def _finish(
     cell: Cell,
     settings: ComparisonSettings,
-    pictures: "Callable[[str], tuple[TrainingPictures, TrainingPictures]]",
+    pictures: "Callable[[str, int], tuple[TrainingPictures, TrainingPictures]]",
 ) -> None:
     """Train a cell and observe its network, each unless it is done."""
     observe = settings.observe != NOT_OBSERVED
     if not cell.result.exists():
-        train_cell(cell, settings, *pictures(cell.fold), keep_weights=settings.keep_weights or observe)
-    if observe and cell.weights.exists() and not cell.observed(settings.observe).exists():
-        train, test = pictures(cell.fold)
+        train, test = pictures(cell.fold, settings.side)
+        train_cell(cell, settings, train, test, keep_weights=settings.keep_weights or observe)
+    if observe and cell.weights.exists() and not cell.observed(settings).exists():
+        larger = -(-settings.observe_crop * 8 // 7)  # as 256 is of 224
+        train, test = pictures(cell.fold, larger or settings.side)
         seen = test if settings.observe == TEST else train
         observe_cell(cell, settings, len(train.class_names), seen)
     if not settings.keep_weights:
@@ -127,15 +129,11 @@ def _parts(images: ImageTable, folds: int) -> Iterator[tuple[str, ImageTable]]:
         yield name, hold_out(dealt, name)
 
 
-def _load(
-    table: ImageTable, settings: ComparisonSettings, workers: int
-) -> "tuple[TrainingPictures, TrainingPictures]":
+def _load(table: ImageTable, side: int, workers: int) -> "tuple[TrainingPictures, TrainingPictures]":
     from hueprobe.training.pictures import load_pictures
 
-    train = load_pictures(table.where_split(TRAIN), side=settings.side, workers=workers)
-    test = load_pictures(
-        table.where_split(TEST), side=settings.side, class_names=train.class_names, workers=workers
-    )
+    train = load_pictures(table.where_split(TRAIN), side=side, workers=workers)
+    test = load_pictures(table.where_split(TEST), side=side, class_names=train.class_names, workers=workers)
     skipped = [*train.skipped.values(), *test.skipped.values()]
     if skipped:
         warnings.warn(

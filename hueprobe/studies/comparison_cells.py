@@ -13,7 +13,7 @@ from hueprobe.errors import HueprobeError, InputError
 from hueprobe.files import written_whole
 from hueprobe.observations.loss_comparison import LossRun
 from hueprobe.observations.trained_networks import TrainedObservation
-from hueprobe.studies.comparison_settings import NOT_OBSERVED, ComparisonSettings
+from hueprobe.studies.comparison_settings import NOT_OBSERVED, TRAINING_CROP, ComparisonSettings
 from hueprobe.studies.trained_observing import observe_trained, read_observation, write_observation
 
 if TYPE_CHECKING:
@@ -70,9 +70,10 @@ class Cell:
         """What the run ended with."""
         return self.study / WEIGHTS / f"{self.name}.safetensors"
 
-    def observed(self, part: str) -> Path:
-        """What was observed on the pictures of a part, as JSON."""
-        return self.study / OBSERVED / f"{self.name}_{part}.json"
+    def observed(self, settings: ComparisonSettings) -> Path:
+        """What was observed on the pictures that the settings name, as JSON."""
+        how = f"{settings.observe}{settings.observed_crop}"
+        return self.study / OBSERVED / f"{self.name}_{how}.json"
 
 
 @contextmanager
@@ -85,7 +86,7 @@ def cell_objective(
 
     network, tap = fresh_network(settings.backbone, num_classes, seed=cell.seed, weights=settings.weights)
     with objective_named(
-        cell.loss, network, num_classes, tap=tap, picture_size=settings.training.get("crop", 224),
+        cell.loss, network, num_classes, tap=tap, picture_size=settings.training.get("crop", TRAINING_CROP),
         seed=cell.seed, stages=settings.stages, **settings.head,
     ) as objective:  # fmt: skip
         yield objective, tap
@@ -146,16 +147,17 @@ def observe_cell(
     with cell_objective(cell, settings, num_classes) as (objective, tap):
         load_trained(cell.weights, objective)
         try:
+            own = replace(own, crop=settings.observed_crop)
             found = observe_trained(objective, tap, pictures, own, part=settings.observe)
         except HueprobeError as error:
             found = _unobserved(settings.observe, str(error))
-    path = cell.observed(settings.observe)
+    path = cell.observed(settings)
     path.parent.mkdir(exist_ok=True)
     write_observation(path, found)
 
 
-def read_cell(cell: Cell, *, observe: str) -> LossRun:
-    """Return a finished run, with what was observed on the pictures of the part `observe`.
+def read_cell(cell: Cell, settings: ComparisonSettings) -> LossRun:
+    """Return a finished run, with what was observed on the pictures that the settings name.
 
     Raises
     ------
@@ -170,13 +172,13 @@ def read_cell(cell: Cell, *, observe: str) -> LossRun:
         raise InputError(
             f"{cell.result} is no run of this version; remove it, and it is trained again"
         ) from error
-    if observe == NOT_OBSERVED:
+    if settings.observe == NOT_OBSERVED:
         return run
-    path = cell.observed(observe)
+    path = cell.observed(settings)
     if path.exists():
         return replace(run, observed=read_observation(path))
     note = f"{cell.name} was trained without keeping its weights; remove {cell.result.name} to train it again"
-    return replace(run, observed=_unobserved(observe, note))
+    return replace(run, observed=_unobserved(settings.observe, note))
 
 
 def _unobserved(part: str, note: str) -> TrainedObservation:

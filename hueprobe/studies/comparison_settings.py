@@ -14,10 +14,11 @@ from hueprobe.images.table import ImageTable
 if TYPE_CHECKING:
     from hueprobe.training.settings import TrainingSettings
 
+TRAINING_CROP = 224  # that of TrainingSettings
 NOT_OBSERVED = "none"
 OBSERVED = (TEST, TRAIN, NOT_OBSERVED)
 # A study may grow in these; the rest would mix two studies.
-_FREE = ("losses", "seeds", "learning_rates", "observe", "keep_weights")
+_FREE = ("losses", "seeds", "learning_rates", "observe", "observe_crop", "keep_weights")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,9 @@ class ComparisonSettings:
     observe : str
         The pictures on which observations 3 to 5 are made with each trained network: `test` (which it has not
         seen), `train`, or `none`.
+    observe_crop : int
+        Side in pixels of the pictures observed; 0 for that of training. A larger one gives a finer grid, of
+        things larger than the network has learnt.
     keep_weights : bool
         Whether trained weights stay after they have been observed, as `weights/<run>.safetensors`.
 
@@ -73,6 +77,7 @@ class ComparisonSettings:
     stages: tuple[str, ...] = ()
     robustness: bool = True
     observe: str = "test"
+    observe_crop: int = 0
     keep_weights: bool = False
 
     def __post_init__(self) -> None:
@@ -86,8 +91,18 @@ class ComparisonSettings:
         if self.folds == 1 or self.folds < 0:
             raise InputError(f"folds is {self.folds}; it must be 2 or more, or 0 for the pictures' own parts")
         require_choice("pictures to observe", self.observe, OBSERVED)
+        if self.observe_crop < 0:
+            raise InputError(
+                f"observe_crop is {self.observe_crop}; give pixels, or 0 for the crop of training"
+            )
         if not self.learning_rates:
             raise InputError("there is no learning rate; give at least one")
+
+    @property
+    def observed_crop(self) -> int:
+        """Side in pixels of the pictures observed."""
+        trained: int = self.training.get("crop", TRAINING_CROP)
+        return self.observe_crop or trained
 
     def training_settings(self, *, seed: int, learning_rate: float) -> "TrainingSettings":
         """Return the settings of one run."""

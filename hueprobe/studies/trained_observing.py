@@ -66,7 +66,7 @@ def observe_trained(
     planes: tuple[Plane, ...] = ()
     notes: tuple[str, ...] = ()
     if directions is not None:
-        planes = (plane_through(*directions, uniform_axis(channels), name=_HEAD),)
+        planes = (plane_through(directions[0], directions[1], uniform_axis(channels), name=_HEAD),)
     elif "head" in objective.beside:
         notes = ("the head's plane: the head is not one linear layer from pooled activations to two numbers",)
     names = [pictures.class_names[number] for number in chosen.targets.numpy()[seen.rows]]
@@ -79,6 +79,8 @@ def observe_trained(
             memory, ("locations", "conditional", "hue"), folder=Path(folder),
             settings=ObserveSettings(seed=seed, planes=planes),
         )  # fmt: skip
+    if report.blocked is not None and report.blocked.undecided:
+        notes = (*notes, f"class positions: {report.blocked.undecided}")
     return TrainedObservation(**told, numbers=report_numbers(report), notes=(*notes, *report.notes))
 
 
@@ -95,7 +97,7 @@ def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray
 
 
 def report_numbers(report: MemoryReport) -> dict[str, Measured]:
-    """Return what `MEASURES` names of a memory's report."""
+    """Return what `MEASURES` names of a memory's report, as far as it could be measured."""
     numbers: dict[str, Measured] = {}
     if report.blocked is not None:
         for name, label in (("both", ""), ("u", ", u"), ("v", ", v")):
@@ -107,13 +109,13 @@ def report_numbers(report: MemoryReport) -> dict[str, Measured]:
     if report.hue is not None:
         accuracy = report.hue.accuracy
         for plane in accuracy.planes:
-            label = {"pca": "pca plane", _HEAD: "head's plane"}.get(plane.name)
-            if label is not None:
-                numbers[f"angle, {label}"] = Measured.of(plane.angle, plane.p)
-                numbers[f"angle, {label} above random"] = Measured.of(plane.advantage, plane.p)
+            where = {"pca": "pca plane", _HEAD: "head's plane"}.get(plane.name)
+            if where is not None:
+                numbers[f"angle, {where}"] = Measured.of(plane.angle, plane.p)
+                numbers[f"angle, {where} above random"] = Measured.of(plane.advantage, plane.p)
         numbers["full direction"] = Measured.of(accuracy.direction)
         numbers["far less near the axis"] = Measured.of(report.hue.information.far_minus_near)
-    return numbers
+    return {name: number for name, number in numbers.items() if not math.isnan(number.estimate)}
 
 
 def write_observation(path: Path, found: TrainedObservation) -> None:

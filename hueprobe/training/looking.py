@@ -75,7 +75,7 @@ def head_directions(objective: Objective) -> np.ndarray | None:
 
     None where there is no hue head, or it is not one linear layer from pooled activations to two numbers.
     """
-    head = objective.beside["head"] if "head" in objective.beside else None
+    head = dict(objective.beside.named_children()).get("head")
     if not isinstance(head, HueHead) or head.input != "pooled" or len(head.layers) != 1:
         return None
     weight = head.layers[0].weight
