@@ -13,8 +13,6 @@ The results say at which size, and with how many epochs, they were measured.
 
 import argparse
 import json
-import os
-import tarfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,31 +20,14 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
-from hueprobe import images
+from benchmarks.packs import NAMES, pictures_of
 from hueprobe.memory.settings import library_versions
 from hueprobe.observations.loss_comparison import LossRun, compare_losses, compare_observed
 from hueprobe.studies import ComparisonSettings, run_comparison
 
 RESULTS = Path(__file__).parent / "results"
-SHARED = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "train"
-PACKS = {"flowers17": "flowers17_160", "dtd10": "dtd10_160", "caltech101": "caltech101_112"}
 PRIMARY = "hue:eq5"
 FIRST, REST = ("onehot", PRIMARY), ("hue:l2", "smooth")
-
-
-def pictures_of(name: str, folder: Path) -> images.ImageTable:
-    """Unpack a set, once, and split it: half of each class to train, half to test."""
-    unpacked = folder / f"{name}-pictures"
-    if not unpacked.is_dir():
-        partial = unpacked.with_name(f"{unpacked.name}.{os.getpid()}")
-        with tarfile.open(SHARED / f"{PACKS[name]}.tar") as pack:
-            pack.extractall(partial, filter="data")
-        try:
-            partial.rename(unpacked)
-        except OSError:  # another process was first; both unpacked the same
-            if not unpacked.is_dir():
-                raise
-    return images.split_table(images.from_folder(unpacked), train=0.5, seed=0)
 
 
 def studies(arguments: argparse.Namespace) -> list[ComparisonSettings]:
@@ -86,7 +67,7 @@ def document(arguments: argparse.Namespace, runs: list[LossRun]) -> dict[str, An
 def main() -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--set", choices=sorted(PACKS), default="flowers17")
+    parser.add_argument("--set", choices=sorted(NAMES), default="flowers17")
     parser.add_argument("--backbone", default="resnet18")
     parser.add_argument("--size", type=int, default=64, help="Pixels that the network sees.")
     parser.add_argument("--epochs", type=int, default=20)

@@ -75,9 +75,9 @@ def extraction_tables(results: dict[str, Any]) -> str:
 def loss_tables(results: dict[str, Any]) -> str:
     """Return accuracy by loss beside the paper's Table 1, and observations 3 to 5 with the networks."""
     told = (
-        f"{results['backbone']} from scratch on {results['set']}, {results['size']} px, {results['epochs']} "
-        "epochs: mean over seeds with its 95 % interval; differences to one-hot are paired by seed, p by exact "
-        "sign-flip; s/step by the clock, so other work on the machine is in it."
+        f"{results['backbone']} from scratch on {results['set']}, {results['size']} px, "
+        f"{results['epochs']} epochs: mean over seeds with its 95 % interval; differences to one-hot are "
+        "paired by seed, p by exact sign-flip; s/step by the clock, so other work on the machine is in it."
     )
     rows = []
     for found in results["summaries"]:
@@ -106,8 +106,8 @@ def loss_tables(results: dict[str, Any]) -> str:
     if results["measures"]:
         size, seen = results["observed_size"], results["runs"][0]["observed"]
         parts.append(
-            f"Observations 3 to 5 with these networks, {seen['n_images']} {seen['pictures']} pictures at {size} "
-            f"px, grid {seen['grid'][0]} x {seen['grid'][1]} (p not corrected for the number of measures):"
+            f"Observations 3 to 5 with these networks, {seen['n_images']} {seen['pictures']} pictures at "
+            f"{size} px, grid {seen['grid'][0]} x {seen['grid'][1]} (p not corrected for many measures):"
         )
         cells = [
             [

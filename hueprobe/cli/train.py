@@ -18,6 +18,7 @@ from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, tra
 @click.option(
     "--from-files", is_flag=True, help="Read pictures again each epoch instead of holding them in memory."
 )
+@click.option("--tensorboard", is_flag=True, help="Log to TensorBoard too, which must be installed.")
 @training_options
 def train(images: str, output: Path, **options: Any) -> None:
     """Train a network on IMAGES with one loss.
@@ -63,6 +64,7 @@ def train(images: str, output: Path, **options: Any) -> None:
     ) as objective:  # fmt: skip
         run = train_objective(
             objective, pictures, settings, test=test, folder=output, progress=True,
+            tensorboard=options["tensorboard"],
             identity={
                 **{name: str(options[name]) for name in ("backbone", "weights", "stages")},
                 "head": str(head_of(options)),

@@ -184,6 +184,23 @@ def epochs_to(curve: Sequence[float], share: float = 0.95) -> int:
     return int(np.argmax(values >= share * values[-1])) + 1
 
 
+def mean_curve(runs: Sequence[LossRun], values: Sequence[Sequence[float]]) -> list[Interval]:
+    """Return the mean over seeds of a value that each run has for each epoch, with Student's interval.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+        Of one loss; a seed's folds are averaged first.
+    values : sequence of sequences of float
+        Of each run, one an epoch.
+    """
+    of_seed: dict[int, list[Sequence[float]]] = {}
+    for run, row in zip(runs, values, strict=True):
+        of_seed.setdefault(run.seed, []).append(row)
+    rows = np.array([np.mean(found, axis=0) for found in of_seed.values()])  # (seeds, epochs)
+    return [over_seeds(column) for column in rows.T.tolist()]
+
+
 def _by_seed(runs: Sequence[LossRun], folds: set[str]) -> dict[int, list[LossRun]]:
     seeds: dict[int, list[LossRun]] = {}
     for run in runs:
