@@ -36,9 +36,12 @@ def train(images: str, output: Path, **options: Any) -> None:
         objective_named,
     )
     from hueprobe.training import train as train_objective
+    from hueprobe.training.logs import require_tensorboard
     from hueprobe.training.recipes import parse_names
 
     parse_names(options["loss"])
+    if options["tensorboard"]:
+        require_tensorboard()
     settings = TrainingSettings(
         **{name: options[name] for name in TRAINING_FIELDS},
         learning_rate=options["learning_rate"],

@@ -30,6 +30,17 @@ def write_log(folder: Path, log: list[dict[str, float]], *, finished: bool) -> N
             pq.write_table(pa.table({name: [row.get(name) for row in log] for name in names}), file)
 
 
+def require_tensorboard() -> None:
+    """Raise InputError unless TensorBoard is installed."""
+    try:
+        import torch.utils.tensorboard  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            "TensorBoard is asked for and not installed; `pip install tensorboard`, or leave it out: log.csv "
+            "has the same numbers"
+        ) from error
+
+
 @contextmanager
 def tensorboard_log(folder: Path, *, epochs_done: int) -> Iterator[Callable[[dict[str, float]], None]]:
     """Give a function that adds a row of the log to TensorBoard's event files in a folder.
@@ -39,19 +50,9 @@ def tensorboard_log(folder: Path, *, epochs_done: int) -> Iterator[Callable[[dic
     folder : Path
     epochs_done : int
         By a run that is continued; what it logged of later epochs is not shown any more.
-
-    Raises
-    ------
-    InputError
-        TensorBoard is not installed.
     """
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise InputError(
-            "TensorBoard is asked for and not installed; `pip install tensorboard`, or leave it out: log.csv "
-            "has the same numbers"
-        ) from error
+    from torch.utils.tensorboard import SummaryWriter
+
     with SummaryWriter(str(folder), purge_step=epochs_done + 1) as writer:
 
         def add(row: dict[str, float]) -> None:

@@ -16,7 +16,7 @@ from hueprobe.activations.devices import PRECISIONS, choose_device, choose_preci
 from hueprobe.errors import InputError, NumericsError
 from hueprobe.progress import progress_bar
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from hueprobe.training.logs import tensorboard_log, write_log
+from hueprobe.training.logs import require_tensorboard, tensorboard_log, write_log
 from hueprobe.training.objective import Objective, gradient_shares
 from hueprobe.training.pictures import TrainingPictures
 from hueprobe.training.settings import TrainingSettings
@@ -87,6 +87,8 @@ def train(
     """
     if tensorboard and folder is None:
         raise InputError("TensorBoard is asked for without a folder to log to; give folder=")
+    if tensorboard:
+        require_tensorboard()
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format

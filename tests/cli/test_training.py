@@ -1,6 +1,7 @@
 """`hueprobe train` and `hueprobe compare` as a user calls them."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -86,6 +87,13 @@ def test_compare_prints_one_document_and_leaves_a_page(table, tmp_path):
     assert "observed_lr0.001.png" in files and not list((tmp_path / "weights").iterdir())
     shown = run("compare", table, "-o", tmp_path, *SMALL, "--seeds", 1, "--losses", "onehot,hue:eq5")
     assert "hue:eq5 (primary)" in shown.stdout and "fewer than 6 seeds" in shown.stdout
+
+
+def test_tensorboard_that_is_not_there_is_said_before_pictures_are_read(table, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    found = run("train", table, "-o", tmp_path, *SMALL, "--tensorboard")
+    assert found.exit_code == 1 and "TensorBoard is asked for and not installed" in found.stderr
+    assert "reading" not in found.stderr and not list(tmp_path.iterdir())
 
 
 def test_the_hue_head_is_as_asked(table, tmp_path):

@@ -142,6 +142,17 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
     assert len((tmp_path / "observed.csv").read_text().splitlines()) == 1 + len(seen.observed.numbers)
 
 
+def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeypatch):
+    _, runs = study
+    settings = ComparisonSettings(**{**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "robustness": False})
+    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_: None)  # as it began
+    (fresh,) = run_comparison(table, tmp_path, settings)
+    trained = runs[2].observed
+    assert fresh.curve == runs[2].curve
+    for name in ("full direction", "angle, head's plane above random", "information, same less other"):
+        assert fresh.observed.numbers[name] != trained.numbers[name], name
+
+
 def test_two_processes_share_the_cells(table, tmp_path, monkeypatch):
     """While a process holds a cell another goes on with the rest, and waits for it in the end."""
     settings = ComparisonSettings(**{**SETTINGS, "seeds": 1, "observe": "none"})
