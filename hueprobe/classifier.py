@@ -189,8 +189,9 @@ class KernelDensityClassifier:
         device = recorded_device(settings) if self._device == "auto" else self._device
         extractor = Extractor(backbone, device=device, precision=settings["precision"])
         batches = load_batches(
-            table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers
-        )
+            table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers,
+            **extractor.loading,
+        )  # fmt: skip
         with contextlib.closing(batches):
             for batch in batches:
                 readable = np.flatnonzero([record.readable for record in batch.records])

@@ -58,6 +58,11 @@ class Extractor:
         """`cpu`, `cuda` or `mps`."""
         return self.device.type
 
+    @property
+    def loading(self) -> dict[str, Any]:
+        """`ahead` and `pinned` of `load_batches` that suit it; a CPU has no core to decode ahead with."""
+        return {"ahead": 0 if self.device_kind == "cpu" else 2, "pinned": self.device_kind == "cuda"}
+
     def __call__(self, pictures: torch.Tensor) -> np.ndarray:
         """Return the activations of a batch at the backbone's layer; see `begin`.
 

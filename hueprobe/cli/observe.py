@@ -25,7 +25,7 @@ _CONTROLS = (
 @click.command()
 @click.argument("observation", type=click.Choice([*_OBSERVATIONS, "all"]))
 @click.argument("memories", nargs=-1, required=True, metavar="MEMORY...", type=click.Path(path_type=Path))
-@click.option("--images", help="Pictures to ask, for one MEMORY; the memory's own by default.")
+@click.option("--images", help="Pictures to ask of each MEMORY; its own by default.")
 @click.option("--split", help="Take only this split of --images.")
 @click.option("--leave-one-out", is_flag=True, help="Ask each memory's own pictures (the default).")
 @click.option(
@@ -79,8 +79,8 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
 
     centre = _centre(options["centre"])
 
-    if options["images"] and (len(memories) > 1 or options["leave_one_out"] or options["controls"]):
-        raise click.UsageError("--images goes with one MEMORY, and without --leave-one-out and --control")
+    if options["images"] and (options["leave_one_out"] or options["controls"]):
+        raise click.UsageError("--images goes without --leave-one-out and --control")
     if len({memory.name for memory in memories}) < len(memories):
         raise click.UsageError("two memories have the same name; rename one, the report would confuse them")
     opened = [open_memory(memory) for memory in memories]

@@ -99,7 +99,7 @@ class Block:
             scale=by_group.amax(0) if scaled else None,
             least_scale=by_group.amin(0) if scaled else None,
             residual=codes.residual.view(GROUP, n_groups).amax(0) if rounded else None,
-            signed=bool((codes.values < 0).any()),
+            signed=bool(codes.values.min() < 0),
         )
 
 

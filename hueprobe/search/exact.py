@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
 _CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
-_EXTRA = {"int8": 38, "half": 22, "float32": 6}  # candidates beyond k at first
+_EXTRA = {"int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
 _WIDEN = 4  # times as many for the queries that are not certified
 _MOST_RESIDUAL = 2.0**-7  # of a rounded vector whose products have a sum error (gamma > 0)
 

@@ -144,25 +144,25 @@ def observe_memory(
     """
     if images is not None and controls:
         raise InputError("controls are run in leave-one-out; leave out the pictures to ask, or the controls")
-    report = _measure(Variant(memory), which, settings, images=images, progress=progress)
+    report, matches = _measure(Variant(memory), which, settings, images=images, progress=progress)
     if "accuracy" in which:
         report = _with_accuracy(report, memory, settings, folder, images, progress)
     if not controls:
         return report
-    matches = _classifier(Variant(memory), settings, progress=progress).leave_one_out().matches
-    assert matches is not None
+    if matches is None:
+        matches = _left_out(Variant(memory), settings, progress=progress)
     for name in controls:
         variant = control_variant(
             name, memory, matches, folder, images_root=images_root, progress=progress,
             **settings.network,
         )  # fmt: skip
         parts = [part for part in which if part != "accuracy"]
-        other = _measure(variant, parts, settings, progress=progress)
+        other, asked = _measure(variant, parts, settings, progress=progress)
         report = _under(report, name, other)
         if name == "mirror-queries":
-            asked = _classifier(variant, settings, progress=progress).leave_one_out(ask=variant.ask)
-            assert asked.matches is not None
-            report = replace(report, content=content_or_position(asked.matches))
+            if asked is None:
+                asked = _left_out(variant, settings, progress=progress)
+            report = replace(report, content=content_or_position(asked))
     return report
 
 
@@ -171,8 +171,7 @@ def run_self_test(
 ) -> tuple[RejectionRate, ...]:
     """Deal the memory's pictures into pseudo-classes at random and count how often each test rejects."""
     variant = Variant(memory)
-    matches = _classifier(variant, settings, progress=progress).leave_one_out().matches
-    assert matches is not None
+    matches = _left_out(variant, settings, progress=progress)
     labels, groups = memory.image_class, memory.images.groups
     rates = self_test(
         labels, match_tests(matches, weighting=settings.weighting), n_draws=n_draws, seed=settings.seed,
@@ -207,6 +206,13 @@ def _classifier(variant: Variant, settings: ObserveSettings, **options: Any) -> 
     )  # fmt: skip
 
 
+def _left_out(variant: Variant, settings: ObserveSettings, *, progress: bool = False) -> Matches:
+    """Return the matches of a variant's pictures, each asked of the others."""
+    matches = _classifier(variant, settings, progress=progress).leave_one_out(ask=variant.ask).matches
+    assert matches is not None
+    return matches
+
+
 def _measure(
     variant: Variant,
     which: Sequence[str],
@@ -214,8 +220,8 @@ def _measure(
     *,
     images: Any = None,
     progress: bool = False,
-) -> MemoryReport:
-    """Measure all but accuracy; what a memory cannot have becomes a note."""
+) -> tuple[MemoryReport, Matches | None]:
+    """Measure all but accuracy; what a memory cannot have becomes a note. Also return the matches, if any."""
     memory = variant.memory
     report = MemoryReport(
         name=memory.path.name,
@@ -224,13 +230,15 @@ def _measure(
     )
     rows = np.arange(memory.n_images) if variant.rows is None else variant.rows
     steps: list[tuple[str, Any]] = []
+    matches = None
     if "energy" in which:
         steps.append(("energy", lambda r: _with_energy(r, memory, rows, settings)))
     if {"locations", "conditional", "hue"} & set(which):
-        classifier = _classifier(variant, settings, progress=progress)
-        result = classifier.leave_one_out(ask=variant.ask) if images is None else classifier.classify(images)
-        matches = result.matches
-        assert matches is not None
+        if images is None:
+            matches = _left_out(variant, settings, progress=progress)
+        else:
+            matches = _classifier(variant, settings, progress=progress).classify(images).matches
+            assert matches is not None
         if "locations" in which:
             steps.append(("locations", lambda r: _with_locations(r, variant, matches, settings)))
         if "conditional" in which:
@@ -245,7 +253,7 @@ def _measure(
             report = step(report)
         except HueprobeError as error:
             report = replace(report, notes=(*report.notes, f"{name}: {error}"))
-    return report
+    return report, matches
 
 
 def _definitions(settings: ObserveSettings) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -334,10 +335,12 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
         with Image.open(tmp_path / "o" / f"{name}.png") as drawn:
             assert drawn.size[0] > 500
     held_out = memory.parent / "split.csv"
+    twin = shutil.copytree(memory, tmp_path / "twin.memory")
     shown = run(
         "observe",
         "locations",
         memory,
+        twin,
         "--images",
         held_out,
         "--split",
@@ -348,6 +351,9 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
         "pdf",
     )
     assert "3c border" in shown.stdout and (tmp_path / "h" / "a_locations.pdf").is_file()
+    both = json.loads((tmp_path / "h" / "verdicts.json").read_text())["verdicts"]
+    first, second = ([v["effect"] for v in both if v["memory"] == f"{name}.memory"] for name in ("a", "twin"))
+    assert first == second and len(both) == 2 * len(first) > 0
 
 
 def test_observe_refuses_what_does_not_go_together(memory, table, tmp_path):
