@@ -123,6 +123,26 @@ def loss_tables(results: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def noisy_label_tables(results: dict[str, Any]) -> str:
+    """Return test accuracy on digits with wrong training labels, without and with AL2."""
+    told = (
+        f"Digits, {results['wrong']:.0%} of {results['n_train']} training labels wrong, {results['epochs']} "
+        f"epochs, {results['seeds']} paired seeds: test accuracy after the last epoch, and in the best one on test."
+    )
+    rows = [
+        [
+            kind,
+            *(_interval(found[name]) for name in ("without", "with")),
+            _interval(found["difference"], sign="+"),
+            f"{found['p']:.2g}",
+            " / ".join(f"{found['best_epoch_on_test'][loss]:.3f}" for loss in ("onehot", "al2")),
+        ]
+        for kind, found in results["networks"].items()
+    ]
+    header = ("network", "without AL2", "with", "difference", "p", "best epoch, without / with")
+    return f"{told}\n\n{markdown(header, rows)}"
+
+
 def _interval(found: dict[str, Any] | None, *, sign: str = "") -> str:
     if found is None:
         return ""
@@ -181,6 +201,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "search": search_tables,
     "extraction": extraction_tables,
     "loss_comparison": loss_tables,
+    "al2_noisy_labels": noisy_label_tables,
 }
 
 

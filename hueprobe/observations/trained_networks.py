@@ -19,7 +19,7 @@ MEASURES = {
     "angle, pca plane above random": "accuracy above the mean of random planes",
     "angle, head's plane": "accuracy from the angle alone, in the plane that the hue head reads",
     "angle, head's plane above random": "accuracy above the mean of random planes",
-    "full direction": "accuracy from the whole direction across the axis: the ceiling",
+    "full direction": "accuracy; from the whole direction across the axis: the ceiling",
     "far less near the axis": "share of same-class matches, farthest decile less nearest",
 }
 _STEPS = 100_000  # to which differences are rounded for the exact test, of the largest
