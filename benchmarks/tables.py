@@ -127,7 +127,7 @@ def noisy_label_tables(results: dict[str, Any]) -> str:
     """Return test accuracy on digits with wrong training labels, without and with AL2."""
     told = (
         f"Digits, {results['wrong']:.0%} of {results['n_train']} training labels wrong, {results['epochs']} "
-        f"epochs, {results['seeds']} paired seeds: test accuracy after the last epoch, and in the best one on test."
+        f"epochs, {results['seeds']} paired seeds: test accuracy after the last epoch, and in the best one."
     )
     rows = [
         [
