@@ -114,7 +114,10 @@ def main() -> None:
             "difference": asdict(with_it.difference) if with_it.difference else None,
             "p": with_it.p,
             "best_epoch_on_test": {loss: float(value) for loss, value in best.items()},
-            "curves": {loss: [run.curve for run in runs if run.loss == loss] for loss in LOSSES},
+            "curves": {
+                loss: [[round(value, 4) for value in run.curve] for run in runs if run.loss == loss]
+                for loss in LOSSES
+            },
         }
         drawn += [replace(run, loss=kind if run.loss == BASELINE else f"{kind} + AL2") for run in runs]
         print(
@@ -131,7 +134,7 @@ def main() -> None:
         "versions": library_versions(),
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
-    arguments.output.write_text(json.dumps(document, indent=1, sort_keys=True, allow_nan=False) + "\n")
+    arguments.output.write_text(json.dumps(document, sort_keys=True, allow_nan=False) + "\n")
     loss_curves(drawn).figure.savefig(arguments.output.with_suffix(".png"))
 
 
