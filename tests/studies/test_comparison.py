@@ -3,6 +3,7 @@
 import csv
 import fcntl
 import json
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.observations import compare_losses, compare_observed
 from hueprobe.studies import ComparisonSettings, run_comparison, write_comparison
 from hueprobe.studies import comparison as module
+from hueprobe.studies import trained_observing
 
 SETTINGS = {
     "backbone": "squeezenet1_1", "losses": ("onehot", "hue:eq5:weight0", "hue:eq5"), "seeds": 2, "side": 40,
@@ -130,8 +132,11 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
     (run,) = run_comparison(table, tmp_path, none)
     assert run.observed is None and not (tmp_path / "observed").exists()
     monkeypatch.setattr(module, "train_cell", lambda *_, **__: pytest.fail("trained again"))
+    asked = ComparisonSettings(**few, observe="test", observe_crop=64, keep_weights=True)
+    (tested,) = run_comparison(table, tmp_path, asked)
     larger = ComparisonSettings(**few, observe="train", observe_crop=64)
     (seen,) = run_comparison(table, tmp_path, larger)
+    assert tested.observed.pictures == "test" and tested.observed.numbers != seen.observed.numbers
     assert seen.observed.pictures == "train" and seen.observed.grid == (3, 3)
     assert run_comparison(table, tmp_path, larger) == [seen] and not list((tmp_path / "weights").iterdir())
     (missing,) = run_comparison(table, tmp_path, ComparisonSettings(**few))
@@ -146,9 +151,18 @@ def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeyp
     _, runs = study
     settings = ComparisonSettings(**{**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "robustness": False})
     monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_: None)  # as it began
+    hashes, real = [], trained_observing.memory_from_arrays
+
+    def from_arrays(path, values, *given, **options):
+        hashes.append((options["hashes"], sha256(values[0].tobytes()).hexdigest()))
+        return real(path, values, *given, **options)
+
+    monkeypatch.setattr(trained_observing, "memory_from_arrays", from_arrays)
     (fresh,) = run_comparison(table, tmp_path, settings)
     trained = runs[2].observed
     assert fresh.curve == runs[2].curve
+    ((of_pictures, of_activations),) = hashes  # blocks are dealt by pictures: the same for every network
+    assert len(set(of_pictures)) == 12 and of_activations not in of_pictures
     for name in ("full direction", "angle, head's plane above random", "information, same less other"):
         assert fresh.observed.numbers[name] != trained.numbers[name], name
 
