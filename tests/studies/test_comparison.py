@@ -12,9 +12,8 @@ from PIL import Image
 from hueprobe import images, plots
 from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.observations import compare_losses, compare_observed
-from hueprobe.studies import ComparisonSettings, run_comparison, write_comparison
+from hueprobe.studies import ComparisonSettings, run_comparison, trained_observing, write_comparison
 from hueprobe.studies import comparison as module
-from hueprobe.studies import trained_observing
 
 SETTINGS = {
     "backbone": "squeezenet1_1", "losses": ("onehot", "hue:eq5:weight0", "hue:eq5"), "seeds": 2, "side": 40,
