@@ -1,14 +1,17 @@
 """That the benchmarks compare like with like, on a memory that takes no time."""
 
+import argparse
 import json
 
 import numpy as np
 import pytest
 
-from benchmarks import search, tables
+from benchmarks import loss_comparison, search, tables
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
+from hueprobe.observations import LossRun, TrainedObservation
+from hueprobe.observations.trained_networks import Measured
 from hueprobe.search.recall import share_found
 
 
@@ -75,3 +78,26 @@ def test_results_become_tables(memory, tmp_path):
     assert "| FAISS Flat |" in text and "certified at first pass" in text and "| 539 | 300 | 100 |" in text
     widths = {line.count("|") for line in text.split("\n\n")[1].splitlines()}
     assert len(widths) == 1
+
+
+def test_the_loss_comparison_stands_beside_the_papers_table():
+    arguments = argparse.Namespace(
+        set="flowers17", backbone="resnet18", size=64, epochs=20, batch_size=32, precision="fp32",
+        observe_size=0, note="",
+    )  # fmt: skip
+    numbers = {"full direction": Measured(estimate=0.5, low=0.4, high=0.6)}
+    runs = [
+        LossRun(
+            loss=loss, seed=seed, fold="", learning_rate=1e-3, n_right=50 + 10 * (loss != "onehot") + seed,
+            n_test=100, curve=(0.5,), train_loss=(1.0,), shares=(), seconds_per_step=1.0, saved_bytes=9,
+            n_parameters=5, n_extra=0,
+            observed=TrainedObservation(pictures="test", n_images=40, grid=(2, 2), numbers=numbers),
+        )
+        for seed in range(6)
+        for loss in ("onehot", "hue:eq5")
+    ]  # fmt: skip
+    plain = json.loads(json.dumps(loss_comparison.document(arguments, runs)), parse_constant=lambda _: None)
+    text = tables.loss_tables(plain)
+    assert "| hue:eq5 (primary) | 6 | 0.625 [0.605, 0.645] | +0.100 [+0.100, +0.100] | 0.031 |" in text
+    assert "| Cars | 0.357 | 0.801 | +0.444 |" in text
+    assert "| full direction, hue:eq5 | 6 | 0.500 [0.500, 0.500] | +0.000 [+0.000, +0.000] | 1 |" in text

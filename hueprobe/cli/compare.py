@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hueprobe.cli.options import json_option, print_json, print_table
-from hueprobe.cli.training_options import TRAINING_FIELDS, side_of, training_options
+from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
 
 
 def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float, ...]:
@@ -31,17 +31,33 @@ def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float
 )
 @click.option("--learning-rates", callback=_rates, default="1e-3", show_default=True)
 @click.option("--robustness/--no-robustness", default=True, show_default=True, help="Noise, blur, contrast.")
+@click.option(
+    "--observe",
+    type=click.Choice(["test", "train", "none"]),
+    default="test",
+    show_default=True,
+    help="Pictures on which observations 3 to 5 are made with each trained network.",
+)
+@click.option(
+    "--observe-crop",
+    type=click.IntRange(min=1),
+    help="Pixels of the pictures observed; more than --crop gives a finer grid  [default: --crop]",
+)
+@click.option("--keep-weights", is_flag=True, help="Keep each trained network as safetensors.")
 @training_options
 @json_option
 def compare(images: str, output: Path, **options: Any) -> None:
     """Train on IMAGES with each of several losses, from the same weights and on the same batches.
 
     Prints mean accuracies, differences to one-hot with interval and exact p, and cost; writes tables, curves
-    and figures. The same command goes on where a study was stopped; more losses, seeds or learning rates may
-    be added to one. Controls: hue:eq5:detached, :shuffled, :3d, :8d, :weight0, and auxiliary.
+    and figures. With each trained network observations 3 to 5 are made again: does the loss give classes an
+    angle? The same command goes on where a study was stopped; more losses, seeds or learning rates may be
+    added to one, and several processes may work on it at once. Controls: hue:eq5:detached, :shuffled, :3d,
+    :8d, :weight0, and auxiliary.
     """
     from hueprobe import images as image_sources
-    from hueprobe.observations.loss_comparison import compare_losses
+    from hueprobe.observations.loss_comparison import compare_losses, compare_observed
+    from hueprobe.plots.trained_networks import measure_figure
     from hueprobe.plots.training import loss_figure
     from hueprobe.studies.comparison import ComparisonSettings, run_comparison
     from hueprobe.studies.comparison_report import write_comparison
@@ -52,28 +68,61 @@ def compare(images: str, output: Path, **options: Any) -> None:
         backbone=options["backbone"], weights=options["weights"], losses=losses, primary=primary,
         seeds=options["seeds"], folds=options["folds"] or 0, learning_rates=options["learning_rates"],
         side=side_of(options), stages=options["stages"], robustness=options["robustness"],
-        training={name: options[name] for name in TRAINING_FIELDS},
+        training={name: options[name] for name in TRAINING_FIELDS}, observe=options["observe"],
+        observe_crop=options["observe_crop"] or 0, keep_weights=options["keep_weights"],
+        head=head_of(options),
     )  # fmt: skip
     table = image_sources.resolve(images)
     runs = run_comparison(table, output, settings, workers=options["workers"], progress=True)
     summaries = compare_losses(runs, primary=primary)
+    measures = compare_observed(runs)
     figures = []
     for rate in settings.learning_rates:
         name = f"losses_lr{rate:g}.png"
-        of_rate = [run for run in runs if run.learning_rate == rate]
-        loss_figure(of_rate, [s for s in summaries if s.learning_rate == rate]).savefig(output / name)
+        trained = [run for run in runs if run.learning_rate == rate]
+        loss_figure(trained, [s for s in summaries if s.learning_rate == rate]).savefig(output / name)
         figures.append(name)
+        if of_rate := [found for found in measures if found.learning_rate == rate]:
+            name = f"observed_lr{rate:g}.png"
+            measure_figure(of_rate).savefig(output / name)
+            figures.append(name)
     write_comparison(runs, summaries, output, figures=figures)
+    notes = sorted({note for run in runs if run.observed for note in run.observed.notes})
     if options["as_json"]:
-        print_json({"losses": [_document(found) for found in summaries], "runs": len(runs)})
+        print_json(
+            {
+                "losses": [_document(found) for found in summaries],
+                "observed": [_document(found) for found in measures],
+                "notes": notes,
+                "runs": len(runs),
+            }
+        )
     else:
         _report(summaries, output)
+        _report_observed(measures, notes)
 
 
 def _document(found: Any) -> dict[str, Any]:
     from dataclasses import asdict
 
     return asdict(found)
+
+
+def _report_observed(measures: list[Any], notes: list[str]) -> None:
+    rows = [
+        [
+            found.measure, found.loss, f"{found.learning_rate:g}", str(found.n_seeds),
+            f"{found.mean.estimate:.3f}", f"{found.mean.low:.3f} to {found.mean.high:.3f}",
+            "" if found.difference is None else f"{found.difference.estimate:+.3f}",
+            "" if found.p != found.p else f"{found.p:.3g}",
+        ]
+        for found in measures
+    ]  # fmt: skip
+    if rows:
+        header = ["trained networks", "loss", "rate", "seeds", "mean", "95 %", "less one-hot", "p"]
+        print_table("", header, rows)
+    for note in notes:
+        click.echo(f"left out: {note}")
 
 
 def _report(summaries: list[Any], output: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hueprobe.cli.options import report_skipped
-from hueprobe.cli.training_options import TRAINING_FIELDS, side_of, training_options
+from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
 
 
 @click.command()
@@ -18,6 +18,7 @@ from hueprobe.cli.training_options import TRAINING_FIELDS, side_of, training_opt
 @click.option(
     "--from-files", is_flag=True, help="Read pictures again each epoch instead of holding them in memory."
 )
+@click.option("--tensorboard", is_flag=True, help="Log to TensorBoard too, which must be installed.")
 @training_options
 def train(images: str, output: Path, **options: Any) -> None:
     """Train a network on IMAGES with one loss.
@@ -35,9 +36,12 @@ def train(images: str, output: Path, **options: Any) -> None:
         objective_named,
     )
     from hueprobe.training import train as train_objective
+    from hueprobe.training.logs import require_tensorboard
     from hueprobe.training.recipes import parse_names
 
     parse_names(options["loss"])
+    if options["tensorboard"]:
+        require_tensorboard()
     settings = TrainingSettings(
         **{name: options[name] for name in TRAINING_FIELDS},
         learning_rate=options["learning_rate"],
@@ -59,11 +63,15 @@ def train(images: str, output: Path, **options: Any) -> None:
     )
     with objective_named(
         options["loss"], network, n_classes, tap=tap, picture_size=settings.crop, seed=options["seed"],
-        stages=options["stages"],
+        stages=options["stages"], **head_of(options),
     ) as objective:  # fmt: skip
         run = train_objective(
             objective, pictures, settings, test=test, folder=output, progress=True,
-            identity={name: str(options[name]) for name in ("backbone", "weights", "stages")},
+            tensorboard=options["tensorboard"],
+            identity={
+                **{name: str(options[name]) for name in ("backbone", "weights", "stages")},
+                "head": str(head_of(options)),
+            },
         )  # fmt: skip
     report_skipped(run.skipped)
     last = run.log[-1]

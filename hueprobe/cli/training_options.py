@@ -26,6 +26,18 @@ _OPTIONS = (
         "--stage", "stages", metavar="LAYER", multiple=True,
         help="A layer for maxdropout and catchup, where there is no layer1 ... layer4; may be given again.",
     ),
+    click.option(
+        "--head-input", type=click.Choice(["pooled", "flat"]), default="pooled", show_default=True,
+        help="What the head of a hue loss reads: the mean over cells, or all cells.",
+    ),
+    click.option(
+        "--head-hidden", type=click.IntRange(min=1), multiple=True, metavar="WIDTH",
+        help="A hidden layer of the head; may be given again  [default: none]",
+    ),
+    click.option(
+        "--head-project/--no-head-project", default=False, show_default=True,
+        help="Put the head's points on the unit circle.",
+    ),
     device_option,
     workers_option,
 )  # fmt: skip
@@ -44,6 +56,15 @@ def side_of(options: dict[str, Any]) -> int:
     if side < options["crop"]:
         raise click.UsageError(f"--side {side} is less than --crop {options['crop']}; load pictures larger")
     return side
+
+
+def head_of(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of the hue head that are not the defaults, as `objective_named` takes them."""
+    given = {
+        "head_input": options["head_input"], "head_hidden": list(options["head_hidden"]),
+        "project": options["head_project"],
+    }  # fmt: skip
+    return {name: value for name, value in given.items() if value not in ("pooled", [], False)}
 
 
 TRAINING_FIELDS = (

@@ -22,6 +22,7 @@ def memory_from_arrays(
     *,
     groups: Sequence[str | None] | None = None,
     names: Sequence[str] | None = None,
+    hashes: Sequence[str] | None = None,
     descriptor: str = "pixel",
     dtype: str = "float16",
     overwrite: bool = False,
@@ -37,6 +38,9 @@ def memory_from_arrays(
         One a picture.
     names : sequence of str, optional
         One a picture; `array-0000000`, ... by default.
+    hashes : sequence of str, optional
+        What tells equal pictures and deals them into blocks, in place of a file's sha256: that of the
+        activations by default.
     descriptor : str
         What to reduce each picture to.
 
@@ -50,6 +54,8 @@ def memory_from_arrays(
         raise ShapeError(f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}")
     require_choice("descriptor", descriptor, DESCRIPTORS)
     require_choice("dtype", dtype, DTYPES)
+    if hashes is not None and len(hashes) != len(activations):
+        raise ShapeError(f"{len(hashes)} hashes for {len(activations)} activation arrays; give one each")
     table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
     _, channels, height, width = describe(activations[:1].astype(np.float32), descriptor).shape
     settings = {
@@ -63,10 +69,11 @@ def memory_from_arrays(
             part = np.ascontiguousarray(
                 activations[first : min(first + DEFAULT_BATCH_SIZE, stop)], np.float32
             )
-            hashes = [hashlib.sha256(picture.tobytes()).hexdigest() for picture in part]
+            told = hashes and hashes[first : first + len(part)]
+            told = told or [hashlib.sha256(picture.tobytes()).hexdigest() for picture in part]
             yield (
                 part,
-                [{"sha256": h, "width": 0, "height": 0, "readable": True, "reason": None} for h in hashes],
+                [{"sha256": h, "width": 0, "height": 0, "readable": True, "reason": None} for h in told],
             )
 
     return fill_memory(Path(path), settings, table, batches, overwrite=overwrite)

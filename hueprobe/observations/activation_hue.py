@@ -123,7 +123,7 @@ def hue(
     *,
     seed: int,
     plane: str | Plane = "pca",
-    controls: Sequence[str] = ("lda", "dft"),
+    controls: Sequence[str | Plane] = ("lda", "dft"),
     axis: str | np.ndarray = "uniform",
     query_blocks: Callable[[], Blocks] | None = None,
     n_random: int = 200,
@@ -143,7 +143,7 @@ def hue(
         Of splits, random planes and permutations.
     plane : str or Plane
         Where hue is measured; a name is fitted to all pictures for the map, and out of sample for accuracy.
-    controls : sequence of str
+    controls : sequence of (str or Plane)
         Further planes whose accuracy is wanted.
     axis : {"uniform", "mean"} or ndarray of shape (C,)
         The axis; `mean` is the mean of the memory's vectors.
@@ -166,7 +166,7 @@ def hue(
     pooled = pool(blocks(), energy)
     axis_name, axis_vector = choose_axis(axis, pooled.mean)
     labels = np.where(np.linalg.norm(pooled.vectors, axis=1) > 0, matches.image_class, -1)
-    names = [plane, *(name for name in controls if name != plane)]
+    names = [plane, *(other for other in controls if isinstance(other, Plane) or other != plane)]
     accuracy = hue_accuracy(
         pooled.vectors,
         labels,

@@ -11,8 +11,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from hueprobe.errors import InputError
-from hueprobe.observations.intervals import Interval, normal_interval
+from hueprobe.observations.intervals import Interval
 from hueprobe.observations.paired import sign_flip_p
+from hueprobe.observations.trained_networks import (
+    MeasureSummary,
+    TrainedObservation,
+    over_seeds,
+    summarise_measures,
+)
 
 BASELINE = "onehot"
 
@@ -44,6 +50,8 @@ class LossRun:
         Of the network; of what is trained beside it.
     robustness : dict of str to int
         Right answers on perturbed test pictures, "noise 1" to "contrast 3".
+    observed : TrainedObservation or None
+        Observations 3 to 5 with the trained network.
     """
 
     loss: str
@@ -60,6 +68,7 @@ class LossRun:
     n_parameters: int
     n_extra: int
     robustness: dict[str, int] = field(default_factory=dict)
+    observed: TrainedObservation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +157,23 @@ def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> li
     return summaries
 
 
+def compare_observed(runs: Sequence[LossRun]) -> list[MeasureSummary]:
+    """Summarise what the trained networks were observed to have; a seed counts once all its folds do.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+        Those without observations are left out.
+    """
+    folds = {run.fold for run in runs}
+    found: dict[tuple[str, float, int], list[TrainedObservation]] = {}
+    for run in runs:
+        if run.observed is not None:
+            found.setdefault((run.loss, run.learning_rate, run.seed), []).append(run.observed)
+    whole = {key: observed for key, observed in found.items() if len(observed) == len(folds)}
+    return summarise_measures(whole, baseline=BASELINE)
+
+
 def epochs_to(curve: Sequence[float], share: float = 0.95) -> int:
     """Return the first epoch (from 1) whose value is at least `share` of the last one's.
 
@@ -156,6 +182,23 @@ def epochs_to(curve: Sequence[float], share: float = 0.95) -> int:
     """
     values = np.asarray(curve, float)
     return int(np.argmax(values >= share * values[-1])) + 1
+
+
+def mean_curve(runs: Sequence[LossRun], values: Sequence[Sequence[float]]) -> list[Interval]:
+    """Return the mean over seeds of a value that each run has for each epoch, with Student's interval.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+        Of one loss; a seed's folds are averaged first.
+    values : sequence of sequences of float
+        Of each run, one an epoch.
+    """
+    of_seed: dict[int, list[Sequence[float]]] = {}
+    for run, row in zip(runs, values, strict=True):
+        of_seed.setdefault(run.seed, []).append(row)
+    rows = np.array([np.mean(found, axis=0) for found in of_seed.values()])  # (seeds, epochs)
+    return [over_seeds(column) for column in rows.T.tolist()]
 
 
 def _by_seed(runs: Sequence[LossRun], folds: set[str]) -> dict[int, list[LossRun]]:
@@ -178,8 +221,8 @@ def _summary(
         loss=loss,
         learning_rate=rate,
         n_seeds=len(seeds),
-        accuracy=_over_seeds([right[seed] / n_test[seed] for seed in seeds]),
-        difference=_over_seeds(differences) if shared else None,
+        accuracy=over_seeds([right[seed] / n_test[seed] for seed in seeds]),
+        difference=over_seeds(differences) if shared else None,
         p=p,
         p_holm=p_holm,
         primary=primary,
@@ -188,7 +231,7 @@ def _summary(
         n_extra=runs[0].n_extra,
         epochs_to_95=float(np.mean([epochs_to(run.curve) for run in runs])),
         robustness={
-            name: _over_seeds(
+            name: over_seeds(
                 [sum(run.robustness[name] for run in found) / n_test[seed] for seed, found in seeds.items()]
             )
             for name in runs[0].robustness
@@ -223,10 +266,3 @@ def _ratio(seeds: dict[int, list[LossRun]], baseline: dict[int, list[LossRun]], 
         return float("nan")
     own, other = (np.median([getattr(r, name) for s in shared for r in of[s]]) for of in (seeds, baseline))
     return float(own / other)
-
-
-def _over_seeds(values: Sequence[float]) -> Interval:
-    deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
-    return normal_interval(
-        float(np.mean(values)), float(deviation / np.sqrt(len(values))), degrees=len(values) - 1
-    )

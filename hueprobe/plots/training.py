@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
-from hueprobe.observations.loss_comparison import LossRun, LossSummary
+from hueprobe.observations.loss_comparison import LossRun, LossSummary, mean_curve
 from hueprobe.plots.style import CATEGORIES, GREY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
 
 
@@ -79,7 +79,7 @@ def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
 
 
 def loss_curves(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
-    """Draw test accuracy against the epoch, a line a loss: the mean over its runs.
+    """Draw test accuracy against the epoch, a line a loss: the mean over its seeds, and its 95 % interval.
 
     Parameters
     ----------
@@ -158,14 +158,17 @@ def _lines(
         raise InputError("no training runs to draw; give at least one")
     with drawing(ax) as ax:
         for number, loss in enumerate(dict.fromkeys(run.loss for run in runs)):
-            rows = np.array([values(run) for run in runs if run.loss == loss])  # (runs, epochs)
-            if not rows.size:  # passed over, but with its color kept
+            own = [run for run in runs if run.loss == loss and len(values(run))]
+            if not own:  # passed over, but with its color kept
                 continue
+            curve = mean_curve(own, [values(run) for run in own])
+            epochs, color = range(1, len(curve) + 1), CATEGORIES[number % len(CATEGORIES)]
             ax.plot(
-                np.arange(1, rows.shape[1] + 1), rows.mean(0), label=shortened(loss, 22),
-                color=CATEGORIES[number % len(CATEGORIES)],
+                epochs, [at.estimate for at in curve], label=shortened(loss, 22), color=color,
                 linestyle=LINESTYLES[number // len(CATEGORIES) % len(LINESTYLES)],
             )  # fmt: skip
+            low, high = [at.low for at in curve], [at.high for at in curve]
+            ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", ylabel=label)
         ax.legend()

@@ -6,7 +6,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "CONTROLS": ".controls",
-        "ComparisonSettings": ".comparison",
+        "ComparisonSettings": ".comparison_settings",
         "MemoryReport": ".observing",
         "ObserveSettings": ".observing",
         "accuracy_grid": ".accuracy_cells",

@@ -2,18 +2,24 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from hueprobe.files import written_whole
 from hueprobe.observations.intervals import Interval
-from hueprobe.observations.loss_comparison import LossRun, LossSummary
+from hueprobe.observations.loss_comparison import LossRun, LossSummary, compare_observed
+from hueprobe.observations.trained_networks import MEASURES, MeasureSummary
 
 COLUMNS = (
     "loss", "learning_rate", "seeds", "accuracy", "low", "high", "difference", "difference_low",
     "difference_high", "p", "p_holm", "primary", "seconds_ratio", "memory_ratio", "extra_parameters",
     "epochs_to_95",
+)  # fmt: skip
+OBSERVED_COLUMNS = (
+    "measure", "loss", "learning_rate", "seeds", "mean", "low", "high", "difference", "difference_low",
+    "difference_high", "p",
 )  # fmt: skip
 
 
@@ -24,7 +30,9 @@ def write_comparison(
     *,
     figures: Sequence[str] = (),
 ) -> list[Path]:
-    """Write `comparison.md`, `comparison.csv` and `curves.csv` into a folder; return the files.
+    """Write `comparison.md`, `comparison.csv`, `curves.csv` and, of observed networks, `observed.csv`.
+
+    Returns the files.
 
     Parameters
     ----------
@@ -47,8 +55,10 @@ def write_comparison(
             ("loss", "seed", "fold", "learning_rate", "epoch", "test_accuracy", "train_loss", "share"),
             _curves(runs),
         ),
-        "comparison.md": _page(summaries, figures),
+        "comparison.md": _page(runs, summaries, figures),
     }
+    if measures := compare_observed(runs):
+        texts["observed.csv"] = _csv(OBSERVED_COLUMNS, [_measure_cells(found) for found in measures])
     for name, text in texts.items():
         with written_whole(Path(folder) / name) as file:
             file.write(text.encode())
@@ -62,6 +72,15 @@ def _cells(found: LossSummary) -> list[Any]:
         found.loss, found.learning_rate, found.n_seeds, found.accuracy.estimate, found.accuracy.low,
         found.accuracy.high, gain.estimate, gain.low, gain.high, found.p, found.p_holm, found.primary,
         found.seconds_ratio, found.memory_ratio, found.n_extra, found.epochs_to_95,
+    ]  # fmt: skip
+
+
+def _measure_cells(found: MeasureSummary) -> list[Any]:
+    nan = float("nan")
+    gain = found.difference or Interval(nan, nan, nan, nan, nan)
+    return [
+        found.measure, found.loss, found.learning_rate, found.n_seeds, found.mean.estimate, found.mean.low,
+        found.mean.high, gain.estimate, gain.low, gain.high, found.p,
     ]  # fmt: skip
 
 
@@ -80,7 +99,7 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     return text.getvalue()
 
 
-def _page(summaries: Sequence[LossSummary], figures: Sequence[str]) -> str:
+def _page(runs: Sequence[LossRun], summaries: Sequence[LossSummary], figures: Sequence[str]) -> str:
     lines = [
         "# Training losses compared",
         "",
@@ -100,8 +119,38 @@ def _page(summaries: Sequence[LossSummary], figures: Sequence[str]) -> str:
         )
     if any(found.n_seeds < 6 for found in summaries):
         lines += ["", "With fewer than 6 seeds no exact p-value can be below .05."]
+    lines += _observed_part(runs)
     lines += ["", *(f"![{name}]({name})" for name in figures)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _observed_part(runs: Sequence[LossRun]) -> list[str]:
+    """Lines on what the trained networks were observed to have, and why a part was left out."""
+    seen = [run.observed for run in runs if run.observed is not None]
+    if not seen:
+        return []
+    lines = ["", "## Observations 3 to 5 with the trained networks", ""]
+    measures = compare_observed(runs)
+    if measures:
+        some = next(one for one in seen if one.numbers)
+        lines += [
+            f"On {max(one.n_images for one in seen)} {some.pictures} pictures, each left out in turn, on a "
+            f"grid of {some.grid[0]} x {some.grid[1]}; mean over seeds with its 95 % interval, difference to "
+            "one-hot with the same seeds, p by exact sign-flip, not corrected for the number of measures.",
+            "",
+            "| measure | loss | rate | seeds | mean | less one-hot | p |",
+            "|" + "---|" * 7,
+        ]
+        for found in measures:
+            gain = "" if found.difference is None else _interval(found.difference, sign="+")
+            lines.append(
+                f"| {found.measure} | {found.loss} | {found.learning_rate:g} | {found.n_seeds} "
+                f"| {_interval(found.mean)} | {gain} | {_number(found.p)} |"
+            )
+        shown = {found.measure for found in measures}
+        lines += ["", *(f"- {name}: {told}." for name, told in MEASURES.items() if name in shown)]
+    notes = Counter(note for one in seen for note in one.notes)
+    return lines + [""] * bool(notes) + [f"- Left out in {n} runs: {note}" for note, n in notes.items()]
 
 
 def _interval(interval: Interval, *, sign: str = "") -> str:

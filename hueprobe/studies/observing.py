@@ -26,6 +26,7 @@ from hueprobe.observations.conditional_matches import Conditional, conditional
 from hueprobe.observations.content import ContentOrPosition, content_or_position
 from hueprobe.observations.energy_maps import Energy, energy
 from hueprobe.observations.match_locations import Locations, locations
+from hueprobe.observations.planes import Plane
 from hueprobe.observations.relations import EnergyPosition, energy_position
 from hueprobe.observations.replicates import BlockedTest, blocked_replicate_test
 from hueprobe.observations.selftest import RejectionRate, blocked_tests, match_tests, self_test
@@ -52,6 +53,8 @@ class ObserveSettings:
         Of permutations, splits and random planes.
     plane : str
         Where activation hue is measured.
+    planes : tuple of (str or Plane)
+        Further planes whose accuracy is wanted.
     centre : (float, float) or None
         (y, x) in cells that distances are taken from, such as `network_centre(memory)`; the grid's
         middle by default.
@@ -65,6 +68,7 @@ class ObserveSettings:
     weighting: str = "count"
     seed: int = 0
     plane: str = "pca"
+    planes: tuple[str | Plane, ...] = ("lda", "dft")
     centre: tuple[float, float] | None = None
     network: dict[str, Any] = field(default_factory=dict)
 
@@ -325,7 +329,10 @@ def _with_conditional(report: MemoryReport, matches: Matches, settings: ObserveS
 def _with_hue(
     report: MemoryReport, memory: Memory, matches: Matches, settings: ObserveSettings
 ) -> MemoryReport:
-    found = hue(matches, memory.blocks, memory.energy(), seed=settings.seed, plane=settings.plane)
+    found = hue(
+        matches, memory.blocks, memory.energy(), seed=settings.seed, plane=settings.plane,
+        controls=settings.planes,
+    )  # fmt: skip
     claim = hue_claim(found, memory=report.name, definitions=_definitions(settings))
     return replace(report, hue=found, verdicts=(*report.verdicts, claim))
 

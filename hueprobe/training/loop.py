@@ -1,11 +1,9 @@
 """The training loop: plain PyTorch, the same from one seed, continued exactly where it was stopped."""
 
-import csv
-import io
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,14 @@ from torch import Tensor, nn
 
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
 from hueprobe.errors import InputError, NumericsError
-from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from hueprobe.training.logs import require_tensorboard, tensorboard_log, write_log
 from hueprobe.training.objective import Objective, gradient_shares
 from hueprobe.training.pictures import TrainingPictures
 from hueprobe.training.settings import TrainingSettings
 
-CHECKPOINT, LOG = "checkpoint.pt", "log.csv"
+CHECKPOINT = "checkpoint.pt"
 _STEPS_BETWEEN_CHECKS = 32  # of the loss being finite: each waits for the device
 
 
@@ -53,6 +51,7 @@ def train(
     test: TrainingPictures | None = None,
     folder: str | Path | None = None,
     identity: Mapping[str, str] | None = None,
+    tensorboard: bool = False,
     progress: bool = False,
 ) -> TrainingRun:
     """Train an objective's network, in place.
@@ -74,6 +73,8 @@ def train(
     identity : mapping of str to str, optional
         What else tells this run from others, such as the weights it starts from: a checkpoint is continued
         under the same only.
+    tensorboard : bool
+        Log to TensorBoard's event files in the folder too.
     progress : bool
 
     Raises
@@ -81,8 +82,13 @@ def train(
     NumericsError
         The loss is NaN or infinite; names epoch and step. The checkpoint before it stays.
     InputError
-        The folder holds the checkpoint of another run; the network has too few classes.
+        The folder holds the checkpoint of another run; the network has too few classes; TensorBoard is asked
+        for without a folder, or not installed.
     """
+    if tensorboard and folder is None:
+        raise InputError("TensorBoard is asked for without a folder to log to; give folder=")
+    if tensorboard:
+        require_tensorboard()
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
@@ -107,9 +113,13 @@ def train(
         if saved is not None:
             _restore(stateful, saved.state, path / CHECKPOINT)
             log, first = saved.log, saved.epochs_done
-    with progress_bar(
-        settings.epochs, label="training", unit="epochs", done=first, enabled=progress
-    ) as advance:
+    with ExitStack() as stack:
+        advance = stack.enter_context(
+            progress_bar(settings.epochs, label="training", unit="epochs", done=first, enabled=progress)
+        )
+        show = None
+        if tensorboard and path is not None:
+            show = stack.enter_context(tensorboard_log(path, epochs_done=first))
         for epoch in range(first, settings.epochs):
             row = _epoch(objective, pictures, settings, optimizer, epoch, device, precision)
             schedule.step()
@@ -123,7 +133,9 @@ def train(
                 state = {name: part.state_dict() for name, part in stateful.items()}  # type: ignore[attr-defined]
                 save_checkpoint(path / CHECKPOINT, Checkpoint(run, done, state, log))
             if path is not None:
-                _write_log(path, log, finished=done == settings.epochs)
+                write_log(path, log, finished=done == settings.epochs)
+            if show is not None:
+                show(row)
             advance(1)
     skipped = [*pictures.skipped.values(), *(test.skipped.values() if test is not None else ())]
     return TrainingRun(tuple(log), tuple(skipped))
@@ -283,19 +295,3 @@ def _drawing_from(seed: int, epoch: int, device: torch.device) -> Iterator[None]
 def autocasting(device: torch.device, precision: str) -> torch.autocast:
     """Return the context in which a device computes in a precision, fp32 or bf16."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")
-
-
-def _write_log(folder: Path, log: list[dict[str, float]], *, finished: bool) -> None:
-    names = list(dict.fromkeys(name for row in log for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(log)
-    with written_whole(folder / LOG) as file:
-        file.write(text.getvalue().encode())
-    if finished:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        with written_whole(folder / LOG.replace(".csv", ".parquet")) as file:
-            pq.write_table(pa.table({name: [row.get(name) for row in log] for name in names}), file)

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -82,6 +82,19 @@ class TrainingPictures:
         for rows, pixels in self._raw(np.arange(len(self)), batch_size, device):
             if len(rows):
                 yield _cropped(pixels, np.full((len(rows), 2), corner), np.zeros(len(rows), bool), crop), rows
+
+    def select(self, rows: np.ndarray) -> "TrainingPictures":
+        """Return some of the pictures, in the order of `rows` (int64), as pictures of their own."""
+        chosen = torch.from_numpy(rows)
+        numbers = rows.tolist()
+        return replace(
+            self,
+            targets=self.targets[chosen],
+            fingerprint=hashlib.sha256(f"{self.fingerprint} {numbers}".encode()).hexdigest(),
+            pixels=None if self.pixels is None else self.pixels[chosen.to(self.pixels.device)],
+            table=None if self.table is None else self.table.select(rows),
+            skipped={new: self.skipped[old] for new, old in enumerate(numbers) if old in self.skipped},
+        )
 
     def on(self, device: torch.device) -> "TrainingPictures":
         """Move pixels held in memory to a device, in place, and return itself."""

@@ -1,6 +1,7 @@
 """`hueprobe train` and `hueprobe compare` as a user calls them."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -80,11 +81,36 @@ def test_compare_prints_one_document_and_leaves_a_page(table, tmp_path):
     document = json.loads(found.stdout)
     assert [entry["loss"] for entry in document["losses"]] == ["onehot", "hue:eq5"]
     assert document["losses"][1]["primary"] and document["losses"][1]["accuracy"]["low"] is None
-    assert {"comparison.md", "comparison.csv", "curves.csv", "losses_lr0.001.png"} <= {
-        path.name for path in tmp_path.iterdir()
-    }
+    assert {found["measure"] for found in document["observed"]} >= {"full direction", "angle, pca plane"}
+    files = {path.name for path in tmp_path.iterdir()}
+    assert files >= {"comparison.md", "comparison.csv", "curves.csv", "losses_lr0.001.png", "observed.csv"}
+    assert "observed_lr0.001.png" in files and not list((tmp_path / "weights").iterdir())
     shown = run("compare", table, "-o", tmp_path, *SMALL, "--seeds", 1, "--losses", "onehot,hue:eq5")
     assert "hue:eq5 (primary)" in shown.stdout and "fewer than 6 seeds" in shown.stdout
+
+
+def test_tensorboard_that_is_not_there_is_said_before_pictures_are_read(table, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    found = run("train", table, "-o", tmp_path, *SMALL, "--tensorboard")
+    assert found.exit_code == 1 and "TensorBoard is asked for and not installed" in found.stderr
+    assert "reading" not in found.stderr and not list(tmp_path.iterdir())
+
+
+def test_the_hue_head_is_as_asked(table, tmp_path):
+    plain = run("train", table, "-o", tmp_path / "plain", *SMALL)
+    asked = ["--head-input", "flat", "--head-hidden", 8, "--head-hidden", 4, "--head-project"]
+    deep = run("train", table, "-o", tmp_path / "deep", *SMALL, *asked)
+    assert deep.exit_code == 0 and deep.stdout.split(":", 1)[1] != plain.stdout.split(":", 1)[1]
+    other = run("train", table, "-o", tmp_path / "deep", *SMALL)
+    assert other.exit_code == 1 and "checkpoint of another run: head was" in other.stderr
+    study = ["compare", table, "-o", tmp_path / "study", *SMALL, "--seeds", 1, "--losses", "hue:eq5"]
+    found = run(*study, *asked, "--no-robustness")
+    assert found.exit_code == 0, found.output
+    assert "left out: the head's plane: the head is not one linear layer" in found.stdout
+    # 512 channels on 2 x 2 cells, to 8, to 4, to a point
+    assert str((4 * 512 + 1) * 8 + 9 * 4 + 5 * 2) in (tmp_path / "study" / "comparison.csv").read_text()
+    refused = run(*study, "--no-robustness")
+    assert refused.exit_code == 1 and "another study: head was" in refused.stderr
 
 
 @pytest.mark.parametrize("arguments, code, text", [

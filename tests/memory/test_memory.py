@@ -32,6 +32,15 @@ def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+def test_hashes_may_be_given_and_take_the_place_of_those_of_the_activations(tmp_path):
+    given_hashes = [f"{n:064x}" for n in range(5)]
+    memory = memory_from_arrays(tmp_path / "a", activations(), hashes=given_hashes)
+    assert list(memory.sha256) == given_hashes
+    assert set(memory_from_arrays(tmp_path / "b", activations()).sha256).isdisjoint(given_hashes)
+    with pytest.raises(ShapeError, match="4 hashes for 5 activation arrays"):
+        memory_from_arrays(tmp_path / "c", activations(), hashes=given_hashes[:4])
+
+
 @given(
     values=hnp.arrays(
         np.float32,

@@ -1,7 +1,9 @@
 """The training comparison: resumed cell by cell, paired by seed, and what it leaves for people."""
 
 import csv
+import fcntl
 import json
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -9,8 +11,8 @@ from PIL import Image
 
 from hueprobe import images, plots
 from hueprobe.errors import HueprobeWarning, InputError
-from hueprobe.observations import compare_losses
-from hueprobe.studies import ComparisonSettings, run_comparison, write_comparison
+from hueprobe.observations import compare_losses, compare_observed
+from hueprobe.studies import ComparisonSettings, run_comparison, trained_observing, write_comparison
 from hueprobe.studies import comparison as module
 
 SETTINGS = {
@@ -50,14 +52,19 @@ def test_runs_are_paired_and_weight_zero_is_one_hot(study):
     ]
     assert all(0 < share < 1 for share in runs[2].shares) and runs[0].shares == ()
     assert 1 <= runs[2].saved_bytes / runs[0].saved_bytes < 1.05
-    assert not (folder / "running").exists() and len(list((folder / "cells").iterdir())) == 6
+    assert not list((folder / "running").iterdir()) and len(list((folder / "cells").iterdir())) == 6
 
 
 def test_goes_on_where_it_stopped_and_may_grow(table, study, monkeypatch):
     folder, runs = study
     trained = []
-    real = module._train_cell
-    monkeypatch.setattr(module, "_train_cell", lambda *given: trained.append(given[1:3]) or real(*given))
+    real = module.train_cell
+
+    def train_cell(cell, *given, **options):
+        trained.append((cell.loss, cell.seed))
+        real(cell, *given, **options)
+
+    monkeypatch.setattr(module, "train_cell", train_cell)
     assert run_comparison(table, folder, ComparisonSettings(**SETTINGS)) == runs and not trained
     (folder / "cells" / "onehot_seed1_test_lr0.001.json").unlink()
     more = ComparisonSettings(**{**SETTINGS, "losses": (*SETTINGS["losses"], "smooth"), "seeds": 2})
@@ -95,6 +102,92 @@ def test_leaves_tables_a_page_and_figures(study, tmp_path):
     assert curves.lines[2].get_ydata() == pytest.approx(np.mean([runs[2].curve, runs[5].curve], axis=0))
 
 
+def test_trained_networks_are_observed_and_their_weights_dropped(table, study):
+    folder, runs = study
+    assert not list((folder / "weights").iterdir())
+    assert (folder / "observed" / "hue-eq5_seed0_test_lr0.001_test36.json").exists()
+    plain, zero, hue = (run.observed for run in runs[:3])
+    assert len(plain.notes) == 1 and "class positions: 0 of 3 classes have" in plain.notes[0]  # 4 a class
+    assert plain.pictures == "test" and plain.n_images == 12 and plain.grid == (2, 2)
+    # weight 0 trains the same network, so all that is not the head's is the same
+    assert {name: zero.numbers[name] for name in plain.numbers} == dict(plain.numbers)
+    assert set(hue.numbers) - set(plain.numbers) == {
+        "angle, head's plane",
+        "angle, head's plane above random",
+    }
+    found = {(one.measure, one.loss): one for one in compare_observed(runs)}
+    values = [runs[i].observed.numbers["full direction"].estimate for i in (0, 3, 2, 5)]
+    own = found["full direction", "hue:eq5"]
+    assert own.n_seeds == 2 and own.mean.estimate == pytest.approx(np.mean(values[2:]))
+    assert own.difference.estimate == pytest.approx(np.mean(values[2:]) - np.mean(values[:2]))
+    assert found["full direction", "hue:eq5:weight0"].difference.estimate == 0
+    assert found["full direction", "onehot"].difference is None
+    assert found["angle, head's plane", "hue:eq5"].difference is None
+
+
+def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
+    few = {**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "primary": None, "robustness": False}
+    none = ComparisonSettings(**few, observe="none", keep_weights=True)
+    (run,) = run_comparison(table, tmp_path, none)
+    assert run.observed is None and not (tmp_path / "observed").exists()
+    monkeypatch.setattr(module, "train_cell", lambda *_, **__: pytest.fail("trained again"))
+    asked = ComparisonSettings(**few, observe="test", observe_crop=64, keep_weights=True)
+    (tested,) = run_comparison(table, tmp_path, asked)
+    larger = ComparisonSettings(**few, observe="train", observe_crop=64)
+    (seen,) = run_comparison(table, tmp_path, larger)
+    assert tested.observed.pictures == "test" and tested.observed.numbers != seen.observed.numbers
+    assert seen.observed.pictures == "train" and seen.observed.grid == (3, 3)
+    assert run_comparison(table, tmp_path, larger) == [seen] and not list((tmp_path / "weights").iterdir())
+    (missing,) = run_comparison(table, tmp_path, ComparisonSettings(**few))
+    assert "without keeping its weights" in missing.observed.notes[0] and not missing.observed.numbers
+    write_comparison([seen], compare_losses([seen]), tmp_path)
+    page = (tmp_path / "comparison.md").read_text()
+    assert "on a grid of 3 x 3" in page and "angle, head's plane above random" in page
+    assert len((tmp_path / "observed.csv").read_text().splitlines()) == 1 + len(seen.observed.numbers)
+
+
+def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeypatch):
+    _, runs = study
+    settings = ComparisonSettings(**{**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "robustness": False})
+    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_: None)  # as it began
+    hashes, real = [], trained_observing.memory_from_arrays
+
+    def from_arrays(path, values, *given, **options):
+        hashes.append((options["hashes"], sha256(values[0].tobytes()).hexdigest()))
+        return real(path, values, *given, **options)
+
+    monkeypatch.setattr(trained_observing, "memory_from_arrays", from_arrays)
+    (fresh,) = run_comparison(table, tmp_path, settings)
+    trained = runs[2].observed
+    assert fresh.curve == runs[2].curve
+    ((of_pictures, of_activations),) = hashes  # blocks are dealt by pictures: the same for every network
+    assert len(set(of_pictures)) == 12 and of_activations not in of_pictures
+    for name in ("full direction", "angle, head's plane above random", "information, same less other"):
+        assert fresh.observed.numbers[name] != trained.numbers[name], name
+
+
+def test_two_processes_share_the_cells(table, tmp_path, monkeypatch):
+    """While a process holds a cell another goes on with the rest, and waits for it in the end."""
+    settings = ComparisonSettings(**{**SETTINGS, "seeds": 1, "observe": "none"})
+    order, real = [], module.train_cell
+
+    def train_cell(cell, *given, **options):
+        order.append(cell.loss)
+        if len(order) == 2:  # the other process ends without having finished its cell
+            holder.close()
+        real(cell, *given, **options)
+
+    monkeypatch.setattr(module, "train_cell", train_cell)
+    (tmp_path / "running").mkdir()
+    with (tmp_path / "running" / "onehot_seed0_test_lr0.001.lock").open("a") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        runs = run_comparison(table, tmp_path, settings)
+    assert order == ["hue:eq5:weight0", "hue:eq5", "onehot"]
+    assert [run.loss for run in runs] == list(SETTINGS["losses"]) and not list(
+        (tmp_path / "running").iterdir()
+    )
+
+
 def test_folds_cover_each_picture_once_and_bad_pictures_are_named(table, tmp_path):
     folds = list(module._parts(table, 3))
     assert [name for name, _ in folds] == ["fold1", "fold2", "fold3"]
@@ -109,13 +202,14 @@ def test_folds_cover_each_picture_once_and_bad_pictures_are_named(table, tmp_pat
         (bad / path).parent.mkdir(parents=True, exist_ok=True)
         (bad / path).write_bytes(table.file(number).read_bytes() if number else b"cut")
     with pytest.warns(HueprobeWarning, match="1 pictures could not be read and are left out: a/0.png"):
-        module._load(table.relocated(bad), ComparisonSettings(**SETTINGS), 0)
+        module._load(table.relocated(bad), 40, 0)
 
 
 @pytest.mark.parametrize("wrong, text", [
     ({"losses": ()}, "losses are none"), ({"losses": ("onehot", "onehot")}, "each once"),
     ({"seeds": 0}, "seeds is 0"), ({"folds": 1}, "folds is 1"), ({"learning_rates": ()}, "rate"),
-    ({"primary": "smooth"}, "primary loss 'smooth'"),
+    ({"primary": "smooth"}, "primary loss 'smooth'"), ({"observe": "all"}, "pictures to observe 'all'"),
+    ({"observe_crop": -1}, "observe_crop is -1"),
 ])  # fmt: skip
 def test_settings_without_sense_are_refused(wrong, text):
     with pytest.raises(InputError, match=text):
@@ -123,7 +217,7 @@ def test_settings_without_sense_are_refused(wrong, text):
 
 
 def test_settings_are_written_before_anything_is_trained(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "_train_cell", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(module, "train_cell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run_comparison(table, tmp_path, ComparisonSettings(**SETTINGS))
     assert json.loads((tmp_path / "comparison.json").read_text())["primary"] == "hue:eq5"

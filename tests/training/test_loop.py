@@ -2,7 +2,9 @@
 
 import csv
 import math
+import sys
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -156,3 +158,42 @@ def test_evaluation_leaves_each_module_in_its_mode(pictures, settings):
 def test_settings_out_of_range_are_refused(wrong, text):
     with pytest.raises(InputError, match=text):
         TrainingSettings(**wrong)
+
+
+def test_logs_to_tensorboard_where_asked_and_says_where_it_is_not_there(
+    pictures, settings, tmp_path, monkeypatch
+):
+    added, made = [], []
+
+    class SummaryWriter:  # as torch.utils.tensorboard's
+        def __init__(self, folder, purge_step):
+            made.append((folder, purge_step))
+
+        def add_scalar(self, name, value, step):
+            added.append((step, name, value))
+
+        def flush(self):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            made.append("closed")
+
+    there = ModuleType("torch.utils.tensorboard")
+    there.SummaryWriter = SummaryWriter
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", there)
+    run = train(hue_objective(), pictures, settings, folder=tmp_path, tensorboard=True)
+    assert made == [(str(tmp_path), 1), "closed"]
+    assert [value for _, name, value in added if name == "loss"] == [row["loss"] for row in run.log]
+    assert {step for step, *_ in added} == {1, 2, 3, 4}
+    assert "test_accuracy" not in {name for _, name, _ in added}  # NaN without test pictures
+    train(hue_objective(), pictures, settings, folder=tmp_path, tensorboard=True)
+    assert made[2] == (str(tmp_path), 5)
+
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    with pytest.raises(InputError, match="asked for and not installed; `pip install tensorboard`"):
+        train(hue_objective(), pictures, settings, folder=tmp_path / "other", tensorboard=True)
+    with pytest.raises(InputError, match="without a folder"):
+        train(hue_objective(), pictures, settings, tensorboard=True)

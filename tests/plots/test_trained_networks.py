@@ -1,0 +1,39 @@
+"""What trained networks were observed to have, drawn."""
+
+import numpy as np
+import pytest
+
+from hueprobe import plots
+from hueprobe.errors import InputError
+from hueprobe.observations.trained_networks import Measured, TrainedObservation, summarise_measures
+
+
+@pytest.fixture
+def summaries():
+    rng = np.random.default_rng(0)
+
+    def observation(loss):
+        names = ["class positions", "full direction", *(["angle, head's plane"] if loss == "hue:eq5" else [])]
+        numbers = {name: Measured(estimate=rng.random(), low=0, high=1) for name in names}
+        return TrainedObservation(pictures="test", n_images=9, grid=(2, 2), numbers=numbers)
+
+    found = {(loss, 1e-3, seed): [observation(loss)] for loss in ("onehot", "hue:eq5") for seed in range(6)}
+    return summarise_measures(found, baseline="onehot")
+
+
+def test_a_panel_a_measure_shows_means_intervals_and_p(summaries):
+    ax = plots.loss_measure([found for found in summaries if found.measure == "full direction"])
+    plain, hue = (found for found in summaries if found.measure == "full direction")
+    assert ax.lines[0].get_xdata() == pytest.approx([plain.mean.low, plain.mean.high])
+    assert ax.lines[2].get_xdata()[0] == plain.mean.estimate  # the dashed line
+    assert [text.get_text() for text in ax.texts] == [f"p = {hue.p:.2g}"]
+    figure = plots.measure_figure(summaries)
+    shown = [ax.get_title() for ax in figure.axes if ax.get_visible()]
+    assert shown == ["class positions", "angle, head's plane", "full direction"]
+
+
+def test_nothing_and_too_much_are_refused(summaries):
+    with pytest.raises(InputError, match="nothing to draw"):
+        plots.measure_figure([])
+    with pytest.raises(InputError, match="3 measures in one panel"):
+        plots.loss_measure(summaries)
