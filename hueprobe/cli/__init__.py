@@ -4,10 +4,14 @@ Only click is loaded here; each command's module is imported when it is called, 
 inside it when it runs, so that `hueprobe --help` is instant.
 """
 
+import contextlib
 import importlib
+import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -57,15 +61,41 @@ class _Commands(click.Group):
             warnings.simplefilter("always", HueprobeWarning)
             warnings.showwarning = _show_warning
             try:
-                return super().invoke(ctx)
+                with _termination_raised():
+                    return super().invoke(ctx)
             except HueprobeError as error:
                 _fail(str(error), verbose)
-            except KeyboardInterrupt:
-                click.echo("hueprobe: stopped; what was finished is kept, the same command goes on", err=True)
-                sys.exit(130)
+            except KeyboardInterrupt as stop:
+                click.echo(
+                    "hueprobe: stopped; what was finished is kept: the same command goes on (leave out "
+                    "--overwrite)",
+                    err=True,
+                )
+                sys.exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
                 _fail(f"{error.strerror or error}{where}", verbose)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a command as Ctrl-C does: what is being written is left in order."""
+
+
+@contextlib.contextmanager
+def _termination_raised() -> Iterator[None]:
+    """Make SIGTERM an exception in the block; it can be one in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise _Terminated
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

@@ -1,7 +1,8 @@
 """How many faults to try, under which seed, and the table of what was tried.
 
-`make test` runs a short version under seed 0, `make faults` the long one (`HUEPROBE_FAULTS=long`) under a seed
-drawn anew; `HUEPROBE_FAULT_SEED=N` runs either under that of another run. `make faults` ends with the table.
+`make test` runs a short version under seed 0, `make faults` the long one (`HUEPROBE_FAULTS=long`) under a
+seed drawn anew; `HUEPROBE_FAULT_SEED=N` runs either under that of another run. `make faults` ends with the
+table.
 """
 
 import os
