@@ -83,7 +83,7 @@ def build_faiss(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress:
     finally:
         faiss.omp_set_num_threads(threads)
     with written_whole(folder / FILE_NAME) as file:  # FAISS's own writer says nothing of a full disk
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
 
 
 def _training_vectors(memory: "Memory", valid: np.ndarray) -> np.ndarray:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -23,25 +24,60 @@ class Ended:
 
 
 class Children:
-    """Runs commands in forks of a process that has everything imported."""
+    """Runs commands in forks of a process that has everything imported.
 
-    def __init__(self):
+    Parameters
+    ----------
+    disk : (Path, str), optional
+        A folder, and the size of the disk of its own that these commands alone see there, such as "200k".
+    """
+
+    def __init__(self, disk=None):
+        command = [sys.executable, "-m", "tests.faults.warm"]
+        if disk is not None:
+            self._disk, size = disk
+            mounted = 'mount -t tmpfs -o size="$1" tmpfs "$2" && shift 2 && exec "$@"'
+            command = ["unshare", "-m", "sh", "-c", mounted, "sh", size, str(self._disk), *command]
         self._warm = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.warm"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            text=True, env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
         )  # fmt: skip
         assert self._warm.stdout.readline() == "ready\n"
 
-    def run(self, *argv, points=None, signal=None, after=0.0):
-        asked = {"argv": [str(a) for a in argv], "points": points, "signal": signal, "after": after}
-        self._warm.stdin.write(json.dumps(asked) + "\n")
-        self._warm.stdin.flush()
-        return Ended(**json.loads(self._warm.stdout.readline()))
+    def __enter__(self):
+        return self
 
-    def close(self):
+    def __exit__(self, *_):
         self._warm.stdin.close()
         self._warm.wait()
         self._warm.stdout.close()
+
+    def begin(self, *commands, points=None, signal=None, after=0.0):
+        """Start one command or several at once; `end` must follow."""
+        asked = [
+            {"argv": [str(a) for a in argv], "points": points, "signal": signal, "after": after}
+            for argv in commands
+        ]
+        self._warm.stdin.write(json.dumps(asked) + "\n")
+        self._warm.stdin.flush()
+
+    def end(self):
+        """Wait for what was begun and return how each ended."""
+        return [Ended(**ended) for ended in json.loads(self._warm.stdout.readline())]
+
+    def run(self, *argv, **options):
+        """Run one command: `points` as `Points` takes them; `signal` is sent after so many seconds."""
+        self.begin(argv, **options)
+        return self.end()[0]
+
+    def remount(self, options):
+        """Change the disk: another size, or "ro" for one that may only be read."""
+        inside = ["nsenter", "-t", str(self._warm.pid), "-m"]
+        subprocess.run([*inside, "mount", "-o", f"remount,{options}", str(self._disk)], check=True)
+
+    def seen(self, path):
+        """Return where this process finds a path on the disk that the commands see."""
+        return Path(f"/proc/{self._warm.pid}/root{path}")
 
 
 def contents(folder):
@@ -55,21 +91,20 @@ def differences(folder, whole):
     return [name for name in sorted(here.keys() | whole.keys()) if here.get(name) != whole.get(name)]
 
 
-def unsound(memory, whole):
-    """Say what is wrong with a memory that was interrupted, given the contents of the finished one, or None.
+def unsound(folder, whole):
+    """Say what is wrong with interrupted memories, given the contents of the finished ones, or None.
 
-    Judged without the package: the ledger's whole lines are the first of the finished one's, and every file
+    Judged without the package: a ledger's whole lines are the first of the finished one's, and every file
     they name is there with its bytes.
     """
-    path = memory / "ledger.jsonl"
-    if not path.exists():
-        return None
-    *lines, _ = path.read_bytes().split(b"\n")
-    if lines != whole["ledger.jsonl"].split(b"\n")[: len(lines)]:
-        return f"{len(lines)} ledger lines that are not the first of the undisturbed build's"
-    for line in lines:
-        for name in json.loads(line)["files"]:
-            file = memory / name
-            if not file.exists() or file.read_bytes() != whole[name]:
-                return f"{name} is in the ledger, and missing or not as it should be"
+    for path in folder.rglob("ledger.jsonl"):
+        inside = path.parent.relative_to(folder)
+        *lines, _ = path.read_bytes().split(b"\n")
+        if lines != whole[(inside / path.name).as_posix()].split(b"\n")[: len(lines)]:
+            return f"{inside}: {len(lines)} ledger lines that are not the first of the undisturbed build's"
+        for line in lines:
+            for name in json.loads(line)["files"]:
+                file = path.parent / name
+                if not file.exists() or file.read_bytes() != whole[(inside / name).as_posix()]:
+                    return f"{inside}: {name} is in the ledger, and missing or not as it should be"
     return None

@@ -12,6 +12,9 @@ import zlib
 import numpy as np
 import pytest
 
+from tests.faults.children import Children
+from tests.faults.jobs import Jobs
+
 LONG = os.environ.get("HUEPROBE_FAULTS", "short") == "long"
 # Kept in the environment, so that pytest's worker processes have the same.
 SEED = int(os.environ.setdefault("HUEPROBE_FAULT_SEED", str(secrets.randbelow(2**31) if LONG else 0)))
@@ -57,3 +60,14 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section(f"faults ({'long' if LONG else 'short'}, HUEPROBE_FAULT_SEED={SEED})")
         for what, n, failed in sorted(map(tuple, rows)):
             terminalreporter.write_line(f"{n:>8} trials  {failed:>4} failed  {what}")
+
+
+@pytest.fixture(scope="session")
+def children():
+    with Children() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def jobs(children, tmp_path_factory):
+    return Jobs(children, tmp_path_factory.mktemp("jobs"))

@@ -1,4 +1,4 @@
-"""The moments at which a write to disk may fail, counted; at one of them the process dies, or the system refuses.
+"""The moments at which a write to disk may fail, counted; at one the process dies, or the system refuses.
 
 Installed in a child process by a test. Everything that the package does to its files goes through here, but
 for what C++ writes (Annoy, and FAISS below its callback), which kills at random times and full disks reach.

@@ -1,10 +1,11 @@
-"""A process that has everything imported and forks a child for each command it is sent, one JSON a line.
+"""A process that has everything imported and forks a child for each command that it is sent.
 
-The child runs the real entry point with the given arguments, under `Points` where asked; the parent may send it
-a signal after some time. So a trial costs what the work costs, without seconds of imports.
+The child runs the real entry point with the given arguments, under `Points` where asked; the parent may send
+it a signal after some time. So a trial costs what the work costs, without seconds of imports.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import select
@@ -15,37 +16,34 @@ import threading
 import time
 import traceback
 
+import pyarrow
 import torch
 
 from hueprobe import cli, open_memory
 from hueprobe.memory import recipe
 from hueprobe.search import open_searcher
+from hueprobe.search.rounded import fastest_format
 from tests.faults.points import Points
 
 MOST_SECONDS = 120
 SHARD_IMAGES = 8
 
 
+WHAT_COMMANDS_IMPORT = (
+    "annoy", "faiss", "matplotlib.figure", "pyarrow.parquet", "scipy.optimize", "scipy.stats",
+    "tests.tiny_network",
+    "hueprobe.cli.index", "hueprobe.images.loading", "hueprobe.observations", "hueprobe.plots",
+    "hueprobe.search.annoy", "hueprobe.search.exact", "hueprobe.search.faiss", "hueprobe.studies.observing",
+)  # fmt: skip
+
+
 def warm_up():
-    """Import what commands import, and start no thread: a fork takes along only the one that forks."""
-    import annoy  # noqa: F401
-    import faiss  # noqa: F401
-    import matplotlib.figure  # noqa: F401
-    import pyarrow.parquet  # noqa: F401
-    import scipy.optimize  # noqa: F401
-    import scipy.stats  # noqa: F401
-
-    import hueprobe.cli.index
-    import hueprobe.images.loading
-    import hueprobe.observations
-    import hueprobe.plots
-    import hueprobe.search.annoy
-    import hueprobe.search.exact
-    import hueprobe.search.faiss
-    import hueprobe.studies.observing
-    import tests.tiny_network  # noqa: F401
-
+    """Import, and start no thread: a fork takes along only the one that forks."""
+    for name in WHAT_COMMANDS_IMPORT:
+        importlib.import_module(name)
+    pyarrow.array(["pyarrow imports pandas with its first array, where there is pandas"])
     torch.set_num_threads(1)
+    fastest_format(torch.device("cpu"))  # measured once a process
     recipe._SHARD_IMAGES = SHARD_IMAGES
     assert threading.active_count() == 1
 
@@ -57,9 +55,7 @@ def codes(memory):
 
 def child(asked, ready, names):
     """Run one command, and leave with its exit code."""
-    if asked.get("mask") is not None:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, asked["mask"])
-    points = Points(**asked.get("points") or {})
+    points = Points(**asked["points"] or {})
     points.install()
     if asked["argv"][0] == "codes":
         os.write(ready, b"x")
@@ -84,13 +80,17 @@ def child(asked, ready, names):
     return code
 
 
-def serve(asked):
-    """Fork, perhaps send a signal, wait; return what happened."""
-    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err, tempfile.TemporaryFile() as names:
-        waiting, ready = os.pipe()
-        started = time.monotonic()
-        pid = os.fork()
-        if pid == 0:
+class Running:
+    """A child at work; `end` waits for it and says what happened."""
+
+    def __init__(self, asked):
+        self._asked = asked
+        self._files = [tempfile.TemporaryFile() for _ in range(3)]  # noqa: SIM115
+        self._waiting, ready = os.pipe()
+        self._started = time.monotonic()
+        self._pid = os.fork()
+        if self._pid == 0:
+            out, err, names = self._files
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             code = 70
@@ -103,39 +103,39 @@ def serve(asked):
                 sys.stderr.flush()
                 os._exit(code)
         os.close(ready)
-        if asked.get("signal"):
-            os.read(waiting, 1)
-            time.sleep(asked["after"])
-            os.kill(pid, asked["signal"])
-        status = _wait(pid, started + MOST_SECONDS)
-        os.close(waiting)
+
+    def end(self):
+        if self._asked["signal"]:
+            os.read(self._waiting, 1)
+            time.sleep(self._asked["after"])
+            os.kill(self._pid, self._asked["signal"])
+        code = self._exit_code()
+        seconds = time.monotonic() - self._started
+        os.close(self._waiting)
         texts = []
-        for file in (out, err, names):
+        for file in self._files:
             file.seek(0)
             texts.append(file.read().decode())
-        return {
-            "code": os.waitstatus_to_exitcode(status) if status is not None else "hung",
-            "out": texts[0],
-            "err": texts[1],
-            "points": texts[2].splitlines(),
-            "seconds": time.monotonic() - started,
-        }
+            file.close()
+        out, err, points = texts
+        return {"code": code, "out": out, "err": err, "points": points.splitlines(), "seconds": seconds}
 
-
-def _wait(pid, deadline):
-    descriptor = os.pidfd_open(pid)
-    try:
-        if not select.select([descriptor], [], [], deadline - time.monotonic())[0]:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-            return None
-        return os.waitpid(pid, 0)[1]
-    finally:
-        os.close(descriptor)
+    def _exit_code(self):
+        descriptor = os.pidfd_open(self._pid)
+        try:
+            left = self._started + MOST_SECONDS - time.monotonic()
+            if select.select([descriptor], [], [], left)[0]:
+                return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            return "hung"
+        finally:
+            os.close(descriptor)
 
 
 if __name__ == "__main__":
     warm_up()
     print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(serve(json.loads(line))), flush=True)
+        running = [Running(asked) for asked in json.loads(line)]
+        print(json.dumps([one.end() for one in running]), flush=True)
