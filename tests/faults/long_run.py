@@ -4,9 +4,9 @@
 
 A round begins a build that is stopped, continues it, appends to it, pools it, builds indexes and asks
 every searcher; one of its pictures is torn. Open files, threads and RssAnon (what the process itself holds,
-without files that it maps) are noted after each round. Rule: open files and threads are no more after the last
-round than after the first; and the median RssAnon of the last quarter of the rounds is no more than 4 MiB
-above that of the second quarter, when caches have filled.
+without files that it maps) are noted after each round. Rule: open files and threads are no more after the
+last round than after the first; and the median RssAnon of the last quarter of the rounds is no more than
+4 MiB above that of the second quarter, when caches have filled.
 """
 
 import argparse

@@ -83,6 +83,31 @@ def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
     faults.tried(f"SIGKILL at each write in turn, {name}", len(drawn), failures)
 
 
+@pytest.mark.parametrize("name", ["index", "append"] if LONG else ["index"])
+def test_the_power_fails(children, jobs, faults, tmp_path, name):
+    """What no fsync made durable is lost with it, but no line of the ledger that was entered."""
+    job, failures = jobs[name], []
+    n = faults.n(8, 150)
+    for at in faults.rng.integers(1, len(job.points) + 1, n).tolist():
+        folder = job.prepare(tmp_path / f"{at}")
+        before = ledger_lines(folder)
+        ended = children.run(*job.command(folder), points={"at": at, "action": "power"})
+        entered = [i for i, point in enumerate(job.points[: at - 1]) if point == "fsync ledger.jsonl"]
+        if not before and entered == [at - 2]:  # the ledger's name is not durable yet
+            entered = []
+        wrong = None if ended.killed else f"ended with {ended.code}: {ended.err[-300:]}"
+        if (left := ledger_lines(folder)) < before + len(entered):
+            wrong = wrong or f"{before + len(entered)} lines were entered, {left} are left"
+        wrong = wrong or job.unsound(folder) or job.finished_wrong(children, folder)
+        failures += [f"at {job.points[at - 1]} (number {at}): {wrong}"] if wrong else []
+        shutil.rmtree(folder)
+    faults.tried(f"power cut at a write, {name}", n, failures)
+
+
+def ledger_lines(folder):
+    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("ledger.jsonl"))
+
+
 def test_every_critical_moment_is_among_the_points(jobs):
     reached = set(jobs["index"].points)
     for moment in (
