@@ -49,7 +49,8 @@ class _Worker:
         self._items: queue.Queue[Any] = queue.Queue(_WAITING)
         self._more = True
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="hueprobe-write")
+        # Daemonic, so that Ctrl-C in the instant of its start, when nobody can wait for it, ends the process.
+        self._thread = threading.Thread(target=self._run, name="hueprobe-write", daemon=True)
         self.start = self._thread.start
 
     def hand_over(self, item: Any) -> None:
