@@ -72,6 +72,12 @@ class Job:
             return f"{self.name}: not the undisturbed bytes: {different}"
         return None
 
+    @property
+    def moments(self):
+        """Numbers of the points, of many equal ones in a row (Parquet's writes) the first and the last."""
+        names = ["", *self.points, ""]
+        return [i for i in range(1, len(names) - 1) if not names[i - 1] == names[i] == names[i + 1]]
+
     def unsound(self, folder):
         """Say what is wrong with an interrupted job's memories, or None."""
         found = unsound(folder, self.whole)

@@ -54,9 +54,8 @@ def refused(children, job, folder, number, at, lasting):
 def test_the_system_refuses(children, jobs, faults, tmp_path, name, number):
     """At each write in turn in the long version, but for observations; at some in the short one."""
     job, failures = jobs[name], []
-    every = np.arange(1, len(job.points) + 1)
-    n = faults.n(2, 25 if name == "observe accuracy" else len(every))
-    for at in sorted(faults.rng.choice(every, n, replace=False).tolist()):
+    n = faults.n(2, 25 if name == "observe accuracy" else len(job.moments))
+    for at in sorted(faults.rng.choice(job.moments, n, replace=False).tolist()):
         lasting = bool(faults.rng.integers(2))
         folder = tmp_path / f"{at}"
         wrong = refused(children, job, folder, number, at, lasting)

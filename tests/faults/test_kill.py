@@ -80,7 +80,7 @@ def test_killed_at_a_time_drawn_at_random(children, jobs, faults, tmp_path, name
 def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
     """Once at each; the short version at one of each critical kind."""
     job, failures = jobs[name], []
-    drawn = range(1, len(job.points) + 1)
+    drawn = job.moments
     if not LONG:
         kinds = [[i for i in drawn if re.match(kind, job.points[i - 1])] for kind in CRITICAL]
         drawn = [int(faults.rng.choice(kind)) for kind in kinds if kind]
