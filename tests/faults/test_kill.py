@@ -135,7 +135,7 @@ def test_every_critical_moment_is_among_the_points(jobs):
 def test_asked_to_stop(children, jobs, faults, tmp_path, name, number):
     """Exit code 130 or 143, one line that says how to go on, nothing half-written, and it does go on."""
     job, failures, stops, code = jobs[name], [], 0, 128 + number
-    n = faults.n(3, 12 if name == "observe accuracy" else 40)
+    n = faults.n(3, 8 if name == "observe accuracy" else 20)
     for trial in range(n):
         folder, wrong = job.prepare(tmp_path / f"{trial}"), None
         after = float(faults.rng.uniform(0, job.seconds * 0.9))
