@@ -34,8 +34,8 @@ def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator
     """
     worker = _Worker(consume)
     last = _STOP
+    worker.start()
     try:
-        worker.start()
         yield worker.hand_over
         last = _END
     finally:
@@ -49,6 +49,9 @@ class _Worker:
         self._items: queue.Queue[Any] = queue.Queue(_WAITING)
         self._more = True
         self._failure: BaseException | None = None
+        # Its own mark of the end: a Thread.join that Ctrl-C interrupts takes a live thread for dead up to
+        # Python 3.12 (python/cpython issue 90882).
+        self._done = threading.Event()
         # Daemonic, so that Ctrl-C in the instant of its start, when nobody can wait for it, ends the process.
         self._thread = threading.Thread(target=self._run, name="hueprobe-write", daemon=True)
         self.start = self._thread.start
@@ -64,14 +67,15 @@ class _Worker:
     def finish(self, last: object) -> None:
         """Wait for the thread, through Ctrl-C too: it may be writing what the caller holds a lock for."""
         interrupt = None
-        while self._thread.is_alive():
+        while not self._done.is_set():
             try:
                 if last is not None:
                     self._items.put(last)
                     last = None
-                self._thread.join()
+                self._done.wait()
             except KeyboardInterrupt as error:
                 interrupt = error
+        self._thread.join()
         if interrupt is not None:
             raise interrupt
 
@@ -84,6 +88,7 @@ class _Worker:
             self._failure = error
         while self._more:  # dropped after a failure, so that the caller does not wait for ever
             self._next()
+        self._done.set()
 
     def _received(self) -> Iterator[Any]:
         while (item := self._next()) is not _END:
