@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests run on so many processes; each holds torch, so more than the cores does not help.
 JOBS ?= 2
 
-.PHONY: demo test bench clean
+.PHONY: demo test faults bench clean
 
 demo: .venv/demo.stamp
 	$(BIN)/hueprobe demo
@@ -15,6 +15,12 @@ test: .venv/dev.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
+
+# Kills, full disks, damage and hostile input in the long version, and a quarter of an hour without a leak.
+FAULT_MINUTES ?= 15
+faults: .venv/dev.stamp
+	HUEPROBE_FAULTS=long OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) tests/faults
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.long_run --minutes $(FAULT_MINUTES)
 
 # The environment is rebuilt only when what it is made from changes.
 .venv/demo.stamp: setup.cfg pyproject.toml

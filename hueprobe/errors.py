@@ -56,6 +56,10 @@ class MemoryDamagedError(HueprobeError, OSError):
     """A memory whose files are not what its ledger says."""
 
 
+class StorageError(HueprobeError, OSError):
+    """A file that could not be written: the disk is full or fails, the folder is gone or read-only."""
+
+
 class SearcherError(HueprobeError, ValueError):
     """An unknown searcher, a bad setting of one, or an index of another memory."""
 

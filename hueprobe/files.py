@@ -1,18 +1,55 @@
 """Files that appear whole or not at all, and their hashes."""
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from hueprobe.errors import HueprobeError, StorageError
+
 PARTIAL = ".partial"
 _CHUNK = 1 << 20
+_WHAT_TO_DO = {
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room within your quota",
+    errno.EROFS: "name a folder on a disk that may be written to",
+    errno.EACCES: "name a folder that you may write to",
+    errno.EPERM: "name a folder that you may write to",
+    errno.ENOENT: "bring the folder back",
+    errno.ENOTDIR: "bring the folder back",
+    errno.ESTALE: "bring the folder back",
+    errno.EIO: "look after the disk or its connection",
+}
+
+
+@contextlib.contextmanager
+def storing(path: Path) -> Iterator[None]:
+    """Word what the system says against writing `path`, in one sentence.
+
+    Raises
+    ------
+    StorageError
+        Instead of any other OSError: the file, what the system said, and what to do.
+    """
+    try:
+        yield
+    except HueprobeError:
+        raise
+    except OSError as error:
+        named = str(error.filename or path)
+        where = path if named.startswith(str(path)) else named
+        advice = _WHAT_TO_DO.get(error.errno or 0, "mend that")
+        raise StorageError(
+            f"cannot write {where}: {error.strerror or error}; {advice} and run the same again: "
+            "what was finished is kept"
+        ) from error
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable."""
+    """Make the names in `folder` durable: new ones, and renames."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -20,20 +57,34 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def fsync_file(path: Path) -> None:
+    """Make a file that something else wrote durable."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
 @contextlib.contextmanager
 def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a temporary file beside `path`; on success flush it and rename it to `path`."""
+    """Open a temporary file beside `path`; on success flush it and rename it to `path`.
+
+    Raises
+    ------
+    StorageError
+        It could not be written, or not made durable; `path` is then as it was.
+    """
     partial = path.with_name(path.name + PARTIAL)
-    try:
-        with partial.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
-    fsync_folder(path.parent)
+    with storing(path):
+        try:
+            with partial.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):  # the first error is the one to tell
+                partial.unlink()
+            raise
+        fsync_folder(path.parent)
 
 
 def sha256_of(path: Path) -> str:

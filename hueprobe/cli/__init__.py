@@ -4,10 +4,15 @@ Only click is loaded here; each command's module is imported when it is called, 
 inside it when it runs, so that `hueprobe --help` is instant.
 """
 
+import contextlib
 import importlib
+import os
+import signal
 import sys
+import threading
 import traceback
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -30,6 +35,8 @@ _COMMANDS = {
     "tune": ("tune.tune", "Find the fastest searcher of a wished recall for a memory."),
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
 }
+
+_STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
 
 
 class _Commands(click.Group):
@@ -57,15 +64,49 @@ class _Commands(click.Group):
             warnings.simplefilter("always", HueprobeWarning)
             warnings.showwarning = _show_warning
             try:
-                return super().invoke(ctx)
+                with _stopped_by_signals():
+                    return super().invoke(ctx)
             except HueprobeError as error:
                 _fail(str(error), verbose)
-            except KeyboardInterrupt:
-                click.echo("hueprobe: stopped; what was finished is kept, the same command goes on", err=True)
-                sys.exit(130)
+            except KeyboardInterrupt as stop:
+                click.echo(_STOPPED, err=True)
+                sys.exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
                 _fail(f"{error.strerror or error}{where}", verbose)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which stops a command as Ctrl-C does: what is being written is left in order."""
+
+
+@contextlib.contextmanager
+def _stopped_by_signals() -> Iterator[None]:
+    """Make SIGINT and SIGTERM exceptions in the block, in the main thread; a second one ends the process.
+
+    At once, without tidying up: what is on disk stands that as it stands a SIGKILL.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        received.append(number)
+        if len(received) > 1:
+            os.write(2, f"\n{_STOPPED}\n".encode())
+            os._exit(128 + number)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+    before = {}
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, stop)
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

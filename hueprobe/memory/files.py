@@ -3,12 +3,13 @@
 import contextlib
 import fcntl
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from hueprobe.errors import MemoryFormatError
-from hueprobe.files import sha256_of
+from hueprobe.files import sha256_of, storing
 
 
 def to_json_line(value: dict[str, Any]) -> str:
@@ -29,12 +30,24 @@ def one_writer(folder: Path) -> Iterator[None]:
     ------
     MemoryFormatError
         Another process holds it.
+    StorageError
+        There can be no lock in the folder.
     """
-    with (folder / "lock").open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise MemoryFormatError(
-                f"another process is writing {folder}; wait for it to end, or write to another folder"
-            ) from None
+    with _locked(folder, folder / "lock"):
         yield
+
+
+def _locked(folder: Path, path: Path) -> IO[str]:
+    """Return the lock's file, locked; one that was removed meanwhile with its memory does not count."""
+    while True:
+        with storing(path), contextlib.ExitStack() as stack:
+            file = stack.enter_context(path.open("a"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise MemoryFormatError(
+                    f"another process is writing {folder}; wait for it to end, or write to another folder"
+                ) from None
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                stack.pop_all()
+                return file

@@ -1,7 +1,6 @@
 """Filling a memory's shards from batches of activations, wherever these come from."""
 
 import contextlib
-import shutil
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import partial
@@ -22,7 +21,7 @@ from hueprobe.errors import (
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.store import Memory, open_memory
-from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory_files, source_file
+from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory, source_file
 from hueprobe.progress import progress_bar
 
 # A batch: activations (b, C, H, W) and one record a picture.
@@ -58,10 +57,11 @@ def fill_memory(
     overwrite, progress : bool
         As in `build_memory`.
     """
-    with removed_if_fruitless(path), open_writer(path, settings, overwrite=overwrite) as writer:
+    with open_writer(path, settings, overwrite=overwrite) as writer:
         if append and writer.ledger.complete:
-            _require_new_pictures(writer, table)
-            writer.add_source(table)
+            if not _was_appended(writer, table):
+                _require_new_pictures(writer, table)
+                writer.add_source(table)
         elif append and not writer.ledger.of("append"):
             raise MemoryFormatError(
                 f"the first build of {path} is not finished; run it again before appending"
@@ -77,8 +77,8 @@ def open_filled(path: Path) -> Memory:
     memory = open_memory(path)
     if not memory.readable.any():
         reason = memory.records["reason"][0].as_py()
-        remove_memory_files(path)
-        shutil.rmtree(path)
+        with contextlib.suppress(HueprobeError):  # the first error is the one to tell
+            remove_memory(path)
         raise ImageError(f"none of {memory.n_images} pictures could be read; the first: {reason}")
     if lost := sorted({name for name in memory.images.classes if name is not None} - set(memory.classes)):
         names = ", ".join(map(repr, lost))
@@ -142,6 +142,11 @@ def _lists(writer: MemoryWriter) -> list[ImageTable]:
     return [ImageTable.from_arrow(pq.read_table(writer.folder / source_file(i))) for i in range(n_lists)]
 
 
+def _was_appended(writer: MemoryWriter, table: ImageTable) -> bool:
+    """Whether these files are the last that were appended: then the same call again has nothing to do."""
+    return bool(writer.ledger.of("append")) and all(table.roots) and _same_pictures(_lists(writer)[-1], table)
+
+
 def _require_new_pictures(writer: MemoryWriter, table: ImageTable) -> None:
     there = ImageTable.concatenate(_lists(writer))
     known = set(zip(there.roots, there.paths, strict=True))
@@ -175,15 +180,3 @@ def _same_pictures(a: ImageTable, b: ImageTable) -> bool:
     return all(
         getattr(a, name) == getattr(b, name) for name in ("paths", "classes", "splits", "groups", "sizes")
     )
-
-
-@contextlib.contextmanager
-def removed_if_fruitless(path: Path) -> Iterator[None]:
-    """Take a new folder away again when the build fails before its first shard."""
-    fresh = not path.exists()
-    try:
-        yield
-    except HueprobeError:
-        if fresh and not list((path / "shards").glob("*.npy")):
-            shutil.rmtree(path, ignore_errors=True)
-        raise

@@ -14,7 +14,7 @@ from hueprobe.errors import ImageError, InputError, MemoryFormatError
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.build import LayerBatches, layer_batches
-from hueprobe.memory.filling import Filled, add_batch, first_row, open_filled, removed_if_fruitless
+from hueprobe.memory.filling import Filled, add_batch, first_row, open_filled
 from hueprobe.memory.recipe import load_recipes
 from hueprobe.memory.settings import FILE_NAME
 from hueprobe.memory.store import Memory
@@ -100,7 +100,6 @@ def build_memories(
     with contextlib.ExitStack() as stack:
         writers = []
         for folder, recipe in zip(paths, recipes, strict=True):
-            stack.enter_context(removed_if_fruitless(folder))
             writers.append(stack.enter_context(open_writer(folder, recipe.settings, overwrite=overwrite)))
         for writer in writers:
             _begin(writer, table)

@@ -5,7 +5,9 @@ What is not in the ledger is not read. Steps are `source` (settings and list of 
 a time, so that an interrupted build, continued, is byte for byte the undisturbed one.
 """
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hueprobe.errors import MemoryDamagedError
+from hueprobe.files import fsync_folder, storing
 from hueprobe.memory.files import to_json_line
 
 FILE_NAME = "ledger.jsonl"
@@ -87,17 +90,37 @@ def read_ledger(folder: Path) -> Ledger:
 def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
     """Add one finished step, durably, and return the new ledger.
 
-    A torn line that a killed writer left behind is cut off first.
+    A torn line that a killed writer left behind is cut off first; what fails half-way is cut off again.
+
+    Raises
+    ------
+    StorageError
+        The line could not be written, or not made durable; the ledger is as it was.
     """
     step = {**step, "previous": ledger.tip}
     step["sha256"] = _hash(step)
-    with (folder / FILE_NAME).open("ab") as file:
-        if ledger.torn:
-            file.truncate(file.tell() - ledger.torn)
-        file.write(to_json_line(step).encode() + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+    path = folder / FILE_NAME
+    with storing(path):
+        new = not path.exists()
+        with path.open("ab", buffering=0) as file:
+            end = file.tell() - ledger.torn
+            try:
+                file.truncate(end)
+                _write_all(file, to_json_line(step).encode() + b"\n")
+                os.fsync(file.fileno())
+            except BaseException:
+                with contextlib.suppress(OSError):  # the first error is the one to tell
+                    file.truncate(end)
+                raise
+        if new:
+            fsync_folder(folder)
     return Ledger((*ledger.steps, step), step["sha256"])
+
+
+def _write_all(file: io.RawIOBase, data: bytes) -> None:
+    """Write to an unbuffered file, which may take less than it is given."""
+    while data:
+        data = data[file.write(data) or 0 :]
 
 
 def _hash(step: dict[str, Any]) -> str:

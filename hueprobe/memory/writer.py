@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,9 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hueprobe.activations.rounding import as_float16
-from hueprobe.errors import MemoryFormatError
-from hueprobe.files import PARTIAL, written_whole
+from hueprobe.errors import HueprobeError, MemoryFormatError, StorageError
+from hueprobe.files import PARTIAL, fsync_folder, storing, written_whole
 from hueprobe.images.table import ImageTable
+from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory import settings as settings_file
 from hueprobe.memory.files import file_entry, one_writer
 from hueprobe.memory.ledger import Ledger, append_step, read_ledger
@@ -28,6 +30,11 @@ IMAGES_SCHEMA = pa.schema(
         ("readable", pa.bool_()),
         ("reason", pa.string()),
     ]
+)
+# What a build may leave behind, relative to the memory.
+_OWN_FILES = re.compile(
+    r"(shards/\d{6,}\.(vectors\.npy|energy\.npy|images\.parquet)|source(\.\d{6,})?\.parquet)(\.partial)?"
+    r"|memory\.json\.partial"
 )
 
 
@@ -179,34 +186,48 @@ class MemoryWriter:
 def open_writer(folder: Path, settings: dict[str, Any], *, overwrite: bool = False) -> Iterator[MemoryWriter]:
     """Lock a memory and make it ready for writing: a new one, or an old one of the same settings.
 
-    Files that the ledger does not know are removed; a torn last line is cut off with the next step.
+    Files of an interrupted build that the ledger does not know are removed; a torn last line is cut off
+    with the next step. A new folder goes again where the build fails before its first shard.
 
     Raises
     ------
     MemoryFormatError
         The folder is not empty and no memory, holds a memory of other settings, or is being written.
+    StorageError
+        The system does not let the folder be written.
     """
-    is_memory = (folder / settings_file.FILE_NAME).is_file()
+    _require_memory_or_nothing(folder)
+    fresh = not folder.exists()
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        fsync_folder(folder.parent)
+    with one_writer(folder), _removed_if_fruitless(folder, fresh):
+        _require_memory_or_nothing(folder)  # another may have been here before the lock
+        if overwrite and _is_memory(folder):
+            remove_memory_files(folder)
+        if _is_memory(folder):
+            _require_same_settings(folder, settings)
+        else:
+            with storing(folder):
+                (folder / "shards").mkdir(exist_ok=True)
+            with written_whole(folder / settings_file.FILE_NAME) as file:
+                file.write(settings_file.settings_text(settings).encode())
+        ledger = read_ledger(folder)
+        _remove_files(folder, set(ledger.files))
+        yield MemoryWriter(folder, settings_file.read_settings(folder), ledger)
+
+
+def _is_memory(folder: Path) -> bool:
+    return (folder / settings_file.FILE_NAME).is_file()
+
+
+def _require_memory_or_nothing(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise MemoryFormatError(f"{folder} is a file; name a folder for the memory")
     # A build killed before its settings were written leaves the lock and shards/ at most.
     leftovers = {"lock", "shards", settings_file.FILE_NAME + PARTIAL}
-    if folder.is_dir() and not is_memory and not {p.name for p in folder.iterdir()} <= leftovers:
+    if folder.is_dir() and not _is_memory(folder) and not {p.name for p in folder.iterdir()} <= leftovers:
         raise MemoryFormatError(f"{folder} is not empty and not a memory; name a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    with one_writer(folder):
-        if is_memory and overwrite:
-            remove_memory_files(folder)
-            is_memory = False
-        if is_memory:
-            _require_same_settings(folder, settings)
-        else:
-            (folder / "shards").mkdir(exist_ok=True)
-            with written_whole(folder / settings_file.FILE_NAME) as file:
-                file.write(settings_file.settings_text(settings).encode())
-        ledger = read_ledger(folder)
-        _remove_unknown_files(folder, ledger)
-        yield MemoryWriter(folder, settings_file.read_settings(folder), ledger)
 
 
 def _require_same_settings(folder: Path, settings: dict[str, Any]) -> None:
@@ -218,19 +239,60 @@ def _require_same_settings(folder: Path, settings: dict[str, Any]) -> None:
         )
 
 
-def _remove_unknown_files(folder: Path, ledger: Ledger) -> None:
-    known = ledger.files
-    found = [*(folder / "shards").glob("*"), *folder.glob("source*.parquet*"), *folder.glob(f"*{PARTIAL}")]
-    for path in found:
-        if path.relative_to(folder).as_posix() not in known:
-            path.unlink()
+@contextlib.contextmanager
+def _removed_if_fruitless(folder: Path, fresh: bool) -> Iterator[None]:
+    try:
+        yield
+    except HueprobeError:
+        if fresh and not any((folder / "shards").glob("*.npy")):
+            with contextlib.suppress(StorageError):  # the first error is the one to tell
+                _remove_memory(folder)
+        raise
+
+
+def remove_memory(folder: Path) -> None:
+    """Remove a memory that nobody is writing, and its folder where nothing else lies in it.
+
+    Raises
+    ------
+    MemoryFormatError
+        Another process is writing it.
+    StorageError
+        The system does not let it be removed.
+    """
+    with one_writer(folder):
+        _remove_memory(folder)
+
+
+def _remove_memory(folder: Path) -> None:
+    remove_memory_files(folder)
+    with storing(folder):
+        (folder / "lock").unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # what is not hueprobe's stays, and its folder with it
+        folder.rmdir()
 
 
 def remove_memory_files(folder: Path) -> None:
-    """Remove what hueprobe wrote into a memory's folder; anything else stays."""
-    for name in ("shards", "indexes"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-    for path in [*folder.glob("source*.parquet"), *folder.glob(f"*{PARTIAL}")]:
-        path.unlink()
-    for name in ("ledger.jsonl", settings_file.FILE_NAME):
-        (folder / name).unlink(missing_ok=True)
+    """Remove what hueprobe wrote into a memory's folder, the lock excepted; anything else stays.
+
+    The ledger goes first: a removal that is killed leaves a memory without shards, not a damaged one.
+    """
+    with storing(folder):
+        (folder / ledger_file.FILE_NAME).unlink(missing_ok=True)
+        for index in (folder / "indexes").glob("*"):
+            if index.name.endswith(PARTIAL) or (index / "index.json").is_file():
+                shutil.rmtree(index)
+        _remove_files(folder, set())
+        for name in ("shards", "indexes"):
+            with contextlib.suppress(OSError):
+                (folder / name).rmdir()
+        (folder / settings_file.FILE_NAME).unlink(missing_ok=True)
+
+
+def _remove_files(folder: Path, kept: set[str]) -> None:
+    """Remove shards, lists of pictures and temporary files, but those in `kept`."""
+    with storing(folder):
+        for path in [*folder.glob("*"), *(folder / "shards").glob("*")]:
+            name = path.relative_to(folder).as_posix()
+            if name not in kept and _OWN_FILES.fullmatch(name):
+                path.unlink()

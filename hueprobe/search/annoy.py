@@ -1,5 +1,6 @@
 """Annoy, the paper's index: angular, of fixed seed, built on disk by one thread, so reproducible."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from annoy import AnnoyIndex
 
-from hueprobe.errors import SearcherError
+from hueprobe.errors import SearcherError, StorageError
 from hueprobe.progress import progress_bar
 from hueprobe.search.approximate import n_threads, search_with
 from hueprobe.search.neighbors import Neighbors
@@ -62,10 +63,16 @@ class AnnoySearcher:
 def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
     """Build the index of a memory's nonzero vectors into `folder`."""
     require_working_annoy()
+    valid = memory.valid()
+    _require_room(folder, memory.n_slots, int(valid.sum()), memory.n_channels, spec.trees)
     index = AnnoyIndex(memory.n_channels, "angular")
     index.set_seed(_SEED)
-    index.on_disk_build(str(folder / FILE_NAME))
-    valid = memory.valid()
+    try:
+        index.on_disk_build(str(folder / FILE_NAME))
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {folder / FILE_NAME}: {error}; mend that, or use --searcher exact"
+        ) from None
     with progress_bar(memory.n_slots, label="annoy", unit="vectors", enabled=progress) as advance:
         for first, block in memory.blocks():
             for offset in np.flatnonzero(valid[first : first + len(block)]):
@@ -73,6 +80,21 @@ def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress:
             advance(len(block))
     index.build(spec.trees, n_jobs=1)
     index.unload()
+
+
+def _require_room(folder: Path, n_slots: int, n_vectors: int, n_channels: int, trees: int) -> None:
+    """Refuse a disk too full: Annoy writes through a memory map, where that is a bus error, not an exception.
+
+    A node takes 12 bytes and a vector. There is one a slot, and in each tree about 2 n / K leaves, of up to
+    K = n_channels + 2 vectors, with as many branches above them.
+    """
+    nodes = n_slots + trees * (4 * n_vectors // (n_channels + 2) + 3)
+    needed, free = nodes * (12 + 4 * n_channels), shutil.disk_usage(folder).free
+    if needed > free:
+        raise StorageError(
+            f"cannot build an Annoy index in {folder}: it takes up to {needed / 1e6:.0f} MB, and "
+            f"{free / 1e6:.0f} MB are free; make room on that disk, or use --searcher exact"
+        )
 
 
 @cache

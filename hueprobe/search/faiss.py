@@ -8,6 +8,7 @@ import faiss
 import numpy as np
 
 from hueprobe.errors import SearcherError
+from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
 from hueprobe.search.approximate import n_threads, search_with
 from hueprobe.search.neighbors import Neighbors
@@ -81,7 +82,8 @@ def build_faiss(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress:
         ) from None
     finally:
         faiss.omp_set_num_threads(threads)
-    faiss.write_index(index, str(folder / FILE_NAME))
+    with written_whole(folder / FILE_NAME) as file:  # FAISS's own writer says nothing of a full disk
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
 
 
 def _training_vectors(memory: "Memory", valid: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Searchers by SPEC, and the derived index folders: built whole, tied to a ledger line, never stale."""
 
+import contextlib
 import json
 import shutil
 import warnings
@@ -8,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
-from hueprobe.files import PARTIAL, fsync_folder, sha256_of, written_whole
+from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing, written_whole
 from hueprobe.memory.files import one_writer
 from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
@@ -132,22 +133,30 @@ def build_files(memory: "Memory", parsed: SearcherSpec, folder: Path, *, progres
 
 def install_files(memory: "Memory", parsed: SearcherSpec, file: Path) -> None:
     """Make the folder of a file that `build_files` gave the memory's index; the caller holds its lock."""
-    _write_header(file.parent, _header(memory, parsed, file))
     folder = _folder(memory, parsed)
-    shutil.rmtree(folder, ignore_errors=True)
-    file.parent.rename(folder)
-    fsync_folder(folder.parent)
+    with storing(folder):
+        fsync_file(file)
+        _write_header(file.parent, _header(memory, parsed, file))
+        if folder.exists():
+            shutil.rmtree(folder)
+        file.parent.rename(folder)
+        fsync_folder(folder.parent)
 
 
 def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path], Path]) -> None:
-    """Let `write` fill a temporary folder, and put it in the place of what was there."""
+    """Let `write` fill a temporary folder, and put it in the place of what was there.
+
+    What builds that were killed left behind goes first, and this one's where it fails.
+    """
     folder = _folder(memory, parsed)
     partial = folder.with_name(folder.name + PARTIAL)
     with one_writer(memory.path):
-        partial.parent.mkdir(exist_ok=True)
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir()
+        for leftover in folder.parent.glob(f"*{PARTIAL}"):
+            shutil.rmtree(leftover, ignore_errors=True)
         try:
+            with storing(folder):
+                partial.mkdir(parents=True)
+                fsync_folder(memory.path)
             install_files(memory, parsed, write(partial))
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
@@ -195,8 +204,13 @@ def recall_of(memory: "Memory", searcher: Searcher) -> float:
     if parsed.search_text not in header["recall_at_10"]:
         from hueprobe.search.recall import measure_recall
 
-        header["recall_at_10"][parsed.search_text] = measure_recall(memory, searcher)
-        _write_header(folder, header)
+        recall = header["recall_at_10"][parsed.search_text] = measure_recall(memory, searcher)
+        # It only saves time: where nobody may write, or another does, it is measured again next time.
+        with contextlib.suppress(HueprobeError), one_writer(memory.path):
+            now = _read_header(folder)
+            if now["ledger"] == header["ledger"]:
+                now["recall_at_10"][parsed.search_text] = recall
+                _write_header(folder, now)
     return float(header["recall_at_10"][parsed.search_text])
 
 

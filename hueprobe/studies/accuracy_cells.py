@@ -11,9 +11,10 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
-from hueprobe.files import written_whole
+from hueprobe.files import storing, written_whole
 from hueprobe.memory.arrays import derive_memory
-from hueprobe.memory.store import Memory, open_memory
+from hueprobe.memory.settings import FILE_NAME, read_settings
+from hueprobe.memory.store import Memory
 from hueprobe.observations.accuracy import AccuracyCell, AccuracyGrid, accuracy_cell
 from hueprobe.observations.reference import (
     KS,
@@ -61,7 +62,8 @@ def accuracy_grid(
         `backbone`, `transform`, `weights`, `device` and `workers` of `KernelDensityClassifier`.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with storing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     held_out = images is not None
     task = "held out" if held_out else "leave one out"
     name = str(memory.settings["backbone"])
@@ -142,11 +144,8 @@ def accuracy_grid(
 
 def _pooled(memory: Memory, folder: Path, descriptor: str) -> Memory:
     path = folder / f"{memory.path.name}-{descriptor}.memory"
-    if (path / "ledger.jsonl").is_file():
-        there = open_memory(path)
-        if there.complete and there.settings.get("derived_from") == memory.ledger.tip:
-            return there
-    return derive_memory(path, memory, descriptor, overwrite=True)
+    stale = (path / FILE_NAME).is_file() and read_settings(path).get("derived_from") != memory.ledger.tip
+    return derive_memory(path, memory, descriptor, overwrite=stale)
 
 
 def _counts_without_self(memory: Memory) -> np.ndarray:

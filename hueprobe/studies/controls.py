@@ -19,7 +19,7 @@ from hueprobe.memory.build import build_memory
 from hueprobe.memory.filling import Filled, fill_memory
 from hueprobe.memory.recipe import load_recorded_backbone
 from hueprobe.memory.settings import FILE_NAME, read_settings
-from hueprobe.memory.store import Memory, open_memory
+from hueprobe.memory.store import Memory
 from hueprobe.observations.near_duplicates import without_near_duplicates
 
 CONTROLS = {
@@ -169,10 +169,7 @@ def _from_array(values: np.ndarray) -> Any:
 def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
     """Return a memory with each picture's vectors from either of two, by a hash of its content."""
     settings = {**memory.settings, "mixed_from": [memory.ledger.tip, mirrored.ledger.tip]}
-    if (path / FILE_NAME).is_file() and read_settings(path) == settings:
-        there = open_memory(path)
-        if there.complete:
-            return there
+    stale = (path / FILE_NAME).is_file() and read_settings(path).get("mixed_from") != settings["mixed_from"]
     key = [sha or name for sha, name in zip(memory.sha256, memory.images.paths, strict=True)]
     heads = np.array([hashlib.sha256(k.encode()).digest()[0] & 1 for k in key], bool)
 
@@ -187,4 +184,4 @@ def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
             records = memory.records.slice(first, len(rows)).drop_columns(["image"]).to_pylist()
             yield np.ascontiguousarray(chosen.transpose(0, 3, 1, 2)), records
 
-    return fill_memory(path, settings, memory.images, batches, overwrite=True)
+    return fill_memory(path, settings, memory.images, batches, overwrite=stale)
