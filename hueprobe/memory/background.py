@@ -8,6 +8,7 @@ from typing import Any
 
 _WAITING = 1  # items between the caller's and the thread's
 _END, _STOP = object(), object()
+_MOST_SECONDS_TO_START = 10.0
 
 
 class _Stopped(Exception):
@@ -34,8 +35,8 @@ def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator
     """
     worker = _Worker(consume)
     last = _STOP
-    worker.start()
     try:
+        worker.start()
         yield worker.hand_over
         last = _END
     finally:
@@ -60,7 +61,6 @@ class _Worker:
         self._failure: BaseException | None = None
         for _ in range(_WAITING):
             self._room.put(None)
-        # Daemonic, so that Ctrl-C in the instant of its start, when nobody can wait for it, ends the process.
         self._thread = threading.Thread(target=self._run, name="hueprobe-write", daemon=True)
         self.start = self._thread.start
 
@@ -81,10 +81,14 @@ class _Worker:
                 if last is not None:
                     self._items.put(last)
                     last = None
-                self._ended.get()
+                self._ended.get(timeout=_MOST_SECONDS_TO_START)
+            except queue.Empty:
+                if self._thread.ident is None:  # there was no thread to be had, or Ctrl-C came before it
+                    break
             except KeyboardInterrupt as error:
                 interrupt = error
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         if interrupt is not None:
             raise interrupt
 

@@ -178,3 +178,21 @@ def test_the_real_command_is_stopped_and_continued(jobs, faults, tmp_path, numbe
         if different := differences(memory, contents(tmp_path / "whole")):
             failures.append(f"not the undisturbed bytes: {different}")
     faults.tried(f"{signal.Signals(number).name}, a process of its own", n, failures)
+
+
+def test_a_second_signal_ends_a_command_that_does_not_stop():
+    code = (
+        "import time; from hueprobe import cli\n"
+        "with cli._stopped_by_signals():\n"
+        "  while True:\n"
+        "    try: print('working', flush=True); time.sleep(60)\n"
+        "    except KeyboardInterrupt: pass"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert running.stdout.readline() == "working\n"
+        running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 143 and err.strip() == STOPPED

@@ -57,7 +57,8 @@ def codes(memory):
 def child(asked, ready, names):
     """Run one command, and leave with its exit code."""
     points = Points(**asked["points"] or {})
-    points.install()
+    if asked["points"] is not None:  # else its files are plain ones, in whose C no signal can strike
+        points.install()
     if asked["argv"][0] == "codes":
         os.write(ready, b"x")
         codes(*asked["argv"][1:])
@@ -75,6 +76,8 @@ def child(asked, ready, names):
             code = 0
         except SystemExit as stop:
             code = int(stop.code or 0)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     threading._shutdown()  # as the interpreter does: wait for threads
     with contextlib.suppress(OSError):
         os.write(names, "\n".join(points.names).encode())
