@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hueprobe.cli import data_sets
+from hueprobe.cli.options import say
 
 if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
@@ -93,7 +94,7 @@ def split(
     for what, part in parts.items():
         file = _file(output, what, folds) if output else Path(f"{name}-{_middle(folds, seed)}{what}.csv")
         image_sources.save_table(part, file, manifest=manifest)
-        click.echo(f"{file}: {_counts(part)}")
+        say(f"{file}: {_counts(part)}")
 
 
 def _middle(folds: int | None, seed: int) -> str:

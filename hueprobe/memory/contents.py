@@ -29,7 +29,7 @@ IMAGES_SCHEMA = pa.schema(
     ]
 )
 _SOURCE_SCHEMA = ImageTable((), (), (), (), (), ()).to_arrow().schema
-_MAY_BE_NULL = {"class", "split", "group", "sha256", "reason"}
+_MAY_BE_NULL = {"class", "split", "group", "sha256", "width", "height", "reason"}
 # Of a list of pictures, unpacked: names that long would be no names.
 _MOST_BYTES_A_ROW, _MOST_BYTES_A_FILE = 1 << 16, 1 << 24
 

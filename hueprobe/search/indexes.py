@@ -57,6 +57,7 @@ def open_searcher(
         The SPEC is wrong, or the index is stale, damaged, of another memory, or absent with `build=False`.
     """
     parsed = parse_spec(spec)
+    _warn_of_unfinished(memory)
     if parsed.kind == "exact":
         from hueprobe.search.exact import ExactSearcher
 
@@ -81,6 +82,17 @@ def open_searcher(
     _require_current(memory, parsed, folder)
     require_whole(folder)
     return open_files(memory, parsed, folder)
+
+
+def _warn_of_unfinished(memory: "Memory") -> None:
+    """Say that answers come from a part of the pictures; a ledger that was cut looks like that too."""
+    if not memory.complete:
+        warnings.warn(
+            f"{memory.path} is not complete: answers come from its first {memory.n_images} pictures; run its "
+            "`hueprobe index` again",
+            HueprobeWarning,
+            stacklevel=3,
+        )
 
 
 def has_index(memory: "Memory", spec: str) -> bool:
