@@ -1,5 +1,6 @@
 """`hueprobe data`: named data sets, and splits of lists of pictures."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def split(
     from hueprobe import images as image_sources
     from hueprobe.images.manifests import load_manifest
     from hueprobe.images.sources import manifest_of
+    from hueprobe.images.trust import ROOTS, outside_of
 
     given = [train is not None, shots is not None, folds is not None, official]
     if sum(given) > 1:
@@ -95,6 +97,8 @@ def split(
         file = _file(output, what, folds) if output else Path(f"{name}-{_middle(folds, seed)}{what}.csv")
         image_sources.save_table(part, file, manifest=manifest)
         say(f"{file}: {_counts(part)}")
+        if manifest is None and (outside := outside_of(part, file)):
+            say(f"its pictures lie elsewhere; to read it: export {ROOTS}={shlex.quote(outside)}", err=True)
 
 
 def _middle(folds: int | None, seed: int) -> str:

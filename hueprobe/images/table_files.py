@@ -3,15 +3,19 @@
 import csv
 import io
 import os
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.files import written_whole
+from hueprobe.images.limits import UNPACKED, max_unpacked
 from hueprobe.images.sources import TABLE_ENDINGS, common_folder, file_size, posix_relative
 from hueprobe.images.table import ImageTable
+from hueprobe.images.trust import ROOTS, Below, trusted_folders
 
 COLUMNS = ("path", "class", "group", "split")
 MANIFEST = "manifest"  # the column that says of which data set the paths are, wherever that lies
@@ -33,11 +37,14 @@ def from_table(path: str | Path) -> ImageTable:
     exist keeps its row, as an unreadable one does. With a column `manifest`, the same in every row, the
     paths are those of that data set's pictures, and its root is looked up as for the manifest itself.
 
+    A table may come from others, so its pictures must lie below its own folder, links resolved, or below
+    one that the user names, see `hueprobe.images.trust`.
+
     Raises
     ------
     ImageError
         The file is missing, of another kind or broken; a column is missing; it has no rows; a path is
-        empty or occurs twice (the line is named); or none of the pictures exists.
+        empty, occurs twice or leads elsewhere (the line is named); or none of the pictures exists.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in TABLE_ENDINGS:
@@ -56,6 +63,7 @@ def from_table(path: str | Path) -> ImageTable:
     if MANIFEST in rows[0].cells:
         return _of_manifest(rows, folder, path)
     files = _files(rows, folder, path)
+    _require_below(trusted_folders(folder), files, rows, path)
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
         raise ImageError(
@@ -76,11 +84,22 @@ def from_table(path: str | Path) -> ImageTable:
     )
 
 
+def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[_Row], path: str | Path) -> None:
+    is_below = Below(folders)
+    for file, row in zip(files, rows, strict=True):
+        if not is_below(file):
+            raise ImageError(
+                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder; "
+                f"where you trust the table, name the folder of its pictures in {ROOTS}, such as "
+                f"{ROOTS}={shlex.quote(os.path.dirname(file))}"
+            )
+
+
 def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = None) -> None:
     """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
 
     Paths are relative to the file's own folder where the picture lies below it, else absolute, so that
-    `from_table` finds the same pictures.
+    `from_table` finds the same pictures (below a folder that it is told to trust).
 
     Parameters
     ----------
@@ -206,13 +225,25 @@ def _parquet_rows(path: str | Path) -> Iterator[_Row]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _require_columns(names, path)
+            _require_modest(file.metadata)
             table = file.read(columns=[name for name in _KNOWN if name in names])
         columns = {name: table[name].cast(pa.string()).to_pylist() for name in table.column_names}
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ImageError(f"{os.fspath(path)!r} is no readable Parquet table: {reason}") from None
     for number, cells in enumerate(zip(*columns.values(), strict=True), start=1):
         yield _Row(f"row {number}", {n: c or None for n, c in zip(columns, cells, strict=True)})
+
+
+def _require_modest(metadata: Any) -> None:
+    """Refuse a table that says it is larger, unpacked, than a list of pictures is, before it is unpacked."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    most = max_unpacked(metadata.serialized_size)
+    if size > most or metadata.num_rows > most:
+        raise ValueError(
+            f"it unpacks to {metadata.num_rows} rows, {size} bytes; trust it by setting {UNPACKED}"
+        )
 
 
 def _require_columns(names: list[str], path: str | Path) -> None:
@@ -237,8 +268,8 @@ def _files(rows: list[_Row], folder: str, path: str | Path) -> list[str]:
     seen: dict[str, str] = {}
     for row in rows:
         name = row.cells["path"]
-        if not name:
-            raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty")
+        if not name or "\0" in name:
+            raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty or holds a NUL")
         file = os.path.normpath(os.path.join(folder, name))
         if file in seen:
             raise ImageError(f"{os.fspath(path)!r}, {row.place}: {name!r} is there already, in {seen[file]}")

@@ -235,7 +235,10 @@ def _write_settings(path: Path, settings: ComparisonSettings, images: ImageTable
     own = json.loads(json.dumps(asdict(settings)))
     own["images"] = hashlib.sha256(rows.encode()).hexdigest()
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before: dict[str, Any] = dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged ({error}); choose another folder or remove it") from None
         differing = [
             f"{name} was {before.get(name)!r} and is {own.get(name)!r}"
             for name in sorted({*before, *own} - set(_FREE))
@@ -251,10 +254,10 @@ def _write_settings(path: Path, settings: ComparisonSettings, images: ImageTable
 
 def _read_cell(path: Path) -> LossRun:
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = dict(json.loads(path.read_bytes()))
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return LossRun(**values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"{path} is no run of this version; remove it, and it is trained again") from error
 
 
