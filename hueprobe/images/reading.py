@@ -9,6 +9,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,7 @@ _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
 # What Pillow may take a file for, whatever its name. Of its other formats some hand the file to a program of
 # the system (EPS to Ghostscript, which runs it), and few are known to anyone.
 _FORMATS = (
-    "JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "ICO",
-    "SGI", "QOI", "IM",
+    "JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "ICO", "SGI",
 )  # fmt: skip
 # As warnings.filters holds it: ignore any warning that a module of PIL gives.
 _NOTHING_FROM_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
@@ -146,7 +146,7 @@ def _read(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord
         return _unreadable(digest, "the file is empty")
     limit = max_pixels()
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
             _require_credible(image, limit)
             picture = _as_rgb(image)
             picture = _upright(picture, _orientation(image))  # known once decoded: a TIFF turns itself
@@ -157,6 +157,13 @@ def _read(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord
     except Exception as error:  # decoders raise anything on damaged input
         return _unreadable(digest, _one_line(error))
     return picture, PictureRecord(digest, *picture.size, readable=True, reason=None)
+
+
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Return those of `_FORMATS` that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
 def _require_credible(image: Image.Image, limit: int | None) -> None:

@@ -113,7 +113,7 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     ------
     InputError
         The name ends in neither .csv nor .parquet, or the pictures are neither files nor of a manifest.
-    ImageError
+    StorageError
         The file cannot be written.
     """
     path = Path(path)
@@ -128,21 +128,16 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     }
     if manifest is not None:
         columns[MANIFEST] = (_seen_from(folder, manifest),) * len(table)
-    try:
-        with written_whole(path) as file:
-            if path.suffix.lower() == ".csv":
-                text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-                _write_csv(text, tuple(columns), list(zip(*columns.values(), strict=True)))
-                text.detach()
-            else:
-                import pyarrow as pa
-                import pyarrow.parquet as pq
+    with written_whole(path) as file:
+        if path.suffix.lower() == ".csv":
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            _write_csv(text, tuple(columns), list(zip(*columns.values(), strict=True)))
+            text.detach()
+        else:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
 
-                pq.write_table(
-                    pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), file
-                )
-    except OSError as error:
-        raise ImageError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from None
+            pq.write_table(pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), file)
 
 
 def _paths_from(folder: Path, table: ImageTable) -> list[str]:
@@ -268,8 +263,8 @@ def _files(rows: list[_Row], folder: str, path: str | Path) -> list[str]:
     seen: dict[str, str] = {}
     for row in rows:
         name = row.cells["path"]
-        if not name or "\0" in name:
-            raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty or holds a NUL")
+        if not name:
+            raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty")
         file = os.path.normpath(os.path.join(folder, name))
         if file in seen:
             raise ImageError(f"{os.fspath(path)!r}, {row.place}: {name!r} is there already, in {seen[file]}")

@@ -36,6 +36,8 @@ class Below:
 
     def __call__(self, file: str) -> bool:
         """Whether this absolute file does."""
+        if "\0" in file:
+            return True  # it names no file anywhere
         above, name = os.path.split(file)
         if above not in self._resolved:
             self._resolved[above] = os.path.realpath(above)
