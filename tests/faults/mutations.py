@@ -7,8 +7,8 @@ import json
 # What a forger would try, and what a slip of a disk or an editor leaves.
 TOKENS = (
     b"\x00", b"\xff" * 8, b"\x7f\xff\xff\xff", b"\x80\x00\x00\x00", b"-1", b"99999999999999999999", b"1e999",
-    b"NaN", b'"', b"'", b"\n", b"\r\n", b",", b"{", b"[" * 200, b"(" * 200, b"../", b"/etc/passwd", b"\x1b[2J", b"\\",
-    b"=", b"[[", b"#", "é".encode(), b"\xed\xa0\x80", b"\xc3",
+    b"NaN", b'"', b"'", b"\n", b"\r\n", b",", b"{", b"[" * 200, b"(" * 200, b"../", b"/etc/passwd",
+    b"\x1b[2J", b"\\", b"=", b"[[", b"#", "é".encode(), b"\xed\xa0\x80", b"\xc3",
 )  # fmt: skip
 VALUES = (
     None, True, False, 0, -1, 1, 7, 2**31, 2**63, 10**30, 1e308, -0.5, "", "x", "../../etc/passwd",

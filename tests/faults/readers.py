@@ -188,11 +188,18 @@ class Tables:
             images.from_manifest(manifest, root=self.folder)
 
     def side_table(self, rng):
-        (self.folder / "own.toml").write_bytes(self._own)
-        hit = str(rng.choice(list(self._lists)))
+        self._read_lists(rng, str(rng.choice(["list.txt", "more.csv"])), {"more.mat"})
+
+    def matlab(self, rng):
+        self._read_lists(rng, "more.mat", set())
+
+    def _read_lists(self, rng, hit, absent):
+        own = self.folder / "own.toml"
+        blocks = self._own.split(b"[[tables]]")
+        own.write_bytes(b"[[tables]]".join(b for b in blocks if not any(n.encode() in b for n in absent)))
         for name, data in self._lists.items():
             (self.folder / "set" / name).write_bytes(mutations.mutated(rng, data) if name == hit else data)
-        verify_set(str(self.folder / "own.toml"), root=self.folder, decode=False)
+        verify_set(str(own), root=self.folder, decode=False)
 
 
 class Pictures:
@@ -215,7 +222,6 @@ class Pictures:
             "SGI",
             "JPEG2000",
             "ICO",
-            "IM",
         ):
             data = io.BytesIO()
             picture.save(data, kind)
@@ -365,6 +371,7 @@ READERS = {
     "manifest, bytes": (Tables, "manifest", 20, 2_000),
     "manifest, document": (Tables, "manifest_document", 20, 2_000),
     "lists that come with a set": (Tables, "side_table", 50, 1_500),
+    "MATLAB lists that come with a set": (Tables, "matlab", 2, 150),
     "picture": (Pictures, "picture", 200, 6_000),
     "volume": (Pictures, "volume", 30, 800),
     "safetensors, bytes": (Weights, "safetensors", 50, 1_500),
