@@ -16,6 +16,7 @@ from hueprobe.memory.files import to_json_line
 FOLDER = "indexes"
 FILE_NAME = "index.json"
 _OWN_HASH = "header_sha256"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,60}")
 _FIELDS: dict[str, type] = {
     "spec": str, "file": str, "sha256": str, "size": int, "ledger": str, "n_vectors": int,
     "n_channels": int, "library": dict, "recall_at_10": dict,
@@ -120,7 +121,7 @@ def _is_header(header: dict[str, Any]) -> bool:
     return (
         set(header) == set(_FIELDS)
         and all(type(header[name]) is kind for name, kind in _FIELDS.items())
-        and header["file"] not in ("", ".", "..", FILE_NAME)
-        and not set("/\\\0") & set(header["file"])
+        and _PLAIN_NAME.fullmatch(header["file"]) is not None
+        and header["file"] != FILE_NAME
         and all(type(value) in (int, float) and 0 <= value <= 1 for value in header["recall_at_10"].values())
     )

@@ -70,14 +70,16 @@ def _folder() -> Path:
 
 def _document(path: Path) -> dict[str, object]:
     try:
-        if not path.is_file():  # a pipe would wait for ever
-            raise ManifestError(f"there is no manifest {str(path)!r}; give a .toml file")
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise ManifestError(f"{str(path)!r} is no file; give a data manifest, a .toml file")
         if path.stat().st_size > _LARGEST:
             raise ManifestError(
                 f"{str(path)!r} is larger than {_LARGEST >> 20} MiB; that is no data manifest"
             )
         with path.open("rb") as file:
             return tomllib.load(file)
+    except ManifestError:
+        raise
     except OSError as error:
         raise ManifestError(f"cannot read the manifest {str(path)!r}: {error.strerror or error}") from None
     except UnicodeDecodeError:

@@ -18,6 +18,7 @@ from hueprobe.images.manifests.schema import PLANES, Slices
 # The axis that a plane's slices are stacked along, in a volume turned to right, anterior, superior.
 _AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
 assert set(_AXIS) == set(PLANES)
+_MOST_STRETCH = 100  # of the longest side of a voxel to the shortest
 _MOST_PIXELS_A_VOLUME = 8  # times those of a picture: 0.7 billion voxels
 
 
@@ -88,6 +89,8 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
         raise ImageError(
             f"cannot read volume {str(volume)!r}: {' '.join(str(error).split())[:200]}"
         ) from None
+    if not all(math.isfinite(zoom) and zoom > 0 for zoom in zooms) or max(zooms) > _MOST_STRETCH * min(zooms):
+        raise ImageError(f"{str(volume)!r} has voxels of {zooms} mm; no scanner gives such")
     axis = _AXIS[slices.plane]
     offsets = (np.arange(slices.count) - (slices.count - 1) / 2) * slices.spacing / zooms[axis]
     places = np.rint((values.shape[axis] - 1) / 2 + offsets).astype(int)
@@ -119,6 +122,8 @@ def _window(values: np.ndarray, slices: Slices, volume: Path) -> tuple[float, fl
         if not inside.size:
             raise ImageError(f"{str(volume)!r} is 0 everywhere; no slice of it shows anything")
         low, high = (float(end) for end in np.percentile(inside, [low, high]))
+    if not np.isfinite(values).all():
+        raise ImageError(f"{str(volume)!r} has voxels that are NaN or infinite")
     return low, high
 
 
