@@ -224,7 +224,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, write_picture, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hueprobe.images.table_files._write_csv", full)
-    with pytest.raises(ImageError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         save_table(table, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["1.png", "t.csv"]
