@@ -6,6 +6,7 @@ inside it when it runs, so that `hueprobe --help` is instant.
 
 import contextlib
 import importlib
+import os
 import signal
 import sys
 import threading
@@ -36,6 +37,8 @@ _COMMANDS = {
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
 }
 
+_STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
+
 
 class _Commands(click.Group):
     """Imports a command when it is called; words errors in one line."""
@@ -62,16 +65,12 @@ class _Commands(click.Group):
             warnings.simplefilter("always", HueprobeWarning)
             warnings.showwarning = _show_warning
             try:
-                with _termination_raised():
+                with _stopped_by_signals():
                     return super().invoke(ctx)
             except HueprobeError as error:
                 _fail(str(error), verbose)
             except KeyboardInterrupt as stop:
-                click.echo(
-                    "hueprobe: stopped; what was finished is kept: the same command goes on (leave out "
-                    "--overwrite)",
-                    err=True,
-                )
+                click.echo(_STOPPED, err=True)
                 sys.exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
@@ -83,20 +82,32 @@ class _Terminated(KeyboardInterrupt):
 
 
 @contextlib.contextmanager
-def _termination_raised() -> Iterator[None]:
-    """Make SIGTERM an exception in the block; it can be one in the main thread only."""
+def _stopped_by_signals() -> Iterator[None]:
+    """Make SIGINT and SIGTERM exceptions in the block, in the main thread; a second one ends the process.
+
+    At once, without tidying up: what is on disk stands that as it stands a SIGKILL.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    received: list[int] = []
 
     def stop(number: int, frame: Any) -> None:
-        raise _Terminated
+        received.append(number)
+        if len(received) > 1:
+            os.write(2, f"\n{_STOPPED}\n".encode())
+            os._exit(128 + number)
+        raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, stop)
+    before = {}
     try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+                before[number] = signal.signal(number, stop)
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

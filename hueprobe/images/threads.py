@@ -2,8 +2,9 @@
 
 import contextlib
 import os
+import queue
+import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 # Past so many, threads wait for Python's lock more than they decode.
@@ -33,8 +34,78 @@ def threaded_map(workers: int, *, before: Callable[[], None]) -> Iterator[Map]:
     if not workers:
         yield map
         return
-    threads = ThreadPoolExecutor(workers, thread_name_prefix="hueprobe-read", initializer=before)
+    crew = _Crew(workers, before)
     try:
-        yield threads.map
+        crew.start()
+        yield crew.map
     finally:
-        threads.shutdown(cancel_futures=True)
+        crew.dismiss()
+
+
+class _Crew:
+    """Threads that take calls from one queue and put each result into one of its own.
+
+    Not `ThreadPoolExecutor`: Ctrl-C in the caller can leave the lock of a Future taken, which the thread that
+    brings its result then waits for, and the caller for the thread. These queues are one call of C each.
+    """
+
+    def __init__(self, workers: int, before: Callable[[], None]) -> None:
+        self._before = before
+        self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
+        self._dismissed = False
+        self._threads = [
+            threading.Thread(target=self._work, name=f"hueprobe-read_{i}", daemon=True)
+            for i in range(workers)
+        ]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def map(self, function: Callable[..., Any], *arguments: Iterable[Any]) -> Iterator[Any]:
+        calls = [_Call(function, each) for each in zip(*arguments, strict=False)]
+        for call in calls:
+            self._calls.put(call)
+        return (call.result() for call in calls)
+
+    def dismiss(self) -> None:
+        """Let each end the call it is at, and wait for it."""
+        self._dismissed = True
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join()
+
+    def _work(self) -> None:
+        failure = None
+        try:
+            self._before()
+        except BaseException as error:
+            failure = error
+        while (call := self._calls.get()) is not None:
+            if not self._dismissed:
+                call.answer(failure)
+
+
+class _Call:
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._function, self._arguments = function, arguments
+        self._answer: queue.SimpleQueue[tuple[Any, BaseException | None]] = queue.SimpleQueue()
+
+    def answer(self, failure: BaseException | None) -> None:
+        try:
+            if failure is not None:
+                raise failure
+            self._answer.put((self._function(*self._arguments), None))
+        except BaseException as error:
+            self._answer.put((None, error))
+
+    def result(self) -> Any:
+        value, error = self._answer.get()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # no cycle with the traceback, which would keep pictures
+        return value

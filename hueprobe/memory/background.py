@@ -8,6 +8,7 @@ from typing import Any
 
 _WAITING = 1  # items between the caller's and the thread's
 _END, _STOP = object(), object()
+_MOST_SECONDS_TO_START = 10.0
 
 
 class _Stopped(Exception):
@@ -44,16 +45,28 @@ def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator
 
 
 class _Worker:
+    """The thread, and what it and the caller say to each other.
+
+    All of it through queues that are one call of C each. Ctrl-C may strike anywhere in the caller: inside a
+    `Queue`, an `Event` or a `Thread.join`, which are Python, it can leave a lock taken for ever, or a live
+    thread taken for dead (python/cpython issue 90882).
+    """
+
     def __init__(self, consume: Callable[[Iterator[Any]], None]) -> None:
         self._consume = consume
-        self._items: queue.Queue[Any] = queue.Queue(_WAITING)
-        self._more = True
+        self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # a token for each item that may wait
+        self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._running = self._more = True
         self._failure: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="hueprobe-write")
+        for _ in range(_WAITING):
+            self._room.put(None)
+        self._thread = threading.Thread(target=self._run, name="hueprobe-write", daemon=True)
         self.start = self._thread.start
 
     def hand_over(self, item: Any) -> None:
         self.raise_failure()
+        self._room.get()
         self._items.put(item)
 
     def raise_failure(self) -> None:
@@ -63,14 +76,19 @@ class _Worker:
     def finish(self, last: object) -> None:
         """Wait for the thread, through Ctrl-C too: it may be writing what the caller holds a lock for."""
         interrupt = None
-        while self._thread.is_alive():
+        while self._running:
             try:
                 if last is not None:
                     self._items.put(last)
                     last = None
-                self._thread.join()
+                self._ended.get(timeout=_MOST_SECONDS_TO_START)
+            except queue.Empty:
+                if self._thread.ident is None:  # there was no thread to be had, or Ctrl-C came before it
+                    break
             except KeyboardInterrupt as error:
                 interrupt = error
+        if self._thread.ident is not None:
+            self._thread.join()
         if interrupt is not None:
             raise interrupt
 
@@ -83,6 +101,8 @@ class _Worker:
             self._failure = error
         while self._more:  # dropped after a failure, so that the caller does not wait for ever
             self._next()
+        self._running = False
+        self._ended.put(None)
 
     def _received(self) -> Iterator[Any]:
         while (item := self._next()) is not _END:
@@ -92,5 +112,6 @@ class _Worker:
 
     def _next(self) -> Any:
         item = self._items.get()
+        self._room.put(None)
         self._more = item is not _END and item is not _STOP
         return item

@@ -167,10 +167,10 @@ def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path]
     with one_writer(memory.path):
         for leftover in folder.parent.glob(f"*{PARTIAL}"):
             shutil.rmtree(leftover, ignore_errors=True)
-        with storing(folder):
-            partial.mkdir(parents=True)
-            fsync_folder(memory.path)
         try:
+            with storing(folder):
+                partial.mkdir(parents=True)
+                fsync_folder(memory.path)
             install_files(memory, parsed, write(partial))
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)

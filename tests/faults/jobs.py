@@ -58,7 +58,7 @@ class Job:
 
     def learn(self, children, folder):
         """Run the job undisturbed, to know how it ends."""
-        ended = children.run(*self.command(self.prepare(folder)))
+        ended = children.run(*self.command(self.prepare(folder)), points={})
         assert ended.code == 0, ended.err
         self.whole, self.points, self.seconds = contents(folder), ended.points, ended.seconds
         return self
@@ -71,6 +71,12 @@ class Job:
         if different := differences(folder, self.whole):
             return f"{self.name}: not the undisturbed bytes: {different}"
         return None
+
+    @property
+    def moments(self):
+        """Numbers of the points, of many equal ones in a row (Parquet's writes) the first and the last."""
+        names = ["", *self.points, ""]
+        return [i for i in range(1, len(names) - 1) if not names[i - 1] == names[i] == names[i + 1]]
 
     def unsound(self, folder):
         """Say what is wrong with an interrupted job's memories, or None."""

@@ -4,10 +4,13 @@ Installed in a child process by a test. Everything that the package does to its 
 for what C++ writes (Annoy, and FAISS below its callback), which kills at random times and full disks reach.
 """
 
+import contextlib
 import io
 import os
+import shutil
 import signal
 import threading
+from pathlib import Path
 
 CHANGING = ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir")
 
@@ -19,8 +22,9 @@ class Points:
     ----------
     at : int or None
         None only counts.
-    action : "kill" or int
-        SIGKILL, with half of the data written where it is a write; or the errno of an OSError.
+    action : "kill", "power" or int
+        SIGKILL, with half of the data written where it is a write; the same with all lost that no fsync made
+        durable, as in a power cut; or the errno of an OSError.
     lasting : bool
         Whether every later one fails too, as on a disk that stays full. Removing goes on working.
     """
@@ -28,6 +32,7 @@ class Points:
     def __init__(self, at=None, action="kill", *, lasting=False):
         self.at, self.action, self.lasting = at, action, lasting
         self.names = []
+        self._durable = _Durable()
         self._lock = threading.Lock()
 
     def install(self):
@@ -39,7 +44,8 @@ class Points:
             if not set(mode) & set("wax+"):
                 return opened(file, mode, *args, **options)
             self.reach("open", file)
-            return _WatchedFile(opened(file, mode, *args, **options), self)
+            with self._durable.opening(Path(file)):
+                return _WatchedFile(opened(file, mode, *args, **options), self)
 
         io.open = watched_open
 
@@ -53,16 +59,69 @@ class Points:
             return
         if half is not None:
             half()
-        if self.action == "kill":
+        if self.action == "power":
+            self._durable.cut()
+        if self.action in ("kill", "power"):
             os.kill(os.getpid(), signal.SIGKILL)
         raise OSError(self.action, os.strerror(self.action), str(what))
 
     def _watched(self, kind, function):
         def watched(what, *args, **options):
-            self.reach(kind, os.readlink(f"/proc/self/fd/{what}") if isinstance(what, int) else what)
-            return function(what, *args, **options)
+            path = os.readlink(f"/proc/self/fd/{what}") if isinstance(what, int) else what
+            self.reach(kind, path)
+            target = args[0] if kind in ("replace", "rename") else None
+            before = self._durable.before(kind, target)
+            result = function(what, *args, **options)
+            self._durable.happened(kind, Path(path), target, before)
+            return result
 
         return watched
+
+
+class _Durable:
+    """What a power cut would leave: synced contents, and names in synced folders.
+
+    Taken at its worst, as POSIX allows: what no fsync has covered is gone. Removals are taken to last.
+    """
+
+    def __init__(self):
+        self._sizes = {}  # of files with unsynced contents: bytes that are synced
+        self._undo = []  # (folder, what takes a name in it back)
+
+    @contextlib.contextmanager
+    def opening(self, path):
+        new = not path.exists()
+        self._sizes.setdefault(path, 0 if new else path.stat().st_size)
+        yield
+        if new:
+            self._undo.append((path.parent, lambda: path.unlink(missing_ok=True)))
+
+    def before(self, kind, target):
+        return Path(target).read_bytes() if kind == "replace" and Path(target).exists() else None
+
+    def happened(self, kind, path, target, before):
+        if kind == "fsync":
+            self._sizes.pop(path, None)
+            self._undo = [(folder, undo) for folder, undo in self._undo if folder != path]
+        elif kind == "mkdir":
+            self._undo.append((path.parent, lambda: shutil.rmtree(path, ignore_errors=True)))
+        elif kind == "replace":
+            target = Path(target)
+            if path in self._sizes:
+                self._sizes[target] = self._sizes.pop(path)
+            back = target.unlink if before is None else lambda: target.write_bytes(before)
+            self._undo.append((target.parent, back))
+        elif kind == "rename":
+            self._undo.append((Path(target).parent, lambda: shutil.rmtree(target)))
+
+    def cut(self):
+        """Take everything back that may be lost; called last in the process."""
+        for path, size in self._sizes.items():
+            if path.exists():
+                os.truncate(path, size)
+        for _, undo in reversed(self._undo):
+            with contextlib.suppress(OSError):
+                undo()
 
 
 class _WatchedFile:

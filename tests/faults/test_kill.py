@@ -1,5 +1,6 @@
 """Work killed at any moment and begun again ends in the bytes of work that nobody disturbed."""
 
+import re
 import shutil
 import signal
 import subprocess
@@ -9,11 +10,22 @@ import time
 import pytest
 
 from tests.faults.children import contents, differences
+from tests.faults.conftest import LONG
 from tests.faults.jobs import TINY
 
 WORK = ["index", "append", "pooled", "layers", "annoy", "faiss", "codes", "observe accuracy"]
-SHORT = {"index": 6, "append": 4}
-LONG = {"index": 120, "append": 80, "observe accuracy": 25}
+AT_A_WRITE = WORK if LONG else ["index", "append", "layers", "annoy"]
+AT_A_TIME = WORK if LONG else ["index"]
+STOPPED_WORK = ["index", "append", "layers", "annoy", "observe accuracy"] if LONG else ["index"]
+KILLS = {"index": 120, "append": 80, "observe accuracy": 25}
+CRITICAL = (
+    "write memory.json",
+    "write ledger",
+    "fsync ledger",
+    r"replace .*\.vectors",
+    "replace source",
+    "rename",
+)
 STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
 
 
@@ -42,10 +54,10 @@ def kill(children, jobs, faults, tmp_path, name, draw, n_kills):
     return kills, trials, failures
 
 
-@pytest.mark.parametrize("name", WORK)
+@pytest.mark.parametrize("name", AT_A_WRITE)
 def test_killed_at_a_write_drawn_at_random(children, jobs, faults, tmp_path, name):
     n_points = len(jobs[name].points)
-    n_kills = faults.n(SHORT.get(name, 2), LONG.get(name, 40))
+    n_kills = faults.n(4 if name == "index" else 2, KILLS.get(name, 40))
     kills, trials, failures = kill(
         children, jobs, faults, tmp_path, name,
         lambda: {"points": {"at": int(faults.rng.integers(1, n_points + 1))}}, n_kills,
@@ -53,10 +65,10 @@ def test_killed_at_a_write_drawn_at_random(children, jobs, faults, tmp_path, nam
     faults.tried(f"SIGKILL at a write, {name} ({trials} memories)", kills, failures)
 
 
-@pytest.mark.parametrize("name", WORK)
+@pytest.mark.parametrize("name", AT_A_TIME)
 def test_killed_at_a_time_drawn_at_random(children, jobs, faults, tmp_path, name):
     seconds = jobs[name].seconds
-    n_kills = faults.n(SHORT.get(name, 2), LONG.get(name, 40))
+    n_kills = faults.n(4 if name == "index" else 2, KILLS.get(name, 40))
     kills, trials, failures = kill(
         children, jobs, faults, tmp_path, name,
         lambda: {"signal": signal.SIGKILL, "after": float(faults.rng.uniform(0, seconds))}, n_kills,
@@ -66,10 +78,12 @@ def test_killed_at_a_time_drawn_at_random(children, jobs, faults, tmp_path, name
 
 @pytest.mark.parametrize("name", ["index", "append"])
 def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
-    """Once at each; the short version at some of them."""
+    """Once at each; the short version at one of each critical kind."""
     job, failures = jobs[name], []
-    every = range(1, len(job.points) + 1)
-    drawn = every if faults.long else sorted(faults.rng.choice(every, 6, replace=False).tolist())
+    drawn = job.moments
+    if not LONG:
+        kinds = [[i for i in drawn if re.match(kind, job.points[i - 1])] for kind in CRITICAL]
+        drawn = [int(faults.rng.choice(kind)) for kind in kinds if kind]
     for at in drawn:
         folder = job.prepare(tmp_path / f"{at}")
         ended = children.run(*job.command(folder), points={"at": at})
@@ -78,6 +92,30 @@ def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
         failures += [f"at {job.points[at - 1]} (number {at}): {wrong}"] if wrong else []
         shutil.rmtree(folder)
     faults.tried(f"SIGKILL at each write in turn, {name}", len(drawn), failures)
+
+
+@pytest.mark.parametrize("name", ["index", "append"] if LONG else ["index"])
+def test_the_power_fails(children, jobs, faults, tmp_path, name):
+    """What no fsync made durable is lost with it, but no line of the ledger that was entered."""
+    job, failures = jobs[name], []
+    n = faults.n(8, 150)
+    for at in faults.rng.integers(1, len(job.points) + 1, n).tolist():
+        folder = job.prepare(tmp_path / f"{at}")
+        before = ledger_lines(folder)
+        ended = children.run(*job.command(folder), points={"at": at, "action": "power"})
+        # A line counts when its file and, the first time, its folder could be synced behind it.
+        entered = job.points[: max(0, at - 3)].count("write ledger.jsonl")
+        wrong = None if ended.killed else f"ended with {ended.code}: {ended.err[-300:]}"
+        if (left := ledger_lines(folder)) < before + entered:
+            wrong = wrong or f"{before + entered} lines were entered, {left} are left"
+        wrong = wrong or job.unsound(folder) or job.finished_wrong(children, folder)
+        failures += [f"at {job.points[at - 1]} (number {at}): {wrong}"] if wrong else []
+        shutil.rmtree(folder)
+    faults.tried(f"power cut at a write, {name}", n, failures)
+
+
+def ledger_lines(folder):
+    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("ledger.jsonl"))
 
 
 def test_every_critical_moment_is_among_the_points(jobs):
@@ -92,12 +130,12 @@ def test_every_critical_moment_is_among_the_points(jobs):
         assert moment in reached, sorted(reached)
 
 
-@pytest.mark.parametrize("name", ["index", "append", "layers", "annoy", "observe accuracy"])
+@pytest.mark.parametrize("name", STOPPED_WORK)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
 def test_asked_to_stop(children, jobs, faults, tmp_path, name, number):
     """Exit code 130 or 143, one line that says how to go on, nothing half-written, and it does go on."""
     job, failures, stops, code = jobs[name], [], 0, 128 + number
-    n = faults.n(3 if name == "index" else 1, 12 if name == "observe accuracy" else 40)
+    n = faults.n(3, 8 if name == "observe accuracy" else 20)
     for trial in range(n):
         folder, wrong = job.prepare(tmp_path / f"{trial}"), None
         after = float(faults.rng.uniform(0, job.seconds * 0.9))
@@ -115,16 +153,16 @@ def test_asked_to_stop(children, jobs, faults, tmp_path, name, number):
     faults.tried(f"{signal.Signals(number).name}, {name} ({stops} stopped, others done before)", n, failures)
 
 
+@pytest.mark.skipif(not LONG, reason="seconds of imports for each process; `make faults` runs it")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_the_real_command_is_stopped_and_continued(jobs, faults, tmp_path, number):
     """As from a shell: `python -m hueprobe`, a process of its own."""
     job, failures = jobs["index"], []
-    n = faults.n(1 if number == signal.SIGTERM else 0, 6)
+    n = 6
     pictures = job.command(tmp_path)[1]
     slow = ["--backbone", "tests.faults.slow_network:slow", *TINY[2:]]
     command = [sys.executable, "-m", "hueprobe", "index", str(pictures), *slow, "-o"]
-    if n:
-        subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
+    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     for trial in range(n):
         memory = tmp_path / f"{trial}"
         running = subprocess.Popen([*command, str(memory)], stderr=subprocess.PIPE, text=True)
@@ -140,3 +178,21 @@ def test_the_real_command_is_stopped_and_continued(jobs, faults, tmp_path, numbe
         if different := differences(memory, contents(tmp_path / "whole")):
             failures.append(f"not the undisturbed bytes: {different}")
     faults.tried(f"{signal.Signals(number).name}, a process of its own", n, failures)
+
+
+def test_a_second_signal_ends_a_command_that_does_not_stop():
+    code = (
+        "import time; from hueprobe import cli\n"
+        "with cli._stopped_by_signals():\n"
+        "  while True:\n"
+        "    try: print('working', flush=True); time.sleep(60)\n"
+        "    except KeyboardInterrupt: pass"
+    )
+    running = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    for number in (signal.SIGINT, signal.SIGTERM):
+        assert running.stdout.readline() == "working\n"
+        running.send_signal(number)
+    _, err = running.communicate(timeout=60)
+    assert running.returncode == 143 and err.strip() == STOPPED

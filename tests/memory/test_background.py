@@ -121,3 +121,23 @@ def test_ctrl_c_twice_waits_for_what_is_being_written():
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert written == [1] and threads() == []
+
+
+def test_ctrl_c_while_the_last_is_written_waits_for_it():
+    """Python up to 3.12 takes a thread for dead whose `join` was interrupted (python/cpython issue 90882)."""
+    written = []
+
+    def slow(items):
+        for item in items:
+            time.sleep(0.5)
+            written.append(item)
+
+    def interrupted():
+        with consumed_in_background(slow) as hand_over:
+            hand_over(1)
+            main = threading.main_thread().ident
+            threading.Timer(0.1, signal.pthread_kill, [main, signal.SIGINT]).start()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert written == [1]
