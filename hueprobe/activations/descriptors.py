@@ -47,6 +47,11 @@ def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
         )
     if descriptor == "pixel":
         return activations
+    with np.errstate(over="ignore", invalid="ignore"):  # `unit_vectors` refuses what comes of it
+        return _pooled(activations, descriptor)
+
+
+def _pooled(activations: np.ndarray, descriptor: str) -> np.ndarray:
     if descriptor == "gap":
         return activations.mean(axis=(2, 3), keepdims=True)
     if descriptor == "gmp":
@@ -123,12 +128,18 @@ def require_finite(activations: np.ndarray, names: Sequence[str], layer: str) ->
         )
 
 
-def unit_vectors(activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def unit_vectors(
+    activations: np.ndarray, *, names: Sequence[str] | None = None, layer: str | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Split activations into unit vectors over the channels and the energy that normalising destroys.
 
     Parameters
     ----------
     activations : ndarray of shape (n, C, H, W)
+    names : sequence of str, length n, optional
+        Of the pictures, for the error.
+    layer : str, optional
+        Its name, for the error.
 
     Returns
     -------
@@ -158,9 +169,11 @@ def unit_vectors(activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         cells /= np.sqrt(np.where(energy[i] > 0, squared, np.inf))[..., None]
         vectors[i] = cells
     if bad:
+        first = f"number {bad[0]} of its batch" if names is None else repr(names[bad[0]])
+        where = "" if layer is None else f" at layer {layer!r}"
         raise NumericsError(
-            f"activations of {len(bad)} of {n} pictures (the first is number {bad[0]} of its batch) "
-            "are NaN, infinite or too large; check the weights and the precision (fp16 overflows above 65504)"
+            f"activations of {len(bad)} of {n} pictures (the first is {first}){where} are NaN, infinite "
+            "or too large; check the weights and the precision (fp16 overflows above 65504)"
         )
     return vectors, energy
 

@@ -19,6 +19,7 @@ import click
 
 from hueprobe import __version__
 from hueprobe.errors import HueprobeError, HueprobeWarning
+from hueprobe.escapes import escape_controls
 
 # Command -> (module.function, what it does, for --help).
 _COMMANDS = {
@@ -110,13 +111,13 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {message}", err=True)
+    click.echo(f"warning: {escape_controls(str(message))}", err=True)
 
 
 def _fail(text: str, verbose: int) -> None:
     if verbose >= 2:
         traceback.print_exc()
-    click.echo(f"hueprobe: error: {' '.join(text.split())}", err=True)
+    click.echo(f"hueprobe: error: {escape_controls(' '.join(text.split()))}", err=True)
     sys.exit(1)
 
 

@@ -2,7 +2,7 @@
 
 import click
 
-from hueprobe.cli.options import json_option, print_json, print_table
+from hueprobe.cli.options import json_option, print_json, print_table, say
 
 
 @click.command()
@@ -22,7 +22,7 @@ def backbones(name: str | None, as_json: bool) -> None:
         if as_json:
             print_json({"backbones": names})
         else:
-            click.echo("\n".join(names))
+            say(*names)
         return
     info = describe_backbone(name)
     to_json = getattr(info.transform, "to_json", None)

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hueprobe.cli.options import json_option, print_json, print_table
+from hueprobe.cli.options import json_option, print_json, print_table, say
 from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
 
 
@@ -122,7 +122,7 @@ def _report_observed(measures: list[Any], notes: list[str]) -> None:
         header = ["trained networks", "loss", "rate", "seeds", "mean", "95 %", "less one-hot", "p"]
         print_table("", header, rows)
     for note in notes:
-        click.echo(f"left out: {note}")
+        say(f"left out: {note}")
 
 
 def _report(summaries: list[Any], output: Path) -> None:
@@ -146,5 +146,5 @@ def _report(summaries: list[Any], output: Path) -> None:
     ]  # fmt: skip
     print_table("", header, rows)
     if any(found.n_seeds < 6 for found in summaries):
-        click.echo("with fewer than 6 seeds no exact p-value can be below .05")
-    click.echo(f"tables, curves and figures: {output}")
+        say("with fewer than 6 seeds no exact p-value can be below .05")
+    say(f"tables, curves and figures: {output}")

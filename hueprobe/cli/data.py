@@ -1,11 +1,13 @@
 """`hueprobe data`: named data sets, and splits of lists of pictures."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hueprobe.cli import data_sets
+from hueprobe.cli.options import say
 
 if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
@@ -62,6 +64,7 @@ def split(
     from hueprobe import images as image_sources
     from hueprobe.images.manifests import load_manifest
     from hueprobe.images.sources import manifest_of
+    from hueprobe.images.trust import ROOTS, outside_of
 
     given = [train is not None, shots is not None, folds is not None, official]
     if sum(given) > 1:
@@ -93,7 +96,9 @@ def split(
     for what, part in parts.items():
         file = _file(output, what, folds) if output else Path(f"{name}-{_middle(folds, seed)}{what}.csv")
         image_sources.save_table(part, file, manifest=manifest)
-        click.echo(f"{file}: {_counts(part)}")
+        say(f"{file}: {_counts(part)}")
+        if manifest is None and (outside := outside_of(part, file)):
+            say(f"its pictures lie elsewhere; to read it: export {ROOTS}={shlex.quote(outside)}", err=True)
 
 
 def _middle(folds: int | None, seed: int) -> str:

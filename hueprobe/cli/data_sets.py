@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import escape_controls, json_option, print_json, print_table, workers_option
+from hueprobe.cli.options import json_option, print_json, print_table, say, workers_option
 
 if TYPE_CHECKING:
     from hueprobe.images.manifests.schema import Manifest
@@ -56,8 +56,8 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
         print_json({**asdict(manifest), "found_at": found})
         return
     for label, value in _facts(manifest):
-        click.echo(f"{label + ':':<12} {escape_controls(value)}")
-    click.echo(f"{'on disk:':<12} {found or 'not found; `hueprobe data fetch ' + manifest.spec + '`'}")
+        say(f"{label + ':':<12} {value}")
+    say(f"{'on disk:':<12} {found or 'not found; `hueprobe data fetch ' + manifest.spec + '`'}")
 
 
 @click.command()
@@ -75,9 +75,9 @@ def fetch(name: str, root: Path | None) -> None:
     what = "was there already" if fetched.was_there else "fetched"
     expected = manifest.counts.images if manifest.slices is None else None
     other = f" ({expected:,} expected)" if expected not in (None, fetched.n_images) else ""
-    click.echo(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures{other}")
+    say(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures{other}")
     where = f" --root {root}" if root else ""
-    click.echo(f"prove it with: hueprobe data verify {manifest.spec}{where}", err=True)
+    say(f"prove it with: hueprobe data verify {manifest.spec}{where}", err=True)
 
 
 @click.command()
@@ -121,13 +121,13 @@ def init(folder: Path, output: Path | None, checksums: bool, overwrite: bool) ->
         raise click.UsageError(f"{output} exists; give another name, or --overwrite")
     text = draft_manifest(folder, checksums=checksums, beside=output.parent if output else None)
     if output is None:
-        click.echo(text, nl=False)
+        click.echo(text, nl=False)  # TOML, whose strings are escaped already
         return
     with written_whole(output) as file:
         file.write(text.encode())
     is_above = folder.absolute().is_relative_to(output.absolute().parent)
     where = "" if is_above else f" --root {folder}"
-    click.echo(f"{output}: a draft; mend what is in capitals, then `hueprobe data verify {output}{where}`")
+    say(f"{output}: a draft; mend what is in capitals, then `hueprobe data verify {output}{where}`")
 
 
 def _row(manifest: "Manifest") -> dict[str, Any]:
@@ -194,20 +194,20 @@ def _size(n_bytes: int | None) -> str:
 
 def _report(found: "Verification") -> None:
     splits = ", ".join(f"{name} {n:,}" for name, n in found.splits.items())
-    click.echo(
+    say(
         f"{found.name}: {found.images:,} pictures in {found.classes:,} classes"
         + (f" ({splits})" if splits else "")
         + (f" at {found.root}" if found.root else "")
     )
     for note in found.notes:
-        click.echo(f"note: {escape_controls(note)}")
+        say(f"note: {note}")
     for problem in found.problems:
-        click.echo(f"{problem.kind}: {escape_controls(problem.text)}", err=True)
+        say(f"{problem.kind}: {problem.text}", err=True)
     if found.ok:
-        click.echo(
+        say(
             "all as the manifest says"
             if found.decoded
             else "all names as the manifest says; nothing was read"
         )
     else:
-        click.echo(f"{len(found.problems)} problems", err=True)
+        say(f"{len(found.problems)} problems", err=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from hueprobe.cli.figures import save_figure, save_query_figures
-from hueprobe.cli.options import device_option, workers_option
+from hueprobe.cli.options import device_option, say, workers_option
 
 _ASKED_IN_THE_FIGURE = "chelsea"
 
@@ -51,10 +51,10 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     where = observations.locations(result.matches, valid=memory.valid())
     save_figure(plots.match_locations(where).figure, output / "locations.png")
     overall = found.overall
-    click.echo(
-        f"{overall.n} patches of {len(memory.classes)} pictures asked, {memory.n_images} in the memory\n"
+    say(
+        f"{overall.n} patches of {len(memory.classes)} pictures asked, {memory.n_images} in the memory",
         f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}) "
-        f"against a chance of {found.chance:.3f}\n"
-        f"written: {output}/demo.memory, query.png, energy.png, locations.png\n"
-        f"next:    hueprobe query {output}/demo.memory {output}/pictures/{one.paths[0]} --figure match.png"
+        f"against a chance of {found.chance:.3f}",
+        f"written: {output}/demo.memory, query.png, energy.png, locations.png",
+        f"next:    hueprobe query {output}/demo.memory {output}/pictures/{one.paths[0]} --figure match.png",
     )

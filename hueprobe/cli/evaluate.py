@@ -137,7 +137,7 @@ def _document(
 
 def _report(result: "Classification", found: "Evaluation", searcher: str, recall: float) -> None:
     overall = found.overall
-    click.echo(
+    common.say(
         f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}; "
         f"{overall.correct} of {overall.n}; chance {found.chance:.3f})"
     )
@@ -147,17 +147,15 @@ def _report(result: "Classification", found: "Evaluation", searcher: str, recall
     ]
     common.print_table("", ["class", "pictures", "accuracy", "95 %", "taken for"], rows)
     if result.tie.any():
-        click.echo(f"ties: {int(result.tie.sum())} (lower class id taken)")
+        common.say(f"ties: {int(result.tie.sum())} (lower class id taken)")
     if found.unknown_classes:
-        names = ", ".join(
-            f"{common.escape_controls(name)} ({n})" for name, n in found.unknown_classes.items()
-        )
-        click.echo(f"not in the memory, left out of the accuracy: {names}")
+        names = ", ".join(f"{name} ({n})" for name, n in found.unknown_classes.items())
+        common.say(f"not in the memory, left out of the accuracy: {names}")
     if found.n_unlabelled:
-        click.echo(f"without a class, left out of the accuracy: {found.n_unlabelled}")
+        common.say(f"without a class, left out of the accuracy: {found.n_unlabelled}")
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
-    click.echo("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
-    click.echo(f"searcher {searcher}, recall@10 {recall:.3f}")
+    common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
+    common.say(f"searcher {searcher}, recall@10 {recall:.3f}")
 
 
 def _mistakes(found: "Evaluation", name: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from hueprobe.cli.options import device_option, report_skipped, workers_option
+from hueprobe.cli.options import device_option, report_skipped, say, workers_option
 
 
 def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -156,10 +156,10 @@ def _finish(built: Any, searchers: tuple[str, ...]) -> None:
     for spec in searchers:
         if not has_current_index(built, spec):
             build_index(built, spec, progress=True)
-        click.echo(f"{spec}: recall@10 {recall_of(built, open_searcher(built, spec)):.3f}")
+        say(f"{spec}: recall@10 {recall_of(built, open_searcher(built, spec)):.3f}")
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
-    click.echo(
+    say(
         f"{built.path}: {int(built.readable.sum())} pictures in {len(built.classes)} classes, "
         f"{int(built.valid().sum())} vectors of {built.n_channels} channels"
     )
@@ -182,7 +182,7 @@ def _require_no_settings(geometry: dict[str, Any], options: dict[str, Any]) -> N
 def _show_plan(plan: Any, memory: Path) -> None:
     settings = plan.settings
     height, width = settings["grid"]
-    click.echo(
+    say(
         f"{plan.n_images} pictures x {height}x{width} cells x {settings['channels']} channels "
         f"({settings['backbone']}:{settings['layer']}, {settings['descriptor']}, {settings['dtype']}): "
         f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",

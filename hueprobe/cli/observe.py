@@ -98,7 +98,7 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     which = _OBSERVATIONS if observation == "all" else (observation,)
     reports = []
     for memory in opened:
-        click.echo(f"{memory.path.name}: {', '.join(which)}", err=True)
+        common.say(f"{memory.path.name}: {', '.join(which)}", err=True)
         of_network = network_centre(memory, weights=options["weights"]) if centre == "network" else centre
         reports.append(
             observe_memory(
@@ -122,9 +122,9 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     verdicts = [verdict for report in reports for verdict in report.verdicts]
     for report in reports:
         for note in report.notes:
-            click.echo(f"note: {report.name}: {note}", err=True)
+            common.say(f"note: {report.name}: {note}", err=True)
     if options["as_json"]:
-        click.echo(verdicts_json(verdicts), nl=False)
+        click.echo(verdicts_json(verdicts), nl=False)  # ASCII alone
         return
     rows = [
         [
@@ -139,7 +139,7 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
         for v in verdicts
     ]
     common.print_table("", ["claim", "memory", "effect", "95 %", "null", "p", "verdict"], rows)
-    click.echo(f"written to {output}: {', '.join([*names, *(file.name for file in files)])}")
+    common.say(f"written to {output}: {', '.join([*names, *(file.name for file in files)])}")
 
 
 def _centre(text: str | None) -> Any:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from hueprobe.escapes import escape_controls, escape_json
+
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
@@ -83,7 +85,13 @@ json_option = click.option("--json", "as_json", is_flag=True, help="One JSON doc
 
 def print_json(document: dict[str, Any]) -> None:
     """Print one document: sorted keys, null and never NaN."""
-    click.echo(json.dumps(plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False))
+    click.echo(escape_json(json.dumps(plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False)))
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines of plain text, of which no name in them can make more, or anything else."""
+    for line in lines:
+        click.echo(escape_controls(line), err=err)
 
 
 def plain(value: Any) -> Any:
@@ -107,18 +115,14 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    heading = Text(escape_controls(title), "italic") if title else None  # no markup
+    table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
     for i, column in enumerate(columns):
         table.add_column(column, justify="right" if i else "left")
     for row in rows:
         table.add_row(*[Text(escape_controls(cell)) for cell in row])
     # In a pipe or a file nothing is cut to a terminal's width.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-
-
-def escape_controls(text: str) -> str:
-    """Show control characters of file and class names instead of sending them to the terminal."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def require_k(k: int, n_vectors: int) -> None:
@@ -132,9 +136,9 @@ def require_k(k: int, n_vectors: int) -> None:
 def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
     """List unreadable pictures on stderr, with their number at the end."""
     for path, reason in skipped:
-        click.echo(f"unreadable: {escape_controls(path)}: {escape_controls(reason)}", err=True)
+        say(f"unreadable: {path}: {reason}", err=True)
     if skipped:
-        click.echo(f"{len(skipped)} pictures could not be read", err=True)
+        say(f"{len(skipped)} pictures could not be read", err=True)
 
 
 def announce_index(memory: "Memory", spec: str) -> None:
@@ -142,4 +146,4 @@ def announce_index(memory: "Memory", spec: str) -> None:
     from hueprobe.search.indexes import has_index
 
     if not has_index(memory, spec):
-        click.echo(f"{memory.path} has no index for {spec!r} yet; building it", err=True)
+        say(f"{memory.path} has no index for {spec!r} yet; building it", err=True)

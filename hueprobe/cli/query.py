@@ -83,4 +83,4 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
         title = f"{found['image']}: {found['predicted'] or 'no class'}{' (tie)' if found['tie'] else ''}"
         rows = [[name, f"{value:.4f}"] for name, value in ranked]
         common.print_table(title, ["class", "likelihood"], rows)
-        click.echo(f"{found['matches']} matches\n")
+        common.say(f"{found['matches']} matches", "")

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hueprobe.cli.options import report_skipped
+from hueprobe.cli.options import report_skipped, say
 from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
 
 
@@ -81,4 +81,4 @@ def train(images: str, output: Path, **options: Any) -> None:
         for name, value in last.items()
         if name.startswith("share_") and name != "share_class"
     )
-    click.echo(f"{output}: {settings.epochs} epochs, loss {last['loss']:.4f}{shown}{share}")
+    say(f"{output}: {settings.epochs} epochs, loss {last['loss']:.4f}{shown}{share}")

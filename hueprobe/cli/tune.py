@@ -100,20 +100,20 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
         ]
         for trial in sorted(tuning.trials, key=lambda trial: -trial.times_exact)
     ]
-    click.echo(
+    common.say(
         f"{tuning.memory}: {tuning.n_vectors:,} vectors, {tuning.n_queries} of them asked at once, own image "
         "excluded"
     )
     columns = ["searcher", f"recall@{tuning.k}", "queries/s", "x exact", "build s", "index MB", ""]
     common.print_table("", columns, rows)
     for spec, reason in tuning.failed:
-        click.echo(f"left out: {spec}: {reason}", err=True)
-    click.echo(f"\nrecommended for recall {tuning.wished:g}: {best.spec}")
+        common.say(f"left out: {spec}: {reason}", err=True)
+    common.say("", f"recommended for recall {tuning.wished:g}: {best.spec}")
     if best.spec == "exact":
-        click.echo(
+        common.say(
             "Nothing approximate of that recall was faster. Exact is the default: leave --searcher out."
         )
         return
     when = "Its index is kept" if keep else "Its index is built at the first use"
-    click.echo(f"{when}:\n  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'")
-    click.echo(f"  hueprobe.KernelDensityClassifier(memory, searcher={best.spec!r})")
+    common.say(f"{when}:", f"  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'")
+    common.say(f"  hueprobe.KernelDensityClassifier(memory, searcher={best.spec!r})")

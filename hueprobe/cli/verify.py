@@ -5,14 +5,14 @@ from pathlib import Path
 
 import click
 
-from hueprobe.cli.options import json_option, memory_argument, print_json
+from hueprobe.cli.options import json_option, memory_argument, print_json, say
 
 
 @click.command()
 @memory_argument
 @json_option
 def verify(memory: Path, as_json: bool) -> None:
-    """Check every file of MEMORY against its ledger; exit code 1 where one is damaged."""
+    """Check every file of MEMORY against its ledger; exit code 1 where one is damaged, or pictures lack."""
     from hueprobe.memory import verify_memory
 
     found = verify_memory(memory, progress=not as_json)
@@ -23,10 +23,13 @@ def verify(memory: Path, as_json: bool) -> None:
                 "files": found.n_files,
                 "bytes": found.n_bytes,
                 "problems": list(found.problems),
+                "unfinished": found.unfinished,
             }
         )
-    elif not found.problems:
-        click.echo(f"{memory}: {found.n_files} files, {found.n_bytes / 1e6:,.1f} MB, all as written")
+    elif found.ok:
+        say(f"{memory}: {found.n_files} files, {found.n_bytes / 1e6:,.1f} MB, all as written")
     for problem in found.problems:
-        click.echo(f"damaged: {problem}", err=True)
-    sys.exit(1 if found.problems else 0)
+        say(f"damaged: {problem}", err=True)
+    if found.unfinished:
+        say(f"not finished: {found.unfinished}", err=True)
+    sys.exit(0 if found.ok else 1)

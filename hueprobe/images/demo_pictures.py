@@ -180,7 +180,7 @@ def _scikit_image_data() -> Path:
 def _write_patches(file: Path, folder: Path) -> None:
     """Cut a picture into 24 grey patches, named in reading order; a remainder at right and bottom is lost."""
     folder.mkdir()
-    with Image.open(file) as picture:
+    with Image.open(file, formats=("JPEG", "PNG", "GIF", "TIFF")) as picture:
         grey = picture.convert("L")
     rows, columns = (_SHORT, _LONG) if grey.width >= grey.height else (_LONG, _SHORT)
     height, width = grey.height // rows, grey.width // columns

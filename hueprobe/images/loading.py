@@ -64,6 +64,13 @@ class Transform:
         if min(self.std) <= 0:
             raise InputError(f"std is {self.std}; each must be above 0")
         require_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        for name in ("resize", "crop"):
+            sides = getattr(self, name)
+            height, width = sides if isinstance(sides, tuple) else (sides or 1,) * 2
+            if height * width > _MAX_RESIZED_PIXELS:
+                raise InputError(
+                    f"{name} is {sides}, more than {_MAX_RESIZED_PIXELS} pixels; ask for a smaller one"
+                )
 
     @property
     def shape(self) -> tuple[int, int, int] | None:

@@ -9,13 +9,15 @@ import stat
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from hueprobe.errors import ImageError
+from hueprobe.errors import HueprobeError, ImageError
+from hueprobe.images.limits import PIXELS, max_picture_bytes, max_pixels
 from hueprobe.images.table import ImageTable
 
 # EXIF orientation to the turn that undoes it; 1 is upright.
@@ -30,6 +32,11 @@ _UPRIGHT = {
 }
 # Formats whose whole numbers PIL gives as 32 bits although the file means 0 to 65535.
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
+# What Pillow may take a file for, whatever its name. Of its other formats some hand the file to a program of
+# the system (EPS to Ghostscript, which runs it), and few are known to anyone.
+_FORMATS = (
+    "JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "ICO", "SGI",
+)  # fmt: skip
 # As warnings.filters holds it: ignore any warning that a module of PIL gives.
 _NOTHING_FROM_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
@@ -137,21 +144,31 @@ def _read(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord
     digest = hashlib.sha256(data).hexdigest()
     if not data:
         return _unreadable(digest, "the file is empty")
+    limit = max_pixels()
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            _require_credible(image)
+        with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
+            _require_credible(image, limit)
             picture = _as_rgb(image)
             picture = _upright(picture, _orientation(image))  # known once decoded: a TIFF turns itself
     except UnidentifiedImageError:
         return _unreadable(digest, "not a picture of a known format")
+    except Image.DecompressionBombError as error:
+        return _unreadable(digest, f"{_one_line(error)}; where you trust it, set {PIXELS} to more")
     except Exception as error:  # decoders raise anything on damaged input
         return _unreadable(digest, _one_line(error))
     return picture, PictureRecord(digest, *picture.size, readable=True, reason=None)
 
 
-def _require_credible(image: Image.Image) -> None:
+@cache
+def _known_formats() -> tuple[str, ...]:
+    """Return those of `_FORMATS` that this Pillow was built with."""
+    Image.init()
+    return tuple(name for name in _FORMATS if name in Image.OPEN)
+
+
+def _require_credible(image: Image.Image, limit: int | None) -> None:
     """Refuse a picture too large to be true, of which PIL only warns up to twice its limit."""
-    limit, pixels = Image.MAX_IMAGE_PIXELS, image.width * image.height
+    pixels = image.width * image.height
     if limit is not None and pixels > limit:
         raise Image.DecompressionBombError(
             f"Image size ({pixels} pixels) exceeds limit of {limit} pixels, could be decompression bomb DOS "
@@ -161,9 +178,15 @@ def _require_credible(image: Image.Image) -> None:
 
 def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
     try:
-        if not stat.S_ISREG(os.stat(path).st_mode):  # opening a pipe would wait for ever
+        info = os.stat(path)
+        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
             return None, "not a file"
+        most = max_picture_bytes()
+        if most is not None and info.st_size > most:
+            return None, f"{info.st_size} bytes are more than a picture has; where you trust it, set {PIXELS}"
         return Path(path).read_bytes(), None
+    except HueprobeError:
+        raise
     except (OSError, ValueError) as error:
         return None, f"cannot be opened: {getattr(error, 'strerror', None) or error}"
 

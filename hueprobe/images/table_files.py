@@ -3,15 +3,19 @@
 import csv
 import io
 import os
+import shlex
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.files import written_whole
+from hueprobe.images.limits import UNPACKED, max_unpacked
 from hueprobe.images.sources import TABLE_ENDINGS, common_folder, file_size, posix_relative
 from hueprobe.images.table import ImageTable
+from hueprobe.images.trust import ROOTS, Below, trusted_folders
 
 COLUMNS = ("path", "class", "group", "split")
 MANIFEST = "manifest"  # the column that says of which data set the paths are, wherever that lies
@@ -33,11 +37,14 @@ def from_table(path: str | Path) -> ImageTable:
     exist keeps its row, as an unreadable one does. With a column `manifest`, the same in every row, the
     paths are those of that data set's pictures, and its root is looked up as for the manifest itself.
 
+    A table may come from others, so its pictures must lie below its own folder, links resolved, or below
+    one that the user names, see `hueprobe.images.trust`.
+
     Raises
     ------
     ImageError
         The file is missing, of another kind or broken; a column is missing; it has no rows; a path is
-        empty or occurs twice (the line is named); or none of the pictures exists.
+        empty, occurs twice or leads elsewhere (the line is named); or none of the pictures exists.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in TABLE_ENDINGS:
@@ -56,6 +63,7 @@ def from_table(path: str | Path) -> ImageTable:
     if MANIFEST in rows[0].cells:
         return _of_manifest(rows, folder, path)
     files = _files(rows, folder, path)
+    _require_below(trusted_folders(folder), files, rows, path)
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
         raise ImageError(
@@ -76,11 +84,22 @@ def from_table(path: str | Path) -> ImageTable:
     )
 
 
+def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[_Row], path: str | Path) -> None:
+    is_below = Below(folders)
+    for file, row in zip(files, rows, strict=True):
+        if not is_below(file):
+            raise ImageError(
+                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder; "
+                f"where you trust the table, name the folder of its pictures in {ROOTS}, such as "
+                f"{ROOTS}={shlex.quote(os.path.dirname(file))}"
+            )
+
+
 def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = None) -> None:
     """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
 
     Paths are relative to the file's own folder where the picture lies below it, else absolute, so that
-    `from_table` finds the same pictures.
+    `from_table` finds the same pictures (below a folder that it is told to trust).
 
     Parameters
     ----------
@@ -94,7 +113,7 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     ------
     InputError
         The name ends in neither .csv nor .parquet, or the pictures are neither files nor of a manifest.
-    ImageError
+    StorageError
         The file cannot be written.
     """
     path = Path(path)
@@ -109,21 +128,16 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     }
     if manifest is not None:
         columns[MANIFEST] = (_seen_from(folder, manifest),) * len(table)
-    try:
-        with written_whole(path) as file:
-            if path.suffix.lower() == ".csv":
-                text = io.TextIOWrapper(file, encoding="utf-8", newline="")
-                _write_csv(text, tuple(columns), list(zip(*columns.values(), strict=True)))
-                text.detach()
-            else:
-                import pyarrow as pa
-                import pyarrow.parquet as pq
+    with written_whole(path) as file:
+        if path.suffix.lower() == ".csv":
+            text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+            _write_csv(text, tuple(columns), list(zip(*columns.values(), strict=True)))
+            text.detach()
+        else:
+            import pyarrow as pa
+            import pyarrow.parquet as pq
 
-                pq.write_table(
-                    pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), file
-                )
-    except OSError as error:
-        raise ImageError(f"cannot write {os.fspath(path)!r}: {error.strerror or error}") from None
+            pq.write_table(pa.table({name: pa.array(v, pa.string()) for name, v in columns.items()}), file)
 
 
 def _paths_from(folder: Path, table: ImageTable) -> list[str]:
@@ -206,13 +220,25 @@ def _parquet_rows(path: str | Path) -> Iterator[_Row]:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
             _require_columns(names, path)
+            _require_modest(file.metadata)
             table = file.read(columns=[name for name in _KNOWN if name in names])
         columns = {name: table[name].cast(pa.string()).to_pylist() for name in table.column_names}
-    except pa.ArrowException as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ImageError(f"{os.fspath(path)!r} is no readable Parquet table: {reason}") from None
     for number, cells in enumerate(zip(*columns.values(), strict=True), start=1):
         yield _Row(f"row {number}", {n: c or None for n, c in zip(columns, cells, strict=True)})
+
+
+def _require_modest(metadata: Any) -> None:
+    """Refuse a table that says it is larger, unpacked, than a list of pictures is, before it is unpacked."""
+    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    most = max_unpacked(metadata.serialized_size)
+    if size > most or metadata.num_rows > most:
+        raise ValueError(
+            f"it unpacks to {metadata.num_rows} rows, {size} bytes; trust it by setting {UNPACKED}"
+        )
 
 
 def _require_columns(names: list[str], path: str | Path) -> None:

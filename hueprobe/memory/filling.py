@@ -130,10 +130,11 @@ def add_batch(
     Raises
     ------
     NumericsError
-        A picture's activations are NaN or infinite; names it by its path.
+        A picture's activations are NaN, infinite, or too large for their energy; names it by its path.
     """
     require_finite(activations, paths, settings["layer"])
-    vectors, energy = unit_vectors(describe(activations, settings["descriptor"]))
+    described = describe(activations, settings["descriptor"])
+    vectors, energy = unit_vectors(described, names=paths, layer=settings["layer"])
     shard.add(vectors, energy, records)
 
 

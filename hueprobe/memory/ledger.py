@@ -10,16 +10,19 @@ import hashlib
 import io
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hueprobe.errors import MemoryDamagedError
-from hueprobe.files import fsync_folder, storing
+from hueprobe.files import PARTIAL, fsync_folder, storing
 from hueprobe.memory.files import to_json_line
+from hueprobe.memory.steps import STEPS, first_problem, shard_files
 
 FILE_NAME = "ledger.jsonl"
-STEPS = ("source", "shard", "append", "complete")
+REMOVED = FILE_NAME + PARTIAL  # the ledger of a memory that is being removed
+_VECTORS = re.compile(r"(\d{6,})\.vectors\.npy")
 
 
 @dataclass(frozen=True)
@@ -66,13 +69,17 @@ def read_ledger(folder: Path) -> Ledger:
     Raises
     ------
     MemoryDamagedError
-        A line that is not as it was written, or not behind the one it was written behind.
+        A line that is not as it was written, or not behind the one it was written behind; or shards that a
+        killed build cannot have left: the ledger is an old one or lost. A writer would remove them.
     """
     path = folder / FILE_NAME
+    n_seen = _shards_there(folder)  # before the ledger is read: a build may go on meanwhile
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        return Ledger()
+        text = b""
+    except OSError as error:
+        raise MemoryDamagedError(f"{path} cannot be read: {error.strerror or error}; restore it") from None
     *lines, rest = text.split(b"\n")
     steps: list[dict[str, Any]] = []
     tip = ""
@@ -84,7 +91,28 @@ def read_ledger(folder: Path) -> Ledger:
             )
         steps.append(step)
         tip = step["sha256"]
-    return Ledger(tuple(steps), tip, len(rest))
+    if (problem := first_problem(steps)) is not None:
+        line_number, fault = problem
+        raise MemoryDamagedError(
+            f"{path}, line {line_number} is {fault}; restore the file or build the memory anew"
+        )
+    ledger = Ledger(tuple(steps), tip, len(rest))
+    n_shards = len(ledger.of("shard"))
+    if n_seen > n_shards + bool(steps) and not (folder / REMOVED).exists():
+        raise MemoryDamagedError(
+            f"{path} knows {n_shards} shards, but {folder / shard_files(n_seen - 1)[0]} is there: the ledger "
+            "is an old one or lost; restore it, remove that file, or build anew with --overwrite"
+        )
+    return ledger
+
+
+def _shards_there(folder: Path) -> int:
+    """Return the number of shards up to the highest whose vectors lie in a memory."""
+    try:
+        names = os.listdir(folder / "shards")
+    except OSError:
+        return 0
+    return max((int(match[1]) + 1 for name in names if (match := _VECTORS.fullmatch(name))), default=0)
 
 
 def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
@@ -138,6 +166,7 @@ def _parsed(line: bytes) -> dict[str, Any] | None:
             and step["step"] in STEPS
             and isinstance(step["files"], dict)
             and isinstance(step["previous"], str)
+            and isinstance(step["sha256"], str)
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

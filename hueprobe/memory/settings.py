@@ -2,19 +2,55 @@
 
 import importlib.metadata
 import json
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import MemoryDamagedError, MemoryFormatError
+from hueprobe.memory.vectors import DTYPES
 
 FILE_NAME = "memory.json"
 FORMAT = 1
 CLASS_ORDER = "sorted by name among readable pictures; classes of appended pictures behind, sorted"
 _RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "timm", "numpy", "Pillow")
-_REQUIRED = {
-    "format", "backbone", "layer", "weights", "weights_sha256", "transform", "grid", "channels",
-    "descriptor", "dtype", "batch_size", "shard_images", "seed", "versions",
-}  # fmt: skip
+_MOST_VALUES = 1 << 40  # of one picture's grid; beyond it no array could be addressed
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= _MOST_VALUES
+
+
+def _is_grid(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+
+
+# What each setting may be; others are kept as they are.
+_ALLOWED: dict[str, Callable[[Any], bool]] = {
+    "format": lambda value: type(value) is int and value >= 1,
+    "backbone": _is_text,
+    "layer": _is_text,
+    "closing": lambda value: value is None or _is_text(value),
+    "table_layer": lambda value: isinstance(value, bool),
+    "weights": _is_text,
+    "weights_sha256": _is_text,
+    "transform": lambda value: isinstance(value, dict),
+    "grid": _is_grid,
+    "channels": _is_count,
+    "descriptor": lambda value: value in DESCRIPTORS,
+    "dtype": lambda value: value in DTYPES,
+    "batch_size": _is_count,
+    "shard_images": _is_count,
+    "device": _is_text,
+    "precision": _is_text,
+    "seed": lambda value: type(value) is int and value >= 0,
+    "versions": lambda value: isinstance(value, dict),
+}
 
 
 def library_versions() -> dict[str, str]:
@@ -41,7 +77,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     MemoryFormatError
         The folder is missing, is no memory, or is of a newer format.
     MemoryDamagedError
-        memory.json cannot be parsed or lacks a setting.
+        memory.json cannot be read or parsed, lacks a setting, or has one that cannot be.
     """
     path = folder / FILE_NAME
     try:
@@ -51,6 +87,9 @@ def read_settings(folder: Path) -> dict[str, Any]:
         raise MemoryFormatError(f"{folder} {what}; make one with `hueprobe index IMAGES -o MEMORY`") from None
     except UnicodeDecodeError:
         raise MemoryDamagedError(f"{path} is damaged (not UTF-8 text); restore it") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        raise MemoryDamagedError(f"{path} cannot be read: {reason}; restore it") from None
     try:
         settings = json.loads(text)
     except (ValueError, RecursionError):
@@ -58,14 +97,22 @@ def read_settings(folder: Path) -> dict[str, Any]:
             f"{path} is damaged (not JSON); restore it or build the memory anew"
         ) from None
     version = settings.get("format") if isinstance(settings, dict) else None
-    if not isinstance(version, int):
+    if type(version) is not int:
         raise MemoryFormatError(f"{path} names no format version; it was not written by hueprobe")
     if version > FORMAT:
         raise MemoryFormatError(
             f"{folder} has format {version}, this hueprobe reads up to {FORMAT}; install a newer hueprobe"
         )
-    if missing := sorted(_REQUIRED - settings.keys()):
+    if missing := sorted(_ALLOWED.keys() - settings.keys()):
         raise MemoryDamagedError(f"{path} lacks {', '.join(missing)}; restore it or build the memory anew")
+    wrong = [name for name, is_allowed in _ALLOWED.items() if not is_allowed(settings[name])]
+    if not wrong and math.prod(settings["grid"]) * settings["channels"] > _MOST_VALUES:
+        wrong = ["grid"]
+    if wrong:
+        raise MemoryDamagedError(
+            f"{path} says {wrong[0]} {str(settings[wrong[0]])[:80]!r}, which no memory has; restore it or "
+            "build the memory anew"
+        )
     return settings
 
 

@@ -8,15 +8,23 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
+from hueprobe.errors import InputError, MemoryFormatError
 from hueprobe.grid import Grid
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.contents import (
+    map_array,
+    read_array,
+    read_records,
+    read_source,
+    read_whole,
+    require_sizes,
+)
 from hueprobe.memory.ledger import Ledger, read_ledger
+from hueprobe.memory.settings import FILE_NAME as SETTINGS
 from hueprobe.memory.settings import read_settings
+from hueprobe.memory.steps import shard_files, source_file
 from hueprobe.memory.vectors import renormalize
-from hueprobe.memory.writer import shard_files, source_file
 
 
 @dataclass(frozen=True)
@@ -48,6 +56,7 @@ class Memory:
         self.path = Path(path)
         self.settings: dict[str, Any] = read_settings(self.path)
         self.ledger: Ledger = read_ledger(self.path)
+        self._files = self.ledger.files
         self.grid = Grid(*self.settings["grid"])
         self.n_channels: int = self.settings["channels"]
         self.dtype: str = self.settings["dtype"]
@@ -57,7 +66,8 @@ class Memory:
             raise MemoryFormatError(
                 f"{self.path} holds no finished shard yet; run its `hueprobe index` again"
             )
-        self._check_sizes()
+        require_sizes(self.path, self._files)
+        read_whole(self.path / SETTINGS, self._files[SETTINGS])
         self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
 
     def __repr__(self) -> str:
@@ -67,31 +77,10 @@ class Memory:
             f"{self.n_channels}, {self.settings['backbone']}:{self.settings['layer']}>"
         )
 
-    def _check_sizes(self) -> None:
-        for name, entry in self.ledger.files.items():
-            path = self.path / name
-            try:
-                size = path.stat().st_size
-            except OSError:
-                raise MemoryDamagedError(f"{path} is missing; restore it or build the memory anew") from None
-            if size != entry["size"]:
-                raise MemoryDamagedError(
-                    f"{path} has {size} bytes, its ledger says {entry['size']}; restore it or build anew"
-                )
-
     def _open_shard(self, step: dict[str, Any]) -> Shard:
         path = self.path / shard_files(step["number"])[0]
-        expected = (step["stop"] - step["start"], *self.grid.shape, self.n_channels)
-        try:
-            vectors = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError, SyntaxError) as error:
-            raise MemoryDamagedError(f"{path} is not a readable .npy file ({error}); restore it") from None
-        if vectors.shape != expected or vectors.dtype != self.dtype:
-            raise MemoryDamagedError(
-                f"{path} holds {vectors.dtype} {vectors.shape}, memory.json and ledger ask for "
-                f"{self.dtype} {expected}; restore it or build the memory anew"
-            )
-        return Shard(step["start"], step["stop"], vectors)
+        shape = (step["stop"] - step["start"], *self.grid.shape, self.n_channels)
+        return Shard(step["start"], step["stop"], map_array(path, shape, self.dtype))
 
     @property
     def complete(self) -> bool:
@@ -111,21 +100,26 @@ class Memory:
     @cached_property
     def images(self) -> ImageTable:
         """The pictures, one a memory row; an append's lists follow the first."""
-        n_lists = len(self.ledger.of("source")) + len(self.ledger.of("append"))
-        tables = [_read_parquet(self.path / source_file(part)) for part in range(n_lists)]
-        table = ImageTable.concatenate([ImageTable.from_arrow(table) for table in tables])
+        steps = [*self.ledger.of("source"), *self.ledger.of("append")]
+        names = [source_file(part) for part in range(len(steps))]
+        table = ImageTable.concatenate(
+            [
+                read_source(self.path / name, self._files[name], step["stop"] - step["start"])
+                for name, step in zip(names, steps, strict=True)
+            ]
+        )
         return table.select(range(self.n_images))
 
     @cached_property
     def records(self) -> pa.Table:
         """What was learnt while reading: image, sha256, width, height, readable, reason."""
-        parts = [_read_parquet(self.path / shard_files(step["number"])[2]) for step in self._shard_steps]
-        records = pa.concat_tables(parts)
-        if records.num_rows != self.n_images:
-            raise MemoryDamagedError(
-                f"{self.path} has {records.num_rows} picture records for {self.n_images} pictures; restore it"
-            )
-        return records
+        names = [shard_files(step["number"])[2] for step in self._shard_steps]
+        return pa.concat_tables(
+            [
+                read_records(self.path / name, self._files[name], step["start"], step["stop"])
+                for name, step in zip(names, self._shard_steps, strict=True)
+            ]
+        )
 
     @cached_property
     def readable(self) -> np.ndarray:
@@ -163,16 +157,9 @@ class Memory:
     def _energy(self) -> np.ndarray:
         parts = []
         for step in self._shard_steps:
-            path = self.path / shard_files(step["number"])[1]
-            try:
-                energy = np.load(path, allow_pickle=False)
-            except (OSError, ValueError, EOFError, SyntaxError) as error:
-                raise MemoryDamagedError(
-                    f"{path} is not a readable .npy file ({error}); restore it"
-                ) from None
-            if energy.shape != (step["stop"] - step["start"], *self.grid.shape) or energy.dtype != np.float32:
-                raise MemoryDamagedError(f"{path} does not fit the memory's grid; restore it or build anew")
-            parts.append(energy)
+            name = shard_files(step["number"])[1]
+            shape = (step["stop"] - step["start"], *self.grid.shape)
+            parts.append(read_array(self.path / name, self._files[name], shape, "float32"))
         energy = np.concatenate(parts)
         energy.setflags(write=False)
         return energy
@@ -242,14 +229,6 @@ class Memory:
         """Yield (first vector id, vectors (n <= size, C) float32 of unit length), in order."""
         for first, rows in self.raw_blocks(size):
             yield first, renormalize(rows)
-
-
-def _read_parquet(path: Path) -> pa.Table:
-    try:
-        return pq.read_table(path)
-    except (OSError, pa.ArrowException) as error:
-        text = str(error).splitlines()[0]
-        raise MemoryDamagedError(f"{path} is not a readable Parquet file ({text}); restore it") from None
 
 
 def open_memory(path: str | Path) -> Memory:

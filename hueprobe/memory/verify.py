@@ -1,5 +1,6 @@
 """Proving that a memory is what its ledger says: every hash, every shape, every id."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,8 +8,15 @@ import numpy as np
 
 from hueprobe.errors import HueprobeError
 from hueprobe.files import PARTIAL, sha256_of
+from hueprobe.memory import headers
+from hueprobe.memory import ledger as ledger_file
+from hueprobe.memory.steps import shard_files, source_file
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
+
+# What systems put into folders by themselves; the lock is empty and always there.
+_BYSTANDERS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+_OWN = {"lock", ledger_file.FILE_NAME}
 
 
 @dataclass(frozen=True)
@@ -18,22 +26,31 @@ class Verification:
     Attributes
     ----------
     n_files, n_bytes : int
-        What was hashed.
+        What was hashed, indexes left out.
     problems : tuple of str
         One sentence each; empty when all is well.
+    unfinished : str or None
+        What is still to be done where the memory is not complete; an old ledger looks like that too.
     """
 
     n_files: int
     n_bytes: int
     problems: tuple[str, ...]
+    unfinished: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the memory is complete and all as it was written."""
+        return not self.problems and self.unfinished is None
 
 
 def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
-    """Check a memory against its ledger: sizes, hashes, shapes, ids, classes, and unit length.
+    """Check a memory against its ledger: sizes, hashes, shapes, ids, classes, unit length, and its indexes.
 
     Damage is reported, not raised; MemoryFormatError is raised where there is no memory at all.
     """
     folder = Path(path)
+    there = _files_in(folder)  # before the ledger is read: a build may go on meanwhile
     try:
         memory = Memory(folder)
     except OSError as error:
@@ -44,37 +61,54 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
     with progress_bar(len(files), label="verify", unit="files", enabled=progress) as advance:
         for name, entry in files.items():
             n_bytes += entry["size"]
-            if sha256_of(folder / name) != entry["sha256"]:
-                problems.append(f"{folder / name}: its bytes are not those that were written; restore it")
+            try:
+                if sha256_of(folder / name) != entry["sha256"]:
+                    problems.append(f"{folder / name}: its bytes are not those that were written; restore it")
+            except OSError as error:
+                problems.append(f"{folder / name}: cannot be read: {error.strerror or error}; restore it")
             advance(1)
-    problems += _ledger_problems(memory)
+    if memory.ledger.torn:
+        problems.append(f"{folder}: the ledger ends in half a line; run `hueprobe index` again")
+    problems += _unknown_files(memory, there)
     if not problems:
         problems += _content_problems(memory)
-    return Verification(len(files), n_bytes, tuple(problems))
+    problems += headers.folder_problems(folder, {step["sha256"] for step in memory.ledger.steps})
+    return Verification(len(files), n_bytes, tuple(problems), _unfinished(memory))
 
 
-def _ledger_problems(memory: Memory) -> list[str]:
-    problems = []
-    if memory.ledger.torn:
-        problems.append(f"{memory.path}: the ledger ends in half a line; run `hueprobe index` again")
+def _files_in(folder: Path) -> list[str]:
+    """Return the names of all files and links below a folder, indexes left out, sorted."""
+    found = []
+    for where, folders, names in os.walk(folder):
+        below = Path(where).relative_to(folder)
+        if below == Path():
+            folders[:] = [name for name in folders if name != headers.FOLDER]
+        links = [name for name in folders if (Path(where) / name).is_symlink()]
+        found += [(below / name).as_posix() for name in (*names, *links) if name not in _BYSTANDERS]
+    return sorted(found)
+
+
+def _unknown_files(memory: Memory, there: list[str]) -> list[str]:
+    """Say what lies in a memory without being of it; what a running or killed build leaves is of it."""
+    known = _OWN | memory.ledger.files.keys()
+    if not memory.complete:
+        steps = memory.ledger
+        parts = len(steps.of("source")) + len(steps.of("append"))
+        coming = {*shard_files(len(steps.of("shard"))), source_file(parts)}
+        known |= coming | {name + PARTIAL for name in coming}
+    return [
+        f"{memory.path / name}: not in the memory's ledger; remove it" for name in there if name not in known
+    ]
+
+
+def _unfinished(memory: Memory) -> str | None:
     if memory.complete:
-        if memory.ledger.steps[-1]["files"] != memory.ledger.files:
-            problems.append(f"{memory.path}: the ledger's closing line names other files than its steps")
-        problems += [
-            f"{path}: not in the ledger of a complete memory; remove it" for path in _unknown_files(memory)
-        ]
-    stop = 0
-    for number, step in enumerate(memory.ledger.of("shard")):
-        if step["number"] != number or step["start"] != stop or step["stop"] <= step["start"]:
-            problems.append(f"{memory.path}: shard {step['number']} is out of order in the ledger")
-        stop = step["stop"]
-    return problems
-
-
-def _unknown_files(memory: Memory) -> list[Path]:
-    known = memory.ledger.files
-    found = [*memory.path.glob("shards/*"), *memory.path.glob("source*"), *memory.path.glob(f"*{PARTIAL}")]
-    return [path for path in sorted(set(found)) if path.relative_to(memory.path).as_posix() not in known]
+        return None
+    listed = [*memory.ledger.of("source"), *memory.ledger.of("append")][-1]["stop"]
+    return (
+        f"{memory.path}: {memory.n_images} of {listed} pictures are in, and no closing line says that all is "
+        "done; run its `hueprobe index` again"
+    )
 
 
 def _content_problems(memory: Memory) -> list[str]:

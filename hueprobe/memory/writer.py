@@ -18,35 +18,16 @@ from hueprobe.files import PARTIAL, fsync_folder, storing, written_whole
 from hueprobe.images.table import ImageTable
 from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory import settings as settings_file
+from hueprobe.memory.contents import IMAGES_SCHEMA
 from hueprobe.memory.files import file_entry, one_writer
-from hueprobe.memory.ledger import Ledger, append_step, read_ledger
+from hueprobe.memory.ledger import REMOVED, Ledger, append_step, read_ledger
+from hueprobe.memory.steps import shard_files, source_file
 
-IMAGES_SCHEMA = pa.schema(
-    [
-        ("image", pa.int64()),
-        ("sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("readable", pa.bool_()),
-        ("reason", pa.string()),
-    ]
-)
 # What a build may leave behind, relative to the memory.
 _OWN_FILES = re.compile(
     r"(shards/\d{6,}\.(vectors\.npy|energy\.npy|images\.parquet)|source(\.\d{6,})?\.parquet)(\.partial)?"
-    r"|memory\.json\.partial"
+    r"|memory\.json\.partial|ledger\.jsonl\.partial"
 )
-
-
-def shard_files(number: int) -> tuple[str, str, str]:
-    """Return the names of a shard's vectors, energy and images, relative to the memory."""
-    stem = f"shards/{number:06d}"
-    return f"{stem}.vectors.npy", f"{stem}.energy.npy", f"{stem}.images.parquet"
-
-
-def source_file(part: int) -> str:
-    """Return the name of a list of pictures: the first, or that of the part-th `append`."""
-    return "source.parquet" if part == 0 else f"source.{part:06d}.parquet"
 
 
 class ShardWriter:
@@ -275,10 +256,12 @@ def _remove_memory(folder: Path) -> None:
 def remove_memory_files(folder: Path) -> None:
     """Remove what hueprobe wrote into a memory's folder, the lock excepted; anything else stays.
 
-    The ledger goes first: a removal that is killed leaves a memory without shards, not a damaged one.
+    The ledger is put aside first and goes behind the shards: a removal that is killed leaves a memory
+    without shards, not a damaged one, nor one whose ledger is lost.
     """
     with storing(folder):
-        (folder / ledger_file.FILE_NAME).unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            (folder / ledger_file.FILE_NAME).replace(folder / REMOVED)
         for index in (folder / "indexes").glob("*"):
             if index.name.endswith(PARTIAL) or (index / "index.json").is_file():
                 shutil.rmtree(index)
@@ -292,7 +275,7 @@ def remove_memory_files(folder: Path) -> None:
 def _remove_files(folder: Path, kept: set[str]) -> None:
     """Remove shards, lists of pictures and temporary files, but those in `kept`."""
     with storing(folder):
-        for path in [*folder.glob("*"), *(folder / "shards").glob("*")]:
+        for path in [*(folder / "shards").glob("*"), *folder.glob("*")]:
             name = path.relative_to(folder).as_posix()
             if name not in kept and _OWN_FILES.fullmatch(name):
                 path.unlink()

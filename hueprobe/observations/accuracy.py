@@ -101,6 +101,18 @@ class AccuracyCell:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
         }
+        columns: dict[str, set[type]] = {"images": {str}, "groups": {str, type(None)}, "right": {bool}}
+        wrong = [
+            name
+            for name, value in values.items()
+            if not (
+                isinstance(value, tuple) and {type(item) for item in value} <= columns[name]
+                if name in columns
+                else type(value) is (bool if name == "held_out" else str)
+            )
+        ]
+        if wrong:
+            raise InputError(f"{wrong[0]} of an accuracy cell is {str(values[wrong[0]])[:80]!r}")
         return cls(**values)
 
 

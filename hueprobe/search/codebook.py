@@ -1,5 +1,6 @@
 """The rounded copy of a memory that exact search multiplies with, in blocks, kept in RAM or read ahead."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -136,12 +137,20 @@ class Codebook:
         needed = len(ids) * memory.n_channels * _value_type(number_format, device).itemsize
         self.fits = needed <= (_budget(device) if budget is None else budget)
         self.file: Path | None = None
+        self._sha256: str | None = None  # of the file, until a pass over it has shown that it is so
         self._kept: list[Block] = []
 
     @property
     def wants_file(self) -> bool:
         """Whether a file of codes would save time: rounded vectors on a CPU, more than the budget keeps."""
         return not self.fits and self._device.type == "cpu" and self._format != "float32"
+
+    def read_from(self, file: Path, sha256: str) -> None:
+        """Take blocks from a file of codes from now on; the first pass proves that they are as written.
+
+        So damage costs no reading of its own, and is found before that pass's results are given.
+        """
+        self.file, self._sha256 = file, sha256
 
     @property
     def layout(self) -> str:
@@ -179,15 +188,22 @@ class Codebook:
         if self.file is None or self.fits:
             yield self._make
             return
+        digest = hashlib.sha256() if self._sha256 else None
         with self.file.open("rb") as file:
-            yield lambda number: self._load(file, number)
+            yield lambda number: self._load(file, number, digest)
+            if digest is not None and (file.read(1) or digest.hexdigest() != self._sha256):
+                raise self._damaged("its bytes are not those that were written")
+        self._sha256 = None
 
     def _make(self, number: int) -> Block:
         ids = self._parts[number]
         vectors = torch.from_numpy(self._memory.vectors(ids)).to(self._device)
         return Block.of(vectors, ids, self._format)
 
-    def _load(self, file: BinaryIO, number: int) -> Block:
+    def _damaged(self, reason: str) -> SearcherError:
+        return SearcherError(f"{self.file} is damaged: {reason}; remove its folder and search again")
+
+    def _load(self, file: BinaryIO, number: int, digest: "hashlib._Hash | None") -> Block:
         channels, kind = self._memory.n_channels, _value_type(self._format, self._device)
         per_vector = channels * kind.itemsize + 4 + 4 + 8
         file.seek(sum(_padded(len(ids)) for ids in self._parts[:number]) * per_vector)
@@ -197,9 +213,14 @@ class Codebook:
         for part in (*parts, ids):
             target = part.view(-1).view(torch.uint8).numpy()
             if file.readinto(target) != target.nbytes:  # type: ignore[attr-defined]
-                raise SearcherError(f"{self.file} ends too early; remove its folder and search again")
-        if not np.array_equal(np.sort(ids.numpy())[n - len(self._parts[number]) :], self._parts[number]):
-            raise SearcherError(f"{self.file} holds other vectors than the memory; remove its folder")
+                raise self._damaged("it ends too early")
+            if digest is not None:
+                digest.update(target.data)
+        expected = np.concatenate([np.full(n - len(self._parts[number]), -1), self._parts[number]])
+        if not np.array_equal(np.sort(ids.numpy()), expected):
+            raise self._damaged("it holds other vectors than the memory")
+        if not all(bool(part.isfinite().all()) for part in parts if part.is_floating_point()):
+            raise self._damaged("it holds numbers that are NaN or infinite")
         return Block.arranged(Codes(*parts), ids.numpy(), self._format)
 
 

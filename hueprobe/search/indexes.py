@@ -1,7 +1,6 @@
 """Searchers by SPEC, and the derived index folders: built whole, tied to a ledger line, never stale."""
 
 import contextlib
-import json
 import shutil
 import warnings
 from collections.abc import Callable
@@ -9,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
-from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing, written_whole
+from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing
 from hueprobe.memory.files import one_writer
+from hueprobe.memory.headers import FILE_NAME as HEADER
+from hueprobe.memory.headers import FOLDER, read_header, require_whole, write_header
 from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from hueprobe.memory.store import Memory
     from hueprobe.search.exact import ExactSearcher
-
-_HEADER = "index.json"
 
 
 def open_searcher(
@@ -58,12 +57,15 @@ def open_searcher(
         The SPEC is wrong, or the index is stale, damaged, of another memory, or absent with `build=False`.
     """
     parsed = parse_spec(spec)
+    _warn_of_unfinished(memory)
     if parsed.kind == "exact":
         from hueprobe.search.exact import ExactSearcher
 
         searcher = ExactSearcher(memory, device=device, images=images, memory_budget=memory_budget)
         if images is None and searcher.codebook.wants_file and memory.complete:
-            searcher.codebook.file = _codes_file(memory, searcher, build=build, progress=progress)
+            file = _codes_file(memory, searcher, build=build, progress=progress)
+            if file is not None:
+                searcher.codebook.read_from(file, read_header(file.parent)["sha256"])
         return searcher
     if images is not None:
         raise SearcherError(
@@ -78,13 +80,25 @@ def open_searcher(
         build_index(memory, spec, progress=progress)
     folder = _folder(memory, parsed)
     _require_current(memory, parsed, folder)
+    require_whole(folder)
     return open_files(memory, parsed, folder)
+
+
+def _warn_of_unfinished(memory: "Memory") -> None:
+    """Say that answers come from a part of the pictures; a ledger that was cut looks like that too."""
+    if not memory.complete:
+        warnings.warn(
+            f"{memory.path} is not complete: answers come from its first {memory.n_images} pictures; run its "
+            "`hueprobe index` again",
+            HueprobeWarning,
+            stacklevel=3,
+        )
 
 
 def has_index(memory: "Memory", spec: str) -> bool:
     """Whether the index that a SPEC needs lies beside the memory; exact search needs none."""
     parsed = parse_spec(spec)
-    return parsed.kind == "exact" or (_folder(memory, parsed) / _HEADER).is_file()
+    return parsed.kind == "exact" or (_folder(memory, parsed) / HEADER).is_file()
 
 
 def has_current_index(memory: "Memory", spec: str) -> bool:
@@ -136,7 +150,7 @@ def install_files(memory: "Memory", parsed: SearcherSpec, file: Path) -> None:
     folder = _folder(memory, parsed)
     with storing(folder):
         fsync_file(file)
-        _write_header(file.parent, _header(memory, parsed, file))
+        write_header(file.parent, _header(memory, parsed, file))
         if folder.exists():
             shutil.rmtree(folder)
         file.parent.rename(folder)
@@ -200,32 +214,32 @@ def recall_of(memory: "Memory", searcher: Searcher) -> float:
     if parsed.kind == "exact":
         return 1.0
     folder = _folder(memory, parsed)
-    header = _read_header(folder)
+    header = read_header(folder)
     if parsed.search_text not in header["recall_at_10"]:
         from hueprobe.search.recall import measure_recall
 
         recall = header["recall_at_10"][parsed.search_text] = measure_recall(memory, searcher)
         # It only saves time: where nobody may write, or another does, it is measured again next time.
         with contextlib.suppress(HueprobeError), one_writer(memory.path):
-            now = _read_header(folder)
+            now = read_header(folder)
             if now["ledger"] == header["ledger"]:
                 now["recall_at_10"][parsed.search_text] = recall
-                _write_header(folder, now)
+                write_header(folder, now)
     return float(header["recall_at_10"][parsed.search_text])
 
 
 def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
     """Return the header of every index beside the memory, with `stale` added, by folder name."""
     headers = {}
-    for path in sorted(memory.path.glob(f"indexes/*/{_HEADER}")):
+    for path in sorted(memory.path.glob(f"{FOLDER}/*/{HEADER}")):
         if not path.parent.name.endswith(PARTIAL):
-            header = _read_header(path.parent)
+            header = read_header(path.parent)
             headers[path.parent.name] = {**header, "stale": header["ledger"] != memory.ledger.tip}
     return headers
 
 
 def _folder(memory: "Memory", parsed: SearcherSpec) -> Path:
-    return memory.path / "indexes" / parsed.folder_name
+    return memory.path / FOLDER / parsed.folder_name
 
 
 def open_files(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
@@ -256,32 +270,19 @@ def _header(memory: "Memory", parsed: SearcherSpec, index: Path) -> dict[str, An
     }
 
 
-def _write_header(folder: Path, header: dict[str, Any]) -> None:
-    with written_whole(folder / _HEADER) as file:
-        file.write((json.dumps(header, sort_keys=True, indent=2) + "\n").encode())
-
-
-def _read_header(folder: Path) -> dict[str, Any]:
-    path = folder / _HEADER
-    try:
-        header = json.loads(path.read_bytes())
-        if isinstance(header["recall_at_10"], dict) and isinstance(header["file"], str):
-            str(header["ledger"]), int(header["size"]), int(header["n_channels"])
-            return header
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    raise SearcherError(f"{path} is damaged; remove {folder} and build the index again")
-
-
 def _require_current(memory: "Memory", parsed: SearcherSpec, folder: Path) -> None:
-    header = _read_header(folder)
+    header = read_header(folder)
     spec = f"{parsed.kind}:{parsed.build}"
-    if header["ledger"] != memory.ledger.tip or header["spec"] != spec:
+    if (
+        header["ledger"] != memory.ledger.tip
+        or header["spec"] != spec
+        or header["n_channels"] != memory.n_channels
+    ):
         raise SearcherError(
             f"the index {folder} belongs to another state of the memory, or to another memory; "
             f"rebuild it with `hueprobe index --searcher {spec}` or remove the folder"
         )
-    path = folder / Path(header["file"]).name
+    path = folder / header["file"]
     size = path.stat().st_size if path.is_file() else -1
     if size != header["size"]:
         raise SearcherError(f"{path} has {size} bytes, its header says {header['size']}; rebuild the index")

@@ -4,9 +4,13 @@ import re
 from dataclasses import dataclass
 
 from hueprobe.errors import SearcherError
+from hueprobe.memory.headers import folder_name
 
 DEFAULT_TREES = 10
 _ANNOY_SETTINGS = {"trees": "build", "search_k": "search"}
+_FACTORY = re.compile(
+    r"[A-Za-z0-9,()_\[\]+=.-]{1,80}"
+)  # of plain names, so that none is too long for a folder
 _FAISS_SETTINGS = ("nprobe", "efSearch", "k_factor", "quantizer_efSearch", "max_codes")
 
 
@@ -45,9 +49,7 @@ class SearcherSpec:
     @property
     def folder_name(self) -> str:
         """Name of the index's folder below `indexes/`."""
-        return re.sub(
-            r"[^A-Za-z0-9=,._-]", lambda match: f"%{ord(match[0]):02x}", f"{self.kind}-{self.build}"
-        )
+        return folder_name(f"{self.kind}:{self.build}")
 
     @property
     def trees(self) -> int:
@@ -79,8 +81,11 @@ def parse_spec(spec: str) -> SearcherSpec:
         return SearcherSpec("annoy", f"trees={trees}", settings)
     if kind == "faiss" and rest:
         factory, _, settings_text = rest.partition(";")
-        if not factory:
-            raise SearcherError(f"{spec!r} names no FAISS factory string; try faiss:Flat or faiss:HNSW32")
+        if not _FACTORY.fullmatch(factory):
+            raise SearcherError(
+                f"{spec!r} names no FAISS factory string, which is 1 to 80 letters, digits and ,()_[]+-=. in "
+                "all; try faiss:Flat or faiss:HNSW32"
+            )
         return SearcherSpec("faiss", factory, _settings(spec, settings_text, _FAISS_SETTINGS))
     raise SearcherError(
         f"unknown searcher {spec!r}; choose exact, annoy, annoy:trees=50,search_k=20000, faiss:FACTORY "

@@ -11,6 +11,7 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.errors import InputError
 from hueprobe.files import storing, written_whole
 from hueprobe.memory.arrays import derive_memory
 from hueprobe.memory.settings import FILE_NAME, read_settings
@@ -87,7 +88,7 @@ def accuracy_grid(
     def cell(descriptor: str, label: str, predict: Callable[[], np.ndarray | None]) -> AccuracyCell:
         path = folder / f"{_key(settings, descriptor, label)}.cell.json"
         if path.is_file():
-            return AccuracyCell.from_json(json.loads(path.read_text()))
+            return _read_cell(path)
         predicted = predict()
         result = classify(descriptor)
         groups = [result.matches.query_image_group[row] for row in result.rows] if result.matches else None
@@ -140,6 +141,15 @@ def accuracy_grid(
         )
     )
     return AccuracyGrid(tuple(cells))
+
+
+def _read_cell(path: Path) -> AccuracyCell:
+    try:
+        return AccuracyCell.from_json(json.loads(path.read_bytes()))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is no finished cell ({error}); remove it, and it is computed again"
+        ) from None
 
 
 def _pooled(memory: Memory, folder: Path, descriptor: str) -> Memory:

@@ -165,10 +165,10 @@ def read_cell(cell: Cell, settings: ComparisonSettings) -> LossRun:
         The file is none, or of another version.
     """
     try:
-        values: dict[str, Any] = json.loads(cell.result.read_text())
+        values: dict[str, Any] = dict(json.loads(cell.result.read_bytes()))
         values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         run = LossRun(**values)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(
             f"{cell.result} is no run of this version; remove it, and it is trained again"
         ) from error

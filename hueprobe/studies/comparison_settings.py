@@ -117,7 +117,10 @@ def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable)
     own = json.loads(json.dumps(asdict(settings)))
     own["images"] = hashlib.sha256(rows.encode()).hexdigest()
     if path.exists():
-        before = json.loads(path.read_text())
+        try:
+            before: dict[str, Any] = dict(json.loads(path.read_bytes()))
+        except (ValueError, TypeError, RecursionError) as error:
+            raise InputError(f"{path} is damaged ({error}); choose another folder or remove it") from None
         differing = [
             f"{name} was {before.get(name)!r} and is {own.get(name)!r}"
             for name in sorted({*before, *own} - set(_FREE))

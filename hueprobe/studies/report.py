@@ -5,7 +5,9 @@ import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
+from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.verdicts import Verdict, verdicts_json
@@ -127,27 +129,32 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
 
 def _page(reports: Sequence[MemoryReport], verdicts: Sequence[Verdict], figures: Sequence[str]) -> str:
     lines = ["# Observations", ""]
-    lines += [f"- `{_inline(r.name)}`: {_inline(r.network)}, {r.n_images} pictures" for r in reports]
+    lines += [
+        f"- {escape_markdown(r.name)}: {escape_markdown(r.network)}, {r.n_images} pictures" for r in reports
+    ]
     lines += ["", "| claim | memory | effect | 95 % | null | p | n | verdict | survives | fails under |"]
     lines += ["|" + "---|" * 10]
     for v in verdicts:
         survived = ", ".join(name for name, survives in v.controls.items() if survives)
         failed = ", ".join(name for name, survives in v.controls.items() if not survives)
         lines.append(
-            f"| {v.id} | {_inline(v.memory)} | {v.effect:.3f} {v.unit} | {v.ci95[0]:.3f} to {v.ci95[1]:.3f} "
+            f"| {v.id} | {escape_markdown(v.memory)} | {v.effect:.3f} {v.unit} "
+            f"| {v.ci95[0]:.3f} to {v.ci95[1]:.3f} "
             f"| {v.null:g} | {v.p:.2g} | {v.n} | **{v.verdict}** | {survived} | {failed} |"
         )
     reasons = [
-        f"- {v.id}, {_inline(v.memory)}: {reason}"
+        f"- {v.id}, {escape_markdown(v.memory)}: {escape_markdown(reason)}"
         for v in verdicts
         for reason in v.definitions.get("reasons", [])
     ]
-    reasons += [f"- {_inline(r.name)}: {_inline(note)}" for r in reports for note in r.notes]
+    reasons += [f"- {escape_markdown(r.name)}: {escape_markdown(note)}" for r in reports for note in r.notes]
     for report in reports:
         if report.content is not None:
             lines += ["", _content(report)]
     lines += ["", *dict.fromkeys(reasons)] if reasons else []
-    lines += [""] + [f"![{name}]({name})" for name in figures if name.endswith((".png", ".svg"))]
+    lines += [""] + [
+        f"![{escape_markdown(name)}]({quote(name)})" for name in figures if name.endswith((".png", ".svg"))
+    ]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -157,12 +164,6 @@ def _content(report: MemoryReport) -> str:
     parts = {"position": found.position, "content": found.content, "difference": found.content_less_position}
     text = ", ".join(f"{name} {i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}]" for name, i in parts.items())
     return (
-        f"`{_inline(report.name)}`, only the queries mirrored: share of matches that follow {text} "
+        f"{escape_markdown(report.name)}, only the queries mirrored: share of matches that follow {text} "
         f"(n = {found.n} matches off the middle column)."
     )
-
-
-def _inline(text: str) -> str:
-    """Show names that hold control characters or Markdown of their own as plain text."""
-    shown = "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return "".join(f"\\{c}" if c in "\\`*_{}[]<>|#!" else c for c in shown)

@@ -142,7 +142,7 @@ def read_observation(path: Path) -> TrainedObservation:
             for name, number in values["numbers"].items()
         }
         return TrainedObservation(**values | {"grid": tuple(values["grid"]), "notes": tuple(values["notes"])})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{path} is no observation of this version; remove it and its run in cells/, or keep the weights"
         ) from error

@@ -1,7 +1,6 @@
 """Checkpoints that appear whole, and are continued by the run that wrote them only."""
 
 import io
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +59,10 @@ def load_checkpoint(path: Path, run: Mapping[str, Any], *, device: torch.device)
         if content.pop("version") != _VERSION:
             raise KeyError("version")
         checkpoint = Checkpoint(**content)
-    except (
-        OSError,
-        RuntimeError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        EOFError,
-        pickle.UnpicklingError,
-    ) as error:
+        kinds = {"run": dict, "epochs_done": int, "state": dict, "log": list}
+        if wrong := [name for name, kind in kinds.items() if type(getattr(checkpoint, name)) is not kind]:
+            raise TypeError(wrong[0])
+    except Exception as error:  # whatever bytes that are no checkpoint make torch's reader stumble over
         raise InputError(
             f"{path} is no checkpoint that can be read ({type(error).__name__}); remove it"
         ) from error

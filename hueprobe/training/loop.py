@@ -269,7 +269,7 @@ def _restore(stateful: dict[str, Any], state: dict[str, Any], path: Path) -> Non
     try:
         for name, part in stateful.items():
             part.load_state_dict(state[name])
-    except (KeyError, RuntimeError, ValueError) as error:
+    except Exception as error:  # torch raises anything where a state is of another kind
         raise InputError(
             f"{path} is the checkpoint of another network ({' '.join(str(error).split())[:120]}); "
             "choose another folder or remove it"

@@ -10,8 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hueprobe.errors import HueprobeWarning, ImageError, InputError
+from hueprobe.errors import HueprobeWarning, ImageError, InputError, StorageError
 from hueprobe.images import ImageTable, from_folder, from_table, save_table
+from hueprobe.images.trust import outside_of
 
 # Whatever Unicode allows; a NUL fits in no file name.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
@@ -60,22 +61,26 @@ def test_columns_and_order(tmp_path, write_picture, name):
         }
 
 
-def test_pictures_elsewhere_are_saved_with_absolute_paths(tmp_path, write_picture):
+def test_pictures_elsewhere_are_saved_with_absolute_paths(tmp_path, write_picture, monkeypatch):
     files = [write_picture(f"set/{name}/1.png") for name in "ab"]
     (tmp_path / "tables").mkdir()
     table = from_folder(tmp_path / "set")
     save_table(table, tmp_path / "tables" / "t.csv")
     with open(tmp_path / "tables" / "t.csv", encoding="utf-8", newline="") as file:
         assert [row["path"] for row in csv.DictReader(file)] == [str(file) for file in files]
+    assert outside_of(table, tmp_path / "tables" / "t.csv") == str(tmp_path / "set")
+    monkeypatch.setenv("HUEPROBE_ROOTS", str(tmp_path / "set"))
+    assert outside_of(table, tmp_path / "tables" / "t.csv") is None
     assert from_table(tmp_path / "tables" / "t.csv") == table
 
 
-def test_paths_are_relative_to_the_file_and_may_lead_up(tmp_path, write_picture, monkeypatch):
+def test_paths_are_relative_to_the_file_and_may_lead_to_trusted_folders(tmp_path, write_picture, monkeypatch):
     write_picture("set/1.png")
     absolute = write_picture("other/2.png")
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "t.csv").write_text(f"path,class\n../set/1.png,a\n{absolute},b\n")
     monkeypatch.chdir("/")
+    monkeypatch.setenv("HUEPROBE_ROOTS", os.pathsep.join([str(tmp_path / "set"), str(tmp_path / "other")]))
     table = from_table(tmp_path / "tables" / "t.csv")
     assert table.paths == ("../set/1.png", "2.png")
     assert table.roots == (str(tmp_path / "tables"), str(tmp_path / "other"))
@@ -202,7 +207,7 @@ def test_save_refuses(tmp_path, write_picture):
     table = from_folder(tmp_path)
     with pytest.raises(InputError, match=r"must end in .csv or .parquet"):
         save_table(table, tmp_path / "t.txt")
-    with pytest.raises(ImageError, match=r"cannot write '.*t.csv': No such file or directory"):
+    with pytest.raises(StorageError, match=r"cannot write .*t.csv: No such file or directory"):
         save_table(table, tmp_path / "gone" / "t.csv")
     with pytest.raises(ImageError, match="no file"):
         save_table(replace(table, roots=("",)), tmp_path / "t.csv")
@@ -219,7 +224,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, write_picture, monkeypatch)
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("hueprobe.images.table_files._write_csv", full)
-    with pytest.raises(ImageError, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         save_table(table, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["1.png", "t.csv"]

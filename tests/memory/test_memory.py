@@ -20,7 +20,7 @@ from hueprobe.errors import (
     ShapeError,
 )
 from hueprobe.memory import as_stored, derive_memory, verify_memory
-from hueprobe.memory.ledger import append_step, read_ledger
+from hueprobe.memory.ledger import read_ledger
 from hueprobe.memory.writer import open_writer
 
 
@@ -284,16 +284,14 @@ def test_one_writer_at_a_time(tmp_path, settings_of_a_build):
 
 
 def test_a_ledger_out_of_order_is_damage(tmp_path):
-    ledger = read_ledger(tmp_path)
-    for number in range(3):
-        ledger = append_step(tmp_path, ledger, {"step": "shard", "number": number, "files": {}})
-    assert read_ledger(tmp_path) == ledger
-    path = tmp_path / "ledger.jsonl"
+    memory_from_arrays(tmp_path / "m", activations())
+    path = tmp_path / "m" / "ledger.jsonl"
+    assert [step["step"] for step in read_ledger(path.parent).steps] == ["source", "shard", "complete"]
     lines = path.read_bytes().splitlines(keepends=True)
     for damaged in ([lines[1], lines[0], lines[2]], [lines[0], lines[2]], [lines[0], b"{}\n"]):
         path.write_bytes(b"".join(damaged))
         with pytest.raises(MemoryDamagedError, match=r"line [12]"):
-            read_ledger(tmp_path)
+            read_ledger(path.parent)
 
 
 def test_ids_out_of_range_are_refused(tmp_path):

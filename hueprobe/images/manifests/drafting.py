@@ -111,8 +111,9 @@ def _kind(pictures: list[str]) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a TOML string or quoted key: JSON's escapes, and DEL, which JSON lets through."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """Return a TOML string or quoted key: JSON's escapes, and TOML's for what else is not printable."""
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 
 
 def _texts(values: list[str]) -> str:

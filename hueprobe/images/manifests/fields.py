@@ -70,9 +70,13 @@ class Fields:
                 self.fail(name, f"{value!r} in the list; every item must be a string that is not empty")
         return tuple(values)
 
-    def number(self, name: str, default: int | None = None, *, minimum: int = 0) -> int:
-        """Return a whole number of at least `minimum`."""
+    def number(
+        self, name: str, default: int | None = None, *, minimum: int = 0, maximum: int = 1 << 62
+    ) -> int:
+        """Return a whole number from `minimum` to `maximum`."""
         value = self._value(name, int, default)
+        if value > maximum:
+            self.fail(name, f"{value} is above {maximum}, the most that is allowed")
         if value < minimum and name in self._values:
             self.fail(name, f"{value} is below {minimum}, the least that is allowed")
         return int(value)
@@ -112,8 +116,12 @@ class Fields:
     def url(self, name: str, default: str | None = None) -> str:
         """Return an http or https address."""
         value = self.text(name, default)
-        parts = urlsplit(value)
-        if value != default and (parts.scheme not in ("http", "https") or not parts.hostname):
+        try:
+            parts = urlsplit(value)
+            is_address = parts.scheme in ("http", "https") and bool(parts.hostname)
+        except ValueError:  # a bracket that is no IPv6 address
+            is_address = False
+        if value != default and not is_address:
             self.fail(name, f"{value!r} is no address; it must begin with http:// or https://")
         return value
 
@@ -129,7 +137,7 @@ class Fields:
         value = self.text(name, default)
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             self.fail(name, f"{value!r} is no regular expression: {error}")
         return value
 

@@ -70,15 +70,22 @@ def _folder() -> Path:
 
 def _document(path: Path) -> dict[str, object]:
     try:
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise ManifestError(f"{str(path)!r} is no file; give a data manifest, a .toml file")
         if path.stat().st_size > _LARGEST:
             raise ManifestError(
                 f"{str(path)!r} is larger than {_LARGEST >> 20} MiB; that is no data manifest"
             )
         with path.open("rb") as file:
             return tomllib.load(file)
+    except ManifestError:
+        raise
     except OSError as error:
         raise ManifestError(f"cannot read the manifest {str(path)!r}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise ManifestError(f"{str(path)!r} is not UTF-8; save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: a number too long
         raise ManifestError(f"{str(path)!r} is no TOML: {error}") from None

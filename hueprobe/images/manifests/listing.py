@@ -219,7 +219,7 @@ def _filled(template: str, row: Row) -> str:
         lacking = lacking or not text or bool(width and not text.isdecimal())
         return text.zfill(int(width)) if width else text
 
-    path = re.sub(r"\{(\w+)(?::0?(\d*)d)?\}", value, template)
+    path = re.sub(r"\{(\w+)(?::0?(\d{0,2})d)?\}", value, template)
     return "" if lacking else path
 
 

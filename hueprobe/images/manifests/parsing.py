@@ -25,6 +25,7 @@ VARIANT_KEYS = (
     "title", "task", "torchvision", "layout", "tables", "class", "group", "split", "counts", "slices",
 )  # fmt: skip
 _FORMAT_OF = {".txt": "text", ".csv": "csv", ".mat": "mat"}
+_MOST_SLICES = 10_000  # of one volume; each is a file
 _CHECKSUM = re.compile(r"md5:[0-9a-f]{32}|sha256:[0-9a-f]{64}")
 
 
@@ -162,7 +163,7 @@ def _layout(fields: Fields) -> Layout:
         fields.fail("pattern", f"does not go with kind {kind!r}; use kind 'pattern'")
     if layout.picture and kind != "tables":
         fields.fail("picture", f"does not go with kind {kind!r}; use kind 'tables'")
-    if (bare := re.sub(r"\{\w+(?::0?\d*d)?\}", "x", layout.picture)) and (why := require_inside(bare)):
+    if (bare := re.sub(r"\{\w+(?::0?\d{0,2}d)?\}", "x", layout.picture)) and (why := require_inside(bare)):
         fields.fail("picture", f"{layout.picture!r} is not allowed, {why}; write it as images/{{id:05d}}.jpg")
     fields.close()
     return layout
@@ -240,7 +241,7 @@ def _slices(fields: Fields) -> Slices:
     slices = Slices(
         plane=fields.choice("plane", PLANES),
         spacing=fields.real("spacing", above=0),
-        count=fields.number("count", minimum=1),
+        count=fields.number("count", minimum=1, maximum=_MOST_SLICES),
         window=(float(ends[0]), float(ends[1])),
         window_is_percentile=fields.choice("window_is", ("intensity", "percentile")) == "percentile",
     )

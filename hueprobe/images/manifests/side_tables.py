@@ -6,9 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hueprobe.errors import ImageError
+from hueprobe.images.manifests.mat_files import read_mat
 from hueprobe.images.manifests.schema import SideTable
 
 Row = dict[str, str]
@@ -132,7 +131,10 @@ def _text_rows(file: Path, table: SideTable) -> Iterator[Row]:
 def _csv_rows(file: Path, table: SideTable) -> Iterator[Row]:
     with file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, strict=True)
-        headers = reader.fieldnames or []
+        try:
+            headers = reader.fieldnames or []
+        except csv.Error as error:
+            raise ImageError(f"{table.file}: no CSV: {error}") from None
         if missing := [header for header in table.columns.values() if header not in headers]:
             raise ImageError(
                 f"{table.file}: no column {missing[0]!r}; there are: {', '.join(headers) or 'none'}"
@@ -145,14 +147,7 @@ def _csv_rows(file: Path, table: SideTable) -> Iterator[Row]:
 
 
 def _mat_rows(file: Path, table: SideTable) -> list[Row]:
-    from scipy.io import loadmat
-
-    try:
-        variables = loadmat(file, squeeze_me=True)
-    except Exception as error:  # a damaged file raises anything
-        raise ImageError(
-            f"{table.file}: no MATLAB file that SciPy reads: {' '.join(str(error).split())[:200]}"
-        ) from None
+    variables = read_mat(file, name=table.file)
     columns = {name: _variable(variables, source, table.file) for name, source in table.columns.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
@@ -161,25 +156,18 @@ def _mat_rows(file: Path, table: SideTable) -> list[Row]:
 
 
 def _variable(variables: dict[str, Any], source: str, file: str) -> list[str]:
-    """Return a variable, or a field of a struct array (`variable.field`), as strings."""
+    """Return a variable, or a field of a struct array (`variable.field`)."""
     name, _, part = source.partition(".")
     if name not in variables:
-        known = ", ".join(key for key in variables if not key.startswith("__"))
-        raise ImageError(f"{file}: no variable {name!r}; there are: {known}")
-    values = np.atleast_1d(variables[name])
-    if part:
-        if part not in (values.dtype.names or ()):
-            raise ImageError(
-                f"{file}: variable {name!r} has no field {part!r}; there are: {values.dtype.names}"
-            )
-        values = values[part]
-    return [_cell(value) for value in values.ravel()]
-
-
-def _cell(value: Any) -> str:
-    """Return one MATLAB value as text; whole numbers without a decimal point."""
-    while isinstance(value, np.ndarray) and value.size == 1:
-        value = value.reshape(-1)[0]
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+        raise ImageError(f"{file}: no variable {name!r}; there are: {', '.join(variables)}")
+    values = variables[name]
+    fields = values if isinstance(values, dict) else {}
+    if part and part not in fields:
+        raise ImageError(
+            f"{file}: variable {name!r} has no field {part!r}; there are: {', '.join(fields) or 'none'}"
+        )
+    if fields and not part:
+        raise ImageError(
+            f"{file}: variable {name!r} has fields; name one as {name}.FIELD: {', '.join(fields)}"
+        )
+    return list(fields[part] if part else values)

@@ -14,6 +14,9 @@ from torchvision.datasets.utils import download_url
 from hueprobe.errors import ManifestError
 from hueprobe.images.manifests.schema import Download, TorchvisionClass
 
+# CIFAR's are pickles too, but of known checksums.
+_UNPICKLING = ("LSUN", "LSUNClass")
+
 
 def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = False) -> dict[str, Any]:
     """Return the Dataset of each split, read from `root` as torchvision lays it out there.
@@ -37,6 +40,11 @@ def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = F
     if not inspect.isclass(make):
         raise ManifestError(
             f"torchvision {torchvision.__version__} has no dataset {described.name!r}; upgrade torchvision"
+        )
+    if described.name in _UNPICKLING:
+        raise ManifestError(
+            f"torchvision's {described.name} unpickles what lies beside the set, which can run any program; "
+            "export its pictures into class folders, and use those"
         )
     calls = {
         split: {**arguments, **({"download": True} if download else {})}

@@ -1,9 +1,10 @@
 """Unpacking archives that nobody has looked into: plain files come out, and none leaves the folder."""
 
+import errno
 import gzip
 import lzma
-import shutil
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -11,13 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from hueprobe.errors import DownloadError
+from hueprobe.errors import DownloadError, HueprobeError
+from hueprobe.images.limits import UNPACKED, max_unpacked
 from hueprobe.images.manifests.fields import require_inside
 
+_CHUNK = 1 << 20
 ARCHIVE_ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".zip")
 _BROKEN = (
     tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, lzma.LZMAError, EOFError,
-    NotImplementedError,
+    NotImplementedError, ValueError, struct.error, IndexError, MemoryError, OverflowError, RuntimeError,
 )  # fmt: skip
 
 
@@ -34,19 +37,37 @@ def unpack(archive: Path, folder: Path) -> int:
     Raises
     ------
     DownloadError
-        A member leads out of `folder` (absolute, `..`), is a link or a device, or the archive is broken or
-        cut short. What came out before stays: unpack into a folder of its own.
+        A member leads out of `folder` (absolute, `..`), is a link or a device, the archive is broken or
+        cut short, or more comes out than `limits.max_unpacked` allows. What came out before stays: unpack
+        into a folder of its own.
     """
     n_files = 0
+    left = max_unpacked(archive.stat().st_size)
     try:
         for name, content in _members(archive):
             path = folder.joinpath(*name.split("/"))
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as file:
-                shutil.copyfileobj(content, file, 1 << 20)
+                while chunk := content.read(_CHUNK):
+                    left -= len(chunk)
+                    if left < 0:
+                        raise DownloadError(
+                            f"archive {archive.name!r} unpacks to more than it should, at {name!r}; where "
+                            f"you trust it, set {UNPACKED} to more bytes"
+                        )
+                    file.write(chunk)
             n_files += 1
     except FileExistsError:
         raise DownloadError(f"archive {archive.name!r} holds {name!r} twice; it is not used") from None
+    except HueprobeError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise
+        reason = error.strerror or str(error)
+        raise DownloadError(
+            f"archive {archive.name!r} cannot be unpacked: {reason}; fetch it again"
+        ) from None
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DownloadError(

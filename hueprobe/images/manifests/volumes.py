@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,11 +12,14 @@ from PIL import Image
 
 from hueprobe.errors import ImageError, MissingDependencyError
 from hueprobe.files import written_whole
+from hueprobe.images.limits import PIXELS, max_pixels
 from hueprobe.images.manifests.schema import PLANES, Slices
 
 # The axis that a plane's slices are stacked along, in a volume turned to right, anterior, superior.
 _AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
 assert set(_AXIS) == set(PLANES)
+_MOST_STRETCH = 100  # of the longest side of a voxel to the shortest
+_MOST_PIXELS_A_VOLUME = 8  # times those of a picture: 0.7 billion voxels
 
 
 def slice_folder(slices: Slices) -> str:
@@ -76,6 +80,7 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
         image = nibabel.as_closest_canonical(nibabel.load(volume))
         if len(image.shape) != 3:
             raise ImageError(f"{str(volume)!r} has {len(image.shape)} axes; a volume has 3")
+        _require_credible(volume, image.shape)
         values = np.asarray(image.dataobj, dtype=np.float32)  # (right, anterior, superior)
         zooms = [float(zoom) for zoom in image.header.get_zooms()[:3]]
     except ImageError:
@@ -84,6 +89,8 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
         raise ImageError(
             f"cannot read volume {str(volume)!r}: {' '.join(str(error).split())[:200]}"
         ) from None
+    if not all(math.isfinite(zoom) and zoom > 0 for zoom in zooms) or max(zooms) > _MOST_STRETCH * min(zooms):
+        raise ImageError(f"{str(volume)!r} has voxels of {zooms} mm; no scanner gives such")
     axis = _AXIS[slices.plane]
     offsets = (np.arange(slices.count) - (slices.count - 1) / 2) * slices.spacing / zooms[axis]
     places = np.rint((values.shape[axis] - 1) / 2 + offsets).astype(int)
@@ -98,6 +105,16 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
     return [_picture(values.take(place, axis=axis), in_plane, low, high) for place in places]
 
 
+def _require_credible(volume: Path, shape: tuple[int, ...]) -> None:
+    """Refuse a volume whose header asks for more than the disk or any scanner gave."""
+    pixels = max_pixels()
+    if pixels is not None and math.prod(shape) > pixels * _MOST_PIXELS_A_VOLUME:
+        raise ImageError(
+            f"{str(volume)!r} says it has {' x '.join(map(str, shape))} voxels; where you trust it, set "
+            f"{PIXELS} to more"
+        )
+
+
 def _window(values: np.ndarray, slices: Slices, volume: Path) -> tuple[float, float]:
     low, high = slices.window
     if slices.window_is_percentile:
@@ -105,6 +122,8 @@ def _window(values: np.ndarray, slices: Slices, volume: Path) -> tuple[float, fl
         if not inside.size:
             raise ImageError(f"{str(volume)!r} is 0 everywhere; no slice of it shows anything")
         low, high = (float(end) for end in np.percentile(inside, [low, high]))
+    if not np.isfinite(values).all():
+        raise ImageError(f"{str(volume)!r} has voxels that are NaN or infinite")
     return low, high
 
 
