@@ -15,6 +15,7 @@ from hueprobe.files import written_whole
 from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory.files import one_writer
 from hueprobe.memory.ledger import append_step, read_ledger
+from hueprobe.memory.steps import shard_files
 from hueprobe.memory.writer import remove_memory
 from hueprobe.search import build_index, open_searcher
 from tests.faults.children import Children, contents
@@ -182,10 +183,19 @@ def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
     assert contents(memory) == contents(tmp_path / "whole")
 
 
+def step(kind, names, **fields):
+    files = {name: {"sha256": "0" * 64, "size": 1} for name in names}
+    return {"step": kind, "files": files, "start": 0, "stop": 1, **fields}
+
+
+SOURCE = step("source", ["memory.json", "source.parquet"])
+SHARD = step("shard", shard_files(0), number=0, nonnegative=True)
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_a_ledger_line_that_fails_half_way_leaves_none(tmp_path, monkeypatch, half):
     """Even where the process goes on: the next line follows the one before."""
-    ledger = append_step(tmp_path, read_ledger(tmp_path), {"step": "source", "files": {}})
+    ledger = append_step(tmp_path, read_ledger(tmp_path), SOURCE)
     before = (tmp_path / "ledger.jsonl").read_bytes()
 
     def fails(*_):
@@ -201,9 +211,9 @@ def test_a_ledger_line_that_fails_half_way_leaves_none(tmp_path, monkeypatch, ha
         else:
             patched.setattr(os, "fsync", fails)
         with pytest.raises(StorageError, match=r"ledger\.jsonl: No space left on device; make room"):
-            append_step(tmp_path, ledger, {"step": "shard", "files": {}})
+            append_step(tmp_path, ledger, SHARD)
     assert (tmp_path / "ledger.jsonl").read_bytes() == before
-    ledger = append_step(tmp_path, ledger, {"step": "shard", "files": {}})
+    ledger = append_step(tmp_path, ledger, SHARD)
     assert read_ledger(tmp_path) == ledger
 
 
@@ -291,6 +301,7 @@ def test_a_removal_that_is_killed_leaves_no_damaged_memory(tmp_path, monkeypatch
     unlink, removed = type(tmp_path).unlink, []
 
     def killed(path, **options):
+        assert not (tmp_path / "m" / "ledger.jsonl").exists()  # it goes first
         if len(removed) == 2:
             raise KeyboardInterrupt
         removed.append(path.name)
@@ -300,7 +311,6 @@ def test_a_removal_that_is_killed_leaves_no_damaged_memory(tmp_path, monkeypatch
         patched.setattr(type(tmp_path), "unlink", killed)
         with pytest.raises(KeyboardInterrupt):
             remove_memory(tmp_path / "m")
-    assert removed[0] == "ledger.jsonl"
     with pytest.raises(MemoryFormatError, match="no finished shard yet"):
         open_memory(tmp_path / "m")
     memory_from_arrays(tmp_path / "m", arrays())
