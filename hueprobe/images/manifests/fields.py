@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from hueprobe.errors import ManifestError, nearest_names
 
 _KINDS = {str: "a string", int: "a whole number", float: "a number", bool: "true or false", list: "a list"}
+_LONGEST_NAME, _LONGEST_PATH = 255, 2_000  # bytes of a name; characters, the root's own still to come
 
 
 def require_inside(path: str) -> str | None:
@@ -23,7 +24,11 @@ def require_inside(path: str) -> str | None:
         return "it holds a backslash or a NUL"
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
         return "it is absolute"
-    bad = [part for part in path.split("/") if part in ("", ".", "..")]
+    parts = path.split("/")
+    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+    if longest > _LONGEST_NAME or len(path) > _LONGEST_PATH:
+        return "it is longer than file systems take"
+    bad = [part for part in parts if part in ("", ".", "..")]
     return f"it has a part {bad[0]!r}" if bad else None
 
 

@@ -135,6 +135,8 @@ def test_the_least_is_enough():
         ),
         ("layout.folder", "/data", "layout.folder: the path '/data' is not allowed, it is absolute"),
         ("layout.folder", "C:/data", "it is absolute"),
+        ("layout.folder", "a/" + 128 * "é", "longer than file systems take"),
+        ("layout.folder", 1001 * "a/" + "b", "longer than file systems take"),
         ("layout.pictures", "a//b", "it has a part ''"),
         ("layout.pictures", "a\\b", "it holds a backslash"),
         ("layout.pattern", "(", r"layout.pattern: '\(' is no regular expression"),
