@@ -101,7 +101,7 @@ class AccuracyCell:
         values: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
         }
-        columns = {"images": {str}, "groups": {str, type(None)}, "right": {bool}}
+        columns: dict[str, set[type]] = {"images": {str}, "groups": {str, type(None)}, "right": {bool}}
         wrong = [
             name
             for name, value in values.items()
