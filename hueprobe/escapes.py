@@ -35,15 +35,6 @@ def escape_markdown(text: str) -> str:
     return "".join(f"\\{c}" if c in _MARKDOWN else c for c in escape_controls(text))
 
 
-def escape_mathtext(text: str) -> str:
-    r"""Return one line for a figure, in which matplotlib finds no formula.
-
-    >>> escape_mathtext("$x_1$")
-    '\\$x_1\\$'
-    """
-    return escape_controls(text).replace("$", r"\$")
-
-
 def _escaped(character: str) -> str:
     return character.encode("unicode_escape", "surrogatepass").decode("ascii")
 

@@ -14,6 +14,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
 
+from hueprobe.escapes import escape_controls
 from hueprobe.grid import Grid
 from hueprobe.observations.intervals import Interval
 
@@ -140,15 +141,18 @@ def text_on(color: str) -> str:
 
 
 def shortened(name: str, length: int = 18) -> str:
-    """Return a name with its middle left out where it is longer than `length`.
+    """Return a name as a figure may show it, its middle left out where it is longer than `length`.
+
+    No control character is drawn, and a `$` begins no formula.
 
     >>> shortened("immunohistochemistry", 12)
     'immuno…istry'
     """
-    if len(name) <= length:
-        return name
-    tail = (length - 1) // 2
-    return f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+    name = escape_controls(name)
+    if len(name) > length:
+        tail = (length - 1) // 2
+        name = f"{name[: length - 1 - tail]}…{name[len(name) - tail :]}"
+    return name.replace("$", r"\$")
 
 
 def _finish(figure: Figure) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.loss_comparison import LossRun, LossSummary, compare_observed
@@ -114,7 +113,7 @@ def _page(runs: Sequence[LossRun], summaries: Sequence[LossSummary], figures: Se
         name = f"**{found.loss}**" if found.primary else found.loss
         difference = "" if found.difference is None else _interval(found.difference, sign="+")
         lines.append(
-            f"| {escape_markdown(name)} | {found.learning_rate:g} | {found.n_seeds} "
+            f"| {name} | {found.learning_rate:g} | {found.n_seeds} "
             f"| {_interval(found.accuracy)} | {difference} "
             f"| {_number(found.p)} | {_number(found.p_holm)} | {_number(found.seconds_ratio)} "
             f"| {_number(found.memory_ratio)} | {found.n_extra} | {found.epochs_to_95:.1f} |"

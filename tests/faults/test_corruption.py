@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hueprobe import KernelDensityClassifier, memory_from_arrays, open_memory
-from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
+from hueprobe.errors import HueprobeError, HueprobeWarning, MemoryDamagedError, SearcherError
 from hueprobe.memory import verify_memory
 from hueprobe.search import build_index, open_searcher
 
@@ -240,3 +240,60 @@ def test_an_index_of_the_memory_before_is_refused_not_damage(tmp_path):
     header.write_text(header.read_text().replace('"n_vectors": 492', '"n_vectors": 491'))
     with pytest.raises(SearcherError, match="damaged"):
         open_searcher(open_memory(tmp_path / "m"), "faiss:Flat")
+
+
+# --- Each guard once, so that the short run never misses one ----------------------------------------------
+
+
+def changed(whole, memory, name, change):
+    shutil.copytree(whole / "m", memory)
+    data = (memory / name).read_bytes()
+    (memory / name).write_bytes(change(data))
+    assert (memory / name).read_bytes() != data
+    return memory
+
+
+def last_bit(data):
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@pytest.mark.parametrize("name", ["shards/000001.energy.npy", "memory.json"])
+def test_what_is_read_whole_is_compared_with_its_hash(whole, tmp_path, name):
+    """One bit of an energy, and a space for the newline that ends memory.json: readable both."""
+    change = last_bit if name.endswith("npy") else lambda data: data[:-1] + b" "
+    memory = changed(whole, tmp_path / "m", name, change)
+    with pytest.raises(MemoryDamagedError, match="bytes are not those"):
+        open_memory(memory).energy()
+
+
+def test_vectors_in_another_order_of_axes_are_not_opened(whole, tmp_path):
+    name = "shards/000001.vectors.npy"
+    memory = changed(whole, tmp_path / "m", name, lambda data: data.replace(b": False", b": True ", 1))
+    assert np.load(memory / name, allow_pickle=False).shape == (32, 3, 4, 8)  # NumPy takes it
+    with pytest.raises(MemoryDamagedError, match=r"000001\.vectors"):
+        open_memory(memory)
+
+
+@pytest.mark.parametrize("spec", [*SPECS, "exact"])
+def test_a_damaged_index_answers_nothing(whole, tmp_path, spec):
+    folder = {"exact": "exact-*"}.get(spec, spec.replace(":", "-"))
+    path = next(path for path in (whole / "m" / "indexes").glob(f"{folder}/*") if path.suffix != ".json")
+    memory = changed(whole, tmp_path / "m", path.relative_to(whole / "m").as_posix(), flipped)
+    with pytest.raises(SearcherError, match="damaged"):
+        open_searcher(open_memory(memory), spec, memory_budget=0).search(np.eye(8, dtype=np.float32), 3)
+    assert not verify_memory(memory).ok
+
+
+def flipped(data):
+    """Flip the lowest bit of the first rounded vector: a number that is as good as the one before."""
+    return bytes([data[0] ^ 1]) + data[1:]
+
+
+def test_a_ledger_without_its_closing_line_is_unfinished(whole, tmp_path):
+    cut = tmp_path / "m"
+    changed(whole, cut, "ledger.jsonl", lambda data: b"".join(data.splitlines(keepends=True)[:-1]))
+    shutil.rmtree(cut / "indexes")
+    found = verify_memory(cut)
+    assert found.problems == () and "70 of 70 pictures" in found.unfinished and not found.ok
+    with pytest.warns(HueprobeWarning, match="is not complete"):
+        open_searcher(open_memory(cut))

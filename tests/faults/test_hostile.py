@@ -42,7 +42,7 @@ from tests.tiny_sets import manifest_of
 
 SOURCES = sorted(Path(hueprobe.__file__).parent.rglob("*.py"))
 # A newline, a title set by a terminal, C1's CSI, an override of direction, a NEL, a line separator, DEL.
-EVIL = "a\n\x1b]0;x\x07\x9b31m\u202egnp\x85\u2028\x7f[red]$x$|`<b>"
+EVIL = "a\n\x1b]0;x\x07\x9b31m\u202egnp\x85\u2028\x7f[red]$\\frac{$|`<b>"
 
 
 class Runs:
@@ -429,7 +429,8 @@ def run_evil(*arguments):
 @pytest.mark.parametrize(
     "command",
     [
-        "info M", "info M --json", "verify M", "verify M --json", "query M P", "query M P --json --figure F",
+        "info M", "info M --json", "query M P --figure F", "verify M", "verify M --json", "query M P",
+        "query M P --json --figure F",
         "evaluate M --leave-one-out", "evaluate M --leave-one-out --json", "query M Q", "info Q", "verify Q",
         "verify D", "verify D --json", "data split S --train 0.5 -o T", "data init S", "data verify Q --json",
         "index Q -o N", "observe energy M -o O", "observe energy M -o O --json",

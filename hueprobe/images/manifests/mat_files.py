@@ -57,6 +57,7 @@ def _main(file: str) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     from scipy.io import loadmat
 
+    answer: dict[str, Any]
     try:
         found = loadmat(file, squeeze_me=True)
         answer: dict[str, Any] = {
