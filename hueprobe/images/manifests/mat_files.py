@@ -60,7 +60,7 @@ def _main(file: str) -> None:
     answer: dict[str, Any]
     try:
         found = loadmat(file, squeeze_me=True)
-        answer: dict[str, Any] = {
+        answer = {
             "variables": {key: _plain(value) for key, value in found.items() if not key.startswith("__")}
         }
     except Exception as error:  # a damaged file raises anything
