@@ -185,7 +185,13 @@ def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
 @pytest.mark.parametrize("half", [False, True])
 def test_a_ledger_line_that_fails_half_way_leaves_none(tmp_path, monkeypatch, half):
     """Even where the process goes on: the next line follows the one before."""
-    ledger = append_step(tmp_path, read_ledger(tmp_path), {"step": "source", "files": {}})
+    entry = {"sha256": "0" * 64, "size": 1}
+    files = {"source.parquet": entry, "memory.json": entry}
+    source = {"step": "source", "start": 0, "stop": 1, "files": files}
+    names = (f"shards/000000.{what}" for what in ("vectors.npy", "energy.npy", "images.parquet"))
+    shard = {"step": "shard", "number": 0, "start": 0, "stop": 1, "nonnegative": True}
+    shard["files"] = dict.fromkeys(names, entry)
+    ledger = append_step(tmp_path, read_ledger(tmp_path), source)
     before = (tmp_path / "ledger.jsonl").read_bytes()
 
     def fails(*_):
