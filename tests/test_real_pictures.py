@@ -16,6 +16,14 @@ ZERO = "elephant/image_0020.jpg"  # has a zero vector at the bottom right under 
 pytestmark = [pytest.mark.realdata, pytest.mark.demo]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def trusted_pictures(shared):
+    """Let tables elsewhere name the shared pictures."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HUEPROBE_ROOTS", str(shared / "data" / "images"))
+        yield
+
+
 @pytest.fixture(scope="module")
 def caltech(shared, demo_extra, tmp_path_factory):
     """A table with half of some pictures of four classes in memory, and the memory."""

@@ -305,7 +305,7 @@ def test_threads_end_after_an_error(table):
 
 
 INTERRUPTED = """
-import sys, threading, time
+import contextlib, sys, threading, time
 from hueprobe.images import from_folder, load_batches, Transform
 class Slow(Transform):
     def __call__(self, image):
@@ -313,8 +313,9 @@ class Slow(Transform):
         return super().__call__(image)
 batches = load_batches(from_folder(sys.argv[1]), Slow(resize=10, crop=8), batch_size=1, workers=2, ahead=1)
 try:
-    for batch in batches:
-        print("begun", flush=True)
+    with contextlib.closing(batches):  # the signal may come while the loop's body runs
+        for batch in batches:
+            print("begun", flush=True)
 except KeyboardInterrupt:
     print("interrupted", threading.active_count(), flush=True)
 """
