@@ -69,7 +69,8 @@ def index(images: str, memory: Path, **options: Any) -> None:
     """Extract the activations of IMAGES into a memory.
 
     IMAGES is a folder of class folders, a flat folder, a CSV or Parquet table (path, class, split,
-    group), `demo`, or a memory of pixels to pool with --descriptor without running the network again.
+    group), a data manifest's name or file, `demo`, or a memory of pixels to pool with --descriptor
+    without running the network again.
     The same command again continues a build that was stopped.
     """
     from hueprobe import images as image_sources
