@@ -27,7 +27,7 @@ from hueprobe import Memory
 from hueprobe.activations.devices import choose_device
 from hueprobe.images.table import unfiled_table
 from hueprobe.memory.filling import fill_memory
-from hueprobe.memory.settings import FORMAT, library_versions
+from hueprobe.memory.recipe import layout_settings
 from hueprobe.search.codebook import BLOCK
 from hueprobe.search.exact import ExactSearcher
 
@@ -40,10 +40,9 @@ def synthetic_memory(folder: Path, n_vectors: int, channels: int, device: torch.
     """Fill a memory with about so many sparse random unit vectors, drawn on the device; taken up again."""
     n = round(n_vectors / (GRID[0] * GRID[1]))
     settings = {
-        "format": FORMAT, "backbone": "synthetic", "layer": "none", "weights": "none", "weights_sha256": "",
-        "transform": None, "descriptor": "pixel", "grid": list(GRID), "channels": channels,
-        "dtype": "float16", "batch_size": BATCH, "shard_images": 16 * BATCH, "seed": 0,
-        "device": device.type, "versions": library_versions(),
+        **layout_settings(GRID, channels, "pixel", "float16", BATCH),
+        "backbone": "synthetic", "layer": "", "closing": "relu", "table_layer": False, "weights": "none",
+        "weights_sha256": "", "transform": {}, "device": device.type, "precision": "fp32", "seed": 0,
     }  # fmt: skip
 
     def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
@@ -64,7 +63,7 @@ def noisy_queries(memory: Memory) -> np.ndarray:
     rows = np.linspace(0, memory.n_images, PICTURES_ASKED, endpoint=False).astype(int)
     vectors = memory.image_vectors(rows).reshape(-1, memory.n_channels)
     vectors = vectors * np.exp(0.1 * np.random.default_rng(0).standard_normal(vectors.shape, np.float32))
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)  # zeros stay
 
 
 class Bare:

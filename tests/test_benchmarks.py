@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import loss_comparison, search, tables
+from benchmarks import device_search, loss_comparison, search, tables
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
@@ -62,6 +62,18 @@ def test_a_larger_memory_begins_with_the_real_vectors_and_goes_on_with_noisy_cop
     assert sized_memory(tmp_path, memory, 60 * 9) is memory
     smaller = sized_memory(tmp_path, memory, 20 * 9)
     np.testing.assert_array_equal(smaller.image_vectors([1]), memory.image_vectors([3]))
+
+
+def test_search_on_a_device_measures_the_memory_that_it_made(tmp_path, monkeypatch):
+    given = "x --device cpu --sizes 1000 --channels 200 --rounds 2 --folder F --output F/r.json".replace(
+        "F", str(tmp_path)
+    )
+    monkeypatch.setattr("sys.argv", given.split())
+    device_search.main()
+    results = json.loads((tmp_path / "r.json").read_text())
+    (row,) = results["rows"]
+    assert (row["n_vectors"], row["channels"], row["queries"]) == (980, 200, 980) and row["certified"] > 0.9
+    assert 0 < row["share_of_peak"] < 1 < results["peak_flops"]
 
 
 def test_results_become_tables(memory, tmp_path):
