@@ -14,14 +14,14 @@ Writes benchmarks/results/device_search-DEVICE.json.
 import argparse
 import json
 import statistics
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.extraction import seconds
 from benchmarks.machine import machine, versions
 from hueprobe import Memory
 from hueprobe.activations.devices import choose_device
@@ -85,15 +85,6 @@ class Bare:
         best = torch.empty(len(self.queries), 0, device=self.block.device, dtype=self.dtype)
         for _ in range(self.n_blocks):
             best = torch.cat([best, self.queries @ self.block.T], 1).topk(K).values
-
-
-def seconds(work: Callable[[], Any], device: torch.device) -> float:
-    """Return the wall-clock seconds of one call, what it leaves on the device included."""
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started
 
 
 def peak_rate(device: torch.device) -> float:

@@ -13,7 +13,6 @@ Writes benchmarks/results/extraction.json and prints a Markdown table.
 import argparse
 import json
 import os
-import platform
 import shutil
 import statistics
 import time
@@ -23,6 +22,7 @@ from typing import Any
 
 import torch
 
+from benchmarks.machine import machine, versions
 from hueprobe.activations import Extractor, load_backbone
 from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS
@@ -30,7 +30,6 @@ from hueprobe.images import ImageTable, from_folder, load_batches
 from hueprobe.images.threads import default_workers
 from hueprobe.memory import build_memory
 from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE
-from hueprobe.memory.settings import library_versions
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
 SHARED = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"
@@ -114,23 +113,6 @@ class Case:
         )  # fmt: skip
 
 
-def machine(device: torch.device) -> dict[str, Any]:
-    """Describe what this ran on."""
-    model = [
-        line.partition(":")[2].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
-    return {
-        "processor": model[0] if model else platform.processor(),
-        "cores": default_workers(),
-        "torch_threads": torch.get_num_threads(),
-        "amx": "amx_bf16" in Path("/proc/cpuinfo").read_text(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else device.type,
-        "load_average": os.getloadavg()[0],
-    }
-
-
 def main() -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -140,6 +122,7 @@ def main() -> None:
     parser.add_argument("--pictures", type=int, default=256)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     table = from_folder(SHARED / "images" / "caltech101_20x40")
     step = max(1, len(table) // arguments.pictures)
@@ -149,18 +132,19 @@ def main() -> None:
         for name in arguments.networks
         for precision in arguments.precisions
     ]
-    described = machine(cases[0].extractor.device)
+    device = cases[0].extractor.device
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+    described = {**machine(), "device": named}
     for number in range(arguments.rounds):
         for case in cases:
             case.run()
             print(number, json.dumps(case.row()), flush=True)
     rows = [case.row() for case in cases]
-    RESULTS.parent.mkdir(exist_ok=True)
     document = {
-        "machine": described, "versions": library_versions(), "pictures": len(table),
+        "machine": described, "versions": versions(), "pictures": len(table),
         "rounds": arguments.rounds, "unit": "ms a picture: median, least, greatest", "rows": rows,
     }  # fmt: skip
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    arguments.output.write_text(json.dumps(document, indent=1) + "\n")
     print(
         "\n| network | precision | forward ms | decode ms | index ms | of its bound | of the bare forward |"
     )
