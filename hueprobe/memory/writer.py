@@ -260,7 +260,7 @@ def remove_memory_files(folder: Path) -> None:
     without shards, not a damaged one, nor one whose ledger is lost.
     """
     with storing(folder):
-        with contextlib.suppress(FileNotFoundError):
+        if (folder / ledger_file.FILE_NAME).exists():
             (folder / ledger_file.FILE_NAME).replace(folder / REMOVED)
         for index in (folder / "indexes").glob("*"):
             if index.name.endswith(PARTIAL) or (index / "index.json").is_file():

@@ -317,6 +317,21 @@ def test_a_removal_that_is_killed_leaves_no_damaged_memory(tmp_path, monkeypatch
     assert contents(tmp_path / "m") == whole
 
 
+def test_a_removal_that_fails_at_once_leaves_the_memory_whole(tmp_path, monkeypatch):
+    """Found by ENOENT at each write in turn: the ledger stayed, and what it names was gone."""
+    memory_from_arrays(tmp_path / "m", arrays())
+    whole = contents(tmp_path / "m")
+
+    def fails(*_):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(tmp_path), "replace", fails)
+        with pytest.raises(StorageError, match="No such file or directory"):
+            remove_memory(tmp_path / "m")
+    assert contents(tmp_path / "m") == whole
+
+
 def test_what_a_killed_index_build_left_is_removed_by_the_next(tmp_path):
     memory = memory_from_arrays(tmp_path / "m", arrays())
     (tmp_path / "m" / "indexes" / "faiss-Flat.partial").mkdir(parents=True)
