@@ -22,6 +22,7 @@ import time
 import warnings
 from pathlib import Path
 
+import pyarrow as pa
 import torch
 
 from hueprobe import KernelDensityClassifier, build_memory, open_memory
@@ -101,6 +102,8 @@ def main():
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
+    pa.set_cpu_count(1)  # Arrow's pools grow to their size in their own time: none of them leaks
+    pa.set_io_thread_count(1)
     network, transform = tiny()
     with tempfile.TemporaryDirectory() as temporary:
         pictures = draw_pictures(Path(temporary) / "pictures")
