@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy import NETWORKS, SHARED
-from benchmarks.extraction import machine
+from benchmarks.machine import machine
 from benchmarks.precision import K, first_of_each_class, neighbors
 from hueprobe import Memory, images
 from hueprobe.activations.devices import choose_device
@@ -87,7 +87,7 @@ def main() -> None:
                 )
                 print(json.dumps(rows[-1]), flush=True)
     document = {
-        "machine": machine(choose_device(arguments.device)), "versions": library_versions(),
+        "machine": machine(), "device": choose_device(arguments.device).type, "versions": library_versions(),
         "set": "caltech101_20x40", "compared_with": USUAL, "dtype": "float16", "rows": rows,
     }  # fmt: skip
     RESULTS.parent.mkdir(exist_ok=True)

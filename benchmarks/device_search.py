@@ -14,7 +14,7 @@ Writes benchmarks/results/device_search-DEVICE.json.
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from benchmarks.machine import machine, versions
 from hueprobe import Memory
 from hueprobe.activations.devices import choose_device
 from hueprobe.images.table import unfiled_table
-from hueprobe.memory.filling import fill_memory
+from hueprobe.memory.filling import Filled, fill_memory
 from hueprobe.memory.recipe import layout_settings
 from hueprobe.search.codebook import BLOCK
 from hueprobe.search.exact import ExactSearcher
@@ -45,7 +45,7 @@ def synthetic_memory(folder: Path, n_vectors: int, channels: int, device: torch.
         "weights_sha256": "", "transform": {}, "device": device.type, "precision": "fp32", "seed": 0,
     }  # fmt: skip
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, BATCH):
             size = min(BATCH, stop - first)
             generator = torch.Generator(device).manual_seed(first)

@@ -6,17 +6,23 @@ Reads real pictures ($HUEPROBE_SHARED, default ../shared); weights are seeded an
 for each network and precision in turn: the bare forward pass over ready batches, decoding and
 transforming on one core, and `build_memory` with and without workers. A network on the CPU shares its
 cores with the decoders, so the bound is 1 / (forward + decode / cores); on a GPU it is the slower of
-both. Ratios are taken within a round; their median, least and greatest are kept.
+both. The forward pass is taken twice, and so is the bound: "plain", in a process of its own, where torch
+allocates memory as it does by itself; and with hueprobe's way of allocating it (hueprobe/allocation.py).
+Ratios are taken within a round; their median, least and greatest are kept.
 Writes benchmarks/results/extraction.json and prints a Markdown table.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from multiprocessing import Pipe, get_context
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +32,7 @@ from benchmarks.machine import machine, versions
 from hueprobe.activations import Extractor, load_backbone
 from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS
+from hueprobe.allocation import freed_memory_kept
 from hueprobe.images import ImageTable, from_folder, load_batches
 from hueprobe.images.threads import default_workers
 from hueprobe.memory import build_memory
@@ -58,6 +65,41 @@ def bare_forward(backbone: Backbone, extractor: Extractor, batches: list[torch.T
                 backbone.module(pictures)
 
 
+def _answer_times(pipe: Connection, n_pictures: int, device: str) -> None:
+    """Time forward passes of the (network, precision) that come through the pipe, till None comes."""
+    loaded: dict[tuple[str, str], tuple[Backbone, Extractor, list[torch.Tensor]]] = {}
+    while (case := pipe.recv()) is not None:
+        if case not in loaded:
+            backbone = load_backbone(case[0], weights="none")
+            extractor = Extractor(backbone, device=device, precision=case[1])
+            sizes = [len(part) for part in torch.arange(n_pictures).split(DEFAULT_BATCH_SIZE)]
+            drawn = torch.randn(max(sizes), *backbone.transform.shape).to(
+                extractor.device, memory_format=torch.channels_last
+            )
+            loaded[case] = backbone, extractor, [drawn[:size] for size in sizes]
+            bare_forward(backbone, extractor, loaded[case][2][:1])
+        pipe.send(seconds(partial(bare_forward, *loaded[case]), loaded[case][1].device))
+
+
+@contextlib.contextmanager
+def plain_forward(n_pictures: int, device: str) -> Iterator[Callable[[str, str], float]]:
+    """Yield a function that times a network's forward pass in a process that hueprobe changes nothing in."""
+    ours, theirs = Pipe()
+    before = os.environ.get("THP_MEM_ALLOC_ENABLE", "")
+    os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
+    child = get_context("spawn").Process(target=_answer_times, args=(theirs, n_pictures, device), daemon=True)
+    child.start()
+    os.environ["THP_MEM_ALLOC_ENABLE"] = before
+
+    def timed(name: str, precision: str) -> float:
+        ours.send((name, precision))
+        return float(ours.recv())
+
+    yield timed
+    ours.send(None)
+    child.join()
+
+
 class Case:
     """One network in one precision, and what each round took."""
 
@@ -72,21 +114,22 @@ class Case:
         self.rounds: list[dict[str, float]] = []
         bare_forward(self.backbone, self.extractor, self.batches[:1])  # warm
 
-    def run(self) -> None:
+    def run(self, plain: Callable[[str, str], float]) -> None:
         """Take one round; milliseconds a picture."""
         work: dict[str, Callable[[], Any]] = {
-            "forward": lambda: bare_forward(self.backbone, self.extractor, self.batches),
+            "forward": self._forward,
             "decode": self._decode,
             "index": lambda: self._index(None),
             "index_without_workers": lambda: self._index(0),
         }
         scale = 1000 / len(self.table)
-        took = {name: scale * seconds(call, self.extractor.device) for name, call in work.items()}
-        cores = default_workers()
-        alone = took["forward"], took["decode"] / cores
-        took["bound"] = sum(alone) if self.extractor.device_kind == "cpu" else max(alone)
-        took["share_of_bound"] = took["bound"] / took["index"]
-        took["share_of_forward"] = took["forward"] / took["index"]
+        took = {"plain_forward": scale * plain(self.name, self.extractor.precision)}
+        took |= {name: scale * seconds(call, self.extractor.device) for name, call in work.items()}
+        both = sum if self.extractor.device_kind == "cpu" else max
+        decode = took["decode"] / default_workers()
+        took["share_of_bound"] = both((took["forward"], decode)) / took["index"]
+        took["share_of_plain_bound"] = both((took["plain_forward"], decode)) / took["index"]
+        took["share_of_plain_forward"] = took["plain_forward"] / took["index"]
         took["gain_by_workers"] = took["index_without_workers"] / took["index"]
         self.rounds.append(took)
 
@@ -97,6 +140,10 @@ class Case:
             values = [took[name] for took in self.rounds]
             kept[name] = [round(f(values), 4) for f in (statistics.median, min, max)]
         return kept
+
+    def _forward(self) -> None:
+        with freed_memory_kept(self.extractor.device_kind == "cpu"):
+            bare_forward(self.backbone, self.extractor, self.batches)
 
     def _decode(self) -> None:
         n_threads = torch.get_num_threads()
@@ -135,26 +182,30 @@ def main() -> None:
     device = cases[0].extractor.device
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     described = {**machine(), "device": named}
-    for number in range(arguments.rounds):
-        for case in cases:
-            case.run()
-            print(number, json.dumps(case.row()), flush=True)
+    with plain_forward(len(table), arguments.device) as plain:
+        for number in range(arguments.rounds):
+            for case in cases:
+                case.run(plain)
+                print(number, json.dumps(case.row()), flush=True)
     rows = [case.row() for case in cases]
     document = {
         "machine": described, "versions": versions(), "pictures": len(table),
         "rounds": arguments.rounds, "unit": "ms a picture: median, least, greatest", "rows": rows,
     }  # fmt: skip
     arguments.output.write_text(json.dumps(document, indent=1) + "\n")
-    print(
-        "\n| network | precision | forward ms | decode ms | index ms | of its bound | of the bare forward |"
-    )
-    print("|" + "---|" * 7)
+    print("\n| network | precision | plain forward ms | forward ms | decode ms | index ms ", end="")
+    print("| of its bound | of the plain bound |\n" + "|---" * 8 + "|")
     for r in rows:
         print(
-            f"| {r['network']} | {r['precision']} | {r['forward'][0]:.1f} | {r['decode'][0]:.1f} "
-            f"| {r['index'][0]:.1f} | {r['share_of_bound'][0]:.3f} ({r['share_of_bound'][1]:.3f}-"
-            f"{r['share_of_bound'][2]:.3f}) | {r['share_of_forward'][0]:.3f} |"
+            f"| {r['network']} | {r['precision']} | {r['plain_forward'][0]:.1f} | {r['forward'][0]:.1f} "
+            f"| {r['decode'][0]:.1f} | {r['index'][0]:.1f} | {spread(r['share_of_bound'])} "
+            f"| {spread(r['share_of_plain_bound'])} |"
         )
+
+
+def spread(values: list[float]) -> str:
+    """Return "median (least-greatest)"."""
+    return "{:.2f} ({:.2f}-{:.2f})".format(*values)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.accuracy import NETWORKS, SHARED, row
-from benchmarks.extraction import machine
+from benchmarks.machine import machine
 from hueprobe import Memory, images
 from hueprobe.activations.devices import choose_device, choose_precision
 from hueprobe.errors import HueprobeWarning
@@ -101,7 +101,7 @@ def main() -> None:
             rows.append({"network": network, "precision": precision, "pictures": len(table), **found})
             print(json.dumps(rows[-1]), flush=True)
     document = {
-        "machine": machine(choose_device(arguments.device)), "versions": library_versions(),
+        "machine": machine(), "device": choose_device(arguments.device).type, "versions": library_versions(),
         "set": "caltech101_20x40", "rows": rows,
     }  # fmt: skip
     RESULTS.parent.mkdir(exist_ok=True)

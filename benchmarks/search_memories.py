@@ -1,16 +1,15 @@
 """Memories of real activations in the sizes that the search benchmark asks for."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hueprobe import Memory, images
 from hueprobe.images.table import ImageTable, unfiled_table
 from hueprobe.memory import build_memory
-from hueprobe.memory.filling import fill_memory
+from hueprobe.memory.filling import Filled, fill_memory
 
 PICTURES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images"
 # Puts a copy about as far from its origin as a real vector's tenth neighbor is: 1.0.
@@ -37,7 +36,7 @@ def sized_memory(folder: Path, real: Memory, n_vectors: int) -> Memory:
     step = max(1, real.n_images // n)
     settings = {**real.settings, "derived_from": real.ledger.tip}
 
-    def batches(start: int, stop: int) -> Iterator[tuple[np.ndarray, list[dict[str, Any]]]]:
+    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, settings["batch_size"]):
             rows = np.arange(first, min(first + settings["batch_size"], stop))
             vectors = real.image_vectors(rows * step % real.n_images)

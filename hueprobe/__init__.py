@@ -4,8 +4,11 @@ Importing hueprobe loads nothing heavy; every name below is fetched when it is f
 """
 
 from hueprobe._lazy import lazy_exports
+from hueprobe.allocation import ask_for_huge_pages
 
 __version__ = "0.1.0"
+
+ask_for_huge_pages()
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,

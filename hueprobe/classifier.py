@@ -12,6 +12,7 @@ import numpy as np
 from hueprobe import density
 from hueprobe import images as image_sources
 from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
+from hueprobe.allocation import freed_memory_kept
 from hueprobe.classification import Classification
 from hueprobe.errors import HueprobeWarning, InputError, ShapeError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
@@ -192,7 +193,7 @@ class KernelDensityClassifier:
             table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers,
             **extractor.loading,
         )  # fmt: skip
-        with contextlib.closing(batches):
+        with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
             for batch in batches:
                 readable = np.flatnonzero([record.readable for record in batch.records])
                 activations = extractor(batch.pictures)[readable]

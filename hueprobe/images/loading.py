@@ -1,11 +1,9 @@
 """Pictures as batches of tensors, in order, whatever single files are like."""
 
 import math
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, fields
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,7 @@ from torchvision.transforms import functional as F
 from hueprobe.errors import ImageError, InputError, ShapeError, require_choice
 from hueprobe.images.reading import PictureRecord, decoders_silenced, read_row
 from hueprobe.images.table import ImageTable
-from hueprobe.images.threads import Map, default_workers, threaded_map
+from hueprobe.images.threads import Map, computing_alone, default_workers, threaded_map
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -274,8 +272,7 @@ def _in_order(
     reader: _Reader, batches: list[range], workers: int, ahead: int
 ) -> Generator[Batch, None, None]:
     """Yield the batches; no thread outlives the iterator, however it ends."""
-    before = partial(_compute_alone, torch.get_num_threads())
-    with decoders_silenced(), threaded_map(workers, before=before) as each:
+    with decoders_silenced(), threaded_map(workers, before=computing_alone()) as each:
         begun: deque[Callable[[], Batch]] = deque()
         for rows in batches:
             begun.append(reader.begin(rows, each))
@@ -283,18 +280,6 @@ def _in_order(
                 yield begun.popleft()()
         while begun:
             yield begun.popleft()()
-
-
-def _compute_alone(n_threads: int) -> None:
-    """Let torch's operations in this thread use this thread alone: the others have pictures of their own.
-
-    Torch also keeps the number for threads to come, so one of those puts it back.
-    """
-    torch.get_num_threads()  # the first question takes the kept number over, and would undo the next line
-    torch.set_num_threads(1)
-    restoring = threading.Thread(target=torch.set_num_threads, args=(n_threads,))
-    restoring.start()
-    restoring.join()
 
 
 def _size(name: str, value: Any) -> int | tuple[int, int] | None:

@@ -1,10 +1,12 @@
-"""The threads that read pictures: how many, and a `map` that runs in them."""
+"""The threads that read pictures: how many, a `map` that runs in them, and torch kept from starting more."""
 
 import contextlib
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 # Past so many, threads wait for Python's lock more than they decode.
@@ -16,6 +18,26 @@ def default_workers() -> int:
     """Return how many threads read pictures unless told otherwise: one a core of this process, up to 16."""
     affinity = getattr(os, "sched_getaffinity", None)
     return min(len(affinity(0)) if affinity else os.cpu_count() or 1, _MOST_WORKERS)
+
+
+def computing_alone() -> Callable[[], None]:
+    """Return what a thread calls first, so that torch's operations in it use this thread alone.
+
+    Ask for it in the thread that starts the others: it takes torch's number of threads from there. With
+    teams of threads for several callers OpenMP counts more threads than cores and lets them sleep, not
+    spin, while they wait for each other, which costs a network on the CPU a sixth of its speed.
+    """
+    torch = sys.modules.get("torch")
+    return (lambda: None) if torch is None else partial(_compute_alone, torch, torch.get_num_threads())
+
+
+def _compute_alone(torch: Any, n_threads: int) -> None:
+    """Torch keeps the number for threads to come, too, so one of those puts it back."""
+    torch.get_num_threads()  # the first question takes the kept number over, and would undo the next line
+    torch.set_num_threads(1)
+    restoring = threading.Thread(target=torch.set_num_threads, args=(n_threads,))
+    restoring.start()
+    restoring.join()
 
 
 @contextlib.contextmanager

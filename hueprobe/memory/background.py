@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from hueprobe.images.threads import computing_alone
+
 _WAITING = 1  # items between the caller's and the thread's
 _END, _STOP = object(), object()
 _MOST_SECONDS_TO_START = 10.0
@@ -16,8 +18,8 @@ class _Stopped(Exception):
 
 
 @contextlib.contextmanager
-def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator[Callable[[Any], None]]:
-    """Run `consume` in a thread over the items that the block hands to the function it is given.
+def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator["Background"]:
+    """Run `consume` in a thread over the items that the block hands over.
 
     An item waits where the thread is busy with another, and the caller where one waits already. Where
     `consume` raises, so does the next hand-over, or the end of the block. Where the block is left by an
@@ -27,24 +29,24 @@ def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator
     Examples
     --------
     >>> squares = []
-    >>> with consumed_in_background(lambda numbers: squares.extend(n * n for n in numbers)) as hand_over:
+    >>> with consumed_in_background(lambda numbers: squares.extend(n * n for n in numbers)) as thread:
     ...     for n in range(4):
-    ...         hand_over(n)
+    ...         thread.hand_over(n)
     >>> squares
     [0, 1, 4, 9]
     """
-    worker = _Worker(consume)
+    background = Background(consume)
     last = _STOP
     try:
-        worker.start()
-        yield worker.hand_over
+        background.start()
+        yield background
         last = _END
     finally:
-        worker.finish(last)
-    worker.raise_failure()
+        background.finish(last)
+    background.raise_failure()
 
 
-class _Worker:
+class Background:
     """The thread, and what it and the caller say to each other.
 
     All of it through queues that are one call of C each. Ctrl-C may strike anywhere in the caller: inside a
@@ -54,8 +56,11 @@ class _Worker:
 
     def __init__(self, consume: Callable[[Iterator[Any]], None]) -> None:
         self._consume = consume
+        self._begin = computing_alone()
         self._items: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._room: queue.SimpleQueue[None] = queue.SimpleQueue()  # a token for each item that may wait
+        self._consumed: queue.SimpleQueue[None] = queue.SimpleQueue()  # and one for each that is done
+        self._n_awaited = 0
         self._ended: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._running = self._more = True
         self._failure: BaseException | None = None
@@ -65,11 +70,21 @@ class _Worker:
         self.start = self._thread.start
 
     def hand_over(self, item: Any) -> None:
+        """Give the thread its next item."""
         self.raise_failure()
         self._room.get()
         self._items.put(item)
+        self._n_awaited += 1
+
+    def settle(self) -> None:
+        """Wait until everything handed over is consumed: the thread takes no core from what comes next."""
+        for _ in range(self._n_awaited):
+            self._consumed.get()
+        self._n_awaited = 0
+        self.raise_failure()
 
     def raise_failure(self) -> None:
+        """Raise here what `consume` raised, if it did."""
         if self._failure is not None:
             raise self._failure
 
@@ -94,12 +109,14 @@ class _Worker:
 
     def _run(self) -> None:
         try:
+            self._begin()
             self._consume(self._received())
         except _Stopped:
             pass
         except BaseException as error:
             self._failure = error
         while self._more:  # dropped after a failure, so that the caller does not wait for ever
+            self._consumed.put(None)
             self._next()
         self._running = False
         self._ended.put(None)
@@ -109,6 +126,7 @@ class _Worker:
             if item is _STOP:
                 raise _Stopped
             yield item
+            self._consumed.put(None)
 
     def _next(self) -> Any:
         item = self._items.get()

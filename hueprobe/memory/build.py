@@ -4,12 +4,14 @@ import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hueprobe import images as image_sources
+from hueprobe.allocation import freed_memory_kept
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import Batches, Filled, fill_memory
 from hueprobe.memory.recipe import (
@@ -27,9 +29,10 @@ if TYPE_CHECKING:
     from hueprobe.activations.backbones import Backbone
     from hueprobe.images.loading import Batch
 
-# For pictures [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records.
+# For pictures [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records,
+# or what makes them, as in `Batches`.
 LayersFilled = tuple[list[np.ndarray], list[dict[str, Any]]]
-LayerBatches = Callable[[int, int], Generator[LayersFilled, None, None]]
+LayerBatches = Callable[[int, int], Generator[LayersFilled | Callable[[], LayersFilled], None, None]]
 _KEPT_ON_APPEND = ("backbone", "weights", "closing", "table_layer", "transform")
 
 
@@ -207,7 +210,10 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
             activations[unreadable] = 0
         return grids, [asdict(record) for record in batch.records]
 
-    def batches(start: int, stop: int) -> Generator[LayersFilled, None, None]:
+    def run(batch: "Batch") -> LayersFilled:
+        return finished(batch, extractor.begin(taps, batch.pictures))
+
+    def batches(start: int, stop: int) -> Generator[LayersFilled | Callable[[], LayersFilled], None, None]:
         loaded = load_batches(
             table,
             taps[0].transform,
@@ -219,10 +225,13 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
             picture_shape=tuple(blank_batch(taps[0]).shape[1:]),
         )
         begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
-        with contextlib.closing(loaded):
+        with freed_memory_kept(on_cpu), contextlib.closing(loaded):
             for batch in loaded:
+                if on_cpu:
+                    yield partial(run, batch)
+                    continue
                 begun.append((batch, extractor.begin(taps, batch.pictures)))
-                if on_cpu or len(begun) > 1:  # a GPU gets its next batch before the last is fetched
+                if len(begun) > 1:  # a GPU gets its next batch before the last is fetched
                     yield finished(*begun.popleft())
             while begun:
                 yield finished(*begun.popleft())
@@ -233,9 +242,18 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
 def _picture_batches(recipe: Recipe, table: ImageTable, workers: int | None) -> Batches:
     """Return the extraction of the table's pictures [start, stop) at one layer."""
 
-    def batches(start: int, stop: int) -> Generator[Filled, None, None]:
+    def batches(start: int, stop: int) -> Generator[Filled | Callable[[], Filled], None, None]:
         with contextlib.closing(layer_batches([recipe], table, workers)(start, stop)) as made:
-            for (activations,), records in made:
-                yield activations, records
+            for batch in made:
+                yield partial(_made, batch) if callable(batch) else _only_layer(batch)
 
     return batches
+
+
+def _made(make: Callable[[], LayersFilled]) -> Filled:
+    return _only_layer(make())
+
+
+def _only_layer(batch: LayersFilled) -> Filled:
+    (activations,), records = batch
+    return activations, records

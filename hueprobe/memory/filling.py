@@ -26,8 +26,10 @@ from hueprobe.progress import progress_bar
 
 # A batch: activations (b, C, H, W) and one record a picture.
 Filled = tuple[np.ndarray, list[dict[str, Any]]]
-# Those of pictures [start, stop) of a table.
-Batches = Callable[[int, int], Generator[Filled, None, None]]
+# Those of pictures [start, stop) of a table; each as it is, or as a function that makes it, which is called
+# once the batches before are written: for a network on the CPU, whose threads wait for each other whenever
+# one of them has to share its core.
+Batches = Callable[[int, int], Generator[Filled | Callable[[], Filled], None, None]]
 
 
 def fill_memory(
@@ -50,8 +52,8 @@ def fill_memory(
     table : ImageTable
         The pictures: all of a new memory's, or those to append.
     batches : callable
-        `batches(start, stop)` gives the activations of `table`'s pictures [start, stop), in batches of
-        the settings' size, of which a shard is a whole number.
+        `batches(start, stop)` gives the activations of `table`'s pictures [start, stop), or functions
+        that make them, in batches of the settings' size, of which a shard is a whole number.
     append : bool
         The pictures go behind those of a complete memory.
     overwrite, progress : bool
@@ -87,7 +89,7 @@ def open_filled(path: Path) -> Memory:
 
 
 def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, progress: bool) -> None:
-    """Make batches here, normalise and write them in a thread, so that neither waits for the other."""
+    """Make batches here, normalise and write them in a thread, while the next pictures are read."""
     first = first_row(writer, table)
     if writer.ledger.complete:
         return
@@ -95,11 +97,14 @@ def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, pr
     with progress_bar(writer.n_pictures, label="index", done=writer.n_done, enabled=progress) as advance:
         write = partial(_write_shards, writer, table.paths[start:stop], advance)
         with (
-            consumed_in_background(write) as hand_over,
+            consumed_in_background(write) as writing,
             contextlib.closing(batches(start, stop)) as made,
         ):
             for batch in made:
-                hand_over(batch)
+                if callable(batch):
+                    writing.settle()
+                    batch = batch()
+                writing.hand_over(batch)
     writer.complete()
 
 

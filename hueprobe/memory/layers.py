@@ -132,11 +132,14 @@ def _write_pending(
     with progress_bar(len(table), label="index", done=row, enabled=progress) as advance:
         sinks = [_shards(writer, table) for writer in writers]
         with (
-            consumed_in_background(partial(_hand_out, sinks, done, advance)) as hand_over,
+            consumed_in_background(partial(_hand_out, sinks, done, advance)) as writing,
             contextlib.closing(batches(row, len(table))) as made,
         ):
             for batch in made:
-                hand_over((row, *batch))
+                if callable(batch):
+                    writing.settle()
+                    batch = batch()
+                writing.hand_over((row, *batch))
                 row += len(batch[1])
 
 

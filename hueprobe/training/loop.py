@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
+from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import InputError, NumericsError
 from hueprobe.progress import progress_bar
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
@@ -114,6 +115,7 @@ def train(
             _restore(stateful, saved.state, path / CHECKPOINT)
             log, first = saved.log, saved.epochs_done
     with ExitStack() as stack:
+        stack.enter_context(freed_memory_kept(device.type == "cpu"))
         advance = stack.enter_context(
             progress_bar(settings.epochs, label="training", unit="epochs", done=first, enabled=progress)
         )
