@@ -30,7 +30,8 @@ def pictures_of(name: str, folder: Path) -> images.ImageTable:
         partial = unpacked.with_name(f"{unpacked.name}.{os.getpid()}")
         if name in TARS:
             with tarfile.open(SHARED / TARS[name]) as pack:
-                pack.extractall(partial, filter="data")
+                pack.extraction_filter = getattr(tarfile, "data_filter", None)  # not in every 3.11
+                pack.extractall(partial)
         else:
             write_jpegs(SHARED / CIFAR10, partial)
         try:

@@ -20,7 +20,8 @@ pytestmark = pytest.mark.realdata
 def unpacked(shared, tmp_path_factory, name):
     folder = tmp_path_factory.mktemp("real") / name
     with tarfile.open(shared / "data" / "train" / f"{name}.tar") as tar:
-        tar.extractall(folder, filter="data")
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)  # not in every 3.11
+        tar.extractall(folder)
     return folder
 
 
