@@ -2,8 +2,7 @@
 
 A network on the CPU allocates and frees its activations layer by layer, gigabytes a batch. The C library
 hands a large block back to the kernel as soon as it is free, so the kernel finds, maps and zeroes the same
-pages for every layer anew, which can take longer than a small network's arithmetic
-(`benchmarks/extraction.py` measures it).
+pages for every layer anew. `benchmarks/extraction.py` times both ways.
 """
 
 import contextlib

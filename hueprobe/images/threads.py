@@ -25,7 +25,7 @@ def computing_alone() -> Callable[[], None]:
 
     Ask for it in the thread that starts the others: it takes torch's number of threads from there. With
     teams of threads for several callers OpenMP counts more threads than cores and lets them sleep, not
-    spin, while they wait for each other, which costs a network on the CPU a sixth of its speed.
+    spin, while they wait for each other, which slows a network on the CPU.
     """
     torch = sys.modules.get("torch")
     return (lambda: None) if torch is None else partial(_compute_alone, torch, torch.get_num_threads())

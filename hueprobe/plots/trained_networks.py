@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -10,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from hueprobe.errors import InputError
 from hueprobe.observations.trained_networks import MEASURES, MeasureSummary
 from hueprobe.plots.style import GREY, PAGE, SAME, composing, drawing, shortened
+from hueprobe.plots.training import write_p
 
 _COLUMNS = 2
 
@@ -69,11 +69,7 @@ def loss_measure(summaries: Sequence[MeasureSummary], *, ax: Axes | None = None)
             ax.plot(found.mean.estimate, row, "o", color=SAME)
             if found.loss == "onehot":
                 ax.axvline(found.mean.estimate, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
-            if not np.isnan(found.p):
-                ax.annotate(
-                    f"p = {found.p:.2g}", (1, row), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                    textcoords="offset points", va="center", fontsize=6.5,
-                )  # fmt: skip
+            write_p(ax, row, found.p)
         ax.set_yticks(range(len(summaries)), [shortened(found.loss, 22) for found in summaries])
         ax.xaxis.set_major_locator(MaxNLocator(5))
         unit = MEASURES[measures[0]].partition(";")[0].partition(",")[0]

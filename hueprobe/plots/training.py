@@ -67,11 +67,7 @@ def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
             ax.plot(
                 accuracy.estimate, row, "o", color=SAME, markerfacecolor=SAME if found.primary else "white"
             )
-            if not np.isnan(found.p):
-                ax.annotate(
-                    f"p = {found.p:.2g}", (1, row), xycoords=("axes fraction", "data"), xytext=(4, 0),
-                    textcoords="offset points", va="center", fontsize=6.5,
-                )  # fmt: skip
+            write_p(ax, row, found.p)
         ax.set_yticks(range(len(summaries)), [shortened(found.loss, 22) for found in summaries])
         ax.xaxis.set_major_locator(MaxNLocator(5))
         ax.set(ylim=(len(summaries) - 0.5, -0.5), xlabel="test accuracy after the last epoch (share)")
@@ -149,6 +145,15 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
         ax.set(xlabel="level of perturbation", ylabel="test accuracy (share)")
         ax.legend(fontsize=5.5)
     return ax
+
+
+def write_p(ax: Axes, row: int, p: float) -> None:
+    """Write a p-value at the right of a row; nothing where it is NaN."""
+    if not np.isnan(p):
+        ax.annotate(
+            f"p = {p:.2g}", (1, row), xycoords=("axes fraction", "data"), xytext=(4, 0),
+            textcoords="offset points", va="center", fontsize=6.5,
+        )  # fmt: skip
 
 
 def _lines(
