@@ -69,7 +69,7 @@ class Extractor:
         Returns
         -------
         ndarray of shape (B, C, H, W), float32
-            After the closing nonlinearity, contiguous.
+            After the closing nonlinearity, in the memory order that the network gives them.
         """
         return self.at([self.backbone], pictures)[0]
 
@@ -94,7 +94,7 @@ class Extractor:
         -------
         callable
             Gives a list of ndarray of shape (B, C, H, W), float32: one a tap, after the closing
-            nonlinearity, contiguous.
+            nonlinearity, in the memory order that the network gives them.
 
         Raises
         ------
@@ -129,12 +129,13 @@ class Extractor:
         return lambda: [waited() for waited in fetched]
 
     def _fetched(self, grid: torch.Tensor) -> Callable[[], np.ndarray]:
-        """Begin to bring activations to the CPU as contiguous float32."""
+        """Begin to bring activations to the CPU as float32."""
         if self.device.type != "cuda":
-            activations = grid.to("cpu", torch.float32).contiguous().numpy()
+            activations = grid.to("cpu", torch.float32).numpy()
             return lambda: activations
-        on_host = torch.empty(grid.shape, dtype=torch.float32, pin_memory=True)
-        on_host.copy_(grid.to(torch.float32).contiguous(), non_blocking=True)
+        on_device = grid.to(torch.float32)
+        on_host = torch.empty_like(on_device, device="cpu", pin_memory=True)
+        on_host.copy_(on_device, non_blocking=True)
         arrived = torch.cuda.current_stream(self.device).record_event()
 
         def waited() -> np.ndarray:

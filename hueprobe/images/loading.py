@@ -86,6 +86,31 @@ class Transform:
         ImageError
             The picture is so long and thin that resizing its short side would fill the memory.
         """
+        sized = self._sized(image)
+        pixels = np.empty((sized.height, sized.width, 3), np.float32)
+        self._normalise(sized, pixels)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
+
+    def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
+        """Do the same, and write the result where `slot` has room for it, which saves a copy.
+
+        Parameters
+        ----------
+        image : PIL image, RGB
+        slot : ndarray of shape (h, w, 3), float32, contiguous
+
+        Returns
+        -------
+        Tensor of shape (3, h, w)
+            On the memory of `slot`, or on its own where the picture comes out in another shape.
+        """
+        sized = self._sized(image)
+        if slot.shape != (sized.height, sized.width, 3):
+            slot = np.empty((sized.height, sized.width, 3), np.float32)
+        self._normalise(sized, slot)
+        return torch.from_numpy(slot).permute(2, 0, 1)
+
+    def _sized(self, image: Image.Image) -> Image.Image:
         if self.resize is not None:
             size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
             if len(size) == 1 and size[0] ** 2 * max(image.size) > _MAX_RESIZED_PIXELS * min(image.size):
@@ -96,12 +121,14 @@ class Transform:
             image = F.resize(image, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
         if self.crop is not None:
             image = F.center_crop(image, [self.crop] if isinstance(self.crop, int) else list(self.crop))
-        width = image.width  # whole rows at a time: NumPy is slow over a last axis of 3
-        pixels = np.array(image, dtype=np.float32).reshape(image.height, 3 * width)
-        pixels /= np.float32(255)
-        pixels -= np.tile(np.array(self.mean, np.float32), width)
-        pixels /= np.tile(np.array(self.std, np.float32), width)
-        return torch.from_numpy(pixels.reshape(-1, width, 3)).permute(2, 0, 1)
+        return image
+
+    def _normalise(self, image: Image.Image, pixels: np.ndarray) -> None:
+        rows = pixels.reshape(len(pixels), -1)  # whole ones at a time: NumPy is slow over a last axis of 3
+        rows[:] = np.asarray(image).reshape(rows.shape)
+        rows /= np.float32(255)
+        rows -= np.tile(np.array(self.mean, np.float32), image.width)
+        rows /= np.tile(np.array(self.std, np.float32), image.width)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
@@ -206,14 +233,19 @@ def load_batches(
     return _in_order(reader, batches, workers, ahead if workers else 0)
 
 
-def _load(table: ImageTable, transform: ToTensor, row: int) -> tuple[Tensor | None, PictureRecord]:
-    """Return the tensor of one row, None where the picture is unreadable."""
+def _load(
+    table: ImageTable, transform: ToTensor, row: int, slot: np.ndarray | None = None
+) -> tuple[Tensor | None, PictureRecord]:
+    """Return the tensor of one row, on the memory of `slot` if that can be; None where it is unreadable."""
     image, record = read_row(table, row)
     if image is None:
         return None, record
     name = table.paths[row]
     try:
-        tensor = transform(image)
+        if slot is not None and isinstance(transform, Transform):
+            tensor = transform.into(image, slot)
+        else:
+            tensor = transform(image)
     except ImageError as error:
         return None, PictureRecord(record.sha256, 0, 0, readable=False, reason=str(error))
     except Exception as error:
@@ -252,19 +284,23 @@ class _Reader:
     def begin(self, rows: range, each: Map) -> Callable[[], Batch]:
         """Hand a batch's rows to `each` (a kind of `map`); return what waits for them and gives the batch."""
         _, height, width = self.shape
-        pictures = torch.zeros(len(rows), height, width, 3, pin_memory=self.pinned).permute(0, 3, 1, 2)
-        records = each(self._fill, pictures.numpy(), rows)
-        return lambda: Batch(rows[0], pictures, tuple(records))
+        slots = torch.empty(len(rows), height, width, 3, pin_memory=self.pinned)
+        records = each(self._fill, slots.numpy(), rows)
+        return lambda: Batch(rows[0], slots.permute(0, 3, 1, 2), tuple(records))
 
     def _fill(self, slot: np.ndarray, row: int) -> PictureRecord:
-        tensor, record = _load(self.table, self.transform, row)
-        if tensor is not None:
-            if tensor.shape != self.shape:
-                raise ShapeError(
-                    f"picture {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
-                    f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
-                )
-            slot[:] = tensor.numpy()  # torch would share so small a copy among its threads
+        tensor, record = _load(self.table, self.transform, row, slot)
+        if tensor is None:
+            slot[:] = 0
+            return record
+        if tensor.shape != self.shape:
+            raise ShapeError(
+                f"picture {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
+                f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
+            )
+        pixels = tensor.permute(1, 2, 0).numpy()
+        if not np.may_share_memory(pixels, slot):
+            slot[:] = pixels  # torch would share so small a copy among its threads
         return record
 
 

@@ -5,7 +5,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -42,7 +42,7 @@ def _compute_alone(torch: Any, n_threads: int) -> None:
 
 @contextlib.contextmanager
 def threaded_map(workers: int, *, before: Callable[[], None]) -> Iterator[Map]:
-    """Yield a `map` that runs in so many threads and hands out its results in order.
+    """Yield a `map` that runs in so many threads and hands out its results in order, once it has them all.
 
     It begins its calls at once; with 0 workers it is Python's own, which begins each when its result
     is wanted. No thread outlives the block, however it ends; calls not begun by then are dropped.
@@ -88,7 +88,7 @@ class _Crew:
         calls = [_Call(function, each) for each in zip(*arguments, strict=False)]
         for call in calls:
             self._calls.put(call)
-        return (call.result() for call in calls)
+        return _results(calls)
 
     def dismiss(self) -> None:
         """Let each end the call it is at, and wait for it."""
@@ -110,6 +110,19 @@ class _Crew:
                 call.answer(failure)
 
 
+def _results(calls: Sequence["_Call"]) -> Iterator[Any]:
+    """Wait for all, for the last first: a caller that woke for each would take turns with the threads."""
+    answers = [call.wait() for call in reversed(calls)]
+    while answers:
+        value, error = answers.pop()
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # no cycle with the traceback, which would keep pictures
+        yield value
+
+
 class _Call:
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         self._function, self._arguments = function, arguments
@@ -123,11 +136,5 @@ class _Call:
         except BaseException as error:
             self._answer.put((None, error))
 
-    def result(self) -> Any:
-        value, error = self._answer.get()
-        if error is not None:
-            try:
-                raise error
-            finally:
-                del error  # no cycle with the traceback, which would keep pictures
-        return value
+    def wait(self) -> tuple[Any, BaseException | None]:
+        return self._answer.get()

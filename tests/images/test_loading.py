@@ -85,6 +85,19 @@ def test_batches_are_ready_for_networks_in_channels_last(table):
     assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
 
 
+@BOTH
+def test_of_several_pictures_that_fail_the_first_is_named(table, workers):
+    failed = []
+
+    def failing(image):
+        failed.append(image)
+        raise ValueError("no")
+
+    with pytest.raises(InputError, match=r"fails on picture 'a/00.png'"):
+        list(load_batches(table, failing, batch_size=11, workers=workers, picture_shape=(3, 8, 8)))
+    assert len(failed) == (1 if workers == 0 else 7)
+
+
 @pytest.mark.parametrize(("ahead", "begun"), [(0, 2), (1, 4), (2, 6)])
 def test_no_more_is_read_ahead_than_asked_for(tmp_path, write_picture, ahead, begun):
     for i in range(20):

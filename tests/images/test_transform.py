@@ -129,3 +129,15 @@ def test_every_interpolation_works(interpolation):
 def test_settings_out_of_range(settings, said):
     with pytest.raises(InputError, match=said):
         Transform(**{"resize": 8, "crop": 8, **settings})
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3), (9, 8, 3)])
+def test_into_a_slot_gives_the_same_numbers_and_leaves_a_slot_of_another_shape_alone(shape):
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 17, 3), np.uint8)
+    transform, slot = Transform(resize=10, crop=8), np.full(shape, np.nan, np.float32)
+    written = transform.into(Image.fromarray(pixels), slot)
+    assert torch.equal(written, transform(Image.fromarray(pixels)))
+    if shape == (8, 8, 3):
+        assert np.array_equal(slot.transpose(2, 0, 1), written)
+    else:
+        assert np.isnan(slot).all()
