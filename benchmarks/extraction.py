@@ -1,6 +1,6 @@
 """`hueprobe index` against the bare network: how much of the time goes to anything else.
 
-    python -m benchmarks.extraction [--pictures 800] [--alone 256] [--rounds 5] [--networks resnet50 ...]
+    python -m benchmarks.extraction [--pictures 800] [--alone 128] [--rounds 3] [--networks resnet50 ...]
 
 Reads real pictures ($HUEPROBE_SHARED, default ../shared); weights are seeded and random. In every round,
 for each network and precision in turn: `build_memory` over all pictures, and before and after it, over
@@ -177,8 +177,8 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
     parser.add_argument("--pictures", type=int, default=800)
-    parser.add_argument("--alone", type=int, default=256)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--alone", type=int, default=128)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
@@ -193,16 +193,16 @@ def main() -> None:
     named = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     described = {**machine(), "device": named}
     with plain_forward(len(few), arguments.device) as plain:
-        for number in range(arguments.rounds):
+        for number in range(1, arguments.rounds + 1):
             for case in cases:
                 case.run(plain)
                 print(number, json.dumps(case.row()), flush=True)
-    document = {
-        "machine": described, "versions": versions(), "pictures": len(table), "pictures_alone": len(few),
-        "rounds": arguments.rounds, "unit": "ms a picture: median, least, greatest",
-        "rows": [case.row() for case in cases],
-    }  # fmt: skip
-    arguments.output.write_text(json.dumps(document, indent=1) + "\n")
+            document = {
+                "machine": described, "versions": versions(), "pictures": len(table),
+                "pictures_alone": len(few), "rounds": number,
+                "unit": "ms a picture: median, least, greatest", "rows": [case.row() for case in cases],
+            }  # fmt: skip
+            arguments.output.write_text(json.dumps(document, indent=1) + "\n")
     print(extraction_tables(document))
 
 

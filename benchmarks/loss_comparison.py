@@ -6,7 +6,7 @@ ResNet-18 from scratch on half of each class of a packed set ($HUEPROBE_SHARED/d
 tested on the other half: one-hot and hue:eq5 over --seeds, hue:l2 and smooth over --seeds-rest. Each trained
 network is then observed on the test pictures. The study lies in --folder, cell by cell, so the command may be
 stopped and called again, and called several times at once: with --threads 1, one process a core. Writes
-benchmarks/results/loss_comparison-SET.json.
+benchmarks/results/loss_comparison-SET.json, and two figures beside it.
 
 The results say at which size, and with how many epochs, they were measured.
 """
@@ -23,6 +23,8 @@ from benchmarks.machine import machine
 from benchmarks.packs import NAMES, pictures_of
 from hueprobe.memory.settings import library_versions
 from hueprobe.observations.loss_comparison import LossRun, compare_losses, compare_observed
+from hueprobe.plots.trained_networks import measure_figure
+from hueprobe.plots.training import loss_figure
 from hueprobe.studies import ComparisonSettings, run_comparison
 
 RESULTS = Path(__file__).parent / "results"
@@ -96,7 +98,11 @@ def main() -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     plain = json.loads(json.dumps(document(arguments, runs)), parse_constant=lambda _: None)  # no NaN in JSON
     output.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    for summary in compare_losses(runs, primary=PRIMARY):
+    summaries, measures = compare_losses(runs, primary=PRIMARY), compare_observed(runs)
+    loss_figure(runs, summaries).savefig(output.with_suffix(".png"))
+    if measures:
+        measure_figure(measures).savefig(output.with_name(f"{output.stem}-observed.png"))
+    for summary in summaries:
         print(f"{summary.loss}: {summary.accuracy.estimate:.3f} over {summary.n_seeds} seeds")
 
 

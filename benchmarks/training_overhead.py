@@ -7,6 +7,8 @@
 - loop: images a second of `hueprobe.training.train` (crops, flips, checks and all) against a bare PyTorch
   loop over batches that lie ready in memory, plain and with freed memory kept as `train` keeps it on a CPU;
   rounds alternate, the median counts.
+- precision: the loop's images a second in bf16 against fp32, at --small-size and --small-batch-size, the
+  reduced comparison's.
 
 On a CPU the seconds are the process's own, which other jobs disturb less than those of the clock.
 """
@@ -93,12 +95,8 @@ def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> 
 
 def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
     """Return images a second of the loop and of a bare one, plain and with memory kept, and the ratios."""
-    rng = np.random.default_rng(0)
-    n, side = STEPS * batch_size, size * 8 // 7
-    made: TrainingPictures = pictures_from_arrays(
-        rng.integers(0, 256, (n, 3, side, side), np.uint8), np.arange(n) % CLASSES,
-        class_names=[str(number) for number in range(CLASSES)],
-    )  # fmt: skip
+    n = STEPS * batch_size
+    made = noise_pictures(n, size * 8 // 7)
     settings = TrainingSettings(
         epochs=1, batch_size=batch_size, crop=size, device=str(device), channels_last=False
     )
@@ -137,11 +135,39 @@ def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> 
     }
 
 
+def precision_rates(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
+    """Return images a second of the loop in fp32 and in bf16, and their ratio."""
+    made = noise_pictures(STEPS * batch_size, size * 8 // 7)
+    rates: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    for round_ in range(rounds + 1):  # the first warms up
+        for precision, found in rates.items():
+            network, _ = fresh_network("resnet18", CLASSES, seed=0)
+            settings = TrainingSettings(
+                epochs=1, batch_size=batch_size, crop=size, device=str(device), precision=precision,
+                seed=round_,
+            )  # fmt: skip
+            took = timed(partial(train, Objective(network), made, settings), device)
+            if round_:
+                found.append(STEPS * batch_size / took)
+    medians = {name: statistics.median(found) for name, found in rates.items()}
+    return {**medians, "ratio": medians["bf16"] / medians["fp32"], "size": size, "batch_size": batch_size}
+
+
+def noise_pictures(n: int, side: int) -> TrainingPictures:
+    """Return pictures of noise for all classes in turn."""
+    return pictures_from_arrays(
+        np.random.default_rng(0).integers(0, 256, (n, 3, side, side), np.uint8), np.arange(n) % CLASSES,
+        class_names=[str(number) for number in range(CLASSES)],
+    )  # fmt: skip
+
+
 def main() -> None:
-    """Measure both and write them down."""
+    """Measure all and write them down."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--size", type=int, default=224)
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--small-size", type=int, default=64)
+    parser.add_argument("--small-batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--note", default="", help="What else ran on the machine.")
@@ -151,6 +177,9 @@ def main() -> None:
     found = {
         "hue_term": hue_share(*options),
         "loop": loop_rate(*options),
+        "precision": precision_rates(
+            arguments.small_size, arguments.small_batch_size, arguments.rounds, device
+        ),
         "size": arguments.size,
         "batch_size": arguments.batch_size,
         "device": torch.cuda.get_device_name(device)
@@ -163,6 +192,7 @@ def main() -> None:
     print(f"hue term: {found['hue_term']['ratio']:.4f} of a step (at most .01 wanted)")
     print(f"loop: {found['loop']['ratio']:.3f} of a bare loop's images/s (at least .98 wanted)", end=", ")
     print(f"{found['loop']['ratio_to_plain']:.3f} of a plain one's")
+    print(f"bf16: {found['precision']['ratio']:.3f} of the loop's images/s in fp32")
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 

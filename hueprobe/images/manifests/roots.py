@@ -94,8 +94,8 @@ def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:
         else f"`hueprobe data fetch {manifest.spec}` gets it"
     )
     return ImageError(
-        f"no pictures of {manifest.name!r} at {looked}; {how}, or set {VARIABLE} (or --root) "
-        "to the folder above it"
+        f"no pictures of {manifest.name!r} at {looked}; {how}, or set {VARIABLE} to the "
+        "folder above it (`hueprobe data` commands also take it as --root)"
     )
 
 
