@@ -134,11 +134,12 @@ class Case:
         self.rounds.append(took)
 
     def row(self) -> dict[str, Any]:
-        """Return median, least and greatest of everything measured."""
+        """Return median, least and greatest of everything measured, and each round's share of the bound."""
         kept: dict[str, Any] = {"network": self.name, "precision": self.extractor.precision}
         for name in self.rounds[0]:
             values = [took[name] for took in self.rounds]
             kept[name] = [round(f(values), 4) for f in (statistics.median, min, max)]
+        kept["shares_by_round"] = [round(took["share_of_bound"], 4) for took in self.rounds]
         return kept
 
     def _alone(self, plain: Callable[[str, str], float]) -> dict[str, float]:

@@ -86,10 +86,7 @@ class Transform:
         ImageError
             The picture is so long and thin that resizing its short side would fill the memory.
         """
-        sized = self._sized(image)
-        pixels = np.empty((sized.height, sized.width, 3), np.float32)
-        self._normalise(sized, pixels)
-        return torch.from_numpy(pixels).permute(2, 0, 1)
+        return self._normalised(self._sized(image), None)
 
     def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
         """Do the same, and write the result where `slot` has room for it, which saves a copy.
@@ -104,11 +101,7 @@ class Transform:
         Tensor of shape (3, h, w)
             On the memory of `slot`, or on its own where the picture comes out in another shape.
         """
-        sized = self._sized(image)
-        if slot.shape != (sized.height, sized.width, 3):
-            slot = np.empty((sized.height, sized.width, 3), np.float32)
-        self._normalise(sized, slot)
-        return torch.from_numpy(slot).permute(2, 0, 1)
+        return self._normalised(self._sized(image), slot)
 
     def _sized(self, image: Image.Image) -> Image.Image:
         if self.resize is not None:
@@ -123,12 +116,15 @@ class Transform:
             image = F.center_crop(image, [self.crop] if isinstance(self.crop, int) else list(self.crop))
         return image
 
-    def _normalise(self, image: Image.Image, pixels: np.ndarray) -> None:
+    def _normalised(self, image: Image.Image, slot: np.ndarray | None) -> Tensor:
+        shape = (image.height, image.width, 3)
+        pixels = slot if slot is not None and slot.shape == shape else np.empty(shape, np.float32)
         rows = pixels.reshape(len(pixels), -1)  # whole ones at a time: NumPy is slow over a last axis of 3
         rows[:] = np.asarray(image).reshape(rows.shape)
         rows /= np.float32(255)
         rows -= np.tile(np.array(self.mean, np.float32), image.width)
         rows /= np.tile(np.array(self.std, np.float32), image.width)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON holds them."""
