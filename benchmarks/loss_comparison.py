@@ -22,7 +22,13 @@ import torch
 from benchmarks.machine import machine
 from benchmarks.packs import NAMES, pictures_of
 from hueprobe.memory.settings import library_versions
-from hueprobe.observations.loss_comparison import LossRun, compare_losses, compare_observed
+from hueprobe.observations.loss_comparison import (
+    LossRun,
+    LossSummary,
+    compare_losses,
+    compare_observed,
+)
+from hueprobe.observations.trained_networks import MeasureSummary
 from hueprobe.plots.trained_networks import measure_figure
 from hueprobe.plots.training import loss_figure
 from hueprobe.studies import ComparisonSettings, run_comparison
@@ -46,7 +52,12 @@ def studies(arguments: argparse.Namespace) -> list[ComparisonSettings]:
     return [settings, replace(settings, losses=FIRST, seeds=arguments.seeds)]
 
 
-def document(arguments: argparse.Namespace, runs: list[LossRun]) -> dict[str, Any]:
+def document(
+    arguments: argparse.Namespace,
+    runs: list[LossRun],
+    summaries: list[LossSummary],
+    measures: list[MeasureSummary],
+) -> dict[str, Any]:
     """Return what is written down: the settings, a summary a loss, and every run."""
     return {
         "set": arguments.set,
@@ -57,8 +68,8 @@ def document(arguments: argparse.Namespace, runs: list[LossRun]) -> dict[str, An
         "batch_size": arguments.batch_size,
         "precision": arguments.precision,
         "primary": PRIMARY,
-        "summaries": [asdict(found) for found in compare_losses(runs, primary=PRIMARY)],
-        "measures": [asdict(found) for found in compare_observed(runs)],
+        "summaries": [asdict(found) for found in summaries],
+        "measures": [asdict(found) for found in measures],
         "runs": [asdict(run) for run in runs],
         "machine": machine(),
         "versions": library_versions(),
@@ -96,9 +107,10 @@ def main() -> None:
     runs = list(found.values())
     output: Path = arguments.output or RESULTS / f"loss_comparison-{arguments.set}.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    plain = json.loads(json.dumps(document(arguments, runs)), parse_constant=lambda _: None)  # no NaN in JSON
-    output.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
     summaries, measures = compare_losses(runs, primary=PRIMARY), compare_observed(runs)
+    found_all = json.dumps(document(arguments, runs, summaries, measures))
+    plain = json.loads(found_all, parse_constant=lambda _: None)  # no NaN in JSON
+    output.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
     loss_figure(runs, summaries).savefig(output.with_suffix(".png"))
     if measures:
         measure_figure(measures).savefig(output.with_name(f"{output.stem}-observed.png"))
