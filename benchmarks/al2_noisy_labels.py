@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import nn
 
 from benchmarks.machine import machine
@@ -135,7 +136,9 @@ def main() -> None:
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(document, sort_keys=True, allow_nan=False) + "\n")
-    loss_curves(drawn).figure.savefig(arguments.output.with_suffix(".png"))
+    figure = loss_curves(drawn).figure
+    assert isinstance(figure, Figure)
+    figure.savefig(arguments.output.with_suffix(".png"))
 
 
 if __name__ == "__main__":

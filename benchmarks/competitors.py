@@ -50,7 +50,8 @@ class Exact:
     excludes = True
 
     def __init__(self, name: str, searcher: ExactSearcher) -> None:
-        self.name, self.searcher, self.facts = name, searcher, {}
+        self.name, self.searcher = name, searcher
+        self.facts: dict[str, Any] = {}
 
     def ask(self, vectors: np.ndarray, own: np.ndarray, k: int) -> Neighbors:
         """Search."""

@@ -40,7 +40,7 @@ def main() -> None:
             print(f"{name}: left out for its size", flush=True)
             continue
         found = field_centre(backbone)
-        rows[name] = tuple(round(value, 2) for value in found.cell)
+        rows[name] = (round(found.cell[0], 2), round(found.cell[1], 2))
         print(f"{name}: {found}", flush=True)
         if arguments.write:
             lines = [f'    "{name}": {cell},\n' for name, cell in sorted(rows.items())]

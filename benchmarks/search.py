@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def measured(
         part.ask(vectors, own, K)  # warm
     for _ in range(rounds):
         for part in everyone:
-            took = [_seconds(lambda part=part: part.ask(vectors, own, K)) for _ in range(calls)]
+            took = [_seconds(partial(part.ask, vectors, own, K)) for _ in range(calls)]
             seconds[part.name].append(statistics.median(took))
     truth = everyone[0].neighbors(memory, vectors, own, K)
     found = []

@@ -11,6 +11,7 @@ from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
 from hueprobe.observations import LossRun, TrainedObservation
+from hueprobe.observations.loss_comparison import compare_losses, compare_observed
 from hueprobe.observations.trained_networks import Measured
 from hueprobe.search.recall import share_found
 
@@ -108,7 +109,10 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
         for seed in range(6)
         for loss in ("onehot", "hue:eq5")
     ]  # fmt: skip
-    plain = json.loads(json.dumps(loss_comparison.document(arguments, runs)), parse_constant=lambda _: None)
+    found = loss_comparison.document(
+        arguments, runs, compare_losses(runs, primary="hue:eq5"), compare_observed(runs)
+    )
+    plain = json.loads(json.dumps(found), parse_constant=lambda _: None)
     text = tables.loss_tables(plain)
     assert "| hue:eq5 (primary) | 6 | 0.625 [0.605, 0.645] | +0.100 [+0.100, +0.100] | 0.031 |" in text
     assert "| Cars | 0.357 | 0.801 | +0.444 |" in text
