@@ -1,18 +1,20 @@
 """What the hue term and the training loop cost, as ratios measured in one run.
 
-    python -m benchmarks.training_overhead [--size 224] [--batch-size 16] [--rounds 5] [--device cpu] [--wall]
+    python -m benchmarks.training_overhead [--size 224] [--batch-size 16] [--rounds 5] [--device cpu]
 
 - hue term: head, loss and their gradient on the bottleneck's activations, against a whole one-hot step of the
   same network. Timed by itself, since the difference of two long steps drowns in a machine's noise.
 - loop: images a second of `hueprobe.training.train` (crops, flips, checks and all) against a bare PyTorch
-  loop over batches that lie ready in memory, plain and with freed memory kept as `train` keeps it on a CPU;
-  rounds alternate, the median counts.
+  loop over batches that lie ready in memory, plain and with freed memory kept as `train` keeps it on a CPU.
+  The three run in every round, each round another first; the ratio is the median of the rounds' own, beside
+  the least and the greatest.
+- loop, step by step (CPU): on a machine whose speed changes from one minute to the next, a round of seconds
+  each tells little. Here every step of `train` follows a step of a bare loop in the same process, both with
+  freed memory kept, and a round's ratio is that of all their seconds.
 - precision: the loop's images a second in bf16 against fp32, at --small-size and --small-batch-size, the
   reduced comparison's.
 
-On a CPU the seconds are the process's own, which other jobs disturb less than those of the clock; but a core
-that waits for another does not show in them. With --wall they are the clock's, and the results go to
-benchmarks/results/training_overhead-wall.json.
+All seconds are the clock's.
 """
 
 import argparse
@@ -24,10 +26,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hueprobe.activations.devices import choose_device
 from hueprobe.allocation import freed_memory_kept
@@ -48,15 +51,8 @@ CLASSES = 100
 STEPS = 8  # of the loop, an epoch
 
 
-clock: Callable[[], float] = time.process_time  # on a CPU
-
-
 def timed(work: Callable[[], object], device: torch.device) -> float:
-    """Return the seconds that `work` takes: by `clock` on a CPU, else with the queue emptied."""
-    if device.type == "cpu":
-        started = clock()
-        work()
-        return clock() - started
+    """Return the seconds that `work` takes, with a GPU's queue emptied before and after."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     started = time.perf_counter()
@@ -64,6 +60,15 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter() - started
+
+
+def one_hot_step(
+    network: nn.Module, optimizer: torch.optim.Optimizer, pictures: Tensor, targets: Tensor
+) -> None:
+    """Take one step of a bare PyTorch loop."""
+    optimizer.zero_grad(set_to_none=True)
+    nn.functional.cross_entropy(network(pictures), targets).backward()
+    optimizer.step()
 
 
 def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
@@ -77,11 +82,7 @@ def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> 
     optimizer = torch.optim.Adam(network.parameters())
     head_optimizer = torch.optim.Adam(head.parameters())
 
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        nn.functional.cross_entropy(network(pictures), targets).backward()
-        optimizer.step()
-
+    step = partial(one_hot_step, network, optimizer, pictures, targets)
     step()
     grid = head.watch.grid().detach().requires_grad_()
 
@@ -98,7 +99,7 @@ def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> 
     return {"step_seconds": steps, "hue_term_seconds": terms, "ratio": terms / steps}
 
 
-def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
+def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, Any]:
     """Return images a second of the loop and of a bare one, plain and with memory kept, and the ratios."""
     n = STEPS * batch_size
     made = noise_pictures(n, size * 8 // 7)
@@ -121,23 +122,73 @@ def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> 
 
     def epoch(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         for pictures, targets in batches:
-            optimizer.zero_grad(set_to_none=True)
-            nn.functional.cross_entropy(network(pictures), targets).backward()
-            optimizer.step()
+            one_hot_step(network, optimizer, pictures, targets)
 
-    seconds: dict[str, list[float]] = {"loop": [], "bare": [], "bare_keeping": []}
-    for round_ in range(rounds):
-        seconds["bare"].append(bare(keep=False))
-        seconds["bare_keeping"].append(bare(keep=device.type == "cpu"))
+    def loop(seed: int) -> float:
         network, _ = fresh_network("resnet18", CLASSES, seed=0)
-        objective, own = Objective(network), replace(settings, seed=round_)
-        seconds["loop"].append(timed(partial(train, objective, made, own), device))
+        return timed(partial(train, Objective(network), made, replace(settings, seed=seed)), device)
+
+    ways: list[tuple[str, Callable[[int], float]]] = [
+        ("bare", lambda _: bare(keep=False)),
+        ("bare_keeping", lambda _: bare(keep=device.type == "cpu")),
+        ("loop", loop),
+    ]
+    seconds: dict[str, list[float]] = {name: [] for name, _ in ways}
+    for round_ in range(rounds):
+        for place in range(len(ways)):
+            name, way = ways[(round_ + place) % len(ways)]
+            seconds[name].append(way(round_))
     rates = {name: n / statistics.median(took) for name, took in seconds.items()}
     return {
         **rates,
-        "ratio": rates["loop"] / rates["bare_keeping"],
-        "ratio_to_plain": rates["loop"] / rates["bare"],
+        "ratio": spread(seconds["bare_keeping"], seconds["loop"]),
+        "ratio_to_plain": spread(seconds["bare"], seconds["loop"]),
     }
+
+
+def loop_beside_bare(size: int, batch_size: int, rounds: int) -> dict[str, Any]:
+    """Return the bare loop's seconds over the loop's where their steps take turns, on a CPU."""
+    n, device = STEPS * batch_size, torch.device("cpu")
+    made = noise_pictures(n, size * 8 // 7)
+    settings = TrainingSettings(epochs=2, batch_size=batch_size, crop=size, device="cpu", channels_last=False)
+    pictures = torch.randn(batch_size, 3, size, size)
+    targets = torch.arange(batch_size) % CLASSES
+    seconds: dict[str, list[float]] = {"bare": [], "loop": []}
+    for seed in range(rounds):
+        other, _ = fresh_network("resnet18", CLASSES, seed=0)
+        optimizer = torch.optim.Adam(other.parameters())
+        bare = TimedBefore(partial(one_hot_step, other, optimizer, pictures, targets))
+        network, _ = fresh_network("resnet18", CLASSES, seed=0)
+        objective = Objective(network)
+        objective.register_forward_pre_hook(bare)
+        took = timed(partial(train, objective, made, replace(settings, seed=seed)), device)
+        seconds["bare"].append(bare.seconds)
+        seconds["loop"].append(took - bare.seconds - bare.uncounted)
+    return {"steps": settings.epochs * STEPS, "ratio": spread(seconds["bare"], seconds["loop"])}
+
+
+class TimedBefore:
+    """A hook that does other work before each forward pass, and counts its seconds.
+
+    The very first time it works twice and `uncounted` has the seconds of the first, which finds the memory
+    that everyone then uses again.
+    """
+
+    def __init__(self, work: Callable[[], object]) -> None:
+        self._work = work
+        self.seconds = self.uncounted = 0.0
+
+    def __call__(self, *_: object) -> None:
+        """Work."""
+        device = torch.device("cpu")
+        self.uncounted = self.uncounted or timed(self._work, device)
+        self.seconds += timed(self._work, device)
+
+
+def spread(bare: list[float], loop: list[float]) -> list[float]:
+    """Return a bare loop's seconds over the loop's, round by round: median, least and greatest."""
+    ratios = [theirs / ours for theirs, ours in zip(bare, loop, strict=True)]
+    return [statistics.median(ratios), min(ratios), max(ratios)]
 
 
 def precision_rates(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
@@ -175,18 +226,14 @@ def main() -> None:
     parser.add_argument("--small-batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--wall", action="store_true", help="The clock's seconds on a CPU, too.")
     parser.add_argument("--note", default="", help="What else ran on the machine.")
     arguments = parser.parse_args()
     device = choose_device(arguments.device)
-    output = RESULTS
-    if arguments.wall:
-        global clock
-        clock, output = time.perf_counter, RESULTS.with_stem(f"{RESULTS.stem}-wall")
     options = (arguments.size, arguments.batch_size, arguments.rounds, device)
     found = {
         "hue_term": hue_share(*options),
         "loop": loop_rate(*options),
+        "loop_beside_bare": loop_beside_bare(*options[:3]) if device.type == "cpu" else None,
         "precision": precision_rates(
             arguments.small_size, arguments.small_batch_size, arguments.rounds, device
         ),
@@ -198,14 +245,18 @@ def main() -> None:
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
         "note": arguments.note,
-        "seconds": "clock" if arguments.wall or device.type != "cpu" else "of the process",
     }
     print(f"hue term: {found['hue_term']['ratio']:.4f} of a step (at most .01 wanted)")
-    print(f"loop: {found['loop']['ratio']:.3f} of a bare loop's images/s (at least .98 wanted)", end=", ")
-    print(f"{found['loop']['ratio_to_plain']:.3f} of a plain one's")
+    for name, other in (("ratio", "that keeps its memory"), ("ratio_to_plain", "as it is")):
+        median, least, greatest = found["loop"][name]
+        told = f"{median:.3f} [{least:.3f}, {greatest:.3f}] of the images/s of a bare one {other}"
+        print(f"loop: {told} (at least .98 wanted)")
+    if found["loop_beside_bare"]:
+        median, least, greatest = found["loop_beside_bare"]["ratio"]
+        print(f"loop, step by step: {median:.3f} [{least:.3f}, {greatest:.3f}] (at least .98 wanted)")
     print(f"bf16: {found['precision']['ratio']:.3f} of the loop's images/s in fp32")
-    output.parent.mkdir(exist_ok=True)
-    output.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    RESULTS.parent.mkdir(exist_ok=True)
+    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -69,9 +69,10 @@ class TrainingPictures:
         order = rng.permutation(len(self))
         corners = rng.integers(self.side - crop + 1, size=(len(self), 2))
         mirrored = rng.random(len(self)) < (0.5 if flip else 0.0)
-        for rows, pixels in self._raw(order, batch_size, device):
+        for rows, pictures in self._raw(order, batch_size):
             if len(rows) >= 2:
-                yield _cropped(pixels, corners[rows], mirrored[rows], crop), self.targets[rows].to(device)
+                cropped = _cropped(pictures, corners[rows], mirrored[rows], crop, device)
+                yield cropped, self.targets[rows].to(device)
 
     def batches(
         self, *, batch_size: int, crop: int, device: torch.device
@@ -79,9 +80,10 @@ class TrainingPictures:
         """Yield the centre crops in order, as float32 (B, 3, crop, crop) on the device, and their rows."""
         require_crop(crop, self.side)
         corner = (self.side - crop) // 2
-        for rows, pixels in self._raw(np.arange(len(self)), batch_size, device):
+        for rows, pictures in self._raw(np.arange(len(self)), batch_size):
             if len(rows):
-                yield _cropped(pixels, np.full((len(rows), 2), corner), np.zeros(len(rows), bool), crop), rows
+                corners, mirrored = np.full((len(rows), 2), corner), np.zeros(len(rows), bool)
+                yield _cropped(pictures, corners, mirrored, crop, device), rows
 
     def select(self, rows: np.ndarray) -> "TrainingPictures":
         """Return some of the pictures, in the order of `rows` (int64), as pictures of their own."""
@@ -102,15 +104,13 @@ class TrainingPictures:
             self.pixels = self.pixels.to(device)
         return self
 
-    def _raw(
-        self, order: np.ndarray, batch_size: int, device: torch.device
-    ) -> Iterator[tuple[np.ndarray, Tensor]]:
-        """Yield rows and uint8 pixels of each batch, without those that cannot be read."""
+    def _raw(self, order: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, list[Tensor]]]:
+        """Yield rows and uint8 pictures (3, R, R) of each batch, without those that cannot be read."""
         if self.pixels is not None:
             for start in range(0, len(order), batch_size):
                 rows = order[start : start + batch_size]
                 rows = rows[[row not in self.skipped for row in rows.tolist()]]
-                yield rows, self.pixels[torch.from_numpy(rows).to(self.pixels.device)].to(device)
+                yield rows, [self.pixels[row] for row in rows.tolist()]
             return
         assert self.table is not None
         chosen = self.table.select(order)
@@ -118,7 +118,7 @@ class TrainingPictures:
             rows = order[batch.start : batch.start + len(batch.records)]
             _note_unreadable(self.table, rows, batch, self.skipped)
             readable = np.array([record.readable for record in batch.records])
-            yield rows[readable], _as_bytes(batch.pictures)[torch.from_numpy(readable)].to(device)
+            yield rows[readable], list(_as_bytes(batch.pictures)[torch.from_numpy(readable)])
 
 
 def load_pictures(
@@ -229,22 +229,19 @@ def require_crop(crop: int, side: int) -> None:
         raise InputError(f"crop is {crop}, the pictures have a side of {side}; crop less or load them larger")
 
 
-def _cropped(pixels: Tensor, corners: np.ndarray, mirrored: np.ndarray, crop: int) -> Tensor:
-    """Cut (B, 3, crop, crop) at each picture's (y, x), mirror, and normalise."""
-    device = pixels.device
-    cut = torch.stack(
-        [
-            picture[:, y : y + crop, x : x + crop]
-            for picture, (y, x) in zip(pixels, corners.tolist(), strict=True)
-        ]
-    )
-    if mirrored.any():
-        turned = torch.from_numpy(np.flatnonzero(mirrored)).to(device)
-        cut[turned] = cut[turned].flip(3)
+def _cropped(
+    pictures: list[Tensor], corners: np.ndarray, mirrored: np.ndarray, crop: int, device: torch.device
+) -> Tensor:
+    """Cut (B, 3, crop, crop) at each picture's (y, x), mirror, and normalise, on the device."""
+    cuts = [
+        picture[:, y : y + crop, x : x + crop]
+        for picture, (y, x) in zip(pictures, corners.tolist(), strict=True)
+    ]
+    batch = torch.stack([cut.flip(2) if turned else cut for cut, turned in zip(cuts, mirrored, strict=True)])
     mean, std = (
         torch.tensor(values, device=device)[:, None, None] * 255 for values in (IMAGENET_MEAN, IMAGENET_STD)
     )
-    return cut.float().sub_(mean).div_(std)
+    return batch.to(device).float().sub_(mean).div_(std)
 
 
 def _reader(side: int) -> Transform:
