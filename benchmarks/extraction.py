@@ -37,9 +37,9 @@ from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.images import ImageTable, from_folder, load_batches
-from hueprobe.images.threads import default_workers
 from hueprobe.memory import build_memory
 from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE
+from hueprobe.threads import default_workers
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
 SHARED = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"

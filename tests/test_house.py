@@ -10,7 +10,7 @@ import hueprobe
 ROOT = Path(hueprobe.__file__).parent
 # Bottom to top; a module imports from its own floor and those below it.
 FLOORS = (
-    ("_lazy", "allocation", "errors", "escapes", "files", "grid", "progress"),
+    ("_lazy", "allocation", "errors", "escapes", "files", "grid", "progress", "threads"),
     ("images",),
     ("activations",),
     ("memory", "training"),

@@ -16,7 +16,7 @@ from torchvision.transforms import functional as F
 from hueprobe.errors import ImageError, InputError, ShapeError, require_choice
 from hueprobe.images.reading import PictureRecord, decoders_silenced, read_row
 from hueprobe.images.table import ImageTable
-from hueprobe.images.threads import Map, computing_alone, default_workers, threaded_map
+from hueprobe.threads import Map, computing_alone, default_workers, threaded_map
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -304,7 +304,7 @@ def _in_order(
     reader: _Reader, batches: list[range], workers: int, ahead: int
 ) -> Generator[Batch, None, None]:
     """Yield the batches; no thread outlives the iterator, however it ends."""
-    with decoders_silenced(), threaded_map(workers, before=computing_alone()) as each:
+    with decoders_silenced(), threaded_map(workers, name="hueprobe-read", before=computing_alone()) as each:
         begun: deque[Callable[[], Batch]] = deque()
         for rows in batches:
             begun.append(reader.begin(rows, each))

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from hueprobe.images.threads import computing_alone
+from hueprobe.threads import computing_alone
 
 _WAITING = 1  # items between the caller's and the thread's
 _END, _STOP = object(), object()

@@ -1,7 +1,6 @@
 """Annoy, the paper's index: angular, of fixed seed, built on disk by one thread, so reproducible."""
 
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from hueprobe.progress import progress_bar
 from hueprobe.search.approximate import n_threads, search_with
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.search.spec import SearcherSpec
+from hueprobe.threads import threaded_map
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -55,8 +55,8 @@ class AnnoySearcher:
                 )
                 ids[row, : len(found)], distances[row, : len(found)] = found, far
 
-        with ThreadPoolExecutor(n_threads(), "hueprobe-annoy") as threads:
-            list(threads.map(ask, range(0, len(vectors), _QUERIES_AT_A_TIME)))
+        with threaded_map(n_threads(), name="hueprobe-annoy") as each:
+            list(each(ask, range(0, len(vectors), _QUERIES_AT_A_TIME)))
         return ids, 1 - np.square(distances, dtype=np.float64) / 2  # of unit vectors: their product
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hueprobe.search.neighbors import NORM_ERROR, UNIT, Neighbors, checked_queries, rank
+from hueprobe.threads import n_cores
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -21,9 +22,7 @@ def n_threads() -> int:
     asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    return n_cores()
 
 
 def search_with(

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from hueprobe.errors import SearcherError
 from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
 from hueprobe.search.rounded import Codes, encode
+from hueprobe.threads import computing_alone, threaded_map
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -226,12 +226,12 @@ class Codebook:
 
 def _ahead(read: Callable[[int], Block], n_blocks: int) -> Iterator[Block]:
     """Yield blocks by number, each read while the one before it is in use."""
-    with ThreadPoolExecutor(1, "hueprobe-read-ahead") as thread:
-        coming = thread.submit(read, 0) if n_blocks else None
+    with threaded_map(1, name="hueprobe-read-ahead", before=computing_alone()) as each:
+        numbers = range(n_blocks)
+        coming = each(read, numbers[:1])
         for following in range(1, n_blocks + 1):
-            assert coming is not None
-            block = coming.result()
-            coming = thread.submit(read, following) if following < n_blocks else None
+            block = next(coming)
+            coming = each(read, numbers[following : following + 1])
             yield block
 
 

@@ -1,13 +1,12 @@
 """The one result of every search, and the exact distances by which all results are ranked."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
+from hueprobe.threads import n_cores, threaded_map
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -102,8 +101,8 @@ def rank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) 
         return _rank_part(memory, vectors[part], candidates[part], k)
 
     if len(parts) > 1:
-        with ThreadPoolExecutor(os.cpu_count(), "hueprobe-rank") as threads:
-            found = list(threads.map(ranked, parts))
+        with threaded_map(min(n_cores(), len(parts)), name="hueprobe-rank") as each:
+            found = list(each(ranked, parts))
     else:
         found = [ranked(part) for part in parts]
     if not found:

@@ -1,11 +1,10 @@
 """Whether what lies on disk is the set that its manifest describes: every difference, told exactly."""
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from hueprobe.images.manifests.schema import Manifest
 from hueprobe.images.reading import PictureRecord, read_row
 from hueprobe.images.table import ImageTable
 from hueprobe.progress import progress_bar
+from hueprobe.threads import threaded_map
 
 # Pictures that are read ahead of the one whose turn it is.
 _AHEAD = 256
@@ -156,14 +156,17 @@ def _read(table: ImageTable, workers: int, progress: bool) -> Iterator[PictureRe
     """Yield each row's record in order; no more than a few hundred rows are in the air."""
     with (
         progress_bar(len(table), label="verify", enabled=progress) as advance,
-        ThreadPoolExecutor(max(1, workers)) as pool,
+        threaded_map(workers, name="hueprobe-verify") as each,
     ):
-        rows = iter(range(len(table)))
-        pending = [pool.submit(_record, table, i) for i in islice(rows, _AHEAD)]
-        while pending:
-            yield pending.pop(0).result()
+        pending: deque[Iterator[PictureRecord]] = deque()
+        for row in range(len(table)):
+            pending.append(each(_record, [table], [row]))
+            if len(pending) > _AHEAD:
+                yield next(pending.popleft())
+                advance(1)
+        for record in chain.from_iterable(pending):
+            yield record
             advance(1)
-            pending += [pool.submit(_record, table, i) for i in islice(rows, 1)]
 
 
 def _record(table: ImageTable, i: int) -> PictureRecord:

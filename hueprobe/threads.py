@@ -1,4 +1,4 @@
-"""The threads that read pictures: how many, a `map` that runs in them, and torch kept from starting more."""
+"""Threads: how many, a `map` that runs in them, and torch kept from starting more."""
 
 import contextlib
 import os
@@ -11,13 +11,18 @@ from typing import Any
 
 # Past so many, threads wait for Python's lock more than they decode.
 _MOST_WORKERS = 16
-Map = Callable[..., Iterable[Any]]
+Map = Callable[..., Iterator[Any]]
+
+
+def n_cores() -> int:
+    """Return on how many cores this process may run."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def default_workers() -> int:
     """Return how many threads read pictures unless told otherwise: one a core of this process, up to 16."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return min(len(affinity(0)) if affinity else os.cpu_count() or 1, _MOST_WORKERS)
+    return min(n_cores(), _MOST_WORKERS)
 
 
 def computing_alone() -> Callable[[], None]:
@@ -41,7 +46,7 @@ def _compute_alone(torch: Any, n_threads: int) -> None:
 
 
 @contextlib.contextmanager
-def threaded_map(workers: int, *, before: Callable[[], None]) -> Iterator[Map]:
+def threaded_map(workers: int, *, name: str, before: Callable[[], None] = lambda: None) -> Iterator[Map]:
     """Yield a `map` that runs in so many threads and hands out its results in order, once it has them all.
 
     It begins its calls at once; with 0 workers it is Python's own, which begins each when its result
@@ -50,13 +55,15 @@ def threaded_map(workers: int, *, before: Callable[[], None]) -> Iterator[Map]:
     Parameters
     ----------
     workers : int
+    name : str
+        Of the threads, before their numbers.
     before : callable
         Called first in each thread.
     """
     if not workers:
         yield map
         return
-    crew = _Crew(workers, before)
+    crew = _Crew(workers, name, before)
     try:
         crew.start()
         yield crew.map
@@ -71,13 +78,12 @@ class _Crew:
     brings its result then waits for, and the caller for the thread. These queues are one call of C each.
     """
 
-    def __init__(self, workers: int, before: Callable[[], None]) -> None:
+    def __init__(self, workers: int, name: str, before: Callable[[], None]) -> None:
         self._before = before
         self._calls: queue.SimpleQueue[_Call | None] = queue.SimpleQueue()
         self._dismissed = False
         self._threads = [
-            threading.Thread(target=self._work, name=f"hueprobe-read_{i}", daemon=True)
-            for i in range(workers)
+            threading.Thread(target=self._work, name=f"{name}_{i}", daemon=True) for i in range(workers)
         ]
 
     def start(self) -> None:
