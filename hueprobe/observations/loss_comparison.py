@@ -21,6 +21,7 @@ from hueprobe.observations.trained_networks import (
 )
 
 BASELINE = "onehot"
+_SHARES = (0.0, 1.0)  # what an accuracy can be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,20 +186,20 @@ def epochs_to(curve: Sequence[float], share: float = 0.95) -> int:
 
 
 def mean_curve(runs: Sequence[LossRun], values: Sequence[Sequence[float]]) -> list[Interval]:
-    """Return the mean over seeds of a value that each run has for each epoch, with Student's interval.
+    """Return the mean over seeds of a share that each run has for each epoch, with Student's interval.
 
     Parameters
     ----------
     runs : sequence of LossRun
         Of one loss; a seed's folds are averaged first.
     values : sequence of sequences of float
-        Of each run, one an epoch.
+        Of each run, one an epoch, 0 to 1; so is the interval.
     """
     of_seed: dict[int, list[Sequence[float]]] = {}
     for run, row in zip(runs, values, strict=True):
         of_seed.setdefault(run.seed, []).append(row)
     rows = np.array([np.mean(found, axis=0) for found in of_seed.values()])  # (seeds, epochs)
-    return [over_seeds(column) for column in rows.T.tolist()]
+    return [over_seeds(column, within=_SHARES) for column in rows.T.tolist()]
 
 
 def _by_seed(runs: Sequence[LossRun], folds: set[str]) -> dict[int, list[LossRun]]:
@@ -221,8 +222,8 @@ def _summary(
         loss=loss,
         learning_rate=rate,
         n_seeds=len(seeds),
-        accuracy=over_seeds([right[seed] / n_test[seed] for seed in seeds]),
-        difference=over_seeds(differences) if shared else None,
+        accuracy=over_seeds([right[seed] / n_test[seed] for seed in seeds], within=_SHARES),
+        difference=over_seeds(differences, within=(-1, 1)) if shared else None,
         p=p,
         p_holm=p_holm,
         primary=primary,
@@ -232,7 +233,8 @@ def _summary(
         epochs_to_95=float(np.mean([epochs_to(run.curve) for run in runs])),
         robustness={
             name: over_seeds(
-                [sum(run.robustness[name] for run in found) / n_test[seed] for seed, found in seeds.items()]
+                [sum(run.robustness[name] for run in found) / n_test[seed] for seed, found in seeds.items()],
+                within=_SHARES,
             )
             for name in runs[0].robustness
         },

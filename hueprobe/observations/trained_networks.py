@@ -1,7 +1,7 @@
 """Observations 3 to 5 with trained networks: each one's numbers, and losses compared by them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -135,12 +135,22 @@ def summarise_measures(
     return summaries
 
 
-def over_seeds(values: Sequence[float]) -> Interval:
-    """Return the mean of one value a seed, with Student's interval; NaN bounds for one seed."""
+def over_seeds(values: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
+    """Return the mean of one value a seed, with Student's interval; NaN bounds for one seed.
+
+    Parameters
+    ----------
+    values : sequence of float
+    within : (float, float)
+        The least and the most that the mean can be: with few seeds Student's interval reaches beyond, and is
+        cut there.
+    """
     deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
-    return normal_interval(
+    whole = normal_interval(
         float(np.mean(values)), float(deviation / np.sqrt(len(values))), degrees=len(values) - 1
     )
+    low, high = np.clip((whole.low, whole.high), *within).tolist()
+    return replace(whole, low=low, high=high)
 
 
 def _flipped(differences: Sequence[float]) -> float:

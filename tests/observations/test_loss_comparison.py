@@ -7,7 +7,7 @@ from scipy import stats
 
 from hueprobe.errors import InputError
 from hueprobe.observations import LossRun, compare_losses
-from hueprobe.observations.loss_comparison import epochs_to
+from hueprobe.observations.loss_comparison import epochs_to, mean_curve
 
 
 def run(loss, seed, n_right, *, fold="", rate=1e-3, seconds=1.0, saved=100, extra=0):
@@ -39,6 +39,22 @@ def test_five_seeds_cannot_reach_five_percent_and_one_has_no_interval():
     assert compare_losses(runs)[1].p == pytest.approx(2 / 32)
     alone = compare_losses(runs[:1])[0]
     assert alone.accuracy.estimate == 0.2 and math.isnan(alone.accuracy.low)
+
+
+def test_no_interval_reaches_beyond_what_an_accuracy_can_be():
+    runs = [
+        run(loss, seed, n)
+        for loss, seeds in (("onehot", (1, 40)), ("smooth", (46, 50)))
+        for seed, n in enumerate(seeds)
+    ]
+    onehot, smooth = compare_losses(runs)
+    below, above = stats.t.interval(0.95, 1, loc=41 / 100, scale=stats.sem([1 / 50, 40 / 50]))
+    assert below < 0 and above > 1
+    assert (onehot.accuracy.low, onehot.accuracy.high) == (0, 1) and smooth.accuracy.high == 1
+    assert (smooth.difference.low, smooth.difference.high) == (-1, 1)
+    assert smooth.accuracy.low == pytest.approx(stats.t.interval(0.95, 1, loc=0.96, scale=0.04)[0])
+    (first,) = mean_curve(runs[:2], [[0.1], [0.9]])
+    assert (first.estimate, first.low, first.high) == (0.5, 0, 1)
 
 
 def test_holm_leaves_the_primary_alone():
