@@ -11,6 +11,8 @@ from hueprobe.errors import InputError
 from hueprobe.observations.loss_comparison import LossRun, LossSummary, mean_curve
 from hueprobe.plots.style import CATEGORIES, GREY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
 
+_MOST_INSIDE = 5  # losses whose legend has room beside the lines
+
 
 def loss_figure(runs: Sequence[LossRun], summaries: Sequence[LossSummary]) -> Figure:
     """Draw accuracies, curves and, where measured, the terms' shares and robustness, of one learning rate.
@@ -112,9 +114,9 @@ def loss_shares(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
 
 
 def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each loss on perturbed test pictures; level 0 is unperturbed.
+    """Draw the accuracy of each loss on perturbed test pictures, with its 95 % interval over seeds.
 
-    Color is the loss, line style the perturbation.
+    A part of the axis a perturbation; level 0 is unperturbed. Losses stand side by side at each level.
 
     Parameters
     ----------
@@ -130,21 +132,37 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     if not tested:
         raise InputError("no loss was tested on perturbed pictures; compare with robustness=True")
     kinds = list(dict.fromkeys(name.split()[0] for name in tested[0].robustness))
+    n_levels = len(tested[0].robustness) // len(kinds) + 1
+    starts = np.arange(len(kinds)) * (n_levels + 0.5)
     with drawing(ax) as ax:
         for number, found in enumerate(tested):
-            for kind, style in zip(kinds, LINESTYLES, strict=False):
-                values = [i.estimate for name, i in found.robustness.items() if name.startswith(kind)]
-                ax.plot(
-                    range(len(values) + 1), [found.accuracy.estimate, *values], style,
-                    color=CATEGORIES[number % len(CATEGORIES)], linewidth=0.9,
-                    label=shortened(found.loss, 22) if kind == kinds[0] else None,
-                )  # fmt: skip
-        for kind, style in zip(kinds, LINESTYLES, strict=False):
-            ax.plot([], [], style, color=GREY, label=kind)
-        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            beside = 0.6 * ((number + 0.5) / len(tested) - 0.5)
+            color, style = _color_and_style(number)
+            for kind, start in zip(kinds, starts, strict=True):
+                perturbed = [i for name, i in found.robustness.items() if name.split()[0] == kind]
+                shown = [found.accuracy, *perturbed]
+                places = start + beside + np.arange(n_levels)
+                label = shortened(found.loss, 22) if kind == kinds[0] else None
+                for place, at in zip(places, shown, strict=True):
+                    ax.plot([place, place], [at.low, at.high], style, color=color, linewidth=0.8)
+                ax.plot(places, [i.estimate for i in shown], "o", markersize=2.2, color=color, label=label)
+        for kind, start in zip(kinds, starts, strict=True):
+            ax.annotate(
+                kind, (start + (n_levels - 1) / 2, 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+                textcoords="offset points", ha="center",
+            )  # fmt: skip
+        for start in starts[1:]:
+            ax.axvline(start - 0.75, color=GREY, linewidth=0.5)
+        levels = np.arange(n_levels)
+        ax.set_xticks((starts[:, None] + levels).ravel(), np.tile(levels, len(kinds)).tolist())
         ax.set(xlabel="level of perturbation", ylabel="test accuracy (share)")
-        ax.legend(fontsize=5.5)
+        _legend_below(ax)
     return ax
+
+
+def _color_and_style(number: int) -> tuple[str, str]:
+    """Return what tells a loss from others by its place among them."""
+    return CATEGORIES[number % len(CATEGORIES)], LINESTYLES[number // len(CATEGORIES) % len(LINESTYLES)]
 
 
 def write_p(ax: Axes, row: int, p: float) -> None:
@@ -167,17 +185,24 @@ def _lines(
             if not own:  # passed over, but with its color kept
                 continue
             curve = mean_curve(own, [values(run) for run in own])
-            epochs, color = range(1, len(curve) + 1), CATEGORIES[number % len(CATEGORIES)]
-            ax.plot(
-                epochs, [at.estimate for at in curve], label=shortened(loss, 22), color=color,
-                linestyle=LINESTYLES[number // len(CATEGORIES) % len(LINESTYLES)],
-            )  # fmt: skip
+            epochs, (color, style) = range(1, len(curve) + 1), _color_and_style(number)
+            ax.plot(epochs, [at.estimate for at in curve], style, color=color, label=shortened(loss, 22))
             low, high = [at.low for at in curve], [at.high for at in curve]
             ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", ylabel=label)
-        ax.legend()
+        if len(ax.lines) > _MOST_INSIDE:
+            _legend_below(ax)
+        else:
+            ax.legend()
     return ax
+
+
+def _legend_below(ax: Axes) -> None:
+    ax.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, fontsize=5.5, columnspacing=1.2,
+        handlelength=1.6,
+    )  # fmt: skip
 
 
 def _require_one_rate(runs: Sequence[LossRun], summaries: Sequence[LossSummary]) -> None:
