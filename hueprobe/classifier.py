@@ -1,52 +1,27 @@
 """KernelDensityClassifier: pictures or activations in; likelihoods and the match table out."""
 
-import contextlib
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from hueprobe import density
 from hueprobe import images as image_sources
-from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
-from hueprobe.allocation import freed_memory_kept
+from hueprobe.activations.descriptors import require_finite
 from hueprobe.classification import Classification
-from hueprobe.errors import HueprobeWarning, InputError, ShapeError, require_choice
+from hueprobe.errors import HueprobeWarning, InputError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
-from hueprobe.images.table import ImageTable, unfiled_table
+from hueprobe.images.table import unfiled_table
 from hueprobe.matches import Matches, MatchPictures
-from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
 from hueprobe.memory.store import Memory
-from hueprobe.memory.vectors import as_stored
 from hueprobe.progress import progress_bar
+from hueprobe.queries import Queries, QueryExtractor, match_pictures, stored_vectors
 from hueprobe.search import open_searcher
 
-if TYPE_CHECKING:
-    from hueprobe.images.loading import Batch
-
 _LEAVE_ONE_OUT_VECTORS = 16_384  # asked at a time: each batch streams the whole memory once
-
-
-@dataclass(frozen=True)
-class Queries:
-    """Some pictures ready to be classified.
-
-    Attributes
-    ----------
-    row : ndarray of int64, shape (n,)
-        Position of each picture in the list of all query pictures.
-    vectors : ndarray of float32, shape (n, n_cells, n_channels)
-        As stored; a zero vector casts no vote.
-    barred : list of ndarray of int64
-        Memory images that each picture may not match.
-    """
-
-    row: np.ndarray
-    vectors: np.ndarray
-    barred: list[np.ndarray]
 
 
 class KernelDensityClassifier:
@@ -111,8 +86,11 @@ class KernelDensityClassifier:
             memory_budget=memory_budget,
             progress=progress,
         )
-        self._network = {"backbone": backbone, "transform": transform, "weights": weights}
-        self._device, self._workers, self._progress = device, workers, progress
+        self._extractor = QueryExtractor(
+            memory=memory, backbone=backbone, transform=transform, weights=weights, device=device,
+            workers=workers,
+        )  # fmt: skip
+        self._progress = progress
         self._exclusion = Exclusion(memory, self.exclude, images=self._rows)
         self._class_counts = memory.class_counts(self._rows)
 
@@ -140,10 +118,10 @@ class KernelDensityClassifier:
     def classify_batches(self, images: Any) -> Iterator[Classification]:
         """Yield the classification of one batch of pictures after another."""
         table = image_sources.resolve(images)
-        pictures = self._pictures(table)
+        pictures = match_pictures(self.memory, table)
         with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
             started = time.perf_counter()
-            for batch, readable, vectors in self._extracted(table):
+            for batch, readable, vectors in self._extractor.batches(table):
                 rows = batch.start + readable
                 hashes = [batch.records[i].sha256 for i in readable]
                 barred = [
@@ -176,30 +154,9 @@ class KernelDensityClassifier:
         """
         table = image_sources.resolve(images)
         vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
-        for batch, readable, found in self._extracted(table):
+        for batch, readable, found in self._extractor.batches(table):
             vectors[batch.start + readable] = found
         return vectors
-
-    def _extracted(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
-        """Yield batches with the positions of their readable pictures and these pictures' vectors."""
-        from hueprobe.activations.extractor import Extractor
-        from hueprobe.images.loading import load_batches
-
-        settings = self.memory.settings
-        backbone = load_recorded_backbone(settings, **self._network)
-        device = recorded_device(settings) if self._device == "auto" else self._device
-        extractor = Extractor(backbone, device=device, precision=settings["precision"])
-        batches = load_batches(
-            table, backbone.transform, batch_size=settings["batch_size"], workers=self._workers,
-            **extractor.loading,
-        )  # fmt: skip
-        with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
-            for batch in batches:
-                readable = np.flatnonzero([record.readable for record in batch.records])
-                activations = extractor(batch.pictures)[readable]
-                names = [table.paths[batch.start + i] for i in readable]
-                require_finite(activations, names, settings["layer"])
-                yield batch, readable, self._as_stored(activations)
 
     def classify_activations(
         self,
@@ -229,8 +186,8 @@ class KernelDensityClassifier:
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
         require_finite(activations, table.paths, self.memory.settings["layer"])
         barred = [self._exclusion.of(None, group) for group in table.groups]
-        queries = Queries(np.arange(len(table)), self._as_stored(activations), barred)
-        return self._classify(queries, self._pictures(table), table.classes)
+        queries = Queries(np.arange(len(table)), stored_vectors(self.memory, activations), barred)
+        return self._classify(queries, match_pictures(self.memory, table), table.classes)
 
     def leave_one_out(self, *, keep_matches: bool = True, ask: Memory | None = None) -> Classification:
         """Classify every memory picture by the others (those of other groups with `exclude="group"`).
@@ -255,7 +212,7 @@ class KernelDensityClassifier:
         asked = ask if ask is not None else memory
         if asked.images.paths != memory.images.paths or asked.grid != memory.grid:
             raise InputError(f"{asked.path} does not hold the pictures of {memory.path}, row by row")
-        pictures = self._pictures(memory.images)
+        pictures = match_pictures(memory, memory.images)
         names = tuple(name if name in set(memory.classes) else None for name in memory.images.classes)
         readable = self._rows[memory.readable[self._rows]]
         unreadable = [int(i) for i in self._rows[~memory.readable[self._rows]]]
@@ -270,36 +227,6 @@ class KernelDensityClassifier:
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(part, skipped=skipped if start == 0 else ())
                 advance(len(rows))
-
-    def _as_stored(self, activations: np.ndarray) -> np.ndarray:
-        memory = self.memory
-        vectors, _ = unit_vectors(describe(activations, memory.settings["descriptor"]))
-        n, height, width, channels = vectors.shape
-        if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
-            raise ShapeError(
-                f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
-                f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both at one layer"
-            )
-        return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
-
-    def _pictures(self, table: ImageTable) -> MatchPictures:
-        """Return what the match table says of the pictures, in the memory and asked."""
-        memory = self.memory
-        unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
-        classes = (*memory.classes, *unknown)
-        ids = {name: i for i, name in enumerate(classes)}
-        query_class = [ids[name] if name is not None else -1 for name in table.classes]
-        return MatchPictures(
-            grid=memory.grid,
-            query_grid=memory.grid,
-            classes=classes,
-            query_paths=table.paths,
-            query_image_class=np.array(query_class, np.int64),
-            query_image_group=table.groups,
-            image_paths=memory.images.paths,
-            image_class=memory.image_class,
-            image_group=memory.images.groups,
-        )
 
     def _classify(
         self, queries: Queries, pictures: MatchPictures, names: Sequence[str | None]

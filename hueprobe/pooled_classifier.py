@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from hueprobe.classification import Classification
-from hueprobe.classifier import KernelDensityClassifier, Queries
+from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.density import decide
 from hueprobe.errors import InputError, require_choice
 from hueprobe.hulls import hull_distances
 from hueprobe.matches import MatchPictures
 from hueprobe.memory.store import Memory
+from hueprobe.queries import Queries
 
 RULES = ("hull", "centroid", "knn")
 

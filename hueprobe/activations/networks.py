@@ -21,7 +21,7 @@ from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
 from hueprobe.activations.timm_networks import timm_recipe
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 LITE0_TRANSFORM = Transform(
     resize=256, crop=224, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5), interpolation="bicubic"

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from hueprobe.activations.bottlenecks import Bottleneck
 from hueprobe.activations.hooks import Tap
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 PictureTransform = Callable[[Image.Image], Tensor]
 

@@ -16,7 +16,7 @@ from hueprobe.activations.recipe import PictureTransform, Recipe
 from hueprobe.activations.timm_taps import find_timm_tap
 from hueprobe.activations.weights import read_weights
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 PREFIX = "timm:"
 

@@ -113,7 +113,7 @@ def _build(memory: Path, table: Any, geometry: dict[str, Any], options: dict[str
     from dataclasses import replace
 
     from hueprobe.activations import load_backbones
-    from hueprobe.images.loading import Transform
+    from hueprobe.images.transform import Transform
     from hueprobe.memory import build_memories, build_memory, layer_path, plan_memory
 
     if not options["backbone"]:

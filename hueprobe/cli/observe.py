@@ -13,7 +13,7 @@ from hueprobe.cli.figures import save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hueprobe.studies.observing import MemoryReport
+    from hueprobe.studies.memory_report import MemoryReport
 
 _OBSERVATIONS = ("energy", "accuracy", "locations", "conditional", "hue")
 _CONTROLS = (

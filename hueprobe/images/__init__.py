@@ -9,7 +9,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Batch": ".loading",
         "ImageTable": ".table",
         "PictureRecord": ".reading",
-        "Transform": ".loading",
+        "Transform": ".transform",
         "demo": ".demo_pictures",
         "draw_folds": ".folds",
         "draw_shots": ".folds",

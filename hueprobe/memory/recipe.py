@@ -38,7 +38,7 @@ class Recipe:
 
 def recorded_transform(settings: dict[str, Any]) -> Any:
     """Return the transform that memory.json records, or None where only its repr was kept."""
-    from hueprobe.images.loading import Transform
+    from hueprobe.images.transform import Transform
 
     recorded = settings["transform"]
     return None if "custom" in recorded or not recorded else Transform.from_json(recorded)

@@ -7,8 +7,8 @@ __getattr__, __dir__, __all__ = lazy_exports(
     {
         "CONTROLS": ".controls",
         "ComparisonSettings": ".comparison_settings",
-        "MemoryReport": ".observing",
-        "ObserveSettings": ".observing",
+        "MemoryReport": ".memory_report",
+        "ObserveSettings": ".memory_report",
         "accuracy_grid": ".accuracy_cells",
         "network_centre": ".observing",
         "observe_memory": ".observing",

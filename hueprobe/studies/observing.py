@@ -1,7 +1,7 @@
 """Observations 1-5 on one memory, each measured and judged, under controls where asked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ from hueprobe.errors import HueprobeError, InputError
 from hueprobe.matches import Matches
 from hueprobe.memory.recipe import load_recorded_backbone
 from hueprobe.memory.store import Memory
-from hueprobe.observations.accuracy import AccuracyGrid
-from hueprobe.observations.activation_hue import Hue, hue
+from hueprobe.observations.activation_hue import hue
 from hueprobe.observations.blocks import block_labels, default_blocks, search_blocks
 from hueprobe.observations.claims import (
     accuracy_claim,
@@ -22,95 +21,16 @@ from hueprobe.observations.claims import (
     hue_claim,
     location_claims,
 )
-from hueprobe.observations.conditional_matches import Conditional, conditional
-from hueprobe.observations.content import ContentOrPosition, content_or_position
-from hueprobe.observations.energy_maps import Energy, energy
-from hueprobe.observations.match_locations import Locations, locations
-from hueprobe.observations.planes import Plane
-from hueprobe.observations.relations import EnergyPosition, energy_position
-from hueprobe.observations.replicates import BlockedTest, blocked_replicate_test
+from hueprobe.observations.conditional_matches import conditional
+from hueprobe.observations.content import content_or_position
+from hueprobe.observations.energy_maps import energy
+from hueprobe.observations.match_locations import locations
+from hueprobe.observations.relations import energy_position
+from hueprobe.observations.replicates import blocked_replicate_test
 from hueprobe.observations.selftest import RejectionRate, blocked_tests, match_tests, self_test
-from hueprobe.observations.verdicts import Verdict
 from hueprobe.studies.accuracy_cells import accuracy_grid
-from hueprobe.studies.controls import CONTROLS, Variant, control_variant
-
-OBSERVATIONS = ("energy", "accuracy", "locations", "conditional", "hue")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObserveSettings:
-    """How the observations are measured.
-
-    Attributes
-    ----------
-    k : int
-        Neighbors of each query pixel.
-    searcher, exclude : str
-        As in `KernelDensityClassifier`.
-    weighting : {"count", "kernel"}
-        Whether matches count the same or by kernel weight.
-    seed : int
-        Of permutations, splits and random planes.
-    plane : str
-        Where activation hue is measured.
-    planes : tuple of (str or Plane)
-        Further planes whose accuracy is wanted.
-    centre : (float, float) or None
-        (y, x) in cells that distances are taken from, such as `network_centre(memory)`; the grid's
-        middle by default.
-    network : dict
-        `weights`, `device` and `workers` of `KernelDensityClassifier`.
-    """
-
-    k: int = 10
-    searcher: str = "exact"
-    exclude: str = "image"
-    weighting: str = "count"
-    seed: int = 0
-    plane: str = "pca"
-    planes: tuple[str | Plane, ...] = ("lda", "dft")
-    centre: tuple[float, float] | None = None
-    network: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemoryReport:
-    """What one memory shows; None for what was not asked for or cannot be measured.
-
-    Attributes
-    ----------
-    name : str
-        Of the memory's folder.
-    network : str
-    n_images : int
-        Readable pictures in the memory.
-    energy, locations, conditional, hue
-        Results of the observations.
-    blocked, mirrored : BlockedTest or None
-        The blocked replicate test, and that with pictures mirrored at random.
-    relation : EnergyPosition or None
-    accuracy : AccuracyGrid or None
-    content : ContentOrPosition or None
-        Of the control `mirror-queries`.
-    verdicts : tuple of Verdict
-    notes : tuple of str
-        Why something could not be measured.
-    """
-
-    name: str
-    network: str
-    n_images: int
-    energy: Energy | None = None
-    locations: Locations | None = None
-    blocked: BlockedTest | None = None
-    mirrored: BlockedTest | None = None
-    relation: EnergyPosition | None = None
-    conditional: Conditional | None = None
-    hue: Hue | None = None
-    accuracy: AccuracyGrid | None = None
-    content: ContentOrPosition | None = None
-    verdicts: tuple[Verdict, ...] = ()
-    notes: tuple[str, ...] = ()
+from hueprobe.studies.controls import Variant, control_variant
+from hueprobe.studies.memory_report import MemoryReport, ObserveSettings
 
 
 def observe_memory(
@@ -373,9 +293,3 @@ def _under(report: MemoryReport, control: str, other: MemoryReport) -> MemoryRep
         report = replace(report, mirrored=other.blocked)
     notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
     return replace(report, verdicts=tuple(verdicts), notes=(*report.notes, *notes))
-
-
-__all__ = [
-    "CONTROLS", "OBSERVATIONS", "MemoryReport", "ObserveSettings", "network_centre", "observe_memory",
-    "run_self_test",
-]  # fmt: skip

@@ -11,7 +11,7 @@ from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.verdicts import Verdict, verdicts_json
-from hueprobe.studies.observing import MemoryReport
+from hueprobe.studies.memory_report import MemoryReport
 
 
 def write_report(reports: Sequence[MemoryReport], folder: Path, *, figures: Sequence[str] = ()) -> list[Path]:

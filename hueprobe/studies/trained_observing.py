@@ -14,7 +14,8 @@ from hueprobe.files import written_whole
 from hueprobe.memory.arrays import memory_from_arrays
 from hueprobe.observations.planes import Plane, plane_through, uniform_axis
 from hueprobe.observations.trained_networks import Measured, TrainedObservation
-from hueprobe.studies.observing import MemoryReport, ObserveSettings, observe_memory
+from hueprobe.studies.memory_report import MemoryReport, ObserveSettings
+from hueprobe.studies.observing import observe_memory
 
 if TYPE_CHECKING:
     from hueprobe.activations.hooks import Tap

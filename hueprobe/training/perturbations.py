@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from hueprobe.errors import InputError, require_choice
-from hueprobe.images.loading import IMAGENET_MEAN, IMAGENET_STD
+from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
 
 # Noise: standard deviation, pixels going from 0 to 1. Blur: standard deviation as a share of the picture's
 # side. Contrast: the factor that is left of the distance to the picture's mean.

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from hueprobe.errors import ImageError, InputError, ShapeError
-from hueprobe.images.loading import IMAGENET_MEAN, IMAGENET_STD, Batch, Transform, load_batches
+from hueprobe.images.loading import Batch, load_batches
 from hueprobe.images.table import ImageTable
+from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD, Transform
 from hueprobe.progress import progress_bar
 
 _READ_TOGETHER = 64

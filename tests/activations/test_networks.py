@@ -12,7 +12,7 @@ from torchvision.transforms._presets import ImageClassification
 from hueprobe.activations import Extractor, backbone_names, describe_backbone, load_backbone
 from hueprobe.activations.networks import find_recipe
 from hueprobe.errors import BackboneError, LayerError, MissingDependencyError, WeightsError
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from torchvision.models import efficientnet_b0, mobilenet_v2, resnet152
 
 from hueprobe.activations import Extractor, load_backbone
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness, random_pictures
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 SMALL = Transform(resize=64, crop=64)
 

@@ -7,7 +7,7 @@ from torch import nn
 from hueprobe.activations import FieldCentre, describe_backbone, field_centre, load_backbone
 from hueprobe.activations.field_centres import FIELD_CENTRES
 from hueprobe.errors import InputError
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 
 def looking(*layers, size, layer="0"):

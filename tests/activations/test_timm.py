@@ -16,7 +16,7 @@ from hueprobe.activations.networks import find_recipe
 from hueprobe.activations.timm_networks import TimmTransform
 from hueprobe.activations.timm_taps import find_timm_tap, fixed_size_of_patches
 from hueprobe.errors import BackboneError, LayerError, MissingDependencyError, ShapeError, WeightsError
-from hueprobe.images.loading import Transform
+from hueprobe.images.transform import Transform
 
 pytestmark = pytest.mark.usefixtures("timm_extra")
 

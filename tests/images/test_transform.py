@@ -12,7 +12,7 @@ from torchvision.transforms._presets import ImageClassification
 
 from hueprobe.errors import ImageError, InputError
 from hueprobe.images import Transform
-from hueprobe.images.loading import INTERPOLATIONS
+from hueprobe.images.transform import INTERPOLATIONS
 
 
 def picture(width, height):

@@ -19,7 +19,7 @@ from hueprobe.studies import (
 )  # fmt: skip
 from hueprobe.studies.accuracy_cells import _counts_without_self
 from hueprobe.studies.controls import Changed, control_variant, mirror, padded, shifted
-from hueprobe.studies.observing import OBSERVATIONS
+from hueprobe.studies.memory_report import OBSERVATIONS
 
 SETTINGS = ObserveSettings(k=4)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from hueprobe.errors import InputError
-from hueprobe.images.loading import IMAGENET_MEAN, IMAGENET_STD
+from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
 from hueprobe.training.perturbations import LEVELS, perturbation
 
 MEAN, STD = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))

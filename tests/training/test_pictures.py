@@ -6,7 +6,7 @@ import torch
 
 from hueprobe import images
 from hueprobe.errors import ImageError, InputError, ShapeError
-from hueprobe.images.loading import IMAGENET_MEAN, IMAGENET_STD
+from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
 from hueprobe.training import load_pictures, pictures_from_arrays, train
 from tests.training.conftest import colored, hue_objective
 

@@ -1,0 +1,160 @@
+"""From an RGB picture to the tensor that a network takes."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as F
+
+from hueprobe.errors import ImageError, InputError, require_choice
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+ToTensor = Callable[[Image.Image], Tensor]
+INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
+# A strip of 1 x 10,000 pixels would be resized to gigabytes.
+_MAX_RESIZED_PIXELS = 1 << 27
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transform:
+    """Resize, centre crop, scale to 0-1 and normalise: the numbers of torchvision's ImageClassification.
+
+    Attributes
+    ----------
+    resize, crop : int, (int, int) or None
+        Pixels. One number is the shorter side for `resize`, a square for `crop`; two are height and
+        width; None leaves the step out. A crop larger than the picture is padded with black.
+    mean, std : (float, float, float)
+        Of red, green and blue, on the scale of 0 to 1.
+    interpolation : str
+        One of `INTERPOLATIONS`, antialiased.
+
+    Examples
+    --------
+    >>> transform = Transform(resize=256, crop=224)
+    >>> transform(Image.new("RGB", (640, 480))).shape
+    torch.Size([3, 224, 224])
+    """
+
+    resize: int | tuple[int, int] | None
+    crop: int | tuple[int, int] | None
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        """Refuse settings out of range; bring sequences (JSON has only lists) to tuples."""
+        for name in ("resize", "crop"):
+            object.__setattr__(self, name, _size(name, getattr(self, name)))
+        for name in ("mean", "std"):
+            object.__setattr__(self, name, _three_numbers(name, getattr(self, name)))
+        if min(self.std) <= 0:
+            raise InputError(f"std is {self.std}; each must be above 0")
+        require_choice("interpolation", self.interpolation, INTERPOLATIONS)
+        for name in ("resize", "crop"):
+            sides = getattr(self, name)
+            height, width = sides if isinstance(sides, tuple) else (sides or 1,) * 2
+            if height * width > _MAX_RESIZED_PIXELS:
+                raise InputError(
+                    f"{name} is {sides}, more than {_MAX_RESIZED_PIXELS} pixels; ask for a smaller one"
+                )
+
+    @property
+    def shape(self) -> tuple[int, int, int] | None:
+        """(3, h, w) of every result; None where it depends on the picture."""
+        if isinstance(self.crop, int):
+            return (3, self.crop, self.crop)
+        size = self.crop or self.resize
+        return (3, *size) if isinstance(size, tuple) else None
+
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return an RGB picture as a float32 tensor of shape (3, h, w).
+
+        Raises
+        ------
+        ImageError
+            The picture is so long and thin that resizing its short side would fill the memory.
+        """
+        return self._normalised(self._sized(image), None)
+
+    def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
+        """Do the same, and write the result where `slot` has room for it, which saves a copy.
+
+        Parameters
+        ----------
+        image : PIL image, RGB
+        slot : ndarray of shape (h, w, 3), float32, contiguous
+
+        Returns
+        -------
+        Tensor of shape (3, h, w)
+            On the memory of `slot`, or on its own where the picture comes out in another shape.
+        """
+        return self._normalised(self._sized(image), slot)
+
+    def _sized(self, image: Image.Image) -> Image.Image:
+        if self.resize is not None:
+            size = [self.resize] if isinstance(self.resize, int) else list(self.resize)
+            if len(size) == 1 and size[0] ** 2 * max(image.size) > _MAX_RESIZED_PIXELS * min(image.size):
+                raise ImageError(
+                    f"too long and thin: {image.width}x{image.height} pixels cannot be resized "
+                    f"to a short side of {size[0]}"
+                )
+            image = F.resize(image, size, interpolation=InterpolationMode(self.interpolation), antialias=True)
+        if self.crop is not None:
+            image = F.center_crop(image, [self.crop] if isinstance(self.crop, int) else list(self.crop))
+        return image
+
+    def _normalised(self, image: Image.Image, slot: np.ndarray | None) -> Tensor:
+        shape = (image.height, image.width, 3)
+        pixels = slot if slot is not None and slot.shape == shape else np.empty(shape, np.float32)
+        rows = pixels.reshape(len(pixels), -1)  # whole ones at a time: NumPy is slow over a last axis of 3
+        rows[:] = np.asarray(image).reshape(rows.shape)
+        rows /= np.float32(255)
+        rows -= np.tile(np.array(self.mean, np.float32), image.width)
+        rows /= np.tile(np.array(self.std, np.float32), image.width)
+        return torch.from_numpy(pixels).permute(2, 0, 1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON holds them."""
+        return {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
+
+    @classmethod
+    def from_json(cls, settings: Mapping[str, Any]) -> "Transform":
+        """Return the transform that `to_json` described.
+
+        Raises
+        ------
+        InputError
+            A setting is missing, unknown or out of range.
+        """
+        names = {field.name for field in fields(cls)}
+        if set(settings) != names:
+            raise InputError(f"settings of a transform are {sorted(settings)}; expected {sorted(names)}")
+        return cls(**settings)
+
+
+def _size(name: str, value: Any) -> int | tuple[int, int] | None:
+    if value is None:
+        return None
+    sides = list(value) if isinstance(value, tuple | list) else [value]
+    if len(sides) not in (1, 2) or any(type(side) is not int or side < 1 for side in sides):
+        raise InputError(f"{name} is {value!r}; give a number of pixels, (height, width), or None")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+        raise InputError(f"{name} is {values!r}; give three finite numbers, for red, green and blue")
+    return numbers

@@ -1,0 +1,127 @@
+"""Pictures that are asked: their vectors as the memory would store them, and what matches say of them."""
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
+from hueprobe.allocation import freed_memory_kept
+from hueprobe.errors import ShapeError
+from hueprobe.images.table import ImageTable
+from hueprobe.matches import MatchPictures
+from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
+from hueprobe.memory.store import Memory
+from hueprobe.memory.vectors import as_stored
+
+if TYPE_CHECKING:
+    from hueprobe.images.loading import Batch
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Some pictures ready to be classified.
+
+    Attributes
+    ----------
+    row : ndarray of int64, shape (n,)
+        Position of each picture in the list of all query pictures.
+    vectors : ndarray of float32, shape (n, n_cells, n_channels)
+        As stored; a zero vector casts no vote.
+    barred : list of ndarray of int64
+        Memory images that each picture may not match.
+    """
+
+    row: np.ndarray
+    vectors: np.ndarray
+    barred: list[np.ndarray]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class QueryExtractor:
+    """Extracts pictures as a memory's own were.
+
+    Attributes
+    ----------
+    memory : Memory
+    backbone, transform, weights, device, workers
+        As in `KernelDensityClassifier`.
+    """
+
+    memory: Memory
+    backbone: Any = None
+    transform: Any = None
+    weights: Any = None
+    device: str = "auto"
+    workers: int | None = None
+
+    def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
+        """Yield batches with the positions of their readable pictures and these pictures' vectors."""
+        from hueprobe.activations.extractor import Extractor
+        from hueprobe.images.loading import load_batches
+
+        settings = self.memory.settings
+        backbone = load_recorded_backbone(
+            settings, backbone=self.backbone, transform=self.transform, weights=self.weights
+        )
+        device = recorded_device(settings) if self.device == "auto" else self.device
+        extractor = Extractor(backbone, device=device, precision=settings["precision"])
+        batches = load_batches(
+            table, backbone.transform, batch_size=settings["batch_size"], workers=self.workers,
+            **extractor.loading,
+        )  # fmt: skip
+        with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
+            for batch in batches:
+                readable = np.flatnonzero([record.readable for record in batch.records])
+                activations = extractor(batch.pictures)[readable]
+                names = [table.paths[batch.start + i] for i in readable]
+                require_finite(activations, names, settings["layer"])
+                yield batch, readable, stored_vectors(self.memory, activations)
+
+
+def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
+    """Return activations' vectors as a memory would store them.
+
+    Parameters
+    ----------
+    memory : Memory
+    activations : ndarray of shape (n, C, H, W)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, n_cells, n_channels)
+
+    Raises
+    ------
+    ShapeError
+        Channels or grid are not the memory's.
+    """
+    vectors, _ = unit_vectors(describe(activations, memory.settings["descriptor"]))
+    n, height, width, channels = vectors.shape
+    if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
+        raise ShapeError(
+            f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
+            f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both at one layer"
+        )
+    return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
+
+
+def match_pictures(memory: Memory, table: ImageTable) -> MatchPictures:
+    """Return what the match table says of the pictures, in the memory and asked."""
+    unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
+    classes = (*memory.classes, *unknown)
+    ids = {name: i for i, name in enumerate(classes)}
+    query_class = [ids[name] if name is not None else -1 for name in table.classes]
+    return MatchPictures(
+        grid=memory.grid,
+        query_grid=memory.grid,
+        classes=classes,
+        query_paths=table.paths,
+        query_image_class=np.array(query_class, np.int64),
+        query_image_group=table.groups,
+        image_paths=memory.images.paths,
+        image_class=memory.image_class,
+        image_group=memory.images.groups,
+    )
