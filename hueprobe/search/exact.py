@@ -14,8 +14,8 @@ left out bounds all others:
     ||q - x||^2  >=  ||q||^2 + 1 - norm_error - 2 (t + gamma ||q^|| (1 + r) + r_q (1 + norm_error)).
 
 Where the k-th exact distance is strictly below that, no vector outside can belong to the k nearest, ties
-included: the query is *certified*. The others are asked again with more candidates, at last with float32
-products; so the result is always exact.
+included: the query is *certified*. The others are asked again with more candidates, and with float32
+products once ranking all those would take longer; so the result is always exact.
 
 Sorting all products would take longer than computing them. So vectors stand in groups of 32 of nearly the
 same scale; each group's highest product bounds its members, and only the groups of the highest bounds
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 _CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
 _EXTRA = {"int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
 _WIDEN = 4  # times as many for the queries that are not certified
+_RANKED = 4  # candidates are ranked in about the time of one vector's way from its shard to float32 products
 _MOST_RESIDUAL = 2.0**-7  # of a rounded vector whose products have a sum error (gamma > 0)
 
 
@@ -126,9 +127,9 @@ class ExactSearcher:
             if open_queries is asked:
                 self.certified = float(settled.mean())
             open_queries = open_queries[~settled]
-            if width >= (k + _EXTRA[number_format]) * _WIDEN:
-                number_format = "float32"
             width = min(width * _WIDEN, everything)
+            if len(open_queries) * width > _RANKED * everything:
+                number_format = "float32"
         return Neighbors(ids, distances)
 
     def _pass(

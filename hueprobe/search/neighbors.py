@@ -11,7 +11,8 @@ from hueprobe.threads import n_cores, threaded_map
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_QUERIES_AT_A_TIME = 16  # so that their candidates stay in a processor's cache
+# So that their candidates stay in a processor's cache.
+_QUERIES_AT_A_TIME, _CANDIDATES_AT_A_TIME = 16, 1_024
 UNIT = 2.0**-24  # half the spacing of float32 at 1
 # renormalize() divides by a norm whose float32 sum is off by some units: generous.
 NORM_ERROR = 64 * UNIT
@@ -93,9 +94,9 @@ def rank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) 
         Distinct vector ids; -1 pads.
     k : int
     """
-    n_queries = len(candidates)
-    starts = range(0, n_queries, _QUERIES_AT_A_TIME)
-    parts = [slice(start, start + _QUERIES_AT_A_TIME) for start in starts]
+    n_queries, width = candidates.shape
+    step = min(_QUERIES_AT_A_TIME, max(1, _CANDIDATES_AT_A_TIME // max(1, width)))
+    parts = [slice(start, start + step) for start in range(0, n_queries, step)]
 
     def ranked(part: slice) -> Neighbors:
         return _rank_part(memory, vectors[part], candidates[part], k)

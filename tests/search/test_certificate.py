@@ -236,3 +236,31 @@ def test_certified_says_how_many_the_first_pass_settled(folder):
     ties = ExactSearcher(memory_of(folder / "h", equal), products="int8")
     assert ties.search(equal[:1], 3).ids.tolist() == [[0, 1, 2]]
     assert ties.certified == 0  # all as near as the third: only looking at all of them settles it
+
+
+@pytest.mark.parametrize("number_format", ROUNDED)
+@pytest.mark.parametrize("ranked", [exact._RANKED, 0])
+def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float32(folder, number_format, ranked, monkeypatch):
+    """Hundreds within rounding of each other, as cells of blank background are: more candidates settle it."""
+    monkeypatch.setattr(exact, "_RANKED", ranked)
+    rng = np.random.default_rng(0)
+    base = rng.random(64)
+    rows = unit(np.concatenate([rng.random((3_000, 64)), base + 1e-4 * rng.standard_normal((300, 64))]))
+    memory = memory_of(folder / "crowd", rows)
+    stored = memory.vectors(np.arange(len(rows)))
+    queries = np.concatenate([stored[:20], stored[-2:]])
+    asked = []
+    passes = ExactSearcher._pass
+
+    def noted(self, vectors, k, width, barred, form):
+        asked.append((form, len(vectors), width))
+        return passes(self, vectors, k, width, barred, form)
+
+    monkeypatch.setattr(ExactSearcher, "_pass", noted)
+    found = ExactSearcher(memory, products=number_format).search(queries, 10)
+    ids, distances = nearest(queries, stored, 10, np.ones((len(queries), len(rows)), bool))
+    np.testing.assert_array_equal(found.ids, ids)
+    np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)
+    assert len(asked) > 1 and asked[1][1] < len(queries), "nobody was asked again: is this test awake?"
+    assert ("float32" in {form for form, _, _ in asked}) == (ranked == 0)
+    assert all(n * width <= ranked * len(rows) for form, n, width in asked[1:] if form != "float32")

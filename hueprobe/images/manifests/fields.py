@@ -1,5 +1,6 @@
 """Typed reading of one TOML table: every refusal names the file, the key and what is allowed."""
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, NoReturn
@@ -25,7 +26,10 @@ def require_inside(path: str) -> str | None:
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
         return "it is absolute"
     parts = path.split("/")
-    longest = max(len(part.encode("utf-8", "surrogatepass")) for part in parts)
+    try:
+        longest = max(len(os.fsencode(part)) for part in parts)
+    except UnicodeEncodeError:
+        return "it holds a character that no file name has"
     if longest > _LONGEST_NAME or len(path) > _LONGEST_PATH:
         return "it is longer than file systems take"
     bad = [part for part in parts if part in ("", ".", "..")]

@@ -137,6 +137,7 @@ def test_the_least_is_enough():
         ("layout.folder", "C:/data", "it is absolute"),
         ("layout.folder", "a/" + 128 * "é", "longer than file systems take"),
         ("layout.folder", 1001 * "a/" + "b", "longer than file systems take"),
+        ("layout.folder", "a/\ud800", "it holds a character that no file name has"),
         ("layout.pictures", "a//b", "it has a part ''"),
         ("layout.pictures", "a\\b", "it holds a backslash"),
         ("layout.pattern", "(", r"layout.pattern: '\(' is no regular expression"),
