@@ -1,6 +1,7 @@
 """`hueprobe evaluate`: accuracy on labelled pictures."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -87,11 +88,13 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
     common.report_skipped(result.skipped)
     found = compare(result)
     recall = recall_of(opened, classifier.searcher)
+    certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
     if options["as_json"]:
         document = _document(result, found, classifier.searcher.spec, recall, k)
-        common.print_json({**document, "classifier": options["classifier"]})
+        share = None if math.isnan(certified) else certified
+        common.print_json({**document, "classifier": options["classifier"], "searcher_certified": share})
     else:
-        _report(result, found, classifier.searcher.spec, recall)
+        _report(result, found, classifier.searcher.spec, recall, certified)
 
 
 def _run(batches: Any, matches_file: Path | None) -> "Classification":
@@ -135,7 +138,9 @@ def _document(
     }
 
 
-def _report(result: "Classification", found: "Evaluation", searcher: str, recall: float) -> None:
+def _report(
+    result: "Classification", found: "Evaluation", searcher: str, recall: float, certified: float
+) -> None:
     overall = found.overall
     common.say(
         f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}; "
@@ -155,7 +160,8 @@ def _report(result: "Classification", found: "Evaluation", searcher: str, recall
         common.say(f"without a class, left out of the accuracy: {found.n_unlabelled}")
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
-    common.say(f"searcher {searcher}, recall@10 {recall:.3f}")
+    proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"
+    common.say(f"searcher {searcher}, recall@10 {recall:.3f}{proved}")
 
 
 def _mistakes(found: "Evaluation", name: str) -> str:

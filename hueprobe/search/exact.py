@@ -77,8 +77,8 @@ class ExactSearcher:
         Of the first pass.
     codebook : Codebook
         The memory's vectors in that format.
-    certified : float
-        Share of the last search's queries that the first pass settled; NaN before.
+    n_asked, n_certified : int
+        Queries so far, zero vectors left out, and how many of them the first pass settled.
     """
 
     spec = "exact"
@@ -105,7 +105,12 @@ class ExactSearcher:
         self._ids = np.flatnonzero(searched)  # zero vectors are left out
         self._budget = memory_budget
         self.codebook = self._codebook(self.format)
-        self.certified = float("nan")
+        self.n_asked = self.n_certified = 0
+
+    @property
+    def certified(self) -> float:
+        """Share of the queries so far that the first pass settled; NaN before there were any."""
+        return self.n_certified / self.n_asked if self.n_asked else float("nan")
 
     def _codebook(self, number_format: str) -> Codebook:
         return Codebook(self.memory, self._ids, number_format, device=self.device, budget=self._budget)
@@ -125,7 +130,8 @@ class ExactSearcher:
             ids[open_queries[settled]] = found.ids[settled]
             distances[open_queries[settled]] = found.distances[settled]
             if open_queries is asked:
-                self.certified = float(settled.mean())
+                self.n_asked += len(asked)
+                self.n_certified += int(settled.sum())
             open_queries = open_queries[~settled]
             width = min(width * _WIDEN, everything)
             if len(open_queries) * width > _RANKED * everything:

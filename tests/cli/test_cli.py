@@ -74,7 +74,8 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, pictures, tmp_path
     assert found["images"] == 12 and found["accuracy"] == 1.0
     assert set(found) == {
         "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
-        "unlabelled", "chance", "skipped", "searcher", "searcher_recall", "k", "seconds", "classifier",
+        "unlabelled", "chance", "skipped", "searcher", "searcher_recall", "searcher_certified", "k",
+        "seconds", "classifier",
     }  # fmt: skip
     assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
     assert set(found["seconds"]) == {"extract", "search", "density", "total"}
@@ -94,8 +95,11 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, pictures, tmp_path
 def test_leave_one_out_and_other_searchers(memory):
     exact = json.loads(run("evaluate", memory, "--leave-one-out", "--json").stdout)
     assert exact["accuracy"] == 1.0 and exact["searcher_recall"] == 1.0
+    assert 0 <= exact["searcher_certified"] <= 1
+    told = f"{exact['searcher_certified']:.2%} of queries certified at first pass"
+    assert told in run("evaluate", memory, "--leave-one-out").stdout
     flat = json.loads(run("evaluate", memory, "--leave-one-out", "--searcher", "faiss:Flat", "--json").stdout)
-    assert flat["searcher"] == "faiss:Flat"
+    assert flat["searcher"] == "faiss:Flat" and flat["searcher_certified"] is None
     for one, two in zip(exact["predictions"], flat["predictions"], strict=True):
         assert one["likelihood"] == pytest.approx(two["likelihood"])
     annoy = ["evaluate", memory, "--leave-one-out", "--searcher", "annoy:trees=20,search_k=100000"]

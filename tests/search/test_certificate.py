@@ -236,6 +236,12 @@ def test_certified_says_how_many_the_first_pass_settled(folder):
     ties = ExactSearcher(memory_of(folder / "h", equal), products="int8")
     assert ties.search(equal[:1], 3).ids.tolist() == [[0, 1, 2]]
     assert ties.certified == 0  # all as near as the third: only looking at all of them settles it
+    both = ExactSearcher(
+        memory_of(folder / "i", np.concatenate([equal, np.eye(8, dtype=np.float32)])), products="int8"
+    )
+    both.search(equal[:1], 3)
+    both.search(np.concatenate([np.eye(8, dtype=np.float32)[:2], np.zeros((1, 8), np.float32)]), 1)
+    assert (both.n_asked, both.n_certified) == (3, 2) and both.certified == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("number_format", ROUNDED)
