@@ -132,7 +132,7 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
             v.memory,
             f"{v.effect:.3f}",
             f"{v.ci95[0]:.3f}-{v.ci95[1]:.3f}",
-            f"{v.null:g}",
+            f"{v.claim.null:g}",
             f"{v.p:.2g}",
             v.verdict,
         ]

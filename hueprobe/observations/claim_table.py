@@ -23,6 +23,8 @@ class Claim:
         +1 where the claim is that the effect lies above the null, -1 below.
     margin : float
         Within so much of the null, the effect is too small to speak of.
+    needs : tuple of str
+        Controls without which the claim cannot hold, and under which its findings must hold, too.
     """
 
     text: str
@@ -31,6 +33,7 @@ class Claim:
     null: float
     side: int
     margin: float
+    needs: tuple[str, ...] = ()
 
 
 CLAIMS = {
@@ -54,6 +57,7 @@ CLAIMS = {
     "3b angle": Claim(
         "Same-class matches lean to one angle for each class.",
         "distance between class positions in the blocked replicate test", "cells", 0.0, +1, 0.05,
+        needs=("random-mirror",),  # an angle is there in both components under it, too; else a lean
     ),
     "3c border": Claim(
         "Matches to other classes scatter about the border.",

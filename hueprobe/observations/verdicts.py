@@ -8,7 +8,11 @@ A *finding* is one measured number with its interval, its p-value and what the c
 - *undecided*: anything else, and wherever a number is missing.
 
 A claim may need several findings: it holds if all hold, does not hold if one does not, and is undecided else.
-Its p-value is then the largest. A claim *survives* a control if its verdict is the same under it.
+Its p-value is then the largest. A claim may also need a control (`Claim.needs`): the same findings must then
+hold under that control, too, and without it the claim cannot hold.
+
+A claim *survives* a control if its findings, taken alone, come to the same under the control as they do
+without it. What else the claim needs does not enter: a control is never asked for a control of its own.
 `hueprobe.observations.claim_table` states the claims, their nulls and their margins;
 `hueprobe.observations.claims` says which results speak for which claim.
 """
@@ -16,14 +20,14 @@ Its p-value is then the largest. A claim *survives* a control if its verdict is 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hueprobe.errors import InputError, require_choice
-from hueprobe.observations.claim_table import CLAIMS
+from hueprobe.observations.claim_table import CLAIMS, Claim
 from hueprobe.observations.intervals import Interval
 
-LEVEL = 0.05
+SIGNIFICANCE = 0.05
 HOLDS, DOES_NOT_HOLD, UNDECIDED = "holds", "does not hold", "undecided"
 
 
@@ -35,7 +39,7 @@ class Finding:
     ----------
     name : str
         What was measured.
-    effect, low, high : float
+    interval : Interval
         Estimate and 95 % interval; NaN where there is none.
     p : float
         Of the null; NaN where there is none.
@@ -48,9 +52,7 @@ class Finding:
     """
 
     name: str
-    effect: float
-    low: float
-    high: float
+    interval: Interval
     p: float
     n: int
     null: float
@@ -61,20 +63,21 @@ class Finding:
     @property
     def verdict(self) -> str:
         """`holds`, `does not hold` or `undecided`."""
-        if self.undecided or any(math.isnan(value) for value in (self.effect, self.low, self.high)):
+        ends = (self.interval.estimate, self.interval.low, self.interval.high)
+        if self.undecided or any(map(math.isnan, ends)):
             return UNDECIDED
-        low, high = sorted(((self.low - self.null) * self.side, (self.high - self.null) * self.side))
-        if low > 0 and self.p < LEVEL:
+        low, high = sorted((end - self.null) * self.side for end in ends[1:])
+        if low > 0 and self.p < SIGNIFICANCE:
             return HOLDS
         if high < 0 or (-self.margin <= low and high <= self.margin):
             return DOES_NOT_HOLD
         return UNDECIDED
 
-    def record(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the numbers and the verdict."""
         return {
-            "effect": self.effect,
-            "ci95": [self.low, self.high],
+            "effect": self.interval.estimate,
+            "ci95": [self.interval.low, self.interval.high],
             "null": self.null,
             "claimed side": "above" if self.side > 0 else "below",
             "margin": self.margin,
@@ -84,67 +87,154 @@ class Finding:
         }
 
 
-@dataclass(frozen=True)
+def conclusion(findings: Sequence[Finding]) -> str:
+    """Return what findings come to together: all must hold, and one that does not is enough against."""
+    verdicts = {part.verdict for part in findings}
+    if DOES_NOT_HOLD in verdicts:
+        return DOES_NOT_HOLD
+    return HOLDS if verdicts == {HOLDS} else UNDECIDED
+
+
+@dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one memory says of one claim.
+    """What one memory says of one claim: the claim, its findings, and the same findings under controls.
 
     Attributes
     ----------
-    id, claim, memory : str
-        Key of `CLAIMS`; its text; name of the memory.
-    effect : float
-        Of the claim's first finding; NaN where there is none.
-    unit : str
-        Of the effect.
-    ci95 : (float, float)
-        Its 95 % interval.
-    null : float
-        What it is compared with.
-    p : float
-        The largest p-value of all findings.
-    n : int
-        Independent units (groups, else images) behind the effect.
-    definitions : dict of str to Any
-        What was measured and how, every finding, and why the claim is undecided where a reason is known.
-    controls : dict of str to bool
-        Whether the verdict survives each control that was run.
-    verdict : str
-        `holds`, `does not hold` or `undecided`.
+    id : str
+        Key of `CLAIMS`.
+    memory : str
+        Name of the memory.
+    findings : tuple of Finding
+        All that the claim needs of the memory itself; the first is reported as its effect.
+    controls : mapping of str to tuple of Finding
+        The same findings under each control that was run.
+    definitions : mapping of str to Any
+        How it was measured: K, searcher, exclusion, weighting.
     """
 
     id: str
-    claim: str
     memory: str
-    effect: float
-    unit: str
-    ci95: tuple[float, float]
-    null: float
-    p: float
-    n: int
-    definitions: dict[str, Any]
-    controls: dict[str, bool]
-    verdict: str
+    findings: tuple[Finding, ...]
+    controls: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    definitions: Mapping[str, Any] = field(default_factory=dict)
 
-    def with_controls(self, controls: Mapping[str, "Verdict"]) -> "Verdict":
-        """Return the verdict with whether it survives further controls.
+    def __post_init__(self) -> None:
+        require_choice("claim", self.id, CLAIMS)
+        if not self.findings:
+            raise InputError(f"no finding for claim {self.id!r}; give at least one")
+
+    @property
+    def claim(self) -> Claim:
+        """What is claimed: text, null, side, margin, and the controls that it needs."""
+        return CLAIMS[self.id]
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `does not hold` or `undecided`."""
+        found = conclusion(self._needed)
+        return UNDECIDED if found == HOLDS and self._missing else found
+
+    @property
+    def survives(self) -> dict[str, bool]:
+        """Whether the findings come to the same under each control."""
+        own = conclusion(self.findings)
+        return {name: conclusion(parts) == own for name, parts in self.controls.items()}
+
+    @property
+    def effect(self) -> float:
+        """Estimate of the first finding; NaN where there is none."""
+        return self.findings[0].interval.estimate
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """95 % interval of the first finding."""
+        return self.findings[0].interval.low, self.findings[0].interval.high
+
+    @property
+    def n(self) -> int:
+        """Independent units (groups, else images) behind the first finding."""
+        return self.findings[0].n
+
+    @property
+    def p(self) -> float:
+        """The largest p-value of all findings that the claim needs; NaN where one has none."""
+        p = [part.p for part in self._needed]
+        return math.nan if any(map(math.isnan, p)) else max(p)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the claim is undecided, where a reason is known."""
+        reasons = [part.undecided for part in self._needed if part.undecided]
+        reasons += [f"the {name} control was not run, and this claim needs it" for name in self._missing]
+        return tuple(dict.fromkeys(reasons))
+
+    def under(self, control: str, other: "Verdict") -> "Verdict":
+        """Return the verdict with the same claim's findings under a control.
 
         Parameters
         ----------
-        controls : mapping of str to Verdict
-            The same claim's verdict under each control.
+        control : str
+            Its name.
+        other : Verdict
+            On the same claim, measured under the control.
         """
-        for name, other in controls.items():
-            if other.id != self.id:
-                raise InputError(f"control {name!r} is of claim {other.id!r}, not of {self.id!r}")
-        survived = {name: other.verdict == self.verdict for name, other in controls.items()}
-        return replace(self, controls={**self.controls, **survived})
+        if other.id != self.id:
+            raise InputError(f"control {control!r} is of claim {other.id!r}, not of {self.id!r}")
+        return replace(self, controls={**self.controls, control: other.findings})
 
     def to_json(self) -> dict[str, Any]:
         """Return the record of `verdicts.json`: numbers, text, and None for what is not known."""
-        record: dict[str, Any] = _without_nan(asdict(self))
+        controls = {name: _by_name(parts) for name, parts in self.controls.items()}
+        record: dict[str, Any] = _without_nan(
+            {
+                "id": self.id,
+                "claim": self.claim.text,
+                "memory": self.memory,
+                "effect": self.effect,
+                "unit": self.claim.unit,
+                "ci95": self.ci95,
+                "null": self.claim.null,
+                "p": self.p,
+                "n": self.n,
+                "definitions": {
+                    **self.definitions,
+                    "effect": self.findings[0].name,
+                    "findings": _by_name(self.findings),
+                    **({"findings under controls": controls} if controls else {}),
+                    **({"reasons": self.reasons} if self.reasons else {}),
+                },
+                "controls": self.survives,
+                "verdict": self.verdict,
+            }
+        )
         if None in record["ci95"]:
             record["ci95"] = None
         return record
+
+    @property
+    def _missing(self) -> list[str]:
+        """Controls that the claim needs and that were not run."""
+        return [name for name in self.claim.needs if name not in self.controls]
+
+    @property
+    def _needed(self) -> tuple[Finding, ...]:
+        """All findings that must hold, those under needed controls included."""
+        under = (self.controls.get(name, ()) for name in self.claim.needs)
+        return (*self.findings, *(part for parts in under for part in parts))
+
+    def __str__(self) -> str:
+        """Return the verdict, every finding with interval, null, p and n, and what it comes to under controls."""
+        lines = [f"{self.id} ({self.memory}): {self.verdict}. {self.claim.text}"]
+        for part in self.findings:
+            found = part.interval
+            lines.append(
+                f"    {part.name}: {found.estimate:.3f} {self.claim.unit} [{found.low:.3f}, {found.high:.3f}], "
+                f"null {part.null:g}, p {_p_text(part.p)}, n {part.n}: {part.verdict}"
+            )
+        for name, survives in self.survives.items():
+            lines.append(f"    under {name}: {'the same' if survives else conclusion(self.controls[name])}")
+        return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
 
 def finding(
@@ -162,9 +252,7 @@ def finding(
     rule = CLAIMS[claim]
     return Finding(
         name=name or rule.effect,
-        effect=interval.estimate,
-        low=interval.low,
-        high=interval.high,
+        interval=interval,
         p=p,
         n=n,
         null=rule.null,
@@ -174,60 +262,12 @@ def finding(
     )
 
 
-def judge(
-    claim: str,
-    findings: Sequence[Finding],
-    *,
-    memory: str,
-    definitions: Mapping[str, Any] | None = None,
-    missing: str | None = None,
-) -> Verdict:
-    """Apply the rules to a claim.
+def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
+    return {part.name: part.to_json() for part in findings}
 
-    Parameters
-    ----------
-    claim : str
-        A key of `CLAIMS`.
-    findings : sequence of Finding
-        All that the claim needs; the first is reported as its effect.
-    memory : str
-        Name of the memory.
-    definitions : mapping of str to Any, optional
-        How it was measured: K, searcher, exclusion, weighting.
-    missing : str, optional
-        What the claim needs and was not measured; then it cannot hold.
-    """
-    require_choice("claim", claim, CLAIMS)
-    if not findings:
-        raise InputError(f"no finding for claim {claim!r}; give at least one")
-    rule, first = CLAIMS[claim], findings[0]
-    verdicts = [part.verdict for part in findings]
-    if DOES_NOT_HOLD in verdicts:
-        verdict = DOES_NOT_HOLD
-    else:
-        verdict = HOLDS if set(verdicts) == {HOLDS} and not missing else UNDECIDED
-    p = [part.p for part in findings]
-    parts = {part.name: part.record() for part in findings}
-    reasons = [part.undecided for part in findings if part.undecided] + ([missing] if missing else [])
-    return Verdict(
-        id=claim,
-        claim=rule.text,
-        memory=memory,
-        effect=first.effect,
-        unit=rule.unit,
-        ci95=(first.low, first.high),
-        null=rule.null,
-        p=math.nan if any(map(math.isnan, p)) else max(p),
-        n=first.n,
-        definitions={
-            **(definitions or {}),
-            "effect": first.name,
-            "findings": parts,
-            **({"reasons": reasons} if reasons else {}),
-        },
-        controls={},
-        verdict=verdict,
-    )
+
+def _p_text(p: float) -> str:
+    return "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def verdicts_json(verdicts: Iterable[Verdict]) -> str:

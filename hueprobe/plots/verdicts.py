@@ -86,7 +86,7 @@ def verdict_forest(
             "one, or use verdict_figure"
         )
     memories = memories or list(dict.fromkeys(verdict.memory for verdict in verdicts))
-    null = verdicts[0].null
+    null = verdicts[0].claim.null
     with drawing(ax, height=1.0 + 0.17 * len(memories)) as ax:
         for verdict in verdicts:
             row, (color, marker, face) = memories.index(verdict.memory), _LOOKS[verdict.verdict]
@@ -97,12 +97,12 @@ def verdict_forest(
             ax.plot(verdict.ci95, [row, row], color=color)
             ax.plot(verdict.effect, row, marker, color=color, markerfacecolor=face, zorder=3)
         low, high = _limits(verdicts, null)
-        claimed = (null, high) if CLAIMS[claims[0]].side > 0 else (low, null)
+        claimed = (null, high) if verdicts[0].claim.side > 0 else (low, null)
         ax.axvspan(*claimed, color=_CLAIMED, zorder=-1, linewidth=0)
         ax.axvline(null, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
         ax.set_yticks(range(len(memories)), [shortened(memory, 24) for memory in memories])
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.set(xlim=(low, high), ylim=(len(memories) - 0.4, -0.6), xlabel=f"effect ({verdicts[0].unit})")
+        ax.set(xlim=(low, high), ylim=(len(memories) - 0.4, -0.6), xlabel=f"effect ({verdicts[0].claim.unit})")
         ax.set_title(claims[0], pad=16 if legend else None)
         if legend:
             ax.legend(handles=_handles(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_LOOKS))

@@ -66,8 +66,8 @@ class MemoryReport:
         Readable pictures in the memory.
     energy, locations, conditional, hue
         Results of the observations.
-    blocked, mirrored : BlockedTest or None
-        The blocked replicate test, and that with pictures mirrored at random.
+    blocked : BlockedTest or None
+        The blocked replicate test.
     relation : EnergyPosition or None
     accuracy : AccuracyGrid or None
     content : ContentOrPosition or None
@@ -83,7 +83,6 @@ class MemoryReport:
     energy: Energy | None = None
     locations: Locations | None = None
     blocked: BlockedTest | None = None
-    mirrored: BlockedTest | None = None
     relation: EnergyPosition | None = None
     conditional: Conditional | None = None
     hue: Hue | None = None

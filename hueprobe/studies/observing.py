@@ -275,21 +275,8 @@ def _with_accuracy(
 
 
 def _under(report: MemoryReport, control: str, other: MemoryReport) -> MemoryReport:
-    """Enter in each verdict whether it survives a control; the random mirror belongs to claim 3b itself."""
+    """Enter in each verdict what it comes to under a control."""
     others = {verdict.id: verdict for verdict in other.verdicts}
-    verdicts = [v.with_controls({control: others[v.id]}) if v.id in others else v for v in report.verdicts]
-    if (
-        control == "random-mirror"
-        and report.locations is not None
-        and report.blocked is not None
-        and other.blocked
-    ):
-        claims = location_claims(report.locations, report.blocked, memory=report.name, mirrored=other.blocked)
-        angle = next(claim for claim in claims if claim.id == "3b angle")
-        verdicts = [
-            replace(angle, controls={**v.controls, **angle.controls}) if v.id == angle.id else v
-            for v in verdicts
-        ]
-        report = replace(report, mirrored=other.blocked)
+    verdicts = [v.under(control, others[v.id]) if v.id in others else v for v in report.verdicts]
     notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
     return replace(report, verdicts=tuple(verdicts), notes=(*report.notes, *notes))

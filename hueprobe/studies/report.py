@@ -135,17 +135,17 @@ def _page(reports: Sequence[MemoryReport], verdicts: Sequence[Verdict], figures:
     lines += ["", "| claim | memory | effect | 95 % | null | p | n | verdict | survives | fails under |"]
     lines += ["|" + "---|" * 10]
     for v in verdicts:
-        survived = ", ".join(name for name, survives in v.controls.items() if survives)
-        failed = ", ".join(name for name, survives in v.controls.items() if not survives)
+        survived = ", ".join(name for name, survives in v.survives.items() if survives)
+        failed = ", ".join(name for name, survives in v.survives.items() if not survives)
         lines.append(
-            f"| {v.id} | {escape_markdown(v.memory)} | {v.effect:.3f} {v.unit} "
+            f"| {v.id} | {escape_markdown(v.memory)} | {v.effect:.3f} {v.claim.unit} "
             f"| {v.ci95[0]:.3f} to {v.ci95[1]:.3f} "
-            f"| {v.null:g} | {v.p:.2g} | {v.n} | **{v.verdict}** | {survived} | {failed} |"
+            f"| {v.claim.null:g} | {v.p:.2g} | {v.n} | **{v.verdict}** | {survived} | {failed} |"
         )
     reasons = [
         f"- {v.id}, {escape_markdown(v.memory)}: {escape_markdown(reason)}"
         for v in verdicts
-        for reason in v.definitions.get("reasons", [])
+        for reason in v.reasons
     ]
     reasons += [f"- {escape_markdown(r.name)}: {escape_markdown(note)}" for r in reports for note in r.notes]
     for report in reports:

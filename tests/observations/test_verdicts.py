@@ -25,7 +25,7 @@ from hueprobe.observations.intervals import Interval
 from hueprobe.observations.match_locations import locations
 from hueprobe.observations.paired import compare_paired
 from hueprobe.observations.replicates import BlockedTest, ComponentTest
-from hueprobe.observations.verdicts import Finding, finding, judge, verdicts_json
+from hueprobe.observations.verdicts import Finding, Verdict, finding, verdicts_json
 
 NAN = float("nan")
 
@@ -35,8 +35,13 @@ def interval(estimate, low, high, degrees=30):
 
 
 def found(low, high, *, p=0.001, side=1, null=0.0, margin=0.1, **changes):
-    fields = {"name": "x", "effect": (low + high) / 2, "n": 9, "undecided": None, **changes}
-    return Finding(low=low, high=high, p=p, null=null, side=side, margin=margin, **fields)
+    fields = {"name": "x", "n": 9, "undecided": None, **changes}
+    middle = interval((low + high) / 2, low, high)
+    return Finding(interval=middle, p=p, null=null, side=side, margin=margin, **fields)
+
+
+def judge(claim, findings, **options):
+    return Verdict(id=claim, memory="m", findings=tuple(findings), **options)
 
 
 @pytest.mark.parametrize(
@@ -71,30 +76,63 @@ def test_claims_of_several_findings_need_them_all():
         ([good, open_, bad], "does not hold"),
     ):
         named = [replace(part, name=str(i)) for i, part in enumerate(parts)]
-        result = judge("4a stay", named, memory="m")
+        result = judge("4a stay", named)
         assert result.verdict == verdict
         assert result.p == max(part.p for part in parts)
-        assert (result.effect, result.ci95) == (good.effect, (good.low, good.high))
-        assert [part["verdict"] for part in result.definitions["findings"].values()] == [
-            part.verdict for part in parts
-        ]
-    assert judge("4a stay", [good], memory="m", missing="a control").verdict == "undecided"
-    assert judge("4a stay", [bad], memory="m", missing="a control").verdict == "does not hold"
+        assert (result.effect, result.ci95) == (pytest.approx(0.3), (0.2, 0.4))
+        records = result.to_json()["definitions"]["findings"]
+        assert [part["verdict"] for part in records.values()] == [part.verdict for part in parts]
     with pytest.raises(InputError, match="no finding"):
-        judge("4a stay", [], memory="m")
+        judge("4a stay", [])
     with pytest.raises(InputError, match="4a stay, 4b spread"):
-        judge("4 stay", [good], memory="m")
+        judge("4 stay", [good])
 
 
-def test_controls_are_survived_where_the_verdict_stays():
-    holds = judge("4a stay", [found(0.2, 0.4)], memory="m")
-    open_ = judge("4a stay", [found(-0.5, 0.5)], memory="m")
-    assert holds.with_controls({"a": open_, "b": holds}).controls == {"a": False, "b": True}
-    twice = holds.with_controls({"a": open_}).with_controls({"b": holds})
-    assert twice.controls == {"a": False, "b": True}
-    assert open_.with_controls({"a": open_}).controls == {"a": True}
+def test_controls_are_survived_where_the_findings_come_to_the_same():
+    holds, open_ = judge("4a stay", [found(0.2, 0.4)]), judge("4a stay", [found(-0.5, 0.5)])
+    assert holds.under("a", open_).under("b", holds).survives == {"a": False, "b": True}
+    assert open_.under("a", open_).survives == {"a": True}
+    assert holds.under("a", open_).verdict == "holds"  # not a control that this claim needs
     with pytest.raises(InputError, match="'4b spread'"):
-        holds.with_controls({"a": judge("4b spread", [found(0, 1)], memory="m")})
+        holds.under("a", judge("4b spread", [found(0, 1)]))
+
+
+def test_a_needed_control_decides_and_survival_is_of_the_findings_alone():
+    good, gone, open_ = found(0.2, 0.4), found(-0.02, 0.03, p=0.4), found(-0.5, 0.5, p=0.6)
+    holds, without, undecided = (judge("3b angle", [part]) for part in (good, gone, open_))
+    assert holds.verdict == "undecided" and holds.reasons == (
+        "the random-mirror control was not run, and this claim needs it",
+    )
+    assert without.verdict == "does not hold" and holds.p == good.p
+    # a control has no random mirror of its own: its findings alone are compared, whatever else is missing
+    assert holds.under("mirror-queries", holds).survives == {"mirror-queries": True}
+    assert holds.under("mirror-queries", without).survives == {"mirror-queries": False}
+    both = holds.under("random-mirror", holds)
+    assert both.verdict == "holds" and both.reasons == ()
+    leaning = holds.under("random-mirror", without)
+    assert leaning.verdict == "does not hold" and leaning.survives == {"random-mirror": False}
+    assert leaning.p == 0.4
+    assert holds.under("random-mirror", undecided).verdict == "undecided"
+    # the order in which controls are run changes nothing
+    orders = [("random-mirror", "mirror-queries"), ("mirror-queries", "random-mirror")]
+    under = {"random-mirror": undecided, "mirror-queries": holds}
+    records = []
+    for order in orders:
+        verdict = holds
+        for name in order:
+            verdict = verdict.under(name, under[name])
+        records.append(verdict.to_json())
+    assert records[0] == records[1]
+
+
+def test_a_verdict_says_itself():
+    holds = judge("3b angle", [found(0.2, 0.4, p=1e-9)])
+    assert str(holds.under("random-mirror", judge("3b angle", [found(-0.5, 0.5, p=0.6)]))).splitlines() == [
+        "3b angle (m): undecided. Same-class matches lean to one angle for each class.",
+        "    x: 0.300 cells [0.200, 0.400], null 0, p < .0001, n 9: holds",
+        "    under random-mirror: undecided",
+    ]
+    assert "    the random-mirror control was not run" in str(holds)
 
 
 def test_ids_are_those_of_the_design():
@@ -107,8 +145,8 @@ def test_ids_are_those_of_the_design():
 
 def test_json_has_no_nan_and_sorted_keys():
     unknown = finding("3a centre", Interval(NAN, NAN, NAN, NAN, 0), NAN, 0)
-    verdict = judge("3a centre", [unknown], memory="m", definitions={"k": np.int64(10), "x": np.inf})
-    text = verdicts_json([verdict, judge("4a stay", [found(0.2, 0.4)], memory="m")])
+    verdict = judge("3a centre", [unknown], definitions={"k": np.int64(10), "x": np.inf})
+    text = verdicts_json([verdict, judge("4a stay", [found(0.2, 0.4)])])
 
     def refuse(constant):
         raise AssertionError(constant)
@@ -141,18 +179,22 @@ def test_an_angle_needs_both_components_and_the_random_mirror(simulate_matches):
     there, gone, open_ = (0.1, 0.3, 0.01), (-0.02, 0.03, 0.4), (-0.2, 0.2, 0.4)
 
     def angle(test, mirrored=None):
-        return location_claims(where, test, memory="m", mirrored=mirrored)[1]
+        verdict = location_claims(where, test, memory="m", definitions={"k": 3})[1]
+        if mirrored is None:
+            return verdict
+        return verdict.under("random-mirror", location_claims(where, mirrored, memory="other")[1])
 
     alone = angle(blocked(there, there))
-    assert alone.verdict == "undecided" and "not run" in alone.definitions["reasons"][0]
+    assert alone.verdict == "undecided" and "not run" in alone.reasons[0]
     both = angle(blocked(there, there), blocked(there, there))
-    assert both.verdict == "holds" and both.controls == {"random mirror": True} and both.n == 80
+    assert both.verdict == "holds" and both.survives == {"random-mirror": True} and both.n == 80
+    assert both.definitions["k"] == 3 and both.to_json()["definitions"]["blocks"] == 4
     leaning = angle(blocked(there, there), blocked(gone, there))
-    assert leaning.verdict == "does not hold" and leaning.controls == {"random mirror": False}
+    assert leaning.verdict == "does not hold" and leaning.survives == {"random-mirror": False}
     assert angle(blocked(there, there), blocked(open_, there)).verdict == "undecided"
-    assert angle(blocked(gone, there), blocked(gone, there)).controls == {"random mirror": True}
+    assert angle(blocked(gone, there), blocked(gone, there)).survives == {"random-mirror": True}
     few = angle(blocked(there, there, undecided="2 classes need 11 blocks"), blocked(there, there))
-    assert few.verdict == "undecided" and few.definitions["reasons"][0] == "2 classes need 11 blocks"
+    assert few.verdict == "undecided" and few.reasons[0] == "2 classes need 11 blocks"
 
 
 def test_centre_and_border_follow_rho(simulate_matches):
@@ -165,7 +207,7 @@ def test_centre_and_border_follow_rho(simulate_matches):
     centre, _, border = location_claims(where, tests, memory="m", definitions={"k": 3})
     assert centre.verdict == border.verdict == "holds"
     assert centre.effect == where.rho_same.estimate < 1 < border.effect
-    assert centre.p == where.rho_same.p(1.0) and centre.null == 1.0
+    assert centre.p == where.rho_same.p(1.0) and centre.claim.null == 1.0
     assert centre.definitions["k"] == 3 and centre.definitions["weighting"] == "count"
 
 
@@ -185,7 +227,7 @@ def test_pixel_must_beat_every_rival():
     parts = [compare_paired(right, w, names=("pixel", f"d{i}")) for i, w in enumerate(worse)]
     verdict = accuracy_claim(parts, memory="m")
     assert verdict.verdict == "holds" and verdict.effect == pytest.approx(0.2)
-    assert verdict.definitions["effect"] == "accuracy less that of d1"
+    assert verdict.findings[0].name == "accuracy less that of d1"
     assert verdict.definitions["test"] == "mcnemar" and verdict.p == max(part.p for part in parts)
     tied = compare_paired(np.tile(right, 50), np.tile(right, 50), names=("pixel", "gmp"))
     verdict = accuracy_claim([*parts, tied], memory="m")
@@ -202,8 +244,8 @@ def test_conditional_claims(simulate_matches):
     )
     stay, spread, tangential = conditional_claims(conditional(matches, seed=0, n_permutations=5), memory="m")
     assert stay.verdict == spread.verdict == "holds" and spread.effect < 0
-    assert len(spread.definitions["findings"]) == 2 and stay.definitions["bits"] > 0
-    assert len(tangential.definitions["findings"]) == 2 and len(tangential.controls) == 5
+    assert len(spread.findings) == 2 and stay.definitions["bits"] > 0
+    assert len(tangential.findings) == 2 and len(tangential.controls) == 5
     assert next(iter(tangential.controls)) == "gravity base rate, projected form"
     # without labels, the first claim alone can be judged
     bare = replace(matches, image_class=np.full(110, -1), query_image_class=np.full(110, -1), classes=())
@@ -227,7 +269,7 @@ def test_hue_needs_a_telling_angle_and_a_silent_axis():
     up, down = interval(0.2, 0.1, 0.3), interval(-0.2, -0.3, -0.1)
     good = hue_claim(hue_result(up, 0.005, up, up), memory="m")
     assert good.verdict == "holds" and good.n == 50 and good.definitions["plane"] == "pca"
-    assert good.controls == {"within each cell": True}
+    assert good.survives == {"within each cell": True}
     assert hue_claim(hue_result(up, 0.2, up, up), memory="m").verdict == "undecided"
     opposite = hue_claim(hue_result(up, 0.005, down, up), memory="m")
-    assert opposite.verdict == "does not hold" and opposite.controls == {"within each cell": False}
+    assert opposite.verdict == "does not hold" and opposite.survives == {"within each cell": False}

@@ -9,12 +9,12 @@ from hueprobe.errors import InputError
 from hueprobe.observations.claim_table import CLAIMS
 from hueprobe.observations.intervals import Interval
 from hueprobe.observations.selftest import rejection_rate
-from hueprobe.observations.verdicts import DOES_NOT_HOLD, HOLDS, UNDECIDED, finding, judge
+from hueprobe.observations.verdicts import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict, finding
 
 
 def verdict(claim, effect, half=0.05, memory="lite0.memory"):
     interval = Interval(effect, effect - half, effect + half, half / 2, 20)
-    return judge(claim, [finding(claim, interval, 0.001, 50)], memory=memory)
+    return Verdict(id=claim, memory=memory, findings=(finding(claim, interval, 0.001, 50),))
 
 
 def marks(ax):
@@ -58,11 +58,8 @@ def test_the_claimed_side_is_shaded(claim, ax):
 def test_a_number_that_is_missing_is_said_to_be(ax):
     plots.verdict_forest([verdict("3b angle", math.nan)], ax=ax)
     assert [text.get_text() for text in ax.texts] == ["not measured"] and not marks(ax)
-    lone = judge(
-        "3b angle",
-        [finding("3b angle", Interval(0.2, math.nan, math.nan, math.nan, 0), math.nan, 3)],
-        memory="m",
-    )
+    unsure = Interval(0.2, math.nan, math.nan, math.nan, 0)
+    lone = Verdict(id="3b angle", memory="m", findings=(finding("3b angle", unsure, math.nan, 3),))
     plots.verdict_forest([lone], ax=ax)  # an effect without an interval
     assert 0.2 in marks(ax)
 

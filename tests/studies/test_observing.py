@@ -7,6 +7,7 @@ import pytest
 
 from hueprobe import KernelDensityClassifier, memory_from_arrays
 from hueprobe.errors import HueprobeError, HueprobeWarning, InputError
+from hueprobe.memory import build_memory
 from hueprobe.observations.energy_maps import energy
 from hueprobe.observations.near_duplicates import near_duplicates, without_near_duplicates
 from hueprobe.studies import (
@@ -171,19 +172,41 @@ def test_changes_of_pictures():
     assert repr(Changed("resize", "mirror-all", mirror)) == "mirror-all, then 'resize'"
 
 
-def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
+def memory_of_pictures(tmp_path, n=12, classes=("a", "b")):
     from PIL import Image
 
-    from hueprobe.memory import build_memory
-
     rng = np.random.default_rng(0)
-    for name in ("a", "b"):
+    for name in classes:
         (tmp_path / "p" / name).mkdir(parents=True)
-        for i in range(12):
+        for i in range(n):
             picture = rng.integers(0, 256, (24, 24, 3), np.uint8)
             Image.fromarray(picture).save(tmp_path / "p" / name / f"{i}.png")
-    options = {"backbone": "tests.tiny_network:tiny", "layer": "3"}
-    memory = build_memory(tmp_path / "m", tmp_path / "p", **options)
+    return build_memory(tmp_path / "m", tmp_path / "p", backbone="tests.tiny_network:tiny", layer="3")
+
+
+def test_controls_say_the_same_in_any_order_and_lose_no_definition(tmp_path):
+    memory = memory_of_pictures(tmp_path)
+    names = ["random-mirror", "mirror-queries"]
+    reports = [
+        observe_memory(
+            memory, ["energy", "locations"], settings=SETTINGS, folder=tmp_path / "w", controls=order
+        )
+        for order in (names, names[::-1])
+    ]
+    first, second = ([v.to_json() for v in report.verdicts] for report in reports)
+    assert first == second
+    for verdict in first:
+        # each control once, under its own name, with the findings that it gave
+        assert set(verdict["controls"]) == set(names)
+        own, under = (verdict["definitions"][name] for name in ("findings", "findings under controls"))
+        assert {name: set(findings) for name, findings in under.items()} == dict.fromkeys(names, set(own))
+    angle = next(v for v in first if v["id"] == "3b angle")
+    assert angle["definitions"]["k"] == 4
+    assert (angle["definitions"]["searcher"], angle["definitions"]["exclude"]) == ("exact", "image")
+
+
+def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
+    memory = memory_of_pictures(tmp_path)
     matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
     mirrored = control_variant("mirror-all", memory, matches, tmp_path / "w").memory
     direct = KernelDensityClassifier(memory, k=2).vectors_of(memory.images)
