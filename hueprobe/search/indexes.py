@@ -29,6 +29,7 @@ def open_searcher(
     device: str = "cpu",
     images: "np.ndarray | None" = None,
     memory_budget: int | None = None,
+    products: str | None = None,
     build: bool = True,
     progress: bool = False,
 ) -> Searcher:
@@ -46,6 +47,9 @@ def open_searcher(
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
         rounded vectors beside it (half its size), which every search reads.
+    products : {"int8", "half", "float32"}, optional
+        Format of exact search's first pass; by default the one that is fastest here. The result does not
+        depend on it.
     build : bool
         Whether an index that is absent may be built.
     progress : bool
@@ -61,7 +65,9 @@ def open_searcher(
     if parsed.kind == "exact":
         from hueprobe.search.exact import ExactSearcher
 
-        searcher = ExactSearcher(memory, device=device, images=images, memory_budget=memory_budget)
+        searcher = ExactSearcher(
+            memory, device=device, images=images, products=products, memory_budget=memory_budget
+        )
         if images is None and searcher.codebook.wants_file and memory.complete:
             file = _codes_file(memory, searcher, build=build, progress=progress)
             if file is not None:

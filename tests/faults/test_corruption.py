@@ -33,7 +33,7 @@ def whole(tmp_path_factory):
         assert len(memory.shards) == 3
         for spec in SPECS:
             build_index(memory, spec)
-        open_searcher(memory, memory_budget=0)
+        open_searcher(memory, memory_budget=0, products="int8")  # only rounded vectors are kept in a file
     assert verify_memory(folder / "m").ok
     return folder
 
@@ -280,7 +280,8 @@ def test_a_damaged_index_answers_nothing(whole, tmp_path, spec):
     path = next(path for path in (whole / "m" / "indexes").glob(f"{folder}/*") if path.suffix != ".json")
     memory = changed(whole, tmp_path / "m", path.relative_to(whole / "m").as_posix(), flipped)
     with pytest.raises(SearcherError, match="damaged"):
-        open_searcher(open_memory(memory), spec, memory_budget=0).search(np.eye(8, dtype=np.float32), 3)
+        searcher = open_searcher(open_memory(memory), spec, memory_budget=0, products="int8")
+        searcher.search(np.eye(8, dtype=np.float32), 3)
     assert not verify_memory(memory).ok
 
 
