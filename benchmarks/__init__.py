@@ -1,1 +1,1 @@
-"""Measurements on real pictures, and the networks they bring."""
+"""Measurements on real images, and the networks they bring."""

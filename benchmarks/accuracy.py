@@ -1,8 +1,8 @@
-"""Accuracy of every descriptor and network on real pictures, half of each class in memory.
+"""Accuracy of every descriptor and network on real images, half of each class in memory.
 
     python -m benchmarks.accuracy [--folder out/accuracy] [--sets caltech101_20x40 dtd_10x40]
 
-Needs the real pictures and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder
+Needs the real images and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder
 and taken up again. Writes benchmarks/results/accuracy.json and prints a Markdown table.
 """
 
@@ -16,8 +16,8 @@ from hueprobe import KernelDensityClassifier, Memory, images
 from hueprobe.activations import DESCRIPTORS
 from hueprobe.memory import build_memory, derive_memory
 from hueprobe.memory.settings import library_versions
-from hueprobe.observations.evaluation import evaluate
-from hueprobe.search.indexes import recall_of
+from hueprobe.observations.accuracy.evaluation import evaluate
+from hueprobe.search.index import recall_of
 
 RESULTS = Path(__file__).parent / "results" / "accuracy.json"
 SHARED = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"
@@ -41,7 +41,7 @@ def memory_of(folder: Path, network: str, name: str) -> tuple[Memory, images.Ima
 
 
 def row(memory: Memory, asked: images.ImageTable | None, searcher: str = "exact") -> dict[str, Any]:
-    """Evaluate `asked`, or the memory's own pictures left out one at a time."""
+    """Evaluate `asked`, or the memory's own images left out one at a time."""
     classifier = KernelDensityClassifier(memory, searcher=searcher)
     if asked is None:
         result = classifier.leave_one_out(keep_matches=False)

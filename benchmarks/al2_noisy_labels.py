@@ -23,9 +23,9 @@ from torch import nn
 from benchmarks.machine import machine
 from hueprobe.activations.random_weights import own_randomness
 from hueprobe.memory.settings import library_versions
-from hueprobe.observations.loss_comparison import BASELINE, LossRun, compare_losses
 from hueprobe.plots.training import loss_curves
-from hueprobe.training import AL2, Objective, TrainingPictures, TrainingSettings, pictures_from_arrays, train
+from hueprobe.studies.comparison.loss_comparison import BASELINE, LossRun, compare_losses
+from hueprobe.training import AL2, Objective, TrainingImages, TrainingSettings, images_from_arrays, train
 
 RESULTS = Path(__file__).parent / "results" / "al2_noisy_labels.json"
 WRONG, N_TRAIN, CLASSES = 0.75, 1000, 10
@@ -41,8 +41,8 @@ def wrong_labels(labels: np.ndarray, share: float, rng: np.random.Generator) -> 
     return spoilt
 
 
-def digits(seed: int) -> tuple[TrainingPictures, TrainingPictures]:
-    """Return training pictures with wrong labels and test pictures with right ones."""
+def digits(seed: int) -> tuple[TrainingImages, TrainingImages]:
+    """Return training images with wrong labels and test images with right ones."""
     from sklearn.datasets import load_digits
 
     found = load_digits()
@@ -53,8 +53,8 @@ def digits(seed: int) -> tuple[TrainingPictures, TrainingPictures]:
     known, asked = order[:N_TRAIN], order[N_TRAIN:]
     spoilt = wrong_labels(found.target[known], WRONG, rng)
     return (
-        pictures_from_arrays(pixels[known], spoilt, class_names=names),
-        pictures_from_arrays(pixels[asked], found.target[asked], class_names=names),
+        images_from_arrays(pixels[known], spoilt, class_names=names),
+        images_from_arrays(pixels[asked], found.target[asked], class_names=names),
     )
 
 

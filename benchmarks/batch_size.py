@@ -3,10 +3,10 @@
     python -m benchmarks.batch_size [--per-class 3] [--networks efficientnet_lite0 resnet50]
 
 Batch size is a setting of a memory, since a network may sum in another order for another number of
-pictures. Real pictures and weights ($HUEPROBE_SHARED, default ../shared): the first pictures of each class
+images. Real images and weights ($HUEPROBE_SHARED, default ../shared): the first images of each class
 of the Caltech slice, in batches of 32 and of other sizes. For every cell the largest difference between
 both stored vectors and their cosine; for cells drawn at random the share of the 10 nearest neighbors (own
-picture excluded) that differ, and of nearest ones. Writes benchmarks/results/batch_size.json and prints a
+image excluded) that differ, and of nearest ones. Writes benchmarks/results/batch_size.json and prints a
 Markdown table.
 """
 
@@ -30,7 +30,7 @@ USUAL = 32
 
 
 def compared(usual: Memory, other: Memory, n_queries: int) -> dict[str, Any]:
-    """Compare two memories of the same pictures in batches of other sizes."""
+    """Compare two memories of the same images in batches of other sizes."""
     ids = np.flatnonzero(usual.valid() & other.valid())
     one, two = usual.vectors(ids), other.vectors(ids)
     drawn = np.sort(np.random.default_rng(0).choice(ids, min(n_queries, len(ids)), replace=False))
@@ -80,7 +80,7 @@ def main() -> None:
                     {
                         "network": network,
                         "precision": precision,
-                        "pictures": len(table),
+                        "images": len(table),
                         "size": size,
                         **found,
                     }

@@ -13,7 +13,7 @@ import numpy as np
 
 from hueprobe import Memory
 from hueprobe.search.approximate import n_threads
-from hueprobe.search.exact import ExactSearcher
+from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.neighbors import Neighbors, rank
 
 _QUERIES_AT_A_TIME = 16  # of one thread
@@ -28,7 +28,7 @@ class Competitor(Protocol):
     facts : dict
         Build seconds and the like, for the results.
     excludes : bool
-        Whether the query's own picture is left out, as it should be.
+        Whether the query's own image is left out, as it should be.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Competitor(Protocol):
     excludes: bool
 
     def ask(self, vectors: np.ndarray, own: np.ndarray, k: int) -> Any:
-        """Do what is timed: find the k nearest outside the picture `own` (n,) of each vector (n, C)."""
+        """Do what is timed: find the k nearest outside the image `own` (n,) of each vector (n, C)."""
         ...
 
     def neighbors(self, memory: Memory, vectors: np.ndarray, own: np.ndarray, k: int) -> Neighbors:
@@ -63,7 +63,7 @@ class Exact:
 
 
 class _Direct:
-    """A library called directly: its own ids, those of the own picture dropped."""
+    """A library called directly: its own ids, those of the own image dropped."""
 
     excludes = True
 
@@ -74,7 +74,7 @@ class _Direct:
         raise NotImplementedError
 
     def ask(self, vectors: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
-        """Return ids (n, k); fewer than k outside the own picture leave -1."""
+        """Return ids (n, k); fewer than k outside the own image leave -1."""
         ids = self._fetch(vectors, k + self._n_cells)
         barred = (ids // self._n_cells == own[:, None]) | (ids < 0)
         order = np.argsort(barred, axis=1, kind="stable")[:, :k]
@@ -121,7 +121,7 @@ class FlatBare:
         self.name, self._flat, self.facts = name, flat, flat.facts
 
     def ask(self, vectors: np.ndarray, own: np.ndarray, k: int) -> np.ndarray:
-        """Return the k nearest, the own picture's among them."""
+        """Return the k nearest, the own image's among them."""
         return self._flat.index.search(vectors, k)[1]
 
     def neighbors(self, memory: Memory, vectors: np.ndarray, own: np.ndarray, k: int) -> Neighbors:

@@ -1,9 +1,9 @@
-"""Exact search on one device, a GPU above all, at sizes that real pictures do not reach.
+"""Exact search on one device, a GPU above all, at sizes that real images do not reach.
 
     python -m benchmarks.device_search [--device cuda] [--sizes 1000000 10000000] [--channels 1920]
 
 The memory holds seeded random vectors, as sparse as activations behind a ReLU (9 in 10 entries are 0), on a
-7 x 7 grid; it takes 2 bytes an entry on disk (38 GB at 10 million). 980 queries, the vectors of 20 pictures
+7 x 7 grid; it takes 2 bytes an entry on disk (38 GB at 10 million). 980 queries, the vectors of 20 images
 with noise, ask for the 10 nearest. In every round, in turn: hueprobe's search; the bare half-precision
 product of the same size, in blocks; and product and top-k by torch, which is neither exact nor knows it.
 Shares of the device's peak are of the rate at which a square product of 8,192 runs here.
@@ -28,11 +28,11 @@ from hueprobe.activations.devices import choose_device
 from hueprobe.images.table import unfiled_table
 from hueprobe.memory.filling import Filled, fill_memory
 from hueprobe.memory.recipe import layout_settings
-from hueprobe.search.codebook import BLOCK
-from hueprobe.search.exact import ExactSearcher
+from hueprobe.search.exact.blocks import BLOCK
+from hueprobe.search.exact.searcher import ExactSearcher
 
 RESULTS = Path(__file__).parent / "results"
-GRID, K, PICTURES_ASKED, BATCH = (7, 7), 10, 20, 256
+GRID, K, IMAGES_ASKED, BATCH = (7, 7), 10, 20, 256
 _SHARE_ZERO, _PEAK_SIZE = 0.9, 8192
 
 
@@ -59,8 +59,8 @@ def synthetic_memory(folder: Path, n_vectors: int, channels: int, device: torch.
 
 
 def noisy_queries(memory: Memory) -> np.ndarray:
-    """Return the vectors of 20 pictures, each entry but the zeros changed by a tenth: unit, (980, C)."""
-    rows = np.linspace(0, memory.n_images, PICTURES_ASKED, endpoint=False).astype(int)
+    """Return the vectors of 20 images, each entry but the zeros changed by a tenth: unit, (980, C)."""
+    rows = np.linspace(0, memory.n_images, IMAGES_ASKED, endpoint=False).astype(int)
     vectors = memory.image_vectors(rows).reshape(-1, memory.n_channels)
     vectors = vectors * np.exp(0.1 * np.random.default_rng(0).standard_normal(vectors.shape, np.float32))
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-30)  # zeros stay

@@ -1,9 +1,9 @@
 """`hueprobe index` against the bare network: how much of the time goes to anything else.
 
-    python -m benchmarks.extraction [--pictures 800] [--alone 128] [--rounds 3] [--networks resnet50 ...]
+    python -m benchmarks.extraction [--images 800] [--alone 128] [--rounds 3] [--networks resnet50 ...]
 
-Reads real pictures ($HUEPROBE_SHARED, default ../shared); weights are seeded and random. In every round,
-for each network and precision in turn: `build_memory` over all pictures, and before and after it, over
+Reads real images ($HUEPROBE_SHARED, default ../shared); weights are seeded and random. In every round,
+for each network and precision in turn: `build_memory` over all images, and before and after it, over
 fewer, the bare forward pass on ready batches, and decoding and transforming on one core; of the two times
 of each the mean is taken, since a machine's speed drifts. A network on the CPU shares its cores with the
 decoders, so the bound is 1 / (forward + decode / cores); on a GPU it is the slower of both.
@@ -60,22 +60,22 @@ def bare_forward(backbone: Backbone, extractor: Extractor, batches: list[torch.T
     dtype, kind = PRECISIONS[extractor.precision], extractor.device.type
     backbone.module.eval()
     with torch.inference_mode():
-        for pictures in batches:
+        for images in batches:
             with (
                 torch.autocast(kind, dtype, enabled=dtype != torch.float32),
                 torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
             ):
-                backbone.module(pictures)
+                backbone.module(images)
 
 
-def _answer_times(pipe: Connection, n_pictures: int, device: str) -> None:
+def _answer_times(pipe: Connection, n_images: int, device: str) -> None:
     """Time forward passes of the (network, precision) that come through the pipe, till None comes."""
     loaded: dict[tuple[str, str], tuple[Backbone, Extractor, list[torch.Tensor]]] = {}
     while (case := pipe.recv()) is not None:
         if case not in loaded:
             backbone = load_backbone(case[0], weights="none")
             extractor = Extractor(backbone, device=device, precision=case[1])
-            sizes = [len(part) for part in torch.arange(n_pictures).split(DEFAULT_BATCH_SIZE)]
+            sizes = [len(part) for part in torch.arange(n_images).split(DEFAULT_BATCH_SIZE)]
             drawn = torch.randn(max(sizes), *backbone.transform.shape).to(
                 extractor.device, memory_format=torch.channels_last
             )
@@ -85,12 +85,12 @@ def _answer_times(pipe: Connection, n_pictures: int, device: str) -> None:
 
 
 @contextlib.contextmanager
-def plain_forward(n_pictures: int, device: str) -> Iterator[Callable[[str, str], float]]:
+def plain_forward(n_images: int, device: str) -> Iterator[Callable[[str, str], float]]:
     """Yield a function that times a network's forward pass in a process that hueprobe changes nothing in."""
     ours, theirs = Pipe()
     before = os.environ.get("THP_MEM_ALLOC_ENABLE", "")
     os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
-    child = get_context("spawn").Process(target=_answer_times, args=(theirs, n_pictures, device), daemon=True)
+    child = get_context("spawn").Process(target=_answer_times, args=(theirs, n_images, device), daemon=True)
     child.start()
     os.environ["THP_MEM_ALLOC_ENABLE"] = before
 
@@ -114,14 +114,14 @@ class Case:
         self.backbone = load_backbone(name, weights="none")
         self.extractor = Extractor(self.backbone, device=device, precision=precision)
         self.batches = [
-            batch.pictures.to(self.extractor.device, memory_format=torch.channels_last)
+            batch.images.to(self.extractor.device, memory_format=torch.channels_last)
             for batch in load_batches(few, self.backbone.transform, batch_size=DEFAULT_BATCH_SIZE)
         ]
         self.rounds: list[dict[str, float]] = []
         bare_forward(self.backbone, self.extractor, self.batches[:1])  # warm
 
     def run(self, plain: Callable[[str, str], float]) -> None:
-        """Take one round; milliseconds a picture."""
+        """Take one round; milliseconds an image."""
         alone = [self._alone(plain)]
         shutil.rmtree(self.folder, ignore_errors=True)
         index = self._timed(self._index, len(self.table))
@@ -150,8 +150,8 @@ class Case:
             "decode": self._timed(self._decode, n),
         }
 
-    def _timed(self, work: Callable[[], Any], n_pictures: int) -> float:
-        return 1000 / n_pictures * seconds(work, self.extractor.device)
+    def _timed(self, work: Callable[[], Any], n_images: int) -> float:
+        return 1000 / n_images * seconds(work, self.extractor.device)
 
     def _forward(self) -> None:
         with freed_memory_kept(self.extractor.device_kind == "cpu"):
@@ -177,14 +177,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/extraction"))
     parser.add_argument("--networks", nargs="+", default=NETWORKS)
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
-    parser.add_argument("--pictures", type=int, default=800)
+    parser.add_argument("--images", type=int, default=800)
     parser.add_argument("--alone", type=int, default=128)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     table = from_folder(SHARED / "images" / "caltech101_20x40")
-    table, few = _spread_over(table, arguments.pictures), _spread_over(table, arguments.alone)
+    table, few = _spread_over(table, arguments.images), _spread_over(table, arguments.alone)
     cases = [
         Case(name, precision, table, few, arguments.device, arguments.folder)
         for name in arguments.networks
@@ -199,9 +199,9 @@ def main() -> None:
                 case.run(plain)
                 print(number, json.dumps(case.row()), flush=True)
             document = {
-                "machine": described, "versions": versions(), "pictures": len(table),
-                "pictures_alone": len(few), "rounds": number,
-                "unit": "ms a picture: median, least, greatest", "rows": [case.row() for case in cases],
+                "machine": described, "versions": versions(), "images": len(table),
+                "images_alone": len(few), "rounds": number,
+                "unit": "ms an image: median, least, greatest", "rows": [case.row() for case in cases],
             }  # fmt: skip
             arguments.output.write_text(json.dumps(document, indent=1) + "\n")
     print(extraction_tables(document))

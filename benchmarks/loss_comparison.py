@@ -4,7 +4,7 @@
 
 ResNet-18 from scratch on half of each class of a packed set ($HUEPROBE_SHARED/data/train, default ../shared),
 tested on the other half: one-hot and hue:eq5 over --seeds, hue:l2 and smooth over --seeds-rest. Each trained
-network is then observed on the test pictures. The study lies in --folder, cell by cell, so the command may be
+network is then observed on the test images. The study lies in --folder, cell by cell, so the command may be
 stopped and called again, and called several times at once: with --threads 1, one process a core. Writes
 benchmarks/results/loss_comparison-SET.json, and two figures beside it.
 
@@ -20,18 +20,18 @@ from typing import Any
 import torch
 
 from benchmarks.machine import machine
-from benchmarks.packs import NAMES, pictures_of
+from benchmarks.packs import NAMES, images_of
 from hueprobe.memory.settings import library_versions
-from hueprobe.observations.loss_comparison import (
+from hueprobe.plots.trained_networks import measure_figure
+from hueprobe.plots.training import loss_figure
+from hueprobe.studies import ComparisonSettings, run_comparison
+from hueprobe.studies.comparison.loss_comparison import (
     LossRun,
     LossSummary,
     compare_losses,
     compare_observed,
 )
-from hueprobe.observations.trained_networks import MeasureSummary
-from hueprobe.plots.trained_networks import measure_figure
-from hueprobe.plots.training import loss_figure
-from hueprobe.studies import ComparisonSettings, run_comparison
+from hueprobe.studies.comparison.trained_networks import MeasureSummary
 
 RESULTS = Path(__file__).parent / "results"
 PRIMARY = "hue:eq5"
@@ -98,7 +98,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    table = pictures_of(arguments.set, arguments.folder)
+    table = images_of(arguments.set, arguments.folder)
     name = f"{arguments.set}-{arguments.backbone}-{arguments.size}px-{arguments.epochs}"
     found: dict[tuple[str, int], LossRun] = {}
     for settings in studies(arguments):

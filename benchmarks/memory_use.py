@@ -1,8 +1,8 @@
-"""Peak anonymous memory of `hueprobe index` at 400 and at 4,000 pictures: it should be the same.
+"""Peak anonymous memory of `hueprobe index` at 400 and at 4,000 images: it should be the same.
 
     python -m benchmarks.memory_use [--folder out/memory_use] [--copies 1 10]
 
-Takes 400 of the real pictures ($HUEPROBE_SHARED, default ../shared), repeated by links, and reads
+Takes 400 of the real images ($HUEPROBE_SHARED, default ../shared), repeated by links, and reads
 RssAnon of the child process every 20 ms (pages of memory-mapped files are not counted).
 """
 
@@ -15,12 +15,12 @@ import time
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "memory_use.json"
-PICTURES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images" / "dtd_10x40"
+IMAGES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images" / "dtd_10x40"
 
 
 def linked(folder: Path, copies: int) -> Path:
-    """Return a folder of class folders with every picture `copies` times."""
-    for file in sorted(PICTURES.glob("*/*.jpg")):
+    """Return a folder of class folders with every image `copies` times."""
+    for file in sorted(IMAGES.glob("*/*.jpg")):
         for copy in range(copies):
             link = folder / file.parent.name / f"{file.stem}_{copy}.jpg"
             link.parent.mkdir(parents=True, exist_ok=True)
@@ -56,13 +56,13 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for copies in arguments.copies:
-        pictures = linked(arguments.folder / f"pictures-{copies}", copies)
-        command = [sys.executable, "-m", "hueprobe", "index", str(pictures), "--overwrite"]
+        images = linked(arguments.folder / f"images-{copies}", copies)
+        command = [sys.executable, "-m", "hueprobe", "index", str(images), "--overwrite"]
         command += ["-o", str(arguments.folder / f"{copies}.memory"), "--backbone", arguments.backbone]
         command += ["--weights", arguments.weights]
         peak, seconds = peak_anonymous(command)
         rows.append(
-            {"pictures": 400 * copies, "peak_rss_anon_mb": round(peak / 1e6, 1), "seconds": round(seconds)}
+            {"images": 400 * copies, "peak_rss_anon_mb": round(peak / 1e6, 1), "seconds": round(seconds)}
         )
         print(json.dumps(rows[-1]), flush=True)
     RESULTS.parent.mkdir(exist_ok=True)

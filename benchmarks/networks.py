@@ -1,7 +1,7 @@
 """Three ImageNet networks whose weights are at hand, built as the weights want them.
 
 For `--backbone benchmarks.networks:resnet50_v1 --weights FILE`, from the repository's root. All three
-take RGB pictures resized to 256 and cropped to 224, with ImageNet's mean and standard deviation,
+take RGB images resized to 256 and cropped to 224, with ImageNet's mean and standard deviation,
 which is hueprobe's default for a callable.
 """
 

@@ -23,14 +23,14 @@ import numpy as np
 import hueprobe
 from benchmarks.simulation import Design, Truth, draw
 from hueprobe.matches import Matches
-from hueprobe.observations.activation_hue import axis_information
-from hueprobe.observations.blocks import block_labels, default_blocks, search_blocks
-from hueprobe.observations.conditional_matches import conditional
-from hueprobe.observations.energy_maps import SYMMETRY_NULL, energy
-from hueprobe.observations.match_locations import locations
-from hueprobe.observations.paired import compare_paired
-from hueprobe.observations.positions import image_positions, naive_rayleigh
-from hueprobe.observations.selftest import (
+from hueprobe.observations.conditional.conditional import measure as measure_conditional
+from hueprobe.observations.energy import SYMMETRY_NULL
+from hueprobe.observations.energy import measure as measure_energy
+from hueprobe.observations.hue.hue import axis_information
+from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
+from hueprobe.observations.locations.maps import measure as measure_locations
+from hueprobe.observations.locations.positions import image_positions, naive_rayleigh
+from hueprobe.observations.verdicts.selftest import (
     NOMINAL,
     RejectionRate,
     Test,
@@ -39,10 +39,11 @@ from hueprobe.observations.selftest import (
     contrast_p_values,
     match_tests,
     rejection_rate,
-    relabelled,
+    relabeled,
     self_test,
 )
 from hueprobe.progress import progress_bar
+from hueprobe.stats.paired import compare_paired
 
 RESULT = Path(__file__).parent / "results" / "null_calibration.json"
 RATIOS = (0.0, 0.5, 1.0, 2.0)
@@ -71,8 +72,8 @@ def near(design: Design, truth: Truth, seed: int) -> dict[str, float]:
 def flat(design: Design, truth: Truth, seed: int) -> dict[str, float]:
     """Tests against a base rate, where matches lie anywhere."""
     matches = draw(design, truth, seed=seed, blocks=False).matches
-    where = locations(matches)
-    given = conditional(matches, seed=seed, n_permutations=99)
+    where = measure_locations(matches)
+    given = measure_conditional(matches, seed=seed, n_permutations=99)
     return {
         "3a centre, rho of same class": where.rho_same.p(1.0),
         "3c border, rho of other class": where.rho_other.p(1.0),
@@ -90,7 +91,7 @@ def confounded(design: Design, truth: Truth, seed: int) -> dict[str, float]:
     matches = draw(design, truth, seed=seed, blocks=False).matches
     found = {}
     for n_bins in (10, 20):
-        given = conditional(matches, seed=seed, n_permutations=1, n_bins=n_bins)
+        given = measure_conditional(matches, seed=seed, n_permutations=1, n_bins=n_bins)
         found[f"4 stay-put share, adjusted in {n_bins} bins"] = given.stay.adjusted.p()
         found[f"4b spread, adjusted in {n_bins} bins"] = given.spread.adjusted.p()
     found[f"{WRONG}4 stay-put share, quality ignored"] = given.stay.raw.p()
@@ -132,7 +133,7 @@ def energy_p_values(seed: int, *, n_images: int = 60) -> dict[str, float]:
     generator = np.random.default_rng(seed)
     grid = Design().grid
     y, x = grid.rows_and_columns()
-    u, _ = grid.centred(y, x)
+    u, _ = grid.centerd(y, x)
     ring = grid.radius(y, x) ** 2
     even, odd = ring - ring.mean(), u / np.linalg.norm(u)
     even = even / np.linalg.norm(even)
@@ -148,8 +149,8 @@ def energy_p_values(seed: int, *, n_images: int = 60) -> dict[str, float]:
 
     flat_maps, patterned = maps(np.zeros(grid.shape)), maps(pattern + 3)
     return {
-        "1a centre, rho": energy(flat_maps, grid).rho.p(1.0),
-        "1b symmetry, share": energy(patterned, grid).symmetry.p(SYMMETRY_NULL),
+        "1a centre, rho": measure_energy(flat_maps, grid).rho.p(1.0),
+        "1b symmetry, share": measure_energy(patterned, grid).symmetry.p(SYMMETRY_NULL),
     }
 
 
@@ -203,7 +204,7 @@ def simulate(n_level: int, n_power: int, *, seed: int = 0) -> list[dict]:
 
 
 def on_real_matches(path: Path, n_draws: int, *, k: int, seed: int = 0) -> list[dict]:
-    """Run the pseudo-class null on a memory's own pictures, leave-one-out and block by block."""
+    """Run the pseudo-class null on a memory's own images, leave-one-out and block by block."""
     memory = hueprobe.open_memory(path)
     image_class, groups = memory.image_class, memory.images.groups
     blocks = block_labels(
@@ -220,7 +221,7 @@ def on_real_matches(path: Path, n_draws: int, *, k: int, seed: int = 0) -> list[
     whole = among(None)
 
     def wrong(dealt: np.ndarray, draw_seed: int) -> dict[str, float]:
-        return wrong_p_values(relabelled(whole, dealt), seed=draw_seed)
+        return wrong_p_values(relabeled(whole, dealt), seed=draw_seed)
 
     runs: tuple[tuple[Test, np.ndarray | None], ...] = (
         (match_tests(whole), None),
@@ -270,7 +271,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="20 and 10 data sets; writes nothing")
     parser.add_argument("--real", type=Path, metavar="MEMORY", help="deal classes at random on this memory")
     parser.add_argument("--draws", type=int, default=200, help="deals of classes with --real")
-    parser.add_argument("--k", type=int, default=10, help="neighbours with --real")
+    parser.add_argument("--k", type=int, default=10, help="neighbors with --real")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("-o", "--output", type=Path, help="JSON file (default: benchmarks/results/...)")
     arguments = parser.parse_args()

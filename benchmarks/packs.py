@@ -3,7 +3,7 @@
     python -m benchmarks.packs cifar10 -o out/packs
     hueprobe train out/packs/cifar10.csv --backbone resnet18 --crop 32 --side 36 -o out/cifar10
 
-Reads $HUEPROBE_SHARED/data/train (default ../shared). CIFAR-10 keeps its official parts (its pictures have
+Reads $HUEPROBE_SHARED/data/train (default ../shared). CIFAR-10 keeps its official parts (its images have
 been through JPEG, so torchvision's checksums would refuse them); of the other sets half of each class is to
 train.
 """
@@ -23,9 +23,9 @@ CIFAR10 = "cifar10_jpeg/cifar10_jpeg.npz"
 NAMES = (*TARS, "cifar10")
 
 
-def pictures_of(name: str, folder: Path) -> images.ImageTable:
-    """Unpack a set below a folder, once, and return its pictures with their parts "train" and "test"."""
-    unpacked = folder / f"{name}-pictures"
+def images_of(name: str, folder: Path) -> images.ImageTable:
+    """Unpack a set below a folder, once, and return its images with their parts "train" and "test"."""
+    unpacked = folder / f"{name}-images"
     if not unpacked.is_dir():
         partial = unpacked.with_name(f"{unpacked.name}.{os.getpid()}")
         if name in TARS:
@@ -45,7 +45,7 @@ def pictures_of(name: str, folder: Path) -> images.ImageTable:
 
 
 def write_jpegs(pack: Path, folder: Path) -> None:
-    """Write the pictures of an .npz of JPEG files into PART/CLASS/NUMBER.jpg, and `parts.csv` beside them."""
+    """Write the images of an .npz of JPEG files into PART/CLASS/NUMBER.jpg, and `parts.csv` beside them."""
     lines = ["path,class,split"]
     with np.load(pack, allow_pickle=False) as held:
         classes = [str(name) for name in held["classes"]]
@@ -67,9 +67,9 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
-    table = pictures_of(arguments.name, arguments.output)
+    table = images_of(arguments.name, arguments.output)
     images.save_table(table, arguments.output / f"{arguments.name}.csv")
-    print(f"{arguments.output / arguments.name}.csv: {len(table)} pictures")
+    print(f"{arguments.output / arguments.name}.csv: {len(table)} images")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m benchmarks.precision [--per-class 10] [--networks efficientnet_lite0 resnet50] [--device auto]
 
-Real pictures and weights ($HUEPROBE_SHARED, default ../shared): the first pictures of each class of the
+Real images and weights ($HUEPROBE_SHARED, default ../shared): the first images of each class of the
 Caltech slice, once in fp32 and once in each other precision that the device has. For every cell of
-every picture the cosine between both vectors; for cells drawn at random the share of the 10 nearest
-neighbors (own picture excluded) that both memories name; and the accuracy, each picture left out once.
+every image the cosine between both vectors; for cells drawn at random the share of the 10 nearest
+neighbors (own image excluded) that both memories name; and the accuracy, each image left out once.
 Writes benchmarks/results/precision.json and prints a Markdown table.
 """
 
@@ -31,7 +31,7 @@ K = 10
 
 
 def first_of_each_class(table: images.ImageTable, n: int) -> images.ImageTable:
-    """Return the first n pictures of each class."""
+    """Return the first n images of each class."""
     classes = np.array(table.classes)
     return table.select(
         np.sort(np.concatenate([np.flatnonzero(classes == c)[:n] for c in table.class_names]))
@@ -39,13 +39,13 @@ def first_of_each_class(table: images.ImageTable, n: int) -> images.ImageTable:
 
 
 def neighbors(memory: Memory, ids: np.ndarray) -> np.ndarray:
-    """Return the ids (n, K) of the nearest vectors in other pictures."""
+    """Return the ids (n, K) of the nearest vectors in other images."""
     own = (ids // memory.grid.n_cells)[:, None]
     return open_searcher(memory, "exact").search(memory.vectors(ids), K, exclude_images=own).ids
 
 
 def compared(exact: Memory, rounded: Memory, n_queries: int) -> dict[str, Any]:
-    """Compare two memories of the same pictures."""
+    """Compare two memories of the same images."""
     ids = np.flatnonzero(exact.valid() & rounded.valid())
     cosines = np.einsum("nc,nc->n", exact.vectors(ids), rounded.vectors(ids), dtype=np.float64)
     drawn = np.sort(np.random.default_rng(0).choice(ids, min(n_queries, len(ids)), replace=False))
@@ -98,7 +98,7 @@ def main() -> None:
         exact = memories.pop("fp32")
         for precision, rounded in memories.items():
             found = compared(exact, rounded, arguments.queries)
-            rows.append({"network": network, "precision": precision, "pictures": len(table), **found})
+            rows.append({"network": network, "precision": precision, "images": len(table), **found})
             print(json.dumps(rows[-1]), flush=True)
     document = {
         "machine": machine(), "device": choose_device(arguments.device).type, "versions": library_versions(),

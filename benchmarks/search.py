@@ -2,15 +2,15 @@
 
     python -m benchmarks.search [--folder out/search] [--sizes 10000 88200 1000000] [--rounds 5]
 
-Real activations: EfficientNet-Lite0, all pictures of the three sets in $HUEPROBE_SHARED/data/images
-(default ../shared): 1,800 pictures, 88,200 vectors of 1,280 channels ("88k"). 10k is every eighth
-picture; 1M is all of them and then copies whose entries are multiplied by seeded noise, as far from their
+Real activations: EfficientNet-Lite0, all images of the three sets in $HUEPROBE_SHARED/data/images
+(default ../shared): 1,800 images, 88,200 vectors of 1,280 channels ("88k"). 10k is every eighth
+image; 1M is all of them and then copies whose entries are multiplied by seeded noise, as far from their
 origin as a real tenth neighbor; it is larger than hueprobe's budget of 1 GiB and is searched from disk.
 
-Everyone does the same: the 10 nearest vectors outside the query's own picture, for 980 queries (20
-pictures) at once, and for one picture's 49. FAISS and Annoy are called directly, without hueprobe's exact
-distances: they are asked for 59 and their own picture's are dropped. "FAISS Flat, bare" does less: the 10
-nearest with the own picture among them. All may use all threads (Annoy's queries run in a thread pool).
+Everyone does the same: the 10 nearest vectors outside the query's own image, for 980 queries (20
+images) at once, and for one image's 49. FAISS and Annoy are called directly, without hueprobe's exact
+distances: they are asked for 59 and their own image's are dropped. "FAISS Flat, bare" does less: the 10
+nearest with the own image among them. All may use all threads (Annoy's queries run in a thread pool).
 Speeds are medians of the rounds; ratios to FAISS Flat and to hueprobe are taken within a round, and their
 median, least and greatest are kept. Writes benchmarks/results/search.json; `python -m benchmarks.tables`
 makes tables of it.
@@ -34,12 +34,12 @@ from benchmarks.competitors import AnnoyDirect, Competitor, Exact, FaissDirect, 
 from benchmarks.machine import machine, versions
 from benchmarks.search_memories import real_memory, sized_memory
 from hueprobe import KernelDensityClassifier, Memory, open_memory, open_searcher
-from hueprobe.search.exact import ExactSearcher
+from hueprobe.search.exact.quantized import FORMATS
+from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.recall import share_found
-from hueprobe.search.rounded import FORMATS
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
-K, PICTURES_ASKED = 10, 20
+K, IMAGES_ASKED = 10, 20
 FLAT, OURS = "FAISS Flat", "hueprobe exact"
 
 
@@ -64,7 +64,7 @@ def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Compet
 def measured(
     memory: Memory, everyone: list[Competitor], rows: np.ndarray, rounds: int
 ) -> list[dict[str, Any]]:
-    """Ask everyone for the vectors of some pictures, in turn, so many rounds; return a row each."""
+    """Ask everyone for the vectors of some images, in turn, so many rounds; return a row each."""
     n_cells = memory.grid.n_cells
     vectors = memory.image_vectors(rows).reshape(len(rows) * n_cells, -1)
     own = np.repeat(rows, n_cells)
@@ -98,15 +98,15 @@ def measured(
 def density_shares(memory: Memory, rounds: int) -> list[dict[str, float]]:
     """Return seconds of search and of density and match table, and the median of their ratios.
 
-    One row each for 1, 20 and 334 pictures at once, the last being a batch of leave-one-out.
+    One row each for 1, 20 and 334 images at once, the last being a batch of leave-one-out.
     """
     classifier = KernelDensityClassifier(memory, k=K)
     rows = []
-    for n in (1, PICTURES_ASKED, 334):
+    for n in (1, IMAGES_ASKED, 334):
         vectors = memory.image_vectors(np.linspace(0, memory.n_images, n, endpoint=False).astype(int))
         grids = vectors.reshape(len(vectors), *memory.grid.shape, -1).transpose(0, 3, 1, 2)
         parts = [classifier.classify_activations(grids).seconds for _ in range(rounds + 1)][1:]
-        row: dict[str, float] = {"n_vectors": int(memory.valid().sum()), "pictures": n}
+        row: dict[str, float] = {"n_vectors": int(memory.valid().sum()), "images": n}
         for name in ("search", "density"):
             row[name] = statistics.median(part[name] for part in parts)
         row["share"] = statistics.median(part["density"] / part["search"] for part in parts)
@@ -124,7 +124,7 @@ def peak_memory(path: Path) -> dict[str, float]:
 def _anonymous(path: Path) -> None:
     """Print what `peak_memory` returns; RssAnon is read every 5 ms, since it keeps no record of its peak."""
     memory = open_memory(path)
-    rows = np.arange(min(PICTURES_ASKED, memory.n_images))
+    rows = np.arange(min(IMAGES_ASKED, memory.n_images))
     vectors = memory.image_vectors(rows).reshape(-1, memory.n_channels)
     own = np.repeat(rows, memory.grid.n_cells)[:, None]
     before, peaks, done = _rss_anon(), [0.0], threading.Event()
@@ -181,7 +181,7 @@ def main() -> None:
             memory, approximate=size <= arguments.approximate_up_to, flat=size <= arguments.flat_up_to
         )
         n_asked = min(real.n_images, memory.n_images)
-        asked = np.linspace(0, n_asked, PICTURES_ASKED, endpoint=False).astype(int)
+        asked = np.linspace(0, n_asked, IMAGES_ASKED, endpoint=False).astype(int)
         for rows in (asked, asked[:1]):
             results["rows"] += measured(memory, everyone, rows, arguments.rounds)
         del everyone

@@ -11,22 +11,22 @@ from hueprobe.images.table import ImageTable, unfiled_table
 from hueprobe.memory import build_memory
 from hueprobe.memory.filling import Filled, fill_memory
 
-PICTURES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images"
+IMAGES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images"
 # Puts a copy about as far from its origin as a real vector's tenth neighbor is: 1.0.
 _NOISE = 1.3
 
 
 def real_memory(folder: Path) -> Memory:
-    """Extract all pictures by EfficientNet-Lite0, 49 vectors of 1,280 channels each; taken up again."""
-    sets = [images.from_folder(part) for part in sorted(PICTURES.iterdir()) if part.is_dir()]
+    """Extract all images by EfficientNet-Lite0, 49 vectors of 1,280 channels each; taken up again."""
+    sets = [images.from_folder(part) for part in sorted(IMAGES.iterdir()) if part.is_dir()]
     table = ImageTable.concatenate(sets)
     return build_memory(folder / "real.memory", table, backbone="efficientnet_lite0", progress=True)
 
 
 def sized_memory(folder: Path, real: Memory, n_vectors: int) -> Memory:
-    """Return a memory of about so many vectors: some of the real pictures, or all and then noisy copies.
+    """Return a memory of about so many vectors: some of the real images, or all and then noisy copies.
 
-    A copy is a picture's stored vectors, every entry multiplied by exp(1.3 z), z normal, seeded by the
+    A copy is an image's stored vectors, every entry multiplied by exp(1.3 z), z normal, seeded by the
     copy's row; zeros stay zero.
     """
     n_cells = real.grid.n_cells

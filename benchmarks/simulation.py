@@ -6,7 +6,7 @@ Query vector (image i, cell q) matches memory vector (image j, cell m) with prob
 
 - *fields*: image i prefers to match about a place of its own, and image j to be matched there; places wrap
   around the grid, so that no place is preferred on average. The query's effect has a fixed size, the memory's
-  is `ratio` times that. An image has the same place in both roles, as an object in a picture has.
+  is `ratio` times that. An image has the same place in both roles, as an object in an image has.
 - *pull*: matches lie near the query cell, nearer for some images than for others (`near`), anywhere (`flat`),
   or nearer where the two vectors are closer (`confounded`), which same-class vectors are.
 - *affinity*: some pairs of images match often, those of one class more often.
@@ -22,14 +22,14 @@ import numpy as np
 from hueprobe.errors import require_choice
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.displacement import squared_distances
+from hueprobe.observations.conditional.displacement import squared_distances
 
 PULLS = ("near", "flat", "confounded")
 PLANTS = ("none", "class position", "stay", "centre", "around")
 QUERY_SHARE = 0.4  # of an image's matches that follow its own place
 FIELD_WIDTH = 1.2  # cells
 PULL_WIDTH = 2.0  # cells
-CLASS_RADIUS = 2.0  # cells, from the centre to a planted class position
+CLASS_RADIUS = 2.0  # cells, from the center to a planted class position
 GRID = Grid(7, 7)
 OWN_CLASS = 8.0  # affinity of same-class images, times that of others
 
@@ -62,7 +62,7 @@ class Truth:
         `near`, `flat` or `confounded`.
     planted : str
         What a share of the same-class matches does: lie at the class's own position, stay in the query cell,
-        lie in the 3x3 cells of the centre, or keep the query cell's distance from the centre.
+        lie in the 3x3 cells of the center, or keep the query cell's distance from the center.
     share : float
         That share.
     """

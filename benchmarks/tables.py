@@ -45,14 +45,14 @@ def search_tables(results: dict[str, Any]) -> str:
     parts.append(markdown(("vectors", "anonymous MB at start", "at most over it"), cells))
     cells = [
         [
-            str(row["pictures"]),
+            str(row["images"]),
             *(f"{1000 * row[name]:.1f}" for name in ("search", "density")),
             f"{row['share']:.2%}",
         ]
         for row in results["density"]
     ]
     parts.append(
-        markdown(("pictures at once", "search ms", "density and match table ms", "share of search"), cells)
+        markdown(("images at once", "search ms", "density and match table ms", "share of search"), cells)
     )
     return "\n\n".join(parts)
 
@@ -109,7 +109,7 @@ def loss_tables(results: dict[str, Any]) -> str:
     if results["measures"]:
         size, seen = results["observed_size"], results["runs"][0]["observed"]
         parts.append(
-            f"Observations 3 to 5 with these networks, {seen['n_images']} {seen['pictures']} pictures at "
+            f"Observations 3 to 5 with these networks, {seen['n_images']} {seen['images']} images at "
             f"{size} px, grid {seen['grid'][0]} x {seen['grid'][1]} (p not corrected for many measures):"
         )
         cells = [

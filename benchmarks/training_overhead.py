@@ -38,11 +38,11 @@ from hueprobe.training import (
     HueHead,
     HueLoss,
     Objective,
-    TrainingPictures,
+    TrainingImages,
     TrainingSettings,
     fresh_network,
     hue_labels,
-    pictures_from_arrays,
+    images_from_arrays,
     train,
 )
 
@@ -63,11 +63,11 @@ def timed(work: Callable[[], object], device: torch.device) -> float:
 
 
 def one_hot_step(
-    network: nn.Module, optimizer: torch.optim.Optimizer, pictures: Tensor, targets: Tensor
+    network: nn.Module, optimizer: torch.optim.Optimizer, images: Tensor, targets: Tensor
 ) -> None:
     """Take one step of a bare PyTorch loop."""
     optimizer.zero_grad(set_to_none=True)
-    nn.functional.cross_entropy(network(pictures), targets).backward()
+    nn.functional.cross_entropy(network(images), targets).backward()
     optimizer.step()
 
 
@@ -75,14 +75,14 @@ def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> 
     """Return the seconds of a one-hot step and of the hue term, and their ratio."""
     network, tap = fresh_network("resnet18", CLASSES, seed=0)
     network.to(device)
-    head = HueHead.behind(network, tap=tap, picture_size=(size, size))
+    head = HueHead.behind(network, tap=tap, image_size=(size, size))
     loss = HueLoss(hue_labels(CLASSES, seed=0)).to(device)
-    pictures = torch.randn(batch_size, 3, size, size, device=device)
+    images = torch.randn(batch_size, 3, size, size, device=device)
     targets = torch.arange(batch_size, device=device) % CLASSES
     optimizer = torch.optim.Adam(network.parameters())
     head_optimizer = torch.optim.Adam(head.parameters())
 
-    step = partial(one_hot_step, network, optimizer, pictures, targets)
+    step = partial(one_hot_step, network, optimizer, images, targets)
     step()
     grid = head.watch.grid().detach().requires_grad_()
 
@@ -102,13 +102,13 @@ def hue_share(size: int, batch_size: int, rounds: int, device: torch.device) -> 
 def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, Any]:
     """Return images a second of the loop and of a bare one, plain and with memory kept, and the ratios."""
     n = STEPS * batch_size
-    made = noise_pictures(n, size * 8 // 7)
+    made = noise_images(n, size * 8 // 7)
     settings = TrainingSettings(
         epochs=1, batch_size=batch_size, crop=size, device=str(device), channels_last=False
     )
     batches = [
-        (pictures.contiguous(), targets)
-        for pictures, targets in made.shuffled_batches(
+        (images.contiguous(), targets)
+        for images, targets in made.shuffled_batches(
             batch_size=batch_size, crop=size, flip=True, seed=0, epoch=0, device=device
         )
     ]
@@ -121,8 +121,8 @@ def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> 
             return timed(lambda: epoch(network, optimizer), device)
 
     def epoch(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        for pictures, targets in batches:
-            one_hot_step(network, optimizer, pictures, targets)
+        for images, targets in batches:
+            one_hot_step(network, optimizer, images, targets)
 
     def loop(seed: int) -> float:
         network, _ = fresh_network("resnet18", CLASSES, seed=0)
@@ -149,15 +149,15 @@ def loop_rate(size: int, batch_size: int, rounds: int, device: torch.device) -> 
 def loop_beside_bare(size: int, batch_size: int, rounds: int) -> dict[str, Any]:
     """Return the bare loop's seconds over the loop's where their steps take turns, on a CPU."""
     n, device = STEPS * batch_size, torch.device("cpu")
-    made = noise_pictures(n, size * 8 // 7)
+    made = noise_images(n, size * 8 // 7)
     settings = TrainingSettings(epochs=2, batch_size=batch_size, crop=size, device="cpu", channels_last=False)
-    pictures = torch.randn(batch_size, 3, size, size)
+    images = torch.randn(batch_size, 3, size, size)
     targets = torch.arange(batch_size) % CLASSES
     seconds: dict[str, list[float]] = {"bare": [], "loop": []}
     for seed in range(rounds):
         other, _ = fresh_network("resnet18", CLASSES, seed=0)
         optimizer = torch.optim.Adam(other.parameters())
-        bare = TimedBefore(partial(one_hot_step, other, optimizer, pictures, targets))
+        bare = TimedBefore(partial(one_hot_step, other, optimizer, images, targets))
         network, _ = fresh_network("resnet18", CLASSES, seed=0)
         objective = Objective(network)
         objective.register_forward_pre_hook(bare)
@@ -193,7 +193,7 @@ def spread(bare: list[float], loop: list[float]) -> list[float]:
 
 def precision_rates(size: int, batch_size: int, rounds: int, device: torch.device) -> dict[str, float]:
     """Return images a second of the loop in fp32 and in bf16, and their ratio."""
-    made = noise_pictures(STEPS * batch_size, size * 8 // 7)
+    made = noise_images(STEPS * batch_size, size * 8 // 7)
     rates: dict[str, list[float]] = {"fp32": [], "bf16": []}
     for round_ in range(rounds + 1):  # the first warms up
         for precision, found in rates.items():
@@ -209,9 +209,9 @@ def precision_rates(size: int, batch_size: int, rounds: int, device: torch.devic
     return {**medians, "ratio": medians["bf16"] / medians["fp32"], "size": size, "batch_size": batch_size}
 
 
-def noise_pictures(n: int, side: int) -> TrainingPictures:
-    """Return pictures of noise for all classes in turn."""
-    return pictures_from_arrays(
+def noise_images(n: int, side: int) -> TrainingImages:
+    """Return images of noise for all classes in turn."""
+    return images_from_arrays(
         np.random.default_rng(0).integers(0, 256, (n, 3, side, side), np.uint8), np.arange(n) % CLASSES,
         class_names=[str(number) for number in range(CLASSES)],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Nearest-neighbour analysis of CNN activations.
+"""Nearest-neighbor analysis of CNN activations.
 
 Importing hueprobe loads nothing heavy; every name below is fetched when it is first used.
 """
@@ -22,6 +22,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Memory": ".memory",
         "PooledClassifier": ".pooled_classifier",
         "activations": "",
+        "datasets": "",
         "build_memories": ".memory",
         "build_memory": ".memory",
         "images": "",
@@ -33,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "open_searcher": ".search",
         "plots": "",
         "search": "",
+        "stats": "",
         "studies": "",
         "training": "",
     },

@@ -1,4 +1,4 @@
-"""The result of classifying pictures."""
+"""The result of classifying images."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -11,18 +11,18 @@ from hueprobe.matches import Matches
 
 @dataclass(frozen=True)
 class Classification:
-    """What Eq. (1)-(3) make of some pictures.
+    """What Eq. (1)-(3) make of some images.
 
     Attributes
     ----------
     classes : tuple of str
         The memory's, by id.
     images : tuple of str
-        Path or name of each picture that could be read, n long.
+        Path or name of each image that could be read, n long.
     rows : ndarray of int64, shape (n,)
-        Position of each among all pictures asked, unreadable ones included: `matches.query_image`.
+        Position of each among all images asked, unreadable ones included: `matches.query_image`.
     true_class : tuple of (str or None)
-        Class name given with each picture.
+        Class name given with each image.
     predicted : ndarray of int64, shape (n,)
         Class id; -1 where no neighbor had a class.
     tie : ndarray of bool, shape (n,)
@@ -32,9 +32,9 @@ class Classification:
     matches : Matches or None
         Every match. None if not asked for.
     skipped : tuple of (str, str)
-        Path and reason of each unreadable picture.
+        Path and reason of each unreadable image.
     duplicates : tuple of str
-        Pictures whose very file is also in the memory (not in leave-one-out).
+        Images whose very file is also in the memory (not in leave-one-out).
     seconds : dict of str to float
         Time spent in `extract`, `search` and `density`.
     """

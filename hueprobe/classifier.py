@@ -1,4 +1,4 @@
-"""KernelDensityClassifier: pictures or activations in; likelihoods and the match table out."""
+"""KernelDensityClassifier: images or activations in; likelihoods and the match table out."""
 
 import time
 import warnings
@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from hueprobe import density
-from hueprobe import images as image_sources
 from hueprobe.activations.descriptors import require_finite
 from hueprobe.classification import Classification
 from hueprobe.errors import HueprobeWarning, InputError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
+from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import unfiled_table
-from hueprobe.matches import Matches, MatchPictures
+from hueprobe.matches import Matches, MatchImages
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
-from hueprobe.queries import Queries, QueryExtractor, match_pictures, stored_vectors
+from hueprobe.queries import Queries, QueryExtractor, match_images, stored_vectors
 from hueprobe.search import open_searcher
 
 _LEAVE_ONE_OUT_VECTORS = 16_384  # asked at a time: each batch streams the whole memory once
@@ -35,8 +35,8 @@ class KernelDensityClassifier:
     searcher : str
         A SPEC: `exact`, `annoy:trees=10`, `faiss:HNSW32`, ...; an absent index is built.
     exclude : {"image", "group", None}
-        What a query may not match: the same picture (memory row or file content), also its group
-        (falling back to the picture where it has none), or nothing.
+        What a query may not match: the same image (memory row or file content), also its group
+        (falling back to the image where it has none), or nothing.
     eps : float
         Of Eq. (3), in squared distance.
     images : array_like of int, optional
@@ -48,7 +48,7 @@ class KernelDensityClassifier:
     device : str
         `"auto"` is the device kind that made the memory, or the best there is where that is absent.
     workers : int, optional
-        Threads that decode pictures, one a core by default, none with 0.
+        Threads that decode images, one a core by default, none with 0.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM; see `open_searcher`.
     progress : bool
@@ -95,7 +95,7 @@ class KernelDensityClassifier:
         self._class_counts = memory.class_counts(self._rows)
 
     def classify(self, images: Any, *, keep_matches: bool = True) -> Classification:
-        """Classify pictures.
+        """Classify images.
 
         Parameters
         ----------
@@ -108,7 +108,7 @@ class KernelDensityClassifier:
         Warns
         -----
         HueprobeWarning
-            A picture is also in the memory; it may not match itself.
+            An image is also in the memory; it may not match itself.
         """
         parts = [_light(part, keep_matches) for part in self.classify_batches(images)]
         result = Classification.concatenate(parts)
@@ -116,9 +116,9 @@ class KernelDensityClassifier:
         return result
 
     def classify_batches(self, images: Any) -> Iterator[Classification]:
-        """Yield the classification of one batch of pictures after another."""
-        table = image_sources.resolve(images)
-        pictures = match_pictures(self.memory, table)
+        """Yield the classification of one batch of images after another."""
+        table = resolve_images(images)
+        sides = match_images(self.memory, table)
         with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
             started = time.perf_counter()
             for batch, readable, vectors in self._extractor.batches(table):
@@ -127,7 +127,7 @@ class KernelDensityClassifier:
                 barred = [
                     self._exclusion.of(h, table.groups[row]) for h, row in zip(hashes, rows, strict=True)
                 ]
-                part = self._classify(Queries(rows, vectors, barred), pictures, table.classes)
+                part = self._classify(Queries(rows, vectors, barred), sides, table.classes)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(
                     part,
@@ -146,13 +146,13 @@ class KernelDensityClassifier:
                 started = time.perf_counter()
 
     def vectors_of(self, images: Any) -> np.ndarray:
-        """Return pictures' vectors as the memory would store them, zero where a picture is unreadable.
+        """Return images' vectors as the memory would store them, zero where an image is unreadable.
 
         Returns
         -------
-        ndarray of float32, shape (n_pictures, n_cells, n_channels)
+        ndarray of float32, shape (n_images, n_cells, n_channels)
         """
-        table = image_sources.resolve(images)
+        table = resolve_images(images)
         vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
         for batch, readable, found in self._extractor.batches(table):
             vectors[batch.start + readable] = found
@@ -168,14 +168,14 @@ class KernelDensityClassifier:
     ) -> Classification:
         """Classify activations extracted elsewhere.
 
-        Nothing says which pictures they are: `exclude="image"` bars nothing, `"group"` bars `groups`.
+        Nothing says which images they are: `exclude="image"` bars nothing, `"group"` bars `groups`.
 
         Parameters
         ----------
         activations : ndarray of shape (n, C, H, W)
             After the closing nonlinearity, not normalized, at the layer that made the memory.
         names, classes, groups : sequence, optional
-            One a picture.
+            One an image.
 
         Raises
         ------
@@ -187,32 +187,32 @@ class KernelDensityClassifier:
         require_finite(activations, table.paths, self.memory.settings["layer"])
         barred = [self._exclusion.of(None, group) for group in table.groups]
         queries = Queries(np.arange(len(table)), stored_vectors(self.memory, activations), barred)
-        return self._classify(queries, match_pictures(self.memory, table), table.classes)
+        return self._classify(queries, match_images(self.memory, table), table.classes)
 
     def leave_one_out(self, *, keep_matches: bool = True, ask: Memory | None = None) -> Classification:
-        """Classify every memory picture by the others (those of other groups with `exclude="group"`).
+        """Classify every memory image by the others (those of other groups with `exclude="group"`).
 
         Parameters
         ----------
         keep_matches : bool
             Whether the result carries the match table.
         ask : Memory, optional
-            Ask with this memory's vectors, row by row of the same pictures, such as their mirror images.
+            Ask with this memory's vectors, row by row of the same images, such as their mirror images.
         """
         parts = [_light(part, keep_matches) for part in self.leave_one_out_batches(ask=ask)]
         return Classification.concatenate(parts)
 
     def leave_one_out_batches(self, *, ask: Memory | None = None) -> Iterator[Classification]:
-        """Yield the leave-one-out classification of one batch of memory pictures after another."""
+        """Yield the leave-one-out classification of one batch of memory images after another."""
         if self.exclude == "none":
             raise InputError(
-                "leave-one-out without exclusion would match each picture to itself; use 'image' or 'group'"
+                "leave-one-out without exclusion would match each image to itself; use 'image' or 'group'"
             )
         memory = self.memory
         asked = ask if ask is not None else memory
         if asked.images.paths != memory.images.paths or asked.grid != memory.grid:
-            raise InputError(f"{asked.path} does not hold the pictures of {memory.path}, row by row")
-        pictures = match_pictures(memory, memory.images)
+            raise InputError(f"{asked.path} does not hold the images of {memory.path}, row by row")
+        sides = match_images(memory, memory.images)
         names = tuple(name if name in set(memory.classes) else None for name in memory.images.classes)
         readable = self._rows[memory.readable[self._rows]]
         unreadable = [int(i) for i in self._rows[~memory.readable[self._rows]]]
@@ -223,14 +223,12 @@ class KernelDensityClassifier:
                 started = time.perf_counter()
                 rows = readable[start : start + step]
                 barred = [self._exclusion.of_row(int(row)) for row in rows]
-                part = self._classify(Queries(rows, asked.image_vectors(rows), barred), pictures, names)
+                part = self._classify(Queries(rows, asked.image_vectors(rows), barred), sides, names)
                 part.seconds["extract"] = time.perf_counter() - started - sum(part.seconds.values())
                 yield replace(part, skipped=skipped if start == 0 else ())
                 advance(len(rows))
 
-    def _classify(
-        self, queries: Queries, pictures: MatchPictures, names: Sequence[str | None]
-    ) -> Classification:
+    def _classify(self, queries: Queries, sides: MatchImages, names: Sequence[str | None]) -> Classification:
         memory = self.memory
         n, n_cells, channels = queries.vectors.shape
         image = np.repeat(np.arange(n), n_cells)
@@ -254,12 +252,12 @@ class KernelDensityClassifier:
             weights,
             query_image=queries.row[image],
             query_cell=np.tile(np.arange(n_cells), n),
-            pictures=pictures,
+            images=sides,
         )
         done = time.perf_counter()
         return Classification(
             classes=memory.classes,
-            images=tuple(pictures.query_paths[row] for row in queries.row),
+            images=tuple(sides.query_paths[row] for row in queries.row),
             rows=queries.row,
             true_class=tuple(names[row] for row in queries.row),
             predicted=decision.predicted,
@@ -275,12 +273,12 @@ class KernelDensityClassifier:
 
 
 def warn_of_duplicates(names: Sequence[str], exclude: str) -> None:
-    """Warn where pictures from outside are in the memory too."""
+    """Warn where images from outside are in the memory too."""
     if names:
         few = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
         what = "may match themselves" if exclude == "none" else "are kept from matching themselves"
         warnings.warn(
-            f"{len(names)} of the pictures asked are in the memory too ({few}); they {what}",
+            f"{len(names)} of the images asked are in the memory too ({few}); they {what}",
             HueprobeWarning,
             stacklevel=3,
         )

@@ -75,18 +75,18 @@ def likelihoods(
     query_image: np.ndarray,
     class_counts: np.ndarray,
 ) -> np.ndarray:
-    """Sum kernel weights by class over each picture's pixels and divide by n_C, Eq. (2).
+    """Sum kernel weights by class over each image's pixels and divide by n_C, Eq. (2).
 
     Parameters
     ----------
     weights : ndarray of shape (n_queries, k)
         From `kernel_weights`.
     neighbor_class : ndarray of int, shape (n_queries, k)
-        Class id of each neighbor; -1 for a missing or unlabelled one, which casts no vote.
+        Class id of each neighbor; -1 for a missing or unlabeled one, which casts no vote.
     query_image : ndarray of int, shape (n_queries,)
-        Picture of each query pixel, 0 to n_images - 1.
+        Image of each query pixel, 0 to n_images - 1.
     class_counts : ndarray of shape (n_images, n_classes)
-        n_C: memory vectors of each class that the picture may match.
+        n_C: memory vectors of each class that the image may match.
 
     Returns
     -------
@@ -112,7 +112,7 @@ def likelihoods(
 
 
 def decide(likelihood: np.ndarray) -> Decision:
-    """Pick each picture's class, Eq. (1); ties go to the lower id and are reported.
+    """Pick each image's class, Eq. (1); ties go to the lower id and are reported.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ class InputError(HueprobeError, ValueError):
 
 
 class ShapeError(HueprobeError, ValueError):
-    """An array has another shape than the memory, the grid or its neighbours ask for."""
+    """An array has another shape than the memory, the grid or its neighbors ask for."""
 
 
 class BackboneError(HueprobeError, ValueError):
@@ -33,7 +33,7 @@ class WeightsError(HueprobeError, ValueError):
 
 
 class ImageError(HueprobeError, OSError):
-    """Pictures that are not there or cannot be read."""
+    """Images that are not there or cannot be read."""
 
 
 class ManifestError(HueprobeError, ValueError):

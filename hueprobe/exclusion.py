@@ -11,21 +11,21 @@ EXCLUDE = ("image", "group", "none")
 
 
 class Exclusion:
-    """Memory rows that a picture may not match, under one rule.
+    """Memory rows that an image may not match, under one rule.
 
     Parameters
     ----------
     memory : Memory
     rule : {"image", "group", "none"}
         `image`: the same memory row, or the same file content. `group`: also the rows of the
-        picture's group. `none`: nothing.
+        image's group. `none`: nothing.
     images : ndarray of int64, optional
         The memory rows in use; all by default.
 
     Attributes
     ----------
     known : frozenset of str
-        Content hashes of the pictures in use.
+        Content hashes of the images in use.
     """
 
     def __init__(self, memory: Memory, rule: str, *, images: np.ndarray | None = None) -> None:
@@ -42,7 +42,7 @@ class Exclusion:
         self.known = frozenset(by_hash)
 
     def of(self, sha256: str | None, group: str | None) -> np.ndarray:
-        """Return the rows barred to a picture from outside, ascending, int64."""
+        """Return the rows barred to an image from outside, ascending, int64."""
         if self._rule == "none":
             return np.empty(0, np.int64)
         rows = set(self._by_hash.get(sha256 or "", ()))
@@ -51,7 +51,7 @@ class Exclusion:
         return np.array(sorted(rows), np.int64)
 
     def of_row(self, row: int) -> np.ndarray:
-        """Return the rows barred to a memory picture, its own among them."""
+        """Return the rows barred to a memory image, its own among them."""
         rows = self.of(self._memory.sha256[row], self._memory.images.groups[row])
         return rows if self._rule == "none" else np.union1d(rows, [row])
 

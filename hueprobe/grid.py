@@ -1,6 +1,6 @@
-"""Cells, centred coordinates and angles: the only place with half-pixel arithmetic.
+"""Cells, centerd coordinates and angles: the only place with half-pixel arithmetic.
 
-A grid has H rows and W columns of cells (y, x), as arrays are indexed. Centred coordinates point
+A grid has H rows and W columns of cells (y, x), as arrays are indexed. Centerd coordinates point
 right and up: u = x - (W-1)/2, v = (H-1)/2 - y, theta = atan2(v, u) in (-pi, pi].
 """
 
@@ -23,7 +23,7 @@ class Grid:
     Examples
     --------
     >>> grid = Grid(7, 7)
-    >>> u, v = grid.centred(0, 6)  # top right cell
+    >>> u, v = grid.centerd(0, 6)  # top right cell
     >>> float(u), float(v), float(np.degrees(grid.theta(0, 6)))
     (3.0, 3.0, 45.0)
     """
@@ -75,50 +75,50 @@ class Grid:
         y, x = self.cell(index)
         return image, y, x
 
-    def centred(
-        self, y: np.ndarray | float, x: np.ndarray | float, *, centre: tuple[float, float] | None = None
+    def centerd(
+        self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return centred coordinates (u, v) in cells, u to the right, v upwards.
+        """Return centerd coordinates (u, v) in cells, u to the right, v upwards.
 
         Parameters
         ----------
         y, x : array_like
             Rows and columns; fractions (means of rows and columns) are fine.
-        centre : (float, float), optional
-            (y, x) of another origin than the middle of the grid, such as the centre that a
+        center : (float, float), optional
+            (y, x) of another origin than the middle of the grid, such as the center that a
             backbone's strides shift.
         """
-        y0, x0 = centre if centre is not None else ((self.height - 1) / 2, (self.width - 1) / 2)
+        y0, x0 = center if center is not None else ((self.height - 1) / 2, (self.width - 1) / 2)
         return np.asarray(x, float) - x0, y0 - np.asarray(y, float)
 
     def theta(
-        self, y: np.ndarray | float, x: np.ndarray | float, *, centre: tuple[float, float] | None = None
+        self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Return atan2(v, u) in radians, in (-pi, pi]; NaN at the centre itself."""
-        u, v = self.centred(y, x, centre=centre)
+        """Return atan2(v, u) in radians, in (-pi, pi]; NaN at the center itself."""
+        u, v = self.centerd(y, x, center=center)
         angle = np.arctan2(v, u)
-        angle = np.where(angle == -np.pi, np.pi, angle)  # v = -0.0 left of the centre
+        angle = np.where(angle == -np.pi, np.pi, angle)  # v = -0.0 left of the center
         return np.where((u == 0) & (v == 0), np.nan, angle)
 
     def radius(
-        self, y: np.ndarray | float, x: np.ndarray | float, *, centre: tuple[float, float] | None = None
+        self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> np.ndarray:
-        """Return the distance from the centre, in cells."""
-        return np.hypot(*self.centred(y, x, centre=centre))
+        """Return the distance from the center, in cells."""
+        return np.hypot(*self.centerd(y, x, center=center))
 
-    def bounds_in_picture(
-        self, y: np.ndarray | int, x: np.ndarray | int, picture: tuple[int, int]
+    def bounds_in_image(
+        self, y: np.ndarray | int, x: np.ndarray | int, size: tuple[int, int]
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return (left, top, right, bottom) in picture pixels of the part a cell stands for.
+        """Return (left, top, right, bottom) in image pixels of the part a cell stands for.
 
         Parameters
         ----------
         y, x : array_like of int
             Rows and columns of the grid.
-        picture : (int, int)
-            Height and width, in pixels, of the picture that the network saw. Edges lie between
+        size : (int, int)
+            Height and width, in pixels, of the image that the network saw. Edges lie between
             pixels: the first pixel covers 0 to 1.
         """
-        cell_height, cell_width = picture[0] / self.height, picture[1] / self.width
+        cell_height, cell_width = size[0] / self.height, size[1] / self.width
         y, x = np.asarray(y), np.asarray(x)
         return x * cell_width, y * cell_height, (x + 1) * cell_width, (y + 1) * cell_height

@@ -26,25 +26,25 @@ SUFFIXES = (".parquet", ".arrow", ".csv")
 
 
 @dataclass(frozen=True)
-class MatchPictures:
-    """What a match table knows of the pictures on both sides.
+class MatchImages:
+    """What a match table knows of the images on both sides.
 
     Attributes
     ----------
     grid, query_grid : Grid
-        Of the memory and of the query pictures.
+        Of the memory and of the query images.
     classes : tuple of str
-        Class names by id: the memory's first, then those of query pictures that the memory lacks.
+        Class names by id: the memory's first, then those of query images that the memory lacks.
     query_paths : tuple of str
-        Path (or name) of each query picture, n_query_images long.
+        Path (or name) of each query image, n_query_images long.
     query_image_class : ndarray of int64, shape (n_query_images,)
-        Class id of each query picture; -1 where it has none.
+        Class id of each query image; -1 where it has none.
     query_image_group, image_group : tuple of (str or None)
-        Group (subject, family, object) of each query picture and of each memory picture.
+        Group (subject, family, object) of each query image and of each memory image.
     image_paths : tuple of str
-        Path of each memory picture, n_images long.
+        Path of each memory image, n_images long.
     image_class : ndarray of int64, shape (n_images,)
-        Class id of each memory picture; -1 where it has none.
+        Class id of each memory image; -1 where it has none.
     """
 
     grid: Grid
@@ -59,17 +59,17 @@ class MatchPictures:
 
 
 @dataclass(frozen=True)
-class Matches(MatchPictures):
+class Matches(MatchImages):
     """One row a match; n rows, ordered by query image, query cell and rank.
 
-    Attributes, besides those of `MatchPictures`
+    Attributes, besides those of `MatchImages`
     ----------
     query_image : ndarray of int64, shape (n,)
-        Which query picture: a position in `query_paths`. In leave-one-out these are memory rows.
+        Which query image: a position in `query_paths`. In leave-one-out these are memory rows.
     query_y, query_x, rank, y, x : ndarray of int32, shape (n,)
         Row and column of the query pixel and of the memory pixel; rank of the match, from 1.
     image : ndarray of int64, shape (n,)
-        Memory row of the matched picture.
+        Memory row of the matched image.
     distance, weight : ndarray of float64, shape (n,)
         Euclidean distance between the unit vectors; kernel weight, Eq. (3).
     """
@@ -90,17 +90,17 @@ class Matches(MatchPictures):
 
     @property
     def query_class(self) -> np.ndarray:
-        """Class id of each match's query picture, shape (n,); -1 where it has none."""
+        """Class id of each match's query image, shape (n,); -1 where it has none."""
         return self.query_image_class[self.query_image]
 
     @property
     def match_class(self) -> np.ndarray:
-        """Class id of each match's memory picture, shape (n,); -1 where it has none."""
+        """Class id of each match's memory image, shape (n,); -1 where it has none."""
         return self.image_class[self.image]
 
     @property
     def same_class(self) -> np.ndarray:
-        """Whether query and matched picture share a class, shape (n,) bool; False without a class."""
+        """Whether query and matched image share a class, shape (n,) bool; False without a class."""
         return (self.query_class == self.match_class) & (self.query_class >= 0)
 
     @property
@@ -114,7 +114,7 @@ class Matches(MatchPictures):
         return self.grid.cell_index(self.y, self.x)
 
     def select(self, rows: np.ndarray) -> "Matches":
-        """Return the matches that `rows` (a mask or positions) picks; picture tables stay whole."""
+        """Return the matches that `rows` (a mask or positions) picks; image tables stay whole."""
         picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ROW_FIELDS}
         return replace(self, **picked)
 
@@ -126,27 +126,27 @@ class Matches(MatchPictures):
         *,
         query_image: np.ndarray,
         query_cell: np.ndarray,
-        pictures: MatchPictures,
+        images: MatchImages,
     ) -> "Matches":
         """Make the table from a search result.
 
         Parameters
         ----------
         neighbors : Neighbors
-            Ids and distances of shape (n_queries, k); id -1, a missing neighbour, makes no row.
+            Ids and distances of shape (n_queries, k); id -1, a missing neighbor, makes no row.
         weights : ndarray of shape (n_queries, k)
             Kernel weights, Eq. (3).
         query_image, query_cell : ndarray of shape (n_queries,)
-            Picture and cell of each query vector.
-        pictures : MatchPictures
-            What is known of the pictures on both sides.
+            Image and cell of each query vector.
+        images : MatchImages
+            What is known of the images on both sides.
         """
         found = neighbors.ids >= 0
         query, column = np.nonzero(found)
-        image, y, x = pictures.grid.locate(neighbors.ids[found])
-        query_y, query_x = pictures.query_grid.cell(np.asarray(query_cell)[query])
+        image, y, x = images.grid.locate(neighbors.ids[found])
+        query_y, query_x = images.query_grid.cell(np.asarray(query_cell)[query])
         return cls(
-            **{field.name: getattr(pictures, field.name) for field in fields(MatchPictures)},
+            **{field.name: getattr(images, field.name) for field in fields(MatchImages)},
             query_image=np.asarray(query_image, np.int64)[query],
             query_y=query_y.astype(np.int32),
             query_x=query_x.astype(np.int32),
@@ -160,7 +160,7 @@ class Matches(MatchPictures):
 
     @classmethod
     def concatenate(cls, parts: Iterable["Matches"]) -> "Matches":
-        """Join tables of the same pictures, in the order given."""
+        """Join tables of the same images, in the order given."""
         parts = list(parts)
         if not parts:
             raise InputError("no match tables to join; give at least one")
@@ -195,7 +195,7 @@ class Matches(MatchPictures):
 
 
 _ROW_FIELDS = tuple(
-    field.name for field in fields(Matches) if field.name not in {f.name for f in fields(MatchPictures)}
+    field.name for field in fields(Matches) if field.name not in {f.name for f in fields(MatchImages)}
 )
 
 
@@ -203,7 +203,7 @@ class MatchWriter:
     """Writes a match table part by part, so that it never is in memory as a whole.
 
     The file appears under its name when the `with` block ends well; .parquet, .arrow (IPC file) or
-    .csv by its ending. Parts must be of the same pictures.
+    .csv by its ending. Parts must be of the same images.
 
     Raises
     ------

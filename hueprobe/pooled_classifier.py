@@ -1,4 +1,4 @@
-"""Classifiers beside Eq. (1)-(3) for memories of one vector a picture: hull, centroid, plain neighbors."""
+"""Classifiers beside Eq. (1)-(3) for memories of one vector an image: hull, centroid, plain neighbors."""
 
 import time
 from collections.abc import Sequence
@@ -10,16 +10,16 @@ from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.density import decide
 from hueprobe.errors import InputError, require_choice
-from hueprobe.hulls import hull_distances
-from hueprobe.matches import MatchPictures
+from hueprobe.matches import MatchImages
 from hueprobe.memory.store import Memory
 from hueprobe.queries import Queries
+from hueprobe.stats.hulls import hull_distances
 
 RULES = ("hull", "centroid", "knn")
 
 
 class PooledClassifier(KernelDensityClassifier):
-    """Classifies one pooled vector a picture by its nearest vectors of each class.
+    """Classifies one pooled vector an image by its nearest vectors of each class.
 
     ========== ==================================================================================
     `hull`     the class whose k nearest vectors have the nearest convex hull
@@ -45,14 +45,14 @@ class PooledClassifier(KernelDensityClassifier):
     Raises
     ------
     InputError
-        The memory holds several cells a picture, or the rule is unknown.
+        The memory holds several cells an image, or the rule is unknown.
     """
 
     def __init__(self, memory: Memory, *, rule: str = "hull", k: int = 10, **options: Any) -> None:
         require_choice("classifier of pooled vectors", rule, RULES)
         if memory.grid.n_cells != 1:
             raise InputError(
-                f"{memory.path} holds {memory.grid.n_cells} vectors a picture; {rule} needs one: make a "
+                f"{memory.path} holds {memory.grid.n_cells} vectors an image; {rule} needs one: make a "
                 "pooled memory of it with `hueprobe index MEMORY -o POOLED --descriptor gap`"
             )
         super().__init__(memory, k=k, **options)
@@ -62,9 +62,7 @@ class PooledClassifier(KernelDensityClassifier):
         self._vectors = memory.image_vectors(self._held)[:, 0].astype(np.float64)
         self._class = memory.image_class[self._held]
 
-    def _classify(
-        self, queries: Queries, pictures: MatchPictures, names: Sequence[str | None]
-    ) -> Classification:
+    def _classify(self, queries: Queries, images: MatchImages, names: Sequence[str | None]) -> Classification:
         started = time.perf_counter()
         vectors = queries.vectors[:, 0].astype(np.float64)
         distances = _distances(vectors, self._vectors)
@@ -77,7 +75,7 @@ class PooledClassifier(KernelDensityClassifier):
         decision = decide(scores)
         return Classification(
             classes=self.memory.classes,
-            images=tuple(pictures.query_paths[row] for row in queries.row),
+            images=tuple(images.query_paths[row] for row in queries.row),
             rows=queries.row,
             true_class=tuple(names[row] for row in queries.row),
             predicted=decision.predicted,

@@ -1,4 +1,4 @@
-"""Pictures that are asked: their vectors as the memory would store them, and what matches say of them."""
+"""Images that are asked: their vectors as the memory would store them, and what matches say of them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from hueprobe.activations.descriptors import describe, require_finite, unit_vect
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
 from hueprobe.images.table import ImageTable
-from hueprobe.matches import MatchPictures
+from hueprobe.matches import MatchImages
 from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Queries:
-    """Some pictures ready to be classified.
+    """Some images ready to be classified.
 
     Attributes
     ----------
     row : ndarray of int64, shape (n,)
-        Position of each picture in the list of all query pictures.
+        Position of each image in the list of all query images.
     vectors : ndarray of float32, shape (n, n_cells, n_channels)
         As stored; a zero vector casts no vote.
     barred : list of ndarray of int64
-        Memory images that each picture may not match.
+        Memory images that each image may not match.
     """
 
     row: np.ndarray
@@ -41,7 +41,7 @@ class Queries:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryExtractor:
-    """Extracts pictures as a memory's own were.
+    """Extracts images as a memory's own were.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class QueryExtractor:
     workers: int | None = None
 
     def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
-        """Yield batches with the positions of their readable pictures and these pictures' vectors."""
+        """Yield batches with the positions of their readable images and these images' vectors."""
         from hueprobe.activations.extractor import Extractor
         from hueprobe.images.loading import load_batches
 
@@ -75,7 +75,7 @@ class QueryExtractor:
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
             for batch in batches:
                 readable = np.flatnonzero([record.readable for record in batch.records])
-                activations = extractor(batch.pictures)[readable]
+                activations = extractor(batch.images)[readable]
                 names = [table.paths[batch.start + i] for i in readable]
                 require_finite(activations, names, settings["layer"])
                 yield batch, readable, stored_vectors(self.memory, activations)
@@ -108,13 +108,13 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
     return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
 
 
-def match_pictures(memory: Memory, table: ImageTable) -> MatchPictures:
-    """Return what the match table says of the pictures, in the memory and asked."""
+def match_images(memory: Memory, table: ImageTable) -> MatchImages:
+    """Return what the match table says of the images, in the memory and asked."""
     unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
     classes = (*memory.classes, *unknown)
     ids = {name: i for i, name in enumerate(classes)}
     query_class = [ids[name] if name is not None else -1 for name in table.classes]
-    return MatchPictures(
+    return MatchImages(
         grid=memory.grid,
         query_grid=memory.grid,
         classes=classes,

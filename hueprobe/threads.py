@@ -21,7 +21,7 @@ def n_cores() -> int:
 
 
 def default_workers() -> int:
-    """Return how many threads read pictures unless told otherwise: one a core of this process, up to 16."""
+    """Return how many threads read images unless told otherwise: one a core of this process, up to 16."""
     return min(n_cores(), _MOST_WORKERS)
 
 
@@ -125,7 +125,7 @@ def _results(calls: Sequence["_Call"]) -> Iterator[Any]:
             try:
                 raise error
             finally:
-                del error  # no cycle with the traceback, which would keep pictures
+                del error  # no cycle with the traceback, which would keep images
         yield value
 
 

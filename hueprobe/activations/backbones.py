@@ -10,16 +10,16 @@ from torch import nn
 from torch.overrides import TorchFunctionMode
 
 from hueprobe.activations.bottlenecks import Bottleneck, bottleneck_of_module
-from hueprobe.activations.field_centres import FIELD_CENTRES
+from hueprobe.activations.field_centers import FIELD_CENTERS
 from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
 from hueprobe.activations.networks import find_recipe, live_recipe, network_names, weights_choices
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness
-from hueprobe.activations.recipe import PictureTransform, Recipe
+from hueprobe.activations.recipe import ImageTransform, Recipe
 from hueprobe.activations.timm_taps import fixed_size_of_patches
 from hueprobe.activations.weights import put_weights, weights_sha256
 from hueprobe.errors import InputError
 
-DEFAULT_SIZE = (224, 224)  # of pictures, where the transform does not say
+DEFAULT_SIZE = (224, 224)  # of images, where the transform does not say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,17 +35,17 @@ class Backbone(Tap):
     module : nn.Module
         The network, in eval mode unless it was handed over.
     transform : callable
-        PIL picture to (3, h, w) float32 tensor.
+        PIL image to (3, h, w) float32 tensor.
     weights : str
         Enum name, `default`, `none`, or a file's absolute path; loads the same weights again.
     weights_sha256 : str
         Over name, dtype, shape and bytes of the state dict, sorted by name.
     fixed_size : int or None
-        Side in pixels, where the network takes square pictures of one size only.
+        Side in pixels, where the network takes square images of one size only.
     """
 
     module: nn.Module
-    transform: PictureTransform
+    transform: ImageTransform
     weights: str
     weights_sha256: str
     fixed_size: int | None
@@ -68,18 +68,18 @@ class BackboneInfo(Tap):
     channels : int
         C, the length of an activation vector.
     grid : (int, int)
-        H and W at the transform's picture size.
-    field_centre : (float, float) or None
-        (y, x) on that grid which looks at the picture's middle, from the table measured with random
+        H and W at the transform's image size.
+    field_center : (float, float) or None
+        (y, x) on that grid which looks at the image's middle, from the table measured with random
         weights; None for a network that is not in it.
     """
 
     weights: tuple[str, ...]
-    transform: PictureTransform
+    transform: ImageTransform
     fixed_size: int | None
     channels: int
     grid: tuple[int, int]
-    field_centre: tuple[float, float] | None
+    field_center: tuple[float, float] | None
 
 
 def backbone_names() -> list[str]:
@@ -96,7 +96,7 @@ def load_backbone(
     *,
     weights: str | Path = "default",
     layer: str | None = None,
-    transform: PictureTransform | None = None,
+    transform: ImageTransform | None = None,
     seed: int = 0,
 ) -> Backbone:
     """Make a network, put its weights in, and find the layer whose activations are wanted.
@@ -107,12 +107,12 @@ def load_backbone(
         A name from `backbone_names`; `timm:NAME`, one of timm's networks; `package.module:callable`,
         looked for in the current folder too, which returns an nn.Module or (module, transform); or an
         nn.Module, which is used as it is, not copied. A network of torchvision's own classes is
-        recognised whoever made it; any other needs `layer`.
+        recognized whoever made it; any other needs `layer`.
     weights : str or Path
         - `default`: torchvision's best, timm's pretrained, or what the callable returned;
         - a name of torchvision's weights, such as `IMAGENET1K_V1`;
-        - `none`: the network's own initialisation under `seed`, its BatchNorm statistics taken from
-          one pass over random pictures;
+        - `none`: the network's own initialization under `seed`, its BatchNorm statistics taken from
+          one pass over random images;
         - a `.safetensors` file or a plain PyTorch state dict, cast to the network's dtypes.
     layer : str, optional
         Any dotted module name ('' is the network itself) instead of the bottleneck. No nonlinearity
@@ -138,7 +138,7 @@ def load_backbones(
     *,
     layers: Sequence[str | None],
     weights: str | Path = "default",
-    transform: PictureTransform | None = None,
+    transform: ImageTransform | None = None,
     seed: int = 0,
 ) -> list[Backbone]:
     """Make one network, tapped at several layers: all share the module, and one forward pass serves all.
@@ -172,8 +172,8 @@ def load_backbones(
                 module, recipe.state(module), what=what, training_only=row.training_only if row else ()
             )
         elif recipe.weights == "none":
-            # At the network's own picture size: weights must not depend on the transform that is asked for.
-            calibrate_batchnorm(module, picture_size(own_transform), seed=seed)
+            # At the network's own image size: weights must not depend on the transform that is asked for.
+            calibrate_batchnorm(module, image_size(own_transform), seed=seed)
     if module is not backbone:
         module.eval()
     sha256 = weights_sha256(module)
@@ -201,10 +201,10 @@ def describe_backbone(name: str) -> BackboneInfo:
     module, transform = _built_without_numbers(recipe)
     row = recipe.bottleneck or bottleneck_of_module(module)
     tap = _find_tap(recipe, module, row, None, name=name)
-    pictures = torch.empty(1, 3, *picture_size(transform), device="meta")
+    images = torch.empty(1, 3, *image_size(transform), device="meta")
     with torch.no_grad(), captured_output(module.get_submodule(tap.layer)) as outputs:
-        module(pictures)
-    _, channels, height, width = as_grid(outputs, tap, pictures=pictures.shape).shape
+        module(images)
+    _, channels, height, width = as_grid(outputs, tap, images=images.shape).shape
     return BackboneInfo(
         **vars(tap),
         weights=weights_choices(name),
@@ -212,7 +212,7 @@ def describe_backbone(name: str) -> BackboneInfo:
         fixed_size=_fixed_size(module, row),
         channels=channels,
         grid=(height, width),
-        field_centre=FIELD_CENTRES.get(name),
+        field_center=FIELD_CENTERS.get(name),
     )
 
 
@@ -231,7 +231,7 @@ def _require_distinct(layers: list[str], *, name: str) -> None:
         )
 
 
-def _built_without_numbers(recipe: Recipe) -> tuple[nn.Module, PictureTransform]:
+def _built_without_numbers(recipe: Recipe) -> tuple[nn.Module, ImageTransform]:
     """Build a network on `meta`, in eval mode."""
     with own_randomness(0):
         try:
@@ -254,8 +254,8 @@ class _ShapesOnly(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def picture_size(transform: PictureTransform) -> tuple[int, int]:
-    """Return height and width of the pictures that a transform gives, as far as it says."""
+def image_size(transform: ImageTransform) -> tuple[int, int]:
+    """Return height and width of the images that a transform gives, as far as it says."""
     shape = getattr(transform, "shape", None)
     return DEFAULT_SIZE if shape is None else shape[1:]
 

@@ -41,7 +41,7 @@ class Bottleneck:
     prefix_tokens : int
         Tokens before the grid's: the class token.
     fixed_size : bool
-        Takes square pictures of its own size only.
+        Takes square images of its own size only.
     options : mapping
         Arguments of torchvision's builder. `transform_input` makes googlenet and inception_v3 take
         the ImageNet mean and standard deviation that their torchvision weights come with.
@@ -98,7 +98,7 @@ def bottleneck_of_name(name: str) -> Bottleneck | None:
 def bottleneck_of_module(module: nn.Module) -> Bottleneck | None:
     """Return the row of a network made from one of torchvision's own classes, whoever made it, or None.
 
-    A subclass may run another way, so it is not recognised.
+    A subclass may run another way, so it is not recognized.
     """
     kind = type(module)
     if not kind.__module__.startswith("torchvision.models."):

@@ -1,4 +1,4 @@
-"""What a picture is reduced to: all cells of its grid, or one pooled vector. NumPy only."""
+"""What an image is reduced to: all cells of its grid, or one pooled vector. NumPy only."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ RMAC_OVERLAP = 0.4
 
 
 def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
-    """Reduce grids of activations to a descriptor, not normalised.
+    """Reduce grids of activations to a descriptor, not normalized.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
     descriptor : str
         - `pixel`: the activations themselves;
         - `gap`, `gmp`: mean and maximum over the cells;
-        - `gem`: generalised mean, (mean of a^3)^(1/3) with a no less than 1e-6;
+        - `gem`: generalized mean, (mean of a^3)^(1/3) with a no less than 1e-6;
         - `rmac`: see `rmac`;
         - `flat`: all C*H*W values in the order (C, H, W), for comparing whole grids.
 
@@ -36,7 +36,7 @@ def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
 
     Examples
     --------
-    >>> grid = np.array([[[[1.0, 3.0], [0.0, 4.0]]]])  # one picture, one channel, 2 x 2 cells
+    >>> grid = np.array([[[[1.0, 3.0], [0.0, 4.0]]]])  # one image, one channel, 2 x 2 cells
     >>> describe(grid, "gap").ravel(), describe(grid, "gmp").ravel()
     (array([2.]), array([4.]))
     """
@@ -91,7 +91,7 @@ def rmac_regions(height: int, width: int, *, scales: int = RMAC_SCALES) -> list[
     """Return (top, left, side) of R-MAC's square regions, in cells.
 
     At scale l = 1 the side is the grid's shorter one, and as many squares (2 to 7) lie along the longer
-    one as bring the overlap of neighbours closest to 40 %; at scale l the side is 2 min(H, W) / (l + 1),
+    one as bring the overlap of neighbors closest to 40 %; at scale l the side is 2 min(H, W) / (l + 1),
     with l - 1 more squares along each axis. Sides and places are rounded down; a side of 0 is left out.
 
     Examples
@@ -119,7 +119,7 @@ def _starts(length: int, side: int, n: int) -> list[int]:
 
 
 def require_finite(activations: np.ndarray, names: Sequence[str], layer: str) -> None:
-    """Raise NumericsError, naming the first picture, where activations (n, C, H, W) are NaN or infinite."""
+    """Raise NumericsError, naming the first image, where activations (n, C, H, W) are NaN or infinite."""
     broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
     if broken.any():
         raise NumericsError(
@@ -131,13 +131,13 @@ def require_finite(activations: np.ndarray, names: Sequence[str], layer: str) ->
 def unit_vectors(
     activations: np.ndarray, *, names: Sequence[str] | None = None, layer: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split activations into unit vectors over the channels and the energy that normalising destroys.
+    """Split activations into unit vectors over the channels and the energy that normalizing destroys.
 
     Parameters
     ----------
     activations : ndarray of shape (n, C, H, W)
     names : sequence of str, length n, optional
-        Of the pictures, for the error.
+        Of the images, for the error.
     layer : str, optional
         Its name, for the error.
 
@@ -159,8 +159,8 @@ def unit_vectors(
     vectors = np.empty((n, height, width, channels), np.float32)
     energy = np.empty((n, height, width), np.float32)
     bad = []
-    for i, picture in enumerate(activations):  # one at a time stays in the cache
-        cells = np.moveaxis(picture, 0, -1).astype(np.float64)  # (H, W, C)
+    for i, image in enumerate(activations):  # one at a time stays in the cache
+        cells = np.moveaxis(image, 0, -1).astype(np.float64)  # (H, W, C)
         squared = np.einsum("yxc,yxc->yx", cells, cells)
         if not (squared <= np.finfo(np.float32).max).all():
             bad.append(i)
@@ -172,7 +172,7 @@ def unit_vectors(
         first = f"number {bad[0]} of its batch" if names is None else repr(names[bad[0]])
         where = "" if layer is None else f" at layer {layer!r}"
         raise NumericsError(
-            f"activations of {len(bad)} of {n} pictures (the first is {first}){where} are NaN, infinite "
+            f"activations of {len(bad)} of {n} images (the first is {first}){where} are NaN, infinite "
             "or too large; check the weights and the precision (fp16 overflows above 65504)"
         )
     return vectors, energy

@@ -55,7 +55,7 @@ def _autocasts(device: torch.device, dtype: torch.dtype) -> bool:
         warnings.simplefilter("ignore")  # torch's own "disabling autocast": said in choose_precision
         try:
             with torch.inference_mode(), torch.autocast(device.type, dtype):
-                picture, kernel = torch.ones(1, 8, 5, 5, device=device), torch.ones(8, 8, 3, 3, device=device)
-                return nn.functional.conv2d(picture, kernel).dtype == dtype
+                image, kernel = torch.ones(1, 8, 5, 5, device=device), torch.ones(8, 8, 3, 3, device=device)
+                return nn.functional.conv2d(image, kernel).dtype == dtype
         except RuntimeError:
             return False

@@ -1,4 +1,4 @@
-"""Pictures in, activations after the closing nonlinearity out."""
+"""Images in, activations after the closing nonlinearity out."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -15,7 +15,7 @@ from hueprobe.errors import BackboneError, ShapeError
 
 
 class Extractor:
-    """Runs pictures through a backbone and hands out the activations of its tapped layer.
+    """Runs images through a backbone and hands out the activations of its tapped layer.
 
     The network is hooked, never patched, and only while a call lasts; several extractors may share
     one network. It is moved to the device (memory format channels_last) when the extractor is made,
@@ -63,7 +63,7 @@ class Extractor:
         """`ahead` and `pinned` of `load_batches` that suit it; a CPU has no core to decode ahead with."""
         return {"ahead": 0 if self.device_kind == "cpu" else 2, "pinned": self.device_kind == "cuda"}
 
-    def __call__(self, pictures: torch.Tensor) -> np.ndarray:
+    def __call__(self, images: torch.Tensor) -> np.ndarray:
         """Return the activations of a batch at the backbone's layer; see `begin`.
 
         Returns
@@ -71,23 +71,23 @@ class Extractor:
         ndarray of shape (B, C, H, W), float32
             After the closing nonlinearity, in the memory order that the network gives them.
         """
-        return self.at([self.backbone], pictures)[0]
+        return self.at([self.backbone], images)[0]
 
-    def at(self, taps: Sequence[Tap], pictures: torch.Tensor) -> list[np.ndarray]:
+    def at(self, taps: Sequence[Tap], images: torch.Tensor) -> list[np.ndarray]:
         """Return the activations of a batch at several layers, from one forward pass; see `begin`."""
-        return self.begin(taps, pictures)()
+        return self.begin(taps, images)()
 
-    def begin(self, taps: Sequence[Tap], pictures: torch.Tensor) -> Callable[[], list[np.ndarray]]:
+    def begin(self, taps: Sequence[Tap], images: torch.Tensor) -> Callable[[], list[np.ndarray]]:
         """Begin a batch, and return a function that waits for its activations.
 
-        On CUDA both ways over the bus overlap the network's work, the way in where `pictures` lie in
+        On CUDA both ways over the bus overlap the network's work, the way in where `images` lie in
         pinned memory, as long as the caller begins the next batch before it waits for this one.
 
         Parameters
         ----------
         taps : sequence of Tap
             Of the backbone's network.
-        pictures : Tensor of shape (B, 3, h, w)
+        images : Tensor of shape (B, 3, h, w)
             As the backbone's transform gives them; on any device, of any size the network takes.
 
         Returns
@@ -99,22 +99,22 @@ class Extractor:
         Raises
         ------
         ShapeError
-            When pictures are no batch, or not of a fixed-size network's size.
+            When images are no batch, or not of a fixed-size network's size.
         LayerError
             When the tapped layer gives no grid.
         BackboneError
-            When the network fails on these pictures: too small, or too many for the device's memory.
+            When the network fails on these images: too small, or too many for the device's memory.
         """
         backbone = self.backbone
-        if pictures.ndim != 4 or len(pictures) == 0:
+        if images.ndim != 4 or len(images) == 0:
             raise ShapeError(
-                f"pictures must be (B, 3, h, w) with B at least 1, got shape {tuple(pictures.shape)}"
+                f"images must be (B, 3, h, w) with B at least 1, got shape {tuple(images.shape)}"
             )
         size = backbone.fixed_size
-        if size is not None and tuple(pictures.shape[2:]) != (size, size):
-            height, width = pictures.shape[2:]
+        if size is not None and tuple(images.shape[2:]) != (size, size):
+            height, width = images.shape[2:]
             raise ShapeError(
-                f"{backbone.name} takes pictures of {size} x {size} only, got {height} x {width}; "
+                f"{backbone.name} takes images of {size} x {size} only, got {height} x {width}; "
                 f"set the crop to {size}"
             )
         with ExitStack() as hooks:
@@ -123,8 +123,8 @@ class Extractor:
             ]
             hooks.enter_context(torch.inference_mode())
             hooks.enter_context(_evaluating(backbone.module))
-            self._run(pictures)
-            grids = [_grid(*of_tap, pictures.shape) for of_tap in zip(outputs, taps, strict=True)]
+            self._run(images)
+            grids = [_grid(*of_tap, images.shape) for of_tap in zip(outputs, taps, strict=True)]
             fetched = [self._fetched(grid) for grid in grids]
         return lambda: [waited() for waited in fetched]
 
@@ -144,7 +144,7 @@ class Extractor:
 
         return waited
 
-    def _run(self, pictures: torch.Tensor) -> None:
+    def _run(self, images: torch.Tensor) -> None:
         """Run the network in the chosen precision, with torch's failures worded."""
         with ExitStack() as settings:
             if self.precision != "fp32":
@@ -155,24 +155,24 @@ class Extractor:
                 )
             try:
                 self.backbone.module(
-                    pictures.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+                    images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
                 )
             except torch.OutOfMemoryError as error:
                 raise BackboneError(
-                    f"{self.device} has too little memory for {len(pictures)} pictures at a time; "
+                    f"{self.device} has too little memory for {len(images)} images at a time; "
                     "use a smaller batch"
                 ) from error
-            except (RuntimeError, AssertionError) as error:  # timm asserts the size of pictures
+            except (RuntimeError, AssertionError) as error:  # timm asserts the size of images
                 reason = str(error).strip().partition("\n")[0]
-                shape = tuple(pictures.shape)
+                shape = tuple(images.shape)
                 raise BackboneError(
-                    f"{self.backbone.name} fails on pictures of shape {shape}: {reason}"
+                    f"{self.backbone.name} fails on images of shape {shape}: {reason}"
                 ) from error
 
 
-def _grid(outputs: list[Any], tap: Tap, pictures: torch.Size) -> torch.Tensor:
+def _grid(outputs: list[Any], tap: Tap, images: torch.Size) -> torch.Tensor:
     """Bring what a hook caught to (B, C, H, W), after the closing nonlinearity."""
-    grid = as_grid(outputs, tap, pictures=pictures)
+    grid = as_grid(outputs, tap, images=images)
     if tap.apply_closing and tap.closing is not None:
         grid = getattr(nn.functional, tap.closing)(grid)
     return grid

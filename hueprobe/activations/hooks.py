@@ -132,7 +132,7 @@ def captured_output(layer: nn.Module) -> Iterator[list[Any]]:
         handle.remove()
 
 
-def as_grid(outputs: list[Any], tap: Tap, *, pictures: torch.Size) -> torch.Tensor:
+def as_grid(outputs: list[Any], tap: Tap, *, images: torch.Size) -> torch.Tensor:
     """Return a captured output as a grid of activations (B, C, H, W).
 
     Parameters
@@ -140,8 +140,8 @@ def as_grid(outputs: list[Any], tap: Tap, *, pictures: torch.Size) -> torch.Tens
     outputs : list
         From `captured_output`.
     tap : Tap
-    pictures : torch.Size
-        (B, 3, h, w) of the pictures that the network got.
+    images : torch.Size
+        (B, 3, h, w) of the images that the network got.
 
     Raises
     ------
@@ -155,16 +155,16 @@ def as_grid(outputs: list[Any], tap: Tap, *, pictures: torch.Size) -> torch.Tens
     if not isinstance(output, torch.Tensor):
         raise LayerError(f"{what} gives a {type(output).__name__}, not a tensor; choose another with --layer")
     shape = {"nchw": "(B, C, H, W)", "nhwc": "(B, H, W, C)", "tokens": "(B, tokens, C)"}[tap.layout]
-    if output.ndim != (3 if tap.layout == "tokens" else 4) or output.shape[0] != pictures[0]:
+    if output.ndim != (3 if tap.layout == "tokens" else 4) or output.shape[0] != images[0]:
         raise LayerError(
-            f"{what} gives a tensor of shape {tuple(output.shape)} for {pictures[0]} pictures, "
+            f"{what} gives a tensor of shape {tuple(output.shape)} for {images[0]} images, "
             f"not {shape}; choose another with --layer"
         )
     if tap.layout == "nhwc":
         return output.permute(0, 3, 1, 2)
     if tap.layout == "tokens":
         n_cells = output.shape[1] - tap.prefix_tokens
-        height, width = _token_grid(n_cells, tap, pictures)
+        height, width = _token_grid(n_cells, tap, images)
         if n_cells < 1 or height * width != n_cells:
             grid = "square grid" if tap.patch is None else f"grid of {height} x {width}"
             raise LayerError(
@@ -175,8 +175,8 @@ def as_grid(outputs: list[Any], tap: Tap, *, pictures: torch.Size) -> torch.Tens
     return output
 
 
-def _token_grid(n_cells: int, tap: Tap, pictures: torch.Size) -> tuple[int, int]:
+def _token_grid(n_cells: int, tap: Tap, images: torch.Size) -> tuple[int, int]:
     if tap.patch is None:
         side = math.isqrt(max(n_cells, 0))
         return side, side
-    return pictures[2] // tap.patch[0], pictures[3] // tap.patch[1]
+    return images[2] // tap.patch[0], images[3] // tap.patch[1]

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
 from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, bottleneck_of_name
-from hueprobe.activations.recipe import IMAGENET_TRANSFORM, PictureTransform, Recipe
+from hueprobe.activations.recipe import IMAGENET_TRANSFORM, ImageTransform, Recipe
 from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
 from hueprobe.activations.timm_networks import timm_recipe
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
@@ -92,7 +92,7 @@ def live_recipe(module: nn.Module, weights: str | Path) -> Recipe:
 def _torchvision_recipe(name: str, weights: str, file: Path | None) -> Recipe:
     """Recipe of a torchvision network.
 
-    A file takes the transform (for ViT also the picture size) of the torchvision weights whose file
+    A file takes the transform (for ViT also the image size) of the torchvision weights whose file
     name it bears, as one that was downloaded by hand does; else that of the default weights.
     """
     entries = torchvision.models.get_model_weights(name)
@@ -110,7 +110,7 @@ def _torchvision_recipe(name: str, weights: str, file: Path | None) -> Recipe:
     assert row is not None
     size = {"image_size": entry.meta["min_size"][0]} if row.fixed_size else {}
 
-    def build() -> tuple[nn.Module, PictureTransform]:
+    def build() -> tuple[nn.Module, ImageTransform]:
         module = torchvision.models.get_model(name, weights=None, **row.options, **size)
         return module, _as_transform(entry.transforms())
 
@@ -120,7 +120,7 @@ def _torchvision_recipe(name: str, weights: str, file: Path | None) -> Recipe:
 def _lite0_recipe(weights: str, file: Path | None) -> Recipe:
     """Recipe of the embedded network: timm's architecture, and weights from a package of their own."""
 
-    def build() -> tuple[nn.Module, PictureTransform]:
+    def build() -> tuple[nn.Module, ImageTransform]:
         return _demo_module("timm").create_model("tf_efficientnet_lite0"), LITE0_TRANSFORM
 
     def packaged(module: nn.Module) -> Mapping[str, Tensor]:
@@ -147,7 +147,7 @@ def _demo_module(name: str) -> ModuleType:
 def _callable_recipe(spec: str, weights: str, file: Path | None) -> Recipe:
     """Recipe of `package.module:callable`, which returns an nn.Module or (module, transform)."""
 
-    def build() -> tuple[nn.Module, PictureTransform]:
+    def build() -> tuple[nn.Module, ImageTransform]:
         with _current_folder_importable():
             made = _import_callable(spec)()
         module, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, IMAGENET_TRANSFORM)
@@ -195,7 +195,7 @@ def _import_callable(spec: str) -> Callable[[], Any]:
     return getattr(module, attribute)
 
 
-def _as_transform(transform: PictureTransform) -> PictureTransform:
+def _as_transform(transform: ImageTransform) -> ImageTransform:
     """Return torchvision's preset as a Transform, which a memory can record; others as they are."""
     if not isinstance(transform, ImageClassification):
         return transform

@@ -2,7 +2,7 @@
 
 Fresh BatchNorm in eval mode knows nothing of its input: layer by layer, activations vanish or explode
 until every comparison of them is blind. So each BatchNorm takes its statistics from one pass over
-random pictures first.
+random images first.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-N_CALIBRATION_PICTURES = 16  # with 4, a random EfficientNet still explodes a thousandfold on photographs
+N_CALIBRATION_IMAGES = 16  # with 4, a random EfficientNet still explodes a thousandfold on photographs
 
 
 @contextmanager
@@ -23,21 +23,21 @@ def own_randomness(seed: int) -> Iterator[None]:
         yield
 
 
-def random_pictures(n: int, size: tuple[int, int], *, seed: int) -> Tensor:
-    """Return (n, 3, h, w) pictures of blobs of every size, with mean 0 and variance 1.
+def random_images(n: int, size: tuple[int, int], *, seed: int) -> Tensor:
+    """Return (n, 3, h, w) images of blobs of every size, with mean 0 and variance 1.
 
-    Noise of one cell, 2 x 2 cells, 4 x 4, ... is stretched over the picture and summed, so that the
+    Noise of one cell, 2 x 2 cells, 4 x 4, ... is stretched over the image and summed, so that the
     spectrum falls with frequency as a photograph's does; white noise would leave random kernels, and
     so BatchNorm, with another scale than photographs do.
     """
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.zeros(n, 3, *size)
+    images = torch.zeros(n, 3, *size)
     n_cells = 1
     while n_cells <= max(size):
         noise = torch.randn(n, 3, n_cells, n_cells, generator=generator)
-        pictures += nn.functional.interpolate(noise, size=size, mode="bilinear", align_corners=False)
+        images += nn.functional.interpolate(noise, size=size, mode="bilinear", align_corners=False)
         n_cells *= 2
-    return (pictures - pictures.mean()) / pictures.std()
+    return (images - images.mean()) / images.std()
 
 
 def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int) -> None:
@@ -49,7 +49,7 @@ def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int) 
         On the CPU; its BatchNorms run in train mode with momentum None, which makes the running
         statistics those of this batch, while dropout and the like stay off. Left in eval mode.
     size : (int, int)
-        Height and width of the pictures that the network will see.
+        Height and width of the images that the network will see.
     seed : int
         Of the batch.
     """
@@ -64,7 +64,7 @@ def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int) 
         norm.train()
     try:
         with torch.no_grad():
-            module(random_pictures(N_CALIBRATION_PICTURES, size, seed=seed))
+            module(random_images(N_CALIBRATION_IMAGES, size, seed=seed))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

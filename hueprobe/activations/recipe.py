@@ -10,7 +10,7 @@ from hueprobe.activations.bottlenecks import Bottleneck
 from hueprobe.activations.hooks import Tap
 from hueprobe.images.transform import Transform
 
-PictureTransform = Callable[[Image.Image], Tensor]
+ImageTransform = Callable[[Image.Image], Tensor]
 
 IMAGENET_TRANSFORM = Transform(resize=256, crop=224)
 
@@ -34,7 +34,7 @@ class Recipe:
         bottleneck; None to ask the table.
     """
 
-    build: Callable[[], tuple[nn.Module, PictureTransform]]
+    build: Callable[[], tuple[nn.Module, ImageTransform]]
     bottleneck: Bottleneck | None
     weights: str
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None

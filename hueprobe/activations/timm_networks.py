@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from hueprobe.activations.hooks import Tap
-from hueprobe.activations.recipe import PictureTransform, Recipe
+from hueprobe.activations.recipe import ImageTransform, Recipe
 from hueprobe.activations.timm_taps import find_timm_tap
 from hueprobe.activations.weights import read_weights
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
@@ -42,13 +42,13 @@ def timm_recipe(name: str, weights: str, file: Path | None) -> Recipe:
             f"timm has no weights {own_name!r}; its own of {architecture}: {', '.join(tagged) or 'none'}"
         )
 
-    def build() -> tuple[nn.Module, PictureTransform]:
+    def build() -> tuple[nn.Module, ImageTransform]:
         module = timm.create_model(own_name, pretrained=False).eval()
         return module, _eval_transform(timm.data.resolve_model_data_config(module))
 
     def tap(module: nn.Module, layer: str | None) -> Tap:
         size = timm.data.resolve_model_data_config(module)["input_size"][1:]
-        return find_timm_tap(module, layer, name=name, picture_size=size)
+        return find_timm_tap(module, layer, name=name, image_size=size)
 
     def pretrained(_: nn.Module) -> Mapping[str, Tensor]:
         try:
@@ -80,7 +80,7 @@ def _timm(name: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class TimmTransform:
-    """timm's own evaluation transform, for networks whose pictures no `Transform` makes.
+    """timm's own evaluation transform, for networks whose images no `Transform` makes.
 
     Attributes
     ----------
@@ -96,14 +96,14 @@ class TimmTransform:
         return tuple(self.config["input_size"])
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Return an RGB picture as a float32 tensor of shape (3, h, w)."""
+        """Return an RGB image as a float32 tensor of shape (3, h, w)."""
         return importlib.import_module("timm.data").create_transform(**self.config)(image)
 
 
 def _eval_transform(config: dict[str, Any]) -> Transform | TimmTransform:
-    """Return what timm does to a picture before evaluation.
+    """Return what timm does to an image before evaluation.
 
-    A Transform, whose numbers a memory records, does not put borders round pictures, nor resize them to
+    A Transform, whose numbers a memory records, does not put borders round images, nor resize them to
     cover a frame that is not square.
     """
     height, width = config["input_size"][1:]

@@ -21,7 +21,7 @@ from hueprobe.errors import LayerError
 PATCH_EMBEDDINGS = ("patch_embed", "stem", "embeds")  # what timm's networks of patches call them
 
 
-def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, picture_size: tuple[int, int]) -> Tap:
+def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, image_size: tuple[int, int]) -> Tap:
     """Run a network of timm once, in eval mode, and say where it is tapped and how that is read.
 
     A layer that is asked for by its name gives no other grid than the bottleneck does where it is the
@@ -35,7 +35,7 @@ def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, picture_si
         Dotted module name; None for the bottleneck.
     name : str
         For messages.
-    picture_size : (int, int)
+    image_size : (int, int)
         Height and width.
 
     Raises
@@ -44,28 +44,28 @@ def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, picture_si
         There is no such layer; no module gives the bottleneck; or it cannot be told which axes of the
         layer's output are the image plane.
     """
-    pictures = torch.zeros(2, 3, *picture_size, device=next(module.parameters()).device)
+    images = torch.zeros(2, 3, *image_size, device=next(module.parameters()).device)
     named = layer is not None
     output: Any
     with torch.no_grad():
         if layer is None:
-            layer, output = _bottleneck(module, pictures, name=name)
+            layer, output = _bottleneck(module, images, name=name)
         else:
             with captured_output(require_layer(module, layer, name=name)) as outputs:
-                module(pictures)
+                module(images)
             output = outputs[0] if outputs else None
     layout, prefix_tokens = "nchw", 0  # where it is no batch of grids: as_grid says so
-    patch = _patch_size(module, picture_size)
-    if isinstance(output, Tensor) and output.ndim in (3, 4) and len(output) == len(pictures):
+    patch = _patch_size(module, image_size)
+    if isinstance(output, Tensor) and output.ndim in (3, 4) and len(output) == len(images):
         found = (
-            _tokens(output, module, patch, picture_size)
+            _tokens(output, module, patch, image_size)
             if output.ndim == 3
-            else _channel_axis(output, module, square=named and picture_size[0] == picture_size[1])
+            else _channel_axis(output, module, square=named and image_size[0] == image_size[1])
         )
         if found is None:
             raise LayerError(
                 f"layer {layer!r} of {name} gives a tensor of shape {tuple(output.shape)} for {len(output)} "
-                f"pictures of {picture_size[0]} x {picture_size[1]}, "
+                f"images of {image_size[0]} x {image_size[1]}, "
                 "in which the image plane cannot be told; choose another with --layer"
             )
         layout, prefix_tokens = found
@@ -83,20 +83,20 @@ def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, picture_si
 
 
 def fixed_size_of_patches(module: nn.Module) -> int | None:
-    """Return the side of the square pictures that a network's patch embedding insists on, if it does."""
+    """Return the side of the square images that a network's patch embedding insists on, if it does."""
     embedding = _patch_embedding(module)
     size = getattr(embedding, "img_size", None)
     strict = getattr(embedding, "strict_img_size", False)
     return int(size[0]) if strict and isinstance(size, tuple) and size[0] == size[1] else None
 
 
-def _bottleneck(module: nn.Module, pictures: Tensor, *, name: str) -> tuple[str, Tensor]:
+def _bottleneck(module: nn.Module, images: Tensor, *, name: str) -> tuple[str, Tensor]:
     """Return the module that gives what `forward_features` does, the outermost, and its output."""
     forward_features: Any = getattr(module, "forward_features", None)
     if forward_features is None:
         raise LayerError(f"{name} has no forward_features, so name the layer with layer= (--layer)")
     with _every_output(module) as outputs:
-        features = forward_features(pictures)
+        features = forward_features(images)
     if not isinstance(features, Tensor):
         raise LayerError(
             f"forward_features of {name} gives a {type(features).__name__}, not one grid; "
@@ -147,7 +147,7 @@ def _channel_axis(output: Tensor, module: nn.Module, *, square: bool) -> tuple[s
     """Tell (B, C, H, W) from (B, H, W, C) and return the layout and no prefix tokens; None if neither.
 
     The channels are the axis as long as the network's `num_features`. Inside the network that is no
-    guide; there, pictures being square, the two equal axes are the plane.
+    guide; there, images being square, the two equal axes are the plane.
     """
     first, middle, last = output.shape[1:]
     width = getattr(module, "num_features", None)
@@ -161,12 +161,12 @@ def _channel_axis(output: Tensor, module: nn.Module, *, square: bool) -> tuple[s
 
 
 def _tokens(
-    output: Tensor, module: nn.Module, patch: tuple[int, int] | None, picture_size: tuple[int, int]
+    output: Tensor, module: nn.Module, patch: tuple[int, int] | None, image_size: tuple[int, int]
 ) -> tuple[str, int] | None:
     """Return the layout and prefix tokens of (B, tokens, C); None where the others are not the patches."""
     if patch is None:
         return None
-    n_patches = (picture_size[0] // patch[0]) * (picture_size[1] // patch[1])
+    n_patches = (image_size[0] // patch[0]) * (image_size[1] // patch[1])
     for prefix_tokens in (getattr(module, "num_prefix_tokens", 0), 0):
         if output.shape[1] - prefix_tokens == n_patches:
             return "tokens", prefix_tokens
@@ -178,7 +178,7 @@ def _patch_embedding(module: nn.Module) -> nn.Module | None:
     return next((part for part in parts if hasattr(part, "patch_size")), None)
 
 
-def _patch_size(module: nn.Module, picture_size: tuple[int, int]) -> tuple[int, int] | None:
+def _patch_size(module: nn.Module, image_size: tuple[int, int]) -> tuple[int, int] | None:
     """Return height and width of a network's patches in pixels; None where it has none.
 
     The grid counts where there is one: a hybrid's patches are cut from the grid of a convolutional network.
@@ -188,6 +188,6 @@ def _patch_size(module: nn.Module, picture_size: tuple[int, int]) -> tuple[int, 
         return None
     grid = getattr(embedding, "grid_size", None)
     if grid is not None:
-        return picture_size[0] // grid[0], picture_size[1] // grid[1]
+        return image_size[0] // grid[0], image_size[1] // grid[1]
     size = embedding.patch_size
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))  # type: ignore

@@ -26,12 +26,12 @@ _COMMANDS = {
     "backbones": ("backbones.backbones", "List networks, or show one's bottleneck layer, grid and weights."),
     "compare": ("compare.compare", "Train with several losses over paired seeds, and compare them."),
     "data": ("data.data", "Data sets by name: list, show, fetch, verify, split; drafts of manifests."),
-    "demo": ("demo.demo", "Real network, real pictures: index, evaluate and draw, in a minute."),
-    "evaluate": ("evaluate.evaluate", "Classify labelled pictures: accuracy, interval, confusion."),
-    "index": ("index.index", "Extract pictures' activations into a memory."),
+    "demo": ("demo.demo", "Real network, real images: index, evaluate and draw, in a minute."),
+    "evaluate": ("evaluate.evaluate", "Classify labeled images: accuracy, interval, confusion."),
+    "index": ("index.index", "Extract images' activations into a memory."),
     "info": ("info.info", "Show what a memory holds."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
-    "query": ("query.query", "Classify pictures and show what their pixels match."),
+    "query": ("query.query", "Classify images and show what their pixels match."),
     "train": ("train.train", "Train one network with one loss."),
     "tune": ("tune.tune", "Find the fastest searcher of a wished recall for a memory."),
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
@@ -125,4 +125,4 @@ def _fail(text: str, verbose: int) -> None:
 @click.version_option(__version__, prog_name="hueprobe")
 @click.option("-v", "--verbose", count=True, help="Show libraries' warnings; twice: tracebacks too.")
 def main(verbose: int) -> None:
-    """Nearest-neighbour analysis of CNN activations."""
+    """Nearest-neighbor analysis of CNN activations."""

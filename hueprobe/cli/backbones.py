@@ -12,7 +12,7 @@ def backbones(name: str | None, as_json: bool) -> None:
     """List the networks that hueprobe knows, or show NAME's bottleneck layer, grid and weights.
 
     NAME may also be timm:NAME, of any of timm's networks, or package.module:callable. What closes the
-    bottleneck of these, and whether their activations are signed, is not known before pictures are
+    bottleneck of these, and whether their activations are signed, is not known before images are
     indexed; `hueprobe info MEMORY` says what came out.
     """
     from hueprobe.activations import backbone_names, describe_backbone
@@ -34,7 +34,7 @@ def backbones(name: str | None, as_json: bool) -> None:
         "layout": info.layout,
         "channels": info.channels,
         "grid": list(info.grid),
-        "field_centre": None if info.field_centre is None else list(info.field_centre),
+        "field_center": None if info.field_center is None else list(info.field_center),
         "fixed_size": info.fixed_size,
         "weights": list(info.weights),
         "transform": to_json() if to_json else repr(info.transform),

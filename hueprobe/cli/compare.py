@@ -26,9 +26,7 @@ def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float
     "--primary", help="The one contrast to one-hot declared beforehand  [default: hue:eq5 where it is]"
 )
 @click.option("--seeds", type=click.IntRange(min=1), default=6, show_default=True)
-@click.option(
-    "--folds", type=click.IntRange(min=2), help="Cross-validate instead of the pictures' own parts."
-)
+@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate instead of the images' own parts.")
 @click.option("--learning-rates", callback=_rates, default="1e-3", show_default=True)
 @click.option("--robustness/--no-robustness", default=True, show_default=True, help="Noise, blur, contrast.")
 @click.option(
@@ -36,12 +34,12 @@ def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float
     type=click.Choice(["test", "train", "none"]),
     default="test",
     show_default=True,
-    help="Pictures on which observations 3 to 5 are made with each trained network.",
+    help="Images on which observations 3 to 5 are made with each trained network.",
 )
 @click.option(
     "--observe-crop",
     type=click.IntRange(min=1),
-    help="Pixels of the pictures observed; more than --crop gives a finer grid  [default: --crop]",
+    help="Pixels of the images observed; more than --crop gives a finer grid  [default: --crop]",
 )
 @click.option("--keep-weights", is_flag=True, help="Keep each trained network as safetensors.")
 @training_options
@@ -55,12 +53,12 @@ def compare(images: str, output: Path, **options: Any) -> None:
     added to one, and several processes may work on it at once. Controls: hue:eq5:detached, :shuffled, :3d,
     :8d, :weight0, and auxiliary.
     """
-    from hueprobe import images as image_sources
-    from hueprobe.observations.loss_comparison import compare_losses, compare_observed
+    from hueprobe.images.resolve import resolve_images
     from hueprobe.plots.trained_networks import measure_figure
     from hueprobe.plots.training import loss_figure
-    from hueprobe.studies.comparison import ComparisonSettings, run_comparison
-    from hueprobe.studies.comparison_report import write_comparison
+    from hueprobe.studies.comparison.loss_comparison import compare_losses, compare_observed
+    from hueprobe.studies.comparison.report import write_comparison
+    from hueprobe.studies.comparison.study import ComparisonSettings, run_comparison
 
     losses = tuple(name.strip() for name in options["losses"].split(","))
     primary = options["primary"] or ("hue:eq5" if "hue:eq5" in losses else None)
@@ -72,7 +70,7 @@ def compare(images: str, output: Path, **options: Any) -> None:
         observe_crop=options["observe_crop"] or 0, keep_weights=options["keep_weights"],
         head=head_of(options),
     )  # fmt: skip
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     runs = run_comparison(table, output, settings, workers=options["workers"], progress=True)
     summaries = compare_losses(runs, primary=primary)
     measures = compare_observed(runs)

@@ -1,4 +1,4 @@
-"""`hueprobe data`: named data sets, and splits of lists of pictures."""
+"""`hueprobe data`: named data sets, and splits of lists of images."""
 
 import shlex
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Data sets by name (list, show, fetch, verify, init), and splits of any pictures."""
+    """Data sets by name (list, show, fetch, verify, init), and splits of any images."""
 
 
 data.add_command(data_sets.list_sets, "list")
@@ -32,7 +32,7 @@ data.add_command(data_sets.init)
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     help="Share of each class that goes to train  [default: 0.5]",
 )
-@click.option("--shots", type=click.IntRange(min=1), help="So many pictures of each class in train.")
+@click.option("--shots", type=click.IntRange(min=1), help="So many images of each class in train.")
 @click.option(
     "--folds", type=click.IntRange(min=2), help="So many files, FILE-fold1.csv and on, each with one test."
 )
@@ -62,8 +62,8 @@ def split(
     A table of a data set names its manifest, so it works wherever the set lies.
     """
     from hueprobe import images as image_sources
-    from hueprobe.images.manifests import load_manifest
-    from hueprobe.images.sources import manifest_of
+    from hueprobe.datasets import from_manifest, load_manifest
+    from hueprobe.images.resolve import manifest_of, resolve_images
     from hueprobe.images.trust import ROOTS, outside_of
 
     given = [train is not None, shots is not None, folds is not None, official]
@@ -79,7 +79,7 @@ def split(
         raise click.UsageError(f"--root goes with a data set's name; {images!r} is {here}")
     if manifest is None and output is None:
         raise click.UsageError("say where to with -o FILE.csv")
-    table = image_sources.from_manifest(manifest, root=root) if manifest else image_sources.resolve(images)
+    table = from_manifest(manifest, root=root) if manifest else resolve_images(images)
     if only is not None:
         table = table.where_split(only)
     name = load_manifest(manifest).name.replace(":", "-") if manifest else ""
@@ -98,7 +98,7 @@ def split(
         image_sources.save_table(part, file, manifest=manifest)
         say(f"{file}: {_counts(part)}")
         if manifest is None and (outside := outside_of(part, file)):
-            say(f"its pictures lie elsewhere; to read it: export {ROOTS}={shlex.quote(outside)}", err=True)
+            say(f"its images lie elsewhere; to read it: export {ROOTS}={shlex.quote(outside)}", err=True)
 
 
 def _middle(folds: int | None, seed: int) -> str:

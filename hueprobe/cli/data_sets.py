@@ -10,8 +10,8 @@ import click
 from hueprobe.cli.options import json_option, print_json, print_table, say, workers_option
 
 if TYPE_CHECKING:
-    from hueprobe.images.manifests.schema import Manifest
-    from hueprobe.images.manifests.verifying import Verification
+    from hueprobe.datasets.schema import Manifest
+    from hueprobe.datasets.verifying import Verification
 
 name_argument = click.argument("name")
 root_option = click.option(
@@ -26,7 +26,7 @@ root_option = click.option(
 @json_option
 def list_sets(as_json: bool) -> None:
     """List the data sets that have a manifest."""
-    from hueprobe.images.manifests import load_manifest, manifest_names
+    from hueprobe.datasets import load_manifest, manifest_names
 
     manifests = [load_manifest(name) for name in manifest_names()]
     if as_json:
@@ -37,7 +37,7 @@ def list_sets(as_json: bool) -> None:
          m.obtain.way, m.licence.access, m.title]
         for m in manifests
     ]  # fmt: skip
-    print_table("", ["name", "pictures", "classes", "got by", "access", "title"], rows)
+    print_table("", ["name", "images", "classes", "got by", "access", "title"], rows)
 
 
 @click.command()
@@ -48,7 +48,7 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
     """Show what is known about a data set, how to get it, and whether it is there."""
     from dataclasses import asdict
 
-    from hueprobe.images.manifests import load_manifest
+    from hueprobe.datasets import load_manifest
 
     manifest = load_manifest(name)
     found = _where(manifest, root)
@@ -68,14 +68,14 @@ def fetch(name: str, root: Path | None) -> None:
 
     Of a set of volumes the slices are written.
     """
-    from hueprobe.images.manifests import fetch_set, load_manifest
+    from hueprobe.datasets import fetch_set, load_manifest
 
     manifest = load_manifest(name)
     fetched = fetch_set(manifest, root=root, progress=True)
     what = "was there already" if fetched.was_there else "fetched"
     expected = manifest.counts.images if manifest.slices is None else None
     other = f" ({expected:,} expected)" if expected not in (None, fetched.n_images) else ""
-    say(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} pictures{other}")
+    say(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} images{other}")
     where = f" --root {root}" if root else ""
     say(f"prove it with: hueprobe data verify {manifest.spec}{where}", err=True)
 
@@ -83,15 +83,15 @@ def fetch(name: str, root: Path | None) -> None:
 @click.command()
 @name_argument
 @root_option
-@click.option("--quick", is_flag=True, help="Look at names only: read no picture.")
+@click.option("--quick", is_flag=True, help="Look at names only: read no image.")
 @workers_option
 @json_option
 def verify(name: str, root: Path | None, quick: bool, workers: int, as_json: bool) -> None:
     """Compare a data set on disk with its manifest; exit 1 where they differ.
 
-    Counts, layout, checksums, the readability of every picture, and the same picture in two splits.
+    Counts, layout, checksums, the readability of every image, and the same image in two splits.
     """
-    from hueprobe.images.manifests import verify_set
+    from hueprobe.datasets import verify_set
 
     found = verify_set(
         name, root=root, decode=not quick, workers=workers or min(4, os.cpu_count() or 1), progress=True
@@ -108,12 +108,12 @@ def verify(name: str, root: Path | None, quick: bool, workers: int, as_json: boo
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="NAME.toml  [default: stdout]"
 )
-@click.option("--checksums", is_flag=True, help="Write down the sha256 of each picture.")
+@click.option("--checksums", is_flag=True, help="Write down the sha256 of each image.")
 @click.option("--overwrite", is_flag=True, help="Replace the file.")
 def init(folder: Path, output: Path | None, checksums: bool, overwrite: bool) -> None:
-    """Write a draft of a manifest for the pictures in FOLDER."""
+    """Write a draft of a manifest for the images in FOLDER."""
+    from hueprobe.datasets import draft_manifest
     from hueprobe.files import written_whole
-    from hueprobe.images.manifests import draft_manifest
 
     if output is not None and output.suffix != ".toml":
         raise click.UsageError(f"{output} is no name of a manifest; it must end in .toml")
@@ -144,10 +144,10 @@ def _row(manifest: "Manifest") -> dict[str, Any]:
 
 
 def _where(manifest: "Manifest", root: Path | None) -> str | None:
-    """Return the folder of the set's pictures, None where there is none."""
+    """Return the folder of the set's images, None where there is none."""
+    from hueprobe.datasets.listing import list_set
+    from hueprobe.datasets.resolving import torchvision_root
     from hueprobe.errors import ImageError
-    from hueprobe.images.manifests.listing import list_set
-    from hueprobe.images.manifests.resolving import torchvision_root
 
     try:
         if manifest.layout.kind == "torchvision":
@@ -178,7 +178,7 @@ def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
         ("got by", manifest.obtain.way),
         *(("step", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
         *(("file", f"{file.url}{_size(file.bytes)}") for file in manifest.obtain.files),
-        ("pictures", f"{counts.images:,}{doubt('counts.images')}" if counts.images else "not known"),
+        ("images", f"{counts.images:,}{doubt('counts.images')}" if counts.images else "not known"),
         ("classes", f"{counts.classes:,}" if counts.classes else "not known"),
         ("splits", ", ".join(f"{k} {n:,}" for k, n in counts.splits.items()) + doubt("counts.splits")),
         *(("correction", text + doubt("corrections")) for text in manifest.corrections),
@@ -195,7 +195,7 @@ def _size(n_bytes: int | None) -> str:
 def _report(found: "Verification") -> None:
     splits = ", ".join(f"{name} {n:,}" for name, n in found.splits.items())
     say(
-        f"{found.name}: {found.images:,} pictures in {found.classes:,} classes"
+        f"{found.name}: {found.images:,} images in {found.classes:,} classes"
         + (f" ({splits})" if splits else "")
         + (f" at {found.root}" if found.root else "")
     )

@@ -1,4 +1,4 @@
-"""`hueprobe demo`: the whole way on real pictures and a real network, without a download."""
+"""`hueprobe demo`: the whole way on real images and a real network, without a download."""
 
 from pathlib import Path
 
@@ -17,23 +17,23 @@ _ASKED_IN_THE_FIGURE = "chelsea"
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("hueprobe-demo"),
     show_default=True,
-    help="Folder for pictures, memory and figures.",
+    help="Folder for images, memory and figures.",
 )
 @device_option
 @workers_option
 def demo(output: Path, device: str, workers: int | None) -> None:
-    """Ask "which picture is this patch from?" of EfficientNet-Lite0 with its ImageNet weights.
+    """Ask "which image is this patch from?" of EfficientNet-Lite0 with its ImageNet weights.
 
-    Thirteen pictures that scikit-image ships are turned grey and cut into 24 patches each; half of
-    each picture's patches go into a memory, the other half are classified by it.
+    Thirteen images that scikit-image ships are turned gray and cut into 24 patches each; half of
+    each image's patches go into a memory, the other half are classified by it.
     """
     from hueprobe import images, observations, plots
     from hueprobe.classifier import KernelDensityClassifier
     from hueprobe.memory import build_memory
-    from hueprobe.observations.evaluation import evaluate
+    from hueprobe.observations.accuracy.evaluation import evaluate
 
     output.mkdir(parents=True, exist_ok=True)
-    table = images.demo(output / "pictures")
+    table = images.demo(output / "images")
     memory = build_memory(
         output / "demo.memory", table.where_split("memory"), backbone="efficientnet_lite0", device=device,
         workers=workers, progress=True,
@@ -44,17 +44,17 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     found = evaluate(result)
     one = asked.select([asked.classes.index(_ASKED_IN_THE_FIGURE)])
     save_query_figures(output / "query.png", one, classifier.classify(one), memory)
-    energy = observations.energy(
+    energy = observations.energy.measure(
         memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
     )
     save_figure(plots.energy_map(energy).figure, output / "energy.png")
-    where = observations.locations(result.matches, valid=memory.valid())
+    where = observations.locations.measure(result.matches, valid=memory.valid())
     save_figure(plots.match_locations(where).figure, output / "locations.png")
     overall = found.overall
     say(
-        f"{overall.n} patches of {len(memory.classes)} pictures asked, {memory.n_images} in the memory",
+        f"{overall.n} patches of {len(memory.classes)} images asked, {memory.n_images} in the memory",
         f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}) "
         f"against a chance of {found.chance:.3f}",
         f"written: {output}/demo.memory, query.png, energy.png, locations.png",
-        f"next:    hueprobe query {output}/demo.memory {output}/pictures/{one.paths[0]} --figure match.png",
+        f"next:    hueprobe query {output}/demo.memory {output}/images/{one.paths[0]} --figure match.png",
     )

@@ -1,4 +1,4 @@
-"""`hueprobe evaluate`: accuracy on labelled pictures."""
+"""`hueprobe evaluate`: accuracy on labeled images."""
 
 import contextlib
 import math
@@ -14,14 +14,14 @@ from hueprobe.cli import options as common
 
 if TYPE_CHECKING:
     from hueprobe.classification import Classification
-    from hueprobe.observations.evaluation import Evaluation
+    from hueprobe.observations.accuracy.evaluation import Evaluation
 
 
 @click.command()
 @common.memory_argument
 @click.argument("images", required=False)
 @click.option("--split", help="Take only this split of IMAGES.")
-@click.option("--leave-one-out", is_flag=True, help="Ask the memory's own pictures, each by the others.")
+@click.option("--leave-one-out", is_flag=True, help="Ask the memory's own images, each by the others.")
 @click.option(
     "--classifier",
     type=click.Choice(["kde", "hull", "centroid", "knn"]),
@@ -40,13 +40,13 @@ if TYPE_CHECKING:
 @common.workers_option
 @common.json_option
 def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **options: Any) -> None:
-    """Classify labelled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
-    from hueprobe import images as image_sources
+    """Classify labeled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
+    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import open_memory
-    from hueprobe.observations.evaluation import evaluate as compare
+    from hueprobe.observations.accuracy.evaluation import evaluate as compare
     from hueprobe.pooled_classifier import PooledClassifier
-    from hueprobe.search.indexes import recall_of
+    from hueprobe.search.index import recall_of
 
     if (images is None) == (not leave_one_out):
         raise click.UsageError("give IMAGES to classify, or --leave-one-out, and not both")
@@ -60,7 +60,7 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
         raise click.UsageError(f"{memory} has {len(opened.classes)} classes; evaluate needs at least 2")
     table = None
     if images is not None:
-        table = image_sources.resolve(images)
+        table = resolve_images(images)
         table = table.where_split(options["split"]) if options["split"] else table
         if not table.class_names:
             raise click.UsageError(
@@ -115,7 +115,7 @@ def _run(batches: Any, matches_file: Path | None) -> "Classification":
 def _document(
     result: "Classification", found: "Evaluation", searcher: str, recall: float, k: int
 ) -> dict[str, Any]:
-    from hueprobe.observations.evaluation import predictions
+    from hueprobe.observations.accuracy.evaluation import predictions
 
     return {
         "images": found.overall.n,
@@ -128,7 +128,7 @@ def _document(
         "confusion": found.confusion,
         "predictions": predictions(result),
         "unknown_classes": found.unknown_classes,
-        "unlabelled": found.n_unlabelled,
+        "unlabeled": found.n_unlabeled,
         "chance": found.chance,
         "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
         "searcher": searcher,
@@ -150,14 +150,14 @@ def _report(
         [name, str(c.n), f"{c.accuracy:.3f}", f"{c.ci95[0]:.3f}-{c.ci95[1]:.3f}", _mistakes(found, name)]
         for name, c in found.per_class.items()
     ]
-    common.print_table("", ["class", "pictures", "accuracy", "95 %", "taken for"], rows)
+    common.print_table("", ["class", "images", "accuracy", "95 %", "taken for"], rows)
     if result.tie.any():
         common.say(f"ties: {int(result.tie.sum())} (lower class id taken)")
     if found.unknown_classes:
         names = ", ".join(f"{name} ({n})" for name, n in found.unknown_classes.items())
         common.say(f"not in the memory, left out of the accuracy: {names}")
-    if found.n_unlabelled:
-        common.say(f"without a class, left out of the accuracy: {found.n_unlabelled}")
+    if found.n_unlabeled:
+        common.say(f"without a class, left out of the accuracy: {found.n_unlabeled}")
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"

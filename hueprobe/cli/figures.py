@@ -42,14 +42,14 @@ def save_query_figures(
     *,
     images_root: Path | None = None,
 ) -> list[Path]:
-    """Draw every classified picture beside its best matches; return the files' names.
+    """Draw every classified image beside its best matches; return the files' names.
 
-    One picture is drawn into `path`, several into `path` with -1, -2, ... before its ending. A memory
-    picture that is no longer where it was is an error with a word on `--images-root`.
+    One image is drawn into `path`, several into `path` with -1, -2, ... before its ending. A memory
+    image that is no longer where it was is an error with a word on `--images-root`.
     """
     from hueprobe import plots
-    from hueprobe.images import show_picture
-    from hueprobe.observations.votes import query_votes
+    from hueprobe.images import show_image
+    from hueprobe.observations.accuracy.votes import query_votes
 
     transform = memory.settings["transform"]
     kept = memory.images.relocated(images_root) if images_root is not None else memory.images
@@ -58,22 +58,22 @@ def save_query_figures(
         paths = [path.with_name(f"{path.stem}-{i + 1}{path.suffix}") for i in range(len(result.images))]
     for i, file in enumerate(paths):
         votes = query_votes(result, i)
-        asked = show_picture(table, int(result.rows[i]))
-        matched = {int(row): _memory_picture(kept, int(row)) for row in set(votes.closest.image.tolist())}
+        asked = show_image(table, int(result.rows[i]))
+        matched = {int(row): _memory_image(kept, int(row)) for row in set(votes.closest.image.tolist())}
         figure = plots.query_figure(
             votes,
-            plots.SeenPicture.as_recorded(asked, transform),
-            {row: plots.SeenPicture.as_recorded(picture, transform) for row, picture in matched.items()},
+            plots.SeenImage.as_recorded(asked, transform),
+            {row: plots.SeenImage.as_recorded(image, transform) for row, image in matched.items()},
         )
         save_figure(figure, file)
     return paths
 
 
-def _memory_picture(kept: "ImageTable", row: int) -> Any:
+def _memory_image(kept: "ImageTable", row: int) -> Any:
     from hueprobe.errors import ImageError
-    from hueprobe.images import show_picture
+    from hueprobe.images import show_image
 
     try:
-        return show_picture(kept, row)
+        return show_image(kept, row)
     except ImageError as error:
-        raise ImageError(f"{error}; if the memory's pictures have moved, pass --images-root FOLDER") from None
+        raise ImageError(f"{error}; if the memory's images have moved, pass --images-root FOLDER") from None

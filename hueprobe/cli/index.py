@@ -1,4 +1,4 @@
-"""`hueprobe index`: pictures into a memory."""
+"""`hueprobe index`: images into a memory."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,23 +46,23 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     type=click.Choice(["pixel", "gap", "gmp", "gem", "rmac", "flat"]),
     default="pixel",
     show_default=True,
-    help="What each picture is reduced to.",
+    help="What each image is reduced to.",
 )
 @click.option("--searcher", metavar="SPEC", multiple=True, help="Also build this index; may be given again.")
 @device_option
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Of the forward pass  [default: fp32]"
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Pictures a forward pass  [default: 32]")
+@click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass  [default: 32]")
 @workers_option
 @click.option("--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True)
 @click.option("--resize", type=click.IntRange(min=1), help="Short side in pixels.")
-@click.option("--crop", type=click.IntRange(min=1), help="Side of the square cut from the centre.")
+@click.option("--crop", type=click.IntRange(min=1), help="Side of the square cut from the center.")
 @click.option("--mean", callback=_numbers, help="Channel means, such as 0.485,0.456,0.406.")
 @click.option("--std", callback=_numbers, help="Channel standard deviations.")
 @click.option("--interpolation", type=click.Choice(["nearest", "bilinear", "bicubic"]))
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random weights.")
-@click.option("--append", is_flag=True, help="Add the pictures to a complete memory, with its own settings.")
+@click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and how large, and stop.")
 @click.option("--overwrite", is_flag=True, help="Replace a memory of other settings.")
 def index(images: str, memory: Path, **options: Any) -> None:
@@ -73,7 +73,7 @@ def index(images: str, memory: Path, **options: Any) -> None:
     without running the network again.
     The same command again continues a build that was stopped.
     """
-    from hueprobe import images as image_sources
+    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import append_images, derive_memory, open_memory
     from hueprobe.search import parse_spec
 
@@ -88,7 +88,7 @@ def index(images: str, memory: Path, **options: Any) -> None:
             options["searcher"],
         )
         return
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     if options["split"]:
         table = table.where_split(options["split"])
     geometry = {
@@ -152,7 +152,7 @@ def _build(memory: Path, table: Any, geometry: dict[str, Any], options: dict[str
 def _finish(built: Any, searchers: tuple[str, ...]) -> None:
     """Build the indexes asked for, list what could not be read, and say what there is now."""
     from hueprobe.search import build_index, open_searcher
-    from hueprobe.search.indexes import has_current_index, recall_of
+    from hueprobe.search.index import has_current_index, recall_of
 
     for spec in searchers:
         if not has_current_index(built, spec):
@@ -161,7 +161,7 @@ def _finish(built: Any, searchers: tuple[str, ...]) -> None:
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     say(
-        f"{built.path}: {int(built.readable.sum())} pictures in {len(built.classes)} classes, "
+        f"{built.path}: {int(built.readable.sum())} images in {len(built.classes)} classes, "
         f"{int(built.valid().sum())} vectors of {built.n_channels} channels"
     )
 
@@ -184,7 +184,7 @@ def _show_plan(plan: Any, memory: Path) -> None:
     settings = plan.settings
     height, width = settings["grid"]
     say(
-        f"{plan.n_images} pictures x {height}x{width} cells x {settings['channels']} channels "
+        f"{plan.n_images} images x {height}x{width} cells x {settings['channels']} channels "
         f"({settings['backbone']}:{settings['layer']}, {settings['descriptor']}, {settings['dtype']}): "
         f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",
         err=True,

@@ -11,13 +11,13 @@ from hueprobe.cli.options import json_option, memory_argument, print_json, print
 @memory_argument
 @json_option
 def info(memory: Path, as_json: bool) -> None:
-    """Show what MEMORY holds: network, pictures, classes, indexes."""
+    """Show what MEMORY holds: network, images, classes, indexes."""
     from hueprobe.memory import open_memory
-    from hueprobe.search.indexes import list_indexes
+    from hueprobe.search.index import list_indexes
 
     opened = open_memory(memory)
     counts = dict(zip(opened.classes, opened.class_counts().tolist(), strict=True))
-    pictures = {name: int((opened.image_class == i).sum()) for i, name in enumerate(opened.classes)}
+    images = {name: int((opened.image_class == i).sum()) for i, name in enumerate(opened.classes)}
     document = {
         "memory": memory,
         "complete": opened.complete,
@@ -27,7 +27,7 @@ def info(memory: Path, as_json: bool) -> None:
         "zero_vectors": int((~opened.valid()).sum()) - int((~opened.readable).sum()) * opened.grid.n_cells,
         "nonnegative": opened.nonnegative,
         "bytes": sum(entry["size"] for entry in opened.ledger.files.values()),
-        "classes": {name: {"images": pictures[name], "vectors": counts[name]} for name in opened.classes},
+        "classes": {name: {"images": images[name], "vectors": counts[name]} for name in opened.classes},
         "indexes": list_indexes(opened),
         "settings": opened.settings,
     }
@@ -46,7 +46,7 @@ def info(memory: Path, as_json: bool) -> None:
             "stored",
             f"{settings['dtype']}, {document['bytes'] / 1e6:,.1f} MB, extracted in {how}",
         ],
-        ["pictures", f"{opened.n_images} ({document['unreadable']} unreadable)"],
+        ["images", f"{opened.n_images} ({document['unreadable']} unreadable)"],
         ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero ones left out)"],
         ["values", "all >= 0" if opened.nonnegative else "of either sign"],
     ]
@@ -56,5 +56,5 @@ def info(memory: Path, as_json: bool) -> None:
     ]
     print_table(str(memory), ["", ""], rows)
     print_table(
-        "", ["class", "pictures", "vectors"], [[n, str(pictures[n]), str(counts[n])] for n in opened.classes]
+        "", ["class", "images", "vectors"], [[n, str(images[n]), str(counts[n])] for n in opened.classes]
     )

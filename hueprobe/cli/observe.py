@@ -13,7 +13,7 @@ from hueprobe.cli.figures import save_figure
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from hueprobe.studies.memory_report import MemoryReport
+    from hueprobe.studies.observing.memory_report import MemoryReport
 
 _OBSERVATIONS = ("energy", "accuracy", "locations", "conditional", "hue")
 _CONTROLS = (
@@ -25,9 +25,9 @@ _CONTROLS = (
 @click.command()
 @click.argument("observation", type=click.Choice([*_OBSERVATIONS, "all"]))
 @click.argument("memories", nargs=-1, required=True, metavar="MEMORY...", type=click.Path(path_type=Path))
-@click.option("--images", help="Pictures to ask of each MEMORY; its own by default.")
+@click.option("--images", help="Images to ask of each MEMORY; its own by default.")
 @click.option("--split", help="Take only this split of --images.")
-@click.option("--leave-one-out", is_flag=True, help="Ask each memory's own pictures (the default).")
+@click.option("--leave-one-out", is_flag=True, help="Ask each memory's own images (the default).")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder."
 )
@@ -40,7 +40,7 @@ _CONTROLS = (
     "--centre",
     metavar="network|Y,X",
     help="What distances are taken from, instead of the grid's middle: the place that looks at the "
-    "picture's middle, measured on the memory's network, or a row and column in cells.",
+    "image's middle, measured on the memory's network, or a row and column in cells.",
 )
 @click.option(
     "--control", "controls", type=click.Choice(_CONTROLS), multiple=True, help="May be given again."
@@ -66,18 +66,18 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     Writes figures, tables (CSV), verdicts.json and report.md into the output folder. Controls and
     accuracy keep what they extracted there, and are taken up again by the same command.
     """
-    from hueprobe import images as image_sources
+    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import open_memory
-    from hueprobe.observations.verdicts import verdicts_json
+    from hueprobe.observations.verdicts.rules import verdicts_json
     from hueprobe.studies import (
         ObserveSettings,
-        network_centre,
+        network_center,
         observe_memory,
         run_self_test,
         write_report,
     )  # fmt: skip
 
-    centre = _centre(options["centre"])
+    center = _center(options["centre"])
 
     if options["images"] and (options["leave_one_out"] or options["controls"]):
         raise click.UsageError("--images goes without --leave-one-out and --control")
@@ -86,7 +86,7 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     opened = [open_memory(memory) for memory in memories]
     for memory in opened:
         common.require_k(options["k"], int(memory.valid().sum()))
-    table = image_sources.resolve(options["images"]) if options["images"] else None
+    table = resolve_images(options["images"]) if options["images"] else None
     if table is not None and options["split"]:
         table = table.where_split(options["split"])
     output.mkdir(parents=True, exist_ok=True)
@@ -99,12 +99,12 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     reports = []
     for memory in opened:
         common.say(f"{memory.path.name}: {', '.join(which)}", err=True)
-        of_network = network_centre(memory, weights=options["weights"]) if centre == "network" else centre
+        of_network = network_center(memory, weights=options["weights"]) if center == "network" else center
         reports.append(
             observe_memory(
                 memory,
                 which,
-                settings=replace(settings, centre=of_network),
+                settings=replace(settings, center=of_network),
                 folder=output / "work",
                 images=table,
                 controls=options["controls"],
@@ -142,7 +142,7 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
     common.say(f"written to {output}: {', '.join([*names, *(file.name for file in files)])}")
 
 
-def _centre(text: str | None) -> Any:
+def _center(text: str | None) -> Any:
     """Read `--centre`."""
     if text is None or text == "network":
         return text

@@ -34,7 +34,7 @@ device_option = click.option(
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Threads that decode pictures; 0 for none  [default: one a core]",
+    help="Threads that decode images; 0 for none  [default: one a core]",
 )
 weights_moved_option = click.option(
     "--weights",
@@ -42,7 +42,7 @@ weights_moved_option = click.option(
     help="Where the memory's weights file lies now; its sha256 is checked.",
 )
 images_root_option = click.option(
-    "--images-root", type=click.Path(path_type=Path), help="Where the memory's pictures lie now."
+    "--images-root", type=click.Path(path_type=Path), help="Where the memory's images lie now."
 )
 
 
@@ -78,7 +78,7 @@ exclude_option = click.option(
     type=click.Choice(["image", "group", "none"]),
     default="image",
     show_default=True,
-    help="What a picture may not match: itself, its group, or nothing.",
+    help="What an image may not match: itself, its group, or nothing.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
@@ -134,16 +134,16 @@ def require_k(k: int, n_vectors: int) -> None:
 
 
 def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
-    """List unreadable pictures on stderr, with their number at the end."""
+    """List unreadable images on stderr, with their number at the end."""
     for path, reason in skipped:
         say(f"unreadable: {path}: {reason}", err=True)
     if skipped:
-        say(f"{len(skipped)} pictures could not be read", err=True)
+        say(f"{len(skipped)} images could not be read", err=True)
 
 
 def announce_index(memory: "Memory", spec: str) -> None:
     """Say on stderr that an index is absent and will be built first."""
-    from hueprobe.search.indexes import has_index
+    from hueprobe.search.index import has_index
 
     if not has_index(memory, spec):
         say(f"{memory.path} has no index for {spec!r} yet; building it", err=True)

@@ -1,4 +1,4 @@
-"""`hueprobe query`: what a picture's pixels match."""
+"""`hueprobe query`: what an image's pixels match."""
 
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
     skipped = tuple((typed[path], reason) for path, reason in result.skipped)
     common.report_skipped(skipped)
     if not result.images:
-        raise ImageError(f"none of {len(images)} pictures could be read; nothing to classify")
+        raise ImageError(f"none of {len(images)} images could be read; nothing to classify")
     matches = result.matches
     assert matches is not None
     if options["matches_file"]:
@@ -62,7 +62,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
             "predicted": predicted,
             "tie": bool(result.tie[i]),
             "likelihood": dict(zip(result.classes, result.likelihood[i].tolist(), strict=True)),
-            "unnormalised": dict(zip(result.classes, result.unnormalized[i].tolist(), strict=True)),
+            "unnormalized": dict(zip(result.classes, result.unnormalized[i].tolist(), strict=True)),
             "matches": int(result.n_matches[i]),
         }
         for i, (row, predicted) in enumerate(zip(result.rows, result.predicted_class, strict=True))

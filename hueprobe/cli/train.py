@@ -16,7 +16,7 @@ from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, tra
 @click.option("--learning-rate", type=float, default=1e-3, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--from-files", is_flag=True, help="Read pictures again each epoch instead of holding them in memory."
+    "--from-files", is_flag=True, help="Read images again each epoch instead of holding them in memory."
 )
 @click.option("--tensorboard", is_flag=True, help="Log to TensorBoard too, which must be installed.")
 @training_options
@@ -27,17 +27,17 @@ def train(images: str, output: Path, **options: Any) -> None:
     (its split "train", where it has one) is trained on. Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2,
     al2, maxdropout, catchup, dropout, auxiliary. The same command goes on where a run was stopped.
     """
-    from hueprobe import images as image_sources
+    from hueprobe.images.resolve import resolve_images
     from hueprobe.images.splits import TEST, TRAIN
     from hueprobe.training import (
         TrainingSettings,
         fresh_network,
-        load_pictures,
+        load_images,
         objective_named,
     )
     from hueprobe.training import train as train_objective
     from hueprobe.training.logs import require_tensorboard
-    from hueprobe.training.recipes import parse_names
+    from hueprobe.training.objectives import parse_names
 
     parse_names(options["loss"])
     if options["tensorboard"]:
@@ -47,26 +47,26 @@ def train(images: str, output: Path, **options: Any) -> None:
         learning_rate=options["learning_rate"],
         seed=options["seed"],
     )
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     reading = {
         "side": side_of(options), "in_memory": not options["from_files"], "workers": options["workers"],
         "progress": True,
     }  # fmt: skip
     parts = set(table.splits)
-    pictures = load_pictures(table.where_split(TRAIN) if TRAIN in parts else table, **reading)
+    loaded = load_images(table.where_split(TRAIN) if TRAIN in parts else table, **reading)
     test = None
     if TEST in parts:
-        test = load_pictures(table.where_split(TEST), class_names=pictures.class_names, **reading)
-    n_classes = len(pictures.class_names)
+        test = load_images(table.where_split(TEST), class_names=loaded.class_names, **reading)
+    n_classes = len(loaded.class_names)
     network, tap = fresh_network(
         options["backbone"], n_classes, seed=options["seed"], weights=options["weights"]
     )
     with objective_named(
-        options["loss"], network, n_classes, tap=tap, picture_size=settings.crop, seed=options["seed"],
+        options["loss"], network, n_classes, tap=tap, image_size=settings.crop, seed=options["seed"],
         stages=options["stages"], **head_of(options),
     ) as objective:  # fmt: skip
         run = train_objective(
-            objective, pictures, settings, test=test, folder=output, progress=True,
+            objective, loaded, settings, test=test, folder=output, progress=True,
             tensorboard=options["tensorboard"],
             identity={
                 **{name: str(options[name]) for name in ("backbone", "weights", "stages")},

@@ -20,7 +20,7 @@ _OPTIONS = (
     click.option(
         "--side", type=click.IntRange(min=1), help="Pixels before the crop  [default: 8/7 of --crop]"
     ),
-    click.option("--flip/--no-flip", default=True, show_default=True, help="Mirror half of the pictures."),
+    click.option("--flip/--no-flip", default=True, show_default=True, help="Mirror half of the images."),
     click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="fp32", show_default=True),
     click.option(
         "--stage", "stages", metavar="LAYER", multiple=True,
@@ -51,10 +51,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def side_of(options: dict[str, Any]) -> int:
-    """Return the pictures' side before the crop: as given, or 8/7 of the crop, as 256 is of 224."""
+    """Return the images' side before the crop: as given, or 8/7 of the crop, as 256 is of 224."""
     side: int = options["side"] or -(-options["crop"] * 8 // 7)
     if side < options["crop"]:
-        raise click.UsageError(f"--side {side} is less than --crop {options['crop']}; load pictures larger")
+        raise click.UsageError(f"--side {side} is less than --crop {options['crop']}; load images larger")
     return side
 
 

@@ -12,7 +12,7 @@ from hueprobe.cli.options import json_option, memory_argument, print_json, say
 @memory_argument
 @json_option
 def verify(memory: Path, as_json: bool) -> None:
-    """Check every file of MEMORY against its ledger; exit code 1 where one is damaged, or pictures lack."""
+    """Check every file of MEMORY against its ledger; exit code 1 where one is damaged, or images lack."""
     from hueprobe.memory import verify_memory
 
     found = verify_memory(memory, progress=not as_json)

@@ -12,38 +12,38 @@ from hueprobe.images.table import ImageTable
 
 
 def draw_shots(table: ImageTable, *, shots: int, seed: int) -> ImageTable:
-    """Return the table with exactly `shots` pictures of each class in "train" and the others in "test".
+    """Return the table with exactly `shots` images of each class in "train" and the others in "test".
 
-    Another picture of a group that has one in train is in neither; pictures without a class are in test. The
+    Another image of a group that has one in train is in neither; images without a class are in test. The
     order of rows plays no part.
 
     Parameters
     ----------
     table : ImageTable
     shots : int
-        Pictures a class, at least 1.
+        Images a class, at least 1.
     seed : int
         The same seed gives the same draw.
 
     Raises
     ------
     InputError
-        A number is out of range, there are no classes, or a class has fewer than `shots` pictures.
+        A number is out of range, there are no classes, or a class has fewer than `shots` images.
 
     Warns
     -----
     HueprobeWarning
-        A class has no picture left for test.
+        A class has no image left for test.
     """
     _require(table, seed)
     if shots < 1:
         raise InputError(f"shots is {shots}; it must be at least 1")
     sizes = Counter(name for name in table.classes if name is not None)
     if not sizes:
-        raise InputError("these pictures have no classes; a number of shots is per class")
+        raise InputError("these images have no classes; a number of shots is per class")
     if few := sorted(name for name, n in sizes.items() if n < shots):
         raise InputError(
-            f"class {few[0]!r} has {sizes[few[0]]} pictures, fewer than {shots} shots"
+            f"class {few[0]!r} has {sizes[few[0]]} images, fewer than {shots} shots"
             + (f" (and {len(few) - 1} more classes)" if len(few) > 1 else "")
             + "; ask for fewer shots"
         )
@@ -64,28 +64,28 @@ def draw_shots(table: ImageTable, *, shots: int, seed: int) -> ImageTable:
     tested = {name for name, split in zip(table.classes, splits, strict=True) if split == TEST}
     if bare := sorted(set(sizes) - tested):
         names = ", ".join(map(repr, bare[:10]))
-        warnings.warn(f"no picture is left to test class {names}", HueprobeWarning, stacklevel=2)
+        warnings.warn(f"no image is left to test class {names}", HueprobeWarning, stacklevel=2)
     return replace(table, splits=splits)
 
 
 def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
     """Return the table with splits "fold1" ... "foldK": equal parts of each class, no group in two of them.
 
-    Without groups the pictures of a class differ by at most one between folds. A group stays whole, also one
+    Without groups the images of a class differ by at most one between folds. A group stays whole, also one
     that spans classes; the largest are dealt first, each to the fold that has the least of its classes.
 
     Parameters
     ----------
     table : ImageTable
     folds : int
-        At least 2, and no more than there are pictures or groups.
+        At least 2, and no more than there are images or groups.
     seed : int
         The same seed gives the same folds.
 
     Raises
     ------
     InputError
-        A number is out of range, or there are fewer pictures or groups than folds.
+        A number is out of range, or there are fewer images or groups than folds.
 
     Warns
     -----
@@ -97,7 +97,7 @@ def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
     if not 2 <= folds <= len(units):
         raise InputError(
             f"folds is {folds}; it must be at least 2 and at most {len(units)}, "
-            "which is how many single pictures and groups there are"
+            "which is how many single images and groups there are"
         )
     order = np.random.default_rng(seed).permutation(len(units)).tolist()
     order.sort(key=lambda number: -units[number].counts.total())
@@ -118,7 +118,7 @@ def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
     if thin := sorted(name for name in table.class_names if not all(counts[name] for counts in held)):
         names = ", ".join(map(repr, thin[:10]))
         warnings.warn(
-            f"too few pictures or groups to be in each of {folds} folds: {names}",
+            f"too few images or groups to be in each of {folds} folds: {names}",
             HueprobeWarning,
             stacklevel=2,
         )
@@ -149,4 +149,4 @@ def _require(table: ImageTable, seed: int) -> None:
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be 0 or more")
     if not len(table):
-        raise InputError("there are no pictures to split")
+        raise InputError("there are no images to split")

@@ -18,7 +18,7 @@ _MOST_EXPANSION, _ALWAYS_UNPACKED = 100, 64 << 20
 
 
 def max_pixels() -> int | None:
-    """Return the pixels that a picture may have, None for any number.
+    """Return the pixels that an image may have, None for any number.
 
     `HUEPROBE_MAX_PIXELS`, or else Pillow's own `Image.MAX_IMAGE_PIXELS`, 89 million. Pillow has no other
     limit to ask by, so one that is asked for is made Pillow's in this process.
@@ -36,8 +36,8 @@ def max_pixels() -> int | None:
     return Image.MAX_IMAGE_PIXELS
 
 
-def max_picture_bytes() -> int | None:
-    """Return the bytes that a picture's file may have: those of so many pixels, uncompressed."""
+def max_image_bytes() -> int | None:
+    """Return the bytes that an image's file may have: those of so many pixels, uncompressed."""
     pixels = max_pixels()
     return None if pixels is None else pixels * _MOST_BYTES_A_PIXEL + (1 << 20)
 

@@ -1,4 +1,4 @@
-"""Pictures as batches of tensors, in order, whatever single files are like."""
+"""Images as batches of tensors, in order, whatever single files are like."""
 
 from collections import deque
 from collections.abc import Callable, Generator
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hueprobe.errors import ImageError, InputError, ShapeError
-from hueprobe.images.reading import PictureRecord, decoders_silenced, read_row
+from hueprobe.images.reading import ImageRecord, decoders_silenced, read_row
 from hueprobe.images.table import ImageTable
 from hueprobe.images.transform import ToTensor, Transform
 from hueprobe.threads import Map, computing_alone, default_workers, threaded_map
@@ -17,21 +17,21 @@ from hueprobe.threads import Map, computing_alone, default_workers, threaded_map
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Pictures of consecutive rows.
+    """Images of consecutive rows.
 
     Attributes
     ----------
     start : int
         Row of the first.
-    pictures : Tensor of shape (B, 3, h, w), float32
+    images : Tensor of shape (B, 3, h, w), float32
         Zeros where unreadable; in the memory format channels_last, as networks here take them.
-    records : tuple of PictureRecord
-        One a picture.
+    records : tuple of ImageRecord
+        One an image.
     """
 
     start: int
-    pictures: Tensor
-    records: tuple[PictureRecord, ...]
+    images: Tensor
+    records: tuple[ImageRecord, ...]
 
 
 def load_batches(
@@ -44,20 +44,20 @@ def load_batches(
     pinned: bool = False,
     start: int = 0,
     stop: int | None = None,
-    picture_shape: tuple[int, ...] | None = None,
+    image_shape: tuple[int, ...] | None = None,
 ) -> Generator[Batch, None, None]:
-    """Read the pictures of rows [start, stop) in order; a bad one keeps its slot.
+    """Read the images of rows [start, stop) in order; a bad one keeps its slot.
 
     Parameters
     ----------
     table : ImageTable
     transform : Transform or callable
-        Takes an RGB picture to a float tensor of shape (3, h, w), the same for every picture. With
+        Takes an RGB image to a float tensor of shape (3, h, w), the same for every image. With
         workers it is called from several threads at once.
     batch_size : int
-        Pictures a batch, counted from `start`; the last may have fewer.
+        Images a batch, counted from `start`; the last may have fewer.
     workers : int, optional
-        Threads that decode and transform the pictures of a batch (decoders let go of Python's lock);
+        Threads that decode and transform the images of a batch (decoders let go of Python's lock);
         0 does it in the caller's; None takes `default_workers`. The result is the same. The items
         of a Dataset are read by one thread, in order, since a Dataset need not stand more.
     ahead : int
@@ -67,17 +67,17 @@ def load_batches(
         Batches in page-locked memory, from which CUDA copies without waiting.
     start, stop : int
         Rows; all by default.
-    picture_shape : (int, int, int), optional
-        (3, h, w) that the transform must give; without it that of the first readable picture counts.
+    image_shape : (int, int, int), optional
+        (3, h, w) that the transform must give; without it that of the first readable image counts.
 
     Raises
     ------
     InputError
-        A number is out of range, or the transform fails on a picture.
+        A number is out of range, or the transform fails on an image.
     ShapeError
-        The transform gives no (3, h, w), or another shape than for the pictures before.
+        The transform gives no (3, h, w), or another shape than for the images before.
     ImageError
-        No picture can be read and the shape is unknown, or the table's Dataset is gone.
+        No image can be read and the shape is unknown, or the table's Dataset is gone.
     """
     stop = len(table) if stop is None else stop
     if batch_size < 1:
@@ -91,8 +91,8 @@ def load_batches(
     if start == stop:
         return _in_order(_Reader(table, transform, (), "", pinned), [], 0, 0)
     rows = range(start, stop)
-    shape = transform.shape if isinstance(transform, Transform) and not picture_shape else picture_shape
-    shape, shape_of = (shape, "picture_shape") if shape else _first_shape(table, transform, rows)
+    shape = transform.shape if isinstance(transform, Transform) and not image_shape else image_shape
+    shape, shape_of = (shape, "image_shape") if shape else _first_shape(table, transform, rows)
     reader = _Reader(table, transform, tuple(shape), shape_of, pinned)
     batches = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
     workers = min(workers, 1) if table.dataset is not None else workers
@@ -101,7 +101,7 @@ def load_batches(
 
 def _load(
     table: ImageTable, transform: ToTensor, row: int, slot: np.ndarray | None = None
-) -> tuple[Tensor | None, PictureRecord]:
+) -> tuple[Tensor | None, ImageRecord]:
     """Return the tensor of one row, on the memory of `slot` if that can be; None where it is unreadable."""
     image, record = read_row(table, row)
     if image is None:
@@ -113,20 +113,20 @@ def _load(
         else:
             tensor = transform(image)
     except ImageError as error:
-        return None, PictureRecord(record.sha256, 0, 0, readable=False, reason=str(error))
+        return None, ImageRecord(record.sha256, 0, 0, readable=False, reason=str(error))
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"the transform fails on picture {name!r}: {text}") from error
+        raise InputError(f"the transform fails on image {name!r}: {text}") from error
     if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
         what = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise InputError(f"the transform gives {what} for picture {name!r}; it must give a float tensor")
+        raise InputError(f"the transform gives {what} for image {name!r}; it must give a float tensor")
     if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.numel():
-        raise ShapeError(f"the transform gives {tuple(tensor.shape)} for picture {name!r}; need (3, h, w)")
+        raise ShapeError(f"the transform gives {tuple(tensor.shape)} for image {name!r}; need (3, h, w)")
     return tensor.detach().to(torch.float32), record
 
 
 def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[tuple[int, ...], str]:
-    """Return the shape of the first readable picture, and its name."""
+    """Return the shape of the first readable image, and its name."""
     reason = None
     for row in rows:
         with decoders_silenced():
@@ -134,7 +134,7 @@ def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[t
         if tensor is not None:
             return tuple(tensor.shape), repr(table.paths[row])
         reason = reason or record.reason
-    raise ImageError(f"none of {len(rows)} pictures could be read; the first: {reason}")
+    raise ImageError(f"none of {len(rows)} images could be read; the first: {reason}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,14 +154,14 @@ class _Reader:
         records = each(self._fill, slots.numpy(), rows)
         return lambda: Batch(rows[0], slots.permute(0, 3, 1, 2), tuple(records))
 
-    def _fill(self, slot: np.ndarray, row: int) -> PictureRecord:
+    def _fill(self, slot: np.ndarray, row: int) -> ImageRecord:
         tensor, record = _load(self.table, self.transform, row, slot)
         if tensor is None:
             slot[:] = 0
             return record
         if tensor.shape != self.shape:
             raise ShapeError(
-                f"picture {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
+                f"image {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
                 f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
             )
         pixels = tensor.permute(1, 2, 0).numpy()

@@ -1,4 +1,4 @@
-"""Reading one picture as RGB, whatever its mode, and saying why where that fails."""
+"""Reading one image as RGB, whatever its mode, and saying why where that fails."""
 
 import contextlib
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from hueprobe.errors import HueprobeError, ImageError
-from hueprobe.images.limits import PIXELS, max_picture_bytes, max_pixels
+from hueprobe.images.limits import PIXELS, max_image_bytes, max_pixels
 from hueprobe.images.table import ImageTable
 
 # EXIF orientation to the turn that undoes it; 1 is upright.
@@ -42,8 +42,8 @@ _NOTHING_FROM_PIL = ("ignore", None, Warning, re.compile(r"PIL\."), 0)
 
 
 @dataclass(frozen=True)
-class PictureRecord:
-    """What was learnt while reading a picture.
+class ImageRecord:
+    """What was learnt while reading an image.
 
     Attributes
     ----------
@@ -63,8 +63,8 @@ class PictureRecord:
     reason: str | None
 
 
-def read_picture(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord]:
-    """Read a picture file, or the bytes of one, as upright RGB.
+def read_image(source: str | Path | bytes) -> tuple[Image.Image | None, ImageRecord]:
+    """Read an image file, or the bytes of one, as upright RGB.
 
     Transparency is dropped, as torchvision's loader does. Of an animation the first frame is taken.
     Whole numbers of 16 bits are divided by 257. Floats between 0 and 1 are multiplied by 255; other
@@ -77,8 +77,8 @@ def read_picture(source: str | Path | bytes) -> tuple[Image.Image | None, Pictur
 
     Returns
     -------
-    picture : PIL image in mode RGB, or None where unreadable
-    record : PictureRecord
+    image : PIL image in mode RGB, or None where unreadable
+    record : ImageRecord
     """
     with decoders_silenced():
         return _read(source)
@@ -86,7 +86,7 @@ def read_picture(source: str | Path | bytes) -> tuple[Image.Image | None, Pictur
 
 @contextlib.contextmanager
 def decoders_silenced() -> Iterator[None]:
-    """Ignore in the block what PIL warns of, in any thread: a picture with odd metadata is readable.
+    """Ignore in the block what PIL warns of, in any thread: an image with odd metadata is readable.
 
     One entry is put into the process's filters and taken out again. `warnings.catch_warnings` puts
     back the filters that it found, so threads that enter and leave it in turn would muddle them.
@@ -100,8 +100,8 @@ def decoders_silenced() -> Iterator[None]:
             warnings.filters.remove(_NOTHING_FROM_PIL)  # type: ignore[attr-defined]
 
 
-def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, PictureRecord]:
-    """Read row `i` of a table as `read_picture` does, be it a file or the item of a Dataset.
+def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord]:
+    """Read row `i` of a table as `read_image` does, be it a file or the item of a Dataset.
 
     An item is taken as it comes: no EXIF orientation is applied to it. What PIL warns of is left to
     the caller, see `decoders_silenced`.
@@ -115,15 +115,15 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, PictureReco
     if item is None:
         return _read(table.file(i))
     try:
-        picture = _from_item(table.dataset[item])
+        image = _from_item(table.dataset[item])
     except Exception as error:  # as for a damaged file
         return _unreadable("", _one_line(error))
-    pixels = hashlib.sha256(f"{picture.size}".encode() + picture.tobytes()).hexdigest()
-    return picture, PictureRecord(pixels, *picture.size, readable=True, reason=None)
+    pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
+    return image, ImageRecord(pixels, *image.size, readable=True, reason=None)
 
 
-def show_picture(table: ImageTable, i: int) -> Image.Image:
-    """Return row `i` of a table as an upright RGB picture.
+def show_image(table: ImageTable, i: int) -> Image.Image:
+    """Return row `i` of a table as an upright RGB image.
 
     Raises
     ------
@@ -131,13 +131,13 @@ def show_picture(table: ImageTable, i: int) -> Image.Image:
         It cannot be read; the message says why.
     """
     with decoders_silenced():
-        picture, record = read_row(table, i)
-    if picture is None:
-        raise ImageError(f"cannot read picture {table.paths[i]!r}: {record.reason}")
-    return picture
+        image, record = read_row(table, i)
+    if image is None:
+        raise ImageError(f"cannot read image {table.paths[i]!r}: {record.reason}")
+    return image
 
 
-def _read(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord]:
+def _read(source: str | Path | bytes) -> tuple[Image.Image | None, ImageRecord]:
     data, reason = (source, None) if isinstance(source, bytes) else _read_bytes(source)
     if data is None:
         return _unreadable("", reason)
@@ -148,15 +148,15 @@ def _read(source: str | Path | bytes) -> tuple[Image.Image | None, PictureRecord
     try:
         with Image.open(io.BytesIO(data), formats=_known_formats()) as image:
             _require_credible(image, limit)
-            picture = _as_rgb(image)
-            picture = _upright(picture, _orientation(image))  # known once decoded: a TIFF turns itself
+            decoded = _as_rgb(image)
+            decoded = _upright(decoded, _orientation(image))  # known once decoded: a TIFF turns itself
     except UnidentifiedImageError:
-        return _unreadable(digest, "not a picture of a known format")
+        return _unreadable(digest, "not an image of a known format")
     except Image.DecompressionBombError as error:
         return _unreadable(digest, f"{_one_line(error)}; where you trust it, set {PIXELS} to more")
     except Exception as error:  # decoders raise anything on damaged input
         return _unreadable(digest, _one_line(error))
-    return picture, PictureRecord(digest, *picture.size, readable=True, reason=None)
+    return decoded, ImageRecord(digest, *decoded.size, readable=True, reason=None)
 
 
 @cache
@@ -167,7 +167,7 @@ def _known_formats() -> tuple[str, ...]:
 
 
 def _require_credible(image: Image.Image, limit: int | None) -> None:
-    """Refuse a picture too large to be true, of which PIL only warns up to twice its limit."""
+    """Refuse an image too large to be true, of which PIL only warns up to twice its limit."""
     pixels = image.width * image.height
     if limit is not None and pixels > limit:
         raise Image.DecompressionBombError(
@@ -181,9 +181,9 @@ def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
         info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
             return None, "not a file"
-        most = max_picture_bytes()
+        most = max_image_bytes()
         if most is not None and info.st_size > most:
-            return None, f"{info.st_size} bytes are more than a picture has; where you trust it, set {PIXELS}"
+            return None, f"{info.st_size} bytes are more than an image has; where you trust it, set {PIXELS}"
         return Path(path).read_bytes(), None
     except HueprobeError:
         raise
@@ -191,8 +191,8 @@ def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
         return None, f"cannot be opened: {getattr(error, 'strerror', None) or error}"
 
 
-def _unreadable(digest: str, reason: str | None) -> tuple[None, PictureRecord]:
-    return None, PictureRecord(digest, 0, 0, readable=False, reason=reason)
+def _unreadable(digest: str, reason: str | None) -> tuple[None, ImageRecord]:
+    return None, ImageRecord(digest, 0, 0, readable=False, reason=reason)
 
 
 def _one_line(error: Exception) -> str:
@@ -215,25 +215,25 @@ def _upright(image: Image.Image, orientation: int) -> Image.Image:
 
 def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I;16"):
-        return _from_grey(np.asarray(image).astype(np.uint16))
+        return _from_gray(np.asarray(image).astype(np.uint16))
     if image.mode == "I" and image.format in _SIXTEEN_BIT_FORMATS:
-        return _from_grey(np.asarray(image).astype(np.uint16))
+        return _from_gray(np.asarray(image).astype(np.uint16))
     if image.mode in ("I", "F"):
         values = np.asarray(image, np.float64)
         in_unit = image.mode == "F" and values.min() >= 0 and values.max() <= 1
-        return _from_grey(values if in_unit else _stretched(values))
+        return _from_gray(values if in_unit else _stretched(values))
     return image.convert("RGB")
 
 
 def _stretched(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise ValueError("the picture has pixels that are NaN or infinite")
+        raise ValueError("the image has pixels that are NaN or infinite")
     low, high = values.min(), values.max()
     with np.errstate(over="ignore", invalid="ignore"):
         return (values - low) / (high - low) if high > low else np.zeros_like(values)
 
 
-def _from_grey(values: np.ndarray) -> Image.Image:
+def _from_gray(values: np.ndarray) -> Image.Image:
     return Image.fromarray(_to_eight_bits(values)).convert("RGB")
 
 
@@ -249,25 +249,25 @@ def _to_eight_bits(values: np.ndarray) -> np.ndarray:
     if not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(
             f"float pixels from {values.min():.3g} to {values.max():.3g}; give values between 0 and 1, "
-            "before any normalisation"
+            "before any normalization"
         )
     return np.round(values.astype(np.float64) * 255).astype(np.uint8)
 
 
 def _from_item(item: Any) -> Image.Image:
-    """Return the picture of a Dataset's item: `picture` or `(picture, label, ...)`."""
-    picture = item[0] if isinstance(item, tuple | list) else item
-    if isinstance(picture, Image.Image):
-        return _as_rgb(picture)
-    is_tensor = hasattr(picture, "detach")
-    pixels = np.asarray(picture.detach().cpu() if is_tensor else picture)
+    """Return the image of a Dataset's item: `image` or `(image, label, ...)`."""
+    image = item[0] if isinstance(item, tuple | list) else item
+    if isinstance(image, Image.Image):
+        return _as_rgb(image)
+    is_tensor = hasattr(image, "detach")
+    pixels = np.asarray(image.detach().cpu() if is_tensor else image)
     if is_tensor and pixels.ndim == 3:
         pixels = pixels.transpose(1, 2, 0)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[:, :, 0]
     if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
         raise ValueError(
-            f"the item is a {type(picture).__name__} of shape {tuple(np.shape(picture))}; give a PIL image, "
+            f"the item is a {type(image).__name__} of shape {tuple(np.shape(image))}; give a PIL image, "
             "a tensor (C, H, W) or an ndarray (H, W) or (H, W, C), C being 1, 3 or 4"
         )
     return Image.fromarray(np.ascontiguousarray(_to_eight_bits(pixels))).convert("RGB")

@@ -1,4 +1,4 @@
-"""Splitting pictures into train and test, by class and without tearing groups apart."""
+"""Splitting images into train and test, by class and without tearing groups apart."""
 
 import warnings
 from collections import Counter
@@ -17,37 +17,37 @@ class Unit:
     """Rows that stay together: those of a group, or a single one without a group."""
 
     rows: list[int]
-    counts: Counter[str | None]  # pictures of each class
+    counts: Counter[str | None]  # images of each class
 
 
 def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
     """Return the table with splits "train" and "test", drawn anew whatever splits it had.
 
-    Each class is divided by itself, pictures without a class too, and a group stays whole, also one
-    that spans classes. Without groups, `train` times the pictures of a class, rounded, go to train; with
+    Each class is divided by itself, images without a class too, and a group stays whole, also one
+    that spans classes. Without groups, `train` times the images of a class, rounded, go to train; with
     groups, what taking them one by one in random order comes to, which is off by half the largest group
-    at most. A class of two pictures or groups is on both sides (unless groups that span classes leave no
-    way); one of a single picture or group goes to train, with a warning. The order of rows plays no part.
+    at most. A class of two images or groups is on both sides (unless groups that span classes leave no
+    way); one of a single image or group goes to train, with a warning. The order of rows plays no part.
 
     Parameters
     ----------
     table : ImageTable
     train : float
-        Share of the pictures that go to train, between 0 and 1, both excluded.
+        Share of the images that go to train, between 0 and 1, both excluded.
     seed : int
         The same seed gives the same split.
 
     Raises
     ------
     InputError
-        `train` or `seed` is out of range, or there are no pictures.
+        `train` or `seed` is out of range, or there are no images.
     """
     if not 0 < train < 1:
         raise InputError(f"train is {train}; it must lie between 0 and 1, both excluded")
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be 0 or more")
     if not len(table):
-        raise InputError("there are no pictures to split")
+        raise InputError("there are no images to split")
     units = units_of(table)
     members: dict[str | None, list[int]] = {}  # units of each class
     for number, unit in enumerate(units):
@@ -117,11 +117,11 @@ def _warn_of_one_sided(members: dict[str | None, list[int]], in_train: set[int])
     sides = {name: side for name, numbers in members.items() if (side := _side(numbers, in_train))}
     if sides:
         names = ", ".join(
-            f"{'pictures without class' if name is None else repr(name)} (in {side})"
+            f"{'images without class' if name is None else repr(name)} (in {side})"
             for name, side in sides.items()
         )
         warnings.warn(
-            f"too few pictures or groups to be on both sides of the split: {names}",
+            f"too few images or groups to be on both sides of the split: {names}",
             HueprobeWarning,
             stacklevel=3,
         )

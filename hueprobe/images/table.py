@@ -1,4 +1,4 @@
-"""The image table: pictures in a fixed order, with class, split and group of each."""
+"""The image table: images in a fixed order, with class, split and group of each."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -20,12 +20,12 @@ _ITEM = "item-"
 
 @dataclass(frozen=True)
 class ImageTable:
-    """A list of n pictures; the row number is the picture's name everywhere else.
+    """A list of n images; the row number is the image's name everywhere else.
 
     Attributes
     ----------
     paths : tuple of str
-        Path of each picture relative to its root, with `/` between its parts.
+        Path of each image relative to its root, with `/` between its parts.
     roots : tuple of str
         Absolute folder of each; empty for what is no file (items of a Dataset, arrays).
     classes, splits, groups : tuple of (str or None)
@@ -60,7 +60,7 @@ class ImageTable:
             _require_unicode(getattr(self, name))
 
     def __len__(self) -> int:
-        """Return the number of pictures."""
+        """Return the number of images."""
         return len(self.paths)
 
     @property
@@ -69,8 +69,8 @@ class ImageTable:
         return tuple(sorted({name for name in self.classes if name is not None}))
 
     @property
-    def labelled(self) -> bool:
-        """Whether there are pictures and each has a class."""
+    def labeled(self) -> bool:
+        """Whether there are images and each has a class."""
         return len(self) > 0 and None not in self.classes
 
     def file(self, i: int) -> Path:
@@ -82,7 +82,7 @@ class ImageTable:
             The row is no file but an item of a Dataset or an array.
         """
         if not self.roots[i]:
-            raise ImageError(f"picture {self.paths[i]!r} is no file; give its Dataset again, or the pictures")
+            raise ImageError(f"image {self.paths[i]!r} is no file; give its Dataset again, or the images")
         return Path(self.roots[i], self.paths[i])
 
     def item(self, i: int) -> int | None:
@@ -107,12 +107,12 @@ class ImageTable:
         rows = [i for i, split in enumerate(self.splits) if split == name]
         if not rows:
             present = sorted({split for split in self.splits if split is not None})
-            known = f"choose one of: {', '.join(present)}" if present else "these pictures have no splits"
-            raise InputError(f"no picture in split {name!r}; {known}")
+            known = f"choose one of: {', '.join(present)}" if present else "these images have no splits"
+            raise InputError(f"no image in split {name!r}; {known}")
         return self.select(rows)
 
     def relocated(self, root: str | Path) -> "ImageTable":
-        """Return the table for pictures that were moved: the folder common to all roots is now `root`.
+        """Return the table for images that were moved: the folder common to all roots is now `root`.
 
         Raises
         ------
@@ -121,7 +121,7 @@ class ImageTable:
         """
         new = os.path.abspath(root)
         if not os.path.isdir(new):
-            raise ImageError(f"no folder at {str(root)!r}; give the folder where the pictures are now")
+            raise ImageError(f"no folder at {str(root)!r}; give the folder where the images are now")
         old = {folder for folder in self.roots if folder}
         if not old:
             return self
@@ -176,7 +176,7 @@ def unfiled_table(
     classes: Sequence[str | None] | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> ImageTable:
-    """Return the table of n pictures that are no files, such as arrays of activations.
+    """Return the table of n images that are no files, such as arrays of activations.
 
     Parameters
     ----------

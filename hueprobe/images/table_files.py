@@ -5,7 +5,7 @@ import io
 import os
 import shlex
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.files import written_whole
 from hueprobe.images.limits import UNPACKED, max_unpacked
-from hueprobe.images.sources import TABLE_ENDINGS, common_folder, file_size, posix_relative
+from hueprobe.images.paths import MANIFEST_ENDING, TABLE_ENDINGS, common_folder, file_size, posix_relative
 from hueprobe.images.table import ImageTable
 from hueprobe.images.trust import ROOTS, Below, trusted_folders
 
@@ -29,22 +29,28 @@ class _Row:
     cells: dict[str, str | None]
 
 
-def from_table(path: str | Path) -> ImageTable:
-    """List the pictures of a CSV (UTF-8) or Parquet file, in its order.
+def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | None = None) -> ImageTable:
+    """List the images of a CSV (UTF-8) or Parquet file, in its order.
 
     Columns are `path` (relative to the file's folder, or absolute) and `class`, and if wanted `split`
-    and `group`; others are ignored with a warning. An empty cell is no value. A picture that does not
-    exist keeps its row, as an unreadable one does. With a column `manifest`, the same in every row, the
-    paths are those of that data set's pictures, and its root is looked up as for the manifest itself.
+    and `group`; others are ignored with a warning. An empty cell is no value. An image that does not
+    exist keeps its row, as an unreadable one does.
 
-    A table may come from others, so its pictures must lie below its own folder, links resolved, or below
+    A table may come from others, so its images must lie below its own folder, links resolved, or below
     one that the user names, see `hueprobe.images.trust`.
+
+    Parameters
+    ----------
+    path : path
+    of_manifest : callable, optional
+        Gives the table of a data manifest by its name; the rows of a column `manifest` are looked up in it.
+        Without, that column is ignored with a warning, as others are.
 
     Raises
     ------
     ImageError
         The file is missing, of another kind or broken; a column is missing; it has no rows; a path is
-        empty, occurs twice or leads elsewhere (the line is named); or none of the pictures exists.
+        empty, occurs twice or leads elsewhere (the line is named); or none of the images exists.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in TABLE_ENDINGS:
@@ -58,16 +64,16 @@ def from_table(path: str | Path) -> ImageTable:
             raise
         raise ImageError(f"cannot read {os.fspath(path)!r}: {error.strerror or error}") from None
     if not rows:
-        raise ImageError(f"{os.fspath(path)!r} lists no pictures; each needs a row under path,class")
+        raise ImageError(f"{os.fspath(path)!r} lists no images; each needs a row under path,class")
     folder = os.path.dirname(os.path.abspath(path))
-    if MANIFEST in rows[0].cells:
-        return _of_manifest(rows, folder, path)
+    if of_manifest is not None and MANIFEST in rows[0].cells:
+        return _of_manifest(rows, folder, path, of_manifest)
     files = _files(rows, folder, path)
     _require_below(trusted_folders(folder), files, rows, path)
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
         raise ImageError(
-            f"none of the {len(rows)} pictures in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
+            f"none of the {len(rows)} images in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
             "paths are relative to the table's folder"
         )
     absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
@@ -90,7 +96,7 @@ def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[_Row
         if not is_below(file):
             raise ImageError(
                 f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder; "
-                f"where you trust the table, name the folder of its pictures in {ROOTS}, such as "
+                f"where you trust the table, name the folder of its images in {ROOTS}, such as "
                 f"{ROOTS}={shlex.quote(os.path.dirname(file))}"
             )
 
@@ -98,27 +104,27 @@ def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[_Row
 def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = None) -> None:
     """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
 
-    Paths are relative to the file's own folder where the picture lies below it, else absolute, so that
-    `from_table` finds the same pictures (below a folder that it is told to trust).
+    Paths are relative to the file's own folder where the image lies below it, else absolute, so that
+    `from_table` finds the same images (below a folder that it is told to trust).
 
     Parameters
     ----------
     table : ImageTable
     path : path
     manifest : str, optional
-        The data manifest that the pictures are of. It becomes a fifth column and the paths stay those of the
+        The data manifest that the images are of. It becomes a fifth column and the paths stay those of the
         set, so that the file works for others, wherever they have the set, and for Datasets too.
 
     Raises
     ------
     InputError
-        The name ends in neither .csv nor .parquet, or the pictures are neither files nor of a manifest.
+        The name ends in neither .csv nor .parquet, or the images are neither files nor of a manifest.
     StorageError
         The file cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in TABLE_ENDINGS:
-        raise InputError(f"cannot save pictures as {path.name!r}; the name must end in .csv or .parquet")
+        raise InputError(f"cannot save images as {path.name!r}; the name must end in .csv or .parquet")
     folder = Path(os.path.abspath(path)).parent
     columns: dict[str, Sequence[str | None]] = {
         "path": table.paths if manifest is not None else _paths_from(folder, table),
@@ -147,29 +153,28 @@ def _paths_from(folder: Path, table: ImageTable) -> list[str]:
 
 def _seen_from(folder: Path, manifest: str) -> str:
     """Return the manifest's name, or its file relative to the table's folder."""
-    from hueprobe.images.manifests.library import ENDING
-
-    file, colon, variant = manifest.rpartition(":") if f"{ENDING}:" in manifest else (manifest, "", "")
-    if not file.endswith(ENDING):
+    file, colon, variant = (
+        manifest.rpartition(":") if f"{MANIFEST_ENDING}:" in manifest else (manifest, "", "")
+    )
+    if not file.endswith(MANIFEST_ENDING):
         return manifest
     return posix_relative(os.path.abspath(file), str(folder)) + colon + variant
 
 
-def _of_manifest(rows: list[_Row], folder: str, path: str | Path) -> ImageTable:
-    """Return the rows' pictures out of the set that their manifest lists, with their own class and so on."""
-    from hueprobe.images.manifests.library import ENDING
-    from hueprobe.images.manifests.resolving import from_manifest
-
+def _of_manifest(
+    rows: list[_Row], folder: str, path: str | Path, of_manifest: Callable[[str], ImageTable]
+) -> ImageTable:
+    """Return the rows' images out of the set that their manifest lists, with their own class and so on."""
     names = {row.cells[MANIFEST] for row in rows}
     if len(names) != 1 or not (name := next(iter(names))):
         found = ", ".join(sorted(repr(name) for name in names))
         raise ImageError(f"{os.fspath(path)!r} has {found} under manifest; every row must name the same one")
-    whole = from_manifest(os.path.join(folder, name) if ENDING in name else name)
+    whole = of_manifest(os.path.join(folder, name) if MANIFEST_ENDING in name else name)
     place = {listed: i for i, listed in enumerate(whole.paths)}
     for row in rows:
         if row.cells["path"] not in place:
             raise ImageError(
-                f"{os.fspath(path)!r}, {row.place}: {name!r} has no picture {row.cells['path']!r} here; "
+                f"{os.fspath(path)!r}, {row.place}: {name!r} has no image {row.cells['path']!r} here; "
                 f"`hueprobe data verify {name}` says what else is missing"
             )
     table = whole.select([place[row.cells["path"] or ""] for row in rows])
@@ -231,7 +236,7 @@ def _parquet_rows(path: str | Path) -> Iterator[_Row]:
 
 
 def _require_modest(metadata: Any) -> None:
-    """Refuse a table that says it is larger, unpacked, than a list of pictures is, before it is unpacked."""
+    """Refuse a table that says it is larger, unpacked, than a list of images is, before it is unpacked."""
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
     most = max_unpacked(metadata.serialized_size)
@@ -254,12 +259,12 @@ def _require_columns(names: list[str], path: str | Path) -> None:
         warnings.warn(
             f"columns of {name!r} that mean nothing here are ignored: {', '.join(unknown)}",
             HueprobeWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 
 def _files(rows: list[_Row], folder: str, path: str | Path) -> list[str]:
-    """Return the absolute, normalised file of each row."""
+    """Return the absolute, normalized file of each row."""
     seen: dict[str, str] = {}
     for row in rows:
         name = row.cells["path"]

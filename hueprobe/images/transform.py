@@ -1,4 +1,4 @@
-"""From an RGB picture to the tensor that a network takes."""
+"""From an RGB image to the tensor that a network takes."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -24,13 +24,13 @@ _MAX_RESIZED_PIXELS = 1 << 27
 
 @dataclass(frozen=True, kw_only=True)
 class Transform:
-    """Resize, centre crop, scale to 0-1 and normalise: the numbers of torchvision's ImageClassification.
+    """Resize, center crop, scale to 0-1 and normalize: the numbers of torchvision's ImageClassification.
 
     Attributes
     ----------
     resize, crop : int, (int, int) or None
         Pixels. One number is the shorter side for `resize`, a square for `crop`; two are height and
-        width; None leaves the step out. A crop larger than the picture is padded with black.
+        width; None leaves the step out. A crop larger than the image is padded with black.
     mean, std : (float, float, float)
         Of red, green and blue, on the scale of 0 to 1.
     interpolation : str
@@ -68,21 +68,21 @@ class Transform:
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
-        """(3, h, w) of every result; None where it depends on the picture."""
+        """(3, h, w) of every result; None where it depends on the image."""
         if isinstance(self.crop, int):
             return (3, self.crop, self.crop)
         size = self.crop or self.resize
         return (3, *size) if isinstance(size, tuple) else None
 
     def __call__(self, image: Image.Image) -> Tensor:
-        """Return an RGB picture as a float32 tensor of shape (3, h, w).
+        """Return an RGB image as a float32 tensor of shape (3, h, w).
 
         Raises
         ------
         ImageError
-            The picture is so long and thin that resizing its short side would fill the memory.
+            The image is so long and thin that resizing its short side would fill the memory.
         """
-        return self._normalised(self._sized(image), None)
+        return self._normalized(self._sized(image), None)
 
     def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
         """Do the same, and write the result where `slot` has room for it, which saves a copy.
@@ -95,9 +95,9 @@ class Transform:
         Returns
         -------
         Tensor of shape (3, h, w)
-            On the memory of `slot`, or on its own where the picture comes out in another shape.
+            On the memory of `slot`, or on its own where the image comes out in another shape.
         """
-        return self._normalised(self._sized(image), slot)
+        return self._normalized(self._sized(image), slot)
 
     def _sized(self, image: Image.Image) -> Image.Image:
         if self.resize is not None:
@@ -112,7 +112,7 @@ class Transform:
             image = F.center_crop(image, [self.crop] if isinstance(self.crop, int) else list(self.crop))
         return image
 
-    def _normalised(self, image: Image.Image, slot: np.ndarray | None) -> Tensor:
+    def _normalized(self, image: Image.Image, slot: np.ndarray | None) -> Tensor:
         shape = (image.height, image.width, 3)
         pixels = slot if slot is not None and slot.shape == shape else np.empty(shape, np.float32)
         rows = pixels.reshape(len(pixels), -1)  # whole ones at a time: NumPy is slow over a last axis of 3

@@ -1,4 +1,4 @@
-"""Below which folders the pictures of a table may lie: a table may come from others.
+"""Below which folders the images of a table may lie: a table may come from others.
 
 Its own folder always counts. A user adds folders by the environment variables `HUEPROBE_ROOTS` (several,
 joined as in `PATH`) and `HUEPROBE_DATA`, which holds data sets. Links are resolved.
@@ -8,16 +8,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from hueprobe.images.manifests.roots import VARIABLE
-from hueprobe.images.sources import common_folder
+from hueprobe.images.paths import common_folder
 from hueprobe.images.table import ImageTable
 
 ROOTS = "HUEPROBE_ROOTS"
+DATA = "HUEPROBE_DATA"
 
 
 def trusted_folders(folder: str) -> list[str]:
-    """Return the folders below which the pictures of a table in `folder` may lie, links resolved."""
-    named = [*os.environ.get(ROOTS, "").split(os.pathsep), os.environ.get(VARIABLE, "")]
+    """Return the folders below which the images of a table in `folder` may lie, links resolved."""
+    named = [*os.environ.get(ROOTS, "").split(os.pathsep), os.environ.get(DATA, "")]
     return [os.path.realpath(name) for name in (folder, *named) if name]
 
 
@@ -46,7 +46,7 @@ class Below:
 
 
 def outside_of(table: ImageTable, path: str | Path) -> str | None:
-    """Return the folder of a table's pictures where a table file at `path` may not list them, else None."""
+    """Return the folder of a table's images where a table file at `path` may not list them, else None."""
     files = [os.path.abspath(table.file(i)) for i in range(len(table))]
     is_below = Below(trusted_folders(os.path.dirname(os.path.abspath(path))))
     return None if all(map(is_below, files)) else common_folder(files)

@@ -35,14 +35,14 @@ def memory_from_arrays(
     activations : ndarray of shape (n, C, H, W)
         After the closing nonlinearity; not normalized.
     classes, groups : sequence of (str or None), optional
-        One a picture.
+        One an image.
     names : sequence of str, optional
-        One a picture; `array-0000000`, ... by default.
+        One an image; `array-0000000`, ... by default.
     hashes : sequence of str, optional
-        What tells equal pictures and deals them into blocks, in place of a file's sha256: that of the
+        What tells equal images and deals them into blocks, in place of a file's sha256: that of the
         activations by default.
     descriptor : str
-        What to reduce each picture to.
+        What to reduce each image to.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def memory_from_arrays(
                 activations[first : min(first + DEFAULT_BATCH_SIZE, stop)], np.float32
             )
             told = hashes and hashes[first : first + len(part)]
-            told = told or [hashlib.sha256(picture.tobytes()).hexdigest() for picture in part]
+            told = told or [hashlib.sha256(image.tobytes()).hexdigest() for image in part]
             yield (
                 part,
                 [{"sha256": h, "width": 0, "height": 0, "readable": True, "reason": None} for h in told],

@@ -1,4 +1,4 @@
-"""Building a memory: pictures through a network into shards on disk, resumable."""
+"""Building a memory: images through a network into shards on disk, resumable."""
 
 import contextlib
 from collections import deque
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hueprobe import images as image_sources
 from hueprobe.allocation import freed_memory_kept
+from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import Batches, Filled, fill_memory
 from hueprobe.memory.recipe import (
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from hueprobe.activations.backbones import Backbone
     from hueprobe.images.loading import Batch
 
-# For pictures [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records,
+# For images [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records,
 # or what makes them, as in `Batches`.
 LayersFilled = tuple[list[np.ndarray], list[dict[str, Any]]]
 LayerBatches = Callable[[int, int], Generator[LayersFilled | Callable[[], LayersFilled], None, None]]
@@ -54,7 +54,7 @@ def build_memory(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Memory:
-    """Extract every picture's activations into a memory on disk.
+    """Extract every image's activations into a memory on disk.
 
     Finished shards survive anything; the same call again continues where the last one stopped, and
     the result is byte for byte that of an undisturbed build.
@@ -73,7 +73,7 @@ def build_memory(
     layer : str, optional
         Dotted module name to hook instead of the backbone's bottleneck.
     transform : Transform or callable, optional
-        Picture to tensor (3, h, w); the weights' own by default.
+        Image to tensor (3, h, w); the weights' own by default.
     descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}
     dtype : {"float16", "float32"}
         Of the stored unit vectors.
@@ -84,7 +84,7 @@ def build_memory(
     device : str
         `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
     workers : int, optional
-        Threads that decode pictures, one a core by default, none with 0; the memory's bytes do not
+        Threads that decode images, one a core by default, none with 0; the memory's bytes do not
         depend on it.
     overwrite : bool
         Replace a memory of other settings.
@@ -92,16 +92,16 @@ def build_memory(
     Raises
     ------
     MemoryFormatError
-        The folder holds something else, or a memory of other settings or pictures.
+        The folder holds something else, or a memory of other settings or images.
     NumericsError
-        A picture's activations are NaN or infinite.
+        An image's activations are NaN or infinite.
     ImageError
-        No picture could be read.
+        No image could be read.
     """
     from hueprobe.activations.backbones import Backbone, load_backbone
 
     path = Path(path)
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     if isinstance(backbone, Backbone):
         loaded = backbone
     else:
@@ -110,7 +110,7 @@ def build_memory(
         path, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
         device=device, seed=seed, resume=not overwrite,
     )  # fmt: skip
-    batches = _picture_batches(recipe, table, workers)
+    batches = _image_batches(recipe, table, workers)
     return fill_memory(path, recipe.settings, table, batches, overwrite=overwrite, progress=progress)
 
 
@@ -125,7 +125,7 @@ def append_images(
     workers: int | None = None,
     progress: bool = False,
 ) -> Memory:
-    """Add pictures to a complete memory, with its own settings; new classes get the next ids.
+    """Add images to a complete memory, with its own settings; new classes get the next ids.
 
     Indexes become stale and are refused until rebuilt. A killed append is continued by the same call.
 
@@ -141,7 +141,7 @@ def append_images(
         Where the recorded weights file lies now.
     """
     path = Path(path)
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     old = read_settings(path)
     loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
     recipe = load_recipe(
@@ -149,7 +149,7 @@ def append_images(
     )
     # The weights file may have moved: what was recorded first stays.
     settings = {**recipe.settings, **{name: old[name] for name in _KEPT_ON_APPEND}}
-    batches = _picture_batches(recipe, table, workers)
+    batches = _image_batches(recipe, table, workers)
     return fill_memory(path, settings, table, batches, append=True, progress=progress)
 
 
@@ -162,9 +162,9 @@ class MemoryPlan:
     settings : dict
         What memory.json would hold.
     n_images, n_vectors : int
-        Pictures, and vectors (pictures times cells).
+        Images, and vectors (images times cells).
     n_bytes : int
-        Size of all shards, in bytes, the small picture tables left out.
+        Size of all shards, in bytes, the small image tables left out.
     """
 
     settings: dict[str, Any]
@@ -185,7 +185,7 @@ def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **option
     **options
         Of `hueprobe.memory.recipe.load_recipe`: descriptor, dtype, precision, batch_size, device.
     """
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     settings = load_recipe(Path(path), backbone, **options).settings
     n_vectors = len(table) * settings["grid"][0] * settings["grid"][1]
     row = settings["channels"] * np.dtype(settings["dtype"]).itemsize + 4
@@ -193,7 +193,7 @@ def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **option
 
 
 def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | None) -> LayerBatches:
-    """Return the extraction of the table's pictures [start, stop): load, run, blank the unreadable.
+    """Return the extraction of the table's images [start, stop): load, run, blank the unreadable.
 
     The recipes share one network, which runs once a batch.
     """
@@ -211,7 +211,7 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
         return grids, [asdict(record) for record in batch.records]
 
     def run(batch: "Batch") -> LayersFilled:
-        return finished(batch, extractor.begin(taps, batch.pictures))
+        return finished(batch, extractor.begin(taps, batch.images))
 
     def batches(start: int, stop: int) -> Generator[LayersFilled | Callable[[], LayersFilled], None, None]:
         loaded = load_batches(
@@ -222,7 +222,7 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
             **extractor.loading,
             start=start,
             stop=stop,
-            picture_shape=tuple(blank_batch(taps[0]).shape[1:]),
+            image_shape=tuple(blank_batch(taps[0]).shape[1:]),
         )
         begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
         with freed_memory_kept(on_cpu), contextlib.closing(loaded):
@@ -230,7 +230,7 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
                 if on_cpu:
                     yield partial(run, batch)
                     continue
-                begun.append((batch, extractor.begin(taps, batch.pictures)))
+                begun.append((batch, extractor.begin(taps, batch.images)))
                 if len(begun) > 1:  # a GPU gets its next batch before the last is fetched
                     yield finished(*begun.popleft())
             while begun:
@@ -239,8 +239,8 @@ def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | N
     return batches
 
 
-def _picture_batches(recipe: Recipe, table: ImageTable, workers: int | None) -> Batches:
-    """Return the extraction of the table's pictures [start, stop) at one layer."""
+def _image_batches(recipe: Recipe, table: ImageTable, workers: int | None) -> Batches:
+    """Return the extraction of the table's images [start, stop) at one layer."""
 
     def batches(start: int, stop: int) -> Generator[Filled | Callable[[], Filled], None, None]:
         with contextlib.closing(layer_batches([recipe], table, workers)(start, stop)) as made:

@@ -30,7 +30,7 @@ IMAGES_SCHEMA = pa.schema(
 )
 _SOURCE_SCHEMA = ImageTable((), (), (), (), (), ()).to_arrow().schema
 _MAY_BE_NULL = {"class", "split", "group", "sha256", "width", "height", "reason"}
-# Of a list of pictures, unpacked: names that long would be no names.
+# Of a list of images, unpacked: names that long would be no names.
 _MOST_BYTES_A_ROW, _MOST_BYTES_A_FILE = 1 << 16, 1 << 24
 
 
@@ -127,12 +127,12 @@ def _no_such_array(path: Path, error: Exception) -> MemoryDamagedError:
 
 
 def read_source(path: Path, entry: Mapping[str, Any], n_rows: int) -> ImageTable:
-    """Return the list of pictures of one `source` or `append` step.
+    """Return the list of images of one `source` or `append` step.
 
     Raises
     ------
     MemoryDamagedError
-        It is not as it was written, or not of `n_rows` pictures.
+        It is not as it was written, or not of `n_rows` images.
     """
     table = _read_parquet(path, entry, _SOURCE_SCHEMA, 0, n_rows)
     try:
@@ -142,7 +142,7 @@ def read_source(path: Path, entry: Mapping[str, Any], n_rows: int) -> ImageTable
 
 
 def read_records(path: Path, entry: Mapping[str, Any], start: int, stop: int) -> pa.Table:
-    """Return what was learnt while reading pictures [start, stop), in the columns of `IMAGES_SCHEMA`.
+    """Return what was learnt while reading images [start, stop), in the columns of `IMAGES_SCHEMA`.
 
     Raises
     ------
@@ -162,9 +162,9 @@ def _read_parquet(path: Path, entry: Mapping[str, Any], schema: pa.Schema, start
             table = file.read(use_threads=False)
         table.validate(full=True)
         if table["image"].to_pylist() != list(range(start, stop)):
-            raise ValueError(f"its pictures are not {start} to {stop - 1}")
+            raise ValueError(f"its images are not {start} to {stop - 1}")
         if lacking := [name for name in schema.names if name not in _MAY_BE_NULL and table[name].null_count]:
-            raise ValueError(f"{lacking[0]} is missing for some pictures")
+            raise ValueError(f"{lacking[0]} is missing for some images")
     except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise MemoryDamagedError(f"{path} is not the table that was written ({text}); restore it") from None
@@ -172,9 +172,9 @@ def _read_parquet(path: Path, entry: Mapping[str, Any], schema: pa.Schema, start
 
 
 def _require_modest(metadata: pq.FileMetaData, n_rows: int) -> None:
-    """Refuse a table that says it is larger than `n_rows` pictures can be, before it is unpacked."""
+    """Refuse a table that says it is larger than `n_rows` images can be, before it is unpacked."""
     if metadata.num_rows != n_rows:
-        raise ValueError(f"it has {metadata.num_rows} rows for {n_rows} pictures")
+        raise ValueError(f"it has {metadata.num_rows} rows for {n_rows} images")
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     if sum(group.total_byte_size for group in groups) > _MOST_BYTES_A_FILE + n_rows * _MOST_BYTES_A_ROW:
         raise ValueError("it unpacks to more bytes than names and hashes take")

@@ -24,9 +24,9 @@ from hueprobe.memory.store import Memory, open_memory
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory, source_file
 from hueprobe.progress import progress_bar
 
-# A batch: activations (b, C, H, W) and one record a picture.
+# A batch: activations (b, C, H, W) and one record an image.
 Filled = tuple[np.ndarray, list[dict[str, Any]]]
-# Those of pictures [start, stop) of a table; each as it is, or as a function that makes it, which is called
+# Those of images [start, stop) of a table; each as it is, or as a function that makes it, which is called
 # once the batches before are written: for a network on the CPU, whose threads wait for each other whenever
 # one of them has to share its core.
 Batches = Callable[[int, int], Generator[Filled | Callable[[], Filled], None, None]]
@@ -42,7 +42,7 @@ def fill_memory(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Memory:
-    """Make or continue a memory of the pictures in `table`, shard by shard.
+    """Make or continue a memory of the images in `table`, shard by shard.
 
     Parameters
     ----------
@@ -50,51 +50,51 @@ def fill_memory(
     settings : dict
         What memory.json holds, or must hold already.
     table : ImageTable
-        The pictures: all of a new memory's, or those to append.
+        The images: all of a new memory's, or those to append.
     batches : callable
-        `batches(start, stop)` gives the activations of `table`'s pictures [start, stop), or functions
+        `batches(start, stop)` gives the activations of `table`'s images [start, stop), or functions
         that make them, in batches of the settings' size, of which a shard is a whole number.
     append : bool
-        The pictures go behind those of a complete memory.
+        The images go behind those of a complete memory.
     overwrite, progress : bool
         As in `build_memory`.
     """
     with open_writer(path, settings, overwrite=overwrite) as writer:
         if append and writer.ledger.complete:
             if not _was_appended(writer, table):
-                _require_new_pictures(writer, table)
+                _require_new_images(writer, table)
                 writer.add_source(table)
         elif append and not writer.ledger.of("append"):
             raise MemoryFormatError(
                 f"the first build of {path} is not finished; run it again before appending"
             )
-        elif not writer.n_pictures:
+        elif not writer.n_images:
             writer.add_source(table)
         _write_pending(writer, table, batches, progress)
     return open_filled(path)
 
 
 def open_filled(path: Path) -> Memory:
-    """Open a memory that was just filled, unless none of its pictures could be read; warn of lost classes."""
+    """Open a memory that was just filled, unless none of its images could be read; warn of lost classes."""
     memory = open_memory(path)
     if not memory.readable.any():
         reason = memory.records["reason"][0].as_py()
         with contextlib.suppress(HueprobeError):  # the first error is the one to tell
             remove_memory(path)
-        raise ImageError(f"none of {memory.n_images} pictures could be read; the first: {reason}")
+        raise ImageError(f"none of {memory.n_images} images could be read; the first: {reason}")
     if lost := sorted({name for name in memory.images.classes if name is not None} - set(memory.classes)):
         names = ", ".join(map(repr, lost))
-        warnings.warn(f"no readable picture in class {names}; dropped", HueprobeWarning, stacklevel=4)
+        warnings.warn(f"no readable image in class {names}; dropped", HueprobeWarning, stacklevel=4)
     return memory
 
 
 def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, progress: bool) -> None:
-    """Make batches here, normalise and write them in a thread, while the next pictures are read."""
+    """Make batches here, normalize and write them in a thread, while the next images are read."""
     first = first_row(writer, table)
     if writer.ledger.complete:
         return
-    start, stop = writer.n_done - first, writer.n_pictures - first
-    with progress_bar(writer.n_pictures, label="index", done=writer.n_done, enabled=progress) as advance:
+    start, stop = writer.n_done - first, writer.n_images - first
+    with progress_bar(writer.n_images, label="index", done=writer.n_done, enabled=progress) as advance:
         write = partial(_write_shards, writer, table.paths[start:stop], advance)
         with (
             consumed_in_background(write) as writing,
@@ -135,7 +135,7 @@ def add_batch(
     Raises
     ------
     NumericsError
-        A picture's activations are NaN, infinite, or too large for their energy; names it by its path.
+        An image's activations are NaN, infinite, or too large for their energy; names it by its path.
     """
     require_finite(activations, paths, settings["layer"])
     described = describe(activations, settings["descriptor"])
@@ -150,10 +150,10 @@ def _lists(writer: MemoryWriter) -> list[ImageTable]:
 
 def _was_appended(writer: MemoryWriter, table: ImageTable) -> bool:
     """Whether these files are the last that were appended: then the same call again has nothing to do."""
-    return bool(writer.ledger.of("append")) and all(table.roots) and _same_pictures(_lists(writer)[-1], table)
+    return bool(writer.ledger.of("append")) and all(table.roots) and _same_images(_lists(writer)[-1], table)
 
 
-def _require_new_pictures(writer: MemoryWriter, table: ImageTable) -> None:
+def _require_new_images(writer: MemoryWriter, table: ImageTable) -> None:
     there = ImageTable.concatenate(_lists(writer))
     known = set(zip(there.roots, there.paths, strict=True))
     again = [
@@ -161,27 +161,27 @@ def _require_new_pictures(writer: MemoryWriter, table: ImageTable) -> None:
     ]
     if again:
         raise InputError(
-            f"{len(again)} of {len(table)} pictures are in {writer.folder} already, such as {again[0]!r}; "
+            f"{len(again)} of {len(table)} images are in {writer.folder} already, such as {again[0]!r}; "
             "append only new ones"
         )
 
 
 def first_row(writer: MemoryWriter, table: ImageTable) -> int:
-    """Return the memory row of the table's first picture; refuse a table that is not the frozen list."""
+    """Return the memory row of the table's first image; refuse a table that is not the frozen list."""
     lists = _lists(writer)
-    if _same_pictures(ImageTable.concatenate(lists), table):
+    if _same_images(ImageTable.concatenate(lists), table):
         return 0
-    if _same_pictures(lists[-1], table):
-        return writer.n_pictures - len(table)
+    if _same_images(lists[-1], table):
+        return writer.n_images - len(table)
     old, new = set(lists[-1].paths), set(table.paths)
     raise MemoryFormatError(
-        f"{writer.folder} was begun with another list of pictures ({len(new - old)} new, {len(old - new)} "
+        f"{writer.folder} was begun with another list of images ({len(new - old)} new, {len(old - new)} "
         "gone, or other classes, groups or sizes); name another folder, append with --append, or pass "
         "--overwrite"
     )
 
 
-def _same_pictures(a: ImageTable, b: ImageTable) -> bool:
+def _same_images(a: ImageTable, b: ImageTable) -> bool:
     """Whether two lists agree in all but where their roots lie."""
     return all(
         getattr(a, name) == getattr(b, name) for name in ("paths", "classes", "splits", "groups", "sizes")

@@ -1,4 +1,4 @@
-"""One memory a layer from one pass over the pictures: each as if it had been built alone."""
+"""One memory a layer from one pass over the images: each as if it had been built alone."""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import numpy as np
 
-from hueprobe import images as image_sources
 from hueprobe.errors import ImageError, InputError, MemoryFormatError
+from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.build import LayerBatches, layer_batches
@@ -54,7 +54,7 @@ def build_memories(
     progress: bool = False,
     **stored: Any,
 ) -> list[Memory]:
-    """Extract the activations of several layers into one memory each, by one forward pass a picture.
+    """Extract the activations of several layers into one memory each, by one forward pass an image.
 
     Each memory is byte for byte what `build_memory` makes of its layer alone, and may be continued,
     appended to and queried by itself. The same call again continues all where each one stopped.
@@ -87,7 +87,7 @@ def build_memories(
     """
     from hueprobe.activations.backbones import load_backbones
 
-    table = image_sources.resolve(images)
+    table = resolve_images(images)
     if isinstance(backbone, Sequence) and not isinstance(backbone, str):
         if layers or not backbone:
             raise InputError("backbones that are loaded have their layers; give one at least, and no layers=")
@@ -108,12 +108,12 @@ def build_memories(
 
 
 def _begin(writer: MemoryWriter, table: ImageTable) -> None:
-    if not writer.n_pictures:
+    if not writer.n_images:
         writer.add_source(table)
     first_row(writer, table)
     if writer.ledger.of("append") and not writer.ledger.complete:
         raise MemoryFormatError(
-            f"pictures are being appended to {writer.folder}; finish that first, with --append"
+            f"images are being appended to {writer.folder}; finish that first, with --append"
         )
 
 
@@ -123,7 +123,7 @@ def _write_pending(
     """Give every batch to the memories that lack it.
 
     Shards of two layers may differ in length, so one memory may be ahead; but all are whole numbers of
-    batches, counted from the first picture, so whoever begins earliest sets the batches for all.
+    batches, counted from the first image, so whoever begins earliest sets the batches for all.
     """
     if all(writer.ledger.complete for writer in writers):
         return
@@ -149,7 +149,7 @@ def _hand_out(
     advance: Callable[[int], None],
     batches: Iterator[tuple[int, list[np.ndarray], list[dict[str, Any]]]],
 ) -> None:
-    """Give batches, with the row of their first picture, to the memories that have not got that far."""
+    """Give batches, with the row of their first image, to the memories that have not got that far."""
     with contextlib.ExitStack() as stack:
         for sink in sinks:
             next(stack.enter_context(contextlib.closing(sink)))
@@ -178,7 +178,7 @@ def _shards(writer: MemoryWriter, table: ImageTable) -> Generator[None, Filled, 
 
 
 def _open_all(paths: Sequence[Path]) -> list[Memory]:
-    """Open all memories; where no picture could be read, all are gone before the error is raised."""
+    """Open all memories; where no image could be read, all are gone before the error is raised."""
     memories, failure = [], None
     for path in paths:
         try:

@@ -1,7 +1,7 @@
 """The ledger: one line a finished step, each holding its own hash and that of the line before.
 
-What is not in the ledger is not read. Steps are `source` (settings and list of pictures), `shard`,
-`append` (a further list of pictures) and `complete` (with the hashes of all files). No line holds
+What is not in the ledger is not read. Steps are `source` (settings and list of images), `shard`,
+`append` (a further list of images) and `complete` (with the hashes of all files). No line holds
 a time, so that an interrupted build, continued, is byte for byte the undisturbed one.
 """
 
@@ -45,7 +45,7 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        """Whether the last step says that all pictures were done."""
+        """Whether the last step says that all images were done."""
         return bool(self.steps) and self.steps[-1]["step"] == "complete"
 
     @property

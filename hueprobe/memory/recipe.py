@@ -199,7 +199,7 @@ def layout_settings(
 
 
 def blank_batch(backbone: "Backbone") -> Any:
-    """Return one grey picture as the network gets it, to see what grid comes out."""
+    """Return one gray image as the network gets it, to see what grid comes out."""
     from PIL import Image
 
     return backbone.transform(Image.new("RGB", (256, 256), (128, 128, 128)))[None]

@@ -24,7 +24,7 @@ def shard_files(number: int) -> tuple[str, str, str]:
 
 
 def source_file(part: int) -> str:
-    """Return the name of a list of pictures: the first, or that of the part-th `append`."""
+    """Return the name of a list of images: the first, or that of the part-th `append`."""
     return "source.parquet" if part == 0 else f"source.{part:06d}.parquet"
 
 
@@ -32,7 +32,7 @@ def first_problem(steps: Iterable[Mapping[str, Any]]) -> tuple[int, str] | None:
     """Return the line and the fault of the first step that is malformed or does not follow from those before.
 
     Whoever changes a ledger can compute its hashes anew; so a step is also held against the only things a
-    writer ever writes: fields of their types, pictures in order without a gap, and files of the names that
+    writer ever writes: fields of their types, images in order without a gap, and files of the names that
     are theirs, none of which can lead out of the memory.
 
     Parameters

@@ -29,7 +29,7 @@ from hueprobe.memory.vectors import renormalize
 
 @dataclass(frozen=True)
 class Shard:
-    """Pictures [start, stop) of a memory: raw vectors (n, H, W, C), a read-only memory map."""
+    """Images [start, stop) of a memory: raw vectors (n, H, W, C), a read-only memory map."""
 
     start: int
     stop: int
@@ -47,7 +47,7 @@ class Memory:
     ledger : Ledger
     grid : Grid
     n_channels, n_images : int
-        Channels of a vector; pictures in finished shards, unreadable ones included.
+        Channels of a vector; images in finished shards, unreadable ones included.
     dtype : str
         Of the stored rows, "float16" or "float32".
     """
@@ -71,9 +71,9 @@ class Memory:
         self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
 
     def __repr__(self) -> str:
-        """Return one line: where, how many pictures, of what."""
+        """Return one line: where, how many images, of what."""
         return (
-            f"<Memory {self.path}: {self.n_images} pictures x {self.grid.height}x{self.grid.width} x "
+            f"<Memory {self.path}: {self.n_images} images x {self.grid.height}x{self.grid.width} x "
             f"{self.n_channels}, {self.settings['backbone']}:{self.settings['layer']}>"
         )
 
@@ -84,7 +84,7 @@ class Memory:
 
     @property
     def complete(self) -> bool:
-        """Whether all pictures on the list are in."""
+        """Whether all images on the list are in."""
         return self.ledger.complete
 
     @property
@@ -99,7 +99,7 @@ class Memory:
 
     @cached_property
     def images(self) -> ImageTable:
-        """The pictures, one a memory row; an append's lists follow the first."""
+        """The images, one a memory row; an append's lists follow the first."""
         steps = [*self.ledger.of("source"), *self.ledger.of("append")]
         names = [source_file(part) for part in range(len(steps))]
         table = ImageTable.concatenate(
@@ -123,17 +123,17 @@ class Memory:
 
     @cached_property
     def readable(self) -> np.ndarray:
-        """Whether each picture could be read, shape (n_images,) bool."""
+        """Whether each image could be read, shape (n_images,) bool."""
         return self.records["readable"].to_numpy()
 
     @cached_property
     def sha256(self) -> tuple[str, ...]:
-        """Hash of each picture's file; empty where it could not be read at all."""
+        """Hash of each image's file; empty where it could not be read at all."""
         return tuple(value or "" for value in self.records["sha256"].to_pylist())
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Class names by id: of readable pictures, sorted, those of each append behind the earlier."""
+        """Class names by id: of readable images, sorted, those of each append behind the earlier."""
         names: list[str] = []
         for part in [*self.ledger.of("source"), *self.ledger.of("append")]:
             rows = range(part["start"], min(part["stop"], self.n_images))
@@ -143,7 +143,7 @@ class Memory:
 
     @cached_property
     def image_class(self) -> np.ndarray:
-        """Class id of each picture, shape (n_images,) int64; -1 without a class or unreadable."""
+        """Class id of each image, shape (n_images,) int64; -1 without a class or unreadable."""
         ids = {name: i for i, name in enumerate(self.classes)}
         return np.array(
             [
@@ -174,7 +174,7 @@ class Memory:
 
     @cached_property
     def valid_per_image(self) -> np.ndarray:
-        """Number of nonzero vectors of each picture, shape (n_images,) int64."""
+        """Number of nonzero vectors of each image, shape (n_images,) int64."""
         return self.valid().reshape(self.n_images, -1).sum(axis=1)
 
     def class_counts(self, images: np.ndarray | None = None) -> np.ndarray:
@@ -212,7 +212,7 @@ class Memory:
         return renormalize(self.raw(ids))
 
     def image_vectors(self, images: np.ndarray) -> np.ndarray:
-        """Return all vectors of some pictures, shape (n, H*W, C) float32, of unit length (or zero)."""
+        """Return all vectors of some images, shape (n, H*W, C) float32, of unit length (or zero)."""
         images = np.asarray(images, np.int64)
         ids = images[:, None] * self.grid.n_cells + np.arange(self.grid.n_cells)
         return self.vectors(ids.reshape(-1)).reshape(*ids.shape, self.n_channels)
@@ -232,7 +232,7 @@ class Memory:
 
 
 def open_memory(path: str | Path) -> Memory:
-    """Open a memory for reading; pictures of a build that still runs are seen up to its last shard.
+    """Open a memory for reading; images of a build that still runs are seen up to its last shard.
 
     Raises
     ------

@@ -36,7 +36,7 @@ def renormalize(rows: np.ndarray) -> np.ndarray:
 def as_stored(vectors: np.ndarray, dtype: str) -> np.ndarray:
     """Send query vectors the way the memory's went: rounded to its dtype, read back, renormalized.
 
-    A picture that is also in the memory is then at distance exactly 0 from itself.
+    An image that is also in the memory is then at distance exactly 0 from itself.
 
     Parameters
     ----------

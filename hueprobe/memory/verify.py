@@ -106,21 +106,21 @@ def _unfinished(memory: Memory) -> str | None:
         return None
     listed = [*memory.ledger.of("source"), *memory.ledger.of("append")][-1]["stop"]
     return (
-        f"{memory.path}: {memory.n_images} of {listed} pictures are in, and no closing line says that all is "
+        f"{memory.path}: {memory.n_images} of {listed} images are in, and no closing line says that all is "
         "done; run its `hueprobe index` again"
     )
 
 
 def _content_problems(memory: Memory) -> list[str]:
-    """Check what hashes cannot: that rows, energies and pictures agree with each other."""
+    """Check what hashes cannot: that rows, energies and images agree with each other."""
     problems = []
     try:
         if len(memory.images) != memory.n_images:
-            problems.append(f"{memory.path}: {len(memory.images)} pictures listed, {memory.n_images} stored")
+            problems.append(f"{memory.path}: {len(memory.images)} images listed, {memory.n_images} stored")
         if memory.records["image"].to_pylist() != list(range(memory.n_images)):
-            problems.append(f"{memory.path}: picture ids are not 0..{memory.n_images - 1} in order")
+            problems.append(f"{memory.path}: image ids are not 0..{memory.n_images - 1} in order")
         if memory.valid_per_image[~memory.readable].any():
-            problems.append(f"{memory.path}: an unreadable picture has activations")
+            problems.append(f"{memory.path}: an unreadable image has activations")
         energy = memory.energy()
         if not np.isfinite(energy).all() or (energy < 0).any():
             problems.append(f"{memory.path}: an energy is negative, NaN or infinite")

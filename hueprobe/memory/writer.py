@@ -59,7 +59,7 @@ class ShardWriter:
         self._stack.__exit__(*error)
 
     def add(self, vectors: np.ndarray, energy: np.ndarray, records: Sequence[dict[str, Any]]) -> None:
-        """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record a picture."""
+        """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record an image."""
         self.nonnegative = self.nonnegative and not bool((vectors < 0).any())
         rows = (
             as_float16(vectors) if self._dtype == np.float16 else np.ascontiguousarray(vectors, self._dtype)
@@ -75,7 +75,7 @@ class ShardWriter:
         The vectors' file gets its name when the `with` block ends.
         """
         if self._written != self._shape[0]:
-            raise AssertionError(f"shard {self._number}: {self._written} of {self._shape[0]} pictures")
+            raise AssertionError(f"shard {self._number}: {self._written} of {self._shape[0]} images")
         vectors, energy, images = shard_files(self._number)
         with written_whole(self._folder / energy) as file:
             np.save(file, np.concatenate(self._energies), allow_pickle=False)
@@ -111,14 +111,14 @@ class MemoryWriter:
         self.folder, self.settings, self.ledger = folder, settings, ledger
 
     @property
-    def n_pictures(self) -> int:
-        """Pictures on the lists so far, `append`s included."""
+    def n_images(self) -> int:
+        """Images on the lists so far, `append`s included."""
         lists = [*self.ledger.of("source"), *self.ledger.of("append")]
         return lists[-1]["stop"] if lists else 0
 
     @property
     def n_done(self) -> int:
-        """Pictures in finished shards."""
+        """Images in finished shards."""
         shards = self.ledger.of("shard")
         return shards[-1]["stop"] if shards else 0
 
@@ -133,7 +133,7 @@ class MemoryWriter:
 
     @contextlib.contextmanager
     def shard(self, start: int, stop: int) -> Iterator[ShardWriter]:
-        """Write pictures [start, stop) as the next shard, entering it in the ledger at the end."""
+        """Write images [start, stop) as the next shard, entering it in the ledger at the end."""
         number = len(self.ledger.of("shard"))
         shape = (stop - start, *self.settings["grid"], self.settings["channels"])
         with ShardWriter(self.folder, number, shape, self.settings["dtype"]) as shard:
@@ -143,7 +143,7 @@ class MemoryWriter:
         self._enter({**step, "nonnegative": shard.nonnegative, "files": files})
 
     def add_source(self, table: ImageTable) -> None:
-        """Add a list of pictures: the first one, or those to append."""
+        """Add a list of images: the first one, or those to append."""
         part = len(self.ledger.of("source")) + len(self.ledger.of("append"))
         name = source_file(part)
         with written_whole(self.folder / name) as file:
@@ -151,7 +151,7 @@ class MemoryWriter:
         files = {name: file_entry(self.folder / name)}
         if part == 0:
             files[settings_file.FILE_NAME] = file_entry(self.folder / settings_file.FILE_NAME)
-        start = self.n_pictures
+        start = self.n_images
         kind = "append" if part else "source"
         self._enter({"step": kind, "start": start, "stop": start + len(table), "files": files})
 
@@ -273,7 +273,7 @@ def remove_memory_files(folder: Path) -> None:
 
 
 def _remove_files(folder: Path, kept: set[str]) -> None:
-    """Remove shards, lists of pictures and temporary files, but those in `kept`."""
+    """Remove shards, lists of images and temporary files, but those in `kept`."""
     with storing(folder):
         for path in [*(folder / "shards").glob("*"), *folder.glob("*")]:
             name = path.relative_to(folder).as_posix()

@@ -5,7 +5,7 @@ from hueprobe._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "SeenPicture": ".pictures",
+        "SeenImage": ".images",
         "accuracy_dots": ".accuracy",
         "accuracy_figure": ".accuracy",
         "angle_accuracy": ".hue",
@@ -42,7 +42,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "tangential_spreads": ".conditional",
         "verdict_figure": ".verdicts",
         "verdict_forest": ".verdicts",
-        "visible_box": ".pictures",
+        "visible_box": ".images",
         "vote_map": ".query",
     },
 )

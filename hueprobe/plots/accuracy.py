@@ -1,4 +1,4 @@
-"""Observation 2 in pictures: accuracy by network, descriptor and classifier."""
+"""Observation 2 in images: accuracy by network, descriptor and classifier."""
 
 from collections.abc import Sequence
 
@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
-from hueprobe.observations.accuracy import CLASSIFIER, AccuracyGrid
-from hueprobe.observations.paired import PairedComparison
-from hueprobe.plots.style import CATEGORIES, GREY, PAGE, PALE, SAME, composing, drawing, shortened
+from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid
+from hueprobe.plots.style import CATEGORIES, GRAY, PAGE, PALE, SAME, composing, drawing, shortened
+from hueprobe.stats.paired import PairedComparison
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _COLUMNS = 3  # tasks in a row
@@ -94,7 +94,7 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, legend: bool = True, ax: Axe
         ax.set_yticks(middles, [shortened(network, 22) for network in networks])
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.set(ylim=(len(networks) * step - 0.5, -1.0), xlabel="accuracy (share of pictures)", title=task)
+        ax.set(ylim=(len(networks) * step - 0.5, -1.0), xlabel="accuracy (share of images)", title=task)
         if legend:
             ax.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
@@ -117,7 +117,7 @@ def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | No
     if not comparisons:
         raise InputError("no comparisons to draw; give at least one")
     with drawing(ax, height=0.7 + 0.2 * len(comparisons)) as ax:
-        ax.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         for row, found in enumerate(comparisons):
             difference = found.difference
             ax.plot([difference.low, difference.high], [row, row], color=SAME)

@@ -1,4 +1,4 @@
-"""Observation 4 in pictures: where matches land, given the query cell."""
+"""Observation 4 in images: where matches land, given the query cell."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from matplotlib.patches import Rectangle
 
 from hueprobe.errors import InputError, require_choice
 from hueprobe.grid import Grid
-from hueprobe.observations.conditional_matches import Conditional
-from hueprobe.observations.given_query import GivenQuery
+from hueprobe.observations.conditional.conditional import Conditional
+from hueprobe.observations.conditional.given_query import GivenQuery
 from hueprobe.plots.maps import cell_map, draw_cells, largest
 from hueprobe.plots.style import (
     COLUMN,
-    GREY,
+    GRAY,
     OTHER,
     SAME,
     SEQUENTIAL,
@@ -35,13 +35,13 @@ def conditional_maps(
 ) -> Figure:
     """Draw p(x, y | x_i) for a grid of query cells, same class above and other class below, on one scale.
 
-    Each small map stands where its query cell lies, which is outlined in it; grey is a query cell without
+    Each small map stands where its query cell lies, which is outlined in it; gray is a query cell without
     such matches. One row and one column give the pair of maps of a single query cell.
 
     Parameters
     ----------
     result : Conditional
-        From `hueprobe.observations.conditional_matches`. Without labels there is one part, of all matches.
+        From `hueprobe.observations.conditional.measure`. Without labels there is one part, of all matches.
     rows, columns : sequence of int, optional
         Query cells to show; at most 7 rows and columns, evenly spaced, by default.
 
@@ -136,8 +136,8 @@ def conditional_summary(result: Conditional) -> Figure:
             for ax, contrast in ((stay, result.stay), (spread, result.spread)):
                 adjusted = getattr(contrast, f"{side}_adjusted")
                 ax.plot(adjusted, row - 0.25, "o", color=color, markerfacecolor="white", zorder=3)
-            stay.plot(found.stay_by_chance, row, "|", color=GREY, markersize=9)
-        bits.plot([0, 0], [0, 1], "|", color=GREY, markersize=9, linestyle="none")
+            stay.plot(found.stay_by_chance, row, "|", color=GRAY, markersize=9)
+        bits.plot([0, 0], [0, 1], "|", color=GRAY, markersize=9, linestyle="none")
         stay.set_xlabel("share of matches in the query's own cell")
         spread.set_xlabel("root mean square displacement (cells)")
         bits.set_xlabel("mutual information of the two cells (bits)")
@@ -165,7 +165,7 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
                 ax.plot([excess.low, excess.high], [row + shift] * 2, color=color)
                 label = SIDES[side] if row == 0 else None
                 ax.plot(excess.estimate, row + shift, marker, color=color, linestyle="none", label=label)
-        ax.axvline(0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         ax.set_yticks(
             range(len(result.tangential)), [f"{found.base}, {found.form}" for found in result.tangential]
         )

@@ -1,4 +1,4 @@
-"""Positions and directions of classes in the image plane, as arrows from the centre: u right, v up."""
+"""Positions and directions of classes in the image plane, as arrows from the center: u right, v up."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError
-from hueprobe.observations.energy_maps import Energy
-from hueprobe.observations.match_locations import Locations
-from hueprobe.observations.positions import ClassPositions
-from hueprobe.observations.relations import EnergyPosition
-from hueprobe.observations.replicates import BlockedTest
+from hueprobe.observations.energy import Energy
+from hueprobe.observations.hue.relations import EnergyPosition
+from hueprobe.observations.locations.maps import Locations
+from hueprobe.observations.locations.positions import ClassPositions
+from hueprobe.observations.locations.replicate_test import BlockedTest
 from hueprobe.plots.style import (
-    GREY,
+    GRAY,
     INK,
     PALE,
     SAME,
@@ -31,12 +31,12 @@ _MOST_LABELS = 24
 def class_directions(
     result: ClassPositions | BlockedTest, *, level: float = 0.05, ax: Axes | None = None
 ) -> Axes:
-    """Draw where each class's same-class matches lie, as an arrow from the centre; color is the angle.
+    """Draw where each class's same-class matches lie, as an arrow from the center; color is the angle.
 
     Parameters
     ----------
     result : ClassPositions or BlockedTest
-        `Locations.positions`: mean positions as they are, with their 95 % intervals as grey crosses. A
+        `Locations.positions`: mean positions as they are, with their 95 % intervals as gray crosses. A
         blocked test: positions less the mean over classes, filled dots where the class's own p, adjusted
         for the number of classes, is below `level`.
     level : float
@@ -63,7 +63,7 @@ def class_directions(
             filled = np.ones(len(points), bool)
             reach = _draw_intervals(ax, result, known, reach)
         colors = angle_colors(np.arctan2(points[:, 1], points[:, 0]))
-        outline = [effects.withStroke(linewidth=2.6, foreground=GREY)]
+        outline = [effects.withStroke(linewidth=2.6, foreground=GRAY)]
         for c in known:
             u, v = points[c]
             ax.plot(
@@ -82,13 +82,13 @@ def class_directions(
 
 
 def _draw_intervals(ax: Axes, positions: ClassPositions, known: np.ndarray, reach: float) -> float:
-    """Draw grey crosses, and return how far they or `reach` go; a class without an interval has none."""
+    """Draw gray crosses, and return how far they or `reach` go; a class without an interval has none."""
     for c in known:
         u, v = positions.u[c], positions.v[c]
         if np.isnan([u.low, v.low]).any():
             continue
-        ax.plot([u.low, u.high], [v.estimate] * 2, color=GREY, alpha=0.5, linewidth=0.5, zorder=1)
-        ax.plot([u.estimate] * 2, [v.low, v.high], color=GREY, alpha=0.5, linewidth=0.5, zorder=1)
+        ax.plot([u.low, u.high], [v.estimate] * 2, color=GRAY, alpha=0.5, linewidth=0.5, zorder=1)
+        ax.plot([u.estimate] * 2, [v.low, v.high], color=GRAY, alpha=0.5, linewidth=0.5, zorder=1)
         reach = max(reach, *(abs(end) for end in (u.low, u.high, v.low, v.high)))
     return reach
 
@@ -101,7 +101,7 @@ def label_sides(ax: Axes, points: np.ndarray, names: Sequence[str], side: float)
     ax : Axes
         With room from `side` to about twice as far, on the left and on the right.
     points : ndarray of shape (n, 2)
-        (u, v); the 24 farthest from the centre get their names.
+        (u, v); the 24 farthest from the center get their names.
     names : sequence of str
     side : float
         Half the height of the Axes.
@@ -115,7 +115,7 @@ def label_sides(ax: Axes, points: np.ndarray, names: Sequence[str], side: float)
         for i, y in zip(order, heights, strict=True):
             ax.annotate(
                 names[i], points[i], (x, y), fontsize=6.5, va="center", ha=align,
-                arrowprops={"arrowstyle": "-", "color": GREY, "linewidth": 0.4, "shrinkA": 1, "shrinkB": 2},
+                arrowprops={"arrowstyle": "-", "color": GRAY, "linewidth": 0.4, "shrinkA": 1, "shrinkB": 2},
             )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Observation 1 in pictures: where in the image plane activation energy lies."""
+"""Observation 1 in images: where in the image plane activation energy lies."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,8 +7,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError
-from hueprobe.observations.energy_maps import Energy
-from hueprobe.observations.intervals import Interval
+from hueprobe.observations.energy import Energy
 from hueprobe.plots.maps import (
     cell_map,
     class_ids,
@@ -29,30 +28,31 @@ from hueprobe.plots.style import (
     interval_text,
     shortened,
 )
+from hueprobe.stats.intervals import Interval
 
-_UNIT = "energy, multiple of a picture's mean"
+_UNIT = "energy, multiple of an image's mean"
 
 
 def energy_map(
     result: Energy, *, vmin: float = 0.0, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw the mean energy map; a cross marks the centre that distances are taken from.
+    """Draw the mean energy map; a cross marks the center that distances are taken from.
 
-    The title gives rho, below 1 for energy near the centre, with its interval.
+    The title gives rho, below 1 for energy near the center, with its interval.
 
     Parameters
     ----------
     result : Energy
-        From `hueprobe.observations.energy_maps`.
+        From `hueprobe.observations.energy`.
     vmin, vmax : float, optional
-        Ends of the color scale, in multiples of a picture's mean energy; from 0 to the largest value.
+        Ends of the color scale, in multiples of an image's mean energy; from 0 to the largest value.
     show_colorbar : bool
     ax : Axes, optional
     """
     norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
     with drawing(ax, height=2.6) as ax:
-        image = cell_map(result.mean_map, ax, cmap=ENERGY, norm=norm, centre=result.centre)
+        image = cell_map(result.mean_map, ax, cmap=ENERGY, norm=norm, center=result.center)
         ax.set_title(_rho(result.rho))
         if show_colorbar:
             colorbar(image, ax, _UNIT)
@@ -111,15 +111,15 @@ def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, c
     with composing(*map_size(len(shown), columns)) as figure:
         axes = small_multiples(figure, len(shown), columns=columns)
         for ax, c in zip(axes, shown, strict=True):
-            image = cell_map(result.class_maps[c], ax, cmap=ENERGY, norm=norm, centre=result.centre)
-            ax.set_title(f"{shortened(result.classes[c], 22)}\n{result.class_images[c]} pictures")
+            image = cell_map(result.class_maps[c], ax, cmap=ENERGY, norm=norm, center=result.center)
+            ax.set_title(f"{shortened(result.classes[c], 22)}\n{result.class_images[c]} images")
         label_outer(axes, columns=columns)
         colorbar(image, axes, _UNIT, shrink=0.8)
     return figure
 
 
 def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = None) -> Axes:
-    """Draw energy by distance from the centre, with 95 % intervals over pictures.
+    """Draw energy by distance from the center, with 95 % intervals over images.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
             profile_line(result.profile, ax, color=color, label=shortened(name, 28), per=per, linestyle=style)
         uniform_line(ax)
         unit = "cells" if same_grid else "half the grid's longer side is 1"
-        ax.set(xlabel=f"distance from the centre ({unit})", ylabel=_UNIT, ylim=(0, None))
+        ax.set(xlabel=f"distance from the center ({unit})", ylabel=_UNIT, ylim=(0, None))
         if named.keys() - {""}:
             ax.legend()
     return ax

@@ -1,20 +1,19 @@
-"""Observation 5 in pictures: what the axis and the angle across it tell about the class."""
+"""Observation 5 in images: what the axis and the angle across it tell about the class."""
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from hueprobe.errors import InputError
-from hueprobe.observations.activation_hue import AxisInformation, Hue
-from hueprobe.observations.hue_accuracy import HueAccuracy
-from hueprobe.observations.intervals import Interval
-from hueprobe.observations.planes import HueMap
+from hueprobe.observations.hue.accuracy import HueAccuracy
+from hueprobe.observations.hue.hue import AxisInformation, Hue
+from hueprobe.observations.hue.planes import HueMap
 from hueprobe.plots.directions import label_sides
 from hueprobe.plots.maps import cell_map
 from hueprobe.plots.style import (
     ANGLES,
     CYCLIC,
-    GREY,
+    GRAY,
     INK,
     OTHER,
     PALE,
@@ -24,6 +23,7 @@ from hueprobe.plots.style import (
     drawing,
     shortened,
 )
+from hueprobe.stats.intervals import Interval
 
 _BINS = 100
 _ANGLE_TICKS = {-np.pi: "-π", -np.pi / 2: "-π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
@@ -47,7 +47,7 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
     with drawing(ax, height=1.2 + 0.24 * len(rows)) as ax:
         counts, edges = np.histogram(result.random, bins=_BINS, range=(0, 1))
         top = max(int(counts.max()), 1)
-        ax.bar(edges[:-1], 0.85 * counts / top, np.diff(edges), bottom=-0.45, align="edge", color=GREY)
+        ax.bar(edges[:-1], 0.85 * counts / top, np.diff(edges), bottom=-0.45, align="edge", color=GRAY)
         ax.axvline(result.chance, color=INK, linewidth=0.8, linestyle=":", zorder=0)
         for row, (_, intervals) in enumerate(rows, start=1):
             for found, filled in intervals:
@@ -57,7 +57,7 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
                 ax.plot(found.estimate, at, "o", color=color, markerfacecolor=color if filled else "white")
         labels = [f"{len(result.random)} random planes", *(name for name, _ in rows)]
         ax.set_yticks(range(len(labels)), labels)
-        ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5), xlabel="accuracy (share of pictures)")
+        ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5), xlabel="accuracy (share of images)")
         ax.legend(
             handles=[
                 Line2D([], [], marker="o", color=SAME, label="angle alone"),
@@ -113,7 +113,7 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     )
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
     if not len(known):
-        raise InputError("no class has a hue to draw; give class names with the pictures")
+        raise InputError("no class has a hue to draw; give class names with the images")
     with drawing(ax, width=5.0, height=2.9) as ax:
         turns = np.linspace(-np.pi, np.pi, 181)
         rim = np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -135,24 +135,24 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
 
 
 def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar: bool = True) -> Axes:
-    """Draw the activation hue of every cell of one picture, in cyclic colors; cells without one are grey.
+    """Draw the activation hue of every cell of one image, in cyclic colors; cells without one are gray.
 
     Parameters
     ----------
     result : HueMap
         `Hue.map`.
     image : int
-        Row of the picture in the memory.
+        Row of the image in the memory.
     ax : Axes, optional
     show_colorbar : bool
 
     Raises
     ------
     InputError
-        No such picture.
+        No such image.
     """
     if not 0 <= image < len(result.hue):
-        raise InputError(f"picture {image} of {len(result.hue)}; count from 0")
+        raise InputError(f"image {image} of {len(result.hue)}; count from 0")
     with drawing(ax) as ax:
         drawn = cell_map(result.hue[image], ax, cmap=CYCLIC, norm=ANGLES)
         if show_colorbar:

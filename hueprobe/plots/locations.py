@@ -1,4 +1,4 @@
-"""Observation 3 in pictures: where in the image plane matches land."""
+"""Observation 3 in images: where in the image plane matches land."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
 from hueprobe.errors import InputError, require_choice
-from hueprobe.observations.match_locations import Locations
+from hueprobe.observations.locations.maps import Locations
 from hueprobe.plots.maps import (
     cell_map,
     class_ids,
@@ -47,7 +47,7 @@ def match_locations(result: Locations) -> Figure:
     Parameters
     ----------
     result : Locations
-        From `hueprobe.observations.match_locations`.
+        From `hueprobe.observations.locations.maps`.
     """
     kinds = ("same", "other") if result.n_same + result.n_other else ("all",)
     norm = ratio_norm([_ratio(result, kind) for kind in kinds])
@@ -118,7 +118,7 @@ def class_locations(
         for ax, c, ratio in zip(axes, shown, ratios, strict=True):
             image = cell_map(ratio, ax, cmap=RATIO, norm=norm)
             n = result.positions.n_images[c]
-            title = f"{n} pictures" if kind == "same" else "other classes"
+            title = f"{n} images" if kind == "same" else "other classes"
             ax.set_title(f"{shortened(result.classes[c], 22)}\n{title}")
         label_outer(axes, columns=columns)
         ratio_colorbar(image, axes, _UNIT, shrink=0.8)
@@ -126,7 +126,7 @@ def class_locations(
 
 
 def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
-    """Draw matches by distance from the centre, over the base rate, with 95 % pigeonhole intervals.
+    """Draw matches by distance from the center, over the base rate, with 95 % pigeonhole intervals.
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
         profile_line(result.profile_other, ax, color=OTHER, label=_title(result, "other"), linestyle="--")
         uniform_line(ax)
         ax.set(
-            xlabel="distance from the centre (cells)",
+            xlabel="distance from the center (cells)",
             ylabel="matches, multiple of the base rate",
             ylim=(0, None),
         )

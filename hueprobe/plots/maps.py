@@ -1,4 +1,4 @@
-"""Values by grid cell as pictures: row 0 on top, a square a cell, one scale where maps are compared."""
+"""Values by grid cell as images: row 0 on top, a square a cell, one scale where maps are compared."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,16 +15,16 @@ from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.radial import RadialProfile
-from hueprobe.plots.style import GREY, INK, PAGE, PALE, cell_axes, colorbar
+from hueprobe.observations.units.radial import RadialProfile
+from hueprobe.plots.style import GRAY, INK, PAGE, PALE, cell_axes, colorbar
 
 _LEAST_TOP = 2.0  # a scale of multiples reaches at least this far, or noise would look like a pattern
 
 
 def cell_map(
-    values: np.ndarray, ax: Axes, *, cmap: str, norm: Normalize, centre: tuple[float, float] | None = None
+    values: np.ndarray, ax: Axes, *, cmap: str, norm: Normalize, center: tuple[float, float] | None = None
 ) -> AxesImage:
-    """Draw values of shape (H, W); cells without a value (NaN) are grey.
+    """Draw values of shape (H, W); cells without a value (NaN) are gray.
 
     Parameters
     ----------
@@ -32,16 +32,16 @@ def cell_map(
     ax : Axes
     cmap, norm
         Of matplotlib.
-    centre : (float, float), optional
+    center : (float, float), optional
         (y, x) to mark with a cross.
     """
     image = draw_cells(values, ax, cmap=cmap, norm=norm)
     cell_axes(ax, Grid(*values.shape))
     for spine in ax.spines.values():
         spine.set_visible(True)
-    if centre is not None:
+    if center is not None:
         for color, width in (("white", 2.0), (INK, 0.8)):
-            ax.plot(centre[1], centre[0], "+", color=color, markersize=5, markeredgewidth=width)
+            ax.plot(center[1], center[0], "+", color=color, markersize=5, markeredgewidth=width)
     return image
 
 
@@ -60,8 +60,8 @@ def draw_cells(
     extent : (left, right, bottom, top), optional
         Where to draw in the Axes' coordinates; cell (y, x) at (x, y) by default.
     """
-    grey = mpl.colormaps[cmap].with_extremes(bad=PALE)
-    return ax.imshow(values, cmap=grey, norm=norm, interpolation="nearest", origin="upper", extent=extent)
+    gray = mpl.colormaps[cmap].with_extremes(bad=PALE)
+    return ax.imshow(values, cmap=gray, norm=norm, interpolation="nearest", origin="upper", extent=extent)
 
 
 def ratio_norm(maps: Iterable[np.ndarray], *, vmax: float | None = None) -> TwoSlopeNorm:
@@ -125,7 +125,7 @@ def class_ids(names: Sequence[str], chosen: Sequence[str] | None) -> list[int]:
         raise InputError(f"no class {unknown[0]!r} in this result; it has: {', '.join(names)}")
     ids = [names.index(name) for name in (names if chosen is None else chosen)]
     if not ids:
-        raise InputError("this result has no classes to draw; give class names with the pictures")
+        raise InputError("this result has no classes to draw; give class names with the images")
     return ids
 
 
@@ -149,4 +149,4 @@ def profile_line(
 
 def uniform_line(ax: Axes) -> None:
     """Draw the level 1 that a uniform spread has."""
-    ax.axhline(1.0, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+    ax.axhline(1.0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)

@@ -1,4 +1,4 @@
-"""One picture's answer: where its pixels matched, what they voted for, how likely each class is."""
+"""One image's answer: where its pixels matched, what they voted for, how likely each class is."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,28 +12,28 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
-from hueprobe.observations.votes import QueryVotes
-from hueprobe.plots.pictures import SeenPicture, draw_picture, mark_cell
-from hueprobe.plots.style import CATEGORIES, GREY, INK, PAGE, PALE, cell_axes, composing, drawing, shortened
+from hueprobe.observations.accuracy.votes import QueryVotes
+from hueprobe.plots.images import SeenImage, draw_image, mark_cell
+from hueprobe.plots.style import CATEGORIES, GRAY, INK, PAGE, PALE, cell_axes, composing, drawing, shortened
 
-_COLUMNS = 3  # matched pictures in a row
+_COLUMNS = 3  # matched images in a row
 
 
 def query_figure(
-    votes: QueryVotes, query: SeenPicture, memory_pictures: Mapping[int, SeenPicture], *, n_classes: int = 8
+    votes: QueryVotes, query: SeenImage, memory_images: Mapping[int, SeenImage], *, n_classes: int = 8
 ) -> Figure:
     """Draw a query beside its closest matches, its pixels' votes and its class likelihoods.
 
     Numbers pair a query pixel with the memory pixel it matched. Colors are classes, the same in all
-    parts: those with the largest likelihood have one each, all others are grey.
+    parts: those with the largest likelihood have one each, all others are gray.
 
     Parameters
     ----------
     votes : QueryVotes
         From `hueprobe.observations.query_votes`.
-    query : SeenPicture
-        The picture that was asked.
-    memory_pictures : mapping of int to SeenPicture
+    query : SeenImage
+        The image that was asked.
+    memory_images : mapping of int to SeenImage
         By memory row, at least those in `votes.closest.image`.
     n_classes : int
         Classes in the bar chart, most likely first; the true one is added where it is not among them.
@@ -46,12 +46,12 @@ def query_figure(
     Raises
     ------
     InputError
-        The picture of a listed match is missing.
+        The image of a listed match is missing.
     """
     closest = votes.closest
-    missing = sorted({int(row) for row in closest.image} - set(memory_pictures))
+    missing = sorted({int(row) for row in closest.image} - set(memory_images))
     if missing:
-        raise InputError(f"memory_pictures lacks row {missing[0]}; give every row in votes.closest.image")
+        raise InputError(f"memory_images lacks row {missing[0]}; give every row in votes.closest.image")
     colors = class_colors(votes)
     n_rows = max(1, -(-len(closest) // _COLUMNS))
     with composing(PAGE, 2.6 + 1.45 * max(n_rows, 2)) as figure:
@@ -60,26 +60,26 @@ def query_figure(
         )
         (left, right), (maps, bars) = parts
         ax = left.add_subplot()
-        draw_picture(ax, query, votes.grid)
+        draw_image(ax, query, votes.grid)
         true = f"\nclass: {shortened(votes.true_class, 40)}" if votes.true_class is not None else ""
         ax.set_title(f"query: {shortened(votes.name, 40)}{true}")
         if query.box is None:
-            ax.set_xlabel("whole picture (the part seen is not recorded)")
+            ax.set_xlabel("whole image (the part seen is not recorded)")
         if not len(closest):
             blank = right.add_subplot()
             blank.axis("off")
-            blank.text(0.5, 0.5, "no match", ha="center", va="center", color=GREY)
+            blank.text(0.5, 0.5, "no match", ha="center", va="center", color=GRAY)
         for i in range(len(closest)):
             class_id = int(closest.match_class[i])
-            color = colors[class_id] if class_id >= 0 else GREY
+            color = colors[class_id] if class_id >= 0 else GRAY
             y, x = int(closest.query_y[i]), int(closest.query_x[i])
             mark_cell(ax, query, votes.grid, y, x, color=color, label=str(i + 1))
             match_ax = right.add_subplot(n_rows, _COLUMNS, i + 1)
-            picture = memory_pictures[int(closest.image[i])]
-            draw_picture(match_ax, picture)
+            image = memory_images[int(closest.image[i])]
+            draw_image(match_ax, image)
             y, x = int(closest.y[i]), int(closest.x[i])
-            mark_cell(match_ax, picture, closest.grid, y, x, color=color, label=str(i + 1), beside=True)
-            match_ax.set_title(_caption(votes, i, picture), fontsize=6.5)
+            mark_cell(match_ax, image, closest.grid, y, x, color=color, label=str(i + 1), beside=True)
+            match_ax.set_title(_caption(votes, i, image), fontsize=6.5)
         vote_map(votes, ax=maps.add_subplot())
         class_likelihoods(votes, n_classes=n_classes, ax=bars.add_subplot())
     return figure
@@ -113,7 +113,7 @@ def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
                 ha="center", va="center", fontsize=6.5, fontweight="bold", color=INK, path_effects=halo,
             )  # fmt: skip
         if not voted.any():
-            ax.text(0.5, 0.5, "no votes", ha="center", va="center", color=GREY, transform=ax.transAxes)
+            ax.text(0.5, 0.5, "no votes", ha="center", va="center", color=GRAY, transform=ax.transAxes)
         cell_axes(ax, votes.grid)
         ax.set_title("votes: color is the leading class of a pixel,\narea its share of the pixel's weight")
         for spine in ax.spines.values():
@@ -160,13 +160,13 @@ def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None 
         )  # fmt: skip
         if votes.predicted < 0:
             text = "no prediction: no match has a class"
-            ax.text(0.5, 0.5, text, ha="center", va="center", color=GREY, transform=ax.transAxes)
+            ax.text(0.5, 0.5, text, ha="center", va="center", color=GRAY, transform=ax.transAxes)
     return ax
 
 
 def class_colors(votes: QueryVotes) -> tuple[str, ...]:
-    """Return a color for each class: the likeliest get one of their own, all others are grey."""
-    colors = [GREY] * len(votes.classes)
+    """Return a color for each class: the likeliest get one of their own, all others are gray."""
+    colors = [GRAY] * len(votes.classes)
     for c, color in zip(_ranked(votes), CATEGORIES, strict=False):
         if votes.likelihood[c] > 0:
             colors[c] = color
@@ -178,10 +178,10 @@ def _ranked(votes: QueryVotes) -> list[int]:
     return np.argsort(-votes.likelihood, kind="stable").tolist()
 
 
-def _caption(votes: QueryVotes, i: int, picture: SeenPicture) -> str:
+def _caption(votes: QueryVotes, i: int, image: SeenImage) -> str:
     closest = votes.closest
     class_id = int(closest.match_class[i])
     name = shortened(closest.classes[class_id]) if class_id >= 0 else "(no class)"
-    where = "" if picture.box is not None else f"\nrow {closest.y[i]}, column {closest.x[i]}"
+    where = "" if image.box is not None else f"\nrow {closest.y[i]}, column {closest.x[i]}"
     numbers = f"dist. {closest.distance[i]:.2f}, weight {closest.weight[i]:.2f}"
     return f"{i + 1}  {name}{where}\n{numbers}"

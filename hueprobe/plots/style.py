@@ -16,15 +16,15 @@ from matplotlib.figure import Figure
 
 from hueprobe.escapes import escape_controls
 from hueprobe.grid import Grid
-from hueprobe.observations.intervals import Interval
+from hueprobe.stats.intervals import Interval
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column of a paper, and both
 
-# Okabe and Ito's colors, told apart by colour-blind readers too.
+# Okabe and Ito's colors, told apart by color-blind readers too.
 SAME, OTHER = "#0072B2", "#D55E00"  # matches of the same class and of other classes
 SIDES = {"same": "same class", "other": "other classes", "all": "all matches"}
 CATEGORIES = (SAME, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", OTHER, "#F0E442")
-INK, GREY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
+INK, GRAY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
 
 LINESTYLES = ("-", "--", ":")
 

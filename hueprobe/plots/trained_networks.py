@@ -7,9 +7,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
-from hueprobe.observations.trained_networks import MEASURES, MeasureSummary
-from hueprobe.plots.style import GREY, PAGE, SAME, composing, drawing, shortened
+from hueprobe.plots.style import GRAY, PAGE, SAME, composing, drawing, shortened
 from hueprobe.plots.training import write_p
+from hueprobe.studies.comparison.trained_networks import MEASURES, MeasureSummary
 
 _COLUMNS = 2
 
@@ -68,7 +68,7 @@ def loss_measure(summaries: Sequence[MeasureSummary], *, ax: Axes | None = None)
             ax.plot([found.mean.low, found.mean.high], [row, row], color=SAME)
             ax.plot(found.mean.estimate, row, "o", color=SAME)
             if found.loss == "onehot":
-                ax.axvline(found.mean.estimate, color=GREY, linewidth=0.7, linestyle="--", zorder=0)
+                ax.axvline(found.mean.estimate, color=GRAY, linewidth=0.7, linestyle="--", zorder=0)
             write_p(ax, row, found.p)
         ax.set_yticks(range(len(summaries)), [shortened(found.loss, 22) for found in summaries])
         ax.xaxis.set_major_locator(MaxNLocator(5))

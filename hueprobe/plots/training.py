@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
-from hueprobe.observations.loss_comparison import LossRun, LossSummary, mean_curve
-from hueprobe.plots.style import CATEGORIES, GREY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
+from hueprobe.plots.style import CATEGORIES, GRAY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
+from hueprobe.studies.comparison.loss_comparison import LossRun, LossSummary, mean_curve
 
 _MOST_INSIDE = 5  # losses whose legend has room beside the lines
 
@@ -114,7 +114,7 @@ def loss_shares(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
 
 
 def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of each loss on perturbed test pictures, with its 95 % interval over seeds.
+    """Draw the accuracy of each loss on perturbed test images, with its 95 % interval over seeds.
 
     A part of the axis a perturbation; level 0 is unperturbed. Losses stand side by side at each level.
 
@@ -126,11 +126,11 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     Raises
     ------
     InputError
-        None was tested on perturbed pictures.
+        None was tested on perturbed images.
     """
     tested = [found for found in summaries if found.robustness]
     if not tested:
-        raise InputError("no loss was tested on perturbed pictures; compare with robustness=True")
+        raise InputError("no loss was tested on perturbed images; compare with robustness=True")
     kinds = list(dict.fromkeys(name.split()[0] for name in tested[0].robustness))
     n_levels = len(tested[0].robustness) // len(kinds) + 1
     starts = np.arange(len(kinds)) * (n_levels + 0.5)
@@ -152,7 +152,7 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
                 textcoords="offset points", ha="center",
             )  # fmt: skip
         for start in starts[1:]:
-            ax.axvline(start - 0.75, color=GREY, linewidth=0.5)
+            ax.axvline(start - 0.75, color=GRAY, linewidth=0.5)
         levels = np.arange(n_levels)
         ax.set_xticks((starts[:, None] + levels).ravel(), np.tile(levels, len(kinds)).tolist())
         ax.set(xlabel="level of perturbation", ylabel="test accuracy (share)")

@@ -10,7 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
-from hueprobe.plots.style import CATEGORIES, GREY, INK, OTHER, PALE, SAME, drawing
+from hueprobe.plots.style import CATEGORIES, GRAY, INK, OTHER, PALE, SAME, drawing
 from hueprobe.search.spec import parse_spec
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0)
 _MARKERS = ("o", "s", "^", "v", "P", "X")
-_COLORS = (INK, GREY, *CATEGORIES[1:4], SAME)
+_COLORS = (INK, GRAY, *CATEGORIES[1:4], SAME)
 # Where a label may stand about its point, in points, and how it is aligned there; the best that is free.
 _PLACES = (
     (4, 4, "left", "bottom"),
@@ -46,7 +46,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     with drawing(ax, width=4.8, height=3.6) as ax:
         ax.set_xscale("function", functions=(lambda r: _spread(r, floor), lambda x: _recall(x, floor)))
         ax.set_yscale("log")
-        ax.axvline(tuning.wished, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(tuning.wished, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         drawn = [trial for trial in tuning.trials if np.isfinite(trial.recall)]
         for i, (name, group) in enumerate(groupby(drawn, key=_index_name)):
             trials = sorted(group, key=lambda trial: (trial.recall, -trial.times_exact))

@@ -9,13 +9,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
-from hueprobe.observations.claim_table import CLAIMS
-from hueprobe.observations.selftest import NOMINAL, RejectionRate
-from hueprobe.observations.verdicts import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict
-from hueprobe.plots.style import GREY, OTHER, PAGE, SAME, composing, drawing, shortened
+from hueprobe.observations.verdicts.claims import CLAIMS
+from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict
+from hueprobe.observations.verdicts.selftest import NOMINAL, RejectionRate
+from hueprobe.plots.style import GRAY, OTHER, PAGE, SAME, composing, drawing, shortened
 
-# Color, marker and fill: told apart in grey, too.
-_LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDED: (GREY, "o", "white")}
+# Color, marker and fill: told apart in gray, too.
+_LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDED: (GRAY, "o", "white")}
 _CLAIMED = "#EDF3F8"
 
 
@@ -92,17 +92,19 @@ def verdict_forest(
             row, (color, marker, face) = memories.index(verdict.memory), _LOOKS[verdict.verdict]
             if math.isnan(verdict.effect):
                 across = ax.get_yaxis_transform()  # x as a share of the Axes
-                ax.text(0.5, row, "not measured", transform=across, ha="center", va="center", color=GREY)
+                ax.text(0.5, row, "not measured", transform=across, ha="center", va="center", color=GRAY)
                 continue
             ax.plot(verdict.ci95, [row, row], color=color)
             ax.plot(verdict.effect, row, marker, color=color, markerfacecolor=face, zorder=3)
         low, high = _limits(verdicts, null)
         claimed = (null, high) if verdicts[0].claim.side > 0 else (low, null)
         ax.axvspan(*claimed, color=_CLAIMED, zorder=-1, linewidth=0)
-        ax.axvline(null, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(null, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         ax.set_yticks(range(len(memories)), [shortened(memory, 24) for memory in memories])
         ax.xaxis.set_major_locator(MaxNLocator(5))
-        ax.set(xlim=(low, high), ylim=(len(memories) - 0.4, -0.6), xlabel=f"effect ({verdicts[0].claim.unit})")
+        ax.set(
+            xlim=(low, high), ylim=(len(memories) - 0.4, -0.6), xlabel=f"effect ({verdicts[0].claim.unit})"
+        )
         ax.set_title(claims[0], pad=16 if legend else None)
         if legend:
             ax.legend(handles=_handles(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_LOOKS))
@@ -130,7 +132,7 @@ def rejection_rates(
     if not rates:
         raise InputError("no rejection rates to draw; give at least one")
     with drawing(ax, height=0.8 + 0.2 * len(rates)) as ax:
-        ax.axvline(level, color=GREY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(level, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         for row, found in enumerate(rates):
             ax.plot(found.ci95, [row, row], color=SAME)
             ax.plot(found.rate, row, "o", color=SAME)

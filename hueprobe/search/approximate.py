@@ -32,7 +32,7 @@ def search_with(
     k: int,
     exclude_images: np.ndarray | None,
 ) -> Neighbors:
-    """Return k neighbors of each query, fetching more where excluded pictures take their places.
+    """Return k neighbors of each query, fetching more where excluded images take their places.
 
     Parameters
     ----------

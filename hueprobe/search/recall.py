@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hueprobe.search.exact import ExactSearcher
+from hueprobe.search.exact.searcher import ExactSearcher
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory

@@ -15,7 +15,7 @@ import numpy as np
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.files import PARTIAL
 from hueprobe.memory.files import one_writer
-from hueprobe.search.indexes import build_files, install_files, open_files, open_searcher
+from hueprobe.search.index import build_files, install_files, open_files, open_searcher
 from hueprobe.search.recall import sample_queries, share_found
 from hueprobe.search.spec import SearcherSpec, parse_spec
 

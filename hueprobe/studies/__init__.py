@@ -1,20 +1,26 @@
-"""Runs over whole memories, resumable cell by cell, that leave tables behind."""
+"""Studies over whole memories and of trained networks, resumable, that leave tables behind."""
 
 from hueprobe._lazy import lazy_exports
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "CONTROLS": ".controls",
-        "ComparisonSettings": ".comparison_settings",
-        "MemoryReport": ".memory_report",
-        "ObserveSettings": ".memory_report",
-        "accuracy_grid": ".accuracy_cells",
-        "network_centre": ".observing",
-        "observe_memory": ".observing",
-        "run_comparison": ".comparison",
-        "run_self_test": ".observing",
-        "write_comparison": ".comparison_report",
-        "write_report": ".report",
+        "CONTROLS": ".observing.controls",
+        "ComparisonSettings": ".comparison.settings",
+        "LossRun": ".comparison.loss_comparison",
+        "LossSummary": ".comparison.loss_comparison",
+        "MeasureSummary": ".comparison.trained_networks",
+        "MemoryReport": ".observing.memory_report",
+        "ObserveSettings": ".observing.memory_report",
+        "TrainedObservation": ".comparison.trained_networks",
+        "accuracy_grid": ".observing.accuracy_runs",
+        "compare_losses": ".comparison.loss_comparison",
+        "compare_observed": ".comparison.loss_comparison",
+        "network_center": ".observing.memories",
+        "observe_memory": ".observing.memories",
+        "run_comparison": ".comparison.study",
+        "run_self_test": ".observing.memories",
+        "write_comparison": ".comparison.report",
+        "write_report": ".observing.report",
     },
 )

@@ -32,7 +32,7 @@ def find_classifier(network: nn.Module) -> str:
 
 
 def replace_classifier(network: nn.Module, num_classes: int, *, seed: int) -> None:
-    """Give a network a fresh classifier for `num_classes` classes, in place, with PyTorch's initialisation.
+    """Give a network a fresh classifier for `num_classes` classes, in place, with PyTorch's initialization.
 
     Parameters
     ----------

@@ -9,15 +9,15 @@ from torch import Tensor, nn
 
 from hueprobe.activations.hooks import Tap
 from hueprobe.errors import InputError, ShapeError, require_choice
-from hueprobe.training.watching import LayerWatch, grid_shape
+from hueprobe.training.layer_watch import LayerWatch, grid_shape
 
 INPUTS = ("pooled", "flat")
-# Below this radius the projection is linear: its gradient is at most 1 / _CENTRE, at the centre too.
+# Below this radius the projection is linear: its gradient is at most 1 / _CENTRE, at the center too.
 _CENTRE = 0.01
 
 
 class HueHead(nn.Module):
-    """Fully connected layers from a grid of activations to one point for each picture.
+    """Fully connected layers from a grid of activations to one point for each image.
 
     The paper says neither how many layers there are, how wide, nor whether the point is projected to the
     circle: by default one layer on pooled activations, not projected. Weights come from the head's own
@@ -81,7 +81,7 @@ class HueHead(nn.Module):
         *,
         layer: str | None = None,
         tap: Tap | None = None,
-        picture_size: tuple[int, int] = (224, 224),
+        image_size: tuple[int, int] = (224, 224),
         detached: bool = False,
         hidden: Sequence[int] = (),
         input: str = "pooled",
@@ -92,18 +92,18 @@ class HueHead(nn.Module):
         """Return a head that reads a network's bottleneck by a hook; `points` gives what it predicts.
 
         The network stays as it is: its parameters, state dict and results do not change. Give the head's
-        parameters to the optimiser too::
+        parameters to the optimizer too::
 
             head = HueHead.behind(network, seed=0)
-            loss = cross_entropy(network(pictures), targets) + hue_loss(head.points(), targets)
+            loss = cross_entropy(network(images), targets) + hue_loss(head.points(), targets)
 
         Parameters
         ----------
         network : nn.Module
         layer, tap
             As in `LayerWatch`; the bottleneck by default.
-        picture_size : (int, int)
-            Height and width of the pictures; one pass over an empty one tells the grid.
+        image_size : (int, int)
+            Height and width of the images; one pass over an empty one tells the grid.
         detached : bool
             A control: the head learns, and no gradient goes from it into the network.
         hidden, input, project, outputs, seed
@@ -116,7 +116,7 @@ class HueHead(nn.Module):
         """
         watch = LayerWatch(network, layer, tap=tap)
         try:
-            grid = grid_shape(network, watch, picture_size)
+            grid = grid_shape(network, watch, image_size)
             head = cls(grid, hidden=hidden, input=input, project=project, outputs=outputs, seed=seed)
         except BaseException:
             watch.remove()
@@ -152,7 +152,7 @@ class HueHead(nn.Module):
         ):
             raise ShapeError(
                 f"activations have shape {tuple(grid.shape)}, this head was made for (B, "
-                f"{', '.join(map(str, self.grid))}); use pictures of one size, or input='pooled'"
+                f"{', '.join(map(str, self.grid))}); use images of one size, or input='pooled'"
             )
         with torch.autocast(grid.device.type, enabled=False):
             values = grid.to(next(self.parameters()).dtype)
@@ -164,7 +164,7 @@ class HueHead(nn.Module):
 
 
 def on_circle(points: Tensor) -> Tensor:
-    """Project points (B, D) to the unit circle or sphere; within .01 of the centre they are scaled by 100.
+    """Project points (B, D) to the unit circle or sphere; within .01 of the center they are scaled by 100.
 
     >>> on_circle(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
@@ -174,7 +174,7 @@ def on_circle(points: Tensor) -> Tensor:
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
-    """Return a linear layer initialised as PyTorch does, uniform in +-1/sqrt(n_in), from `generator`."""
+    """Return a linear layer initialized as PyTorch does, uniform in +-1/sqrt(n_in), from `generator`."""
     layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
     bound = 1 / math.sqrt(n_in)
     with torch.no_grad():

@@ -17,9 +17,9 @@ from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import InputError, NumericsError
 from hueprobe.progress import progress_bar
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from hueprobe.training.images import TrainingImages
 from hueprobe.training.logs import require_tensorboard, tensorboard_log, write_log
 from hueprobe.training.objective import Objective, gradient_shares
-from hueprobe.training.pictures import TrainingPictures
 from hueprobe.training.settings import TrainingSettings
 
 CHECKPOINT = "checkpoint.pt"
@@ -35,9 +35,9 @@ class TrainingRun:
     log : tuple of dict
         A row an epoch: epoch (from 1), learning_rate, steps, loss, for each term loss_<term> and
         share_<term> (of the gradient norm at the bottleneck, in the epoch's first step), test_accuracy (NaN
-        without test pictures), seconds and images_per_second of training alone.
+        without test images), seconds and images_per_second of training alone.
     skipped : tuple of (str, str)
-        Path and reason of each picture that could not be read.
+        Path and reason of each image that could not be read.
     """
 
     log: tuple[dict[str, float], ...]
@@ -46,10 +46,10 @@ class TrainingRun:
 
 def train(
     objective: Objective,
-    pictures: TrainingPictures,
+    images: TrainingImages,
     settings: TrainingSettings,
     *,
-    test: TrainingPictures | None = None,
+    test: TrainingImages | None = None,
     folder: str | Path | None = None,
     identity: Mapping[str, str] | None = None,
     tensorboard: bool = False,
@@ -64,9 +64,9 @@ def train(
     Parameters
     ----------
     objective : Objective
-    pictures : TrainingPictures
+    images : TrainingImages
     settings : TrainingSettings
-    test : TrainingPictures, optional
+    test : TrainingImages, optional
         Measured after each epoch. No choice is made by it: the result is the last epoch's.
     folder : str or Path, optional
         Gets `checkpoint.pt` and `log.csv`, both always whole, and `log.parquet` at the end. A checkpoint in
@@ -95,14 +95,14 @@ def train(
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
     objective.to(device)
     objective.network.to(memory_format=layout)
-    pictures.on(device)
+    images.on(device)
     optimizer = _optimizer(objective, settings)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=settings.epochs)
     stateful = {"objective": objective, "optimizer": optimizer, "schedule": schedule}
     run = {
         **settings.to_json(),
         "device": device.type,
-        "data": pictures.fingerprint,
+        "data": images.fingerprint,
         "objective": objective.name,
         **(identity or {}),
     }
@@ -123,11 +123,11 @@ def train(
         if tensorboard and path is not None:
             show = stack.enter_context(tensorboard_log(path, epochs_done=first))
         for epoch in range(first, settings.epochs):
-            row = _epoch(objective, pictures, settings, optimizer, epoch, device, precision)
+            row = _epoch(objective, images, settings, optimizer, epoch, device, precision)
             schedule.step()
             row["test_accuracy"] = math.nan
             if test is not None:
-                answers = picture_answers(objective.network, test, settings)
+                answers = image_answers(objective.network, test, settings)
                 row["test_accuracy"] = accuracy_of(answers, test.targets.numpy())
             log.append(row)
             done = epoch + 1
@@ -139,28 +139,28 @@ def train(
             if show is not None:
                 show(row)
             advance(1)
-    skipped = [*pictures.skipped.values(), *(test.skipped.values() if test is not None else ())]
+    skipped = [*images.skipped.values(), *(test.skipped.values() if test is not None else ())]
     return TrainingRun(tuple(log), tuple(skipped))
 
 
-def picture_answers(
+def image_answers(
     network: nn.Module,
-    pictures: TrainingPictures,
+    images: TrainingImages,
     settings: TrainingSettings,
     *,
     perturb: Callable[[Tensor], Tensor] | None = None,
 ) -> np.ndarray:
-    """Return the class number that a network gives each picture, -1 where it could not be read.
+    """Return the class number that a network gives each image, -1 where it could not be read.
 
     Parameters
     ----------
     network : nn.Module
         Its mode is the same afterwards.
-    pictures : TrainingPictures
+    images : TrainingImages
     settings : TrainingSettings
         Of them batch_size, crop, precision and device play a part.
     perturb : callable, optional
-        Changes the normalised centre crops (B, 3, crop, crop) first.
+        Changes the normalized center crops (B, 3, crop, crop) first.
 
     Returns
     -------
@@ -168,12 +168,12 @@ def picture_answers(
     """
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    answers = np.full(len(pictures), -1, np.int64)
+    answers = np.full(len(images), -1, np.int64)
     training = [part for part in network.modules() if part.training]
     network.eval()
     try:
         with torch.no_grad():
-            for batch, rows in pictures.batches(
+            for batch, rows in images.batches(
                 batch_size=settings.batch_size, crop=settings.crop, device=device
             ):
                 given = batch if perturb is None else perturb(batch)
@@ -186,14 +186,14 @@ def picture_answers(
 
 
 def accuracy_of(answers: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of right answers among the pictures that could be read; NaN where none could."""
+    """Return the share of right answers among the images that could be read; NaN where none could."""
     read = answers >= 0
     return float((answers == targets)[read].mean()) if read.any() else math.nan
 
 
 def _epoch(
     objective: Objective,
-    pictures: TrainingPictures,
+    images: TrainingImages,
     settings: TrainingSettings,
     optimizer: torch.optim.Optimizer,
     epoch: int,
@@ -207,10 +207,10 @@ def _epoch(
     sums: dict[str, Tensor] = {}
     shares: dict[str, float] = {}
     unchecked: list[Tensor] = []
-    n_pictures = n_steps = 0
+    n_images = n_steps = 0
     started = time.perf_counter()
     with _drawing_from(settings.seed, epoch, device):
-        for batch, targets in pictures.shuffled_batches(
+        for batch, targets in images.shuffled_batches(
             batch_size=settings.batch_size, crop=settings.crop, flip=settings.flip, seed=settings.seed,
             epoch=epoch, device=device,
         ):  # fmt: skip
@@ -223,7 +223,7 @@ def _epoch(
             loss.backward()
             optimizer.step()
             n_steps += 1
-            n_pictures += len(batch)
+            n_images += len(batch)
             unchecked.append(loss.detach())
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach() * len(batch)
@@ -232,9 +232,9 @@ def _epoch(
                 unchecked.clear()
     _require_finite(unchecked, epoch, n_steps)
     if n_steps == 0:
-        raise InputError(f"no batch of two readable pictures in epoch {epoch + 1}; give more pictures")
+        raise InputError(f"no batch of two readable images in epoch {epoch + 1}; give more images")
     seconds = time.perf_counter() - started
-    means = {name: float(total) / n_pictures for name, total in sums.items()}
+    means = {name: float(total) / n_images for name, total in sums.items()}
     return {
         "epoch": epoch + 1,
         "learning_rate": float(optimizer.param_groups[0]["lr"]),
@@ -243,7 +243,7 @@ def _epoch(
         **{f"loss_{name}": value for name, value in means.items()},
         **{f"share_{name}": value for name, value in shares.items()},
         "seconds": seconds,
-        "images_per_second": n_pictures / seconds,
+        "images_per_second": n_images / seconds,
     }
 
 

@@ -83,7 +83,7 @@ def spread_labels(num_classes: int, seed: int, *, dimensions: int) -> Tensor:
 
 
 class HueLoss(nn.Module):
-    """Pull the predicted point of each picture to the point of its class.
+    """Pull the predicted point of each image to the point of its class.
 
     With M classes, d_c the distance of the predicted point (tx', ty') to class c's (tx_c, ty_c), Eq. (5)
     and the second half of Eq. (4) are::
@@ -92,7 +92,7 @@ class HueLoss(nn.Module):
         chord   -log softmax(-d)_c                without the 1 / (2 M)
         l2      d_c^2                             the "L2 distance" of the paper's text
 
-    Read literally, `eq5` moves by about 1/M around log M only: its gradient is 1/(2M) at the circle's centre
+    Read literally, `eq5` moves by about 1/M around log M only: its gradient is 1/(2M) at the circle's center
     and at most .82/M inside, and does not fade as that of cross-entropy does.
 
     Parameters
@@ -187,7 +187,7 @@ def require_targets(targets: Tensor, num_classes: int) -> None:
     A GPU is asked for nothing: there, the values are left to the kernel's own check.
     """
     if targets.ndim != 1 or not len(targets):
-        raise ShapeError(f"targets have shape {tuple(targets.shape)}; give one class number a picture, (B,)")
+        raise ShapeError(f"targets have shape {tuple(targets.shape)}; give one class number an image, (B,)")
     if targets.dtype != torch.int64:
         raise InputError(f"targets are {targets.dtype}; class numbers must be torch.int64")
     if targets.device.type == "cpu":

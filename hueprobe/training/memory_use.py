@@ -4,13 +4,13 @@ import torch
 from torch import Tensor
 
 from hueprobe.activations.devices import choose_device
+from hueprobe.training.images import TrainingImages
 from hueprobe.training.loop import autocasting
 from hueprobe.training.objective import Objective
-from hueprobe.training.pictures import TrainingPictures
 from hueprobe.training.settings import TrainingSettings
 
 
-def bytes_kept(objective: Objective, pictures: TrainingPictures, settings: TrainingSettings) -> int:
+def bytes_kept(objective: Objective, images: TrainingImages, settings: TrainingSettings) -> int:
     """Return the bytes that one forward pass keeps for its backward pass, each tensor's storage counted once.
 
     The network's weights are among them; gradients and the optimizer's state are not. The pass is in training
@@ -19,12 +19,12 @@ def bytes_kept(objective: Objective, pictures: TrainingPictures, settings: Train
     Parameters
     ----------
     objective : Objective
-    pictures : TrainingPictures
+    images : TrainingImages
         The first batch of epoch 0 is taken.
     settings : TrainingSettings
     """
     device = choose_device(settings.device)
-    batches = pictures.shuffled_batches(
+    batches = images.shuffled_batches(
         batch_size=settings.batch_size, crop=settings.crop, flip=settings.flip, seed=settings.seed, epoch=0,
         device=device,
     )  # fmt: skip

@@ -26,7 +26,7 @@ def fresh_network(
     seed : int
         Of all weights; torch's own generator is left as it was.
     weights : str or Path
-        `none` starts from the network's own initialisation; else as in `load_backbone`.
+        `none` starts from the network's own initialization; else as in `load_backbone`.
     layer : str, optional
         Dotted name instead of the bottleneck.
 

@@ -1,4 +1,4 @@
-"""What a run minimises: a network with its criterion and any number of terms beside it."""
+"""What a run minimizes: a network with its criterion and any number of terms beside it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from hueprobe.errors import InputError, ShapeError
+from hueprobe.training.catchup_mix import CatchUpMix
+from hueprobe.training.layer_watch import LayerWatch
 from hueprobe.training.losses import require_targets
-from hueprobe.training.mixing import CatchUpMix
-from hueprobe.training.watching import LayerWatch
 
 CLASS_TERM = "class"
 
@@ -17,12 +17,12 @@ CLASS_TERM = "class"
 class Objective(nn.Module):
     """A network, its criterion, and named terms that read the network's last forward pass.
 
-    The loop calls it on pictures and targets and sums what it gives; it need not know what the terms are.
+    The loop calls it on images and targets and sums what it gives; it need not know what the terms are.
 
     Parameters
     ----------
     network : nn.Module
-        Pictures (B, 3, h, w) to logits (B, M).
+        Images (B, 3, h, w) to logits (B, M).
     criterion : nn.Module, optional
         Logits and targets to a scalar; `nn.CrossEntropyLoss()` by default.
     terms : mapping of str to callable, optional
@@ -68,17 +68,17 @@ class Objective(nn.Module):
             part for part in (mixing, *self.beside.values()) if hasattr(part, "start_epoch")
         )
 
-    def forward(self, pictures: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def forward(self, images: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the terms by name; "class" is the criterion's."""
         if self.mixing is None or not self.training:
-            found = {CLASS_TERM: self.criterion(self._logits(pictures, targets), targets)}
+            found = {CLASS_TERM: self.criterion(self._logits(images, targets), targets)}
         else:
-            mixed = self.mixing.start(pictures, targets)
-            found = {CLASS_TERM: mixed.loss(self.criterion, self._logits(mixed.pictures, targets))}
+            mixed = self.mixing.start(images, targets)
+            found = {CLASS_TERM: mixed.loss(self.criterion, self._logits(mixed.images, targets))}
         return found | {name: term(targets) for name, term in self.terms.items()}
 
-    def _logits(self, pictures: Tensor, targets: Tensor) -> Tensor:
-        logits = self.network(pictures)
+    def _logits(self, images: Tensor, targets: Tensor) -> Tensor:
+        logits = self.network(images)
         if not isinstance(logits, Tensor) or logits.ndim != 2:
             shape = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else type(logits).__name__
             raise ShapeError(f"the network gives {shape}; to be trained it must give logits (B, classes)")

@@ -1,4 +1,4 @@
-"""Test pictures made harder: noise, blur and less contrast, at three levels each."""
+"""Test images made harder: noise, blur and less contrast, at three levels each."""
 
 import math
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from hueprobe.errors import InputError, require_choice
 from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
 
-# Noise: standard deviation, pixels going from 0 to 1. Blur: standard deviation as a share of the picture's
-# side. Contrast: the factor that is left of the distance to the picture's mean.
+# Noise: standard deviation, pixels going from 0 to 1. Blur: standard deviation as a share of the image's
+# side. Contrast: the factor that is left of the distance to the image's mean.
 LEVELS = {"noise": (0.05, 0.1, 0.2), "blur": (0.01, 0.02, 0.04), "contrast": (0.6, 0.4, 0.2)}
 
 
 def perturbation(kind: str, level: int, *, seed: int) -> Callable[[Tensor], Tensor]:
-    """Return a function from normalised pictures (B, 3, h, w) to perturbed ones, clipped to 0-1 between.
+    """Return a function from normalized images (B, 3, h, w) to perturbed ones, clipped to 0-1 between.
 
     Parameters
     ----------

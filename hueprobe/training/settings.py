@@ -19,20 +19,20 @@ class TrainingSettings:
     epochs : int
         Also the T_max of the cosine schedule, which the paper does not give.
     batch_size : int
-        Pictures a step; the paper does not say. A last batch of one picture is left out of its epoch, since
+        Images a step; the paper does not say. A last batch of one image is left out of its epoch, since
         BatchNorm cannot take it.
     optimizer : str
         `adam`, or `sgd` with momentum .9.
     learning_rate, weight_decay : float
         Adam's own defaults; SGD usually wants .1 and 5e-4.
     crop : int
-        Side in pixels of what the network sees: a random crop in training, the centre in evaluation.
+        Side in pixels of what the network sees: a random crop in training, the center in evaluation.
     flip : bool
-        Mirror half of the training pictures.
+        Mirror half of the training images.
     precision : str
         `fp32`, or `bf16` under autocast.
     channels_last : bool
-        Memory layout of network and pictures; faster on most devices.
+        Memory layout of network and images; faster on most devices.
     device : str
         `auto`, `cpu`, `cuda`, `cuda:1` or `mps`.
     seed : int

@@ -17,9 +17,9 @@ def one_thread():
 
 @pytest.fixture
 def quick_random_weights(monkeypatch):
-    """BatchNorm takes its statistics from 4 pictures of the smallest size that Inception takes."""
+    """BatchNorm takes its statistics from 4 images of the smallest size that Inception takes."""
     calibrate = random_weights.calibrate_batchnorm
-    monkeypatch.setattr(random_weights, "N_CALIBRATION_PICTURES", 4)
+    monkeypatch.setattr(random_weights, "N_CALIBRATION_IMAGES", 4)
     monkeypatch.setattr(
         backbones, "calibrate_batchnorm", lambda module, _, *, seed: calibrate(module, (75, 75), seed=seed)
     )
@@ -27,7 +27,7 @@ def quick_random_weights(monkeypatch):
 
 @pytest.fixture
 def tiny():
-    """Two convolutions, each rewritten by an in-place ReLU, and a head; 16 x 16 pictures give 8 x 8 cells."""
+    """Two convolutions, each rewritten by an in-place ReLU, and a head; 16 x 16 images give 8 x 8 cells."""
     with torch.random.fork_rng():
         torch.manual_seed(3)
         return nn.Sequential(
@@ -42,5 +42,5 @@ def tiny():
 
 
 @pytest.fixture
-def pictures():
+def images():
     return torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(5))

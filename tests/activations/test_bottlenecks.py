@@ -19,8 +19,8 @@ EVERY_CNN = [
 ]
 
 
-def two_pictures(size):
-    """Two pictures unlike each other: coarse blobs, and fine ones of another contrast."""
+def two_images(size):
+    """Two images unlike each other: coarse blobs, and fine ones of another contrast."""
     generator = torch.Generator().manual_seed(7)
     coarse, fine = (
         torch.randn(1, 3, 4, 4, generator=generator),
@@ -90,7 +90,7 @@ POOL_BEHIND = {"AlexNet": lambda net: net.features[-1], "VGG": lambda net: net.f
 NOTHING_CLOSES = {"ConvNeXt", "SwinTransformer"}
 
 
-def before_closing(network, pictures):
+def before_closing(network, images):
     """The tensor before the closing nonlinearity, by hooks of the test's own; the last call counts."""
     kind = type(network).__name__
     seen = {}
@@ -103,7 +103,7 @@ def before_closing(network, pictures):
         handles.append(
             place.register_forward_hook(lambda part, _, output: seen.update({part: output.clone()}))
         )
-    network(pictures)
+    network(images)
     for handle in handles:
         handle.remove()
     places = [*ACTIVATIONS.get(kind, lambda _: [])(network), *OUTPUTS.get(kind, lambda _: [])(network)]
@@ -119,12 +119,12 @@ def test_the_head_continued_from_the_grid_gives_the_logits(name, monkeypatch, qu
     monkeypatch.setattr(backbones, "weights_sha256", lambda _: "")  # a second for every gigabyte
     size = 96 if name == "inception_v3" else 64
     backbone = load_backbone(name, weights="none")
-    pictures, network = two_pictures(size), backbone.module
-    grid = torch.from_numpy(Extractor(backbone, device="cpu")(pictures))
+    images, network = two_images(size), backbone.module
+    grid = torch.from_numpy(Extractor(backbone, device="cpu")(images))
     with torch.inference_mode():
-        logits = network(pictures)
+        logits = network(images)
         head = lambda activations: HEADS[type(network).__name__](network, activations)  # noqa: E731
-        apart = (logits[0] - logits[1]).abs().max()  # how far two pictures are from each other
+        apart = (logits[0] - logits[1]).abs().max()  # how far two images are from each other
 
         def error(activations):
             return float((head(activations) - logits).abs().max() / apart)
@@ -135,7 +135,7 @@ def test_the_head_continued_from_the_grid_gives_the_logits(name, monkeypatch, qu
         if type(network).__name__ in NOTHING_CLOSES:
             assert backbone.closing is None
         else:
-            before = before_closing(network, pictures)
+            before = before_closing(network, images)
             assert error(before) > 0.05
             closed = getattr(functional, backbone.closing)(before)
             torch.testing.assert_close(closed, grid, rtol=1e-4, atol=1e-4 * float(grid.abs().max()))

@@ -21,7 +21,7 @@ def activations():
 
 
 def slow(grid, descriptor):
-    """One picture (C, H, W), cell by cell."""
+    """One image (C, H, W), cell by cell."""
     channels, height, width = grid.shape
     if descriptor == "flat":
         return [grid[c, y, x] for c in range(channels) for y in range(height) for x in range(width)]
@@ -126,9 +126,7 @@ def test_unit_vectors_have_length_one_and_give_the_activations_back(activations)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_activations_that_are_no_numbers_are_refused(activations, bad):
     activations[1, 2, 0, 0] = bad
-    with pytest.raises(
-        NumericsError, match=r"1 of 2 pictures \(the first is number 1 of its batch\) are NaN"
-    ):
+    with pytest.raises(NumericsError, match=r"1 of 2 images \(the first is number 1 of its batch\) are NaN"):
         unit_vectors(activations)
 
 
@@ -153,7 +151,7 @@ def test_messages(activations):
         pooled_from_vectors(np.zeros((1, 2, 2, 3)), np.zeros((1, 2, 3)), "gap")
 
 
-def test_no_pictures_are_no_error():
+def test_no_images_are_no_error():
     for descriptor, channels in itertools.product(DESCRIPTORS, (1, 3)):
         assert len(describe(np.zeros((0, channels, 2, 2), np.float32), descriptor)) == 0
     vectors, energy = unit_vectors(np.zeros((0, 3, 2, 2), np.float32))

@@ -25,7 +25,7 @@ def own_networks(tmp_path, monkeypatch):
         "def plain():\n"
         "    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU())\n"
         "def with_transform():\n"
-        "    return plain(), lambda picture: torch.zeros(3, 8, 8)\n"
+        "    return plain(), lambda image: torch.zeros(3, 8, 8)\n"
         "def known():\n"
         "    return squeezenet1_1(num_classes=3)\n"
         "def nothing():\n"
@@ -58,7 +58,7 @@ def test_every_family_of_the_issue_is_there():
         assert name in names
 
 
-# From the papers and torchvision's documentation: channels, grid, picture size at the default weights.
+# From the papers and torchvision's documentation: channels, grid, image size at the default weights.
 KNOWN = {
     "densenet201": (1920, (7, 7), 224, "relu"),
     "resnet50": (2048, (7, 7), 224, "relu"),
@@ -94,8 +94,8 @@ def test_descriptions_are_right_and_need_no_weights(name):
 )
 def test_a_description_is_what_comes_out(name, quick_random_weights):
     info = describe_backbone(name)
-    pictures = torch.zeros(1, 3, info.transform.crop, info.transform.crop)
-    activations = Extractor(load_backbone(name, weights="none"), device="cpu")(pictures)
+    images = torch.zeros(1, 3, info.transform.crop, info.transform.crop)
+    activations = Extractor(load_backbone(name, weights="none"), device="cpu")(images)
     assert activations.shape == (1, info.channels, *info.grid)
 
 
@@ -138,8 +138,8 @@ def test_a_layer_off_the_table_gets_no_nonlinearity(quick_random_weights):
     assert (on.table_layer, on.closing, on.apply_closing, on.signed) == (True, "relu", True, False)
     assert (off.table_layer, off.closing, off.apply_closing, off.signed) == (False, None, False, None)
     assert load_backbone(network, layer="features") == on
-    pictures = torch.randn(2, 3, 64, 64)
-    raw, rectified = (Extractor(backbone, device="cpu")(pictures) for backbone in (off, on))
+    images = torch.randn(2, 3, 64, 64)
+    raw, rectified = (Extractor(backbone, device="cpu")(images) for backbone in (off, on))
     assert raw.min() < 0
     torch.testing.assert_close(torch.from_numpy(raw).clamp(min=0), torch.from_numpy(rectified))
 

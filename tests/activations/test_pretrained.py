@@ -1,4 +1,4 @@
-"""Real ImageNet weights: the network recognises what a photograph shows, so weights and transform fit."""
+"""Real ImageNet weights: the network recognizes what a photograph shows, so weights and transform fit."""
 
 import importlib.resources
 from pathlib import Path
@@ -41,13 +41,13 @@ def test_lite0_takes_all_296_tensors_and_sees_the_cat_and_the_coffee(lite0):
 
 @pytest.mark.demo
 def test_lite0_grid_is_what_its_head_reads(lite0):
-    pictures = torch.stack([lite0.transform(photograph(name)) for name in ("chelsea.png", "coffee.png")])
-    activations = Extractor(lite0, device="cpu")(pictures)
+    images = torch.stack([lite0.transform(photograph(name)) for name in ("chelsea.png", "coffee.png")])
+    activations = Extractor(lite0, device="cpu")(images)
     assert activations.shape == (2, 1280, 7, 7)
     assert activations.min() == 0 and activations.max() <= 6
     with torch.inference_mode():
         logits = lite0.module.classifier(torch.from_numpy(describe(activations, "gap")[:, :, 0, 0]))
-        torch.testing.assert_close(logits, lite0.module(pictures), rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(logits, lite0.module(images), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.realdata

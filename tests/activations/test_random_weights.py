@@ -9,7 +9,7 @@ from torch import nn
 from torchvision.models import efficientnet_b0, mobilenet_v2, resnet152
 
 from hueprobe.activations import Extractor, load_backbone
-from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness, random_pictures
+from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness, random_images
 from hueprobe.images.transform import Transform
 
 SMALL = Transform(resize=64, crop=64)
@@ -35,7 +35,7 @@ def test_torchs_generator_is_left_as_it_was(tiny, quick_random_weights):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_weights_are_the_networks_own_initialisation_under_the_seed(quick_random_weights):
+def test_weights_are_the_networks_own_initialization_under_the_seed(quick_random_weights):
     with torch.random.fork_rng():
         torch.manual_seed(5)
         expected = mobilenet_v2()
@@ -48,26 +48,26 @@ def test_weights_are_the_networks_own_initialisation_under_the_seed(quick_random
     "name", ["densenet121", "resnet18", "efficientnet_b0", "mobilenet_v2", "regnet_y_400mf"]
 )
 def test_activations_neither_vanish_nor_explode(name):
-    pictures = random_pictures(2, (224, 224), seed=123)
-    activations = Extractor(load_backbone(name, weights="none"), device="cpu")(pictures)
+    images = random_images(2, (224, 224), seed=123)
+    activations = Extractor(load_backbone(name, weights="none"), device="cpu")(images)
     assert 0.1 < activations.std() < 50
     assert (activations.std(axis=(0, 2, 3)) > 0).mean() > 0.5, "most channels are dead"
 
 
 def test_without_calibration_they_do_both():
     """Why it is there: with fresh BatchNorm any comparison of activations would be blind."""
-    pictures = random_pictures(2, (64, 64), seed=123)
+    images = random_images(2, (64, 64), seed=123)
     with own_randomness(0):
         vanishing, exploding = efficientnet_b0(), resnet152()
-    assert Extractor(load_backbone(vanishing), device="cpu")(pictures).std() < 1e-6
-    assert Extractor(load_backbone(exploding), device="cpu")(pictures).std() > 1e4
+    assert Extractor(load_backbone(vanishing), device="cpu")(images).std() < 1e-6
+    assert Extractor(load_backbone(exploding), device="cpu")(images).std() > 1e4
 
 
 def test_batchnorm_takes_the_statistics_of_the_one_batch():
     network = nn.Sequential(nn.Dropout(0.9), nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, momentum=0.3))
     network[2].running_mean += 7  # of an earlier life
     calibrate_batchnorm(network, (20, 24), seed=4)
-    batch = random_pictures(16, (20, 24), seed=4)
+    batch = random_images(16, (20, 24), seed=4)
     convolved = network[1](batch).detach()
     np.testing.assert_allclose(network[2].running_mean, convolved.mean((0, 2, 3)), atol=1e-5)
     np.testing.assert_allclose(network[2].running_var, convolved.var((0, 2, 3)), rtol=1e-4)
@@ -82,22 +82,20 @@ def test_calibration_takes_the_size_of_the_transform():
     seen = []
 
     class Looks(nn.BatchNorm2d):
-        def forward(self, pictures):
-            seen.append(tuple(pictures.shape))
-            return super().forward(pictures)
+        def forward(self, images):
+            seen.append(tuple(images.shape))
+            return super().forward(images)
 
     network = nn.Sequential(Looks(3))
     calibrate_batchnorm(network, (30, 40), seed=0)
     assert seen == [(16, 3, 30, 40)]
 
 
-def test_random_pictures_have_unit_scale_and_a_falling_spectrum():
-    pictures = random_pictures(4, (64, 96), seed=1)
-    assert pictures.shape == (4, 3, 64, 96)
-    assert torch.equal(pictures, random_pictures(4, (64, 96), seed=1))
-    assert abs(float(pictures.mean())) < 1e-5
-    assert abs(float(pictures.std()) - 1) < 1e-5
-    neighbours = torch.corrcoef(torch.stack([pictures[..., 1:].flatten(), pictures[..., :-1].flatten()]))[
-        0, 1
-    ]
-    assert neighbours > 0.7  # white noise has 0
+def test_random_images_have_unit_scale_and_a_falling_spectrum():
+    images = random_images(4, (64, 96), seed=1)
+    assert images.shape == (4, 3, 64, 96)
+    assert torch.equal(images, random_images(4, (64, 96), seed=1))
+    assert abs(float(images.mean())) < 1e-5
+    assert abs(float(images.std()) - 1) < 1e-5
+    neighbors = torch.corrcoef(torch.stack([images[..., 1:].flatten(), images[..., :-1].flatten()]))[0, 1]
+    assert neighbors > 0.7  # white noise has 0

@@ -58,8 +58,8 @@ FAMILIES = [
 
 
 @pytest.fixture(autouse=True)
-def few_pictures(monkeypatch):
-    monkeypatch.setattr(random_weights, "N_CALIBRATION_PICTURES", 2)
+def few_images(monkeypatch):
+    monkeypatch.setattr(random_weights, "N_CALIBRATION_IMAGES", 2)
 
 
 @pytest.fixture(autouse=True)
@@ -77,17 +77,17 @@ def as_features(grid, features, backbone):
 
 def require_that_the_head_reads_the_grid(backbone):
     network, size = backbone.module, backbone.transform.shape[1:]
-    pictures = random_weights.random_pictures(2, size, seed=5)
-    grid = torch.from_numpy(Extractor(backbone, device="cpu")(pictures))
+    images = random_weights.random_images(2, size, seed=5)
+    grid = torch.from_numpy(Extractor(backbone, device="cpu")(images))
     with torch.inference_mode():
-        features = network.forward_features(pictures)
+        features = network.forward_features(images)
         torch.testing.assert_close(as_features(grid, features, backbone), features, rtol=1e-3, atol=1e-4)
         pooled_elsewhere = backbone.prefix_tokens > 0  # the class token is what the head reads
         # Random heads may be all zeros: other numbers are put in.
         for part in network.modules():
             if isinstance(part, nn.Linear) and not part.weight.any():
                 nn.init.normal_(part.weight)
-        logits = network(pictures)
+        logits = network(images)
         apart = (logits[0] - logits[1]).abs().max()
 
         def error(activations):
@@ -128,11 +128,11 @@ def test_cells_are_in_reading_order(name):
     backbone = load_backbone(f"timm:{name}", weights="none", seed=1)
     extractor = Extractor(backbone, device="cpu")
     height, width = backbone.transform.shape[1:]
-    picture = random_weights.random_pictures(1, (height, width), seed=5)
-    changed = picture.clone()
+    image = random_weights.random_images(1, (height, width), seed=5)
+    changed = image.clone()
     top, left = height * 5 // 7, width // 7  # low, and to the left
     changed[:, :, top : top + height // 7, left : left + width // 7] *= -3
-    moved = np.linalg.norm(extractor(changed) - extractor(picture), axis=1)[0]
+    moved = np.linalg.norm(extractor(changed) - extractor(image), axis=1)[0]
     y, x = np.unravel_index(moved.argmax(), moved.shape)
     cells = moved.shape[0] / 7
     assert 4 * cells <= y < 7 * cells and 0 <= x < 3 * cells
@@ -175,11 +175,11 @@ class Made(nn.Module):
         for name, value in attributes.items():
             setattr(self, name, value)
 
-    def forward_features(self, pictures):
-        return self.end(self.steps(pictures))
+    def forward_features(self, images):
+        return self.end(self.steps(images))
 
-    def forward(self, pictures):
-        return self.forward_features(pictures)
+    def forward(self, images):
+        return self.forward_features(images)
 
 
 class Patches(nn.Conv2d):
@@ -191,13 +191,13 @@ class Patches(nn.Conv2d):
         for name, value in knows.items():
             setattr(self, name, value)
 
-    def forward(self, pictures):
-        tokens = super().forward(pictures).flatten(2).transpose(1, 2)
+    def forward(self, images):
+        tokens = super().forward(images).flatten(2).transpose(1, 2)
         return nn.functional.pad(tokens, (0, 0, self.prefix_tokens, 0))
 
 
 def tap_of(network, size=(32, 32), layer=None):
-    return find_timm_tap(network.eval(), layer, name="made", picture_size=size)
+    return find_timm_tap(network.eval(), layer, name="made", image_size=size)
 
 
 def test_channels_are_told_by_num_features():
@@ -236,14 +236,14 @@ def test_tokens_must_be_the_patches():
 def test_a_grid_of_tokens_may_be_wider_than_high():
     embedding = Patches(6, (8, 4), 1)
     network = Made(embedding, num_features=6, patch_embed=embedding, num_prefix_tokens=1).eval()
-    pictures = torch.randn(2, 3, 16, 24)
+    images = torch.randn(2, 3, 16, 24)
     tap = tap_of(network, size=(16, 24))
     backbone = load_backbone(network, layer=tap.layer)
-    (grid,) = Extractor(backbone, device="cpu").at([tap], pictures)
+    (grid,) = Extractor(backbone, device="cpu").at([tap], images)
     with torch.no_grad():
-        np.testing.assert_allclose(grid, nn.Conv2d.forward(embedding, pictures), atol=1e-5)
+        np.testing.assert_allclose(grid, nn.Conv2d.forward(embedding, images), atol=1e-5)
     with pytest.raises(LayerError, match="gives 12 tokens behind 1, which fill no square grid"):
-        Extractor(backbone, device="cpu").at([replace(tap, patch=None)], pictures)
+        Extractor(backbone, device="cpu").at([replace(tap, patch=None)], images)
 
 
 def test_what_the_network_does_behind_the_module_is_not_overlooked():
@@ -259,10 +259,10 @@ def test_what_the_network_does_behind_the_module_is_not_overlooked():
 
 def test_a_size_that_the_patches_insist_on_is_told():
     backbone = load_backbone("timm:vit_tiny_patch16_224", weights="none")
-    with pytest.raises(ShapeError, match="takes pictures of 224 x 224 only, got 96 x 96"):
+    with pytest.raises(ShapeError, match="takes images of 224 x 224 only, got 96 x 96"):
         Extractor(backbone, device="cpu")(torch.zeros(1, 3, 96, 96))
     anywhere = replace(backbone, fixed_size=None)
-    with pytest.raises(BackboneError, match=r"fails on pictures of shape \(1, 3, 96, 96\): Input height"):
+    with pytest.raises(BackboneError, match=r"fails on images of shape \(1, 3, 96, 96\): Input height"):
         Extractor(anywhere, device="cpu")(torch.zeros(1, 3, 96, 96))
     assert fixed_size_of_patches(load_backbone("timm:test_resnet", weights="none").module) is None
 
@@ -287,9 +287,9 @@ def test_the_transform_is_timms_own(name, size):
     with torch.device("meta"):
         network, transform = find_recipe(f"timm:{name}", "none").build()
     assert transform == TRANSFORMS[name]
-    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
     own = timm.data.create_transform(**timm.data.resolve_model_data_config(network))
-    torch.testing.assert_close(transform(picture), own(picture), rtol=0, atol=1e-6)
+    torch.testing.assert_close(transform(image), own(image), rtol=0, atol=1e-6)
 
 
 def test_a_transform_that_no_transform_does_is_timms_itself():

@@ -42,9 +42,9 @@ def refused(*arguments, code=1):
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory):
-    """Three classes that differ in colour, eight pictures each."""
-    root = tmp_path_factory.mktemp("set") / "pictures"
+def images(tmp_path_factory):
+    """Three classes that differ in color, eight images each."""
+    root = tmp_path_factory.mktemp("set") / "images"
     rng = np.random.default_rng(0)
     for c, name in enumerate(["blue", "green", "red"]):
         (root / name).mkdir(parents=True)
@@ -56,9 +56,9 @@ def pictures(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def table(pictures):
-    run("data", "split", pictures, "--train", "0.5", "--seed", "0", "-o", pictures.parent / "split.csv")
-    return pictures.parent / "split.csv"
+def table(images):
+    run("data", "split", images, "--train", "0.5", "--seed", "0", "-o", images.parent / "split.csv")
+    return images.parent / "split.csv"
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +67,29 @@ def memory(table):
     return table.parent / "a.memory"
 
 
-def test_index_query_evaluate_as_in_the_readme(memory, table, pictures, tmp_path):
+def test_index_query_evaluate_as_in_the_readme(memory, table, images, tmp_path):
     opened = open_memory(memory)
     assert opened.complete and opened.classes == ("blue", "green", "red") and opened.n_images == 12
     found = json.loads(run("evaluate", memory, table, "--split", "test", "--json").stdout)
     assert found["images"] == 12 and found["accuracy"] == 1.0
     assert set(found) == {
         "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
-        "unlabelled", "chance", "skipped", "searcher", "searcher_recall", "searcher_certified", "k",
+        "unlabeled", "chance", "skipped", "searcher", "searcher_recall", "searcher_certified", "k",
         "seconds", "classifier",
     }  # fmt: skip
     assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
     assert set(found["seconds"]) == {"extract", "search", "density", "total"}
     for record in found["predictions"]:
         assert sum(record["likelihood"].values()) == pytest.approx(1)
-    asked = json.loads(run("query", memory, pictures / "red" / "0.png", "--json").stdout)
+    asked = json.loads(run("query", memory, images / "red" / "0.png", "--json").stdout)
     assert set(asked) == {"memory", "searcher", "k", "queries", "skipped"}
     (query,) = asked["queries"]
-    assert set(query) == {"image", "predicted", "tie", "likelihood", "unnormalised", "matches"}
-    assert query["image"] == str(pictures / "red" / "0.png")
+    assert set(query) == {"image", "predicted", "tie", "likelihood", "unnormalized", "matches"}
+    assert query["image"] == str(images / "red" / "0.png")
     assert query["predicted"] == "red" and query["matches"] == 36 * 10
     text = run("evaluate", memory, table, "--split", "test").stdout
     assert "accuracy 1.000" in text and "95 %" in text and "seconds: extract" in text
-    assert "likelihood" in run("query", memory, pictures / "red" / "0.png").stdout
+    assert "likelihood" in run("query", memory, images / "red" / "0.png").stdout
 
 
 def test_leave_one_out_and_other_searchers(memory):
@@ -127,33 +127,33 @@ def test_matches_are_saved_with_every_column(memory, tmp_path, suffix):
     assert row["rank"] == 3 and f"/{row['class']}/" in row["path"] and row["query_image"] != row["image"]
 
 
-def test_figures_are_drawn(memory, pictures, tmp_path):
-    run("query", memory, pictures / "red" / "0.png", "--figure", tmp_path / "one.png")
+def test_figures_are_drawn(memory, images, tmp_path):
+    run("query", memory, images / "red" / "0.png", "--figure", tmp_path / "one.png")
     with Image.open(tmp_path / "one.png") as drawn:
         assert drawn.size[0] > 600
     run(
         "query",
         memory,
-        pictures / "red" / "0.png",
-        pictures / "blue" / "0.png",
+        images / "red" / "0.png",
+        images / "blue" / "0.png",
         "--figure",
         tmp_path / "q.pdf",
     )
     assert sorted(p.name for p in tmp_path.glob("q*")) == ["q-1.pdf", "q-2.pdf"]
     assert ".png, .pdf, .svg" in refused(
-        "query", memory, pictures / "red" / "0.png", "--figure", tmp_path / "x.docx", code=2
+        "query", memory, images / "red" / "0.png", "--figure", tmp_path / "x.docx", code=2
     )
 
 
-def test_figures_say_where_pictures_that_moved_may_be_given(table, pictures, tmp_path):
+def test_figures_say_where_images_that_moved_may_be_given(table, images, tmp_path):
     moved = tmp_path / "was"
     moved.mkdir()
     for name in ("red", "blue"):
         (moved / name).mkdir()
-        (moved / name / "0.png").write_bytes((pictures / name / "0.png").read_bytes())
+        (moved / name / "0.png").write_bytes((images / name / "0.png").read_bytes())
     run("index", moved, "-o", tmp_path / "m", *TINY)
     moved.rename(tmp_path / "is")
-    asked = pictures / "red" / "1.png"
+    asked = images / "red" / "1.png"
     line = refused("query", tmp_path / "m", asked, "--figure", tmp_path / "f.png")
     assert "--images-root" in line and not (tmp_path / "f.png").exists()
     run("query", tmp_path / "m", asked, "--figure", tmp_path / "f.png", "--images-root", tmp_path / "is")
@@ -161,8 +161,8 @@ def test_figures_say_where_pictures_that_moved_may_be_given(table, pictures, tmp
 
 def test_a_dry_run_writes_nothing(table, tmp_path):
     result = run("index", table, "-o", tmp_path / "m", *TINY, "--dry-run")
-    # 24 pictures x 36 cells x (12 channels x 2 bytes + 4 bytes of energy) = 24,192 bytes
-    assert "24 pictures x 6x6 cells x 12 channels" in result.stderr and "0.0 MB" in result.stderr
+    # 24 images x 36 cells x (12 channels x 2 bytes + 4 bytes of energy) = 24,192 bytes
+    assert "24 images x 6x6 cells x 12 channels" in result.stderr and "0.0 MB" in result.stderr
     assert not (tmp_path / "m").exists()
 
 
@@ -196,7 +196,7 @@ def test_several_layers_become_a_memory_each_and_each_may_be_asked(table, memory
     assert "12 channels" in (dry := run(*build, "--dry-run")).stderr and "16 channels" in dry.stderr
     assert list(tmp_path.iterdir()) == []
     shown = run(*build, "--searcher", "annoy:trees=2").stdout
-    assert [line.split(":")[0] for line in shown.splitlines() if "pictures in" in line] == [
+    assert [line.split(":")[0] for line in shown.splitlines() if "images in" in line] == [
         str(tmp_path / "m.1"), str(tmp_path / "m.3")
     ]  # fmt: skip
     for path in [p for p in memory.rglob("*") if p.is_file() and "indexes" not in p.parts]:
@@ -232,14 +232,14 @@ def test_several_layers_killed_and_continued(table, tmp_path, monkeypatch):
         assert one == other and len(open_memory(tmp_path / f"m.{layer}").shards) > 2
 
 
-def test_a_network_of_timm_is_indexed_and_asked(table, pictures, tmp_path, timm_extra):
+def test_a_network_of_timm_is_indexed_and_asked(table, images, tmp_path, timm_extra):
     build = ["index", table, "--split", "train", "-o", tmp_path / "m", "--backbone", "timm:test_resnet"]
     run(*build, "--weights", "none", "--seed", "1", "--resize", "64", "--crop", "64")
     found = json.loads(run("info", tmp_path / "m", "--json").stdout)
     assert (
         found["settings"]["layer"] == "layer4" and found["nonnegative"] is True
     )  # measured: it ends in ReLU
-    asked = json.loads(run("query", tmp_path / "m", pictures / "red" / "0.png", "--json").stdout)
+    asked = json.loads(run("query", tmp_path / "m", images / "red" / "0.png", "--json").stdout)
     assert asked["queries"][0]["predicted"] == "red"
     described = json.loads(run("backbones", "timm:test_resnet", "--json").stdout)
     assert (described["layer"], described["closing"], described["signed"]) == ("layer4", None, None)
@@ -247,7 +247,7 @@ def test_a_network_of_timm_is_indexed_and_asked(table, pictures, tmp_path, timm_
     assert "--layer" in refused("index", table, "-o", tmp_path / "c", "--backbone", "timm:coat_tiny")
 
 
-def test_pictures_are_appended_and_indexes_become_stale(table, pictures, tmp_path):
+def test_images_are_appended_and_indexes_become_stale(table, images, tmp_path):
     m = tmp_path / "m"
     build = ["index", table, "--split", "train", "-o", m, *TINY, "--searcher", "annoy:trees=2"]
     assert "annoy:trees=2: recall@10" in run(*build).stdout
@@ -301,24 +301,24 @@ def test_backbones_are_listed_and_described():
     assert "features" in run("backbones", "densenet201").stdout
 
 
-def test_unreadable_pictures_are_listed_and_counted(pictures, tmp_path):
+def test_unreadable_images_are_listed_and_counted(images, tmp_path):
     root = tmp_path / "p"
     for name in ("blue", "red"):
         (root / name).mkdir(parents=True)
         for i in range(2):
-            (root / name / f"{i}.png").write_bytes((pictures / name / f"{i}.png").read_bytes())
-    good = (pictures / "red" / "2.png").read_bytes()
+            (root / name / f"{i}.png").write_bytes((images / name / f"{i}.png").read_bytes())
+    good = (images / "red" / "2.png").read_bytes()
     (root / "red" / "truncated.png").write_bytes(good[: len(good) // 2])
     (root / "red" / "empty.png").write_bytes(b"")
-    (root / "red" / "text.png").write_text("not a picture")
+    (root / "red" / "text.png").write_text("not an image")
     (root / "gone").mkdir()
     (root / "gone" / "corrupt.png").write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 40)
     Image.new("RGB", (1, 1), (200, 10, 10)).save(root / "red" / "one pixel.png")
     result = run("index", root, "-o", tmp_path / "m", *TINY)
     for name in ("truncated", "empty", "text", "corrupt"):
         assert f"{name}.png" in result.stderr
-    assert "4 pictures could not be read" in result.stderr
-    assert "no readable picture in class 'gone'; dropped" in result.stderr
+    assert "4 images could not be read" in result.stderr
+    assert "no readable image in class 'gone'; dropped" in result.stderr
     opened = open_memory(tmp_path / "m")
     assert opened.classes == ("blue", "red") and opened.readable.sum() == 5
     asked = json.loads(
@@ -326,7 +326,7 @@ def test_unreadable_pictures_are_listed_and_counted(pictures, tmp_path):
     )
     assert [s["path"] for s in asked["skipped"]] == [str(root / "red" / "text.png")]
     assert len(asked["queries"]) == 1
-    assert "none of 1 pictures" in refused("query", tmp_path / "m", root / "red" / "text.png")
+    assert "none of 1 images" in refused("query", tmp_path / "m", root / "red" / "text.png")
 
 
 def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
@@ -374,17 +374,15 @@ def test_observe_refuses_what_does_not_go_together(memory, table, tmp_path):
 # Bad input: one line, the right exit code, nothing half-written.
 
 
-def test_bad_images(tmp_path, pictures):
+def test_bad_images(tmp_path, images):
     (tmp_path / "empty").mkdir()
     assert "nowhere" in refused("index", tmp_path / "nowhere", "-o", tmp_path / "m", *TINY)
     assert "empty" in refused("index", tmp_path / "empty", "-o", tmp_path / "m", *TINY)
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "x.png").write_text("no")
-    assert "none of 1 pictures could be read" in refused(
-        "index", tmp_path / "bad", "-o", tmp_path / "m", *TINY
-    )
+    assert "none of 1 images could be read" in refused("index", tmp_path / "bad", "-o", tmp_path / "m", *TINY)
     assert "'nosuch'" in refused(
-        "index", pictures.parent / "split.csv", "--split", "nosuch", "-o", tmp_path / "m", *TINY
+        "index", images.parent / "split.csv", "--split", "nosuch", "-o", tmp_path / "m", *TINY
     )
     assert not (tmp_path / "m").exists()
 
@@ -408,8 +406,8 @@ def test_bad_images(tmp_path, pictures):
         ([], 2, "--backbone"),
     ],
 )
-def test_bad_options_leave_nothing(pictures, tmp_path, arguments, code, said):
-    assert said in refused("index", pictures, "-o", tmp_path / "m", *arguments, code=code)
+def test_bad_options_leave_nothing(images, tmp_path, arguments, code, said):
+    assert said in refused("index", images, "-o", tmp_path / "m", *arguments, code=code)
     assert not (tmp_path / "m").exists()
 
 
@@ -418,32 +416,32 @@ class _Bomb:
         return (os.system, ("touch bomb-went-off",))
 
 
-def test_a_pickle_with_code_is_refused_and_not_run(pictures, tmp_path, monkeypatch):
+def test_a_pickle_with_code_is_refused_and_not_run(images, tmp_path, monkeypatch):
     (tmp_path / "weights.pth").write_bytes(pickle.dumps({"weight": _Bomb()}))
     monkeypatch.syspath_prepend(os.getcwd())
     monkeypatch.chdir(tmp_path)
-    refused("index", pictures, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "weights.pth")
+    refused("index", images, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "weights.pth")
     assert not (tmp_path / "bomb-went-off").exists()
     assert not (tmp_path / "m").exists()
 
 
-def test_weights_of_another_architecture_name_the_first_mismatch(pictures, tmp_path):
+def test_weights_of_another_architecture_name_the_first_mismatch(images, tmp_path):
     import torch
 
     torch.save({"0.weight": torch.zeros(7, 3, 5, 5)}, tmp_path / "w.pth")
-    line = refused("index", pictures, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "w.pth")
+    line = refused("index", images, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "w.pth")
     assert "0.weight" in line and "16" in line and "7" in line
 
 
-def test_recorded_weights_that_are_gone_or_changed(pictures, tmp_path):
+def test_recorded_weights_that_are_gone_or_changed(images, tmp_path):
     import torch
 
     from tests.tiny_network import tiny
 
     state = tiny()[0].state_dict()
     torch.save(state, tmp_path / "w.pth")
-    run("index", pictures, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "w.pth")
-    asked = pictures / "red" / "0.png"
+    run("index", images, "-o", tmp_path / "m", *TINY, "--weights", tmp_path / "w.pth")
+    asked = images / "red" / "0.png"
     (tmp_path / "w.pth").rename(tmp_path / "moved.pth")
     assert "w.pth" in refused("query", tmp_path / "m", asked)
     run("query", tmp_path / "m", asked, "--weights", tmp_path / "moved.pth")
@@ -452,39 +450,39 @@ def test_recorded_weights_that_are_gone_or_changed(pictures, tmp_path):
     assert "not those that made the memory" in refused("query", tmp_path / "m", asked)
 
 
-def test_bad_memories(tmp_path, pictures, memory):
-    asked = pictures / "red" / "0.png"
+def test_bad_memories(tmp_path, images, memory):
+    asked = images / "red" / "0.png"
     assert "does not exist" in refused("query", tmp_path / "nowhere", asked)
-    assert "not a memory" in refused("info", pictures)
-    assert "not a memory" in refused("index", pictures, "-o", pictures, *TINY)
+    assert "not a memory" in refused("info", images)
+    assert "not a memory" in refused("index", images, "-o", images, *TINY)
     assert "--k 1000" in refused("query", memory, asked, "--k", "1000", code=2)
-    assert "other settings" in refused("index", pictures, "-o", memory, *TINY, "--descriptor", "gap")
-    assert "another list" in refused("index", pictures, "-o", memory, *TINY)
+    assert "other settings" in refused("index", images, "-o", memory, *TINY, "--descriptor", "gap")
+    assert "another list" in refused("index", images, "-o", memory, *TINY)
     assert "cannot save matches" in refused("query", memory, asked, "--matches", tmp_path / "m.xlsx")
 
 
-def test_evaluate_needs_something_to_evaluate(tmp_path, memory, pictures):
+def test_evaluate_needs_something_to_evaluate(tmp_path, memory, images):
     assert "IMAGES" in refused("evaluate", memory, code=2)
-    assert "not both" in refused("evaluate", memory, pictures, "--leave-one-out", code=2)
-    assert "labels" in refused("evaluate", memory, pictures / "red", code=2)
-    run("index", pictures / "red", "-o", tmp_path / "flat", *TINY)
+    assert "not both" in refused("evaluate", memory, images, "--leave-one-out", code=2)
+    assert "labels" in refused("evaluate", memory, images / "red", code=2)
+    run("index", images / "red", "-o", tmp_path / "flat", *TINY)
     assert "at least 2" in refused("evaluate", tmp_path / "flat", "--leave-one-out", code=2)
-    query = json.loads(run("query", tmp_path / "flat", pictures / "blue" / "0.png", "--json").stdout)[
+    query = json.loads(run("query", tmp_path / "flat", images / "blue" / "0.png", "--json").stdout)[
         "queries"
     ][0]
     assert query["predicted"] is None and query["likelihood"] == {} and query["matches"] == 360
 
 
 @pytest.mark.skipif(os.geteuid() == 0 and not Path("/proc").exists(), reason="root may write everywhere")
-def test_no_permission_to_write(pictures):
-    line = refused("index", pictures, "-o", "/proc/m", *TINY)
+def test_no_permission_to_write(images):
+    line = refused("index", images, "-o", "/proc/m", *TINY)
     assert "/proc/m" in line
 
 
-def test_names_with_escapes_and_newlines_are_shown_escaped(pictures, tmp_path):
+def test_names_with_escapes_and_newlines_are_shown_escaped(images, tmp_path):
     root = tmp_path / "p" / "a"
     root.mkdir(parents=True)
-    (root / "1.png").write_bytes((pictures / "red" / "0.png").read_bytes())
+    (root / "1.png").write_bytes((images / "red" / "0.png").read_bytes())
     (root / "evil\n\x1b[31m.png").write_text("no")
     result = run("index", tmp_path / "p", "-o", tmp_path / "m", *TINY)
     assert "\x1b" not in result.stderr and r"evil\n\x1b[31m.png" in result.stderr

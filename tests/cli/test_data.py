@@ -9,10 +9,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from hueprobe.cli import main
+from hueprobe.datasets import load_manifest, manifest_names
 from hueprobe.errors import HueprobeWarning
-from hueprobe.images import resolve
-from hueprobe.images.manifests import load_manifest, manifest_names
-from tests.tiny_sets import write_picture
+from hueprobe.images import resolve_images
+from tests.tiny_sets import write_image
 
 TINY = ["--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4"]
 
@@ -83,16 +83,16 @@ def test_a_name_stands_wherever_images_do(faces, tmp_path):
 def test_a_split_table_works_where_the_set_lies_elsewhere(faces, tmp_path, monkeypatch):
     run("data", "split", "utkface", "--shots", "2", "--seed", "3")
     file = tmp_path / "utkface-2shot-seed3.csv"
-    before = resolve(file)
+    before = resolve_images(file)
     assert before.splits.count("train") == 4 and before.splits.count("test") == 8
     (tmp_path / "sets").rename(tmp_path / "moved")
     monkeypatch.setenv("HUEPROBE_DATA", str(tmp_path / "moved"))
-    after = resolve(file)
+    after = resolve_images(file)
     assert (after.paths, after.splits, after.classes) == (before.paths, before.splits, before.classes)
     assert after.file(0).is_file() and "moved" in after.roots[0]
     after.file(0).unlink()
     result = run("index", file, "-o", tmp_path / "c.memory", *TINY, code=1)
-    assert "has no picture" in result.stderr and "hueprobe data verify utkface" in result.stderr
+    assert "has no image" in result.stderr and "hueprobe data verify utkface" in result.stderr
 
 
 def test_folds_are_files_of_train_and_test(faces, tmp_path):
@@ -110,12 +110,12 @@ def test_official_splits_are_saved_or_missed(faces, tmp_path):
     result = run("data", "split", "utkface", "--official", code=2)
     assert "utkface has no official split; make one with --train, --shots or --folds" in result.stderr
     for name in ("train/a/1.png", "test/a/2.png", "test/b/3.png"):
-        write_picture(tmp_path / "mine" / name)
+        write_image(tmp_path / "mine" / name)
     run("data", "init", "mine", "-o", "mine.toml")
     result = run("data", "split", "mine.toml", "--official")
     assert result.stdout == "mine-official.csv: 1 train, 2 test\n"
     assert {row["manifest"] for row in rows(tmp_path / "mine-official.csv")} == {"mine.toml"}
-    assert resolve(tmp_path / "mine-official.csv").where_split("train").paths == ("train/a/1.png",)
+    assert resolve_images(tmp_path / "mine-official.csv").where_split("train").paths == ("train/a/1.png",)
     # A part of a part: divide the official test part only.
     run("data", "split", "mine.toml", "--split", "test", "--shots", "1", "-o", "part.csv")
     assert len(rows(tmp_path / "part.csv")) == 2
@@ -133,7 +133,7 @@ def test_ways_to_split_exclude_each_other(faces):
 def test_verify_says_what_differs_and_exits_1(faces, tmp_path):
     result = run("data", "verify", "utkface", code=1)
     assert "counts.images: 12 found, 23,705 expected" in result.stderr
-    assert "utkface: 12 pictures in 2 classes" in result.stdout
+    assert "utkface: 12 images in 2 classes" in result.stdout
     document = json.loads(run("data", "verify", "utkface", "--root", faces, "--json", code=1).stdout)
     assert document["ok"] is False and document["images"] == 12
     assert document["problems"][0]["kind"] == "count"
@@ -149,7 +149,7 @@ def test_verify_says_what_differs_and_exits_1(faces, tmp_path):
 def test_fetch_says_what_is_there_or_what_to_do(faces):
     result = run("data", "fetch", "utkface")
     assert "utkface: was there already" in result.stdout
-    assert "12 pictures (23,705 expected)" in result.stdout
+    assert "12 images (23,705 expected)" in result.stdout
     result = run("data", "fetch", "stanford_cars", code=1)
     assert result.stdout == "" and "by hand: find cars_train.tgz" in result.stderr
 
@@ -165,10 +165,10 @@ def test_init_writes_a_draft_and_overwrites_only_when_told(faces, tmp_path):
 
 
 def test_a_folder_of_a_sets_name_is_taken_with_a_warning(faces, tmp_path):
-    write_picture(tmp_path / "utkface" / "a" / "1.png")
-    write_picture(tmp_path / "utkface" / "a" / "2.png")
+    write_image(tmp_path / "utkface" / "a" / "1.png")
+    write_image(tmp_path / "utkface" / "a" / "2.png")
     with pytest.warns(HueprobeWarning, match="a path here and a data manifest too"):
-        resolve("utkface")
+        resolve_images("utkface")
     result = run("data", "split", "utkface", "-o", "a.csv")
     assert "warning: 'utkface' is a path here and a data manifest too" in result.stderr
     assert "a.csv: 1 train, 1 test" in result.stdout

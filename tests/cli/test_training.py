@@ -26,7 +26,7 @@ SMALL = [
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for name in "ab":
         (folder / "in" / name).mkdir(parents=True)
         for number in range(8):
@@ -59,7 +59,7 @@ def test_train_reports_goes_on_and_refuses_another_run(table, tmp_path):
     assert (
         "2 epochs" in first.stdout and "test accuracy" in first.stdout and "share of hue 0." in first.stdout
     )
-    assert "1 pictures could not be read" in first.stderr and "a/3.png" in first.stderr
+    assert "1 images could not be read" in first.stderr and "a/3.png" in first.stderr
     assert {"checkpoint.pt", "log.csv", "log.parquet"} == {path.name for path in tmp_path.iterdir()}
     assert run("train", table, "-o", tmp_path, *SMALL).stdout == first.stdout
     other = run("train", table, "-o", tmp_path, *SMALL, "--loss", "smooth")
@@ -89,7 +89,7 @@ def test_compare_prints_one_document_and_leaves_a_page(table, tmp_path):
     assert "hue:eq5 (primary)" in shown.stdout and "fewer than 6 seeds" in shown.stdout
 
 
-def test_tensorboard_that_is_not_there_is_said_before_pictures_are_read(table, tmp_path, monkeypatch):
+def test_tensorboard_that_is_not_there_is_said_before_images_are_read(table, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     found = run("train", table, "-o", tmp_path, *SMALL, "--tensorboard")
     assert found.exit_code == 1 and "TensorBoard is asked for and not installed" in found.stderr

@@ -12,8 +12,8 @@ TINY = ("--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size",
 INDEXES = ("--searcher", "annoy:trees=2", "--searcher", "faiss:IVF4,Flat")
 
 
-def draw_pictures(root):
-    """Draw two sets of two classes: `first`, of 22 pictures and one torn, and `more`, of 10."""
+def draw_images(root):
+    """Draw two sets of two classes: `first`, of 22 images and one torn, and `more`, of 10."""
     rng = np.random.default_rng(0)
     for part, classes, n in (("first", "ab", 11), ("more", "bc", 5)):
         for name in classes:
@@ -88,10 +88,10 @@ class Jobs:
     """All jobs by name, each learnt when first asked for."""
 
     def __init__(self, children, root):
-        pictures = draw_pictures(root)
+        images = draw_images(root)
         base = root / "base"
-        build = ("index", pictures / "first", *TINY)
-        more = ("index", pictures / "more", "--append")
+        build = ("index", images / "first", *TINY)
+        more = ("index", images / "more", "--append")
         layers = (*TINY[:2], *TINY[4:], "--layer", "1", "--layer", "3")
         self._children, self._root, self._learnt = children, root, {}
         self._jobs = [

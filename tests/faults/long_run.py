@@ -3,7 +3,7 @@
     python -m tests.faults.long_run [--minutes 15]
 
 A round begins a build that is stopped, continues it, appends to it, pools it, builds indexes and asks
-every searcher; one of its pictures is torn. Open files, threads and RssAnon (what the process itself holds,
+every searcher; one of its images is torn. Open files, threads and RssAnon (what the process itself holds,
 without files that it maps) are noted after each round. Rule: open files and threads are no more after the
 last round than the most of the first half, when pools of threads (Arrow's) have filled; and the median
 RssAnon of the last quarter of the rounds is no more than 4 MiB above that of the second quarter.
@@ -28,7 +28,7 @@ import torch
 from hueprobe import KernelDensityClassifier, build_memory, open_memory
 from hueprobe.memory import append_images, derive_memory, verify_memory
 from hueprobe.search import build_index
-from tests.faults.jobs import draw_pictures
+from tests.faults.jobs import draw_images
 from tests.tiny_network import tiny
 
 SEARCHERS = ("exact", "annoy:trees=2", "faiss:IVF4,Flat")
@@ -39,7 +39,7 @@ class _Stop(KeyboardInterrupt):
     pass
 
 
-def one_round(pictures, folder, network, transform):
+def one_round(images, folder, network, transform):
     """Do everything once, and leave nothing on disk."""
     settings = {"backbone": network, "transform": transform, "layer": "3", "batch_size": 4, "workers": 2}
 
@@ -48,18 +48,18 @@ def one_round(pictures, folder, network, transform):
 
     hook = network.register_forward_pre_hook(stop)
     try:
-        build_memory(folder / "m", pictures / "first", **settings)
+        build_memory(folder / "m", images / "first", **settings)
     except _Stop:
         pass
     finally:
         hook.remove()
-    build_memory(folder / "m", pictures / "first", **settings)
-    memory = append_images(folder / "m", pictures / "more", backbone=network, transform=transform, workers=2)
+    build_memory(folder / "m", images / "first", **settings)
+    memory = append_images(folder / "m", images / "more", backbone=network, transform=transform, workers=2)
     for spec in SEARCHERS[1:]:
         build_index(memory, spec)
     derive_memory(folder / "g", memory, "gap")
     assert not verify_memory(folder / "m").problems
-    asked = sorted((pictures / "first" / "a").glob("*.png"))[:4]
+    asked = sorted((images / "first" / "a").glob("*.png"))[:4]
     for spec in SEARCHERS:
         classifier = KernelDensityClassifier(
             open_memory(folder / "m"), searcher=spec, backbone=network, transform=transform
@@ -106,10 +106,10 @@ def main():
     pa.set_io_thread_count(1)
     network, transform = tiny()
     with tempfile.TemporaryDirectory() as temporary:
-        pictures = draw_pictures(Path(temporary) / "pictures")
+        images = draw_images(Path(temporary) / "images")
         end, noted = time.monotonic() + 60 * arguments.minutes, []
         while time.monotonic() < end or len(noted) < 8:
-            one_round(pictures, Path(temporary) / "work", network, transform)
+            one_round(images, Path(temporary) / "work", network, transform)
             noted.append(held())
     found = grown(noted)
     summary = {"minutes": arguments.minutes, "rounds": len(noted)}

@@ -16,16 +16,16 @@ from PIL import Image
 
 from hueprobe import images, memory_from_arrays, open_memory
 from hueprobe.activations.weights import put_weights, read_weights
-from hueprobe.images.manifests import load_manifest
-from hueprobe.images.manifests.parsing import parse_manifest
-from hueprobe.images.manifests.schema import Slices
-from hueprobe.images.manifests.unpacking import unpack
-from hueprobe.images.manifests.verifying import verify_set
-from hueprobe.images.manifests.volumes import read_slices
+from hueprobe.datasets import load_manifest
+from hueprobe.datasets.parsing import parse_manifest
+from hueprobe.datasets.schema import Slices
+from hueprobe.datasets.unpacking import unpack
+from hueprobe.datasets.verifying import verify_set
+from hueprobe.datasets.volumes import read_slices
 from hueprobe.memory import verify_memory
 from hueprobe.memory.recipe import recorded_transform
 from hueprobe.memory.settings import differences
-from hueprobe.observations.accuracy import AccuracyCell
+from hueprobe.observations.accuracy.grid import AccuracyCell
 from hueprobe.search import build_index, open_searcher, parse_spec
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests.faults import mutations
@@ -139,7 +139,7 @@ class Memories:
 
 
 class Tables:
-    """Lists of pictures and manifests beside some pictures."""
+    """Lists of images and manifests beside some images."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -147,15 +147,15 @@ class Tables:
             (folder / "set" / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (4, 4), (i, 0, 0)).save(folder / "set" / "ab"[i % 2] / f"{i}.png")
         self._csv = b'path,class,split,group\n"set/a/0.png",a,train,g\nset/b/1.png,"b, c",test,\n'
-        pictures = {"path": ["set/a/0.png", "set/b/1.png"], "class": ["a", "b"], "split": ["train", None]}
+        listed = {"path": ["set/a/0.png", "set/b/1.png"], "class": ["a", "b"], "split": ["train", None]}
         buffer = io.BytesIO()
-        pq.write_table(pa.table(pictures), buffer)
+        pq.write_table(pa.table(listed), buffer)
         self._parquet = buffer.getvalue()
         self._manifests = [path.read_bytes() for path in sorted(Path("data_manifests").glob("*.toml"))]
         self._own = (
             b'title = "Shapes"\nauthors = ["A. Person"]\n[licence]\nname = "CC0"\naccess = "open"\n'
             b'[obtain]\nway = "by hand"\nsteps = ["draw"]\n[layout]\nkind = "tables"\nfolder = "set"\n'
-            b'picture = "{name}.png"\n[[tables]]\nfile = "list.txt"\ncolumns = ["name", "class"]\n'
+            b'image = "{name}.png"\n[[tables]]\nfile = "list.txt"\ncolumns = ["name", "class"]\n'
             b'[[tables]]\nfile = "more.csv"\ncolumns = {name = "n", split = "s"}\n'
             b'[[tables]]\nfile = "more.mat"\ncolumns = {name = "n", group = "g"}\n'
         )
@@ -202,12 +202,12 @@ class Tables:
         verify_set(str(own), root=self.folder, decode=False)
 
 
-class Pictures:
-    """Picture files of every format, and volumes."""
+class Images:
+    """Image files of every format, and volumes."""
 
     def __init__(self, folder):
         rng = np.random.default_rng(1)
-        picture = Image.fromarray(rng.integers(0, 256, (9, 7, 3), np.uint8))
+        image = Image.fromarray(rng.integers(0, 256, (9, 7, 3), np.uint8))
         self._files = []
         for kind in (
             "JPEG",
@@ -224,18 +224,18 @@ class Pictures:
             "ICO",
         ):
             data = io.BytesIO()
-            picture.save(data, kind)
+            image.save(data, kind)
             self._files.append(data.getvalue())
-        grey = Image.fromarray(rng.integers(0, 65536, (5, 6), np.uint16))
-        for other in (grey, picture.convert("L").convert("F"), picture.convert("P"), picture.convert("CMYK")):
+        gray = Image.fromarray(rng.integers(0, 65536, (5, 6), np.uint16))
+        for other in (gray, image.convert("L").convert("F"), image.convert("P"), image.convert("CMYK")):
             data = io.BytesIO()
             other.save(data, "TIFF", compression="tiff_lzw" if other.mode != "F" else None)
             self._files.append(data.getvalue())
         self._volume = folder / "v.nii.gz"
 
-    def picture(self, rng):
+    def image(self, rng):
         data = mutations.mutated(rng, self._files[rng.integers(len(self._files))])
-        found, record = images.read_picture(data)
+        found, record = images.read_image(data)
         assert (found is None) == (not record.readable) == (record.reason is not None)
         assert found is None or (found.mode == "RGB" and found.size == (record.width, record.height))
 
@@ -372,8 +372,8 @@ READERS = {
     "manifest, document": (Tables, "manifest_document", 20, 2_000),
     "lists that come with a set": (Tables, "side_table", 50, 1_500),
     "MATLAB lists that come with a set": (Tables, "matlab", 2, 150),
-    "picture": (Pictures, "picture", 200, 6_000),
-    "volume": (Pictures, "volume", 30, 800),
+    "image": (Images, "image", 200, 6_000),
+    "volume": (Images, "volume", 30, 800),
     "safetensors, bytes": (Weights, "safetensors", 50, 1_500),
     "safetensors, header": (Weights, "safetensors_header", 50, 1_500),
     "PyTorch weights": (Weights, "torch", 50, 1_500),

@@ -295,6 +295,6 @@ def test_a_ledger_without_its_closing_line_is_unfinished(whole, tmp_path):
     changed(whole, cut, "ledger.jsonl", lambda data: b"".join(data.splitlines(keepends=True)[:-1]))
     shutil.rmtree(cut / "indexes")
     found = verify_memory(cut)
-    assert found.problems == () and "70 of 70 pictures" in found.unfinished and not found.ok
+    assert found.problems == () and "70 of 70 images" in found.unfinished and not found.ok
     with pytest.warns(HueprobeWarning, match="is not complete"):
         open_searcher(open_memory(cut))

@@ -1,4 +1,4 @@
-"""The same inputs, settings and seed give the same bytes, however many threads read the pictures."""
+"""The same inputs, settings and seed give the same bytes, however many threads read the images."""
 
 import os
 import subprocess
@@ -36,10 +36,10 @@ def test_workers_do_not_change_a_byte_of_what_is_appended(children, jobs, faults
 @pytest.mark.skipif(not LONG, reason="seconds of imports for each process; `make faults` runs it")
 def test_processes_do_not_change_a_byte(jobs, faults, tmp_path):
     """Of their own, with other hash seeds, and as many threads as there are cores."""
-    pictures, failures, wholes = jobs["index"].command(tmp_path)[1], [], []
+    images, failures, wholes = jobs["index"].command(tmp_path)[1], [], []
     n = 4
     for trial in range(n):
-        command = ["index", str(pictures), *TINY, "-o", str(tmp_path / f"{trial}"), *INDEXES]
+        command = ["index", str(images), *TINY, "-o", str(tmp_path / f"{trial}"), *INDEXES]
         environment = {**os.environ, "PYTHONHASHSEED": str(trial)}
         environment.pop("OMP_NUM_THREADS", None)
         subprocess.run(

@@ -111,20 +111,20 @@ def test_a_memory_on_a_disk_that_may_only_be_read(small_disk, jobs):
     children, disk = small_disk
     children.remount("size=16m,rw")
     first = jobs["index"].command(disk)[1]
-    memory, picture = disk / "m", first / "a" / "first0.png"
+    memory, image = disk / "m", first / "a" / "first0.png"
     assert children.run("index", first, *TINY, "-o", memory, *INDEXES[:2]).code == 0
     before = contents(children.seen(disk))
     children.remount("ro")
     for command in (
-        ("query", memory, picture), ("info", memory), ("verify", memory),
-        ("query", memory, picture, "--searcher", "annoy:trees=2"),
+        ("query", memory, image), ("info", memory), ("verify", memory),
+        ("query", memory, image, "--searcher", "annoy:trees=2"),
         ("evaluate", memory, "--leave-one-out", "--searcher", "annoy:trees=2,search_k=77"),
         ("index", first, *TINY, "-o", memory, "--dry-run"),
     ):  # fmt: skip
         ended = children.run(*command)
         assert ended.code == 0, (command, ended.err)
     for command in (
-        ("query", memory, picture, "--searcher", "faiss:Flat"),
+        ("query", memory, image, "--searcher", "faiss:Flat"),
         ("index", first.parent / "more", "-o", memory, "--append"),
         ("index", first, *TINY, "-o", disk / "other"),
     ):
@@ -157,7 +157,7 @@ def arrays(n=6):
 
 def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
     """It is moved away while the third batch is read, and brought back."""
-    pictures = jobs["index"].command(tmp_path)[1]
+    images = jobs["index"].command(tmp_path)[1]
     memory, batches = tmp_path / "m", []
     network, transform = tiny()
 
@@ -168,7 +168,7 @@ def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
 
     def build(path):
         options = {"layer": "3", "batch_size": 4, "workers": 0}
-        build_memory(path, pictures, backbone=network, transform=transform, **options)
+        build_memory(path, images, backbone=network, transform=transform, **options)
 
     hook = network.register_forward_pre_hook(moves)
     with pytest.raises(

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from hueprobe import memory_from_arrays, open_memory
+from hueprobe.datasets.library import load_manifest
+from hueprobe.datasets.mat_files import read_mat
+from hueprobe.datasets.schema import SideTable, Slices
+from hueprobe.datasets.side_tables import read_side_table
+from hueprobe.datasets.volumes import read_slices
 from hueprobe.errors import HueprobeError, ImageError, InputError, ManifestError, SearcherError
-from hueprobe.images.manifests.library import load_manifest
-from hueprobe.images.manifests.mat_files import read_mat
-from hueprobe.images.manifests.schema import SideTable, Slices
-from hueprobe.images.manifests.side_tables import read_side_table
-from hueprobe.images.manifests.volumes import read_slices
 from hueprobe.memory.headers import read_header, write_header
-from hueprobe.observations.accuracy import AccuracyCell
+from hueprobe.observations.accuracy.grid import AccuracyCell
 from hueprobe.search import build_index, open_searcher
 from tests.faults.readers import READERS
 from tests.tiny_sets import minimal
@@ -56,9 +56,7 @@ def test_a_matlab_file_that_crashes_scipy_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "scipy" / "__init__.py").write_text("import os\nos.abort()\n")
     (tmp_path / "x.mat").write_bytes(b"no matter")
     monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.setattr(
-        "hueprobe.images.manifests.mat_files.__file__", str(tmp_path / "a" / "b" / "c" / "d.py")
-    )
+    monkeypatch.setattr("hueprobe.datasets.mat_files.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
     with pytest.raises(ImageError, match=r"x\.mat: no MATLAB file that SciPy reads: the reader crashed"):
         read_mat(tmp_path / "x.mat", name="x.mat")
 

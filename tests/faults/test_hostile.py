@@ -28,14 +28,14 @@ import hueprobe
 from hueprobe import images, memory_from_arrays, open_memory
 from hueprobe.activations.weights import read_weights
 from hueprobe.cli import main
+from hueprobe.datasets.drafting import draft_manifest
+from hueprobe.datasets.listing import list_set
+from hueprobe.datasets.schema import Slices, TorchvisionClass
+from hueprobe.datasets.torchvision_sets import open_datasets
+from hueprobe.datasets.unpacking import unpack
+from hueprobe.datasets.volumes import read_slices
 from hueprobe.errors import DownloadError, HueprobeError, ImageError, InputError, ManifestError, WeightsError
 from hueprobe.escapes import escape_controls, escape_json, escape_markdown
-from hueprobe.images.manifests.drafting import draft_manifest
-from hueprobe.images.manifests.listing import list_set
-from hueprobe.images.manifests.schema import Slices, TorchvisionClass
-from hueprobe.images.manifests.torchvision_sets import open_datasets
-from hueprobe.images.manifests.unpacking import unpack
-from hueprobe.images.manifests.volumes import read_slices
 from hueprobe.training.checkpoints import load_checkpoint
 from tests.faults.mutations import chained, forge, steps_of
 from tests.tiny_sets import manifest_of
@@ -132,14 +132,14 @@ def test_pickles_are_refused_wherever_tensors_or_arrays_are_read(tmp_path):
     assert not ran.exists()
 
 
-def test_a_postscript_file_is_no_picture(tmp_path, monkeypatch):
+def test_a_postscript_file_is_no_image(tmp_path, monkeypatch):
     """Pillow would hand it to Ghostscript, whatever the file is called."""
     called = []
     monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *args, **kwargs: called.append(args))
     text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n(x) run\n%%EOF\n"
     (tmp_path / "x.png").write_bytes(text)
-    picture, record = images.read_picture(tmp_path / "x.png")
-    assert picture is None and record.reason == "not a picture of a known format" and not called
+    image, record = images.read_image(tmp_path / "x.png")
+    assert image is None and record.reason == "not an image of a known format" and not called
 
 
 def test_torchvisions_sets_that_unpickle_are_refused(tmp_path):
@@ -152,7 +152,7 @@ def test_torchvisions_sets_that_unpickle_are_refused(tmp_path):
 
 @pytest.fixture
 def outside(tmp_path):
-    """A set in a folder, and a picture beside it."""
+    """A set in a folder, and an image beside it."""
     for path in (tmp_path / "secret.png", tmp_path / "set" / "a" / "1.png"):
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (3, 3)).save(path)
@@ -186,7 +186,7 @@ def test_a_table_cannot_leave_its_folder(outside, path, ending, monkeypatch):
 def test_a_manifest_cannot_leave_its_folder(outside, path):
     path = path.format(outside)
     (outside / "set" / "list.txt").write_text(f"a/1.png a\n{path} b\n")
-    table = {"file": "list.txt", "columns": ["picture", "class"]}
+    table = {"file": "list.txt", "columns": ["image", "class"]}
     manifest = manifest_of(layout={"kind": "tables", "folder": "set"}, tables=[table])
     found = list_set(manifest, outside)
     assert [entry.path for entry in found.entries] == ["a/1.png"]
@@ -260,29 +260,29 @@ def png_of(width, height):
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
 
 
-def test_a_picture_of_50_000_x_50_000_is_stopped_by_a_limit_that_can_be_raised(tmp_path, monkeypatch):
+def test_an_image_of_50_000_x_50_000_is_stopped_by_a_limit_that_can_be_raised(tmp_path, monkeypatch):
     bomb = png_of(50_000, 50_000)
     assert len(bomb) < 1 << 20
     (tmp_path / "b.png").write_bytes(bomb)
-    picture, record = images.read_picture(tmp_path / "b.png")
-    assert picture is None and "2500000000 pixels" in record.reason and "HUEPROBE_MAX_PIXELS" in record.reason
+    image, record = images.read_image(tmp_path / "b.png")
+    assert image is None and "2500000000 pixels" in record.reason and "HUEPROBE_MAX_PIXELS" in record.reason
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back afterwards
     small = io.BytesIO()
     Image.new("RGB", (20, 10)).save(small, "PNG")
     monkeypatch.setenv("HUEPROBE_MAX_PIXELS", "199")
-    assert "200 pixels" in images.read_picture(small.getvalue())[1].reason
+    assert "200 pixels" in images.read_image(small.getvalue())[1].reason
     monkeypatch.setenv("HUEPROBE_MAX_PIXELS", "200")
-    assert images.read_picture(small.getvalue())[1].readable
+    assert images.read_image(small.getvalue())[1].readable
     monkeypatch.setenv("HUEPROBE_MAX_PIXELS", "many")
     with pytest.raises(InputError, match="HUEPROBE_MAX_PIXELS is 'many'"):
-        images.read_picture(small.getvalue())
+        images.read_image(small.getvalue())
 
 
-def test_a_file_larger_than_any_picture_is_not_read(tmp_path):
+def test_a_file_larger_than_any_image_is_not_read(tmp_path):
     with (tmp_path / "b.png").open("wb") as file:
         file.truncate(1 << 40)  # a terabyte of nothing
-    picture, record = images.read_picture(tmp_path / "b.png")
-    assert picture is None and "more than a picture has" in record.reason
+    image, record = images.read_image(tmp_path / "b.png")
+    assert image is None and "more than an image has" in record.reason
 
 
 def test_an_archive_unpacks_to_no_more_than_a_limit_that_can_be_raised(tmp_path, monkeypatch):
@@ -401,7 +401,7 @@ def test_escapes_by_hand():
 
 @pytest.fixture(scope="module")
 def evil(tmp_path_factory):
-    """Pictures whose file and class names are evil, and a memory of them in a folder of such a name."""
+    """Images whose file and class names are evil, and a memory of them in a folder of such a name."""
     folder = tmp_path_factory.mktemp("evil")
     rng = np.random.default_rng(0)
     for name in (EVIL, "b"):
@@ -443,9 +443,9 @@ def test_names_are_shown_escaped(evil, tmp_path, command):
     if " D" in command:
         shutil.copytree(memory, damaged)
         (damaged / "shards" / EVIL).write_text("x")
-    picture = next((evil / "set" / EVIL).glob("*0.png"))
+    image = next((evil / "set" / EVIL).glob("*0.png"))
     meant = {
-        "M": memory, "P": picture, "Q": tmp_path / EVIL, "D": damaged, "S": evil / "set",
+        "M": memory, "P": image, "Q": tmp_path / EVIL, "D": damaged, "S": evil / "set",
         "F": tmp_path / f"{EVIL}.png", "T": tmp_path / f"{EVIL}.csv", "N": tmp_path / "n",
         "O": tmp_path / "o",
     }  # fmt: skip

@@ -159,9 +159,9 @@ def test_the_real_command_is_stopped_and_continued(jobs, faults, tmp_path, numbe
     """As from a shell: `python -m hueprobe`, a process of its own."""
     job, failures = jobs["index"], []
     n = 6
-    pictures = job.command(tmp_path)[1]
+    images = job.command(tmp_path)[1]
     slow = ["--backbone", "tests.faults.slow_network:slow", *TINY[2:]]
-    command = [sys.executable, "-m", "hueprobe", "index", str(pictures), *slow, "-o"]
+    command = [sys.executable, "-m", "hueprobe", "index", str(images), *slow, "-o"]
     subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
     for trial in range(n):
         memory = tmp_path / f"{trial}"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.faults.jobs import draw_pictures
+from tests.faults.jobs import draw_images
 from tests.faults.long_run import grown, held, one_round
 from tests.tiny_network import tiny
 
@@ -22,10 +22,10 @@ def test_what_is_flat_passes_and_what_grows_does_not():
 @pytest.mark.filterwarnings("ignore")
 def test_a_few_rounds_hold_on_to_nothing(tmp_path):
     network, transform = tiny()
-    pictures = draw_pictures(tmp_path / "pictures")
+    images = draw_images(tmp_path / "images")
     noted = []
     for _ in range(3):
-        one_round(pictures, tmp_path / "work", network, transform)
+        one_round(images, tmp_path / "work", network, transform)
         noted.append(held())
     assert noted[-1]["files"] <= noted[0]["files"]
     assert noted[-1]["threads"] <= noted[0]["threads"]

@@ -19,9 +19,9 @@ SEARCHERS = ("exact", "annoy:trees=5", "faiss:Flat")
 LAST = np.finfo(np.float32).max
 
 
-def arrays(*pictures):
-    """Return activations (n, C, 1, cells) of pictures that are each a list of vectors."""
-    return np.array(pictures, np.float32).transpose(0, 2, 1)[:, :, None, :]
+def arrays(*images):
+    """Return activations (n, C, 1, cells) of images that are each a list of vectors."""
+    return np.array(images, np.float32).transpose(0, 2, 1)[:, :, None, :]
 
 
 # --- What stops a build -----------------------------------------------------------------------------------
@@ -29,7 +29,7 @@ def arrays(*pictures):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 3e38])
 @pytest.mark.parametrize("descriptor", ["pixel", "gap", "gmp", "gem", "rmac", "flat"])
-def test_one_bad_value_stops_the_build_and_names_its_picture(tmp_path, value, descriptor):
+def test_one_bad_value_stops_the_build_and_names_its_image(tmp_path, value, descriptor):
     """3e38 is a float32, but its square is none."""
     values = np.ones((40, 3, 2, 2), np.float32)
     if value == 3e38 and descriptor == "rmac":
@@ -41,7 +41,7 @@ def test_one_bad_value_stops_the_build_and_names_its_picture(tmp_path, value, de
 
 
 @pytest.mark.parametrize("kind", ["NaN weights", "overflow in half precision"])
-def test_a_broken_network_is_named_with_picture_and_layer_and_what_is_finished_stays(tmp_path, kind):
+def test_a_broken_network_is_named_with_image_and_layer_and_what_is_finished_stays(tmp_path, kind):
     import torch
 
     for i in range(5):
@@ -49,7 +49,7 @@ def test_a_broken_network_is_named_with_picture_and_layer_and_what_is_finished_s
     network, transform = tiny()
 
     def spoil(module, given, output):
-        if (given[0].amax(dim=(1, 2, 3)) > -0.3).any():  # pictures 3 and 4 are bright
+        if (given[0].amax(dim=(1, 2, 3)) > -0.3).any():  # images 3 and 4 are bright
             return output * math.nan if kind == "NaN weights" else output.clamp(min=1e-3) * 1e9
         return output
 
@@ -119,10 +119,10 @@ def test_zero_vectors_are_neither_found_nor_counted_and_cast_no_vote(tmp_path, s
 
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
-def test_a_duplicate_of_a_memory_picture_has_alpha_0(tmp_path, searcher):
+def test_a_duplicate_of_a_memory_image_has_alpha_0(tmp_path, searcher):
     """It weighs 1, and a neighbor at distance d exp(-d^2 / eps): nothing, unless d is of the order of 1e-3.
 
-    In float32 the third picture lies at the angle 1e-3 from the first, at d = 2 sin(5e-4), d^2 = 1e-6 = eps:
+    In float32 the third image lies at the angle 1e-3 from the first, at d = 2 sin(5e-4), d^2 = 1e-6 = eps:
     weight exp(-1).
     """
     near = (math.cos(1e-3), math.sin(1e-3))
@@ -152,9 +152,9 @@ def test_duplicates_of_two_classes_are_a_tie_and_the_lower_id_wins(tmp_path, sea
 
 @pytest.mark.parametrize("searcher", SEARCHERS)
 def test_all_distances_equal(tmp_path, searcher):
-    """The query (0, 0, 1) is at sqrt 2 from every picture: each weighs exp(-2 / (2 + eps)), about 1/e.
+    """The query (0, 0, 1) is at sqrt 2 from every image: each weighs exp(-2 / (2 + eps)), about 1/e.
 
-    Of 4 pictures in class a and 2 in class b, k = 6: p(a) = 4 w / 4, p(b) = 2 w / 2: a tie. With k = 3 exact
+    Of 4 images in class a and 2 in class b, k = 6: p(a) = 4 w / 4, p(b) = 2 w / 2: a tie. With k = 3 exact
     search takes the lowest ids, 0 to 2, all of a.
     """
     values = arrays([(1, 0, 0)], [(0, 1, 0)], [(1, 0, 0)], [(0, 1, 0)], [(1, 0, 0)], [(0, 1, 0)])
@@ -172,10 +172,10 @@ def test_all_distances_equal(tmp_path, searcher):
         np.testing.assert_allclose(result.unnormalized, [[3 * weight / 4, 0]], rtol=1e-6)
 
 
-def test_constant_pictures(tmp_path):
-    """A network without padding gives a constant picture one vector in every cell.
+def test_constant_images(tmp_path):
+    """A network without padding gives a constant image one vector in every cell.
 
-    Two black and two white pictures: each is left out in turn; its 9 cells each find the 9 cells of its
+    Two black and two white images: each is left out in turn; its 9 cells each find the 9 cells of its
     twin at distance 0, so with k = 9 its own class gets 9 * 9 / 9 = 9 and the other nothing.
     """
     import torch
@@ -187,8 +187,8 @@ def test_constant_pictures(tmp_path):
     for name, shade in (("black", 0), ("white", 255)):
         (tmp_path / "set" / name).mkdir(parents=True)
         for i in range(2):
-            picture = Image.new("RGB", (24 + i, 24), (shade,) * 3)  # of another file each
-            picture.save(tmp_path / "set" / name / f"{i}.png")
+            image = Image.new("RGB", (24 + i, 24), (shade,) * 3)  # of another file each
+            image.save(tmp_path / "set" / name / f"{i}.png")
     memory = build_memory(
         tmp_path / "m", tmp_path / "set", backbone=network, transform=tiny()[1], layer="1", device="cpu"
     )

@@ -68,7 +68,7 @@ def test_a_reader_sees_finished_shards_only(children, jobs, faults, tmp_path):
             looks += 1
             whole = job.whole[f"m/shards/{len(memory.shards) - 1:06d}.vectors.npy"]
             if memory.n_images < most or not whole.endswith(shard) or len(memory.images) != memory.n_images:
-                failures.append(f"trial {trial}: {memory.n_images} pictures behind {most}")
+                failures.append(f"trial {trial}: {memory.n_images} images behind {most}")
             most = memory.n_images
         (ended,) = children.end()
         failures += [] if ended.code == 0 else [f"trial {trial}: {ended.err[-300:]}"]

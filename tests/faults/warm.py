@@ -23,7 +23,7 @@ import torch
 from hueprobe import cli, open_memory
 from hueprobe.memory import recipe
 from hueprobe.search import open_searcher
-from hueprobe.search.rounded import fastest_format
+from hueprobe.search.exact.quantized import fastest_format
 from tests.faults.points import Points
 
 MOST_SECONDS = 60
@@ -34,7 +34,8 @@ WHAT_COMMANDS_IMPORT = (
     "annoy", "faiss", "matplotlib.figure", "pyarrow.parquet", "scipy.optimize", "scipy.stats",
     "tests.tiny_network",
     "hueprobe.cli.index", "hueprobe.images.loading", "hueprobe.observations", "hueprobe.plots",
-    "hueprobe.search.annoy", "hueprobe.search.exact", "hueprobe.search.faiss", "hueprobe.studies.observing",
+    "hueprobe.search.annoy", "hueprobe.search.exact.searcher", "hueprobe.search.faiss",
+    "hueprobe.studies.observing.memories",
 )  # fmt: skip
 
 

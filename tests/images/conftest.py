@@ -1,4 +1,4 @@
-"""Small pictures on disk."""
+"""Small images on disk."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-WritePicture = Callable[..., Path]
+WriteImage = Callable[..., Path]
 
 
 @pytest.fixture
-def write_picture(tmp_path: Path) -> WritePicture:
-    """Write a small random RGB picture under `tmp_path`; the name alone decides its pixels."""
+def write_image(tmp_path: Path) -> WriteImage:
+    """Write a small random RGB image under `tmp_path`; the name alone decides its pixels."""
 
     def write(name: str, size: tuple[int, int] = (12, 9)) -> Path:
         path = tmp_path / name

@@ -1,4 +1,4 @@
-"""The demo's pictures."""
+"""The demo's images."""
 
 import importlib.util
 import os
@@ -13,15 +13,15 @@ import pytest
 from PIL import Image
 
 from hueprobe.errors import ImageError, MissingDependencyError
-from hueprobe.images import DEMO_PICTURES, demo, from_folder, resolve
+from hueprobe.images import DEMO_IMAGES, demo, from_folder, resolve_images
 
 pytestmark = pytest.mark.demo
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, demo_extra):
-    """The demo's pictures, written once; not to be changed."""
-    folder = tmp_path_factory.mktemp("demo") / "pictures"
+    """The demo's images, written once; not to be changed."""
+    folder = tmp_path_factory.mktemp("demo") / "images"
     return folder, demo(folder)
 
 
@@ -38,25 +38,25 @@ def contents(folder):
 def test_thirteen_classes_half_in_memory(made):
     folder, table = made
     assert len(table) == 13 * 24
-    assert table.class_names == tuple(picture.name for picture in DEMO_PICTURES)
+    assert table.class_names == tuple(image.name for image in DEMO_IMAGES)
     assert table.paths[24 + 3] == "camera/camera_03.png"
     assert set(Counter(zip(table.classes, table.splits, strict=True)).values()) == {12}
     assert set(table.splits) == {"memory", "query"}
     assert set(table.groups) == {None}
     assert from_folder(folder).paths == table.paths
-    assert sorted(os.listdir(folder.parent)) == ["pictures"]
+    assert sorted(os.listdir(folder.parent)) == ["images"]
 
 
-def test_patches_put_together_are_the_grey_picture(made):
+def test_patches_put_together_are_the_gray_image(made):
     """Nothing is lost but the remainder of a division by 4 and 6, and no pixel is there twice."""
     folder, _ = made
     data = Path(importlib.util.find_spec("skimage").submodule_search_locations[0]) / "data"
-    for picture in DEMO_PICTURES:
-        with Image.open(data / picture.file) as image:
+    for source in DEMO_IMAGES:
+        with Image.open(data / source.file) as image:
             whole = np.asarray(image.convert("L"))
         patches = []
         for i in range(24):
-            with Image.open(folder / picture.name / f"{picture.name}_{i:02d}.png") as patch:
+            with Image.open(folder / source.name / f"{source.name}_{i:02d}.png") as patch:
                 assert patch.mode == "L"
                 patches.append(np.asarray(patch))
         columns = 6 if whole.shape[1] >= whole.shape[0] else 4
@@ -82,16 +82,14 @@ def test_a_complete_folder_is_left_as_it_is(copy, made, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in copy.rglob("*")} == before
 
 
-@pytest.mark.parametrize(
-    "harm", ["lost picture", "changed picture", "lost sums", "changed split", "cut table"]
-)
+@pytest.mark.parametrize("harm", ["lost image", "changed image", "lost sums", "changed split", "cut table"])
 def test_a_damaged_folder_is_made_again(copy, made, harm):
     expected = contents(copy)
-    table, picture = copy / "pictures.csv", copy / "coins" / "coins_07.png"
-    if harm == "lost picture":
-        picture.unlink()
-    elif harm == "changed picture":
-        Image.new("L", (64, 75)).save(picture)
+    table, image = copy / "images.csv", copy / "coins" / "coins_07.png"
+    if harm == "lost image":
+        image.unlink()
+    elif harm == "changed image":
+        Image.new("L", (64, 75)).save(image)
     elif harm == "lost sums":
         (copy / "SHA256SUMS").unlink()
     elif harm == "changed split":
@@ -107,7 +105,7 @@ def test_an_older_layout_with_right_sums_is_made_again(copy, made):
     expected = contents(copy)
     from hueprobe.files import sha256_of
 
-    table, sums = copy / "pictures.csv", copy / "SHA256SUMS"
+    table, sums = copy / "images.csv", copy / "SHA256SUMS"
     before = sha256_of(table)
     table.write_text(table.read_text().replace("memory", "train"))
     sums.write_text(sums.read_text().replace(before, sha256_of(table)))
@@ -146,7 +144,7 @@ def test_other_peoples_folders_are_left_alone(copy, tmp_path):
 def test_a_failed_build_leaves_nothing(made, tmp_path, monkeypatch):
     monkeypatch.setattr(Image.Image, "save", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(
-        ImageError, match=r"cannot write the demo's pictures to .*: No space left; give another"
+        ImageError, match=r"cannot write the demo's images to .*: No space left; give another"
     ):
         demo(tmp_path / "new")
     assert os.listdir(tmp_path) == []
@@ -159,12 +157,12 @@ def test_without_scikit_image(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == []
 
 
-def test_scikit_image_without_a_picture(tmp_path, monkeypatch):
+def test_scikit_image_without_a_image(tmp_path, monkeypatch):
     class Spec:
         submodule_search_locations = (str(tmp_path / "skimage"),)
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: Spec)
-    with pytest.raises(MissingDependencyError, match=r"has no picture 'brick.png' .* pip install --upgrade"):
+    with pytest.raises(MissingDependencyError, match=r"has no image 'brick.png' .* pip install --upgrade"):
         demo(tmp_path / "new")
 
 
@@ -172,14 +170,14 @@ def test_default_folder_is_in_the_users_cache(copy, monkeypatch, tmp_path):
     if sys.platform in ("darwin", "win32"):
         pytest.skip("the cache is elsewhere there")
     (tmp_path / "cache" / "hueprobe").mkdir(parents=True)
-    copy.rename(tmp_path / "cache" / "hueprobe" / "demo-pictures")
+    copy.rename(tmp_path / "cache" / "hueprobe" / "demo-images")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert resolve("demo") == demo()
-    assert demo().roots[0] == str(tmp_path / "cache" / "hueprobe" / "demo-pictures")
+    assert resolve_images("demo") == demo()
+    assert demo().roots[0] == str(tmp_path / "cache" / "hueprobe" / "demo-images")
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "cache").rename(tmp_path / ".cache")
-    assert demo().roots[0] == str(tmp_path / ".cache" / "hueprobe" / "demo-pictures")
+    assert demo().roots[0] == str(tmp_path / ".cache" / "hueprobe" / "demo-images")
 
 
 def test_scikit_image_is_not_imported(copy):
@@ -191,8 +189,8 @@ def test_scikit_image_is_not_imported(copy):
     subprocess.run([sys.executable, "-c", code, copy], check=True)
 
 
-def test_every_picture_has_a_title_a_source_and_a_free_licence():
-    assert len({picture.name for picture in DEMO_PICTURES}) == 13
-    for picture in DEMO_PICTURES:
-        assert picture.title and picture.source
-        assert picture.licence in ("CC0", "public domain", "no known copyright restrictions")
+def test_every_image_has_a_title_a_source_and_a_free_licence():
+    assert len({image.name for image in DEMO_IMAGES}) == 13
+    for image in DEMO_IMAGES:
+        assert image.title and image.source
+        assert image.licence in ("CC0", "public domain", "no known copyright restrictions")

@@ -60,7 +60,7 @@ def test_shots_are_exact_apart_by_group_and_blind_to_order(table, shots, seed, r
         assert not (split is None and group not in trained)  # nothing is left out for another reason
 
 
-def test_every_picture_is_drawn_as_often():
+def test_every_image_is_drawn_as_often():
     counts = np.zeros(6)
     for seed in range(600):
         drawn = draw_shots(table_of(["a"] * 6), shots=2, seed=seed)
@@ -69,13 +69,13 @@ def test_every_picture_is_drawn_as_often():
 
 
 def test_a_class_with_nothing_left_to_test_is_told():
-    with pytest.warns(HueprobeWarning, match="no picture is left to test class 'b'") as caught:
+    with pytest.warns(HueprobeWarning, match="no image is left to test class 'b'") as caught:
         draw_shots(table_of(["a"] * 3 + ["b"] * 2), shots=2, seed=0)
     assert caught[0].filename == __file__
 
 
 def test_bad_shots():
-    with pytest.raises(InputError, match="class 'b' has 1 pictures, fewer than 2 shots; ask for fewer shots"):
+    with pytest.raises(InputError, match="class 'b' has 1 images, fewer than 2 shots; ask for fewer shots"):
         draw_shots(table_of(["a", "a", "b"]), shots=2, seed=0)
     with pytest.raises(InputError, match="shots is 0"):
         draw_shots(table_of(["a"]), shots=0, seed=0)
@@ -83,12 +83,12 @@ def test_bad_shots():
         draw_shots(table_of(["a"]), shots=1, seed=-1)
     with pytest.raises(InputError, match="have no classes"):
         draw_shots(table_of([None, None]), shots=1, seed=0)
-    with pytest.raises(InputError, match="no pictures to split"):
+    with pytest.raises(InputError, match="no images to split"):
         draw_shots(table_of([]), shots=1, seed=0)
 
 
 @given(st.lists(st.sampled_from([*"abc", None]), min_size=2, max_size=60), st.integers(2, 6), seeds)
-def test_folds_without_groups_differ_by_one_picture_of_a_class(classes, folds, seed):
+def test_folds_without_groups_differ_by_one_image_of_a_class(classes, folds, seed):
     if folds > len(classes):
         return
     with quiet():
@@ -139,7 +139,7 @@ def test_the_seed_decides():
 
 
 def test_a_class_that_misses_a_fold_is_told():
-    with pytest.warns(HueprobeWarning, match="too few pictures or groups to be in each of 3 folds: 'b'"):
+    with pytest.warns(HueprobeWarning, match="too few images or groups to be in each of 3 folds: 'b'"):
         draw_folds(table_of(["a"] * 6 + ["b"] * 2), folds=3, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""Batches: in order, of one shape, whatever single pictures are like, with and without workers."""
+"""Batches: in order, of one shape, whatever single images are like, with and without workers."""
 
 import io
 import os
@@ -16,19 +16,19 @@ import torch
 from PIL import Image, PngImagePlugin
 
 from hueprobe.errors import ImageError, InputError, ShapeError
-from hueprobe.images import Transform, from_dataset, from_folder, load_batches, read_picture
+from hueprobe.images import Transform, from_dataset, from_folder, load_batches, read_image
 
 TRANSFORM = Transform(resize=10, crop=8)
 BOTH = pytest.mark.parametrize("workers", [0, 2])
 
 
 @pytest.fixture
-def table(tmp_path, write_picture):
-    """Eleven pictures, of which 2, 5, 6, 7 and 10 are unreadable in different ways."""
+def table(tmp_path, write_image):
+    """Eleven images, of which 2, 5, 6, 7 and 10 are unreadable in different ways."""
     for i in range(11):
-        write_picture(f"a/{i:02d}.png", size=(12 + i, 9))
+        write_image(f"a/{i:02d}.png", size=(12 + i, 9))
     data = (tmp_path / "a" / "05.png").read_bytes()
-    (tmp_path / "a" / "02.png").write_text("no picture")
+    (tmp_path / "a" / "02.png").write_text("no image")
     (tmp_path / "a" / "05.png").write_bytes(data[: len(data) // 2])
     (tmp_path / "a" / "06.png").write_bytes(b"")
     (tmp_path / "a" / "10.png").unlink()
@@ -40,7 +40,7 @@ def table(tmp_path, write_picture):
 
 
 def as_numbers(batches):
-    return [(batch.start, batch.pictures.numpy().tobytes(), batch.records) for batch in batches]
+    return [(batch.start, batch.images.numpy().tobytes(), batch.records) for batch in batches]
 
 
 @BOTH
@@ -48,28 +48,28 @@ def as_numbers(batches):
 def test_batches_against_one_by_one(table, workers, batch_size):
     batches = list(load_batches(table, TRANSFORM, batch_size=batch_size, workers=workers))
     assert [batch.start for batch in batches] == list(range(0, 11, batch_size))
-    pictures = torch.cat([batch.pictures for batch in batches])
+    images = torch.cat([batch.images for batch in batches])
     records = [record for batch in batches for record in batch.records]
-    assert pictures.shape == (11, 3, 8, 8) and pictures.dtype == torch.float32
+    assert images.shape == (11, 3, 8, 8) and images.dtype == torch.float32
     assert [i for i, record in enumerate(records) if not record.readable] == [2, 5, 6, 7, 10]
-    assert [len(batch.records) for batch in batches] == [len(batch.pictures) for batch in batches]
+    assert [len(batch.records) for batch in batches] == [len(batch.images) for batch in batches]
     for i, record in enumerate(records):
-        image, alone = read_picture(table.file(i))
+        image, alone = read_image(table.file(i))
         if record.readable:
-            assert torch.equal(pictures[i], TRANSFORM(image))
+            assert torch.equal(images[i], TRANSFORM(image))
             assert record == alone
         else:
-            assert not pictures[i].any()
+            assert not images[i].any()
             assert record.reason and record.sha256 == alone.sha256
     assert "too long and thin" in records[7].reason
 
 
 @BOTH
 def test_rows_from_start_to_stop(table, workers):
-    whole = torch.cat([b.pictures for b in load_batches(table, TRANSFORM, batch_size=11)])
+    whole = torch.cat([b.images for b in load_batches(table, TRANSFORM, batch_size=11)])
     part = list(load_batches(table, TRANSFORM, batch_size=4, start=3, stop=10, workers=workers))
     assert [(batch.start, len(batch.records)) for batch in part] == [(3, 4), (7, 3)]
-    assert torch.equal(torch.cat([batch.pictures for batch in part]), whole[3:10])
+    assert torch.equal(torch.cat([batch.images for batch in part]), whole[3:10])
     assert list(load_batches(table, TRANSFORM, batch_size=4, start=5, stop=5, workers=workers)) == []
 
 
@@ -82,26 +82,26 @@ def test_workers_change_nothing(table, workers, ahead):
 
 def test_batches_are_ready_for_networks_in_channels_last(table):
     (batch,) = load_batches(table, TRANSFORM, batch_size=11)
-    assert batch.pictures.is_contiguous(memory_format=torch.channels_last)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
 
 
 @BOTH
-def test_of_several_pictures_that_fail_the_first_is_named(table, workers):
+def test_of_several_images_that_fail_the_first_is_named(table, workers):
     failed = []
 
     def failing(image):
         failed.append(image)
         raise ValueError("no")
 
-    with pytest.raises(InputError, match=r"fails on picture 'a/00.png'"):
-        list(load_batches(table, failing, batch_size=11, workers=workers, picture_shape=(3, 8, 8)))
+    with pytest.raises(InputError, match=r"fails on image 'a/00.png'"):
+        list(load_batches(table, failing, batch_size=11, workers=workers, image_shape=(3, 8, 8)))
     assert len(failed) == (1 if workers == 0 else 7)
 
 
 @pytest.mark.parametrize(("ahead", "begun"), [(0, 2), (1, 4), (2, 6)])
-def test_no_more_is_read_ahead_than_asked_for(tmp_path, write_picture, ahead, begun):
+def test_no_more_is_read_ahead_than_asked_for(tmp_path, write_image, ahead, begun):
     for i in range(20):
-        write_picture(f"{i:02d}.png")
+        write_image(f"{i:02d}.png")
     seen = []
 
     def seeing(image):
@@ -109,7 +109,7 @@ def test_no_more_is_read_ahead_than_asked_for(tmp_path, write_picture, ahead, be
         return TRANSFORM(image)
 
     batches = load_batches(
-        from_folder(tmp_path), seeing, batch_size=2, workers=2, ahead=ahead, picture_shape=(3, 8, 8)
+        from_folder(tmp_path), seeing, batch_size=2, workers=2, ahead=ahead, image_shape=(3, 8, 8)
     )
     next(batches)
     deadline = time.monotonic() + 10
@@ -129,7 +129,7 @@ def test_transforms_compute_in_their_own_thread_and_torch_keeps_its_number(table
 
     torch.set_num_threads(3)
     try:
-        list(load_batches(table, seeing, batch_size=4, workers=2, picture_shape=(3, 8, 8)))
+        list(load_batches(table, seeing, batch_size=4, workers=2, image_shape=(3, 8, 8)))
         assert set(inside) == {1}
         with ThreadPoolExecutor(1) as later:
             assert torch.get_num_threads() == later.submit(torch.get_num_threads).result() == 3
@@ -138,7 +138,7 @@ def test_transforms_compute_in_their_own_thread_and_torch_keeps_its_number(table
 
 
 def test_warnings_of_decoders_are_silent_in_every_thread_and_filters_as_before(table, monkeypatch):
-    """A picture is as readable under `-W error` as without."""
+    """An image is as readable under `-W error` as without."""
     odd = PngImagePlugin.PngImageFile.load_end
 
     def warning(self):
@@ -163,36 +163,36 @@ def test_global_random_state_is_left_alone(table):
 
 
 @BOTH
-def test_a_batch_without_a_readable_picture(table, workers):
-    """The transform tells the shape, or the caller, or the first readable picture of a later batch."""
+def test_a_batch_without_a_readable_image(table, workers):
+    """The transform tells the shape, or the caller, or the first readable image of a later batch."""
     known = list(load_batches(table, TRANSFORM, batch_size=2, start=5, stop=9, workers=workers))
-    assert known[0].pictures.shape == (2, 3, 8, 8) and not known[0].pictures.any()
+    assert known[0].images.shape == (2, 3, 8, 8) and not known[0].images.any()
     for shape in (None, (3, 8, 8), [3, 8, 8]):
         batches = load_batches(
-            table, _eight_by_eight, batch_size=2, start=5, stop=9, workers=workers, picture_shape=shape
+            table, _eight_by_eight, batch_size=2, start=5, stop=9, workers=workers, image_shape=shape
         )
         assert as_numbers(batches) == as_numbers(known)
 
 
-def test_no_readable_picture_at_all(table):
-    assert [b.pictures.shape for b in load_batches(table, TRANSFORM, batch_size=2, start=5, stop=8)] == [
+def test_no_readable_image_at_all(table):
+    assert [b.images.shape for b in load_batches(table, TRANSFORM, batch_size=2, start=5, stop=8)] == [
         (2, 3, 8, 8), (1, 3, 8, 8),
     ]  # fmt: skip
     with pytest.raises(
-        ImageError, match="none of 2 pictures could be read; the first: image file is truncated"
+        ImageError, match="none of 2 images could be read; the first: image file is truncated"
     ):
         load_batches(table, _eight_by_eight, batch_size=2, start=5, stop=7)
 
 
 @BOTH
-def test_pictures_of_differing_shape(table, workers):
-    said = r"picture 'a/01.png' has shape \(3, 10, 14\) after the transform, 'a/00.png' is \(3, 10, 13\)"
+def test_images_of_differing_shape(table, workers):
+    said = r"image 'a/01.png' has shape \(3, 10, 14\) after the transform, 'a/00.png' is \(3, 10, 13\)"
     for batch_size in (1, 11):
         with pytest.raises(ShapeError, match=said) as caught:
             list(load_batches(table, Transform(resize=10, crop=None), batch_size=batch_size, workers=workers))
         assert "\n" not in str(caught.value)
-    with pytest.raises(ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*picture_shape is \(3, 9, 9\)"):
-        list(load_batches(table, TRANSFORM, batch_size=3, workers=workers, picture_shape=(3, 9, 9)))
+    with pytest.raises(ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*image_shape is \(3, 9, 9\)"):
+        list(load_batches(table, TRANSFORM, batch_size=3, workers=workers, image_shape=(3, 9, 9)))
 
 
 def _eight_by_eight(image):
@@ -222,16 +222,16 @@ def _no_tensor(image):
         (
             _fails,
             InputError,
-            "the transform fails on picture 'a/00.png': ZeroDivisionError: a bug of the user",
+            "the transform fails on image 'a/00.png': ZeroDivisionError: a bug of the user",
         ),
-        (_whole_numbers, InputError, "gives torch.uint8 for picture 'a/00.png'; it must give a float tensor"),
-        (_no_tensor, InputError, "gives ndarray for picture 'a/00.png'"),
-        (_one_channel, ShapeError, r"gives \(1, 8, 8\) for picture 'a/00.png'; need \(3, h, w\)"),
+        (_whole_numbers, InputError, "gives torch.uint8 for image 'a/00.png'; it must give a float tensor"),
+        (_no_tensor, InputError, "gives ndarray for image 'a/00.png'"),
+        (_one_channel, ShapeError, r"gives \(1, 8, 8\) for image 'a/00.png'; need \(3, h, w\)"),
     ],
 )
 def test_transforms_that_do_not_fit(table, workers, transform, error, said):
     with pytest.raises(error, match=said) as caught:
-        list(load_batches(table, transform, batch_size=4, workers=workers, picture_shape=(3, 8, 8)))
+        list(load_batches(table, transform, batch_size=4, workers=workers, image_shape=(3, 8, 8)))
     assert "\n" not in str(caught.value)
 
 
@@ -252,7 +252,7 @@ def test_numbers_out_of_range_are_refused_at_once(table, options, said):
 
 
 class Items(list):
-    """A Dataset of pictures, some of which raise."""
+    """A Dataset of images, some of which raise."""
 
     def __getitem__(self, i):
         if i == 1:
@@ -269,7 +269,7 @@ def test_items_of_a_dataset(workers):
     (batch,) = load_batches(table.select([3, 1, 0]), TRANSFORM, batch_size=4, workers=workers)
     assert [record.readable for record in batch.records] == [True, False, True]
     assert batch.records[1].reason == "broken item"
-    assert torch.equal(batch.pictures[0], TRANSFORM(Image.fromarray(list.__getitem__(items, 3)[0])))
+    assert torch.equal(batch.images[0], TRANSFORM(Image.fromarray(list.__getitem__(items, 3)[0])))
     assert len({record.sha256 for record in batch.records}) == 3
 
 
@@ -335,9 +335,9 @@ except KeyboardInterrupt:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are other there")
-def test_ctrl_c_ends_the_threads(tmp_path, write_picture):
+def test_ctrl_c_ends_the_threads(tmp_path, write_image):
     for i in range(60):
-        write_picture(f"a/{i:02d}.png")
+        write_image(f"a/{i:02d}.png")
     command = [sys.executable, "-W", "ignore", "-c", INTERRUPTED, tmp_path]
     environment = {**os.environ, "PYTHONPATH": os.getcwd()}
     pipe = subprocess.PIPE

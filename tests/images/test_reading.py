@@ -1,4 +1,4 @@
-"""One picture: every mode as RGB, EXIF, and files that are none."""
+"""One image: every mode as RGB, EXIF, and files that are none."""
 
 import hashlib
 import io
@@ -12,7 +12,7 @@ import torch
 from PIL import ExifTags, Image, ImageFile, ImageOps
 
 from hueprobe.errors import ImageError
-from hueprobe.images import from_dataset, from_folder, from_paths, read_picture, show_picture
+from hueprobe.images import from_dataset, from_folder, from_paths, read_image, show_image
 
 RNG = np.random.default_rng(0)
 RGB = Image.fromarray(RNG.integers(0, 256, (9, 12, 3), np.uint8))
@@ -25,24 +25,24 @@ def encoded(image, form="PNG", **options):
 
 
 def read(data):
-    picture, record = read_picture(data)
+    image, record = read_image(data)
     assert record.reason is None and record.readable
     assert record.sha256 == hashlib.sha256(data).hexdigest()
-    assert picture.mode == "RGB"
-    assert picture.size == (record.width, record.height)
-    return np.asarray(picture)
+    assert image.mode == "RGB"
+    assert image.size == (record.width, record.height)
+    return np.asarray(image)
 
 
 def reason(data):
-    picture, record = read_picture(data)
-    assert picture is None and not record.readable
+    image, record = read_image(data)
+    assert image is None and not record.readable
     assert (record.width, record.height) == (0, 0)
     assert "\n" not in record.reason
     return record.reason
 
 
-def grey_png_16_bits(values):
-    """Write a 16-bit grey PNG by hand: signature, IHDR, IDAT, IEND."""
+def gray_png_16_bits(values):
+    """Write a 16-bit gray PNG by hand: signature, IHDR, IDAT, IEND."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
@@ -64,13 +64,13 @@ def test_rgb_is_as_it_was(form):
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM", "GIF", "JPEG", "WEBP"])
-def test_grey_has_three_equal_channels(form):
-    grey = RGB.convert("L")
-    pixels = read(encoded(grey, form, **({"lossless": True} if form == "WEBP" else {})))
+def test_gray_has_three_equal_channels(form):
+    gray = RGB.convert("L")
+    pixels = read(encoded(gray, form, **({"lossless": True} if form == "WEBP" else {})))
     np.testing.assert_array_equal(pixels[..., 0], pixels[..., 1])
     np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
     if form != "JPEG":
-        np.testing.assert_array_equal(pixels[..., 0], np.asarray(grey))
+        np.testing.assert_array_equal(pixels[..., 0], np.asarray(gray))
 
 
 @pytest.mark.parametrize("form", ["PNG", "BMP", "TIFF", "PPM", "GIF"])
@@ -91,11 +91,11 @@ def test_one_bit_is_black_and_white(form):
 )
 def test_palette(form, options):
     codes = RNG.integers(0, 10, (9, 12)).astype(np.uint8)
-    colours = RNG.integers(0, 256, (10, 3)).astype(np.uint8)
+    colors = RNG.integers(0, 256, (10, 3)).astype(np.uint8)
     image = Image.fromarray(codes, mode="L")
-    image.putpalette(colours.tobytes())
+    image.putpalette(colors.tobytes())
     assert image.mode == "P"
-    np.testing.assert_array_equal(read(encoded(image, form, **options)), colours[codes])
+    np.testing.assert_array_equal(read(encoded(image, form, **options)), colors[codes])
 
 
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
@@ -110,7 +110,7 @@ def test_sixteen_bits_are_scaled_not_clipped():
     expected = np.round(values.astype(np.float64) * 255 / 65535).astype(np.uint8)
     big_endian = Image.frombytes("I;16B", (256, 256), values.astype(">u2").tobytes())
     for data in (
-        grey_png_16_bits(values),
+        gray_png_16_bits(values),
         encoded(Image.fromarray(values), "TIFF"),
         encoded(big_endian, "TIFF"),
         b"P5 256 256 65535\n" + values.astype(">u2").tobytes(),
@@ -133,7 +133,7 @@ def test_other_floats_and_whole_numbers_are_stretched(values):
     np.testing.assert_array_equal(read(encoded(Image.fromarray(array), "TIFF"))[0, :, 0], [0, 89, 255])
 
 
-def test_a_constant_float_picture_is_black():
+def test_a_constant_float_image_is_black():
     assert not read(encoded(Image.fromarray(np.full((2, 2), 7, np.float32)), "TIFF")).any()
 
 
@@ -165,7 +165,7 @@ def test_of_an_animation_the_first_frame_counts():
 
 
 @pytest.mark.parametrize("mode", ["YCbCr", "LAB"])
-def test_other_colour_spaces(mode):
+def test_other_color_spaces(mode):
     image = RGB.convert("YCbCr") if mode == "YCbCr" else Image.new("LAB", (12, 9), (255, 128, 128))
     pixels = read(encoded(image, "TIFF")).astype(int)
     expected = np.asarray(RGB).astype(int) if mode == "YCbCr" else 255
@@ -185,7 +185,7 @@ def test_exif_orientation(form, orientation):
 
 
 def test_exif_orientation_by_hand():
-    """Orientation 6: the camera was turned; the file's left column is the picture's top row."""
+    """Orientation 6: the camera was turned; the file's left column is the image's top row."""
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     values = np.arange(6, dtype=np.uint8).reshape(2, 3)
@@ -226,11 +226,11 @@ def test_cut_short(form, share):
     assert reason(data[: int(len(data) * share)])
 
 
-def test_files_that_are_no_pictures():
+def test_files_that_are_no_images():
     assert reason(b"") == "the file is empty"
     for data in (b"hello\n", b"\0" * 1000, b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"<svg/>"):
         assert reason(data)
-    assert reason(b"hello\n") == "not a picture of a known format"
+    assert reason(b"hello\n") == "not an image of a known format"
 
 
 def test_damage_inside():
@@ -245,69 +245,69 @@ def test_reasons_are_the_same_every_time():
     assert "0x" not in reason(data[:20])
 
 
-def test_a_picture_too_large_to_be_true(monkeypatch):
+def test_an_image_too_large_to_be_true(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     assert "exceeds limit" in reason(encoded(RGB))  # 108 pixels: PIL only warns
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     assert "exceeds limit" in reason(encoded(RGB))  # PIL raises
 
 
-def test_paths(tmp_path, write_picture):
-    path = write_picture("a.png")
-    assert read_picture(path)[1] == read_picture(path.read_bytes())[1]
+def test_paths(tmp_path, write_image):
+    path = write_image("a.png")
+    assert read_image(path)[1] == read_image(path.read_bytes())[1]
     for bad, said in (
         (tmp_path / "gone.png", "No such file"),
         (tmp_path, "not a file"),
         (tmp_path / "\0", "null"),
     ):
-        picture, record = read_picture(bad)
-        assert picture is None
+        image, record = read_image(bad)
+        assert image is None
         assert record.sha256 == "" and said in record.reason
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_does_not_wait_for_ever(tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
-    assert read_picture(tmp_path / "pipe.png")[1].reason == "not a file"
+    assert read_image(tmp_path / "pipe.png")[1].reason == "not a file"
 
 
-def test_show_picture(tmp_path, write_picture):
-    path = write_picture("a/1.png")
+def test_show_image(tmp_path, write_image):
+    path = write_image("a/1.png")
     (tmp_path / "a" / "2.png").write_bytes(b"text")
     table = from_folder(tmp_path)
-    np.testing.assert_array_equal(np.asarray(show_picture(table, 0)), np.asarray(Image.open(path)))
-    with pytest.raises(ImageError, match=r"cannot read picture 'a/2.png': not a picture of a known format"):
-        show_picture(table, 1)
-    assert show_picture(from_paths([path]), 0).size == (12, 9)
+    np.testing.assert_array_equal(np.asarray(show_image(table, 0)), np.asarray(Image.open(path)))
+    with pytest.raises(ImageError, match=r"cannot read image 'a/2.png': not an image of a known format"):
+        show_image(table, 1)
+    assert show_image(from_paths([path]), 0).size == (12, 9)
 
 
 PIXELS = RNG.integers(0, 256, (9, 12, 3), np.uint8)
-GREY = PIXELS[..., 0]
-EQUAL = GREY[..., None].repeat(3, axis=2)
+GRAY = PIXELS[..., 0]
+EQUAL = GRAY[..., None].repeat(3, axis=2)
 
 
 @pytest.mark.parametrize(
     ("item", "expected"),
     [
         (Image.fromarray(PIXELS), PIXELS),
-        (Image.fromarray(GREY), EQUAL),
+        (Image.fromarray(GRAY), EQUAL),
         (PIXELS, PIXELS),
-        (GREY, EQUAL),
-        (GREY[..., None], EQUAL),
-        (GREY / 255, EQUAL),
-        (GREY.astype(np.uint16) * 257, EQUAL),
-        (GREY > 100, (EQUAL > 100) * 255),
-        (np.dstack([PIXELS, GREY]), PIXELS),
+        (GRAY, EQUAL),
+        (GRAY[..., None], EQUAL),
+        (GRAY / 255, EQUAL),
+        (GRAY.astype(np.uint16) * 257, EQUAL),
+        (GRAY > 100, (EQUAL > 100) * 255),
+        (np.dstack([PIXELS, GRAY]), PIXELS),
         (torch.tensor(PIXELS).permute(2, 0, 1), PIXELS),
-        (torch.tensor(GREY)[None], EQUAL),
-        (torch.tensor(GREY), EQUAL),
+        (torch.tensor(GRAY)[None], EQUAL),
+        (torch.tensor(GRAY), EQUAL),
         (torch.tensor(PIXELS).permute(2, 0, 1) / 255, PIXELS),
         ((torch.tensor(PIXELS).permute(2, 0, 1).double() / 255).requires_grad_(), PIXELS),
     ],
 )
 def test_items_of_a_dataset(item, expected):
     for items in ([item], [(item, 0)], [(item, 0, "more")]):
-        np.testing.assert_array_equal(np.asarray(show_picture(from_dataset(_Items(items)), 0)), expected)
+        np.testing.assert_array_equal(np.asarray(show_image(from_dataset(_Items(items)), 0)), expected)
 
 
 @pytest.mark.parametrize(
@@ -325,9 +325,9 @@ def test_items_of_a_dataset(item, expected):
         ("a.png", "str of shape"),
     ],
 )
-def test_items_that_are_no_pictures(item, said):
-    with pytest.raises(ImageError, match=f"cannot read picture 'item-0000000': .*{said}"):
-        show_picture(from_dataset(_Items([item])), 0)
+def test_items_that_are_no_images(item, said):
+    with pytest.raises(ImageError, match=f"cannot read image 'item-0000000': .*{said}"):
+        show_image(from_dataset(_Items([item])), 0)
 
 
 class _Items(list):

@@ -22,7 +22,7 @@ def table_of(classes, groups=None):
 
 
 def sides(table):
-    """Return pictures of each (class, split)."""
+    """Return images of each (class, split)."""
     return Counter(zip(table.classes, table.splits, strict=True))
 
 
@@ -34,7 +34,7 @@ seeds = st.integers(0, 2**32)
 
 
 @given(classes_of_two_or_more, shares, seeds)
-def test_each_class_is_divided_within_one_picture(classes, train, seed):
+def test_each_class_is_divided_within_one_image(classes, train, seed):
     table = table_of(classes)
     split = split_table(table, train=train, seed=seed)
     assert set(split.splits) == {"train", "test"}
@@ -111,7 +111,7 @@ def test_the_seed_decides():
     assert {split_table(grouped, train=0.5, seed=seed).splits[0] for seed in range(20)} == {"train", "test"}
 
 
-def test_every_picture_is_drawn_as_often():
+def test_every_image_is_drawn_as_often():
     counts = np.zeros(6)
     for seed in range(600):
         split = split_table(table_of(["a"] * 6), train=1 / 3, seed=seed)
@@ -141,7 +141,7 @@ def test_what_must_go_to_train_counts_towards_the_share():
 def test_groups_that_leave_no_way_are_told():
     # Three classes, three groups, each class in two of the groups: one class must miss a side.
     table = table_of(["a", "a", "b", "b", "c", "c"], ["1", "2", "2", "3", "3", "1"])
-    with pytest.warns(HueprobeWarning, match="too few pictures or groups"):
+    with pytest.warns(HueprobeWarning, match="too few images or groups"):
         split = split_table(table, train=0.5, seed=0)
     assert len(set(split.splits)) == 2
 
@@ -160,12 +160,12 @@ def test_shares_out_of_range(train):
 def test_other_bad_input():
     with pytest.raises(InputError, match="seed is -1"):
         split_table(table_of(["a", "a"]), train=0.5, seed=-1)
-    with pytest.raises(InputError, match="no pictures to split"):
+    with pytest.raises(InputError, match="no images to split"):
         split_table(table_of([]), train=0.5, seed=0)
 
 
 def _single_group(table):
-    """Whether some class has but one unit, by counting distinct groups and single pictures."""
+    """Whether some class has but one unit, by counting distinct groups and single images."""
     units = {}
     for i, (name, group) in enumerate(zip(table.classes, table.groups, strict=True)):
         units.setdefault(name, set()).add(group if group is not None else i)

@@ -24,9 +24,9 @@ TABLE = ImageTable(
 def test_properties():
     assert len(TABLE) == 4
     assert TABLE.class_names == ("a", "b")
-    assert not TABLE.labelled
-    assert TABLE.select([0, 1, 2]).labelled
-    assert not TABLE.select([]).labelled
+    assert not TABLE.labeled
+    assert TABLE.select([0, 1, 2]).labeled
+    assert not TABLE.select([]).labeled
     assert TABLE.file(3) == Path("/data/y/z/4.png")
 
 
@@ -51,7 +51,7 @@ def test_select_keeps_the_columns_together(indices, paths):
 
 def test_where_split():
     assert TABLE.where_split("train").paths == ("a/1.png", "4.png")
-    with pytest.raises(InputError, match="no picture in split 'val'; choose one of: test, train"):
+    with pytest.raises(InputError, match="no image in split 'val'; choose one of: test, train"):
         TABLE.where_split("val")
     with pytest.raises(InputError, match="no splits"):
         TABLE.select([2]).where_split("train")

@@ -1,4 +1,4 @@
-"""Tables of pictures in CSV and Parquet files."""
+"""Tables of images in CSV and Parquet files."""
 
 import csv
 import os
@@ -41,9 +41,9 @@ def test_what_is_saved_is_read_again(ending, data, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["t.csv", "T.CSV", "t.parquet"])
-def test_columns_and_order(tmp_path, write_picture, name):
+def test_columns_and_order(tmp_path, write_image, name):
     for path in ("b/2.png", "a/1.png"):
-        write_picture(path)
+        write_image(path)
     table = from_folder(tmp_path)
     table = replace(table, splits=("train", None), groups=(None, "g")).select([1, 0])
     save_table(table, tmp_path / name)
@@ -61,8 +61,8 @@ def test_columns_and_order(tmp_path, write_picture, name):
         }
 
 
-def test_pictures_elsewhere_are_saved_with_absolute_paths(tmp_path, write_picture, monkeypatch):
-    files = [write_picture(f"set/{name}/1.png") for name in "ab"]
+def test_images_elsewhere_are_saved_with_absolute_paths(tmp_path, write_image, monkeypatch):
+    files = [write_image(f"set/{name}/1.png") for name in "ab"]
     (tmp_path / "tables").mkdir()
     table = from_folder(tmp_path / "set")
     save_table(table, tmp_path / "tables" / "t.csv")
@@ -74,9 +74,9 @@ def test_pictures_elsewhere_are_saved_with_absolute_paths(tmp_path, write_pictur
     assert from_table(tmp_path / "tables" / "t.csv") == table
 
 
-def test_paths_are_relative_to_the_file_and_may_lead_to_trusted_folders(tmp_path, write_picture, monkeypatch):
-    write_picture("set/1.png")
-    absolute = write_picture("other/2.png")
+def test_paths_are_relative_to_the_file_and_may_lead_to_trusted_folders(tmp_path, write_image, monkeypatch):
+    write_image("set/1.png")
+    absolute = write_image("other/2.png")
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "t.csv").write_text(f"path,class\n../set/1.png,a\n{absolute},b\n")
     monkeypatch.chdir("/")
@@ -87,27 +87,27 @@ def test_paths_are_relative_to_the_file_and_may_lead_to_trusted_folders(tmp_path
     assert all(table.file(i).is_file() for i in range(2))
 
 
-def test_a_missing_picture_keeps_its_row(tmp_path, write_picture):
-    write_picture("1.png")
+def test_a_missing_image_keeps_its_row(tmp_path, write_image):
+    write_image("1.png")
     (tmp_path / "t.csv").write_text("path,class\ngone.png,a\n1.png,a\n")
     table = from_table(tmp_path / "t.csv")
     assert table.paths == ("gone.png", "1.png")
     assert table.sizes == (-1, (tmp_path / "1.png").stat().st_size)
     (tmp_path / "t.csv").write_text("path,class\ngone.png,a\nlost.png,a\n")
-    with pytest.raises(ImageError, match=r"none of the 2 pictures .* the first is '.*gone.png'"):
+    with pytest.raises(ImageError, match=r"none of the 2 images .* the first is '.*gone.png'"):
         from_table(tmp_path / "t.csv")
 
 
-def test_spreadsheet_csv(tmp_path, write_picture):
-    write_picture("é, 1.png")
+def test_spreadsheet_csv(tmp_path, write_image):
+    write_image("é, 1.png")
     text = '\ufeffclass,path\r\n"say ""a""","é, 1.png"\r\n\r\n'
     (tmp_path / "t.csv").write_bytes(text.encode())
     table = from_table(tmp_path / "t.csv")
     assert (table.paths, table.classes) == (("é, 1.png",), ('say "a"',))
 
 
-def test_parquet_of_numbers_and_categories(tmp_path, write_picture):
-    write_picture("1.png")
+def test_parquet_of_numbers_and_categories(tmp_path, write_image):
+    write_image("1.png")
     columns = {
         "path": pa.array(["1.png"]).dictionary_encode(),
         "class": pa.array([7]),
@@ -120,8 +120,8 @@ def test_parquet_of_numbers_and_categories(tmp_path, write_picture):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet"])
-def test_unknown_columns_are_named(tmp_path, write_picture, ending):
-    write_picture("1.png")
+def test_unknown_columns_are_named(tmp_path, write_image, ending):
+    write_image("1.png")
     if ending == ".csv":
         (tmp_path / "t.csv").write_text("path,class,age,mood\n1.png,a,7,good\n")
     else:
@@ -140,7 +140,7 @@ def test_unknown_columns_are_named(tmp_path, write_picture, ending):
         ("file,class\n1.png,a\n", "has no column 'path', only file, class; needed are path and class"),
         ("path\n1.png\n", "has no column 'class', only path"),
         ("path,class,class\n1.png,a,b\n", "has column 'class' twice"),
-        ("path,class\n", "lists no pictures"),
+        ("path,class\n", "lists no images"),
         ("path,class\n1.png,a\n,b\n", "line 3: the path is empty"),
         ("path,class\n1.png,a\n2.png,a\n./1.png,b\n", "line 4: './1.png' is there already, in line 2"),
         ('path,class\n1.png,"a\nb"\n1.png,b\n', "line 4: '1.png' is there already, in line 3"),
@@ -150,16 +150,16 @@ def test_unknown_columns_are_named(tmp_path, write_picture, ending):
         ('path,class\n1.png,a\n2.png,"a\n', "no CSV after line 2"),
     ],
 )
-def test_broken_csv(tmp_path, write_picture, text, said):
-    write_picture("1.png")
+def test_broken_csv(tmp_path, write_image, text, said):
+    write_image("1.png")
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(ImageError, match=said) as caught:
         from_table(tmp_path / "t.csv")
     assert "\n" not in str(caught.value) and "t.csv" in str(caught.value)
 
 
-def test_broken_parquet(tmp_path, write_picture):
-    write_picture("1.png")
+def test_broken_parquet(tmp_path, write_image):
+    write_image("1.png")
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table({"path": ["1.png", None], "class": ["a", "b"]}), path)
     with pytest.raises(ImageError, match="row 2: the path is empty"):
@@ -176,8 +176,8 @@ def test_broken_parquet(tmp_path, write_picture):
     assert "\n" not in str(caught.value)
 
 
-def test_parquet_below_a_folder_that_looks_like_a_partition(tmp_path, write_picture):
-    write_picture("split=train/1.png")
+def test_parquet_below_a_folder_that_looks_like_a_partition(tmp_path, write_image):
+    write_image("split=train/1.png")
     path = tmp_path / "split=train" / "t.parquet"
     pq.write_table(pa.table({"path": ["1.png"], "class": ["a"], "split": ["memory"]}), path)
     assert from_table(path).splits == ("memory",)
@@ -196,14 +196,14 @@ def test_files_that_are_no_tables(tmp_path):
         from_table(tmp_path / "t.xlsx")
 
 
-def test_a_nul_in_a_path_is_a_missing_picture(tmp_path, write_picture):
-    write_picture("1.png")
+def test_a_nul_in_a_path_is_a_missing_image(tmp_path, write_image):
+    write_image("1.png")
     (tmp_path / "t.csv").write_bytes(b"path,class\n1.png,a\n\0.png,a\n")
     assert from_table(tmp_path / "t.csv").sizes[1] == -1
 
 
-def test_save_refuses(tmp_path, write_picture):
-    write_picture("1.png")
+def test_save_refuses(tmp_path, write_image):
+    write_image("1.png")
     table = from_folder(tmp_path)
     with pytest.raises(InputError, match=r"must end in .csv or .parquet"):
         save_table(table, tmp_path / "t.txt")
@@ -214,8 +214,8 @@ def test_save_refuses(tmp_path, write_picture):
     assert sorted(os.listdir(tmp_path)) == ["1.png"]
 
 
-def test_a_failed_save_leaves_the_old_file(tmp_path, write_picture, monkeypatch):
-    write_picture("1.png")
+def test_a_failed_save_leaves_the_old_file(tmp_path, write_image, monkeypatch):
+    write_image("1.png")
     table = from_folder(tmp_path)
     save_table(table, tmp_path / "t.csv")
     before = (tmp_path / "t.csv").read_bytes()

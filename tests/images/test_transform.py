@@ -15,7 +15,7 @@ from hueprobe.images import Transform
 from hueprobe.images.transform import INTERPOLATIONS
 
 
-def picture(width, height):
+def random_image(width, height):
     rng = np.random.default_rng([width, height])
     return Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8))
 
@@ -24,10 +24,10 @@ def picture(width, height):
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(
     ("resize", "crop"),
-    [(32, 28), (33, 28), (32, 32), (20, 45), (100, 96)],  # 20, 45: the crop is larger than the picture
+    [(32, 28), (33, 28), (32, 32), (20, 45), (100, 96)],  # 20, 45: the crop is larger than the image
 )
 def test_equals_torchvisions_preset_bit_for_bit(size, interpolation, resize, crop):
-    image = picture(*size)
+    image = random_image(*size)
     preset = ImageClassification(
         crop_size=crop, resize_size=resize, interpolation=InterpolationMode(interpolation)
     )
@@ -38,7 +38,7 @@ def test_equals_torchvisions_preset_bit_for_bit(size, interpolation, resize, cro
 
 
 def test_equals_the_preset_of_real_weights_with_other_means():
-    image = picture(300, 200)
+    image = random_image(300, 200)
     preset = ImageClassification(
         crop_size=224, resize_size=256, mean=(0.5, 0.4, 0.3), std=(0.5, 0.6, 0.7),
         interpolation=InterpolationMode.BICUBIC,
@@ -50,7 +50,7 @@ def test_equals_the_preset_of_real_weights_with_other_means():
 
 
 def test_against_numpy_without_resizing():
-    image = picture(6, 4)
+    image = random_image(6, 4)
     result = Transform(resize=None, crop=(2, 4), mean=(0.5, 0.25, 0), std=(0.5, 1, 2))(image)
     # the middle two of four rows, the middle four of six columns
     pixels = np.asarray(image)[1:3, 1:5].transpose(2, 0, 1) / 255
@@ -72,7 +72,7 @@ def test_against_numpy_without_resizing():
 def test_shape(resize, crop, shape, result):
     transform = Transform(resize=resize, crop=crop)
     assert transform.shape == shape
-    assert transform(picture(16, 8)).shape == result
+    assert transform(random_image(16, 8)).shape == result
 
 
 def test_a_strip_is_refused_before_it_fills_the_memory():
@@ -108,7 +108,7 @@ def test_json_with_a_misspelt_or_missing_setting():
 
 @pytest.mark.parametrize("interpolation", INTERPOLATIONS)
 def test_every_interpolation_works(interpolation):
-    assert Transform(resize=9, crop=8, interpolation=interpolation)(picture(20, 30)).shape == (3, 8, 8)
+    assert Transform(resize=9, crop=8, interpolation=interpolation)(random_image(20, 30)).shape == (3, 8, 8)
 
 
 @pytest.mark.parametrize(

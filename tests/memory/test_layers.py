@@ -18,19 +18,19 @@ from hueprobe.memory import append_images, layer_path, open_memory, verify_memor
 from hueprobe.memory.ledger import read_ledger
 
 LAYERS = ("1", "3")
-N_PICTURES = 22
+N_IMAGES = 22
 TRANSFORM = Transform(resize=32, crop=32)
 OPTIONS = {"transform": TRANSFORM, "batch_size": 4}
 
 
 class Counted(nn.Sequential):
-    """8 x 8 cells of 16 channels at '1', 4 x 4 of 6 at '3'; counts the pictures it has seen."""
+    """8 x 8 cells of 16 channels at '1', 4 x 4 of 6 at '3'; counts the images it has seen."""
 
     n_seen = 0
 
-    def forward(self, pictures):
-        self.n_seen += len(pictures)
-        return super().forward(pictures)
+    def forward(self, images):
+        self.n_seen += len(images)
+        return super().forward(images)
 
 
 @pytest.fixture
@@ -43,10 +43,10 @@ def network():
 
 
 @pytest.fixture
-def pictures(tmp_path):
-    root = tmp_path / "pictures"
+def images(tmp_path):
+    root = tmp_path / "images"
     rng = np.random.default_rng(0)
-    for i in range(N_PICTURES):
+    for i in range(N_IMAGES):
         folder = root / "ab"[i % 2]
         folder.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 256, (36, 40, 3), np.uint8)).save(folder / f"{i:02d}.png")
@@ -56,7 +56,7 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def shards_of_unequal_length(monkeypatch):
-    """Shards of 4 pictures at '1' and of 8 at '3'."""
+    """Shards of 4 images at '1' and of 8 at '3'."""
     from hueprobe.memory import recipe
 
     monkeypatch.setattr(recipe, "_SHARD_IMAGES", 8)
@@ -68,18 +68,18 @@ def contents(folder):
 
 
 @pytest.fixture
-def alone(tmp_path, network, pictures, shards_of_unequal_length):
+def alone(tmp_path, network, images, shards_of_unequal_length):
     """What each layer's memory holds when it is built by itself."""
     built = [
-        build_memory(tmp_path / f"alone{layer}", pictures, backbone=network, layer=layer, **OPTIONS)
+        build_memory(tmp_path / f"alone{layer}", images, backbone=network, layer=layer, **OPTIONS)
         for layer in LAYERS
     ]
     assert [len(part.shards) for part in built] == [6, 3]
     return [contents(part.path) for part in built]
 
 
-def test_each_memory_is_the_one_built_alone_and_every_picture_is_seen_once(
-    tmp_path, network, pictures, alone, monkeypatch
+def test_each_memory_is_the_one_built_alone_and_every_image_is_seen_once(
+    tmp_path, network, images, alone, monkeypatch
 ):
     n_read = 0
     read_row = image_loading.read_row
@@ -91,17 +91,17 @@ def test_each_memory_is_the_one_built_alone_and_every_picture_is_seen_once(
 
     monkeypatch.setattr(image_loading, "read_row", counting)
     network.n_seen = 0
-    built = build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
+    built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     assert [part.path.name for part in built] == ["m.1", "m.3"]
     assert [contents(part.path) for part in built] == alone
-    assert n_read == N_PICTURES
-    assert network.n_seen == N_PICTURES + 1  # and a blank one, whose grids say how large the memories get
+    assert n_read == N_IMAGES
+    assert network.n_seen == N_IMAGES + 1  # and a blank one, whose grids say how large the memories get
     assert [verify_memory(part.path).problems for part in built] == [(), ()]
     assert [(part.grid.shape, part.n_channels) for part in built] == [((8, 8), 16), ((4, 4), 6)]
 
-    again = build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
+    again = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     assert [contents(part.path) for part in again] == alone
-    assert n_read == N_PICTURES
+    assert n_read == N_IMAGES
 
 
 class Killed(BaseException):
@@ -110,7 +110,7 @@ class Killed(BaseException):
 
 @pytest.mark.parametrize("steps", range(12))
 def test_killed_after_any_step_and_continued_nothing_shows(
-    tmp_path, network, pictures, alone, monkeypatch, steps
+    tmp_path, network, images, alone, monkeypatch, steps
 ):
     enter = writer.append_step
     left = steps
@@ -124,7 +124,7 @@ def test_killed_after_any_step_and_continued_nothing_shows(
 
     monkeypatch.setattr(writer, "append_step", enter_a_few)
     with pytest.raises(Killed):
-        build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
+        build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     monkeypatch.setattr(writer, "append_step", enter)
     assert not list(tmp_path.glob("m.*/**/*.partial"))
     n_done = [
@@ -133,29 +133,27 @@ def test_killed_after_any_step_and_continued_nothing_shows(
     ]
     network.n_seen = 0
     # The batch size, which is not the default, comes from the memories that were begun.
-    built = build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, transform=TRANSFORM)
+    built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, transform=TRANSFORM)
     assert [contents(part.path) for part in built] == alone
-    assert network.n_seen == 1 + N_PICTURES - min(n_done)
+    assert network.n_seen == 1 + N_IMAGES - min(n_done)
 
 
 @pytest.mark.parametrize("ahead", LAYERS)
-def test_a_memory_that_is_ahead_waits_for_the_others(tmp_path, network, pictures, alone, ahead):
-    build_memory(tmp_path / f"m.{ahead}", pictures, backbone=network, layer=ahead, **OPTIONS)
-    built = build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS[::-1], **OPTIONS)
+def test_a_memory_that_is_ahead_waits_for_the_others(tmp_path, network, images, alone, ahead):
+    build_memory(tmp_path / f"m.{ahead}", images, backbone=network, layer=ahead, **OPTIONS)
+    built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS[::-1], **OPTIONS)
     assert [contents(part.path) for part in built[::-1]] == alone
 
 
-def test_overwrite_replaces_all(tmp_path, network, pictures, alone):
-    build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS, descriptor="gap")
+def test_overwrite_replaces_all(tmp_path, network, images, alone):
+    build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS, descriptor="gap")
     with pytest.raises(MemoryFormatError, match="descriptor: 'gap' in the memory, 'pixel' asked"):
-        build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
-    built = build_memories(
-        tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS, overwrite=True
-    )
+        build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
+    built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS, overwrite=True)
     assert [contents(part.path) for part in built] == alone
 
 
-def test_wrong_layers_are_refused_before_anything_is_written(tmp_path, network, pictures):
+def test_wrong_layers_are_refused_before_anything_is_written(tmp_path, network, images):
     before = sorted(os.listdir(tmp_path))
     network.append(nn.Flatten())
     for layers, error, message in [
@@ -165,41 +163,41 @@ def test_wrong_layers_are_refused_before_anything_is_written(tmp_path, network, 
         ((), InputError, "no layer of live Counted is named"),
     ]:
         with pytest.raises(error, match=message):
-            build_memories(tmp_path / "m", pictures, backbone=network, layers=layers, **OPTIONS)
+            build_memories(tmp_path / "m", images, backbone=network, layers=layers, **OPTIONS)
     with pytest.raises(InputError, match="have their layers"):
-        build_memories(tmp_path / "m", pictures, backbone=load_backbones(network, layers=["1"]), layers=["1"])
+        build_memories(tmp_path / "m", images, backbone=load_backbones(network, layers=["1"]), layers=["1"])
     assert sorted(os.listdir(tmp_path)) == before
-    assert network.n_seen == 1  # the blank picture that showed what '4' gives
+    assert network.n_seen == 1  # the blank image that showed what '4' gives
 
 
-def test_an_error_halfway_leaves_no_memory_behind(tmp_path, network, pictures):
+def test_an_error_halfway_leaves_no_memory_behind(tmp_path, network, images):
     with torch.no_grad():
         network[2].weight.fill_(float("nan"))
     with pytest.raises(NumericsError, match="at layer '3'"):
-        build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
+        build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_no_readable_picture_leaves_no_memory_behind(tmp_path, network):
+def test_no_readable_image_leaves_no_memory_behind(tmp_path, network):
     (tmp_path / "torn").mkdir()
     (tmp_path / "torn" / "a.png").write_bytes(b"torn")
-    with pytest.raises(ImageError, match="none of 1 pictures"):
+    with pytest.raises(ImageError, match="none of 1 images"):
         build_memories(tmp_path / "m", tmp_path / "torn", backbone=network, layers=LAYERS, **OPTIONS)
     assert not list(tmp_path.glob("m.*"))
 
 
-def test_another_list_of_pictures_is_refused(tmp_path, network, pictures):
-    build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
-    (pictures / "a" / "00.png").unlink()
-    with pytest.raises(MemoryFormatError, match="another list of pictures"):
-        build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
+def test_another_list_of_images_is_refused(tmp_path, network, images):
+    build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
+    (images / "a" / "00.png").unlink()
+    with pytest.raises(MemoryFormatError, match="another list of images"):
+        build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
 
 
-def test_one_of_several_may_be_appended_to(tmp_path, network, pictures, monkeypatch):
-    built = build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS)
+def test_one_of_several_may_be_appended_to(tmp_path, network, images, monkeypatch):
+    built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     more = tmp_path / "more"
     more.mkdir()
-    (pictures / "a" / "00.png").rename(more / "00.png")
+    (images / "a" / "00.png").rename(more / "00.png")
     with monkeypatch.context() as patched:
         patched.setattr(writer.MemoryWriter, "shard", None)  # a build that dies before its first shard
         with pytest.raises(TypeError):
@@ -220,7 +218,7 @@ def test_folders_of_layers_are_distinct():
     assert layer_path("m", "").name == "m.%"
 
 
-def test_settings_name_the_layer(tmp_path, network, pictures):
-    for built in build_memories(tmp_path / "m", pictures, backbone=network, layers=LAYERS, **OPTIONS):
+def test_settings_name_the_layer(tmp_path, network, images):
+    for built in build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS):
         recorded = json.loads((built.path / "memory.json").read_text())
         assert built.path.name == f"m.{recorded['layer']}"

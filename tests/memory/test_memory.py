@@ -300,7 +300,7 @@ def test_ids_out_of_range_are_refused(tmp_path):
         memory.vectors(np.array([30]))
 
 
-def test_a_class_without_a_readable_picture_is_dropped_with_a_warning(tmp_path, settings_of_a_build):
+def test_a_class_without_a_readable_image_is_dropped_with_a_warning(tmp_path, settings_of_a_build):
     from hueprobe.memory.filling import fill_memory
 
     settings_, table = settings_of_a_build
@@ -324,7 +324,7 @@ def test_a_class_without_a_readable_picture_is_dropped_with_a_warning(tmp_path, 
         values[[not record["readable"] for record in records]] = 0
         return values, records
 
-    with pytest.warns(HueprobeWarning, match="no readable picture in class 'c'"):
+    with pytest.warns(HueprobeWarning, match="no readable image in class 'c'"):
         memory = fill_memory(tmp_path / "m", settings_, table, batches)
     assert memory.classes == ("a", "b")
     assert memory.image_class.tolist() == [0, 1, -1, 0, 1]

@@ -22,7 +22,7 @@ def build(
     weight=None,
     groups=None,
 ):
-    """A match table from plain columns; queries are the memory's own pictures unless they have classes."""
+    """A match table from plain columns; queries are the memory's own images unless they have classes."""
     image_class = np.asarray(image_class, np.int64)
     if query_image_class is None:
         query_image_class = image_class
@@ -61,11 +61,11 @@ def simulate(
 
     A match lands on the query's cell, moved by both images' effects, by noise and, for a same-class match, by
     shift[class] (u, v). `same` is the chance that a match is to the own class. Paths differ on the two
-    sides, so intervals take the roles for different pictures, unless query_paths is replaced by image_paths.
+    sides, so intervals take the roles for different images, unless query_paths is replaced by image_paths.
     """
     image_class = np.asarray(image_class)
     rows = np.arange(len(image_class)) if rows is None else rows
-    rows = rows if len(rows) > 1 else rows[:0]  # a picture alone matches nothing
+    rows = rows if len(rows) > 1 else rows[:0]  # an image alone matches nothing
     query_image = np.repeat(rows, grid.n_cells * k)
     query_cell = np.tile(np.repeat(np.arange(grid.n_cells), k), len(rows))
     image = np.empty(len(query_image), np.int64)

@@ -3,7 +3,7 @@ import pytest
 
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.observations.accuracy import AccuracyCell, AccuracyGrid, accuracy_cell
+from hueprobe.observations.accuracy.grid import AccuracyCell, AccuracyGrid, accuracy_cell
 
 
 def cell(descriptor="pixel", right=(True, True, False), **changes):
@@ -32,7 +32,7 @@ def test_a_cell_survives_json():
 def test_cells_refuse_what_does_not_fit():
     with pytest.raises(ShapeError, match="3 images, 3 groups and 2 answers"):
         cell(right=(True, False))
-    with pytest.raises(InputError, match="no labelled picture"):
+    with pytest.raises(InputError, match="no labeled image"):
         cell(images=(), groups=(), right=())
 
 
@@ -54,11 +54,11 @@ def test_comparisons_are_with_every_rival_of_network_and_task():
         grid.cell("resnet50", "pixel", "dogs")
 
 
-def test_grids_refuse_twins_and_other_pictures():
+def test_grids_refuse_twins_and_other_images():
     with pytest.raises(InputError, match="is there twice"):
         AccuracyGrid((cell(), cell()))
     grid = AccuracyGrid((cell(), cell("gap", images=("a", "c", "b"))))
-    with pytest.raises(InputError, match="same pictures"):
+    with pytest.raises(InputError, match="same images"):
         grid.comparisons("resnet50", "textures")
 
 

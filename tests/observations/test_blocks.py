@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.blocks import (
+from hueprobe.observations.locations.blocks import (
     arrangements,
     block_labels,
     block_positions,
@@ -17,7 +17,7 @@ from hueprobe.observations.blocks import (
 
 
 def keys(n, salt=""):
-    return [f"{salt}picture{i}.jpg" for i in range(n)]
+    return [f"{salt}image{i}.jpg" for i in range(n)]
 
 
 @given(st.lists(st.integers(-1, 3), min_size=1, max_size=80), st.integers(2, 6))
@@ -47,7 +47,7 @@ def test_groups_are_spread_evenly_too():
         assert np.bincount(blocks[labels == c]).tolist() == [6, 6, 6, 6]
 
 
-def test_blocks_follow_the_pictures_not_their_order():
+def test_blocks_follow_the_images_not_their_order():
     labels = np.repeat([0, 1], 20)
     names = keys(40)
     blocks = block_labels(names, labels, n_blocks=4)

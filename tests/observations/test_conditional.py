@@ -8,9 +8,9 @@ from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.conditional_matches import conditional
-from hueprobe.observations.intervals import influence_interval, match_units, pigeonhole_variance
-from hueprobe.observations.pairs import weighted_matches
+from hueprobe.observations.conditional.conditional import measure as measure_conditional
+from hueprobe.observations.units.match_units import influence_interval, match_units, pigeonhole_variance
+from hueprobe.observations.units.weighted import weighted_matches
 
 GRID = Grid(3, 4)
 
@@ -35,7 +35,7 @@ def drawn(build_matches, rng, *, n_images=130, n_classes=4, grid=GRID, k=3, grou
 def test_density_and_shares_are_those_of_the_slow_loop(build_matches):
     matches = drawn(build_matches, np.random.default_rng(0), n_images=20)
     for weighting in ("count", "kernel"):
-        found = conditional(matches, seed=0, weighting=weighting, n_permutations=2)
+        found = measure_conditional(matches, seed=0, weighting=weighting, n_permutations=2)
         for side, wanted in (("same", True), ("other", False)):
             table, stay, moved, total = np.zeros((3, 4, 3, 4)), 0.0, 0.0, 0.0
             for row in range(len(matches)):
@@ -73,12 +73,14 @@ def test_standard_errors_come_from_what_each_match_does(build_matches, leave_one
     matches = drawn(build_matches, rng, n_images=8, n_classes=2, grid=Grid(2, 3), k=2)
     if leave_one_out:
         matches = replace(matches, query_paths=matches.image_paths)
-    found = conditional(matches, seed=0, weighting="kernel", n_permutations=1)
+    found = measure_conditional(matches, seed=0, weighting="kernel", n_permutations=1)
     slopes = {name: np.zeros(len(matches)) for name in statistics(found)}
     for row in range(len(matches)):
         weight = matches.weight.copy()
         weight[row] += 1e-5
-        moved = conditional(replace(matches, weight=weight), seed=0, weighting="kernel", n_permutations=1)
+        moved = measure_conditional(
+            replace(matches, weight=weight), seed=0, weighting="kernel", n_permutations=1
+        )
         for name, part in statistics(moved).items():
             slopes[name][row] = (part.estimate - statistics(found)[name].estimate) / 1e-5
     for name, interval in statistics(found).items():
@@ -91,7 +93,7 @@ def test_standard_errors_come_from_what_each_match_does(build_matches, leave_one
 
 def test_information_and_its_error(build_matches):
     matches = drawn(build_matches, np.random.default_rng(2))
-    found = conditional(matches, seed=0, n_permutations=30)
+    found = measure_conditional(matches, seed=0, n_permutations=30)
     same, other = found.same.information, found.other.information
     assert same.undecided is None and same.n_images == 130
     assert same.bits.estimate == pytest.approx(same.plug_in - same.by_chance)
@@ -106,7 +108,7 @@ def test_information_and_its_error(build_matches):
 
 
 def test_known_effects_are_found(build_matches):
-    found = conditional(drawn(build_matches, np.random.default_rng(3)), seed=0, n_permutations=20)
+    found = measure_conditional(drawn(build_matches, np.random.default_rng(3)), seed=0, n_permutations=20)
     assert found.stay.raw.estimate == pytest.approx(0.3 * 11 / 12, abs=0.03)
     assert found.stay.adjusted.low < 0.3 * 11 / 12 < found.stay.adjusted.high
     assert found.all.stay_excess.low > 0
@@ -132,17 +134,19 @@ def test_pairs_give_the_interval_of_single_matches(build_matches, leave_one_out)
     assert astuple(found) == pytest.approx(astuple(single))
 
 
-def test_mirrored_pictures_give_the_mirrored_density(build_matches):
+def test_mirrored_images_give_the_mirrored_density(build_matches):
     matches = drawn(build_matches, np.random.default_rng(6), n_images=20)
     mirrored = replace(matches, x=3 - matches.x, query_x=3 - matches.query_x)
-    a, b = (conditional(m, seed=0, n_permutations=2) for m in (matches, mirrored))
+    a, b = (measure_conditional(m, seed=0, n_permutations=2) for m in (matches, mirrored))
     np.testing.assert_allclose(a.same.density[:, ::-1, :, ::-1], b.same.density)
     for row, other in zip(a.tangential, b.tangential, strict=True):
         assert row.same.excess.estimate == pytest.approx(other.same.excess.estimate, abs=1e-6)
 
 
 def test_few_images_leave_information_undecided(build_matches):
-    found = conditional(drawn(build_matches, np.random.default_rng(7), n_images=99), seed=0, n_permutations=5)
+    found = measure_conditional(
+        drawn(build_matches, np.random.default_rng(7), n_images=99), seed=0, n_permutations=5
+    )
     information = found.same.information
     assert "99 query images" in information.undecided and "100" in information.undecided
     assert np.isnan(information.p) and np.isnan(information.bits.low)
@@ -152,8 +156,8 @@ def test_few_images_leave_information_undecided(build_matches):
 @pytest.mark.parametrize("n_classes", [1, 2, 130])
 def test_one_class_two_classes_one_image_a_class(build_matches, n_classes):
     matches = drawn(build_matches, np.random.default_rng(8), n_classes=n_classes)
-    found = conditional(matches, seed=0, n_permutations=5)
-    assert found.n_unlabelled == 0 and not np.isnan(found.all.stay_excess.low)
+    found = measure_conditional(matches, seed=0, n_permutations=5)
+    assert found.n_unlabeled == 0 and not np.isnan(found.all.stay_excess.low)
     empty = {1: found.other, 130: found.same}.get(n_classes)
     if empty is None:
         assert not np.isnan(found.stay.adjusted.low)
@@ -169,36 +173,40 @@ def test_no_labels_and_unknown_classes(build_matches):
     rng = np.random.default_rng(9)
     matches = drawn(build_matches, rng)
     nothing = replace(matches, image_class=np.full(130, -1), query_image_class=np.full(130, -1), classes=())
-    found = conditional(nothing, seed=0, n_permutations=5)
-    assert found.n_unlabelled == len(matches) and found.same.n == found.other.n == 0
+    found = measure_conditional(nothing, seed=0, n_permutations=5)
+    assert found.n_unlabeled == len(matches) and found.same.n == found.other.n == 0
     assert not np.isnan(found.all.information.bits.low)
     # a query class that the memory lacks is neither same nor other
     asked = matches.query_image_class.copy()
     asked[:10] = 4
-    found = conditional(
+    found = measure_conditional(
         replace(matches, query_image_class=asked, classes=(*matches.classes, "new")), seed=0, n_permutations=2
     )
-    assert found.n_unlabelled == 10 * 36 and found.all.n == len(matches)
+    assert found.n_unlabeled == 10 * 36 and found.all.n == len(matches)
 
 
 def test_no_match_at_all_and_a_class_without_one(build_matches):
     matches = drawn(build_matches, np.random.default_rng(10))
-    found = conditional(matches.select(np.zeros(len(matches), bool)), seed=0, n_permutations=2)
+    found = measure_conditional(matches.select(np.zeros(len(matches), bool)), seed=0, n_permutations=2)
     assert found.all.n == 0 and np.isnan(found.all.stay.estimate)
     without = matches.select(matches.match_class != 2)
-    assert not np.isnan(conditional(without, seed=0, n_permutations=2).stay.adjusted.low)
+    assert not np.isnan(measure_conditional(without, seed=0, n_permutations=2).stay.adjusted.low)
 
 
 def test_every_match_in_place_has_nothing_to_say_of_directions(build_matches):
     matches = drawn(build_matches, np.random.default_rng(11))
-    found = conditional(replace(matches, y=matches.query_y, x=matches.query_x), seed=0, n_permutations=2)
+    found = measure_conditional(
+        replace(matches, y=matches.query_y, x=matches.query_x), seed=0, n_permutations=2
+    )
     assert found.all.stay.estimate == 1 and found.all.spread.estimate == 0
     assert np.isnan(found.tangential[0].all.excess.estimate)
 
 
 @pytest.mark.parametrize("grid", [Grid(4, 4), Grid(1, 6), Grid(2, 2)])
 def test_even_and_narrow_grids(build_matches, grid):
-    found = conditional(drawn(build_matches, np.random.default_rng(12), grid=grid), seed=0, n_permutations=5)
+    found = measure_conditional(
+        drawn(build_matches, np.random.default_rng(12), grid=grid), seed=0, n_permutations=5
+    )
     assert found.all.density.shape == (*grid.shape, *grid.shape)
     assert not np.isnan(found.stay.adjusted.low)
 
@@ -206,9 +214,9 @@ def test_even_and_narrow_grids(build_matches, grid):
 def test_bad_input_is_named(build_matches):
     rng = np.random.default_rng(13)
     with pytest.raises(InputError, match="conditional observation needs a grid of cells"):
-        conditional(drawn(build_matches, rng, grid=Grid(1, 1)), seed=0)
+        measure_conditional(drawn(build_matches, rng, grid=Grid(1, 1)), seed=0)
     matches = drawn(build_matches, rng)
     with pytest.raises(InputError, match="count, kernel"):
-        conditional(matches, seed=0, weighting="distance")
+        measure_conditional(matches, seed=0, weighting="distance")
     with pytest.raises(ShapeError, match="4x4 grid, the memory 3x4"):
-        conditional(replace(matches, query_grid=Grid(4, 4)), seed=0)
+        measure_conditional(replace(matches, query_grid=Grid(4, 4)), seed=0)

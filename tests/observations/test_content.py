@@ -5,7 +5,7 @@ import pytest
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.content import content_or_position, position_slope
+from hueprobe.observations.conditional.mirrored import content_or_position, position_slope
 
 
 def test_shares_are_those_of_the_slow_loop(simulate_matches):

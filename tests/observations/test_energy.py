@@ -5,13 +5,14 @@ import pytest
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.energy_maps import energy, symmetric_share
+from hueprobe.observations.energy import measure as measure_energy
+from hueprobe.observations.energy import symmetric_share
 
 SEVEN = Grid(7, 7)
 
 
 def bump(grid, u=0.0, v=0.0, width=2.0):
-    uu, vv = grid.centred(*grid.rows_and_columns())
+    uu, vv = grid.centerd(*grid.rows_and_columns())
     return np.exp(-((uu - u) ** 2 + (vv - v) ** 2) / (2 * width**2))
 
 
@@ -23,7 +24,7 @@ def test_rho_profile_and_centroid_are_slow_sums():
     rng = np.random.default_rng(0)
     grid = Grid(4, 6)
     maps = noisy(rng, bump(grid, 1.0, 0.5), 30)
-    result = energy(maps, grid, image_class=np.repeat([0, 1], 15), classes=("a", "b"))
+    result = measure_energy(maps, grid, image_class=np.repeat([0, 1], 15), classes=("a", "b"))
     ratios, centroids, at_corner = [], [], []
     for one in maps:
         share = one / one.sum()
@@ -46,47 +47,49 @@ def test_rho_profile_and_centroid_are_slow_sums():
     assert result.class_images.tolist() == [15, 15]
 
 
-def test_every_picture_counts_alike_whatever_its_brightness():
+def test_every_image_counts_alike_whatever_its_brightness():
     rng = np.random.default_rng(1)
     maps = noisy(rng, bump(SEVEN), 20)
     brighter = maps * np.linspace(1, 1000, 20)[:, None, None]
-    assert energy(maps, SEVEN).rho.estimate == pytest.approx(energy(brighter, SEVEN).rho.estimate)
+    assert measure_energy(maps, SEVEN).rho.estimate == pytest.approx(
+        measure_energy(brighter, SEVEN).rho.estimate
+    )
 
 
 def test_flat_maps_have_rho_one_and_no_pattern():
-    result = energy(np.ones((5, 7, 7)), SEVEN)
+    result = measure_energy(np.ones((5, 7, 7)), SEVEN)
     assert result.rho.estimate == pytest.approx(1)
     assert result.profile.value == pytest.approx(np.ones(10))
     assert np.isnan(result.symmetry.estimate)
 
 
-def test_dark_pictures_are_left_out_and_counted():
+def test_dark_images_are_left_out_and_counted():
     rng = np.random.default_rng(2)
     maps = noisy(rng, bump(SEVEN), 12)
     with_dark = np.concatenate([maps, np.zeros((3, 7, 7))])
-    result = energy(with_dark, SEVEN)
+    result = measure_energy(with_dark, SEVEN)
     assert (result.n_images, result.n_dark) == (12, 3)
-    assert result.rho == energy(maps, SEVEN).rho
+    assert result.rho == measure_energy(maps, SEVEN).rho
 
 
-def test_mirroring_every_picture_mirrors_the_result():
+def test_mirroring_every_image_mirrors_the_result():
     rng = np.random.default_rng(3)
     maps = noisy(rng, bump(SEVEN, 1.0, -0.7), 25)
-    one = energy(maps, SEVEN, image_class=np.zeros(25, int), classes=("a",))
-    other = energy(maps[..., ::-1], SEVEN, image_class=np.zeros(25, int), classes=("a",))
+    one = measure_energy(maps, SEVEN, image_class=np.zeros(25, int), classes=("a",))
+    other = measure_energy(maps[..., ::-1], SEVEN, image_class=np.zeros(25, int), classes=("a",))
     np.testing.assert_allclose(other.mean_map, one.mean_map[:, ::-1])
     np.testing.assert_allclose(other.centroids, one.centroids * [-1, 1])
     assert other.rho.estimate == pytest.approx(one.rho.estimate)
     assert other.symmetry.estimate == pytest.approx(one.symmetry.estimate)
-    turned = energy(np.rot90(maps, axes=(1, 2)), SEVEN, image_class=np.zeros(25, int), classes=("a",))
+    turned = measure_energy(np.rot90(maps, axes=(1, 2)), SEVEN, image_class=np.zeros(25, int), classes=("a",))
     np.testing.assert_allclose(turned.centroids[0], [-one.centroids[0, 1], one.centroids[0, 0]])
 
 
 def test_symmetry_of_known_patterns():
-    u, v = SEVEN.centred(*SEVEN.rows_and_columns())
+    u, v = SEVEN.centerd(*SEVEN.rows_and_columns())
 
     def share(pattern):
-        return energy(np.repeat((5 + pattern)[None], 4, axis=0), SEVEN)
+        return measure_energy(np.repeat((5 + pattern)[None], 4, axis=0), SEVEN)
 
     round_one = share(-np.hypot(u, v))
     assert round_one.symmetry.estimate == pytest.approx(1)
@@ -102,13 +105,17 @@ def test_symmetry_of_known_patterns():
     expected = (round_part**2).sum() / ((round_part**2).sum() + (oval_part**2).sum())
     assert oval.symmetry.estimate == pytest.approx(expected)
     assert slope.symmetry_by_chance == pytest.approx(9 / 48)  # 10 kinds of cells on 7x7
-    assert energy(np.ones((3, 2, 4)), Grid(2, 4)).symmetry_by_chance == pytest.approx(1 / 7)
-    assert set(energy(np.ones((3, 2, 4)), Grid(2, 4)).operations) == {"left-right", "up-down", "half turn"}
+    assert measure_energy(np.ones((3, 2, 4)), Grid(2, 4)).symmetry_by_chance == pytest.approx(1 / 7)
+    assert set(measure_energy(np.ones((3, 2, 4)), Grid(2, 4)).operations) == {
+        "left-right",
+        "up-down",
+        "half turn",
+    }
 
 
 def test_noise_neither_adds_to_symmetry_nor_takes_from_it():
     rng = np.random.default_rng(4)
-    u, v = SEVEN.centred(*SEVEN.rows_and_columns())
+    u, v = SEVEN.centerd(*SEVEN.rows_and_columns())
     mean = 1 + 0.05 * (v**2 + u**2 - 8) + 0.15 * u
     part = lambda pattern: ((pattern - pattern.mean()) ** 2).sum()  # noqa: E731
     true = part(u**2 + v**2) * 0.05**2 / (part(u**2 + v**2) * 0.05**2 + part(u) * 0.15**2)
@@ -126,56 +133,56 @@ def test_groups_widen_the_interval():
     rng = np.random.default_rng(5)
     maps = np.repeat(noisy(rng, bump(SEVEN), 10), 4, axis=0) * rng.lognormal(0, 0.05, (40, 7, 7))
     groups = [f"g{i // 4}" for i in range(40)]
-    alone, grouped = energy(maps, SEVEN), energy(maps, SEVEN, groups=groups)
+    alone, grouped = measure_energy(maps, SEVEN), measure_energy(maps, SEVEN, groups=groups)
     assert grouped.rho.estimate == pytest.approx(alone.rho.estimate)
     assert grouped.rho.standard_error > 1.7 * alone.rho.standard_error
     assert grouped.rho.degrees == 9
 
 
-def test_a_networks_own_centre():
-    maps = np.repeat(bump(SEVEN, -1.0, 1.0)[None], 3, axis=0)  # centred on cell (2, 2)
-    own = energy(maps, SEVEN, centre=(2.2, 1.9))
+def test_a_networks_own_center():
+    maps = np.repeat(bump(SEVEN, -1.0, 1.0)[None], 3, axis=0)  # centerd on cell (2, 2)
+    own = measure_energy(maps, SEVEN, center=(2.2, 1.9))
     assert own.symmetry.estimate == pytest.approx(1)  # about the nearest half cell, within a 5x5 window
-    assert energy(maps, SEVEN).symmetry.estimate < 0.9
-    assert own.rho.estimate < energy(maps, SEVEN).rho.estimate
-    with pytest.raises(InputError, match=r"centre \(9.0, 3.0\) lies outside the 7x7 grid"):
-        energy(maps, SEVEN, centre=(9.0, 3.0))
+    assert measure_energy(maps, SEVEN).symmetry.estimate < 0.9
+    assert own.rho.estimate < measure_energy(maps, SEVEN).rho.estimate
+    with pytest.raises(InputError, match=r"center \(9.0, 3.0\) lies outside the 7x7 grid"):
+        measure_energy(maps, SEVEN, center=(9.0, 3.0))
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (1, 5), (14, 14)])
 def test_other_grids(shape):
     rng = np.random.default_rng(6)
     grid = Grid(*shape)
-    result = energy(noisy(rng, bump(grid), 10), grid)
+    result = measure_energy(noisy(rng, bump(grid), 10), grid)
     assert result.profile.n_cells.sum() == grid.n_cells
     weighted = (result.profile.value * result.profile.n_cells).sum() / grid.n_cells
     assert weighted == pytest.approx(1)
 
 
-def test_few_pictures_have_an_estimate_and_no_interval():
+def test_few_images_have_an_estimate_and_no_interval():
     maps = bump(SEVEN)[None]
-    result = energy(maps, SEVEN, image_class=np.array([0]), classes=("a", "empty"))
+    result = measure_energy(maps, SEVEN, image_class=np.array([0]), classes=("a", "empty"))
     assert result.rho.estimate < 1
     assert np.isnan([result.rho.low, result.symmetry.estimate]).all()
     assert result.class_images.tolist() == [1, 0]
     assert np.isnan(result.class_maps[1]).all() and np.isnan(result.class_rho[1].estimate)
 
 
-def test_unlabelled_pictures_count_in_the_whole_alone():
+def test_unlabeled_images_count_in_the_whole_alone():
     maps = np.repeat(bump(SEVEN)[None], 4, axis=0)
-    result = energy(maps, SEVEN, image_class=np.array([0, 0, -1, -1]), classes=("a",))
+    result = measure_energy(maps, SEVEN, image_class=np.array([0, 0, -1, -1]), classes=("a",))
     assert result.n_images == 4 and result.class_images.tolist() == [2]
-    assert energy(maps, SEVEN).classes == ()
+    assert measure_energy(maps, SEVEN).classes == ()
 
 
 def test_bad_input():
     with pytest.raises(InputError, match="energy observation needs a grid of cells"):
-        energy(np.ones((3, 1, 1)), Grid(1, 1))
+        measure_energy(np.ones((3, 1, 1)), Grid(1, 1))
     with pytest.raises(ShapeError, match=r"\(3, 6, 7\), the grid asks for \(n, 7, 7\)"):
-        energy(np.ones((3, 6, 7)), SEVEN)
+        measure_energy(np.ones((3, 6, 7)), SEVEN)
     with pytest.raises(InputError, match="all 3 energy maps are zero"):
-        energy(np.zeros((3, 7, 7)), SEVEN)
+        measure_energy(np.zeros((3, 7, 7)), SEVEN)
     with pytest.raises(NumericsError, match="negative or non-finite"):
-        energy(np.full((3, 7, 7), np.nan), SEVEN)
+        measure_energy(np.full((3, 7, 7), np.nan), SEVEN)
     with pytest.raises(ShapeError, match="2 class ids for 3"):
-        energy(np.ones((3, 7, 7)), SEVEN, image_class=np.zeros(2, int))
+        measure_energy(np.ones((3, 7, 7)), SEVEN, image_class=np.zeros(2, int))

@@ -1,4 +1,4 @@
-"""Displacements, base rates and the tangential excess against loops, an optimiser and finite differences."""
+"""Displacements, base rates and the tangential excess against loops, an optimizer and finite differences."""
 
 import math
 
@@ -10,15 +10,15 @@ from scipy.optimize import minimize
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.displacement import displacement_parts, squared_distances
-from hueprobe.observations.gravity import (
+from hueprobe.observations.conditional.displacement import displacement_parts, squared_distances
+from hueprobe.observations.conditional.gravity import (
     base_projection,
     distance_rings,
     fit_gravity,
     gravity_projection,
     isotropic_projection,
 )
-from hueprobe.observations.tangential import tangential_excess
+from hueprobe.observations.conditional.tangential import tangential_excess
 
 
 def cells(grid):
@@ -54,15 +54,15 @@ def test_parts_are_those_of_the_slow_loop(form, grid):
 
 
 def test_uniform_matches_on_7x7_spread_3_49_outwards_and_2_around():
-    # around: the variance of 0..6 is 4; outwards: 4 + E[r^2] = 4 + 8 * 49/48 over the 48 cells off the centre
+    # around: the variance of 0..6 is 4; outwards: 4 + E[r^2] = 4 + 8 * 49/48 over the 48 cells off the center
     parts = displacement_parts(Grid(7, 7), "projected")
     assert np.sqrt(parts.radial.sum() / parts.defined.sum()) == pytest.approx(math.sqrt(4 + 8 * 49 / 48))
     assert np.sqrt(parts.tangential.sum() / parts.defined.sum()) == pytest.approx(2)
 
 
-def test_an_even_grid_has_an_angle_everywhere_and_a_centre_of_ones_own_moves_it():
+def test_an_even_grid_has_an_angle_everywhere_and_a_center_of_ones_own_moves_it():
     assert displacement_parts(Grid(8, 8), "polar").defined.all()
-    assert not displacement_parts(Grid(8, 8), "polar", centre=(3, 3)).defined[:, 27].any()
+    assert not displacement_parts(Grid(8, 8), "polar", center=(3, 3)).defined[:, 27].any()
 
 
 def test_unknown_names_list_the_choices():
@@ -79,7 +79,7 @@ def random_table(rng, grid, *, sparse=False):
 
 
 def test_gravity_is_the_flattest_table_with_those_margins():
-    """Maximum entropy by its dual: minimise log Z(a, b, c) - <margins, (a, b, c)>."""
+    """Maximum entropy by its dual: minimize log Z(a, b, c) - <margins, (a, b, c)>."""
     grid = Grid(2, 3)
     table = random_table(np.random.default_rng(0), grid)
     table /= table.sum()
@@ -166,7 +166,7 @@ def test_influence_is_what_one_more_match_does_to_the_excess():
             assert part.influence[q, m] == pytest.approx(slope, rel=1e-3, abs=1e-9), key
 
 
-def test_matches_that_move_around_the_centre_have_an_excess_above_zero():
+def test_matches_that_move_around_the_center_have_an_excess_above_zero():
     grid = Grid(7, 7)
     y, x = grid.cell(np.arange(49))
     radius = np.round(grid.radius(y, x), 6)

@@ -5,12 +5,13 @@ import pytest
 
 from hueprobe.errors import HueprobeWarning, InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.activation_hue import axis_information, hue
-from hueprobe.observations.hue_accuracy import hue_accuracy
-from hueprobe.observations.planes import random_plane, uniform_axis
+from hueprobe.observations.hue.accuracy import hue_accuracy
+from hueprobe.observations.hue.hue import axis_information
+from hueprobe.observations.hue.hue import measure as measure_hue
+from hueprobe.observations.hue.planes import random_plane, uniform_axis
 
 
-def pictures(rng, n_classes=4, per_class=20, channels=12, noise=0.3, signal=1.0):
+def images(rng, n_classes=4, per_class=20, channels=12, noise=0.3, signal=1.0):
     """Pooled vectors whose class is an angle in one plane; noise everywhere."""
     axis = uniform_axis(channels)
     plane = random_plane(axis, rng)
@@ -30,11 +31,11 @@ def slow_accuracy(features, labels, half, k):
     return correct / len(labels)
 
 
-def test_votes_are_a_slow_neighbour_search():
-    from hueprobe.observations.blocks import deal
+def test_votes_are_a_slow_neighbor_search():
+    from hueprobe.observations.locations.blocks import deal
 
     rng = np.random.default_rng(0)
-    vectors, labels, plane = pictures(rng, noise=0.8)
+    vectors, labels, plane = images(rng, noise=0.8)
     found = hue_accuracy(vectors, labels, seed=5, planes=[plane], n_random=2, k=7)
     half = deal(np.random.default_rng([5, 0]).permutation(len(labels)), labels, n_blocks=2)
     points = plane.coordinates(vectors)
@@ -48,7 +49,7 @@ def test_votes_are_a_slow_neighbour_search():
 
 
 def test_the_plane_that_holds_the_classes_beats_random_ones():
-    vectors, labels, _ = pictures(np.random.default_rng(1), n_classes=6)
+    vectors, labels, _ = images(np.random.default_rng(1), n_classes=6)
     found = hue_accuracy(vectors, labels, seed=0, n_random=200)
     pca, dft = found.plane("pca"), found.plane("dft")
     assert pca.angle.estimate > 0.7 and pca.p == pytest.approx(1 / 201)
@@ -62,11 +63,11 @@ def test_the_plane_that_holds_the_classes_beats_random_ones():
 
 
 def test_a_plane_fitted_to_noise_is_no_better_than_random():
-    """Out of sample: fitting on the pictures that are asked would find classes in pure noise."""
+    """Out of sample: fitting on the images that are asked would find classes in pure noise."""
     rng = np.random.default_rng(2)
     p, angle = [], []
     for run in range(60):
-        vectors, labels, _ = pictures(rng, signal=0.0, channels=40, per_class=12)
+        vectors, labels, _ = images(rng, signal=0.0, channels=40, per_class=12)
         found = hue_accuracy(vectors, labels, seed=run, planes=("pca", "lda"), n_random=39)
         p += [plane.p for plane in found.planes]
         angle += [plane.angle.estimate for plane in found.planes]
@@ -86,8 +87,8 @@ def test_groups_do_not_straddle_the_halves():
     assert apart.direction.degrees == 39
 
 
-def test_pictures_without_label_energy_or_hue():
-    vectors, labels, _ = pictures(np.random.default_rng(4))
+def test_images_without_label_energy_or_hue():
+    vectors, labels, _ = images(np.random.default_rng(4))
     labels[:3] = -1
     vectors[5] = 0
     vectors[7] = uniform_axis(12)  # on the axis: no angle, told wrong
@@ -161,7 +162,7 @@ def test_no_slope_is_covered(build_matches):
 
 def test_what_both_ends_share_leaves_their_difference(build_matches):
     matches, distance = graded(build_matches, np.random.default_rng(6), slope=0.0, own_effects=0.4)
-    found = axis_information(matches, distance, n_bins=2)  # pictures match well or badly near and far alike
+    found = axis_information(matches, distance, n_bins=2)  # images match well or badly near and far alike
     ends = np.hypot(found.rate[0].standard_error, found.rate[1].standard_error)
     assert found.far_minus_near.standard_error < 0.6 * ends
 
@@ -189,9 +190,9 @@ def test_within_cells_a_border_effect_is_gone(build_matches):
     assert found.far_minus_near_within_cell.low < 0 < found.far_minus_near_within_cell.high
 
 
-def test_information_refusals_and_unlabelled_queries(build_matches):
+def test_information_refusals_and_unlabeled_queries(build_matches):
     matches, distance = graded(build_matches, np.random.default_rng(9), slope=0.0)
-    with pytest.raises(ShapeError, match=r"\(16, 3, 4\), the query pictures ask for \(16, 4, 4\)"):
+    with pytest.raises(ShapeError, match=r"\(16, 3, 4\), the query images ask for \(16, 4, 4\)"):
         axis_information(matches, distance[:, 1:])
     with pytest.raises(InputError, match="n_bins is 1"):
         axis_information(matches, distance, n_bins=1)
@@ -224,7 +225,7 @@ def test_the_whole_observation(simulate_matches, axis):
     rng = np.random.default_rng(10)
     matches, blocks, energy = memory(rng, simulate_matches, grid=Grid(4, 4))
     given = np.arange(1.0, 10) if axis == "given" else axis
-    found = hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
+    found = measure_hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
     assert found.axis == axis and not found.signed
     assert [plane.name for plane in found.accuracy.planes] == ["pca", "lda", "dft"]
     assert found.accuracy.plane("pca").angle.estimate > 0.9
@@ -232,7 +233,7 @@ def test_the_whole_observation(simulate_matches, axis):
     assert (found.class_concentration > 0.8).all()
     assert 0 < found.relation.p <= 1 and found.class_relation.n_images == 3
     assert found.summary()["accuracy_direction"] == 1
-    again = hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
+    again = measure_hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
     assert again.summary() == found.summary()
 
 
@@ -249,7 +250,7 @@ def test_queries_from_outside_the_memory(simulate_matches, build_matches):
         grid=Grid(3, 3),
     )
     asked = rng.random((18, 9)).astype(np.float32)
-    found = hue(
+    found = measure_hue(
         outside, blocks, energy, seed=0, query_blocks=lambda: [(0, asked)], n_random=2, n_permutations=9
     )
     cosine = asked.sum(1) / 3 / np.linalg.norm(asked, axis=1)
@@ -262,17 +263,17 @@ def test_signed_activations_warn(simulate_matches):
         np.random.default_rng(12), simulate_matches, grid=Grid(3, 3), signed=True
     )
     with pytest.warns(HueprobeWarning, match="activations are signed"):
-        assert hue(matches, blocks, energy, seed=0, n_random=2, n_permutations=9).signed
+        assert measure_hue(matches, blocks, energy, seed=0, n_random=2, n_permutations=9).signed
 
 
 def test_whole_observation_refusals(simulate_matches):
     rng = np.random.default_rng(13)
     matches, blocks, energy = memory(rng, simulate_matches, grid=Grid(1, 1))
     with pytest.raises(InputError, match="hue observation needs a grid"):
-        hue(matches, blocks, energy, seed=0)
+        measure_hue(matches, blocks, energy, seed=0)
     matches, blocks, energy = memory(rng, simulate_matches, grid=Grid(3, 3))
     with pytest.raises(ShapeError, match=r"energy has shape \(18, 2, 3\)"):
-        hue(matches, blocks, energy[:, 1:], seed=0)
+        measure_hue(matches, blocks, energy[:, 1:], seed=0)
     one_class = memory(rng, simulate_matches, grid=Grid(3, 3), labels=np.zeros(18, int))
     with pytest.raises(InputError, match="needs two such classes"):
-        hue(*one_class, seed=0)
+        measure_hue(*one_class, seed=0)

@@ -6,9 +6,9 @@ from scipy import stats
 
 from hueprobe.errors import HueprobeWarning, InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.intervals import match_units, ratio_interval
-from hueprobe.observations.match_locations import locations
-from hueprobe.observations.positions import class_positions, naive_rayleigh
+from hueprobe.observations.locations.maps import measure as measure_locations
+from hueprobe.observations.locations.positions import class_positions, naive_rayleigh
+from hueprobe.observations.units.match_units import match_units, ratio_interval
 
 LABELS = np.repeat([0, 1, 2], 5)
 
@@ -17,7 +17,7 @@ LABELS = np.repeat([0, 1, 2], 5)
 def test_densities_are_slow_counts(simulate_matches, weighting):
     grid = Grid(3, 4)
     matches = simulate_matches(np.random.default_rng(0), LABELS, grid=grid)
-    result = locations(matches, weighting=weighting)
+    result = measure_locations(matches, weighting=weighting)
     tables = {name: np.zeros((3, 3, 4)) for name in ("same", "other")}
     by_query = {name: np.zeros((3, 4)) for name in ("same", "other")}
     squared, total = {"same": 0.0, "other": 0.0}, {"same": 0.0, "other": 0.0}
@@ -56,16 +56,16 @@ def test_densities_are_slow_counts(simulate_matches, weighting):
 def test_the_base_rate_counts_vectors_that_can_be_matched(simulate_matches):
     grid = Grid(3, 3)
     matches = simulate_matches(np.random.default_rng(1), LABELS, grid=grid)
-    assert locations(matches).base == pytest.approx(np.full((3, 3), 1 / 9))
+    assert measure_locations(matches).base == pytest.approx(np.full((3, 3), 1 / 9))
     valid = np.ones((15, 3, 3), bool)
     valid[:5, 0, 0] = False  # a third of the top left vectors are zero
-    result = locations(matches, valid=valid.ravel())
+    result = measure_locations(matches, valid=valid.ravel())
     assert result.base[0, 0] == pytest.approx(10 / 130) and result.base.sum() == pytest.approx(1)
     expected = (result.base * [[2, 1, 2], [1, 0, 1], [2, 1, 2]]).sum()
-    ratio = locations(matches).rho_same.estimate / result.rho_same.estimate
+    ratio = measure_locations(matches).rho_same.estimate / result.rho_same.estimate
     assert ratio == pytest.approx(expected / (12 / 9))
     with pytest.raises(ShapeError, match="has 9 entries, and the memory 135 vectors"):
-        locations(matches, valid=np.ones(9, bool))
+        measure_locations(matches, valid=np.ones(9, bool))
 
 
 def test_uniform_matches_have_rho_one(build_matches):
@@ -82,13 +82,13 @@ def test_uniform_matches_have_rho_one(build_matches):
             image_class=LABELS,
             grid=grid,
         )
-        result = locations(matches)
+        result = measure_locations(matches)
         hits += result.rho_other.low <= 1 <= result.rho_other.high
         hits += result.rho_same.low <= 1 <= result.rho_same.high if result.n_same else 1
     assert hits >= 70
 
 
-def test_matches_near_the_centre_and_about_the_border_are_told_apart(build_matches):
+def test_matches_near_the_center_and_about_the_border_are_told_apart(build_matches):
     rng = np.random.default_rng(3)
     grid = Grid(7, 7)
     inner, outer = grid.cell_index(3, 3), grid.cell_index(0, 0)
@@ -103,7 +103,7 @@ def test_matches_near_the_centre_and_about_the_border_are_told_apart(build_match
         cell=np.where(near, inner, outer),
         image_class=labels,
     )
-    result = locations(matches)
+    result = measure_locations(matches)
     assert result.rho_same.high < 1 < result.rho_other.low
     assert result.rho_difference.high < 0
     assert result.profile_same.value[0] > 30 and result.profile_other.value[-1] > 9
@@ -113,7 +113,7 @@ def test_matches_near_the_centre_and_about_the_border_are_told_apart(build_match
 def test_what_both_kinds_share_leaves_their_difference(build_matches):
     rng = np.random.default_rng(4)
     query = np.repeat(np.arange(20), 40)
-    reach = np.repeat(rng.random(20) < 0.5, 40)  # pictures whose matches of either kind lie far out
+    reach = np.repeat(rng.random(20) < 0.5, 40)  # images whose matches of either kind lie far out
     matches = build_matches(
         query_image=query,
         query_cell=np.zeros(800, int),
@@ -121,12 +121,12 @@ def test_what_both_kinds_share_leaves_their_difference(build_matches):
         cell=np.where(reach ^ (rng.random(800) < 0.05), 0, 24),
         image_class=np.arange(20) % 2,
     )
-    result = locations(matches)
+    result = measure_locations(matches)
     apart = np.hypot(result.rho_same.standard_error, result.rho_other.standard_error)
     assert result.rho_difference.standard_error < 0.6 * apart
 
 
-def test_mirroring_pictures_and_queries_mirrors_everything(simulate_matches, build_matches):
+def test_mirroring_images_and_queries_mirrors_everything(simulate_matches, build_matches):
     shift = [[1.0, 0.5], [-1.0, 0.0], [0.0, -1.0]]
     one = simulate_matches(np.random.default_rng(4), LABELS, shift=shift)
     other = build_matches(
@@ -136,7 +136,7 @@ def test_mirroring_pictures_and_queries_mirrors_everything(simulate_matches, bui
         cell=one.grid.cell_index(one.y, 6 - one.x),
         image_class=LABELS,
     )
-    a, b = locations(one), locations(other)
+    a, b = measure_locations(one), measure_locations(other)
     np.testing.assert_allclose(b.class_same, a.class_same[..., ::-1])
     np.testing.assert_allclose(b.same_share_by_query_cell, a.same_share_by_query_cell[:, ::-1])
     np.testing.assert_allclose(b.positions.points(), a.positions.points() * [-1, 1], atol=1e-12)
@@ -170,9 +170,9 @@ def test_class_positions_are_means_over_images_with_pigeonhole_intervals(simulat
     assert positions.resultant_by_chance[0] == pytest.approx(np.sqrt(np.pi / 20))
 
 
-def test_another_centre_moves_positions_and_radii(simulate_matches):
+def test_another_center_moves_positions_and_radii(simulate_matches):
     matches = simulate_matches(np.random.default_rng(6), LABELS)
-    middle, moved = locations(matches), locations(matches, centre=(2.0, 3.5))
+    middle, moved = measure_locations(matches), measure_locations(matches, center=(2.0, 3.5))
     np.testing.assert_allclose(
         moved.positions.points() - middle.positions.points(), np.tile([-0.5, -1.0], (3, 1))
     )
@@ -189,8 +189,8 @@ def test_queries_without_labels_leave_only_the_whole(simulate_matches, build_mat
         image_class=LABELS,
         query_image_class=np.full(15, -1),
     )
-    result = locations(matches)
-    assert (result.n_same, result.n_other, result.n_unlabelled) == (0, 0, len(matches))
+    result = measure_locations(matches)
+    assert (result.n_same, result.n_other, result.n_unlabeled) == (0, 0, len(matches))
     assert result.all.sum() == pytest.approx(1)
     assert np.isnan(result.same).all() and np.isnan(result.rho_same.estimate)
     assert np.isnan(result.positions.points()).all() and (result.positions.n_images == 0).all()
@@ -205,15 +205,15 @@ def test_queries_of_a_class_that_the_memory_lacks_are_left_out(build_matches):
         image_class=[0, 1],
         query_image_class=[0, 2],
     )
-    result = locations(matches)
-    assert (result.n_same, result.n_other, result.n_unlabelled) == (1, 1, 2)
+    result = measure_locations(matches)
+    assert (result.n_same, result.n_other, result.n_unlabeled) == (1, 1, 2)
 
 
 @pytest.mark.parametrize(
     "labels", [np.zeros(6, int), np.repeat([0, 1], 3), np.arange(6)], ids=["one", "two", "one image each"]
 )
 def test_few_classes_and_images(simulate_matches, labels):
-    result = locations(simulate_matches(np.random.default_rng(8), labels))
+    result = measure_locations(simulate_matches(np.random.default_rng(8), labels))
     assert result.n_same + result.n_other > 0
     if len(set(labels)) == 1:
         assert result.n_other == 0 and np.isnan(result.other).all() and np.isnan(result.rho_difference.low)
@@ -225,7 +225,7 @@ def test_few_classes_and_images(simulate_matches, labels):
 @pytest.mark.parametrize("shape", [(8, 8), (2, 2), (1, 6)])
 def test_even_and_narrow_grids(simulate_matches, shape):
     grid = Grid(*shape)
-    result = locations(simulate_matches(np.random.default_rng(9), LABELS, grid=grid))
+    result = measure_locations(simulate_matches(np.random.default_rng(9), LABELS, grid=grid))
     expected = (result.profile_same.n_cells / grid.n_cells * result.profile_same.value).sum()
     assert expected == pytest.approx(1)
     assert np.isfinite(result.positions.points()).all()
@@ -233,9 +233,9 @@ def test_even_and_narrow_grids(simulate_matches, shape):
 
 def test_a_grid_of_one_cell_and_a_wrong_weighting_are_refused(simulate_matches):
     with pytest.raises(InputError, match="locations observation needs a grid of cells, and this one is 1x1"):
-        locations(simulate_matches(np.random.default_rng(10), LABELS, grid=Grid(1, 1)))
+        measure_locations(simulate_matches(np.random.default_rng(10), LABELS, grid=Grid(1, 1)))
     with pytest.raises(InputError, match="choose one of: count, kernel"):
-        locations(simulate_matches(np.random.default_rng(10), LABELS), weighting="vote")
+        measure_locations(simulate_matches(np.random.default_rng(10), LABELS), weighting="vote")
 
 
 def test_the_naive_test_warns_and_rejects_what_is_not_there(simulate_matches):

@@ -1,4 +1,4 @@
-"""Planes and hue against colour theory, scikit-learn and rotations."""
+"""Planes and hue against color theory, scikit-learn and rotations."""
 
 import colorsys
 
@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.planes import (
+from hueprobe.observations.hue.planes import (
     across,
     choose_axis,
     fit_plane,
@@ -22,7 +22,7 @@ from hueprobe.observations.planes import (
     uniform_axis,
 )
 
-colour = arrays(float, 3, elements=st.floats(0, 1))
+color = arrays(float, 3, elements=st.floats(0, 1))
 RGB = fit_plane("rgb", np.zeros((0, 3)), np.zeros(0, int), uniform_axis(3))
 
 
@@ -30,7 +30,7 @@ def degrees_apart(a, b):
     return abs((a - b + 180) % 360 - 180)
 
 
-@given(colour)
+@given(color)
 def test_the_rgb_plane_gives_hsi_hue(rgb):
     r, g, b = rgb
     if np.ptp(rgb) < 1e-3:
@@ -39,7 +39,7 @@ def test_the_rgb_plane_gives_hsi_hue(rgb):
     assert degrees_apart(np.degrees(RGB.hue(rgb)), np.degrees(expected)) < 1e-6
 
 
-@given(colour)
+@given(color)
 def test_hsv_hue_differs_by_at_most_1_12_degrees(rgb):
     if np.ptp(rgb) < 1e-3:
         return
@@ -57,11 +57,11 @@ def test_and_the_difference_is_reached():
         assert np.degrees(RGB.hue(np.array(primary, float))) == pytest.approx(angle)
 
 
-def test_grey_has_no_hue_and_no_saturation():
-    grey = np.array([[0.3, 0.3, 0.3], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
-    assert np.isnan(RGB.hue(grey)).all()
-    assert saturation(grey, RGB.axis)[[0, 2]] == pytest.approx(0, abs=1e-7)
-    assert np.isnan(saturation(grey, RGB.axis)[1])
+def test_gray_has_no_hue_and_no_saturation():
+    gray = np.array([[0.3, 0.3, 0.3], [0.0, 0.0, 0.0], [1.0, 1.0, 1.0]])
+    assert np.isnan(RGB.hue(gray)).all()
+    assert saturation(gray, RGB.axis)[[0, 2]] == pytest.approx(0, abs=1e-7)
+    assert np.isnan(saturation(gray, RGB.axis)[1])
     assert saturation(np.array([[1.0, -1.0, 0.0]]), RGB.axis) == pytest.approx(1)
 
 
@@ -162,7 +162,7 @@ def test_refusals():
     with pytest.raises(ShapeError, match="7 channels cannot span a plane across 8"):
         plane_through(np.ones(7), np.arange(7.0), axis)
     with pytest.raises(InputError, match="choose one of: uniform, mean"):
-        choose_axis("grey", np.ones(8))
+        choose_axis("gray", np.ones(8))
     with pytest.raises(InputError, match="axis 'given' is the zero vector"):
         choose_axis(np.zeros(8), np.ones(8))
     with pytest.raises(ShapeError, match=r"shape \(4,\), the vectors have 8"):
@@ -174,7 +174,7 @@ def test_streaming_gives_what_whole_arrays_give(size):
     rng = np.random.default_rng(5)
     raw = rng.random((4, 2, 3, 7))
     raw[1, 0, 2] = 0  # a zero vector
-    raw[3] = 0  # a picture without energy
+    raw[3] = 0  # an image without energy
     energy = (raw**2).sum(-1)
     norm = np.sqrt(energy)[..., None]
     unit = np.divide(raw, norm, out=np.zeros_like(raw), where=norm > 0).astype(np.float32).reshape(-1, 7)

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from hueprobe import density
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.observations.reference import (
+from hueprobe.observations.accuracy.baselines import (
     kernel_vote,
     logistic_regression,
     majority_vote,
@@ -126,7 +126,7 @@ def test_logistic_is_scikit_learns_on_unit_vectors():
 
 
 def test_cross_validation_never_sees_the_own_group():
-    """Labels are noise, but each picture has a twin of its group: seeing it would give the answer away."""
+    """Labels are noise, but each image has a twin of its group: seeing it would give the answer away."""
     rng = np.random.default_rng(3)
     vectors = np.repeat(rng.normal(size=(60, 50)), 2, axis=0)
     image_class = np.repeat(rng.integers(0, 2, 60), 2)
@@ -143,8 +143,8 @@ def test_one_class_and_one_image_a_class(n_classes):
     vectors, image_class = clusters(np.random.default_rng(4), n=40, n_classes=n_classes)
     found = logistic_regression(vectors, image_class, seed=0, n_folds=5)
     assert (found == 0).all() if n_classes == 1 else (found != image_class).all()
-    unlabelled = np.full(40, -1)
-    assert (logistic_regression(vectors, unlabelled, seed=0) == -1).all()
-    assert (nearest_centroid(vectors, unlabelled) == -1).all()
+    unlabeled = np.full(40, -1)
+    assert (logistic_regression(vectors, unlabeled, seed=0) == -1).all()
+    assert (nearest_centroid(vectors, unlabeled) == -1).all()
     with pytest.raises(InputError, match="n_folds is 1"):
         logistic_regression(vectors, image_class, seed=0, n_folds=1)

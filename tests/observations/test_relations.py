@@ -1,4 +1,4 @@
-"""Relations over classes and over pictures, against SciPy, slow turns and simulated nulls."""
+"""Relations over classes and over images, against SciPy, slow turns and simulated nulls."""
 
 from itertools import product
 
@@ -8,7 +8,7 @@ from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.grid import Grid
-from hueprobe.observations.relations import (
+from hueprobe.observations.hue.relations import (
     angle_relation,
     class_angle_relation,
     correlation,
@@ -53,7 +53,7 @@ def test_energy_and_position_by_component():
 
 
 def layout(rng, n, theta, *, sign=1, lock=0.0):
-    """Hues that follow sign * theta in pictures, each turned by a constant of its own unless locked."""
+    """Hues that follow sign * theta in images, each turned by a constant of its own unless locked."""
     constant = np.where(rng.random(n) < lock, 0.0, rng.uniform(-np.pi, np.pi, n))
     return sign * theta + constant[:, None, None] + rng.normal(0, 1, (n, *theta.shape))
 
@@ -71,31 +71,29 @@ def test_hue_that_follows_the_angle_is_found(sign):
     assert found.strength == pytest.approx(strong, abs=0.05)
 
 
-def test_pictures_with_layouts_of_their_own_are_no_relation():
+def test_images_with_layouts_of_their_own_are_no_relation():
     rng = np.random.default_rng(3)
     theta = SEVEN.theta(*SEVEN.rows_and_columns())
     p = [angle_relation(layout(rng, 20, theta), SEVEN, seed=run, n_permutations=199).p for run in range(200)]
     assert 0.015 <= np.mean(np.array(p) <= 0.05) <= 0.09
 
 
-def test_the_null_is_really_turning_and_mirroring_pictures():
+def test_the_null_is_really_turning_and_mirroring_images():
     theta = SEVEN.theta(*SEVEN.rows_and_columns())
     hue = layout(np.random.default_rng(4), 3, theta, lock=0.8)
     known = ~np.isnan(theta)
 
-    def statistic(pictures):
-        with_theta, against = (np.exp(1j * (pictures + s * theta))[:, known].sum() for s in (-1, 1))
+    def statistic(images):
+        with_theta, against = (np.exp(1j * (images + s * theta))[:, known].sum() for s in (-1, 1))
         return abs(with_theta) ** 2 + abs(against) ** 2
 
-    ways = [
-        [np.rot90(picture[:, ::step], turns) for turns in range(4) for step in (1, -1)] for picture in hue
-    ]
+    ways = [[np.rot90(image[:, ::step], turns) for turns in range(4) for step in (1, -1)] for image in hue]
     null = np.array([statistic(np.array(choice)) for choice in product(*ways)])
     exact = np.mean(null >= statistic(hue) * (1 - 1e-9))
     found = angle_relation(hue, SEVEN, seed=0, n_permutations=9999)
     assert 0.005 < exact < 0.9
     assert found.p == pytest.approx(exact, abs=0.02)
-    assert np.isnan(angle_relation(hue[:1], SEVEN, seed=0).p)  # one picture has nothing to agree with
+    assert np.isnan(angle_relation(hue[:1], SEVEN, seed=0).p)  # one image has nothing to agree with
 
 
 def test_a_group_turns_as_one():

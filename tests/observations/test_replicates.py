@@ -7,8 +7,8 @@ import pytest
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.blocks import BlockPositions, block_labels, search_blocks
-from hueprobe.observations.replicates import blocked_replicate_test, replicate_test
+from hueprobe.observations.locations.blocks import BlockPositions, block_labels, search_blocks
+from hueprobe.observations.locations.replicate_test import blocked_replicate_test, replicate_test
 
 
 def drawn(rng, n_blocks, sizes, *, sd=1.0, effect=None, lean=1.0):
@@ -83,7 +83,7 @@ def test_a_lean_of_the_whole_set_does_not_matter():
     assert other.both.p == one.both.p
 
 
-def test_mirroring_all_pictures_changes_no_verdict():
+def test_mirroring_all_images_changes_no_verdict():
     rng = np.random.default_rng(2)
     positions = drawn(rng, 4, [6, 3, 9, 5], effect=rng.normal(0, 0.5, (4, 2)))
     mirrored = BlockPositions(

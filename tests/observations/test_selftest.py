@@ -7,13 +7,13 @@ import pytest
 from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.observations.blocks import deal
-from hueprobe.observations.selftest import (
+from hueprobe.observations.locations.blocks import deal
+from hueprobe.observations.verdicts.selftest import (
     blocked_tests,
     match_tests,
     pseudo_classes,
     rejection_rate,
-    relabelled,
+    relabeled,
     self_test,
 )
 
@@ -51,14 +51,14 @@ def leave_one_out(matches):
     return replace(matches, query_paths=matches.image_paths)
 
 
-def test_only_leave_one_out_matches_can_be_relabelled(simulate_matches):
+def test_only_leave_one_out_matches_can_be_relabeled(simulate_matches):
     matches = simulate_matches(np.random.default_rng(0), np.arange(12) % 3)
     with pytest.raises(InputError, match="leave-one-out"):
-        relabelled(matches, np.zeros(12, int))
+        relabeled(matches, np.zeros(12, int))
     matches = leave_one_out(matches)
-    assert relabelled(matches, np.zeros(12, int)).same_class.all()
+    assert relabeled(matches, np.zeros(12, int)).same_class.all()
     with pytest.raises(ShapeError, match="11 classes"):
-        relabelled(matches, np.zeros(11, int))
+        relabeled(matches, np.zeros(11, int))
 
 
 def test_right_tests_pass_and_a_wrong_one_is_caught(simulate_matches):
@@ -68,8 +68,8 @@ def test_right_tests_pass_and_a_wrong_one_is_caught(simulate_matches):
     right = match_tests(matches)
 
     def both(dealt, seed):
-        u = matches.grid.centred(matches.y, matches.x)[0]
-        same = relabelled(matches, dealt)
+        u = matches.grid.centerd(matches.y, matches.x)[0]
+        same = relabeled(matches, dealt)
         groups = [u[same.same_class & (same.query_class == c)] for c in range(4)]
         return {**right(dealt, seed), "matches as if independent": stats.f_oneway(*groups).pvalue}
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from hueprobe.errors import InputError
-from hueprobe.observations.stratified import quality_strata, stratified_means
+from hueprobe.observations.conditional.stratified import quality_strata, stratified_means
 
 
 @pytest.fixture

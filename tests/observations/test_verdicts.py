@@ -9,23 +9,23 @@ import pytest
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.activation_hue import AxisInformation, Hue
-from hueprobe.observations.claim_table import CLAIMS
-from hueprobe.observations.claims import (
+from hueprobe.observations.conditional.conditional import measure as measure_conditional
+from hueprobe.observations.energy import measure as measure_energy
+from hueprobe.observations.hue.accuracy import HueAccuracy, PlaneAccuracy
+from hueprobe.observations.hue.hue import AxisInformation, Hue
+from hueprobe.observations.locations.maps import measure as measure_locations
+from hueprobe.observations.locations.replicate_test import BlockedTest, ComponentTest
+from hueprobe.observations.verdicts.claims import CLAIMS
+from hueprobe.observations.verdicts.evidence import (
     accuracy_claim,
     conditional_claims,
     energy_claims,
     hue_claim,
     location_claims,
 )
-from hueprobe.observations.conditional_matches import conditional
-from hueprobe.observations.energy_maps import energy
-from hueprobe.observations.hue_accuracy import HueAccuracy, PlaneAccuracy
-from hueprobe.observations.intervals import Interval
-from hueprobe.observations.match_locations import locations
-from hueprobe.observations.paired import compare_paired
-from hueprobe.observations.replicates import BlockedTest, ComponentTest
-from hueprobe.observations.verdicts import Finding, Verdict, finding, verdicts_json
+from hueprobe.observations.verdicts.rules import Finding, Verdict, finding, verdicts_json
+from hueprobe.stats.intervals import Interval
+from hueprobe.stats.paired import compare_paired
 
 NAN = float("nan")
 
@@ -175,7 +175,7 @@ def blocked(u, v, undecided=None):
 
 
 def test_an_angle_needs_both_components_and_the_random_mirror(simulate_matches):
-    where = locations(simulate_matches(np.random.default_rng(0), np.arange(20) % 2))
+    where = measure_locations(simulate_matches(np.random.default_rng(0), np.arange(20) % 2))
     there, gone, open_ = (0.1, 0.3, 0.01), (-0.02, 0.03, 0.4), (-0.2, 0.2, 0.4)
 
     def angle(test, mirrored=None):
@@ -197,28 +197,28 @@ def test_an_angle_needs_both_components_and_the_random_mirror(simulate_matches):
     assert few.verdict == "undecided" and few.reasons[0] == "2 classes need 11 blocks"
 
 
-def test_centre_and_border_follow_rho(simulate_matches):
+def test_center_and_border_follow_rho(simulate_matches):
     rng = np.random.default_rng(1)
     matches = simulate_matches(rng, np.arange(24) % 2, k=3)
     near, far = matches.match_cell % 7 == 3, (matches.x == 0) | (matches.x == 6)
     rows = np.where(matches.same_class, near, far)
-    where = locations(matches.select(rows))
+    where = measure_locations(matches.select(rows))
     tests = blocked((0.1, 0.3, 0.01), (0.1, 0.3, 0.01))
-    centre, _, border = location_claims(where, tests, memory="m", definitions={"k": 3})
-    assert centre.verdict == border.verdict == "holds"
-    assert centre.effect == where.rho_same.estimate < 1 < border.effect
-    assert centre.p == where.rho_same.p(1.0) and centre.claim.null == 1.0
-    assert centre.definitions["k"] == 3 and centre.definitions["weighting"] == "count"
+    center, _, border = location_claims(where, tests, memory="m", definitions={"k": 3})
+    assert center.verdict == border.verdict == "holds"
+    assert center.effect == where.rho_same.estimate < 1 < border.effect
+    assert center.p == where.rho_same.p(1.0) and center.claim.null == 1.0
+    assert center.definitions["k"] == 3 and center.definitions["weighting"] == "count"
 
 
 def test_energy_claims():
     grid = Grid(7, 7)
     y, x = grid.rows_and_columns()
     maps = np.exp(-(grid.radius(y, x) ** 2) / 4) * np.random.default_rng(2).uniform(0.8, 1.2, (30, 7, 7))
-    centre, symmetry = energy_claims(energy(maps, grid), memory="m")
-    assert (centre.verdict, symmetry.verdict) == ("holds", "holds") and centre.n == 30
-    centre, symmetry = energy_claims(energy(maps + 40 * (x == 0), grid), memory="m")
-    assert (centre.verdict, symmetry.verdict) == ("does not hold", "does not hold")
+    center, symmetry = energy_claims(measure_energy(maps, grid), memory="m")
+    assert (center.verdict, symmetry.verdict) == ("holds", "holds") and center.n == 30
+    center, symmetry = energy_claims(measure_energy(maps + 40 * (x == 0), grid), memory="m")
+    assert (center.verdict, symmetry.verdict) == ("does not hold", "does not hold")
 
 
 def test_pixel_must_beat_every_rival():
@@ -242,14 +242,16 @@ def test_conditional_claims(simulate_matches):
     matches = replace(
         matches, x=np.where(scattered, rng.integers(0, 7, len(matches)), matches.x).astype(np.int32)
     )
-    stay, spread, tangential = conditional_claims(conditional(matches, seed=0, n_permutations=5), memory="m")
+    stay, spread, tangential = conditional_claims(
+        measure_conditional(matches, seed=0, n_permutations=5), memory="m"
+    )
     assert stay.verdict == spread.verdict == "holds" and spread.effect < 0
     assert len(spread.findings) == 2 and stay.definitions["bits"] > 0
     assert len(tangential.findings) == 2 and len(tangential.controls) == 5
     assert next(iter(tangential.controls)) == "gravity base rate, projected form"
     # without labels, the first claim alone can be judged
     bare = replace(matches, image_class=np.full(110, -1), query_image_class=np.full(110, -1), classes=())
-    verdicts = conditional_claims(conditional(bare, seed=0, n_permutations=5), memory="m")
+    verdicts = conditional_claims(measure_conditional(bare, seed=0, n_permutations=5), memory="m")
     assert [verdict.verdict for verdict in verdicts] == ["holds", "undecided", "undecided"]
     assert math.isnan(verdicts[1].effect)
 

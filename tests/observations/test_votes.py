@@ -5,7 +5,7 @@ from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.votes import query_votes
+from hueprobe.observations.accuracy.votes import query_votes
 
 
 def classification(rows, *, n_classes=3, image_class=(0, 1, 2, -1), paths=("a", "b", "c"), skipped=("b",)):
@@ -37,12 +37,12 @@ def classification(rows, *, n_classes=3, image_class=(0, 1, 2, -1), paths=("a", 
 
 
 ROWS = [
-    (0, 0, 0, 1, 0, 0.9, 1.0),  # picture a: another's votes must not leak
+    (0, 0, 0, 1, 0, 0.9, 1.0),  # image a: another's votes must not leak
     (2, 0, 0, 1, 0, 0.5, 0.3),
     (2, 0, 0, 2, 1, 0.6, 0.2),
     (2, 0, 0, 3, 1, 0.7, 0.2),
     (2, 0, 2, 1, 2, 0.4, 0.5),
-    (2, 0, 2, 2, 3, 0.5, 9.0),  # a memory picture without a class casts no vote
+    (2, 0, 2, 2, 3, 0.5, 9.0),  # a memory image without a class casts no vote
     (2, 1, 1, 1, 3, 0.1, 0.5),
     (2, 1, 2, 1, 0, 0.4, 0.25),
     (2, 1, 2, 2, 1, 0.4, 0.25),
@@ -50,7 +50,7 @@ ROWS = [
 
 
 def test_votes_of_each_pixel_by_hand():
-    votes = query_votes(classification(ROWS), 1)  # b is unreadable, so c is the second picture
+    votes = query_votes(classification(ROWS), 1)  # b is unreadable, so c is the second image
     assert votes.name == "c"
     np.testing.assert_allclose(votes.weight, [[0.7, 0, 0.5], [0, 0, 0.5]])
     np.testing.assert_array_equal(votes.leading, [[1, -1, 2], [-1, -1, 0]])  # last: a tie, lower id
@@ -78,9 +78,9 @@ def test_no_match_and_no_class(n_classes):
     assert (votes.leading == -1).all() and (votes.share == 0).all() and len(votes.closest) == 0
 
 
-def test_votes_need_the_match_table_and_an_existing_picture():
+def test_votes_need_the_match_table_and_an_existing_image():
     result = classification(ROWS)
-    with pytest.raises(InputError, match="picture 2 of 2"):
+    with pytest.raises(InputError, match="image 2 of 2"):
         query_votes(result, 2)
     without = Classification(**{**result.__dict__, "matches": None})
     with pytest.raises(InputError, match="keep_matches=True"):

@@ -4,7 +4,7 @@ from matplotlib.colors import to_hex
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations.accuracy import CLASSIFIER, AccuracyCell, AccuracyGrid
+from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyCell, AccuracyGrid
 from hueprobe.plots.style import CATEGORIES
 
 

@@ -6,30 +6,30 @@ from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.conditional_matches import conditional
+from hueprobe.observations.conditional.conditional import measure as measure_conditional
 from hueprobe.plots.style import OTHER, SAME
 
 
-def found(shape=(3, 4), *, labelled=True, n_images=6, seed=0):
+def found(shape=(3, 4), *, labeled=True, n_images=6, seed=0):
     """Same-class matches land one column to the right of the query, in its row; others anywhere."""
     grid, generator = Grid(*shape), np.random.default_rng(seed)
     query = np.repeat(np.arange(n_images), grid.n_cells * 3)
     cell = np.tile(np.repeat(np.arange(grid.n_cells), 3), n_images)
     image = (query + generator.integers(1, n_images, len(query))) % n_images
-    classes = np.arange(n_images) % 2 if labelled else np.full(n_images, -1)
+    classes = np.arange(n_images) % 2 if labeled else np.full(n_images, -1)
     y, x = grid.cell(cell)
     other_y, other_x = grid.cell(generator.integers(0, grid.n_cells, len(query)))
     same = classes[query] == classes[image]
     names = tuple(f"i{i}" for i in range(n_images))
     matches = Matches(
-        grid=grid, query_grid=grid, classes=("a", "b") if labelled else (), query_paths=names,
+        grid=grid, query_grid=grid, classes=("a", "b") if labeled else (), query_paths=names,
         query_image_class=classes, query_image_group=(None,) * n_images, image_paths=names,
         image_class=classes, image_group=(None,) * n_images, query_image=query, query_y=y, query_x=x,
         rank=np.ones_like(query), image=image, y=np.where(same, y, other_y),
         x=np.where(same, (x + 1) % grid.width, other_x), distance=generator.random(len(query)),
         weight=np.ones(len(query)),
     )  # fmt: skip
-    return conditional(matches, seed=0, n_permutations=5)
+    return measure_conditional(matches, seed=0, n_permutations=5)
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +87,13 @@ def test_cells_outside_of_the_grid_are_refused(result, y, x, words):
 
 
 def test_without_labels_all_matches_are_one_part():
-    unlabelled = found(labelled=False)
-    figure = plots.conditional_maps(unlabelled)
+    unlabeled = found(labeled=False)
+    figure = plots.conditional_maps(unlabeled)
     only, _bar = figure.axes
     assert only.get_title() == "all matches"
-    np.testing.assert_array_equal(tiles(only)[0, 0].get_array(), unlabelled.all.density[0, 0])
+    np.testing.assert_array_equal(tiles(only)[0, 0].get_array(), unlabeled.all.density[0, 0])
     with pytest.raises(InputError, match="need labels"):
-        plots.conditional_summary(unlabelled)
+        plots.conditional_summary(unlabeled)
 
 
 def test_summary_shows_measured_adjusted_and_chance(result):

@@ -6,12 +6,12 @@ from matplotlib.text import Text
 from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.energy_maps import energy
-from hueprobe.observations.intervals import Interval
-from hueprobe.observations.positions import ClassPositions
-from hueprobe.observations.replicates import BlockedTest, ComponentTest
+from hueprobe.observations.energy import measure as measure_energy
+from hueprobe.observations.locations.positions import ClassPositions
+from hueprobe.observations.locations.replicate_test import BlockedTest, ComponentTest
 from hueprobe.plots.directions import _apart
 from hueprobe.plots.style import angle_colors
+from hueprobe.stats.intervals import Interval
 
 
 def interval(estimate, half=0.1):
@@ -38,13 +38,13 @@ def blocked(points, p, undecided=None):
 
 
 def arrows(ax):
-    """(u, v) of each arrow's tip: the lines that begin at the centre."""
+    """(u, v) of each arrow's tip: the lines that begin at the center."""
     lines = [line.get_xydata() for line in ax.lines if line.get_linewidth() == 1.8]
     assert all((line[0] == 0).all() for line in lines)
     return [tuple(line[1]) for line in lines]
 
 
-def test_a_class_above_the_centre_points_up_and_to_the_right_points_right(ax):
+def test_a_class_above_the_center_points_up_and_to_the_right_points_right(ax):
     plots.class_directions(positions([(0.0, 1.0), (1.0, 0.0)]), ax=ax)
     assert arrows(ax) == [(0.0, 1.0), (1.0, 0.0)]
     up, right = (ax.transData.transform(tip) - ax.transData.transform((0, 0)) for tip in arrows(ax))
@@ -112,14 +112,14 @@ def test_apart_keeps_order_gap_and_limits():
 
 
 def test_energy_and_matches_pairs_classes_by_name():
-    from hueprobe.observations.match_locations import locations
+    from hueprobe.observations.locations.maps import measure as measure_locations
 
     grid = Grid(3, 3)
     maps = np.ones((2, 3, 3))
     maps[0, 0, :] = 5.0  # class "b" has its energy at the top
-    found = energy(maps, grid, image_class=np.array([0, 1]), classes=("b", "a"))
+    found = measure_energy(maps, grid, image_class=np.array([0, 1]), classes=("b", "a"))
     table = _one_match_each(grid)
-    figure = plots.energy_and_matches(found, locations(table))
+    figure = plots.energy_and_matches(found, measure_locations(table))
     across, upwards = figure.axes
     dots = next(line.get_xydata() for line in upwards.lines if line.get_marker() == "o")
     b = found.centroids[0, 1]
@@ -127,11 +127,11 @@ def test_energy_and_matches_pairs_classes_by_name():
     assert b > 0 and dots[1][1] == -1.0
     assert across.get_xlabel() == "energy centroid (cells)"
     with pytest.raises(InputError, match="share no class"):
-        plots.energy_and_matches(energy(maps, grid), locations(table))
+        plots.energy_and_matches(measure_energy(maps, grid), measure_locations(table))
 
 
 def _one_match_each(grid):
-    """Pictures of class a match in row 2, of class b in row 0, both in the middle column."""
+    """Images of class a match in row 2, of class b in row 0, both in the middle column."""
     from hueprobe.matches import Matches
 
     classes = np.array([0, 0, 1, 1])

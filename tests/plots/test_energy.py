@@ -4,13 +4,13 @@ import pytest
 from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
-from hueprobe.observations.energy_maps import energy
+from hueprobe.observations.energy import measure as measure_energy
 
 
 def hot_at_the_top(shape=(4, 4), scale=5.0, n=6, seed=0):
     maps = np.random.default_rng(seed).uniform(0.9, 1.1, (n, *shape))
     maps[:, 0, 1] *= scale
-    return energy(maps, Grid(*shape), image_class=np.arange(n) % 2, classes=("a", "b"))
+    return measure_energy(maps, Grid(*shape), image_class=np.arange(n) % 2, classes=("a", "b"))
 
 
 def test_energy_map_is_upright_named_and_scaled_from_zero(ax):
@@ -21,14 +21,14 @@ def test_energy_map_is_upright_named_and_scaled_from_zero(ax):
     assert np.unravel_index(image.get_array().argmax(), (4, 4)) == (0, 1)
     assert ax.get_ylim() == (3.5, -0.5)
     assert image.get_clim() == (0.0, result.mean_map.max())
-    assert [a.get_ylabel() for a in ax.figure.axes[1:]] == ["energy, multiple of a picture's mean"]
+    assert [a.get_ylabel() for a in ax.figure.axes[1:]] == ["energy, multiple of an image's mean"]
     marks = {tuple(np.ravel(line.get_data())) for line in ax.lines}
-    assert marks == {(1.5, 1.5)}  # the centre of an even grid lies between cells
+    assert marks == {(1.5, 1.5)}  # the center of an even grid lies between cells
 
 
-def test_the_marked_centre_is_the_one_given(ax):
+def test_the_marked_center_is_the_one_given(ax):
     maps = np.random.default_rng(0).uniform(0.9, 1.1, (4, 5, 7))
-    plots.energy_map(energy(maps, Grid(5, 7), centre=(1.5, 4.0)), ax=ax, show_colorbar=False)
+    plots.energy_map(measure_energy(maps, Grid(5, 7), center=(1.5, 4.0)), ax=ax, show_colorbar=False)
     assert {tuple(np.ravel(line.get_data())) for line in ax.lines} == {(4.0, 1.5)}
     assert len(ax.figure.axes) == 1
 
@@ -51,7 +51,7 @@ def test_class_maps_share_one_scale_and_show_the_classes_asked_for():
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), result.class_maps[1])
     figure = plots.class_energy_maps(result)
     assert len({ax.images[0].get_clim() for ax in figure.axes[:2]}) == 1
-    assert figure.axes[0].get_title() == "a\n3 pictures"
+    assert figure.axes[0].get_title() == "a\n3 images"
 
 
 def test_profile_draws_values_intervals_and_the_uniform_level(ax):
@@ -63,7 +63,7 @@ def test_profile_draws_values_intervals_and_the_uniform_level(ax):
     band = ax.collections[0].get_paths()[0].get_extents()
     assert band.ymin == pytest.approx(result.profile.low.min())
     assert band.ymax == pytest.approx(result.profile.high.max())
-    assert ax.get_xlabel() == "distance from the centre (cells)" and ax.get_legend() is None
+    assert ax.get_xlabel() == "distance from the center (cells)" and ax.get_legend() is None
 
 
 def test_profiles_of_different_grids_share_a_relative_distance(ax):

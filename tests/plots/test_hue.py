@@ -6,11 +6,11 @@ from matplotlib.colors import to_hex
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations.activation_hue import AxisInformation
-from hueprobe.observations.hue_accuracy import HueAccuracy, PlaneAccuracy
-from hueprobe.observations.intervals import Interval
-from hueprobe.observations.planes import HueMap, Plane
+from hueprobe.observations.hue.accuracy import HueAccuracy, PlaneAccuracy
+from hueprobe.observations.hue.hue import AxisInformation
+from hueprobe.observations.hue.planes import HueMap, Plane
 from hueprobe.plots.style import angle_colors
+from hueprobe.stats.intervals import Interval
 
 
 def interval(estimate, half=0.05):
@@ -91,9 +91,9 @@ def test_hue_map_uses_the_same_cyclic_colors_as_the_disc(ax):
     colors = image.to_rgba(image.get_array())
     np.testing.assert_allclose(colors[0, :2], angle_colors([0, np.pi / 2]), atol=0.01)
     np.testing.assert_allclose(colors[1, 0], colors[1, 1], atol=0.02)  # pi and -pi are one angle
-    assert np.ptp(colors[0, 2, :3]) < 0.01  # no hue: grey
+    assert np.ptp(colors[0, 2, :3]) < 0.01  # no hue: gray
     bar = ax.figure.axes[1]
     assert [label.get_text() for label in bar.get_yticklabels()] == ["-π", "-π/2", "0", "π/2", "π"]
     assert "radians" in bar.get_ylabel()
-    with pytest.raises(InputError, match="picture 1 of 1"):
+    with pytest.raises(InputError, match="image 1 of 1"):
         plots.hue_map(hue_map(hues), 1)

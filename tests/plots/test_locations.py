@@ -7,24 +7,24 @@ from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.match_locations import locations
+from hueprobe.observations.locations.maps import measure as measure_locations
 
 GRID = Grid(3, 4)
 
 
-def table(grid=GRID, *, labelled=True, n_images=8, n_classes=2, seed=0):
+def table(grid=GRID, *, labeled=True, n_images=8, n_classes=2, seed=0):
     """Same-class matches land mostly in cell (0, 3), the top right; others anywhere."""
     generator = np.random.default_rng(seed)
     query = np.repeat(np.arange(n_images), grid.n_cells * 4)
     n = len(query)
     cell = np.tile(np.repeat(np.arange(grid.n_cells), 4), n_images)
     image = (query + generator.integers(1, n_images, n)) % n_images
-    classes = np.arange(n_images) % n_classes if labelled else np.full(n_images, -1)
+    classes = np.arange(n_images) % n_classes if labeled else np.full(n_images, -1)
     same = classes[query] == classes[image]
     at = np.where(same & (generator.random(n) < 0.7), grid.width - 1, generator.integers(0, grid.n_cells, n))
     names = tuple(f"i{i}" for i in range(n_images))
     return Matches(
-        grid=grid, query_grid=grid, classes=tuple("abcdefgh"[:n_classes]) if labelled else (),
+        grid=grid, query_grid=grid, classes=tuple("abcdefgh"[:n_classes]) if labeled else (),
         query_paths=names, query_image_class=classes, query_image_group=(None,) * n_images,
         image_paths=names, image_class=classes, image_group=(None,) * n_images,
         query_image=query, query_y=cell // grid.width, query_x=cell % grid.width,
@@ -35,7 +35,7 @@ def table(grid=GRID, *, labelled=True, n_images=8, n_classes=2, seed=0):
 
 @pytest.fixture(scope="module")
 def result():
-    return locations(table())
+    return measure_locations(table())
 
 
 def test_same_and_other_are_shown_over_the_base_rate_on_one_scale(result):
@@ -55,7 +55,7 @@ def test_a_base_rate_that_is_not_uniform_divides_cell_by_cell():
     valid = np.ones((8, 3, 4), bool)
     valid[:, 0, 3] = [True] + [False] * 7
     valid[:, 2, 0] = False
-    found = locations(matches.select(matches.match_cell != 8), valid=valid.ravel())
+    found = measure_locations(matches.select(matches.match_cell != 8), valid=valid.ravel())
     image = plots.match_locations(found).axes[0].images[0].get_array()
     base = valid.sum(0) / valid.sum()
     assert np.ma.getmaskarray(np.ma.masked_invalid(image))[2, 0]  # nothing can match there
@@ -63,7 +63,7 @@ def test_a_base_rate_that_is_not_uniform_divides_cell_by_cell():
 
 
 def test_without_labels_there_is_one_map_of_all_matches():
-    found = locations(table(labelled=False))
+    found = measure_locations(table(labeled=False))
     figure = plots.match_locations(found)
     only, _bar = figure.axes
     np.testing.assert_allclose(only.images[0].get_array(), found.all * 12)
@@ -91,10 +91,10 @@ def test_class_maps_share_one_scale(result, kind):
     assert [ax.get_title().split("\n")[0] for ax in figure.axes[:2]] == ["a", "b"]
 
 
-def test_a_class_without_matches_is_grey():
+def test_a_class_without_matches_is_gray():
     matches = table(n_classes=3)
     lonely = matches.select(~((matches.query_class == 2) & matches.same_class))
-    figure = plots.class_locations(locations(lonely))
+    figure = plots.class_locations(measure_locations(lonely))
     figure.canvas.draw()
     assert np.ma.masked_invalid(figure.axes[2].images[0].get_array()).mask.all()
 
@@ -111,7 +111,7 @@ def test_shares_by_match_cell_and_by_query_cell_share_a_scale(result):
 def test_shares_on_a_query_grid_of_another_shape():
     matches = table()
     other_grid = dataclasses.replace(matches, query_grid=Grid(4, 3))
-    figure = plots.same_class_shares(locations(other_grid))
+    figure = plots.same_class_shares(measure_locations(other_grid))
     assert [ax.images[0].get_array().shape for ax in figure.axes[:2]] == [(3, 4), (4, 3)]
 
 

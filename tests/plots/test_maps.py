@@ -35,7 +35,7 @@ def test_row_0_is_on_top_and_column_0_on_the_left(shape):
         assert cell_color(ax, 0, 0)[1][1] < hot_column
 
 
-def test_cells_without_a_value_are_grey(ax):
+def test_cells_without_a_value_are_gray(ax):
     image = maps.cell_map(np.array([[np.nan, 1.0]]), ax, cmap="viridis", norm=Normalize(0, 1))
     np.testing.assert_allclose(image.to_rgba(image.get_array())[0, 0], to_rgba(PALE), atol=0.01)
 
@@ -49,7 +49,7 @@ def test_ratio_scale_has_the_base_rate_in_its_middle():
 
 
 @pytest.mark.parametrize("n, columns", [(1, 4), (3, 4), (4, 2), (5, 2), (20, 5)])
-def test_every_map_has_its_axes_labelled_or_a_neighbor_that_has(n, columns):
+def test_every_map_has_its_axes_labeled_or_a_neighbor_that_has(n, columns):
     axes = maps.small_multiples(Figure(), n, columns=columns)
     for ax in axes:
         ax.set(xlabel="column x", ylabel="row y")

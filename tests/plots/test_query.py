@@ -6,11 +6,11 @@ from PIL import Image
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
-from hueprobe.observations.votes import QueryVotes
-from hueprobe.plots import SeenPicture, class_likelihoods, query_figure, visible_box, vote_map
-from hueprobe.plots.pictures import draw_picture, mark_cell
+from hueprobe.observations.accuracy.votes import QueryVotes
+from hueprobe.plots import SeenImage, class_likelihoods, query_figure, visible_box, vote_map
+from hueprobe.plots.images import draw_image, mark_cell
 from hueprobe.plots.query import class_colors
-from hueprobe.plots.style import CATEGORIES, GREY
+from hueprobe.plots.style import CATEGORIES, GRAY
 
 CROPPED = {"resize": 256, "crop": 224, "mean": [], "std": [], "interpolation": "bilinear"}
 
@@ -41,8 +41,8 @@ def votes(grid=GRID, *, leading=None, share=None, likelihood=(0.2, 0.5, 0.3), tr
     )  # fmt: skip
 
 
-def picture(size=(300, 256), transform=CROPPED):
-    return SeenPicture.as_recorded(Image.new("RGB", size, (90, 90, 90)), transform)
+def image(size=(300, 256), transform=CROPPED):
+    return SeenImage.as_recorded(Image.new("RGB", size, (90, 90, 90)), transform)
 
 
 def texts(axes):
@@ -54,7 +54,7 @@ def texts(axes):
     "resize, crop", [(256, 224), (224, None), ((200, 100), 96), (232, (224, 180)), (None, 60), (64, 100)]
 )
 def test_visible_box_is_what_torchvision_shows(size, resize, crop):
-    """Picture pixels hold their own x and y; after the transform the outermost ones tell the box."""
+    """Image pixels hold their own x and y; after the transform the outermost ones tell the box."""
     from torchvision.transforms import functional as F
 
     width, height = size
@@ -76,16 +76,16 @@ def test_visible_box_is_what_torchvision_shows(size, resize, crop):
 
 
 def test_a_transform_of_ones_own_claims_no_geometry(ax):
-    seen = picture(transform={"custom": "<function>"})
+    seen = image(transform={"custom": "<function>"})
     assert seen.box is None
-    draw_picture(ax, seen, Grid(2, 3))
+    draw_image(ax, seen, Grid(2, 3))
     mark_cell(ax, seen, Grid(2, 3), 0, 0, color="red", label="1")
     assert ax.get_xlim() == (0, 300) and not ax.patches and not ax.texts and not ax.collections
 
 
-def test_picture_is_upright_and_the_marked_cell_lies_where_the_grid_says(ax):
-    seen = SeenPicture(Image.new("RGB", (300, 256)), (38.0, 16.0, 262.0, 240.0))
-    draw_picture(ax, seen, Grid(7, 7))
+def test_image_is_upright_and_the_marked_cell_lies_where_the_grid_says(ax):
+    seen = SeenImage(Image.new("RGB", (300, 256)), (38.0, 16.0, 262.0, 240.0))
+    draw_image(ax, seen, Grid(7, 7))
     mark_cell(ax, seen, Grid(7, 7), 0, 6, color="red", label="1")
     bottom, top = ax.get_ylim()
     assert (bottom, top) == (240, 16) and ax.get_xlim() == (38, 262)
@@ -128,18 +128,18 @@ def test_classes_without_likelihood_are_left_out_save_the_true_one(ax):
 
 @pytest.mark.parametrize("x, side", [(0, 1), (2, 1), (4, -1), (6, -1)])
 def test_a_label_beside_its_cell_lies_towards_the_middle(ax, x, side):
-    seen = SeenPicture(Image.new("RGB", (224, 224)), (0.0, 0.0, 224.0, 224.0))
-    draw_picture(ax, seen, Grid(7, 7))
+    seen = SeenImage(Image.new("RGB", (224, 224)), (0.0, 0.0, 224.0, 224.0))
+    draw_image(ax, seen, Grid(7, 7))
     mark_cell(ax, seen, Grid(7, 7), 3, x, color="red", label="1", beside=True)
     label, cell = ax.texts[0].get_window_extent(), ax.patches[0].get_window_extent()
     assert np.sign((label.x0 + label.x1) - (cell.x0 + cell.x1)) == side
 
 
-def test_class_colors_follow_likelihood_and_the_rest_is_grey():
+def test_class_colors_follow_likelihood_and_the_rest_is_gray():
     likelihood = np.zeros(1000)
     likelihood[500:510] = np.arange(10, 0, -1)
     colors = class_colors(votes(likelihood=likelihood))
-    assert colors[500:507] == CATEGORIES and set(colors[507:]) | set(colors[:500]) == {GREY}
+    assert colors[500:507] == CATEGORIES and set(colors[507:]) | set(colors[:500]) == {GRAY}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_query_figure_of_any_grid_and_number_of_classes(grid, transform, n_class
         likelihood=np.full(n_classes, 1 / n_classes), n=n,
     )  # fmt: skip
     figure = query_figure(
-        shown, picture(transform=transform), {i: picture(transform=transform) for i in range(n)}
+        shown, image(transform=transform), {i: image(transform=transform) for i in range(n)}
     )
     figure.canvas.draw()
     query_ax, *match_axes, _votes_ax, _bars_ax = figure.axes
@@ -177,12 +177,12 @@ def test_query_figure_of_any_grid_and_number_of_classes(grid, transform, n_class
 
 @pytest.mark.parametrize("likelihood", [(), (0.0, 0.0)])
 def test_query_figure_without_match_or_class_says_so(likelihood):
-    figure = query_figure(votes(likelihood=likelihood, true=None, n=0), picture(), {})
+    figure = query_figure(votes(likelihood=likelihood, true=None, n=0), image(), {})
     figure.canvas.draw()
     said = [text for ax in figure.axes for text in texts(ax)]
     assert "no match" in said and "no votes" in said and "no prediction: no match has a class" in said
 
 
-def test_query_figure_names_the_missing_picture():
+def test_query_figure_names_the_missing_image():
     with pytest.raises(InputError, match="lacks row 1"):
-        query_figure(votes(), picture(), {0: picture(), 2: picture()})
+        query_figure(votes(), image(), {0: image(), 2: image()})

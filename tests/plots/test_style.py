@@ -77,7 +77,7 @@ def test_text_can_be_read_on_every_category():
         ]
         return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
-    for color in (*style.CATEGORIES, style.GREY):
+    for color in (*style.CATEGORIES, style.GRAY):
         dark, light = sorted([luminance(color), luminance(style.text_on(color))])
         assert (light + 0.05) / (dark + 0.05) > 3, color  # WCAG's bound for bold and large text
 

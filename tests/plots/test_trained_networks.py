@@ -5,7 +5,7 @@ import pytest
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations.trained_networks import Measured, TrainedObservation, summarise_measures
+from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation, summarize_measures
 
 
 @pytest.fixture
@@ -15,10 +15,10 @@ def summaries():
     def observation(loss):
         names = ["class positions", "full direction", *(["angle, head's plane"] if loss == "hue:eq5" else [])]
         numbers = {name: Measured(estimate=rng.random(), low=0, high=1) for name in names}
-        return TrainedObservation(pictures="test", n_images=9, grid=(2, 2), numbers=numbers)
+        return TrainedObservation(images="test", n_images=9, grid=(2, 2), numbers=numbers)
 
     found = {(loss, 1e-3, seed): [observation(loss)] for loss in ("onehot", "hue:eq5") for seed in range(6)}
-    return summarise_measures(found, baseline="onehot")
+    return summarize_measures(found, baseline="onehot")
 
 
 def test_a_panel_a_measure_shows_means_intervals_and_p(summaries):

@@ -5,7 +5,7 @@ import pytest
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations import LossRun, compare_losses
+from hueprobe.studies import LossRun, compare_losses
 
 LOSSES = ("onehot", "hue:eq5", "hue:chord", "hue:l2", "smooth", "al2")
 PERTURBED = (("blur", 1), ("blur", 2), ("noise", 1), ("noise", 2))

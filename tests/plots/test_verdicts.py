@@ -6,10 +6,10 @@ from matplotlib.colors import to_hex
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations.claim_table import CLAIMS
-from hueprobe.observations.intervals import Interval
-from hueprobe.observations.selftest import rejection_rate
-from hueprobe.observations.verdicts import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict, finding
+from hueprobe.observations.verdicts.claims import CLAIMS
+from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict, finding
+from hueprobe.observations.verdicts.selftest import rejection_rate
+from hueprobe.stats.intervals import Interval
 
 
 def verdict(claim, effect, half=0.05, memory="lite0.memory"):

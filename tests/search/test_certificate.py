@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import HueprobeWarning, InputError, SearcherError
-from hueprobe.search import codebook, exact, rounded
-from hueprobe.search.exact import ExactSearcher
-from hueprobe.search.indexes import list_indexes
+from hueprobe.search.exact import blocks, quantized
+from hueprobe.search.exact import searcher as exact
+from hueprobe.search.exact.searcher import ExactSearcher
+from hueprobe.search.index import list_indexes
 from tests.oracles import nearest
 
 ROUNDED = ("int8", "half")
@@ -42,7 +43,7 @@ def colliding(seed, *, n=300, d=48, spread=1e-3, signed=False):
 
 @given(
     seed=st.integers(0, 10_000),
-    number_format=st.sampled_from(rounded.FORMATS),
+    number_format=st.sampled_from(quantized.FORMATS),
     spread=st.sampled_from([1e-6, 1e-4, 1e-3, 1e-2, 0.3]),
     signed=st.booleans(),
     k=st.sampled_from([1, 10, 299, 300]),
@@ -96,14 +97,14 @@ def hidden_by_the_query(number_format, rng):
 )
 @pytest.mark.parametrize("group", [1, 32])
 def test_a_neighbor_that_rounding_hides_is_found(folder, number_format, hide, group, monkeypatch):
-    monkeypatch.setattr(exact, "_EXTRA", dict.fromkeys(rounded.FORMATS, 0))
-    monkeypatch.setattr(codebook, "GROUP", group)
+    monkeypatch.setattr(exact, "_EXTRA", dict.fromkeys(quantized.FORMATS, 0))
+    monkeypatch.setattr(blocks, "GROUP", group)
     fooled = 0
     for seed in range(10):
         query, rows = hide(number_format, np.random.default_rng(seed))
         memory = memory_of(folder / "b", rows)
         stored = memory.vectors(np.arange(len(rows)))
-        codes, asked = (rounded.encode(torch.from_numpy(part), number_format) for part in (stored, query))
+        codes, asked = (quantized.encode(torch.from_numpy(part), number_format) for part in (stored, query))
         shown = (codes.values.float() @ asked.values[0].float() * codes.scale).numpy()
         truth = int(np.argmax(stored.astype(float) @ query[0].astype(float)))
         fooled += int(np.argmax(shown) != truth)  # ranked by rounded products alone, another one wins
@@ -115,7 +116,7 @@ def test_a_neighbor_that_rounding_hides_is_found(folder, number_format, hide, gr
 def test_no_sum_that_is_rounded_to_a_product_exceeds_its_highest(dtype):
     patterns = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16).view(dtype)
     raw = patterns[patterns.isfinite() & (patterns.abs() < 2)]
-    bound = rounded.highest(raw).double()
+    bound = quantized.highest(raw).double()
     beyond = torch.nextafter(bound.float(), torch.tensor(torch.inf))  # the next float32 rounds higher
     again = beyond.to(dtype)
     tie = bound.float().to(dtype)  # half-way: to even, so up or down
@@ -131,14 +132,14 @@ def test_residuals_and_sums_hold(seed, number_format, d, sparse):
     rows = rng.standard_normal((20, d)) * (rng.random((20, d)) < (0.1 if sparse else 1.0))
     rows[:, 0] += 0.1
     vectors = unit(rows)
-    codes = rounded.encode(torch.from_numpy(vectors), number_format)
+    codes = quantized.encode(torch.from_numpy(vectors), number_format)
     decoded = codes.values.double().numpy() * codes.scale.double().numpy()[:, None]
     error = np.linalg.norm(vectors.astype(float) - decoded, axis=1)
     assert (error <= codes.residual.numpy()).all() and (codes.residual.numpy() < error * 1.01 + 1e-6).all()
-    raw = torch.empty(20, 20, dtype=rounded.product_dtype(codes.values))
-    rounded.products(codes, codes.values, raw)
-    highest = rounded.highest(raw).numpy() * codes.scale.numpy()[:, None] * codes.scale.numpy()
-    assert (decoded @ decoded.T <= highest + rounded.sum_error(number_format, d, CPU) * 1.02 + 1e-6).all()
+    raw = torch.empty(20, 20, dtype=quantized.product_dtype(codes.values))
+    quantized.products(codes, codes.values, raw)
+    highest = quantized.highest(raw).numpy() * codes.scale.numpy()[:, None] * codes.scale.numpy()
+    assert (decoded @ decoded.T <= highest + quantized.sum_error(number_format, d, CPU) * 1.02 + 1e-6).all()
 
 
 def test_formats_that_cannot_be_had_are_refused(folder):
@@ -146,7 +147,7 @@ def test_formats_that_cannot_be_had_are_refused(folder):
     with pytest.raises(InputError, match=r"'fp4'; choose from: int8, half, float32"):
         ExactSearcher(memory, products="fp4")
     with pytest.raises(InputError, match=r"at most 32768 channels, got 40000"):
-        rounded.require_format("int8", 40_000)
+        quantized.require_format("int8", 40_000)
 
 
 def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
@@ -155,16 +156,16 @@ def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
         ({"int8": np.inf, "half": 2.0, "float32": 3.0}, "half"),
         ({"int8": 0.9, "half": 1.0, "float32": 1.0}, "float32"),  # too little gained
     ):
-        rounded.fastest_format.cache_clear()
-        monkeypatch.setattr(rounded, "product_seconds", lambda times=times: times)
-        assert rounded.fastest_format(CPU) == fastest
-    rounded.fastest_format.cache_clear()
+        quantized.fastest_format.cache_clear()
+        monkeypatch.setattr(quantized, "product_seconds", lambda times=times: times)
+        assert quantized.fastest_format(CPU) == fastest
+    quantized.fastest_format.cache_clear()
 
 
 @pytest.mark.parametrize("number_format", ROUNDED)
 def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_format, monkeypatch):
-    monkeypatch.setattr(codebook, "BLOCK", 100)
-    monkeypatch.setattr(rounded, "fastest_format", lambda device: number_format)
+    monkeypatch.setattr(blocks, "BLOCK", 100)
+    monkeypatch.setattr(quantized, "fastest_format", lambda device: number_format)
     monkeypatch.setattr(exact, "fastest_format", lambda device: number_format)
     rows, query = colliding(5, n=330)
     shutil.rmtree(folder / "d", ignore_errors=True)
@@ -176,13 +177,13 @@ def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_fo
     assert [name.partition(",")[0] for name in list_indexes(memory)] == [f"exact-{number_format}"]
     size = {"int8": 1, "half": 2}[number_format]
     assert searcher.codebook.file.stat().st_size == (3 * 128 + 32) * (48 * size + 16)
-    make, made = codebook.Codebook._make, []
+    make, made = blocks.Codebook._make, []
 
     def counted(self, number):
         made.append(self._format)
         return make(self, number)
 
-    monkeypatch.setattr(codebook.Codebook, "_make", counted)
+    monkeypatch.setattr(blocks.Codebook, "_make", counted)
     again = open_searcher(open_memory(memory.path), memory_budget=0)
     for _ in range(2):
         found = again.search(query, 7)
@@ -218,7 +219,7 @@ def test_without_a_file_the_search_is_slower_and_right(folder, monkeypatch):
     def full(self, path, *, progress=False):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(codebook.Codebook, "write", full)
+    monkeypatch.setattr(blocks.Codebook, "write", full)
     with pytest.warns(HueprobeWarning, match=r"no file of rounded vectors.*No space left"):
         searcher = open_searcher(memory, memory_budget=0)
     assert searcher.codebook.file is None and not list_indexes(memory)

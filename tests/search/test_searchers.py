@@ -9,11 +9,11 @@ from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import as_stored
 from hueprobe.search import approximate, build_index, measure_recall
-from hueprobe.search import codebook as codebook_module
-from hueprobe.search import exact as exact_module
 from hueprobe.search.approximate import n_threads
-from hueprobe.search.exact import ExactSearcher
-from hueprobe.search.indexes import has_index, list_indexes, recall_of
+from hueprobe.search.exact import blocks as blocks_module
+from hueprobe.search.exact import searcher as exact_module
+from hueprobe.search.exact.searcher import ExactSearcher
+from hueprobe.search.index import has_index, list_indexes, recall_of
 from tests.oracles import nearest, stored_vector
 
 APPROXIMATE = ["annoy:trees=5,search_k=100000", "faiss:Flat", "faiss:HNSW32;efSearch=256"]
@@ -32,7 +32,7 @@ def activations(seed, *, n=6, channels=5, grid=(2, 3), levels=None):
 def memory(tmp_path_factory):
     values = activations(0, n=40, channels=16, grid=(3, 3))
     values[3, :, 1, 1] = 0  # a zero vector
-    values[11] = values[10]  # a duplicate picture
+    values[11] = values[10]  # a duplicate image
     return memory_from_arrays(tmp_path_factory.mktemp("m") / "a.memory", values, ["a", "b"] * 20)
 
 
@@ -52,8 +52,8 @@ def allowed_mask(memory, excluded):
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_exact_search_equals_brute_force(seed, levels, k, block, group, products, tmp_path, monkeypatch):
     memory = memory_from_arrays(tmp_path / "m", activations(seed, levels=levels), overwrite=True)
-    monkeypatch.setattr(codebook_module, "BLOCK", block)
-    monkeypatch.setattr(codebook_module, "GROUP", group)
+    monkeypatch.setattr(blocks_module, "BLOCK", block)
+    monkeypatch.setattr(blocks_module, "GROUP", group)
     monkeypatch.setattr(exact_module, "_EXTRA", dict.fromkeys(("int8", "half", "float32"), seed % 3))
     rng = np.random.default_rng(seed)
     stored = memory.vectors(np.arange(memory.n_slots))
@@ -109,7 +109,7 @@ def test_settings_generous_enough_find_what_exact_search_finds(memory, spec):
 def test_a_duplicate_is_at_distance_exactly_zero(memory, spec):
     query = memory.vectors(np.array([10 * 9 + 4]))
     found = open_searcher(memory, spec).search(query, 2)
-    # Picture 11 is a copy of picture 10: both at zero, the lower id first.
+    # Image 11 is a copy of image 10: both at zero, the lower id first.
     assert found.ids[0].tolist() == [10 * 9 + 4, 11 * 9 + 4]
     assert found.distances[0].tolist() == [0.0, 0.0]
 
@@ -132,7 +132,7 @@ def test_more_neighbors_than_vectors_are_padded(memory, spec):
         assert len(set(found.ids[0, :n])) == n
 
 
-def test_excluding_every_picture_leaves_nothing(memory):
+def test_excluding_every_image_leaves_nothing(memory):
     everything = np.arange(memory.n_images)[None]
     for spec in ("exact", "faiss:Flat"):
         assert (

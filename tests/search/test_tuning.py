@@ -7,7 +7,7 @@ from hueprobe import memory_from_arrays, open_searcher
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.search import Trial, Tuning, measure_recall, parse_spec, tune_searcher
 from hueprobe.search import tuning as tuning_module
-from hueprobe.search.indexes import has_current_index, list_indexes
+from hueprobe.search.index import has_current_index, list_indexes
 from hueprobe.search.tuning import candidate_specs
 
 SPECS = ("annoy:trees=2", "faiss:IVF16,Flat;nprobe=1", "faiss:IVF16,Flat;nprobe=16", "exact")

@@ -11,9 +11,15 @@ from PIL import Image
 
 from hueprobe import images, plots
 from hueprobe.errors import HueprobeWarning, InputError
-from hueprobe.observations import compare_losses, compare_observed
-from hueprobe.studies import ComparisonSettings, run_comparison, trained_observing, write_comparison
-from hueprobe.studies import comparison as module
+from hueprobe.studies import (
+    ComparisonSettings,
+    compare_losses,
+    compare_observed,
+    run_comparison,
+    write_comparison,
+)
+from hueprobe.studies.comparison import study as module
+from hueprobe.studies.comparison import trained_observing
 
 SETTINGS = {
     "backbone": "squeezenet1_1", "losses": ("onehot", "hue:eq5:weight0", "hue:eq5"), "seeds": 2, "side": 40,
@@ -23,7 +29,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
-    folder, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    folder, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
     for name in "abc":
         (folder / name).mkdir()
         for number in range(8):
@@ -108,7 +114,7 @@ def test_trained_networks_are_observed_and_their_weights_dropped(table, study):
     assert (folder / "observed" / "hue-eq5_seed0_test_lr0.001_test36.json").exists()
     plain, zero, hue = (run.observed for run in runs[:3])
     assert len(plain.notes) == 1 and "class positions: 0 of 3 classes have" in plain.notes[0]  # 4 a class
-    assert plain.pictures == "test" and plain.n_images == 12 and plain.grid == (2, 2)
+    assert plain.images == "test" and plain.n_images == 12 and plain.grid == (2, 2)
     # weight 0 trains the same network, so all that is not the head's is the same
     assert {name: zero.numbers[name] for name in plain.numbers} == dict(plain.numbers)
     assert set(hue.numbers) - set(plain.numbers) == {
@@ -135,8 +141,8 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
     (tested,) = run_comparison(table, tmp_path, asked)
     larger = ComparisonSettings(**few, observe="train", observe_crop=64)
     (seen,) = run_comparison(table, tmp_path, larger)
-    assert tested.observed.pictures == "test" and tested.observed.numbers != seen.observed.numbers
-    assert seen.observed.pictures == "train" and seen.observed.grid == (3, 3)
+    assert tested.observed.images == "test" and tested.observed.numbers != seen.observed.numbers
+    assert seen.observed.images == "train" and seen.observed.grid == (3, 3)
     assert run_comparison(table, tmp_path, larger) == [seen] and not list((tmp_path / "weights").iterdir())
     (missing,) = run_comparison(table, tmp_path, ComparisonSettings(**few))
     assert "without keeping its weights" in missing.observed.notes[0] and not missing.observed.numbers
@@ -160,8 +166,8 @@ def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeyp
     (fresh,) = run_comparison(table, tmp_path, settings)
     trained = runs[2].observed
     assert fresh.curve == runs[2].curve
-    ((of_pictures, of_activations),) = hashes  # blocks are dealt by pictures: the same for every network
-    assert len(set(of_pictures)) == 12 and of_activations not in of_pictures
+    ((of_images, of_activations),) = hashes  # blocks are dealt by images: the same for every network
+    assert len(set(of_images)) == 12 and of_activations not in of_images
     for name in ("full direction", "angle, head's plane above random", "information, same less other"):
         assert fresh.observed.numbers[name] != trained.numbers[name], name
 
@@ -188,7 +194,7 @@ def test_two_processes_share_the_cells(table, tmp_path, monkeypatch):
     )
 
 
-def test_folds_cover_each_picture_once_and_bad_pictures_are_named(table, tmp_path):
+def test_folds_cover_each_image_once_and_bad_images_are_named(table, tmp_path):
     folds = list(module._parts(table, 3))
     assert [name for name, _ in folds] == ["fold1", "fold2", "fold3"]
     tested = [path for _, part in folds for path in part.where_split("test").paths]
@@ -201,14 +207,14 @@ def test_folds_cover_each_picture_once_and_bad_pictures_are_named(table, tmp_pat
     for number, path in enumerate(table.paths):
         (bad / path).parent.mkdir(parents=True, exist_ok=True)
         (bad / path).write_bytes(table.file(number).read_bytes() if number else b"cut")
-    with pytest.warns(HueprobeWarning, match="1 pictures could not be read and are left out: a/0.png"):
+    with pytest.warns(HueprobeWarning, match="1 images could not be read and are left out: a/0.png"):
         module._load(table.relocated(bad), 40, 0)
 
 
 @pytest.mark.parametrize("wrong, text", [
     ({"losses": ()}, "losses are none"), ({"losses": ("onehot", "onehot")}, "each once"),
     ({"seeds": 0}, "seeds is 0"), ({"folds": 1}, "folds is 1"), ({"learning_rates": ()}, "rate"),
-    ({"primary": "smooth"}, "primary loss 'smooth'"), ({"observe": "all"}, "pictures to observe 'all'"),
+    ({"primary": "smooth"}, "primary loss 'smooth'"), ({"observe": "all"}, "images to observe 'all'"),
     ({"observe_crop": -1}, "observe_crop is -1"),
 ])  # fmt: skip
 def test_settings_without_sense_are_refused(wrong, text):

@@ -8,25 +8,25 @@ import pytest
 from hueprobe import KernelDensityClassifier, memory_from_arrays
 from hueprobe.errors import HueprobeError, HueprobeWarning, InputError
 from hueprobe.memory import build_memory
-from hueprobe.observations.energy_maps import energy
-from hueprobe.observations.near_duplicates import near_duplicates, without_near_duplicates
+from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.studies import (
     ObserveSettings,
     accuracy_grid,
-    network_centre,
+    network_center,
     observe_memory,
     run_self_test,
     write_report,
 )  # fmt: skip
-from hueprobe.studies.accuracy_cells import _counts_without_self
-from hueprobe.studies.controls import Changed, control_variant, mirror, padded, shifted
-from hueprobe.studies.memory_report import OBSERVATIONS
+from hueprobe.studies.observing.accuracy_runs import _counts_without_self
+from hueprobe.studies.observing.controls import Changed, control_variant, mirror, padded, shifted
+from hueprobe.studies.observing.memory_report import OBSERVATIONS
+from hueprobe.studies.observing.near_duplicates import near_duplicates, without_near_duplicates
 
 SETTINGS = ObserveSettings(k=4)
 
 
 def activations(n, *, seed=0, channels=8, grid=(5, 5), labels=None):
-    """Positive noise; each class favours a channel of its own."""
+    """Positive noise; each class favors a channel of its own."""
     values = np.random.default_rng(seed).random((n, channels, *grid)).astype(np.float32)
     for i, label in enumerate(labels if labels is not None else []):
         values[i, label] += 1.5
@@ -48,7 +48,7 @@ def test_everything_is_measured_judged_and_written(tmp_path):
         "1a centre", "1b symmetry", "2 pixel", "3a centre", "3b angle", "3c border",
         "4a stay", "4b spread", "4c tangential", "5 hue",
     ]  # fmt: skip
-    # Noise has no favourite place: neither energy nor matches can be found to gather anywhere.
+    # Noise has no favorite place: neither energy nor matches can be found to gather anywhere.
     assert {v.id: v.verdict for v in report.verdicts}["1a centre"] != "holds"
     assert {v.id: v.verdict for v in report.verdicts}["3b angle"] != "holds"
     files = write_report([report], tmp_path)
@@ -63,7 +63,7 @@ def test_everything_is_measured_judged_and_written(tmp_path):
     assert (tmp_path / "report.md").read_text().count("\n| ") == 11
 
 
-def test_energy_at_the_centre_is_found(tmp_path):
+def test_energy_at_the_center_is_found(tmp_path):
     values = activations(32, labels=[i % 4 for i in range(32)])
     y, x = np.indices((5, 5))
     values *= np.exp(-((y - 2) ** 2 + (x - 2) ** 2) / 4)
@@ -95,8 +95,8 @@ def test_memories_that_cannot_tell_are_said_to_be(tmp_path, change, said):
 
 
 def test_a_memory_without_labels_and_signed_activations(tmp_path):
-    unlabelled = memory_from_arrays(tmp_path / "u", activations(12))
-    report = observe_memory(unlabelled, ["energy", "locations"], settings=SETTINGS, folder=tmp_path)
+    unlabeled = memory_from_arrays(tmp_path / "u", activations(12))
+    report = observe_memory(unlabeled, ["energy", "locations"], settings=SETTINGS, folder=tmp_path)
     assert report.energy is not None
     signed = memory_from_arrays(tmp_path / "s", activations(24) - 0.5, [f"c{i % 3}" for i in range(24)])
     with pytest.warns(HueprobeWarning, match="sign"):
@@ -119,9 +119,9 @@ def test_accuracy_cells_are_kept_and_agree_with_the_classifier(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in before} == before
 
 
-def test_a_picture_does_not_count_itself(tmp_path):
+def test_an_image_does_not_count_itself(tmp_path):
     memory = memory_from_arrays(tmp_path / "m", activations(3, grid=(2, 2)), ["a", "a", "b"])
-    # Two pictures of a, one of b, four vectors each; each leaves its own four out.
+    # Two images of a, one of b, four vectors each; each leaves its own four out.
     assert _counts_without_self(memory).tolist() == [[4, 4], [4, 4], [8, 0]]
 
 
@@ -136,7 +136,7 @@ def test_near_duplicates_are_found_and_the_first_stays(tmp_path):
     assert without_near_duplicates(matches, near=0.05).tolist() == [0, 1, 2, 3]
 
 
-def test_controls_of_arrays_say_that_they_need_pictures(tmp_path):
+def test_controls_of_arrays_say_that_they_need_images(tmp_path):
     memory = memory_of(tmp_path / "m")
     matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
     with pytest.raises(InputError, match="was not made of files"):
@@ -157,7 +157,7 @@ def test_the_self_test_counts_rejections(tmp_path):
     )
 
 
-def test_changes_of_pictures():
+def test_changes_of_images():
     from PIL import Image
 
     values = np.random.default_rng(0).integers(0, 256, (56, 28, 3), np.uint8)
@@ -172,20 +172,20 @@ def test_changes_of_pictures():
     assert repr(Changed("resize", "mirror-all", mirror)) == "mirror-all, then 'resize'"
 
 
-def memory_of_pictures(tmp_path, n=12, classes=("a", "b")):
+def memory_of_images(tmp_path, n=12, classes=("a", "b")):
     from PIL import Image
 
     rng = np.random.default_rng(0)
     for name in classes:
         (tmp_path / "p" / name).mkdir(parents=True)
         for i in range(n):
-            picture = rng.integers(0, 256, (24, 24, 3), np.uint8)
-            Image.fromarray(picture).save(tmp_path / "p" / name / f"{i}.png")
+            image = rng.integers(0, 256, (24, 24, 3), np.uint8)
+            Image.fromarray(image).save(tmp_path / "p" / name / f"{i}.png")
     return build_memory(tmp_path / "m", tmp_path / "p", backbone="tests.tiny_network:tiny", layer="3")
 
 
 def test_controls_say_the_same_in_any_order_and_lose_no_definition(tmp_path):
-    memory = memory_of_pictures(tmp_path)
+    memory = memory_of_images(tmp_path)
     names = ["random-mirror", "mirror-queries"]
     reports = [
         observe_memory(
@@ -199,14 +199,14 @@ def test_controls_say_the_same_in_any_order_and_lose_no_definition(tmp_path):
         # each control once, under its own name, with the findings that it gave
         assert set(verdict["controls"]) == set(names)
         own, under = (verdict["definitions"][name] for name in ("findings", "findings under controls"))
-        assert {name: set(findings) for name, findings in under.items()} == dict.fromkeys(names, set(own))
+        assert {name: set(findings) for name, findings in under.items()} == {name: set(own) for name in names}
     angle = next(v for v in first if v["id"] == "3b angle")
     assert angle["definitions"]["k"] == 4
     assert (angle["definitions"]["searcher"], angle["definitions"]["exclude"]) == ("exact", "image")
 
 
 def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
-    memory = memory_of_pictures(tmp_path)
+    memory = memory_of_images(tmp_path)
     matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
     mirrored = control_variant("mirror-all", memory, matches, tmp_path / "w").memory
     direct = KernelDensityClassifier(memory, k=2).vectors_of(memory.images)
@@ -222,16 +222,16 @@ def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
     assert weights.settings["weights"] == "none" and weights.settings["layer"] == "3"
 
 
-def test_distances_are_taken_from_the_networks_own_centre_on_request(tmp_path):
+def test_distances_are_taken_from_the_networks_own_center_on_request(tmp_path):
     memory = memory_of(tmp_path / "a.memory")
-    settings = ObserveSettings(k=4, centre=(1.25, 2.5))
+    settings = ObserveSettings(k=4, center=(1.25, 2.5))
     report = observe_memory(memory, OBSERVATIONS[:1] + OBSERVATIONS[2:4], settings=settings, folder=tmp_path)
-    direct = energy(memory.energy(), memory.grid, centre=(1.25, 2.5))
-    assert report.energy.centre == (1.25, 2.5) and report.energy.rho.estimate == direct.rho.estimate
+    direct = measure_energy(memory.energy(), memory.grid, center=(1.25, 2.5))
+    assert report.energy.center == (1.25, 2.5) and report.energy.rho.estimate == direct.rho.estimate
     usual = observe_memory(memory, OBSERVATIONS[:1] + OBSERVATIONS[2:4], settings=SETTINGS, folder=tmp_path)
     effects = [{v.id: v.effect for v in r.verdicts} for r in (report, usual)]
     for claim in ("1a centre", "3a centre", "4c tangential"):
         assert effects[0][claim] != effects[1][claim]
     assert report.verdicts[-1].definitions["centre (y, x)"] == [1.25, 2.5]
     with pytest.raises(HueprobeError):  # made of arrays: no network to measure
-        network_centre(memory)
+        network_center(memory)

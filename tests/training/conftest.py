@@ -1,4 +1,4 @@
-"""Small networks and pictures to train on in seconds."""
+"""Small networks and images to train on in seconds."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from hueprobe.training import HueHead, HueLoss, Objective, TrainingSettings, hue_labels, pictures_from_arrays
+from hueprobe.training import HueHead, HueLoss, Objective, TrainingSettings, hue_labels, images_from_arrays
 
 
 def small_network(num_classes=3):
@@ -20,7 +20,7 @@ def small_network(num_classes=3):
 
 def hue_objective(weight=1.0, num_classes=3, network=None):
     network = network or small_network(num_classes)
-    head = HueHead.behind(network, layer="2", picture_size=(10, 10), seed=1)
+    head = HueHead.behind(network, layer="2", image_size=(10, 10), seed=1)
     loss = HueLoss(hue_labels(num_classes, 0), weight=weight)
     return Objective(
         network, terms={"hue": lambda targets: loss(head.points(), targets)}, modules={"head": head},
@@ -38,13 +38,13 @@ def colored(n, seed, num_classes=3):
 
 
 @pytest.fixture
-def pictures():
-    return pictures_from_arrays(*colored(40, 0), class_names=["red", "green", "blue"])
+def images():
+    return images_from_arrays(*colored(40, 0), class_names=["red", "green", "blue"])
 
 
 @pytest.fixture
-def test_pictures():
-    return pictures_from_arrays(*colored(30, 1), class_names=["red", "green", "blue"])
+def test_images():
+    return images_from_arrays(*colored(30, 1), class_names=["red", "green", "blue"])
 
 
 @pytest.fixture
@@ -53,12 +53,12 @@ def settings():
 
 
 @pytest.fixture
-def folder_of_pictures(tmp_path):
+def folder_of_images(tmp_path):
     """Three class folders of files; one file is damaged."""
     pixels, targets = colored(18, 2)
-    for number, (picture, target) in enumerate(zip(pixels, targets, strict=True)):
-        path = tmp_path / "pictures" / "abc"[target] / f"{number:02}.png"
+    for number, (image, target) in enumerate(zip(pixels, targets, strict=True)):
+        path = tmp_path / "images" / "abc"[target] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture.transpose(1, 2, 0)).save(path)
-    (tmp_path / "pictures" / "b" / "01.png").write_bytes(b"no picture")
-    return tmp_path / "pictures"
+        Image.fromarray(image.transpose(1, 2, 0)).save(path)
+    (tmp_path / "images" / "b" / "01.png").write_bytes(b"no image")
+    return tmp_path / "images"

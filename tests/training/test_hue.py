@@ -55,7 +55,7 @@ def test_gradients_are_right_in_float64(variant):
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("project", [False, True])
-def test_values_and_gradients_are_finite_at_the_centre_and_on_the_label(variant, project):
+def test_values_and_gradients_are_finite_at_the_center_and_on_the_label(variant, project):
     labels = hue_labels(5, 0)
     start = torch.stack((torch.zeros(2), labels[1])).requires_grad_()
     points = start
@@ -68,7 +68,7 @@ def test_values_and_gradients_are_finite_at_the_centre_and_on_the_label(variant,
 
 
 @pytest.mark.parametrize("n_classes", [10, 100])
-def test_eq5_pulls_from_the_centre_with_one_over_two_m(n_classes):
+def test_eq5_pulls_from_the_center_with_one_over_two_m(n_classes):
     points = torch.zeros(1, 2, requires_grad=True)
     HueLoss(hue_labels(n_classes, 0))(points, torch.tensor([3])).backward()
     assert float(points.grad.norm()) == pytest.approx(1 / (2 * n_classes), rel=1e-4)
@@ -145,12 +145,12 @@ def test_stands_behind_cnns_and_transformers_without_changing_them(name, size, c
     # torchvision's ViT starts with a classifier of zeros, which would send nothing back.
     nn.init.normal_([part for part in network.modules() if isinstance(part, nn.Linear)][-1].weight)
     names = list(network.state_dict())
-    head = HueHead.behind(network, picture_size=(size, size), seed=0)
+    head = HueHead.behind(network, image_size=(size, size), seed=0)
     assert head.grid[0] == channels
     assert all(part.training for part in network.modules())
     assert list(network.state_dict()) == names
-    pictures = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
-    logits = network(pictures)
+    images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(0))
+    logits = network(images)
     points = head.points()
     assert points.shape == (2, 2)
     stem = head.watch.output()
@@ -161,28 +161,28 @@ def test_stands_behind_cnns_and_transformers_without_changing_them(name, size, c
 
 def test_a_watch_keeps_what_came_before_an_in_place_relu_and_the_network_gives_the_same():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
-    pictures = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    alone = network(pictures)
+    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    alone = network(images)
     with LayerWatch(network, "0") as watch:
-        assert torch.equal(network(pictures), alone)
-        assert torch.equal(watch.grid(), network[0](pictures))
+        assert torch.equal(network(images), alone)
+        assert torch.equal(watch.grid(), network[0](images))
         assert float(watch.grid().detach().min()) < 0
     assert not network[0]._forward_hooks and not network._forward_pre_hooks
 
 
 def test_flat_heads_with_hidden_layers_know_where_and_detached_ones_send_nothing_back():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True))
-    options = {"layer": "1", "picture_size": (8, 8), "input": "flat", "hidden": [5], "project": True}
+    options = {"layer": "1", "image_size": (8, 8), "input": "flat", "hidden": [5], "project": True}
     head = HueHead.behind(network, **options)
     assert [tuple(layer.weight.shape) for layer in head.layers] == [(5, 144), (2, 5)]
-    picture = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    network(picture)
+    image = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    network(image)
     assert float(head.points().detach().norm()) == pytest.approx(1, abs=1e-5)
     assert not torch.allclose(
         head(torch.eye(6).expand(1, 4, 6, 6)), head(torch.eye(6).flip(0).expand(1, 4, 6, 6))
     )
     detached = HueHead.behind(network, **options, detached=True)
-    network(picture)
+    network(image)
     detached.points().sum().backward()
     assert network[0].weight.grad is None and detached.layers[0].weight.grad is not None
 
@@ -194,7 +194,7 @@ def test_heads_refuse_layers_that_are_not_there_or_give_no_grid_and_leave_no_hoo
     with pytest.raises(LayerError, match="not in the table"):
         HueHead.behind(network)
     with pytest.raises(LayerError, match=r"\(B, C, H, W\)"):
-        HueHead.behind(network, layer="1", picture_size=(8, 8))
+        HueHead.behind(network, layer="1", image_size=(8, 8))
     assert not network[1]._forward_hooks and not network._forward_pre_hooks
     with pytest.raises(InputError, match="pooled, flat"):
         HueHead((3, 2, 2), input="max")

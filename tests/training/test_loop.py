@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
-from hueprobe.training import Objective, TrainingSettings, picture_answers, train
+from hueprobe.training import Objective, TrainingSettings, image_answers, train
 from hueprobe.training.objective import gradient_shares
 from tests.training.conftest import hue_objective, small_network
 
@@ -30,10 +30,10 @@ def without_times(log):
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in log]
 
 
-def test_learns_logs_and_leaves_the_generators_alone(pictures, test_pictures, settings, tmp_path):
+def test_learns_logs_and_leaves_the_generators_alone(images, test_images, settings, tmp_path):
     before = torch.get_rng_state()
     objective = hue_objective()
-    run = train(objective, pictures, replace(settings, epochs=15), test=test_pictures, folder=tmp_path)
+    run = train(objective, images, replace(settings, epochs=15), test=test_images, folder=tmp_path)
     assert torch.equal(before, torch.get_rng_state())
     assert run.log[-1]["test_accuracy"] > 0.9 and run.log[-1]["loss_class"] < run.log[0]["loss_class"] / 2
     rates = [0.01 * (1 + math.cos(math.pi * epoch / 15)) for epoch in range(15)]
@@ -45,32 +45,32 @@ def test_learns_logs_and_leaves_the_generators_alone(pictures, test_pictures, se
     with (tmp_path / "log.csv").open() as file:
         assert [float(row["loss"]) for row in csv.DictReader(file)] == [row["loss"] for row in run.log]
     assert pq.read_table(tmp_path / "log.parquet").num_rows == 15
-    answers = picture_answers(objective.network, test_pictures, settings)
-    assert float((answers == test_pictures.targets.numpy()).mean()) == run.log[-1]["test_accuracy"]
+    answers = image_answers(objective.network, test_images, settings)
+    assert float((answers == test_images.targets.numpy()).mean()) == run.log[-1]["test_accuracy"]
 
 
-def test_is_the_same_again_and_another_from_another_seed(pictures, settings):
+def test_is_the_same_again_and_another_from_another_seed(images, settings):
     first, second, third = hue_objective(), hue_objective(), hue_objective()
-    runs = [train(objective, pictures, settings) for objective in (first, second)]
-    train(third, pictures, replace(settings, seed=1))
+    runs = [train(objective, images, settings) for objective in (first, second)]
+    train(third, images, replace(settings, seed=1))
     assert same(weights_of(first), weights_of(second)) and not same(weights_of(first), weights_of(third))
     for row, other in zip(*(without_times(run.log) for run in runs), strict=True):
         assert row == pytest.approx(other, nan_ok=True, rel=0, abs=0)
 
 
-def test_weight_zero_is_bitwise_the_one_hot_run(pictures, settings):
+def test_weight_zero_is_bitwise_the_one_hot_run(images, settings):
     plain, zero, one = Objective(small_network()), hue_objective(weight=0.0), hue_objective()
     for objective in (plain, zero, one):
-        train(objective, pictures, settings)
+        train(objective, images, settings)
     assert same(weights_of(plain), weights_of(zero))
     assert not same(weights_of(plain), weights_of(one))
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
-def test_a_stopped_run_ends_as_the_undisturbed_one(pictures, test_pictures, settings, tmp_path, optimizer):
+def test_a_stopped_run_ends_as_the_undisturbed_one(images, test_images, settings, tmp_path, optimizer):
     settings = replace(settings, optimizer=optimizer)
     undisturbed = hue_objective()
-    expected = train(undisturbed, pictures, settings, test=test_pictures)
+    expected = train(undisturbed, images, settings, test=test_images)
     stopped = hue_objective()
     begin = stopped.start_epoch
 
@@ -81,54 +81,52 @@ def test_a_stopped_run_ends_as_the_undisturbed_one(pictures, test_pictures, sett
 
     stopped.start_epoch = until_the_third
     with pytest.raises(KeyboardInterrupt):
-        train(stopped, pictures, settings, test=test_pictures, folder=tmp_path)
+        train(stopped, images, settings, test=test_images, folder=tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.pt", "log.csv"]
     resumed = hue_objective()
-    found = train(resumed, pictures, settings, test=test_pictures, folder=tmp_path)
+    found = train(resumed, images, settings, test=test_images, folder=tmp_path)
     assert same(weights_of(undisturbed), weights_of(resumed))
     assert without_times(found.log) == without_times(expected.log)
-    again = train(hue_objective(), pictures, settings, test=test_pictures, folder=tmp_path)
+    again = train(hue_objective(), images, settings, test=test_images, folder=tmp_path)
     assert again.log == found.log  # finished: nothing is trained
 
 
-def test_checkpoints_of_another_run_are_refused_with_the_difference(
-    pictures, test_pictures, settings, tmp_path
-):
-    train(hue_objective(), pictures, settings, folder=tmp_path)
+def test_checkpoints_of_another_run_are_refused_with_the_difference(images, test_images, settings, tmp_path):
+    train(hue_objective(), images, settings, folder=tmp_path)
     with pytest.raises(InputError, match="another run: seed was 0 and is 1"):
-        train(hue_objective(), pictures, replace(settings, seed=1), folder=tmp_path)
+        train(hue_objective(), images, replace(settings, seed=1), folder=tmp_path)
     with pytest.raises(InputError, match="another run: objective was 'hue' and is 'onehot'"):
-        train(Objective(small_network()), pictures, settings, folder=tmp_path)
+        train(Objective(small_network()), images, settings, folder=tmp_path)
     with pytest.raises(InputError, match="another run: data was"):
-        train(hue_objective(), test_pictures, settings, folder=tmp_path)
+        train(hue_objective(), test_images, settings, folder=tmp_path)
     wider = nn.Sequential(*small_network(), nn.Linear(3, 3))
     with pytest.raises(InputError, match="checkpoint of another network"):
-        train(hue_objective(network=wider), pictures, settings, folder=tmp_path)
+        train(hue_objective(network=wider), images, settings, folder=tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
     with pytest.raises(InputError, match="no checkpoint that can be read"):
-        train(hue_objective(), pictures, settings, folder=tmp_path)
+        train(hue_objective(), images, settings, folder=tmp_path)
 
 
-def test_nan_stops_the_run_and_names_the_step(pictures, settings, tmp_path):
+def test_nan_stops_the_run_and_names_the_step(images, settings, tmp_path):
     objective = hue_objective()
     calls = iter(range(100))
     objective.terms["odd"] = lambda targets: torch.tensor(math.nan if next(calls) == 7 else 0.0)
     with pytest.raises(NumericsError, match="loss is nan in step 3 of epoch 2; lower the learning rate"):
-        train(objective, pictures, settings, folder=tmp_path)
+        train(objective, images, settings, folder=tmp_path)
     saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
     assert saved["epochs_done"] == 1
     assert all(torch.isfinite(value).all() for value in saved["state"]["objective"].values())
 
 
-def test_networks_that_do_not_classify_so_many_classes_are_refused(pictures, settings):
+def test_networks_that_do_not_classify_so_many_classes_are_refused(images, settings):
     with pytest.raises(InputError, match="target 2 is no class; with 2 classes"):
-        train(Objective(small_network(2)), pictures, settings)
+        train(Objective(small_network(2)), images, settings)
     with pytest.raises(ShapeError, match=r"must give logits \(B, classes\)"):
-        train(Objective(small_network()[:3]), pictures, settings)
+        train(Objective(small_network()[:3]), images, settings)
 
 
-def test_bf16_trains_too(pictures, settings):
-    run = train(hue_objective(), pictures, replace(settings, precision="bf16"))
+def test_bf16_trains_too(images, settings):
+    run = train(hue_objective(), images, replace(settings, precision="bf16"))
     assert run.log[-1]["loss_class"] < run.log[0]["loss_class"]
 
 
@@ -140,12 +138,12 @@ def test_shares_are_norms_of_gradients_by_hand():
     assert stem.grad is None
 
 
-def test_evaluation_leaves_each_module_in_its_mode(pictures, settings):
+def test_evaluation_leaves_each_module_in_its_mode(images, settings):
     network = small_network().train()
     network[1].eval()
-    answers = picture_answers(network, pictures, settings)
+    answers = image_answers(network, images, settings)
     assert answers.shape == (40,) and not network[1].training and network[5].training
-    moved = picture_answers(network, pictures, settings, perturb=torch.zeros_like)
+    moved = image_answers(network, images, settings, perturb=torch.zeros_like)
     assert len(np.unique(moved)) == 1
 
 
@@ -161,7 +159,7 @@ def test_settings_out_of_range_are_refused(wrong, text):
 
 
 def test_logs_to_tensorboard_where_asked_and_says_where_it_is_not_there(
-    pictures, settings, tmp_path, monkeypatch
+    images, settings, tmp_path, monkeypatch
 ):
     added, made = [], []
 
@@ -184,16 +182,16 @@ def test_logs_to_tensorboard_where_asked_and_says_where_it_is_not_there(
     there = ModuleType("torch.utils.tensorboard")
     there.SummaryWriter = SummaryWriter
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", there)
-    run = train(hue_objective(), pictures, settings, folder=tmp_path, tensorboard=True)
+    run = train(hue_objective(), images, settings, folder=tmp_path, tensorboard=True)
     assert made == [(str(tmp_path), 1), "closed"]
     assert [value for _, name, value in added if name == "loss"] == [row["loss"] for row in run.log]
     assert {step for step, *_ in added} == {1, 2, 3, 4}
-    assert "test_accuracy" not in {name for _, name, _ in added}  # NaN without test pictures
-    train(hue_objective(), pictures, settings, folder=tmp_path, tensorboard=True)
+    assert "test_accuracy" not in {name for _, name, _ in added}  # NaN without test images
+    train(hue_objective(), images, settings, folder=tmp_path, tensorboard=True)
     assert made[2] == (str(tmp_path), 5)
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="asked for and not installed; `pip install tensorboard`"):
-        train(hue_objective(), pictures, settings, folder=tmp_path / "other", tensorboard=True)
+        train(hue_objective(), images, settings, folder=tmp_path / "other", tensorboard=True)
     with pytest.raises(InputError, match="without a folder"):
-        train(hue_objective(), pictures, settings, tensorboard=True)
+        train(hue_objective(), images, settings, tensorboard=True)

@@ -1,4 +1,4 @@
-"""Perturbed pictures: what each kind does to means and spreads."""
+"""Perturbed images: what each kind does to means and spreads."""
 
 import pytest
 import torch
@@ -15,10 +15,10 @@ def pixels_after(kind, level, pixels):
 
 
 def test_noise_has_its_deviation_and_is_the_same_again():
-    grey = torch.full((2, 3, 50, 50), 0.5)
+    gray = torch.full((2, 3, 50, 50), 0.5)
     for level, deviation in enumerate(LEVELS["noise"], 1):
-        assert float(pixels_after("noise", level, grey).std()) == pytest.approx(deviation, rel=0.05)
-    assert torch.equal(pixels_after("noise", 1, grey), pixels_after("noise", 1, grey))
+        assert float(pixels_after("noise", level, gray).std()) == pytest.approx(deviation, rel=0.05)
+    assert torch.equal(pixels_after("noise", 1, gray), pixels_after("noise", 1, gray))
 
 
 def test_contrast_keeps_the_mean_and_shrinks_the_rest():
@@ -28,7 +28,7 @@ def test_contrast_keeps_the_mean_and_shrinks_the_rest():
     assert torch.allclose(found - middle, 0.4 * (pixels - middle), atol=1e-5)
 
 
-def test_blur_keeps_a_flat_picture_and_spreads_a_point_as_a_gaussian():
+def test_blur_keeps_a_flat_image_and_spreads_a_point_as_a_gaussian():
     flat = torch.full((1, 3, 20, 20), 0.7)
     assert torch.allclose(pixels_after("blur", 3, flat), flat, atol=1e-5)
     point = torch.zeros(1, 3, 101, 101)

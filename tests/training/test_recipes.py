@@ -5,24 +5,24 @@ import torch
 from torch import nn
 
 from hueprobe.errors import BackboneError, InputError, LayerError
-from hueprobe.training import TrainingSettings, fresh_network, objective_named, pictures_from_arrays, train
+from hueprobe.training import TrainingSettings, fresh_network, images_from_arrays, objective_named, train
 from hueprobe.training.objective import gradient_shares
-from hueprobe.training.recipes import KNOWN, parse_names
+from hueprobe.training.objectives import KNOWN, parse_names
 from tests.training.conftest import colored
 
 SETTINGS = TrainingSettings(epochs=2, batch_size=6, crop=32, device="cpu")
 
 
-def pictures():
+def images():
     pixels, targets = colored(12, 0)
-    return pictures_from_arrays(pixels.repeat(3, 2).repeat(3, 3), targets, class_names="abc")
+    return images_from_arrays(pixels.repeat(3, 2).repeat(3, 3), targets, class_names="abc")
 
 
 def trained(name, epochs=1):
     network, tap = fresh_network("resnet18", 3, seed=0)
-    with objective_named(name, network, 3, tap=tap, picture_size=32, seed=0) as objective:
+    with objective_named(name, network, 3, tap=tap, image_size=32, seed=0) as objective:
         settings = TrainingSettings(**{**SETTINGS.to_json(), "epochs": epochs})
-        run = train(objective, pictures(), settings)
+        run = train(objective, images(), settings)
         extra = sum(p.numel() for p in objective.parameters()) - sum(p.numel() for p in network.parameters())
     assert not any(part._forward_hooks or part._forward_pre_hooks for part in network.modules())
     return network, run, extra
@@ -55,7 +55,7 @@ def test_each_trains_another_network_than_one_hot(name, extra, onehot):
 
 def test_the_share_of_eq5_is_small_at_first():
     network, tap = fresh_network("resnet18", 10, seed=0)
-    with objective_named("hue:eq5", network, 10, tap=tap, picture_size=32, seed=0) as objective:
+    with objective_named("hue:eq5", network, 10, tap=tap, image_size=32, seed=0) as objective:
         batch = torch.randn(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))
         shares = gradient_shares(objective(batch, torch.arange(8)), objective.watch.output())
     assert 0.005 < shares["hue"] < 0.2
@@ -83,7 +83,7 @@ def test_names_are_known_or_refused_with_all_of_them():
 
 def test_networks_without_stages_ask_for_them():
     network, tap = fresh_network("mobilenet_v3_small", 3, seed=0)
-    options = {"tap": tap, "picture_size": 32, "seed": 0}
+    options = {"tap": tap, "image_size": 32, "seed": 0}
     with pytest.raises(LayerError, match=r"no layer1 \.\.\. layer4 .* from: features, avgpool, classifier"):
         objective_named("maxdropout", network, 3, **options).__enter__()
     with objective_named("maxdropout", network, 3, **options, stages=["features.3"]) as objective:

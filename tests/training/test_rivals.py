@@ -11,8 +11,8 @@ from torch import nn
 
 from hueprobe.errors import BackboneError, InputError, LayerError
 from hueprobe.training import AL2, CatchUpMix, MaxDropout, apply_behind
+from hueprobe.training.catchup_mix import mix_channels
 from hueprobe.training.classifiers import find_classifier, replace_classifier
-from hueprobe.training.mixing import mix_channels
 
 
 def small():
@@ -24,7 +24,7 @@ def small():
         )  # fmt: skip
 
 
-def pictures_of(n, seed=0):
+def images_of(n, seed=0):
     return torch.randn(n, 3, 8, 8, generator=torch.Generator().manual_seed(seed))
 
 
@@ -52,13 +52,13 @@ def test_max_dropout_modes_and_constant_tensors():
 
 
 def test_what_stands_behind_a_layer_follows_its_mode_and_comes_off():
-    network, pictures = small(), pictures_of(3)
-    alone = network(pictures)
+    network, images = small(), images_of(3)
+    alone = network(images)
     with apply_behind(network, ["1", "3"], MaxDropout(0.3)):
-        assert not torch.equal(network.train()(pictures), alone)
-        assert torch.equal(network.eval()(pictures), alone)
+        assert not torch.equal(network.train()(images), alone)
+        assert torch.equal(network.eval()(images), alone)
     network.train()
-    assert torch.equal(network(pictures), alone)
+    assert torch.equal(network(images), alone)
     with pytest.raises(ZeroDivisionError), apply_behind(network, ["1"], nn.Dropout(0.5)):
         raise ZeroDivisionError
     assert not any(part._forward_hooks for part in network.modules())
@@ -84,12 +84,12 @@ def test_al2_grows_as_the_paper_says():
 
 
 def test_al2_reads_what_goes_into_the_classifier():
-    network, pictures = small(), pictures_of(3)
+    network, images = small(), images_of(3)
     al2 = AL2.before(network)
     with pytest.raises(LayerError, match="has seen no features"):
         al2.penalty()
-    network(pictures)
-    features = network[:6](pictures)
+    network(images)
+    features = network[:6](images)
     assert torch.allclose(al2.penalty(), 0.01 * (features**2).mean())
     al2.penalty().backward()
     assert network[0].weight.grad is not None and network[6].weight.grad is None
@@ -122,38 +122,38 @@ def test_catch_up_mix_is_a_plain_loop(seed, share):
 
 
 def test_catch_up_mix_mixes_once_in_training_only_at_every_place_and_labels_by_share():
-    network, pictures, targets = small(), pictures_of(6), torch.arange(6) % 4
-    alone = network(pictures)
+    network, images, targets = small(), images_of(6), torch.arange(6) % 4
+    alone = network(images)
     mix = CatchUpMix(network, ["1", "3"], seed=1)
     places = set()
     for _ in range(30):
-        mixed = mix.start(pictures, targets)
+        mixed = mix.start(images, targets)
         places.add(mixed.layer)
-        logits = network(mixed.pictures)
-        assert torch.equal(network(pictures), alone)  # armed for one pass
+        logits = network(mixed.images)
+        assert torch.equal(network(images), alone)  # armed for one pass
         criterion = nn.functional.cross_entropy
         by_hand = mixed.share * criterion(logits, mixed.targets) + (1 - mixed.share) * criterion(
             logits, mixed.partners
         )
         assert torch.equal(mixed.loss(criterion, logits), by_hand)
         if not mixed.layer:
-            own = (mixed.pictures == pictures).all(1).double().mean((1, 2))
-            moved = mixed.partners != targets  # another class is another picture here
+            own = (mixed.images == images).all(1).double().mean((1, 2))
+            moved = mixed.partners != targets  # another class is another image here
             assert torch.allclose(own[moved], torch.full_like(own[moved], mixed.share), atol=1e-6)
     assert places == {"", "1", "3"}
-    mix.start(pictures, targets)
-    assert torch.equal(network.eval()(pictures), alone)
+    mix.start(images, targets)
+    assert torch.equal(network.eval()(images), alone)
     mix.remove()
     assert not any(part._forward_hooks for part in network.modules())
 
 
 def test_catch_up_mix_draws_the_same_in_an_epoch_that_is_started_again():
-    network, pictures, targets = small(), pictures_of(6), torch.arange(6) % 4
+    network, images, targets = small(), images_of(6), torch.arange(6) % 4
     mix = CatchUpMix(network, ["1"], seed=1)
 
     def draws(epoch):
         mix.start_epoch(epoch)
-        return [(mixed.layer, mixed.share) for mixed in (mix.start(pictures, targets) for _ in range(5))]
+        return [(mixed.layer, mixed.share) for mixed in (mix.start(images, targets) for _ in range(5))]
 
     assert draws(3) == draws(3) != draws(4)
     with pytest.raises(LayerError, match="no layer 'stage1'"):
@@ -161,9 +161,9 @@ def test_catch_up_mix_draws_the_same_in_an_epoch_that_is_started_again():
     with pytest.raises(InputError, match="alpha of Catch-up Mix is 0"):
         CatchUpMix(network, ["1"], alpha=0)
     flat = CatchUpMix(network, ["5"], at_input=False)
-    flat.start(pictures, targets)
+    flat.start(images, targets)
     with pytest.raises(LayerError, match=r"needs maps \(B, C, H, W\)"):
-        network.train()(pictures)
+        network.train()(images)
 
 
 def test_the_classifier_is_found_and_replaced_under_a_seed():

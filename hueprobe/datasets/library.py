@@ -1,0 +1,91 @@
+"""Which manifests there are, and reading one by its name or from a file."""
+
+import os
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+from hueprobe.datasets.parsing import parse_manifest
+from hueprobe.datasets.schema import Manifest
+from hueprobe.errors import ManifestError, nearest_names
+
+ENDING = ".toml"
+_PACKAGE = "hueprobe.data_manifests"
+_LARGEST = 64 << 20  # bytes; a manifest with a checksum for each of 500,000 pictures is smaller
+
+
+def manifest_names() -> list[str]:
+    """Return the names of the manifests that hueprobe ships, sorted."""
+    return sorted(path.stem for path in _folder().glob(f"*{ENDING}"))
+
+
+def is_manifest(spec: str) -> bool:
+    """Whether `spec` names a shipped manifest, or ends as a manifest's file does; a variant may follow."""
+    name, _, _ = spec.partition(":")
+    return name in manifest_names() or spec.endswith(ENDING) or f"{ENDING}:" in spec
+
+
+def load_manifest(spec: str | os.PathLike[str]) -> Manifest:
+    """Read the manifest that `spec` names.
+
+    Parameters
+    ----------
+    spec : str or path
+        `"dtd"`, `"dtd:2"` (a variant), or a TOML file, `"mine.toml"` or `"mine.toml:variant"`.
+
+    Raises
+    ------
+    ManifestError
+        There is none of that name, or it is not valid; file, key and allowed values are named.
+    """
+    text = os.fspath(spec)
+    if text.endswith(ENDING):
+        name, variant = text, ""
+    else:  # of a file's name only what stands behind the last colon can be a variant
+        name, _, variant = text.rpartition(":") if f"{ENDING}:" in text else text.partition(":")
+    shipped = not name.endswith(ENDING)
+    path = _folder() / f"{name}{ENDING}" if shipped else Path(name)
+    if shipped and name not in manifest_names():
+        near = nearest_names(name, manifest_names(), n=3)
+        raise ManifestError(
+            f"no data manifest {name!r}; nearest names: {', '.join(map(repr, near))}; "
+            "`hueprobe data list` shows all, and a file that ends in .toml is taken too"
+        )
+    return parse_manifest(
+        _document(path),
+        name=path.stem,
+        file=path.name if shipped else str(path),
+        shipped=shipped,
+        variant=variant or None,
+    )
+
+
+def _folder() -> Path:
+    """Return the folder of shipped manifests, be it installed or in a checkout beside the package."""
+    try:
+        return Path(str(resources.files(_PACKAGE)))
+    except ModuleNotFoundError:
+        return Path(__file__).resolve().parents[3] / "data_manifests"
+
+
+def _document(path: Path) -> dict[str, object]:
+    try:
+        if path.exists() and not path.is_file():  # a pipe would wait for ever
+            raise ManifestError(f"{str(path)!r} is no file; give a data manifest, a .toml file")
+        if path.stat().st_size > _LARGEST:
+            raise ManifestError(
+                f"{str(path)!r} is larger than {_LARGEST >> 20} MiB; that is no data manifest"
+            )
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except ManifestError:
+        raise
+    except OSError as error:
+        raise ManifestError(f"cannot read the manifest {str(path)!r}: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise ManifestError(f"{str(path)!r} is not UTF-8; save it as UTF-8") from None
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # ValueError: a number too long
+        raise ManifestError(f"{str(path)!r} is no TOML: {error}") from None

@@ -1,0 +1,126 @@
+"""Predictions against true classes: accuracy with its interval, per class, confusion."""
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hueprobe.classification import Classification
+from hueprobe.errors import InputError
+
+NO_PREDICTION = "(none)"  # in the confusion table, where no neighbor had a class
+
+
+@dataclass(frozen=True)
+class ClassAccuracy:
+    """Of `n` images of one class (or all), `correct` were predicted right; 95 % Wilson interval."""
+
+    n: int
+    correct: int
+    accuracy: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What `evaluate` found.
+
+    Attributes
+    ----------
+    overall : ClassAccuracy
+        Over images of classes that the memory has.
+    per_class : dict of str to ClassAccuracy
+    confusion : dict of str to dict of str to int
+        True class -> predicted class -> images; `(none)` where nothing was predicted.
+    unknown_classes : dict of str to int
+        Images by class that the memory lacks; they leave the accuracy.
+    n_unlabeled : int
+        Images without a class; they leave the accuracy too.
+    chance : float
+        1 / number of the memory's classes.
+    """
+
+    overall: ClassAccuracy
+    per_class: dict[str, ClassAccuracy]
+    confusion: dict[str, dict[str, int]]
+    unknown_classes: dict[str, int]
+    n_unlabeled: int
+    chance: float
+
+
+def evaluate(classification: Classification) -> Evaluation:
+    """Compare predictions with the classes given with the images.
+
+    Raises
+    ------
+    InputError
+        The memory has fewer than two classes, or no image is of a class that it has.
+    """
+    classes = classification.classes
+    if len(classes) < 2:
+        raise InputError(
+            f"the memory has {len(classes)} class{'es' if not classes else ''}; evaluation needs at least 2"
+        )
+    true = classification.true_class
+    predicted = classification.predicted_class
+    known = set(classes)
+    pairs = [(t, p) for t, p in zip(true, predicted, strict=True) if t in known]
+    if not pairs:
+        raise InputError(
+            f"none of {len(true)} images is of a class that the memory has "
+            f"({', '.join(classes[:5])}{', ...' if len(classes) > 5 else ''}); evaluation needs such labels"
+        )
+    confusion: dict[str, Counter[str]] = defaultdict(Counter)
+    for t, p in pairs:
+        confusion[str(t)][p if p is not None else NO_PREDICTION] += 1
+    per_class = {
+        name: _accuracy(confusion[name].total(), confusion[name][name])
+        for name in classes
+        if name in confusion
+    }
+    return Evaluation(
+        overall=_accuracy(len(pairs), sum(t == p for t, p in pairs)),
+        per_class=per_class,
+        confusion={name: dict(sorted(confusion[name].items())) for name in sorted(confusion)},
+        unknown_classes=dict(sorted(Counter(t for t in true if t is not None and t not in known).items())),
+        n_unlabeled=sum(t is None for t in true),
+        chance=1 / len(classes),
+    )
+
+
+def predictions(classification: Classification) -> list[dict[str, Any]]:
+    """Return one record an image: image, class, predicted, tie, likelihood by class name."""
+    return [
+        {
+            "image": image,
+            "class": true,
+            "predicted": predicted,
+            "tie": bool(tie),
+            "likelihood": dict(zip(classification.classes, np.asarray(row).tolist(), strict=True)),
+        }
+        for image, true, predicted, tie, row in zip(
+            classification.images,
+            classification.true_class,
+            classification.predicted_class,
+            classification.tie,
+            classification.likelihood,
+            strict=True,
+        )
+    ]
+
+
+def wilson_interval(correct: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Wilson score interval of a share.
+
+    >>> [round(limit, 4) for limit in wilson_interval(9, 10)]
+    [0.5958, 0.9821]
+    """
+    z = 1.959963984540054
+    center = (correct + z**2 / 2) / (n + z**2)
+    half = z / (n + z**2) * np.sqrt(correct * (n - correct) / n + z**2 / 4)
+    return max(0.0, float(center - half)), min(1.0, float(center + half))
+
+
+def _accuracy(n: int, correct: int) -> ClassAccuracy:
+    return ClassAccuracy(n, correct, correct / n, wilson_interval(correct, n))

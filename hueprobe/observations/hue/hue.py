@@ -1,0 +1,266 @@
+"""Observation 5: is the axis uninformative about class, and the angle across it informative.
+
+*Axis.* Query vectors are sorted by their distance from the axis (the sine of the angle to it), and the share
+of same-class matches is read decile by decile: an uninformative axis has the fewest in the nearest decile.
+*Angle.* `hue_accuracy` asks how well the angle alone tells the class, against random planes across the same
+axis; a null of permuted labels would not do, since random planes beat it too.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hueprobe.errors import HueprobeWarning, InputError, ShapeError
+from hueprobe.matches import Matches
+from hueprobe.observations.hue.accuracy import HueAccuracy, hue_accuracy
+from hueprobe.observations.hue.planes import (
+    Blocks,
+    HueMap,
+    Plane,
+    choose_axis,
+    fit_plane,
+    hue_map,
+    pool,
+    uniform_axis,
+)
+from hueprobe.observations.hue.relations import AngleRelation, angle_relation, class_angle_relation
+from hueprobe.observations.locations.maps import labeled_matches
+from hueprobe.observations.locations.positions import class_positions
+from hueprobe.observations.units.match_units import influence_interval, match_units, ratio_interval
+from hueprobe.observations.units.radial import require_grid
+from hueprobe.stats.circular import mean_direction, resultant_length
+from hueprobe.stats.intervals import Interval, ratio_influence
+
+
+@dataclass(frozen=True)
+class AxisInformation:
+    """Share of same-class matches by the query vector's distance from the axis.
+
+    Attributes
+    ----------
+    distance : ndarray of shape (n_bins,)
+        Mean distance from the axis (sine of the angle) in each bin, ascending; bins hold equally many query
+        vectors.
+    rate : tuple of Interval
+        Share of same-class matches in each bin.
+    far_minus_near : Interval
+        Rate of the farthest bin less that of the nearest: above 0 where the axis is uninformative.
+    far_minus_near_within_cell : Interval
+        The same with bins made among the query vectors of each cell, since cells at the border lie
+        elsewhere and match worse.
+    """
+
+    distance: np.ndarray
+    rate: tuple[Interval, ...]
+    far_minus_near: Interval
+    far_minus_near_within_cell: Interval
+
+
+@dataclass(frozen=True)
+class Hue:
+    """What `hue` found.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        Class names, M of them.
+    axis : str
+        `uniform`, `mean` or `given`.
+    cosine_of_axes : float
+        Between the uniform axis and the mean activation.
+    signed : bool
+        Whether any activation is negative; the uniform axis then has no claim to the middle.
+    map : HueMap
+        Hue and saturation of every cell of the memory.
+    accuracy : HueAccuracy
+        What the angle tells about the class.
+    information : AxisInformation
+        What vectors near the axis tell about the class.
+    class_hue, class_concentration : ndarray of shape (M,)
+        Mean direction in radians and resultant length of the hues of each class's cells.
+    relation : AngleRelation
+        Of the cell's angle in the image plane and its hue.
+    class_relation : AngleRelation
+        Of the direction of the class's matches in the image plane and its hue.
+    """
+
+    classes: tuple[str, ...]
+    axis: str
+    cosine_of_axes: float
+    signed: bool
+    map: HueMap
+    accuracy: HueAccuracy
+    information: AxisInformation
+    class_hue: np.ndarray
+    class_concentration: np.ndarray
+    relation: AngleRelation
+    class_relation: AngleRelation
+
+    def summary(self) -> dict[str, float]:
+        """Return the headline numbers."""
+        return {
+            **{f"accuracy_{name}": value for name, value in self.accuracy.summary().items()},
+            "rate_nearest": self.information.rate[0].estimate,
+            "rate_farthest": self.information.rate[-1].estimate,
+            "far_minus_near": self.information.far_minus_near.estimate,
+            "cosine_of_axes": self.cosine_of_axes,
+            "relation": self.relation.strength,
+            "relation_p": self.relation.p,
+        }
+
+
+def measure(
+    matches: Matches,
+    blocks: Callable[[], Blocks],
+    energy: np.ndarray,
+    *,
+    seed: int,
+    plane: str | Plane = "pca",
+    controls: Sequence[str | Plane] = ("lda", "dft"),
+    axis: str | np.ndarray = "uniform",
+    query_blocks: Callable[[], Blocks] | None = None,
+    n_random: int = 200,
+    n_permutations: int = 9999,
+) -> Hue:
+    """Measure what the axis and the angle across it tell about the class.
+
+    Parameters
+    ----------
+    matches : Matches
+        Of the memory's own images (leave-one-out), or of others with `query_blocks`.
+    blocks : callable
+        Gives the memory's unit vectors from the start, block by block (`memory.blocks`).
+    energy : ndarray of shape (n_images, H, W)
+        Of the memory's vectors (`memory.energy()`).
+    seed : int
+        Of splits, random planes and permutations.
+    plane : str or Plane
+        Where hue is measured; a name is fitted to all images for the map, and out of sample for accuracy.
+    controls : sequence of (str or Plane)
+        Further planes whose accuracy is wanted.
+    axis : {"uniform", "mean"} or ndarray of shape (C,)
+        The axis; `mean` is the mean of the memory's vectors.
+    query_blocks : callable, optional
+        The query images' unit vectors, block by block, where they are not the memory's own.
+    n_random, n_permutations : int
+        Random planes; random draws of each permutation test.
+
+    Warns
+    -----
+    HueprobeWarning
+        Where activations are signed.
+    """
+    require_grid(matches.grid, "hue")
+    grid, n_images = matches.grid, len(matches.image_paths)
+    if np.shape(energy) != (n_images, *grid.shape):
+        raise ShapeError(
+            f"energy has shape {np.shape(energy)}, the memory asks for {(n_images, *grid.shape)}"
+        )
+    pooled = pool(blocks(), energy)
+    axis_name, axis_vector = choose_axis(axis, pooled.mean)
+    labels = np.where(np.linalg.norm(pooled.vectors, axis=1) > 0, matches.image_class, -1)
+    names = [plane, *(other for other in controls if isinstance(other, Plane) or other != plane)]
+    accuracy = hue_accuracy(
+        pooled.vectors,
+        labels,
+        seed=seed,
+        planes=names,
+        axis=axis_vector,
+        n_random=n_random,
+        groups=matches.image_group,
+    )
+    fitted = plane
+    if isinstance(fitted, str):
+        known = labels >= 0
+        fitted = fit_plane(fitted, pooled.vectors[known], labels[known], axis_vector)
+    found = hue_map(blocks(), fitted, n_images=n_images, grid=grid)
+    if found.signed:
+        warnings.warn(
+            "activations are signed (no ReLU closes this layer), so vectors near the uniform axis need not "
+            "be the uninformative ones; compare axis='mean'",
+            HueprobeWarning,
+            stacklevel=2,
+        )
+    distance = found.saturation
+    if query_blocks is not None:
+        distance = hue_map(
+            query_blocks(), fitted, n_images=len(matches.query_paths), grid=matches.query_grid
+        ).saturation
+    of_class = [found.hue[matches.image_class == c] for c in range(len(matches.classes))]
+    class_hue = np.array([mean_direction(hues) for hues in of_class])
+    return Hue(
+        classes=matches.classes,
+        axis=axis_name,
+        cosine_of_axes=float(uniform_axis(len(pooled.mean)) @ choose_axis("mean", pooled.mean)[1]),
+        signed=found.signed,
+        map=found,
+        accuracy=accuracy,
+        information=axis_information(matches, distance),
+        class_hue=class_hue,
+        class_concentration=np.array([resultant_length(hues) for hues in of_class]),
+        relation=angle_relation(
+            found.hue, grid, seed=seed, groups=matches.image_group, n_permutations=n_permutations
+        ),
+        class_relation=class_angle_relation(
+            class_positions(matches).direction, class_hue, seed=seed, n_permutations=n_permutations
+        ),
+    )
+
+
+def axis_information(matches: Matches, distance: np.ndarray, *, n_bins: int = 10) -> AxisInformation:
+    """Return the share of same-class matches by the query vector's distance from the axis.
+
+    Parameters
+    ----------
+    matches : Matches
+        Matches without a class on either side take no part.
+    distance : ndarray of shape (n_query_images, H, W)
+        Distance of each query vector from the axis (`HueMap.saturation` of the query images).
+    n_bins : int
+        Bins of equally many query vectors, at least 2.
+    """
+    shape = (len(matches.query_paths), *matches.query_grid.shape)
+    if distance.shape != shape:
+        raise ShapeError(
+            f"distances from the axis have shape {distance.shape}, the query images ask for {shape}"
+        )
+    if n_bins < 2:
+        raise InputError(f"n_bins is {n_bins}; at least 2 are needed to compare near and far")
+    part = matches.select(labeled_matches(matches))
+    units, same = match_units(part), part.same_class
+    vector = part.query_image * part.query_grid.n_cells + part.query_cell
+    asking = np.unique(vector)
+    far = distance.ravel()[asking]
+    bins = np.full(distance.size, -1)
+    bins[asking] = _quantile_bins(far, np.zeros(len(asking), np.int64), n_bins)
+    of_match = bins[vector]
+    bins[asking] = _quantile_bins(far, asking % part.query_grid.n_cells, n_bins)
+    within_cell = bins[vector]
+
+    def far_minus_near(of_match: np.ndarray) -> Interval:
+        ends = [of_match == n_bins - 1, of_match == 0]
+        (high, psi_high), (low, psi_low) = (ratio_influence(same & end, end) for end in ends)
+        taken = ends[0] | ends[1]
+        return influence_interval(high - low, (psi_high - psi_low)[taken], units.select(taken))
+
+    number = _quantile_bins(far, np.zeros(len(asking), np.int64), n_bins)
+    count = np.bincount(number, minlength=n_bins)
+    total = np.bincount(number, far, n_bins)
+    return AxisInformation(
+        distance=np.divide(total, count, out=np.full(n_bins, np.nan), where=count > 0),
+        rate=tuple(ratio_interval(same & (of_match == b), of_match == b, units) for b in range(n_bins)),
+        far_minus_near=far_minus_near(of_match),
+        far_minus_near_within_cell=far_minus_near(within_cell),
+    )
+
+
+def _quantile_bins(values: np.ndarray, strata: np.ndarray, n_bins: int) -> np.ndarray:
+    """Bin each value by its rank among the values of its stratum, (n,), 0 to n_bins - 1."""
+    order = np.lexsort((values, strata))
+    size = np.bincount(strata)
+    start = np.cumsum(size) - size
+    rank = np.empty(len(values), np.int64)
+    rank[order] = np.arange(len(values)) - np.repeat(start, size)
+    return rank * n_bins // np.maximum(size[strata], 1)

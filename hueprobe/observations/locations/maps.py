@@ -1,0 +1,238 @@
+"""Observation 3: where in the image plane do same-class and other-class matches land.
+
+Every memory image has each cell once, so the base rate of a random memory vector is uniform over cells (less
+the zero vectors, where there are any). p(x, y) of same-class and of other-class matches is read against it,
+cell by cell and by distance from the center, and in one number::
+
+    rho = E[r^2] / E_base[r^2]
+
+below 1 for matches nearer to the center than chance, above 1 for matches scattered about the border. Whether
+classes have positions of their own is for `.replicate_test` to test, not for this file.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hueprobe.errors import ShapeError, require_choice
+from hueprobe.grid import Grid
+from hueprobe.matches import Matches
+from hueprobe.observations.locations.positions import WEIGHTINGS, ClassPositions, class_positions
+from hueprobe.observations.units.match_units import (
+    MatchUnits,
+    influence_interval,
+    match_units,
+    ratio_interval,
+)
+from hueprobe.observations.units.radial import RadialProfile, require_grid, rings
+from hueprobe.stats.intervals import Interval, ratio_influence
+
+
+@dataclass(frozen=True)
+class Locations:
+    """What `locations` found. Densities sum to 1 over the grid, and are NaN where nothing matched.
+
+    Attributes
+    ----------
+    grid : Grid
+        The memory's cells.
+    classes : tuple of str
+        Class names, M of them.
+    weighting : str
+        `count` or `kernel`.
+    n_same, n_other, n_unlabeled : int
+        Same-class and other-class matches; and those left out because the query or the memory image has
+        no class, or the query's class has no image in the memory.
+    base : ndarray of shape (H, W)
+        Density of a random memory vector.
+    all, same, other : ndarray of shape (H, W)
+        Density of all matches, of same-class matches, of other-class matches.
+    class_same, class_other : ndarray of shape (M, H, W)
+        The same by the query's class.
+    same_share : Interval
+        Share of same-class matches among labeled ones.
+    same_share_by_match_cell, same_share_by_query_cell : ndarray of shape (H, W)
+        The same by the cell that was matched, and by the cell that asked (the query grid's shape).
+    profile_same, profile_other : RadialProfile
+        Density over base by distance from the center.
+    rho_same, rho_other : Interval
+        E[r^2] / E_base[r^2]; 1 is chance.
+    rho_difference : Interval
+        rho_same - rho_other; 0 where both lie alike.
+    positions : ClassPositions
+        Position of each class.
+    """
+
+    grid: Grid
+    classes: tuple[str, ...]
+    weighting: str
+    n_same: int
+    n_other: int
+    n_unlabeled: int
+    base: np.ndarray
+    all: np.ndarray
+    same: np.ndarray
+    other: np.ndarray
+    class_same: np.ndarray
+    class_other: np.ndarray
+    same_share: Interval
+    same_share_by_match_cell: np.ndarray
+    same_share_by_query_cell: np.ndarray
+    profile_same: RadialProfile
+    profile_other: RadialProfile
+    rho_same: Interval
+    rho_other: Interval
+    rho_difference: Interval
+    positions: ClassPositions
+
+    def summary(self) -> dict[str, float]:
+        """Return the headline numbers."""
+        return {
+            "n_same": self.n_same,
+            "n_other": self.n_other,
+            "same_share": self.same_share.estimate,
+            **{
+                f"{name}{end}": getattr(interval, field)
+                for name, interval in (
+                    ("rho_same", self.rho_same),
+                    ("rho_other", self.rho_other),
+                    ("rho_difference", self.rho_difference),
+                )
+                for end, field in (("", "estimate"), ("_low", "low"), ("_high", "high"))
+            },
+        }
+
+
+def measure(
+    matches: Matches,
+    *,
+    weighting: str = "count",
+    valid: np.ndarray | None = None,
+    center: tuple[float, float] | None = None,
+) -> Locations:
+    """Measure where same-class and other-class matches land.
+
+    Parameters
+    ----------
+    matches : Matches
+        From any classification; without labels only `all` is measured.
+    weighting : {"count", "kernel"}
+        Whether matches count the same or by kernel weight, Eq. (3).
+    valid : ndarray of bool, shape (n_images * H * W,), optional
+        Memory vectors that can be matched (`memory.valid()`); all by default.
+    center : (float, float), optional
+        (y, x) of another center than the middle of the grid, for distances and angles.
+
+    Returns
+    -------
+    Locations
+        Intervals are pigeonhole intervals (`hueprobe.stats.intervals`).
+
+    Raises
+    ------
+    InputError, ShapeError
+        A 1x1 grid; an unknown weighting; a mask of another length.
+    """
+    require_choice("weighting", weighting, WEIGHTINGS)
+    require_grid(matches.grid, "locations")
+    grid, n_classes = matches.grid, len(matches.classes)
+    base = _base(valid, len(matches.image_paths), grid)
+    weight = matches.weight if weighting == "kernel" else np.ones(len(matches))
+    labeled = labeled_matches(matches)
+    same = labeled & matches.same_class
+    other = labeled & ~same
+    units = match_units(matches)
+
+    squared = grid.radius(matches.y, matches.x, center=center) ** 2
+    squared = squared / (grid.radius(*grid.rows_and_columns(), center=center) ** 2 * base).sum()
+    _, psi_same = ratio_influence(weight * squared * same, weight * same)
+    _, psi_other = ratio_influence(weight * squared * other, weight * other)
+    rho_same = ratio_interval(weight * squared * same, weight * same, units)
+    rho_other = ratio_interval(weight * squared * other, weight * other, units)
+
+    def by_class(chosen: np.ndarray) -> np.ndarray:
+        cells = matches.query_class[chosen] * grid.n_cells + matches.match_cell[chosen]
+        counts = np.bincount(cells, weight[chosen], n_classes * grid.n_cells)
+        return _density(counts.reshape(n_classes, *grid.shape))
+
+    def density(chosen: np.ndarray) -> np.ndarray:
+        counts = np.bincount(matches.match_cell[chosen], weight[chosen], grid.n_cells)
+        return _density(counts.reshape(grid.shape))
+
+    return Locations(
+        grid=grid,
+        classes=matches.classes,
+        weighting=weighting,
+        n_same=int(same.sum()),
+        n_other=int(other.sum()),
+        n_unlabeled=int((~labeled).sum()),
+        base=base,
+        all=density(np.ones(len(matches), bool)),
+        same=density(same),
+        other=density(other),
+        class_same=by_class(same),
+        class_other=by_class(other),
+        same_share=ratio_interval(weight * same, weight * labeled, units),
+        same_share_by_match_cell=_share(matches.match_cell, weight, same, labeled, grid),
+        same_share_by_query_cell=_share(matches.query_cell, weight, same, labeled, matches.query_grid),
+        profile_same=_profile(matches, weight * same, units, base, center),
+        profile_other=_profile(matches, weight * other, units, base, center),
+        rho_same=rho_same,
+        rho_other=rho_other,
+        rho_difference=influence_interval(
+            rho_same.estimate - rho_other.estimate,
+            (psi_same - psi_other)[labeled],
+            units.select(labeled),
+        ),
+        positions=class_positions(matches, weighting=weighting, center=center),
+    )
+
+
+def labeled_matches(matches: Matches) -> np.ndarray:
+    """Whether a match can be told to be same-class or other-class."""
+    present = np.unique(matches.image_class[matches.image_class >= 0])
+    return np.isin(matches.query_class, present) & (matches.match_class >= 0)
+
+
+def _base(valid: np.ndarray | None, n_images: int, grid: Grid) -> np.ndarray:
+    if valid is None:
+        return np.full(grid.shape, 1 / grid.n_cells)
+    if np.size(valid) != n_images * grid.n_cells:
+        raise ShapeError(
+            f"the mask of valid vectors has {np.size(valid)} entries, and the memory "
+            f"{n_images * grid.n_cells} vectors; give one for each"
+        )
+    counts = np.reshape(valid, (n_images, *grid.shape)).sum(0)
+    return counts / counts.sum()
+
+
+def _density(counts: np.ndarray) -> np.ndarray:
+    total = counts.sum((-2, -1), keepdims=True)
+    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+
+
+def _share(
+    cell: np.ndarray, weight: np.ndarray, same: np.ndarray, labeled: np.ndarray, grid: Grid
+) -> np.ndarray:
+    part = np.bincount(cell, weight * same, grid.n_cells)
+    whole = np.bincount(cell, weight * labeled, grid.n_cells)
+    share = np.divide(part, whole, out=np.full(grid.n_cells, np.nan), where=whole > 0)
+    return share.reshape(grid.shape)
+
+
+def _profile(
+    matches: Matches,
+    weight: np.ndarray,
+    units: MatchUnits,
+    base: np.ndarray,
+    center: tuple[float, float] | None,
+) -> RadialProfile:
+    radius, ring = rings(matches.grid, center=center)
+    expected = np.bincount(ring.ravel(), base.ravel())
+    there = weight > 0
+    weight, units, in_ring = weight[there], units.select(there), ring.ravel()[matches.match_cell[there]]
+    parts = [
+        ratio_interval(weight * (in_ring == number) / expected[number], weight, units)
+        for number in range(len(radius))
+    ]
+    return RadialProfile.of(radius, ring, parts)

@@ -1,0 +1,255 @@
+"""The blocked replicate test of classes having positions (angles) of their own in the image plane.
+
+z_cb is the position of class c in block b (`.blocks`); the mean over classes is taken
+out within each block, and with it the lean of the whole set. What is a class's own comes back in each block::
+
+    T = sum over pairs of blocks b < b' and classes c of  <z_cb, z_cb'>
+
+E[T] = 0 where classes do not differ, whatever images of one block share. Null: class labels are permuted
+within each block, independently. That asks for classes of like spread, so p-values use z_cb in units of its
+class's standard error: in plain cells, classes with fewer or more diffuse images make the test reject a true
+null 7 to 13 % of the time at 5 %. The effect size is in plain cells, over B blocks and M classes::
+
+    effect^2 = T / (B (B - 1) / 2) / (M - 1)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hueprobe.errors import InputError
+from hueprobe.matches import Matches
+from hueprobe.observations.locations.blocks import (
+    MIN_ARRANGEMENTS,
+    BlockPositions,
+    arrangements,
+    block_positions,
+    default_blocks,
+)
+from hueprobe.stats.intervals import Interval, normal_interval
+
+COMPONENTS = ("both", "u", "v")
+# Worth of the pooled variance, in degrees of freedom, when a class's own variance is estimated.
+PRIOR_DEGREES = 4
+
+
+@dataclass(frozen=True)
+class ComponentTest:
+    """Test of one component (`u`, `v`) or of both together.
+
+    Attributes
+    ----------
+    effect : Interval
+        Signed square root of effect^2, in cells: how far classes lie from one another; 0 is no effect. In
+        simulations the lower end erred at most at its nominal 2.5 %, the upper one at up to 11 % (M = 2).
+    p : float
+        One-sided: the share of permutations, and one, with a T at least as large.
+    """
+
+    effect: Interval
+    p: float
+
+
+@dataclass(frozen=True)
+class BlockedTest:
+    """What `blocked_replicate_test` found.
+
+    Attributes
+    ----------
+    classes : tuple of str
+        The M classes tested: those with a position in every block.
+    left_out : tuple of str
+        Classes without one.
+    n_blocks, n_images, n_permutations : int
+        Blocks, query images behind the positions, random permutations.
+    arrangements : float
+        Distinct arrangements of labels, M!^(B - 1).
+    position : ndarray of shape (M, 2)
+        Mean over blocks of each class's (u, v), less the mean over classes, in cells.
+    both, u, v : ComponentTest
+        The test on the plane and on each component.
+    class_p, class_p_adjusted : ndarray of shape (M,)
+        Each class's own p, and corrected for testing M classes (minP).
+    undecided : str or None
+        Why the test cannot decide; then p is NaN.
+    """
+
+    classes: tuple[str, ...]
+    left_out: tuple[str, ...]
+    n_blocks: int
+    n_images: int
+    n_permutations: int
+    arrangements: float
+    position: np.ndarray
+    both: ComponentTest
+    u: ComponentTest
+    v: ComponentTest
+    class_p: np.ndarray
+    class_p_adjusted: np.ndarray
+    undecided: str | None
+
+    def summary(self) -> dict[str, float]:
+        """Return effects, in cells, and p-values."""
+        return {
+            f"{quantity}_{name}": value
+            for name in COMPONENTS
+            for quantity, value in (
+                ("effect", getattr(self, name).effect.estimate),
+                ("effect_low", getattr(self, name).effect.low),
+                ("effect_high", getattr(self, name).effect.high),
+                ("p", getattr(self, name).p),
+            )
+        }
+
+
+def blocked_replicate_test(
+    matches_of_blocks: Sequence[Matches],
+    *,
+    seed: int,
+    weighting: str = "count",
+    n_permutations: int = 9999,
+) -> BlockedTest:
+    """Test whether classes differ in where their same-class matches lie.
+
+    Parameters
+    ----------
+    matches_of_blocks : sequence of Matches
+        One for each block, searched against itself alone (`search_blocks`).
+    seed : int
+        Of the permutations.
+    weighting : {"count", "kernel"}
+        Whether matches count the same or by kernel weight.
+    n_permutations : int
+        Random permutations; p is at least 1 / (n_permutations + 1).
+
+    Returns
+    -------
+    BlockedTest
+        With `undecided` set, and p NaN, for fewer than two classes with same-class matches in all blocks or
+        fewer than 1,000 arrangements (two classes need 11 blocks).
+    """
+    return replicate_test(
+        block_positions(matches_of_blocks, weighting=weighting), seed=seed, n_permutations=n_permutations
+    )
+
+
+def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int = 9999) -> BlockedTest:
+    """Test positions that `block_positions` gave; see `blocked_replicate_test`."""
+    n_blocks = len(positions.position)
+    if n_blocks < 2:
+        raise InputError(f"got {n_blocks} block; at least 2 blocks are needed")
+    kept = np.all(positions.n_images > 0, axis=0)
+    n_classes = int(kept.sum())
+    names = np.array(positions.classes, object)
+    possible = arrangements(n_classes, n_blocks)
+    undecided = None
+    if n_classes < 2:
+        undecided = (
+            f"{n_classes} of {len(kept)} classes have same-class matches in all {n_blocks} blocks, and at "
+            f"least 2 are needed; a class needs two images (groups) a block, {2 * n_blocks} in all"
+        )
+    elif possible < MIN_ARRANGEMENTS:
+        undecided = (
+            f"{n_classes} classes in {n_blocks} blocks have {possible:.0f} arrangements of labels, and at "
+            f"least {MIN_ARRANGEMENTS} are needed; make {default_blocks(n_classes)} blocks"
+        )
+    plain = positions.position[:, kept]
+    if n_classes:
+        plain = plain - plain.mean(1, keepdims=True)
+    if undecided is None:
+        precision = _precision(positions, kept)
+        scaled = positions.position[:, kept]
+        scaled = scaled - (scaled * precision[:, None]).sum(1, keepdims=True) / precision.sum()
+        observed, null = _permute(scaled * np.sqrt(precision)[:, None], seed, n_permutations)
+    else:
+        observed, null = np.full((n_classes, 2), np.nan), np.full((0, n_classes, 2), np.nan)
+
+    def component(axes: list[int]) -> ComponentTest:
+        p = _p(observed[:, axes].sum(), null[:, :, axes].sum((1, 2)))
+        return ComponentTest(_effect(plain[..., axes]), float(p))
+
+    own, others = observed.sum(1), null.sum(2)
+    return BlockedTest(
+        classes=tuple(names[kept]),
+        left_out=tuple(names[~kept]),
+        n_blocks=n_blocks,
+        n_images=int(positions.n_images[:, kept].sum()),
+        n_permutations=len(null),
+        arrangements=possible,
+        position=plain.mean(0),
+        both=component([0, 1]),
+        u=component([0]),
+        v=component([1]),
+        # after scaling every class has the same null, so minP is the largest of all classes' values
+        class_p=_p(own, others.ravel()),
+        class_p_adjusted=_p(own, others.max(1, initial=-np.inf)),
+        undecided=undecided,
+    )
+
+
+def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
+    """1 / variance of each kept class's z_cb, variances drawn towards the pooled one; shape (M,)."""
+    degrees = positions.degrees[kept]
+    squares = np.where(degrees > 0, positions.variance[kept] * degrees, 0.0)
+    if kept.sum() == 2 or squares.sum() == 0:  # centerd, two classes are each other's mirror image
+        return np.ones(len(degrees))
+    pooled = squares.sum() / degrees.sum()
+    variance = (squares + PRIOR_DEGREES * pooled) / (degrees + PRIOR_DEGREES)
+    return 1 / (variance * (1 / positions.n_images[:, kept]).mean(0))
+
+
+def _replication(z: np.ndarray) -> np.ndarray:
+    """Sum over b < b' of z_cb * z_cb', from (..., n_blocks, M, d) to (..., M, d)."""
+    return (z.sum(-3) ** 2 - (z**2).sum(-3)) / 2
+
+
+def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each class's share of T, (M, d), and the same under permuted labels, (n_permutations, M, d)."""
+    generator = np.random.default_rng(seed)
+    n_classes = z.shape[1]
+    null = np.empty((n_permutations, *z.shape[1:]))
+    step = max(1, 2_000_000 // z.size)
+    for start in range(0, n_permutations, step):
+        n = min(step, n_permutations - start)
+        order = generator.random((n, len(z), n_classes)).argsort(2)
+        null[start : start + n] = _replication(np.take_along_axis(z[None], order[..., None], axis=2))
+    return _replication(z), null
+
+
+def _p(values: np.ndarray | float, null: np.ndarray) -> np.ndarray:
+    """Share of the null at least as large, counting the observed one; NaN without a null."""
+    values = np.asarray(values, float)
+    if not len(null):
+        return np.full(values.shape, np.nan)
+    tolerance = 1e-12 * (1 + np.abs(values))  # arrangements that equal the observed one up to rounding
+    below = np.searchsorted(np.sort(null), values - tolerance)
+    return (1 + len(null) - below) / (1 + len(null))
+
+
+def _effect(z: np.ndarray) -> Interval:
+    """Signed root of effect^2 with its interval, from centerd (n_blocks, M, d) in cells.
+
+    Var(effect^2) (M - 1)^2 = sum over classes of 4/B mu' S mu + 2/(B (B-1)) tr(S^2), S the covariance of the
+    class's z_cb; both terms by unbiased moments.
+    """
+    n_blocks, n_classes, _ = z.shape
+    if n_classes < 2:
+        return Interval(np.nan, np.nan, np.nan, np.nan, 0)
+    f, kept = n_blocks - 1, (n_classes - 1) / n_classes
+    squared = float(_replication(z).sum() / (n_blocks * f / 2) / (n_classes - 1))
+    mean = z.mean(0)
+    deviation = z - mean
+    covariance = np.einsum("bmi,bmj->mij", deviation, deviation) / f / kept
+    square_of_trace = np.trace(covariance, axis1=1, axis2=2) ** 2
+    # E tr(S^2) = a (1 + 1/f) + b/f and E (tr S)^2 = b + 2a/f, with a = tr(Sigma^2), b = (tr Sigma)^2
+    noise = (covariance**2).sum((1, 2)) - square_of_trace / f
+    noise = kept * (noise / (1 + 1 / f - 2 / f**2)).sum() if f > 1 else kept * square_of_trace.sum()
+    drift = 4 / n_blocks * np.einsum("mi,mij,mj->", mean, covariance, mean) - 4 / n_blocks**2 * noise
+    variance = max(drift, 0.0) + 2 / (n_blocks * f) * max(noise, 0.0)
+    interval = normal_interval(squared, np.sqrt(variance) / (n_classes - 1), degrees=f * (n_classes - 1))
+
+    estimate, low, high = (
+        float(np.sign(value) * np.sqrt(abs(value))) for value in (squared, interval.low, interval.high)
+    )
+    return Interval(estimate, low, high, standard_error=np.nan, degrees=interval.degrees)

@@ -1,0 +1,84 @@
+"""The paper's claims: text, effect, null, claimed side and the margin that is too small to speak of."""
+
+from dataclasses import dataclass
+
+from hueprobe.observations.energy import SYMMETRY_NULL
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is claimed, and of which number.
+
+    Attributes
+    ----------
+    text : str
+        The claim in words.
+    effect : str
+        What its first finding measures.
+    unit : str
+        Of the effect.
+    null : float
+        Value of the effect where the claim is empty.
+    side : int
+        +1 where the claim is that the effect lies above the null, -1 below.
+    margin : float
+        Within so much of the null, the effect is too small to speak of.
+    needs : tuple of str
+        Controls without which the claim cannot hold, and under which its findings must hold, too.
+    """
+
+    text: str
+    effect: str
+    unit: str
+    null: float
+    side: int
+    margin: float
+    needs: tuple[str, ...] = ()
+
+
+CLAIMS = {
+    "1a centre": Claim(
+        "Energy is concentrated about the image center.",
+        "E_energy[r^2] / E_uniform[r^2] of the mean normalized energy map", "ratio", 1.0, -1, 0.05,
+    ),
+    "1b symmetry": Claim(
+        "Energy is symmetric about the image center.",
+        "share of the mean map's variation that all mirror images and quarter turns have in common",
+        "share", SYMMETRY_NULL, +1, 0.0,
+    ),
+    "2 pixel": Claim(
+        "Pixel vectors classify better than every pooled or flattened descriptor.",
+        "accuracy less that of the descriptor that comes nearest", "accuracy", 0.0, +1, 0.01,
+    ),
+    "3a centre": Claim(
+        "Same-class matches gather near the center.",
+        "E_same[r^2] / E_base[r^2] of match locations", "ratio", 1.0, -1, 0.05,
+    ),
+    "3b angle": Claim(
+        "Same-class matches lean to one angle for each class.",
+        "distance between class positions in the blocked replicate test", "cells", 0.0, +1, 0.05,
+        needs=("random-mirror",),  # an angle is there in both components under it, too; else a lean
+    ),
+    "3c border": Claim(
+        "Matches to other classes scatter about the border.",
+        "E_other[r^2] / E_base[r^2] of match locations", "ratio", 1.0, +1, 0.05,
+    ),
+    "4a stay": Claim(
+        "A match lands near its query pixel.",
+        "share of matches in the query's own cell less that of independent cells", "share", 0.0, +1, 0.005,
+    ),
+    "4b spread": Claim(
+        "Same-class matches spread less around the query pixel than other-class ones.",
+        "RMS displacement, same less other class, at equal query cell and match quality",
+        "cells", 0.0, -1, 0.05,
+    ),
+    "4c tangential": Claim(
+        "Same-class matches spread more tangentially than radially.",
+        "log(tangential / radial) spread of same-class matches less that of the gravity model, polar form",
+        "log ratio", 0.0, +1, 0.02,
+    ),
+    "5 hue": Claim(
+        "The angle across the uniform axis of activation space tells the class, and the axis does not.",
+        "accuracy from the angle in the plane less the mean of random planes", "accuracy", 0.0, +1, 0.01,
+    ),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Exact search: quantized products pick candidates, exact distances rank them, a bound proves it."""

@@ -1,0 +1,253 @@
+"""The rounded copy of a memory that exact search multiplies with, in blocks, kept in RAM or read ahead."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import numpy as np
+import torch
+
+from hueprobe.errors import SearcherError
+from hueprobe.files import written_whole
+from hueprobe.progress import progress_bar
+from hueprobe.search.exact.quantized import Codes, encode
+from hueprobe.threads import threaded_map
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
+
+GROUP = 32  # vectors whose highest product is looked at first
+BLOCK = 32_768  # vectors multiplied at a time
+DEFAULT_BUDGET = 1 << 30  # bytes, on a CPU
+_GPU_SHARE = 0.7  # of the memory that is free on a GPU
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some of a memory's vectors, rounded; the member m of group j stands at m * n_groups + j.
+
+    Attributes
+    ----------
+    codes : Codes
+        Of n vectors, n a multiple of `GROUP`; pads are zero vectors.
+    ids : Tensor of int64, shape (n,)
+        Vector id at each position; -1 for a pad.
+    sorted_ids, positions : ndarray of int64, shape (n_vectors,)
+        The ids, ascending, and where each stands.
+    n_groups : int
+    scale, least_scale, residual : Tensor of float32, shape (n_groups,), or None
+        Largest and smallest scale and largest residual of each group; None where all scales are 1, and where
+        nothing was rounded.
+    signed : bool
+        Some codes are negative.
+    """
+
+    codes: Codes
+    ids: torch.Tensor
+    sorted_ids: np.ndarray
+    positions: np.ndarray
+    n_groups: int
+    scale: torch.Tensor | None
+    least_scale: torch.Tensor | None
+    residual: torch.Tensor | None
+    signed: bool
+
+    @property
+    def pads(self) -> torch.Tensor:
+        """Positions that hold no vector."""
+        return torch.nonzero(self.ids < 0)[:, 0]
+
+    @classmethod
+    def of(cls, vectors: torch.Tensor, ids: np.ndarray, number_format: str) -> "Block":
+        """Round float32 vectors (n, d) with ascending ids (n,)."""
+        codes = encode(vectors, number_format)
+        n = len(ids)
+        n_groups = -(-n // GROUP)
+        order = np.arange(n_groups * GROUP)  # pads, if any, come last
+        if number_format == "int8":
+            # Neighbors in scale share a group, which then has one scale for all, nearly.
+            order[:n] = torch.argsort(codes.scale).cpu().numpy()
+            order = order.reshape(n_groups, GROUP).T.reshape(-1)
+        place = torch.from_numpy(order).to(vectors.device)
+        real = place < n
+        if number_format != "int8" and bool(real.all()):
+            values, scale, residual = codes.values, codes.scale, codes.residual
+        else:
+            last = int(order[order < n][-1])
+            source = torch.where(real, place, last)  # pads get a scale that is there anyway
+            values = codes.values[source]
+            values[~real] = 0
+            scale, residual = codes.scale[source], codes.residual[source].masked_fill(~real, 0)
+        padded = np.append(ids, -1)[np.minimum(order, n)]
+        return cls.arranged(Codes(values, scale, residual), padded, number_format)
+
+    @classmethod
+    def arranged(cls, codes: Codes, ids: np.ndarray, number_format: str) -> "Block":
+        """Take codes that stand in their places already, with the id at each place (-1 for a pad)."""
+        n_groups = len(ids) // GROUP
+        places = np.argsort(ids, kind="stable")[int((ids < 0).sum()) :]
+        by_group = codes.scale.view(GROUP, n_groups)
+        scaled, rounded = number_format == "int8", number_format != "float32"
+        return cls(
+            codes=codes,
+            ids=torch.from_numpy(ids).to(codes.values.device),
+            sorted_ids=ids[places],
+            positions=places,
+            n_groups=n_groups,
+            scale=by_group.amax(0) if scaled else None,
+            least_scale=by_group.amin(0) if scaled else None,
+            residual=codes.residual.view(GROUP, n_groups).amax(0) if rounded else None,
+            signed=bool(codes.values.min() < 0),
+        )
+
+
+class Codebook:
+    """A memory's vectors rounded to one format.
+
+    Where they fit into the budget they are kept after the first search. A larger memory is read again by each
+    search, one block ahead of the products: from a file of codes where there is one, else from the
+    shards, which takes about as long as the products do.
+
+    Parameters
+    ----------
+    memory : Memory
+    ids : ndarray of int64, shape (n,)
+        The vectors to be searched, ascending.
+    number_format : str
+        One of `rounded.FORMATS`.
+    device : torch.device
+    budget : int, optional
+        Bytes that may be kept; 1 GiB on a CPU, 70 % of what is free on a GPU.
+    """
+
+    def __init__(
+        self,
+        memory: "Memory",
+        ids: np.ndarray,
+        number_format: str,
+        *,
+        device: torch.device,
+        budget: int | None = None,
+    ) -> None:
+        self._memory, self._format, self._device = memory, number_format, device
+        self._parts = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
+        needed = len(ids) * memory.n_channels * _value_type(number_format, device).itemsize
+        self.fits = needed <= (_budget(device) if budget is None else budget)
+        self.file: Path | None = None
+        self._sha256: str | None = None  # of the file, until a pass over it has shown that it is so
+        self._kept: list[Block] = []
+
+    @property
+    def wants_file(self) -> bool:
+        """Whether a file of codes would save time: rounded vectors on a CPU, more than the budget keeps."""
+        return not self.fits and self._device.type == "cpu" and self._format != "float32"
+
+    def read_from(self, file: Path, sha256: str) -> None:
+        """Take blocks from a file of codes from now on; the first pass proves that they are as written.
+
+        So damage costs no reading of its own, and is found before that pass's results are given.
+        """
+        self.file, self._sha256 = file, sha256
+
+    @property
+    def layout(self) -> str:
+        """What decides how a file of codes looks."""
+        return f"{self._format},block={BLOCK},group={GROUP}"
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield every block, in order."""
+        if self._kept:
+            yield from self._kept
+            return
+        made = []
+        with self._reader() as read:
+            for block in _ahead(read, len(self._parts)):
+                if self.fits:
+                    made.append(block)
+                yield block
+        self._kept = made
+
+    def write(self, path: Path, *, progress: bool = False) -> None:
+        """Write block behind block: values, scales (float32), residuals (float32), ids (int64)."""
+        with (
+            written_whole(path) as file,
+            progress_bar(len(self._parts), label="round", unit="blocks", enabled=progress) as advance,
+        ):
+            for number in range(len(self._parts)):
+                block = self._make(number)
+                for part in (*vars(block.codes).values(), block.ids):
+                    file.write(part.contiguous().view(torch.uint8).numpy())
+                advance(1)
+
+    @contextmanager
+    def _reader(self) -> Iterator[Callable[[int], Block]]:
+        """Yield what gives a block by its number."""
+        if self.file is None or self.fits:
+            yield self._make
+            return
+        digest = hashlib.sha256() if self._sha256 else None
+        with self.file.open("rb") as file:
+            yield lambda number: self._load(file, number, digest)
+            if digest is not None and (file.read(1) or digest.hexdigest() != self._sha256):
+                raise self._damaged("its bytes are not those that were written")
+        self._sha256 = None
+
+    def _make(self, number: int) -> Block:
+        ids = self._parts[number]
+        vectors = torch.from_numpy(self._memory.vectors(ids)).to(self._device)
+        return Block.of(vectors, ids, self._format)
+
+    def _damaged(self, reason: str) -> SearcherError:
+        return SearcherError(f"{self.file} is damaged: {reason}; remove its folder and search again")
+
+    def _load(self, file: BinaryIO, number: int, digest: "hashlib._Hash | None") -> Block:
+        channels, kind = self._memory.n_channels, _value_type(self._format, self._device)
+        per_vector = channels * kind.itemsize + 4 + 4 + 8
+        file.seek(sum(_padded(len(ids)) for ids in self._parts[:number]) * per_vector)
+        n = _padded(len(self._parts[number]))
+        parts = [torch.empty(n, channels, dtype=kind), torch.empty(n), torch.empty(n)]
+        ids = torch.empty(n, dtype=torch.int64)
+        for part in (*parts, ids):
+            target = part.view(-1).view(torch.uint8).numpy()
+            if file.readinto(target) != target.nbytes:  # type: ignore[attr-defined]
+                raise self._damaged("it ends too early")
+            if digest is not None:
+                digest.update(target.data)
+        expected = np.concatenate([np.full(n - len(self._parts[number]), -1), self._parts[number]])
+        if not np.array_equal(np.sort(ids.numpy()), expected):
+            raise self._damaged("it holds other vectors than the memory")
+        if not all(bool(part.isfinite().all()) for part in parts if part.is_floating_point()):
+            raise self._damaged("it holds numbers that are NaN or infinite")
+        return Block.arranged(Codes(*parts), ids.numpy(), self._format)
+
+
+def _ahead(read: Callable[[int], Block], n_blocks: int) -> Iterator[Block]:
+    """Yield blocks by number, each read while the one before it is in use.
+
+    The thread may use all of torch's: kept to itself, it was slower by a tenth to a quarter.
+    """
+    with threaded_map(1, name="hueprobe-read-ahead") as each:
+        numbers = range(n_blocks)
+        coming = each(read, numbers[:1])
+        for following in range(1, n_blocks + 1):
+            block = next(coming)
+            coming = each(read, numbers[following : following + 1])
+            yield block
+
+
+def _padded(n: int) -> int:
+    return -(-n // GROUP) * GROUP
+
+
+def _value_type(number_format: str, device: torch.device) -> torch.dtype:
+    return encode(torch.zeros(1, 1, device=device), number_format).values.dtype
+
+
+def _budget(device: torch.device) -> int:
+    if device.type != "cuda":
+        return DEFAULT_BUDGET
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free * _GPU_SHARE)

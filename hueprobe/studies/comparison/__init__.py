@@ -1,0 +1,1 @@
+"""Training losses compared over paired seeds."""

@@ -1,0 +1,161 @@
+"""Observations 3 to 5 with trained networks: each one's numbers, and losses compared by them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from hueprobe.stats.intervals import Interval, normal_interval
+from hueprobe.stats.paired import sign_flip_p
+
+# Name and unit of each number that a trained network is observed by.
+MEASURES = {
+    "class positions": "cells; distance of classes from one another, blocked replicate test",
+    "class positions, u": "cells; the same, left to right alone",
+    "class positions, v": "cells; the same, up and down alone",
+    "stay-put, same less other": "share, at equal match quality",
+    "information, same less other": "bits; of match cell about query cell",
+    "angle, pca plane": "accuracy from the angle alone, out of sample",
+    "angle, pca plane above random": "accuracy above the mean of random planes",
+    "angle, head's plane": "accuracy from the angle alone, in the plane that the hue head reads",
+    "angle, head's plane above random": "accuracy above the mean of random planes",
+    "full direction": "accuracy; from the whole direction across the axis: the ceiling",
+    "far less near the axis": "share of same-class matches, farthest decile less nearest",
+}
+_STEPS = 100_000  # to which differences are rounded for the exact test, of the largest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One number of one network.
+
+    Attributes
+    ----------
+    estimate, low, high : float
+        With its 95 % interval over images; NaN where there is none.
+    p : float
+        Of the network's own test, where the number has one: permuted labels for positions, random planes for
+        angles; NaN else.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p: float = float("nan")
+
+    @classmethod
+    def of(cls, interval: Interval, p: float = float("nan")) -> "Measured":
+        """Take an interval."""
+        return cls(estimate=interval.estimate, low=interval.low, high=interval.high, p=p)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedObservation:
+    """Observations 3 to 5 with one trained network.
+
+    Attributes
+    ----------
+    images : str
+        `test` or `train`.
+    n_images : int
+        Images observed.
+    grid : (int, int)
+        H and W of the bottleneck.
+    numbers : dict of str to Measured
+        By the names of `MEASURES`, those that could be measured.
+    notes : tuple of str
+        Why others could not.
+    """
+
+    images: str
+    n_images: int
+    grid: tuple[int, int]
+    numbers: Mapping[str, Measured] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasureSummary:
+    """One number of the networks of one loss, over seeds.
+
+    Attributes
+    ----------
+    measure, loss : str
+    learning_rate : float
+    n_seeds : int
+    mean : Interval
+        Over seeds, with Student's interval; NaN bounds for one seed.
+    difference : Interval or None
+        Less that of one-hot with the same seeds; None for one-hot itself, or where it has no such number.
+    p : float
+        Two-sided exact sign-flip test of that difference; not corrected for the number of measures.
+    """
+
+    measure: str
+    loss: str
+    learning_rate: float
+    n_seeds: int
+    mean: Interval
+    difference: Interval | None
+    p: float
+
+
+def summarize_measures(
+    found: Mapping[tuple[str, float, int], Sequence[TrainedObservation]], *, baseline: str
+) -> list[MeasureSummary]:
+    """Summarize what networks were observed to have, by learning rate, measure and loss.
+
+    Parameters
+    ----------
+    found : mapping of (loss, learning rate, seed) to observations
+        One for each fold, whose mean counts once: folds are not replicates.
+    baseline : str
+        The loss that the others are paired with.
+    """
+    values: dict[tuple[float, str, str], dict[int, float]] = {}
+    for (loss, rate, seed), observed in found.items():
+        for measure in MEASURES:
+            numbers = [one.numbers[measure].estimate for one in observed if measure in one.numbers]
+            if len(numbers) == len(observed) and np.isfinite(numbers).all():
+                values.setdefault((rate, measure, loss), {})[seed] = float(np.mean(numbers))
+    summaries = []
+    for rate in dict.fromkeys(key[1] for key in found):
+        for measure in MEASURES:
+            for loss in dict.fromkeys(key[0] for key in found):
+                own, other = values.get((rate, measure, loss), {}), values.get((rate, measure, baseline), {})
+                gains = [own[seed] - other[seed] for seed in own if seed in other and loss != baseline]
+                if own:
+                    summaries.append(
+                        MeasureSummary(
+                            measure=measure, loss=loss, learning_rate=rate, n_seeds=len(own),
+                            mean=over_seeds(list(own.values())),
+                            difference=over_seeds(gains) if gains else None, p=_flipped(gains),
+                        )
+                    )  # fmt: skip
+    return summaries
+
+
+def over_seeds(values: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
+    """Return the mean of one value a seed, with Student's interval; NaN bounds for one seed.
+
+    Parameters
+    ----------
+    values : sequence of float
+    within : (float, float)
+        The least and the most that the mean can be: with few seeds Student's interval reaches beyond, and is
+        cut there.
+    """
+    deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
+    whole = normal_interval(
+        float(np.mean(values)), float(deviation / np.sqrt(len(values))), degrees=len(values) - 1
+    )
+    low, high = np.clip((whole.low, whole.high), *within).tolist()
+    return replace(whole, low=low, high=high)
+
+
+def _flipped(differences: Sequence[float]) -> float:
+    """Exact two-sided sign-flip p of differences, each rounded to 1e-5 of the largest; NaN without any."""
+    if not differences:
+        return float("nan")
+    largest = float(np.abs(differences).max())
+    return sign_flip_p(np.rint(np.asarray(differences) / (largest or 1.0) * _STEPS).astype(np.int64))

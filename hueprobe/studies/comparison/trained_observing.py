@@ -1,0 +1,147 @@
+"""Observations 3 to 5 with a network that was just trained, in a memory that is thrown away."""
+
+import json
+import math
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hueprobe.errors import InputError
+from hueprobe.files import written_whole
+from hueprobe.memory.arrays import memory_from_arrays
+from hueprobe.observations.hue.planes import Plane, plane_through, uniform_axis
+from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation
+from hueprobe.studies.observing.memories import observe_memory
+from hueprobe.studies.observing.memory_report import MemoryReport, ObserveSettings
+
+if TYPE_CHECKING:
+    from hueprobe.activations.hooks import Tap
+    from hueprobe.training.images import TrainingImages
+    from hueprobe.training.objective import Objective
+    from hueprobe.training.settings import TrainingSettings
+
+PER_CLASS = 40  # images observed, at most: what the figures of a memory of 20 x 40 rest on
+_HEAD = "head"
+
+
+def observe_trained(
+    objective: "Objective", tap: "Tap", images: "TrainingImages", settings: "TrainingSettings", *,
+    part: str, per_class: int = PER_CLASS, seed: int = 0,
+) -> TrainedObservation:  # fmt: skip
+    """Measure class positions, conditional spread and activation hue with a trained network.
+
+    Each image asks all others (leave one out). Equal for every loss of a study: the images, the blocks
+    that they are dealt into, the random planes.
+
+    Parameters
+    ----------
+    objective : Objective
+        Trained.
+    tap : Tap
+        Of its network, at the bottleneck.
+    images : TrainingImages
+    settings : TrainingSettings
+        Of them batch_size, crop and device play a part.
+    part : str
+        What images they are, for the result.
+    per_class : int
+        More than these are drawn from, at random.
+    seed : int
+        Of that draw, permutations and random planes.
+    """
+    from hueprobe.training.bottleneck import bottleneck_activations, head_directions
+
+    chosen = images.select(capped_rows(images.targets.numpy(), per_class, seed=seed))
+    seen = bottleneck_activations(objective.network, tap, chosen, settings)
+    _, channels, height, width = seen.values.shape
+    told: dict[str, Any] = {"images": part, "n_images": len(seen.rows), "grid": (height, width)}
+    if height * width == 1:
+        note = f"images of {settings.crop} px leave a bottleneck of 1x1, without places; use a larger --crop"
+        return TrainedObservation(**told, notes=(f"observations 3 to 5: {note}",))
+    directions = head_directions(objective)
+    planes: tuple[Plane, ...] = ()
+    notes: tuple[str, ...] = ()
+    if directions is not None:
+        planes = (plane_through(directions[0], directions[1], uniform_axis(channels), name=_HEAD),)
+    elif "head" in objective.beside:
+        notes = ("the head's plane: the head is not one linear layer from pooled activations to two numbers",)
+    names = [images.class_names[number] for number in chosen.targets.numpy()[seen.rows]]
+    with tempfile.TemporaryDirectory(prefix="hueprobe-") as folder:
+        memory = memory_from_arrays(
+            Path(folder) / "trained.memory", seen.values, names, hashes=seen.hashes,
+            groups=None if chosen.table is None else [chosen.table.groups[row] for row in seen.rows],
+        )  # fmt: skip
+        report = observe_memory(
+            memory, ("locations", "conditional", "hue"), folder=Path(folder),
+            settings=ObserveSettings(seed=seed, planes=planes),
+        )  # fmt: skip
+    if report.blocked is not None and report.blocked.undecided:
+        notes = (*notes, f"class positions: {report.blocked.undecided}")
+    return TrainedObservation(**told, numbers=report_numbers(report), notes=(*notes, *report.notes))
+
+
+def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray:
+    """Return rows with at most `per_class` of each class, drawn at random, in ascending order.
+
+    >>> capped_rows(np.array([0, 0, 0, 1]), 2, seed=0).tolist()
+    [0, 2, 3]
+    """
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(targets))
+    taken = [order[targets[order] == number][:per_class] for number in np.unique(targets)]
+    return np.sort(np.concatenate(taken))
+
+
+def report_numbers(report: MemoryReport) -> dict[str, Measured]:
+    """Return what `MEASURES` names of a memory's report, as far as it could be measured."""
+    numbers: dict[str, Measured] = {}
+    if report.blocked is not None:
+        for name, label in (("both", ""), ("u", ", u"), ("v", ", v")):
+            test = getattr(report.blocked, name)
+            numbers[f"class positions{label}"] = Measured.of(test.effect, test.p)
+    if report.conditional is not None:
+        numbers["stay-put, same less other"] = Measured.of(report.conditional.stay.adjusted)
+        numbers["information, same less other"] = Measured.of(report.conditional.information)
+    if report.hue is not None:
+        accuracy = report.hue.accuracy
+        for plane in accuracy.planes:
+            where = {"pca": "pca plane", _HEAD: "head's plane"}.get(plane.name)
+            if where is not None:
+                numbers[f"angle, {where}"] = Measured.of(plane.angle, plane.p)
+                numbers[f"angle, {where} above random"] = Measured.of(plane.advantage, plane.p)
+        numbers["full direction"] = Measured.of(accuracy.direction)
+        numbers["far less near the axis"] = Measured.of(report.hue.information.far_minus_near)
+    return {name: number for name, number in numbers.items() if not math.isnan(number.estimate)}
+
+
+def write_observation(path: Path, found: TrainedObservation) -> None:
+    """Write an observation as JSON; the file appears whole."""
+    values = asdict(found)
+    for number in values["numbers"].values():
+        number |= {name: None for name, value in number.items() if math.isnan(value)}
+    with written_whole(path) as file:
+        file.write(json.dumps(values, sort_keys=True, indent=1, allow_nan=False).encode())
+
+
+def read_observation(path: Path) -> TrainedObservation:
+    """Return an observation that `write_observation` wrote.
+
+    Raises
+    ------
+    InputError
+        The file is none, or of another version.
+    """
+    try:
+        values = json.loads(path.read_text())
+        values["numbers"] = {
+            name: Measured(**{key: math.nan if value is None else value for key, value in number.items()})
+            for name, number in values["numbers"].items()
+        }
+        return TrainedObservation(**values | {"grid": tuple(values["grid"]), "notes": tuple(values["notes"])})
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise InputError(
+            f"{path} is no observation of this version; remove it and its run in cells/, or keep the weights"
+        ) from error

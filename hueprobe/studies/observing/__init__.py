@@ -1,0 +1,1 @@
+"""The observations over memories: measured, judged, under controls, reported."""

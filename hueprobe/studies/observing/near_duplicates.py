@@ -1,0 +1,42 @@
+"""Which images nearly repeat another: their pixels match one and the same image, and closely."""
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from hueprobe.matches import Matches
+
+# Pixels of different images of one scene lie at .4 and more from each other; those of two copies that
+# differ by JPEG quality or size below.
+NEAR = 0.25
+
+
+def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
+    """Return for each image the other one that it nearly repeats, shape (n_images,) int64; -1 for none.
+
+    An image nearly repeats another where more than half of its pixels find their nearest match there,
+    closer than `near`.
+
+    Parameters
+    ----------
+    matches : Matches
+        Leave-one-out matches of a memory.
+    near : float
+        Distance between unit vectors.
+    """
+    n = len(matches.image_paths)
+    close = matches.select((matches.rank == 1) & (matches.distance < near))
+    pair, count = np.unique(close.query_image * n + close.image, return_counts=True)
+    often = pair[count * 2 > matches.query_grid.n_cells]  # at most one an image: more than half
+    twin = np.full(n, -1)
+    twin[often // n] = often % n
+    return twin
+
+
+def without_near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
+    """Return the rows that remain when, of images that nearly repeat one another, the first stays."""
+    twin = near_duplicates(matches, near=near)
+    rows = np.flatnonzero(twin >= 0)
+    links = coo_array((np.ones(len(rows)), (rows, twin[rows])), shape=(len(twin), len(twin)))
+    _, family = connected_components(links, directed=False)
+    return np.unique(np.unique(family, return_index=True)[1])

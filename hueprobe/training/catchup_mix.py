@@ -1,0 +1,182 @@
+"""Catch-up Mix: pairs of images mixed at the input or by channels behind a layer."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hueprobe.activations.hooks import require_layer
+from hueprobe.errors import InputError, LayerError
+
+Criterion = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class MixedBatch:
+    """A batch of which each image is mixed with a partner, at the input or later.
+
+    Attributes
+    ----------
+    images : Tensor of shape (B, 3, h, w)
+        What the network gets.
+    targets, partners : Tensor of int64, shape (B,)
+        Class of each image and of its partner.
+    share : float
+        Of the image's own class in the label; the partner's is 1 - share.
+    layer : str
+        Where the images are mixed; '' is the input.
+    """
+
+    images: Tensor
+    targets: Tensor
+    partners: Tensor
+    share: float
+    layer: str
+
+    def loss(self, criterion: Criterion, logits: Tensor) -> Tensor:
+        """Return `criterion` for both classes, weighted by their shares."""
+        own, other = criterion(logits, self.targets), criterion(logits, self.partners)
+        return self.share * own + (1 - self.share) * other
+
+
+class CatchUpMix:
+    """Mix pairs of images so that weak filters catch up (Kang et al., AAAI 2024).
+
+    Made from the paper's description, since no code of the authors is known. For each batch one place is
+    drawn: the input, or one of the layers. At the input it is CutMix: a box from the partner, the label
+    mixed by area. At a layer, each channel's L2 norm over the map is divided by the sum over the image's
+    channels; a filter's relative influence is that of the image minus that of its partner; the
+    floor(lambda C) channels of lowest influence are kept, the others come from the partner, and the label is
+    mixed with lambda. lambda is drawn from Beta(alpha, alpha) once a batch. No gradient goes through the
+    choice of channels::
+
+        mix = CatchUpMix(network, ["layer1", "layer2", "layer3", "layer4"])
+        mixed = mix.start(images, targets)
+        loss = mixed.loss(cross_entropy, network(mixed.images))
+
+    Parameters
+    ----------
+    network : nn.Module
+    layers : sequence of str
+        Dotted names of the stages, whose outputs are (B, C, H, W).
+    alpha : float
+        Of the Beta distribution, above 0; 1 is the paper's.
+    at_input : bool
+        Whether the input is among the places.
+    seed : int
+        Of all draws; `start_epoch` starts them anew for each epoch, so that a resumed run draws the same.
+
+    Raises
+    ------
+    LayerError
+        A layer that the network does not have.
+    InputError
+        A number out of range, or there is no place at all.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        layers: Sequence[str],
+        *,
+        alpha: float = 1.0,
+        at_input: bool = True,
+        seed: int = 0,
+    ) -> None:
+        if isinstance(layers, str) or not (layers or at_input):
+            raise InputError(f"layers is {layers!r}; give a list with at least one layer's name")
+        if not (math.isfinite(alpha) and alpha > 0):
+            raise InputError(f"alpha of Catch-up Mix is {alpha}; it must be a finite number above 0")
+        if seed < 0:
+            raise InputError(f"seed is {seed}; it must be 0 or more")
+        self.places = (*([""] if at_input else []), *layers)
+        self.alpha, self.seed = alpha, seed
+        self._armed: tuple[str, Tensor, float] | None = None
+        name = f"network {type(network).__name__}"
+        targets = [(layer, require_layer(network, layer, name=name)) for layer in layers]
+        self._handles = [target.register_forward_hook(self._hook(layer)) for layer, target in targets]
+        self.start_epoch(0)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Start the draws of an epoch, counted from 0."""
+        self._rng = np.random.default_rng((self.seed, epoch))
+
+    def remove(self) -> None:
+        """Take the hooks off the network."""
+        for handle in self._handles:
+            handle.remove()
+
+    def start(self, images: Tensor, targets: Tensor) -> MixedBatch:
+        """Draw place, partners and lambda for a batch, and arm the layer for the next forward pass.
+
+        Parameters
+        ----------
+        images : Tensor of shape (B, 3, h, w)
+        targets : Tensor of int64, shape (B,)
+        """
+        place = self.places[int(self._rng.integers(len(self.places)))]
+        share = float(self._rng.beta(self.alpha, self.alpha))
+        partner = torch.from_numpy(self._rng.permutation(len(images))).to(images.device)
+        if place:
+            self._armed = (place, partner, share)
+        else:
+            self._armed = None
+            images, share = self._cut(images, partner, share)
+        return MixedBatch(images, targets, targets[partner], share, place)
+
+    def _cut(self, images: Tensor, partner: Tensor, share: float) -> tuple[Tensor, float]:
+        """CutMix (Yun et al. 2019): a box of 1 - share of the area, clipped at the edge, from the partner."""
+        height, width = images.shape[2:]
+        side = math.sqrt(1 - share)
+        box = []
+        for length in (height, width):
+            middle, half = int(self._rng.integers(length)), int(length * side) // 2
+            box.append(slice(max(middle - half, 0), min(middle + half, length)))
+        mixed = images.clone()
+        mixed[:, :, box[0], box[1]] = images[partner][:, :, box[0], box[1]]
+        area = (box[0].stop - box[0].start) * (box[1].stop - box[1].start)
+        return mixed, 1 - area / (height * width)
+
+    def _hook(self, layer: str) -> Callable[[nn.Module, Any, Any], Tensor | None]:
+        def mix(module: nn.Module, _inputs: Any, output: Any) -> Tensor | None:
+            if self._armed is None or self._armed[0] != layer or not module.training:
+                return None
+            _, partner, share = self._armed
+            self._armed = None
+            if not isinstance(output, Tensor) or output.ndim != 4:
+                shape = (
+                    f"shape {tuple(output.shape)}" if isinstance(output, Tensor) else type(output).__name__
+                )
+                raise LayerError(f"layer {layer!r} gives {shape}; Catch-up Mix needs maps (B, C, H, W)")
+            return mix_channels(output, partner, share)
+
+        return mix
+
+
+def mix_channels(activations: Tensor, partner: Tensor, share: float) -> Tensor:
+    """Keep the floor(share C) channels of lowest relative influence, and take the others from the partner.
+
+    Parameters
+    ----------
+    activations : Tensor of shape (B, C, H, W)
+    partner : Tensor of int64, shape (B,)
+        Row of each image's partner.
+    share : float
+        lambda, between 0 and 1.
+
+    Returns
+    -------
+    Tensor of shape (B, C, H, W)
+    """
+    with torch.no_grad():
+        norms = torch.linalg.vector_norm(activations.float(), dim=(2, 3))  # (B, C)
+        norms = norms / norms.sum(1, keepdim=True).clamp_min(torch.finfo(torch.float32).tiny)
+        influence = norms - norms[partner]
+        order = influence.argsort(dim=1, stable=True)
+        n_kept = math.floor(share * activations.shape[1])
+        kept = torch.zeros_like(influence, dtype=torch.bool).scatter_(1, order[:, :n_kept], True)
+    return torch.where(kept[:, :, None, None], activations, activations[partner])

@@ -1,0 +1,89 @@
+"""Losses compared over seeds: numbers worked by hand."""
+
+import math
+
+import pytest
+from scipy import stats
+
+from hueprobe.errors import InputError
+from hueprobe.studies import LossRun, compare_losses
+from hueprobe.studies.comparison.loss_comparison import epochs_to, mean_curve
+
+
+def run(loss, seed, n_right, *, fold="", rate=1e-3, seconds=1.0, saved=100, extra=0):
+    return LossRun(
+        loss=loss, seed=seed, fold=fold, learning_rate=rate, n_right=n_right, n_test=50,
+        curve=(0.1, n_right / 50), train_loss=(2.0, 1.0), shares=(), seconds_per_step=seconds,
+        saved_bytes=saved, n_parameters=1000, n_extra=extra, robustness={"noise 1": n_right - 5},
+    )  # fmt: skip
+
+
+def test_means_differences_and_exact_p_by_hand():
+    base, better = [30, 32, 31, 33, 30, 31], [33, 34, 33, 36, 31, 35]
+    runs = [run("onehot", seed, n) for seed, n in enumerate(base)]
+    runs += [run("hue:eq5", seed, n, seconds=1.5, saved=110, extra=7) for seed, n in enumerate(better)]
+    onehot, hue = compare_losses(runs, primary="hue:eq5")
+    assert onehot.difference is None and math.isnan(onehot.p) and onehot.seconds_ratio == 1
+    gains = [(b - a) / 50 for a, b in zip(base, better, strict=True)]
+    assert hue.difference.estimate == pytest.approx(sum(gains) / 6)
+    expected = stats.t.interval(0.95, 5, loc=sum(gains) / 6, scale=stats.sem(gains))
+    assert (hue.difference.low, hue.difference.high) == pytest.approx(expected)
+    assert hue.p == pytest.approx(2 / 64) == hue.p_holm and hue.primary  # all six positive
+    assert (hue.seconds_ratio, hue.memory_ratio, hue.n_extra) == pytest.approx((1.5, 1.1, 7))
+    assert hue.robustness["noise 1"].estimate == pytest.approx((sum(better) / 6 - 5) / 50)
+    assert hue.epochs_to_95 == 2
+
+
+def test_five_seeds_cannot_reach_five_percent_and_one_has_no_interval():
+    runs = [run(loss, seed, n) for loss, n in (("onehot", 10), ("smooth", 40)) for seed in range(5)]
+    assert compare_losses(runs)[1].p == pytest.approx(2 / 32)
+    alone = compare_losses(runs[:1])[0]
+    assert alone.accuracy.estimate == 0.2 and math.isnan(alone.accuracy.low)
+
+
+def test_no_interval_reaches_beyond_what_an_accuracy_can_be():
+    runs = [
+        run(loss, seed, n)
+        for loss, seeds in (("onehot", (1, 40)), ("smooth", (46, 50)))
+        for seed, n in enumerate(seeds)
+    ]
+    onehot, smooth = compare_losses(runs)
+    below, above = stats.t.interval(0.95, 1, loc=41 / 100, scale=stats.sem([1 / 50, 40 / 50]))
+    assert below < 0 and above > 1
+    assert (onehot.accuracy.low, onehot.accuracy.high) == (0, 1) and smooth.accuracy.high == 1
+    assert (smooth.difference.low, smooth.difference.high) == (-1, 1)
+    assert smooth.accuracy.low == pytest.approx(stats.t.interval(0.95, 1, loc=0.96, scale=0.04)[0])
+    (first,) = mean_curve(runs[:2], [[0.1], [0.9]])
+    assert (first.estimate, first.low, first.high) == (0.5, 0, 1)
+
+
+def test_holm_leaves_the_primary_alone():
+    runs = []
+    for loss, gains in {"onehot": [0] * 6, "a": [1] * 6, "b": [1, 1, 1, 1, 1, -1], "main": [2] * 6}.items():
+        runs += [run(loss, seed, 20 + gain) for seed, gain in enumerate(gains)]
+    found = {summary.loss: summary for summary in compare_losses(runs, primary="main")}
+    assert found["a"].p == found["main"].p == pytest.approx(2 / 64)
+    assert found["a"].p_holm == pytest.approx(2 * 2 / 64) and found["main"].p_holm == found["main"].p
+    assert found["b"].p_holm == found["b"].p == pytest.approx(14 / 64)  # 7 of 64 sums are at least 4
+
+
+def test_folds_are_summed_within_a_seed_and_half_done_seeds_wait():
+    runs = [
+        run(loss, s, n, fold=f) for loss, n in (("onehot", 20), ("al2", 25)) for s in (0, 1) for f in "ab"
+    ]
+    runs.append(run("al2", 2, 50, fold="a"))
+    onehot, al2 = compare_losses(runs)
+    assert (onehot.n_seeds, al2.n_seeds) == (2, 2)
+    assert al2.accuracy.estimate == 0.5 and al2.p == pytest.approx(2 / 4)
+
+
+def test_rates_stand_apart_and_doubles_are_refused():
+    runs = [run("onehot", 0, 20), run("onehot", 0, 30, rate=1e-2), run("smooth", 0, 30)]
+    assert [(s.loss, s.learning_rate) for s in compare_losses(runs)] == [
+        ("onehot", 1e-3), ("smooth", 1e-3), ("onehot", 1e-2),
+    ]  # fmt: skip
+    with pytest.raises(InputError, match="there twice"):
+        compare_losses([*runs, runs[0]])
+    with pytest.raises(InputError, match="no training runs"):
+        compare_losses([])
+    assert epochs_to([0.95, 0.2, 1.0]) == 1
