@@ -279,9 +279,13 @@ def test_a_damaged_index_answers_nothing(whole, tmp_path, spec):
     folder = {"exact": "exact-*"}.get(spec, spec.replace(":", "-"))
     path = next(path for path in (whole / "m" / "indexes").glob(f"{folder}/*") if path.suffix != ".json")
     memory = changed(whole, tmp_path / "m", path.relative_to(whole / "m").as_posix(), flipped)
-    with pytest.raises(SearcherError, match="damaged"):
+
+    def search():
         searcher = open_searcher(open_memory(memory), spec, memory_budget=0, products="int8")
-        searcher.search(np.eye(8, dtype=np.float32), 3)
+        return searcher.search(np.eye(8, dtype=np.float32), 3)
+
+    with pytest.raises(SearcherError, match="damaged"):
+        search()
     assert not verify_memory(memory).ok
 
 
