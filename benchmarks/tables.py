@@ -109,7 +109,7 @@ def loss_tables(results: dict[str, Any]) -> str:
     if results["measures"]:
         size, seen = results["observed_size"], results["runs"][0]["observed"]
         parts.append(
-            f"Observations 3 to 5 with these networks, {seen['n_images']} {seen['images']} images at "
+            f"Observations 3 to 5 with these networks, {seen['n_images']} {seen['pictures']} images at "
             f"{size} px, grid {seen['grid'][0]} x {seen['grid'][1]} (p not corrected for many measures):"
         )
         cells = [

@@ -151,7 +151,7 @@ def _read(source: str | Path | bytes) -> tuple[Image.Image | None, ImageRecord]:
             decoded = _as_rgb(image)
             decoded = _upright(decoded, _orientation(image))  # known once decoded: a TIFF turns itself
     except UnidentifiedImageError:
-        return _unreadable(digest, "not an image of a known format")
+        return _unreadable(digest, "not a picture of a known format")
     except Image.DecompressionBombError as error:
         return _unreadable(digest, f"{_one_line(error)}; where you trust it, set {PIXELS} to more")
     except Exception as error:  # decoders raise anything on damaged input
@@ -183,7 +183,7 @@ def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
             return None, "not a file"
         most = max_image_bytes()
         if most is not None and info.st_size > most:
-            return None, f"{info.st_size} bytes are more than an image has; where you trust it, set {PIXELS}"
+            return None, f"{info.st_size} bytes are more than a picture has; where you trust it, set {PIXELS}"
         return Path(path).read_bytes(), None
     except HueprobeError:
         raise
@@ -227,7 +227,7 @@ def _as_rgb(image: Image.Image) -> Image.Image:
 
 def _stretched(values: np.ndarray) -> np.ndarray:
     if not np.isfinite(values).all():
-        raise ValueError("the image has pixels that are NaN or infinite")
+        raise ValueError("the picture has pixels that are NaN or infinite")
     low, high = values.min(), values.max()
     with np.errstate(over="ignore", invalid="ignore"):
         return (values - low) / (high - low) if high > low else np.zeros_like(values)
@@ -249,7 +249,7 @@ def _to_eight_bits(values: np.ndarray) -> np.ndarray:
     if not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(
             f"float pixels from {values.min():.3g} to {values.max():.3g}; give values between 0 and 1, "
-            "before any normalization"
+            "before any normalisation"
         )
     return np.round(values.astype(np.float64) * 255).astype(np.uint8)
 

@@ -13,7 +13,7 @@ from hueprobe.memory.vectors import DTYPES
 
 FILE_NAME = "memory.json"
 FORMAT = 1
-CLASS_ORDER = "sorted by name among readable images; classes of appended images behind, sorted"
+CLASS_ORDER = "sorted by name among readable pictures; classes of appended pictures behind, sorted"
 _RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "timm", "numpy", "Pillow")
 _MOST_VALUES = 1 << 40  # of one image's grid; beyond it no array could be addressed
 

@@ -139,7 +139,7 @@ def test_a_postscript_file_is_no_image(tmp_path, monkeypatch):
     text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n(x) run\n%%EOF\n"
     (tmp_path / "x.png").write_bytes(text)
     image, record = images.read_image(tmp_path / "x.png")
-    assert image is None and record.reason == "not an image of a known format" and not called
+    assert image is None and record.reason == "not a picture of a known format" and not called
 
 
 def test_torchvisions_sets_that_unpickle_are_refused(tmp_path):

@@ -141,8 +141,8 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
     (tested,) = run_comparison(table, tmp_path, asked)
     larger = ComparisonSettings(**few, observe="train", observe_crop=64)
     (seen,) = run_comparison(table, tmp_path, larger)
-    assert tested.observed.images == "test" and tested.observed.numbers != seen.observed.numbers
-    assert seen.observed.images == "train" and seen.observed.grid == (3, 3)
+    assert tested.observed.pictures == "test" and tested.observed.numbers != seen.observed.numbers
+    assert seen.observed.pictures == "train" and seen.observed.grid == (3, 3)
     assert run_comparison(table, tmp_path, larger) == [seen] and not list((tmp_path / "weights").iterdir())
     (missing,) = run_comparison(table, tmp_path, ComparisonSettings(**few))
     assert "without keeping its weights" in missing.observed.notes[0] and not missing.observed.numbers

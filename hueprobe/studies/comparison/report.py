@@ -135,7 +135,7 @@ def _observed_part(runs: Sequence[LossRun]) -> list[str]:
     if measures:
         some = next(one for one in seen if one.numbers)
         lines += [
-            f"On {max(one.n_images for one in seen)} {some.images} images, each left out in turn, on a "
+            f"On {max(one.n_images for one in seen)} {some.pictures} images, each left out in turn, on a "
             f"grid of {some.grid[0]} x {some.grid[1]}; mean over seeds with its 95 % interval, difference to "
             "one-hot with the same seeds, p by exact sign-flip, not corrected for the number of measures.",
             "",

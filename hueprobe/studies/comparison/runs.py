@@ -182,4 +182,4 @@ def read_cell(cell: Cell, settings: ComparisonSettings) -> LossRun:
 
 
 def _unobserved(part: str, note: str) -> TrainedObservation:
-    return TrainedObservation(images=part, n_images=0, grid=(0, 0), notes=(f"not observed: {note}",))
+    return TrainedObservation(pictures=part, n_images=0, grid=(0, 0), notes=(f"not observed: {note}",))

@@ -55,7 +55,7 @@ class TrainedObservation:
 
     Attributes
     ----------
-    images : str
+    pictures : str
         `test` or `train`.
     n_images : int
         Images observed.
@@ -67,7 +67,7 @@ class TrainedObservation:
         Why others could not.
     """
 
-    images: str
+    pictures: str
     n_images: int
     grid: tuple[int, int]
     numbers: Mapping[str, Measured] = field(default_factory=dict)

@@ -57,7 +57,7 @@ def observe_trained(
     chosen = images.select(capped_rows(images.targets.numpy(), per_class, seed=seed))
     seen = bottleneck_activations(objective.network, tap, chosen, settings)
     _, channels, height, width = seen.values.shape
-    told: dict[str, Any] = {"images": part, "n_images": len(seen.rows), "grid": (height, width)}
+    told: dict[str, Any] = {"pictures": part, "n_images": len(seen.rows), "grid": (height, width)}
     if height * width == 1:
         note = f"images of {settings.crop} px leave a bottleneck of 1x1, without places; use a larger --crop"
         return TrainedObservation(**told, notes=(f"observations 3 to 5: {note}",))
