@@ -175,7 +175,7 @@ class Slices:
     spacing : float
         Millimeters between slices.
     count : int
-        Slices a volume, centerd on its middle.
+        Slices a volume, centered on its middle.
     window : (float, float)
         Intensities that become black and white: as they are, or percentiles of the voxels that are not 0.
     window_is_percentile : bool

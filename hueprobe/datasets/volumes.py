@@ -70,7 +70,7 @@ def write_slices(volume: Path, slices: Slices, pictures: list[Path]) -> None:
 def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
     """Return the slices of one volume as uint8 arrays (rows, columns) of square pixels.
 
-    The volume is turned to its nearest right-anterior-superior axes. Slices lie `spacing` mm apart, centerd
+    The volume is turned to its nearest right-anterior-superior axes. Slices lie `spacing` mm apart, centered
     on the middle of the volume, each the nearest voxel plane. Superior (of axial slices: anterior) is up; the
     subject's left is on the picture's left, of sagittal slices anterior is on the right. Where voxels are not
     square in the plane the coarser side is stretched to the finer one, linearly.

@@ -157,7 +157,7 @@ def measure(
     y, x = grid.rows_and_columns()
     squared = grid.radius(y, x, center=center) ** 2
     image_rho = (maps * squared).mean((1, 2)) / squared.mean()
-    u, v = grid.centerd(y, x)
+    u, v = grid.centered(y, x)
     centroid = np.stack([(maps * u).mean((1, 2)), (maps * v).mean((1, 2))], axis=1)
     window = _window(grid, center or middle)
     of_class = [labels == c for c in range(len(classes))]

@@ -68,7 +68,7 @@ def test_right_tests_pass_and_a_wrong_one_is_caught(simulate_matches):
     right = match_tests(matches)
 
     def both(dealt, seed):
-        u = matches.grid.centerd(matches.y, matches.x)[0]
+        u = matches.grid.centered(matches.y, matches.x)[0]
         same = relabeled(matches, dealt)
         groups = [u[same.same_class & (same.query_class == c)] for c in range(4)]
         return {**right(dealt, seed), "matches as if independent": stats.f_oneway(*groups).pvalue}

@@ -192,7 +192,7 @@ def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
     """1 / variance of each kept class's z_cb, variances drawn towards the pooled one; shape (M,)."""
     degrees = positions.degrees[kept]
     squares = np.where(degrees > 0, positions.variance[kept] * degrees, 0.0)
-    if kept.sum() == 2 or squares.sum() == 0:  # centerd, two classes are each other's mirror image
+    if kept.sum() == 2 or squares.sum() == 0:  # centered, two classes are each other's mirror image
         return np.ones(len(degrees))
     pooled = squares.sum() / degrees.sum()
     variance = (squares + PRIOR_DEGREES * pooled) / (degrees + PRIOR_DEGREES)
@@ -228,7 +228,7 @@ def _p(values: np.ndarray | float, null: np.ndarray) -> np.ndarray:
 
 
 def _effect(z: np.ndarray) -> Interval:
-    """Signed root of effect^2 with its interval, from centerd (n_blocks, M, d) in cells.
+    """Signed root of effect^2 with its interval, from centered (n_blocks, M, d) in cells.
 
     Var(effect^2) (M - 1)^2 = sum over classes of 4/B mu' S mu + 2/(B (B-1)) tr(S^2), S the covariance of the
     class's z_cb; both terms by unbiased moments.
