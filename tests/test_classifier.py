@@ -223,7 +223,7 @@ def test_unreadable_images_are_skipped_and_keep_their_slot(tmp_path, folder):
     assert [path for path, _ in result.skipped] == ["a/1.png"]
     assert result.rows.tolist() == [1, 2, 3]
     with pytest.warns(HueprobeWarning, match="3 of the images"):
-        asked = classifier.classify(images.from_folder(images))
+        asked = classifier.classify(images.from_folder(folder))
     assert asked.rows.tolist() == [1, 2, 3]
     np.testing.assert_allclose(asked.unnormalized, result.unnormalized, rtol=1e-4)
     assert set(asked.matches.query_image) == {1, 2, 3}

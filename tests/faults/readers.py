@@ -155,7 +155,7 @@ class Tables:
         self._own = (
             b'title = "Shapes"\nauthors = ["A. Person"]\n[licence]\nname = "CC0"\naccess = "open"\n'
             b'[obtain]\nway = "by hand"\nsteps = ["draw"]\n[layout]\nkind = "tables"\nfolder = "set"\n'
-            b'image = "{name}.png"\n[[tables]]\nfile = "list.txt"\ncolumns = ["name", "class"]\n'
+            b'picture = "{name}.png"\n[[tables]]\nfile = "list.txt"\ncolumns = ["name", "class"]\n'
             b'[[tables]]\nfile = "more.csv"\ncolumns = {name = "n", split = "s"}\n'
             b'[[tables]]\nfile = "more.mat"\ncolumns = {name = "n", group = "g"}\n'
         )

@@ -186,7 +186,7 @@ def test_a_table_cannot_leave_its_folder(outside, path, ending, monkeypatch):
 def test_a_manifest_cannot_leave_its_folder(outside, path):
     path = path.format(outside)
     (outside / "set" / "list.txt").write_text(f"a/1.png a\n{path} b\n")
-    table = {"file": "list.txt", "columns": ["image", "class"]}
+    table = {"file": "list.txt", "columns": ["picture", "class"]}
     manifest = manifest_of(layout={"kind": "tables", "folder": "set"}, tables=[table])
     found = list_set(manifest, outside)
     assert [entry.path for entry in found.entries] == ["a/1.png"]
@@ -315,13 +315,14 @@ ABSURD = {
     "Parquet table": "images.from_table(folder / 't.parquet')",
     "settings": "open_memory(folder / 'settings')",
     "transform": "images.Transform(resize=None, crop=10**6)",
-    "manifest": "images.from_manifest(folder / 'm.toml', root=folder)",
+    "manifest": "from_manifest(folder / 'm.toml', root=folder)",
 }
 CHILD = """
 import resource, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 from hueprobe import images, open_memory
+from hueprobe.datasets import from_manifest
 from hueprobe.errors import HueprobeError
 from hueprobe.activations.weights import read_weights
 import pyarrow.parquet, tomllib, hueprobe.memory.store, hueprobe.images.loading, hueprobe.images.table_files
