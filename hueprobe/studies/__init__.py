@@ -1,26 +1,5 @@
 """Studies over whole memories and of trained networks, resumable, that leave tables behind."""
 
-from hueprobe._lazy import lazy_exports
+import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "CONTROLS": ".observing.controls",
-        "ComparisonSettings": ".comparison.settings",
-        "LossRun": ".comparison.loss_comparison",
-        "LossSummary": ".comparison.loss_comparison",
-        "MeasureSummary": ".comparison.trained_networks",
-        "MemoryReport": ".observing.memory_report",
-        "ObserveSettings": ".observing.memory_report",
-        "TrainedObservation": ".comparison.trained_networks",
-        "accuracy_grid": ".observing.accuracy_runs",
-        "compare_losses": ".comparison.loss_comparison",
-        "compare_observed": ".comparison.loss_comparison",
-        "network_center": ".observing.memories",
-        "observe_memory": ".observing.memories",
-        "run_comparison": ".comparison.study",
-        "run_self_test": ".observing.memories",
-        "write_comparison": ".comparison.report",
-        "write_report": ".observing.report",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
