@@ -168,6 +168,27 @@ def test_a_wheel_works_elsewhere(installed, tmp_path):
     assert Path(where).is_relative_to(installed.parents[1]) and rest == ["True", "True"], shown.stderr
 
 
+def test_the_command_alone_asks_for_huge_pages(installed):
+    code = """
+import importlib.metadata, os, sys
+(script,) = importlib.metadata.entry_points(group="console_scripts", name="hueprobe")
+run = script.load()
+sys.argv[:] = ["hueprobe", "--version"]
+print(os.environ.get("THP_MEM_ALLOC_ENABLE"))
+try:
+    run()
+finally:
+    print(os.environ.get("THP_MEM_ALLOC_ENABLE"))
+"""
+    for before, after in ((None, "1"), ("0", "0")):
+        environment = {} if before is None else {"THP_MEM_ALLOC_ENABLE": before}
+        shown = subprocess.run(
+            [installed, "-c", code], capture_output=True, text=True, check=True, env=environment
+        )
+        version = f"hueprobe, version {hueprobe.__version__}"
+        assert shown.stdout.splitlines() == [str(before), version, after]
+
+
 RIGHT = """
 # pyright: strict
 from pathlib import Path
