@@ -9,17 +9,10 @@ from hueprobe import KernelDensityClassifier, memory_from_arrays
 from hueprobe.errors import HueprobeError, HueprobeWarning, InputError
 from hueprobe.memory import build_memory
 from hueprobe.observations.energy import measure as measure_energy
-from hueprobe.studies import (
-    ObserveSettings,
-    accuracy_grid,
-    network_center,
-    observe_memory,
-    run_self_test,
-    write_report,
-)  # fmt: skip
+from hueprobe.studies import ObserveSettings, Report, accuracy_grid, network_center, observe, run_self_test
 from hueprobe.studies.observing.accuracy_runs import _counts_without_self
-from hueprobe.studies.observing.controls import Changed, control_variant, mirror, padded, shifted
-from hueprobe.studies.observing.memory_report import OBSERVATIONS
+from hueprobe.studies.observing.controls import Changed, controlled, mirror, padded, shifted
+from hueprobe.studies.observing.subject import Subject
 from hueprobe.studies.observing.near_duplicates import near_duplicates, without_near_duplicates
 
 SETTINGS = ObserveSettings(k=4)

@@ -17,6 +17,7 @@ without it. What else the claim needs does not enter: a control is never asked f
 `hueprobe.observations.verdicts.evidence` says which results speak for which claim.
 """
 
+import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,10 +76,10 @@ class Finding:
 
     def text(self, unit: str) -> str:
         """Return estimate, interval, null, p, n and the verdict, in a line."""
-        found, p = self.interval, "< .0001" if self.p < 1e-4 else f"{self.p:.2g}"
+        found = self.interval
         return (
             f"{found.estimate:.3f} {unit} [{found.low:.3f}, {found.high:.3f}], "
-            f"null {self.null:g}, p {p}, n {self.n}: {self.verdict}"
+            f"null {self.null:g}, p {p_text(self.p)}, n {self.n}: {self.verdict}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -239,6 +240,9 @@ class Verdict:
             lines.append(f"    under {name}: {'the same' if survives else conclusion(self.controls[name])}")
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
+    def _repr_html_(self) -> str:
+        return verdicts_html((self,))
+
 
 def finding(
     claim: str,
@@ -267,6 +271,31 @@ def finding(
 
 def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
     return {part.name: part.to_json() for part in findings}
+
+
+def verdicts_html(verdicts: Iterable[Verdict]) -> str:
+    """Return a table of verdicts for a notebook: claim, effect with interval, null, p, n, controls lost."""
+    head = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
+    rows = []
+    for v in verdicts:
+        first, lost = v.findings[0], [name for name, survives in v.survives.items() if not survives]
+        cells = (
+            f"{v.id}: {v.claim.text}", v.memory, f"{v.effect:.3f} {v.claim.unit}",
+            f"{first.interval.low:.3f} to {first.interval.high:.3f}", f"{v.claim.null:g}", p_text(v.p), v.n,
+            v.verdict, ", ".join(lost),
+        )  # fmt: skip
+        rows.append("".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells))
+    titles = "".join(f"<th>{name}</th>" for name in head)
+    return f"<table><tr>{titles}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as text; what is below .0001 says no more than that.
+
+    >>> p_text(3e-226), p_text(0.0312)
+    ('< .0001', '0.031')
+    """
+    return "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def verdicts_json(verdicts: Iterable[Verdict]) -> str:
