@@ -34,6 +34,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "open_memory": ".memory",
         "open_searcher": ".search",
         "plots": "",
+        "read_matches": ".matches",
         "search": "",
         "stats": "",
         "studies": "",

@@ -14,7 +14,7 @@ import hueprobe
 ROOT = Path(hueprobe.__file__).parent
 # Bottom to top; a module imports from its own floor and those below it. Of two names the longer counts.
 FLOORS = (
-    ("_lazy", "allocation", "errors", "escapes", "files", "grid", "progress", "threads"),
+    ("_lazy", "allocation", "errors", "escapes", "files", "frames", "grid", "progress", "threads"),
     ("stats",),
     ("images",),
     ("datasets",),
@@ -23,7 +23,7 @@ FLOORS = (
     ("memory", "training"),
     ("search",),
     ("density",),
-    ("matches",),
+    ("match_files", "match_images", "match_reading", "matches"),
     ("classification", "exclusion", "queries", "classifier", "pooled_classifier"),
     ("observations/units",),
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
