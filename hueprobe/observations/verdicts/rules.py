@@ -93,7 +93,19 @@ class Finding:
             "p": self.p,
             "n": self.n,
             "verdict": self.verdict,
+            **({"undecided": self.undecided} if self.undecided else {}),
         }
+
+    @classmethod
+    def from_json(cls, name: str, record: Mapping[str, Any]) -> "Finding":
+        """Return the finding that `to_json` gave; of the interval, what is recorded."""
+        low, high = (_number(end) for end in record["ci95"])
+        interval = Interval(_number(record["effect"]), low, high, math.nan, record["n"] - 1)
+        side = 1 if record["claimed side"] == "above" else -1
+        return cls(
+            name, interval, _number(record["p"]), record["n"], record["null"], side, record["margin"],
+            record.get("undecided"),
+        )  # fmt: skip
 
 
 def conclusion(findings: Sequence[Finding]) -> str:
@@ -221,6 +233,26 @@ class Verdict:
             record["ci95"] = None
         return record
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Verdict":
+        """Return the verdict that `to_json` gave."""
+        definitions = dict(record["definitions"])
+        first, findings = definitions.pop("effect"), definitions.pop("findings")
+        controls = definitions.pop("findings under controls", {})
+        definitions.pop("reasons", None)  # the findings say them again
+
+        def in_order(named: Mapping[str, Any]) -> tuple[Finding, ...]:
+            names = sorted(named, key=lambda name: (name != first, name))
+            return tuple(Finding.from_json(name, named[name]) for name in names)
+
+        return cls(
+            id=record["id"],
+            memory=record["memory"],
+            findings=in_order(findings),
+            controls={name: in_order(named) for name, named in controls.items()},
+            definitions=definitions,
+        )
+
     @property
     def _missing(self) -> list[str]:
         """Controls that the claim needs and that were not run."""
@@ -273,6 +305,23 @@ def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
     return {part.name: part.to_json() for part in findings}
 
 
+def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
+    """Return the verdicts of `verdicts.json`.
+
+    Raises
+    ------
+    InputError
+        The text is no such document.
+    """
+    try:
+        return tuple(Verdict.from_json(record) for record in json.loads(text)["verdicts"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"this is no verdicts.json of hueprobe ({type(error).__name__}: {error}); make one with "
+            "`hueprobe observe`"
+        ) from error
+
+
 def verdicts_html(verdicts: Iterable[Verdict]) -> str:
     """Return a table of verdicts for a notebook: claim, effect with interval, null, p, n, controls lost."""
     head = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
@@ -302,6 +351,10 @@ def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     """Return the text of `verdicts.json`: sorted keys, null and never NaN."""
     document = {"verdicts": [verdict.to_json() for verdict in verdicts]}
     return json.dumps(document, sort_keys=True, allow_nan=False, indent=2) + "\n"
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _without_nan(value: Any) -> Any:
