@@ -15,6 +15,7 @@ from .errors import HueprobeError as HueprobeError
 from .errors import HueprobeWarning as HueprobeWarning
 from .grid import Grid as Grid
 from .matches import Matches as Matches
+from .matches import read_matches as read_matches
 from .memory import Memory as Memory
 from .memory import build_memories as build_memories
 from .memory import build_memory as build_memory
@@ -22,5 +23,6 @@ from .memory import memory_from_arrays as memory_from_arrays
 from .memory import open_memory as open_memory
 from .pooled_classifier import PooledClassifier as PooledClassifier
 from .search import open_searcher as open_searcher
+from .studies.observing.memories import observe as observe
 
 __version__: str

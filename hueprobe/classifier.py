@@ -15,7 +15,8 @@ from hueprobe.errors import HueprobeWarning, InputError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import unfiled_table
-from hueprobe.matches import Matches, MatchImages
+from hueprobe.match_images import MatchImages
+from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
 from hueprobe.queries import Queries, QueryExtractor, match_images, stored_vectors

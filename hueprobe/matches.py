@@ -1,61 +1,24 @@
 """The match table: which query pixel matched which memory pixel, of what class, how far, with what weight."""
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hueprobe.errors import InputError
-from hueprobe.files import written_whole
+from hueprobe.frames import to_frame
 from hueprobe.grid import Grid
+from hueprobe.match_files import COLUMNS, MatchWriter, read_match_file
+from hueprobe.match_images import MatchImages, images_to_json
+from hueprobe.match_reading import IMAGES_KEY, read_images, read_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
     from hueprobe.search.neighbors import Neighbors
-
-COLUMNS = (
-    "query_image", "query_path", "query_y", "query_x", "query_class", "rank",
-    "image", "path", "y", "x", "class", "distance", "weight",
-)  # fmt: skip
-SUFFIXES = (".parquet", ".arrow", ".csv")
-
-
-@dataclass(frozen=True)
-class MatchImages:
-    """What a match table knows of the images on both sides.
-
-    Attributes
-    ----------
-    grid, query_grid : Grid
-        Of the memory and of the query images.
-    classes : tuple of str
-        Class names by id: the memory's first, then those of query images that the memory lacks.
-    query_paths : tuple of str
-        Path (or name) of each query image, n_query_images long.
-    query_image_class : ndarray of int64, shape (n_query_images,)
-        Class id of each query image; -1 where it has none.
-    query_image_group, image_group : tuple of (str or None)
-        Group (subject, family, object) of each query image and of each memory image.
-    image_paths : tuple of str
-        Path of each memory image, n_images long.
-    image_class : ndarray of int64, shape (n_images,)
-        Class id of each memory image; -1 where it has none.
-    """
-
-    grid: Grid
-    query_grid: Grid
-    classes: tuple[str, ...]
-    query_paths: tuple[str, ...]
-    query_image_class: np.ndarray
-    query_image_group: tuple[str | None, ...]
-    image_paths: tuple[str, ...]
-    image_class: np.ndarray
-    image_group: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -146,7 +109,7 @@ class Matches(MatchImages):
         image, y, x = images.grid.locate(neighbors.ids[found])
         query_y, query_x = images.query_grid.cell(np.asarray(query_cell)[query])
         return cls(
-            **{field.name: getattr(images, field.name) for field in fields(MatchImages)},
+            **_image_tables(images),
             query_image=np.asarray(query_image, np.int64)[query],
             query_y=query_y.astype(np.int32),
             query_x=query_x.astype(np.int32),
@@ -169,8 +132,14 @@ class Matches(MatchImages):
         }
         return replace(parts[0], **joined)
 
-    def to_arrow(self) -> "pa.Table":
-        """Return the table with the columns of `COLUMNS`; names are dictionary-encoded strings."""
+    def to_arrow(self, *, with_images: bool = True) -> "pa.Table":
+        """Return the table with the columns of `COLUMNS`; names are dictionary-encoded strings.
+
+        Parameters
+        ----------
+        with_images : bool
+            Whether the schema's metadata holds the image tables too, from which `from_arrow` takes them.
+        """
         import pyarrow as pa
 
         def named(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
@@ -186,12 +155,79 @@ class Matches(MatchImages):
                 named(self.match_class, self.classes), self.distance, self.weight,
             ],
             names=list(COLUMNS),
+            metadata={IMAGES_KEY: images_to_json(self)} if with_images else None,
         )  # fmt: skip
 
+    @classmethod
+    def from_arrow(
+        cls, table: "pa.Table", *, grid: Grid | None = None, source: str = "the table"
+    ) -> "Matches":
+        """Return the matches of a table as `to_arrow` gives it, or of any with its columns; see `load`.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
+        grid : Grid, optional
+            As in `load`.
+        source : str
+            What messages call it.
+        """
+        try:
+            rows = read_rows(table, source)
+            images = read_images(table, rows, source, grid=grid)
+        except UnicodeDecodeError:  # Arrow looks at no string before it is asked for
+            raise InputError(f"{source} holds names that are no UTF-8; save the table again") from None
+        return cls(**_image_tables(images), **rows)
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return the columns of `COLUMNS` as a data frame; names are categories.
+
+        Raises
+        ------
+        MissingDependencyError
+            pandas is not installed.
+        """
+        return to_frame(self.to_arrow(with_images=False))
+
     def save(self, path: str | Path) -> None:
-        """Write `path` whole or not at all: .parquet, .arrow (IPC file) or .csv by its ending."""
+        """Write a file whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            Its ending is the format: .parquet or .arrow (IPC file), which hold all there is, or .csv, which
+            holds the rows alone.
+        """
         with MatchWriter(path) as writer:
             writer.write(self)
+
+    @classmethod
+    def load(cls, path: str | Path, *, grid: Grid | None = None) -> "Matches":
+        """Read a file of matches.
+
+        A .parquet or .arrow file of `save` gives back all that was saved. A .csv file, and any that was saved
+        by 0.1, holds the rows alone. Then an image is what the rows that name it say, without a group, or ""
+        without a class where none does; classes are numbered in the order of their names; and queries are
+        taken for the memory's own images where no number means two images.
+
+        Parameters
+        ----------
+        path : path
+            A .parquet, .arrow or .csv file.
+        grid : Grid, optional
+            Of both sides, where the file does not say; by default the smallest that holds every y and x.
+
+        Raises
+        ------
+        InputError
+            There is no such file, it is damaged or no match table, or the grid does not fit.
+
+        Warns
+        -----
+        HueprobeWarning
+            The file holds the rows alone: what was taken from them, and what is not known.
+        """
+        return cls.from_arrow(read_match_file(path), grid=grid, source=str(path))
 
 
 _ROW_FIELDS = tuple(
@@ -199,74 +235,8 @@ _ROW_FIELDS = tuple(
 )
 
 
-class MatchWriter:
-    """Writes a match table part by part, so that it never is in memory as a whole.
-
-    The file appears under its name when the `with` block ends well; .parquet, .arrow (IPC file) or
-    .csv by its ending. Parts must be of the same images.
-
-    Raises
-    ------
-    InputError
-        The ending is none of these.
-    """
-
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
-        if self._path.suffix.lower() not in SUFFIXES:
-            raise InputError(
-                f"cannot save matches as {self._path.name!r}; end the name in {', '.join(SUFFIXES)}"
-            )
-        self._stack = contextlib.ExitStack()
-        self._writer: Any = None
-
-    def __enter__(self) -> "MatchWriter":
-        self._file: IO[bytes] = self._stack.enter_context(written_whole(self._path))
-        return self
-
-    def write(self, matches: Matches) -> None:
-        """Append the rows of one table."""
-        table = matches.to_arrow()
-        if self._writer is None:
-            self._writer = self._stack.enter_context(self._open(table.schema))
-        self._writer.write_table(table)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    def _open(self, schema: "pa.Schema") -> Any:
-        suffix = self._path.suffix.lower()
-        if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return pq.ParquetWriter(self._file, schema)
-        if suffix == ".arrow":
-            import pyarrow as pa
-
-            return pa.ipc.new_file(self._file, schema)
-        return _CsvWriter(self._file, schema)
+def _image_tables(images: MatchImages) -> dict[str, Any]:
+    return {field.name: getattr(images, field.name) for field in fields(MatchImages)}
 
 
-class _CsvWriter:
-    """pyarrow's CSV writer, with dictionary columns written as the strings they stand for."""
-
-    def __init__(self, file: IO[bytes], schema: "pa.Schema") -> None:
-        import pyarrow as pa
-        from pyarrow import csv
-
-        strings = [
-            field.with_type(pa.string()) if pa.types.is_dictionary(field.type) else field for field in schema
-        ]
-        self._schema = pa.schema(strings)
-        self._writer = csv.CSVWriter(file, self._schema)
-
-    def __enter__(self) -> "_CsvWriter":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._writer.close()
-
-    def write_table(self, table: "pa.Table") -> None:
-        self._writer.write_table(table.cast(self._schema))
+read_matches = Matches.load

@@ -10,7 +10,7 @@ from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.density import decide
 from hueprobe.errors import InputError, require_choice
-from hueprobe.matches import MatchImages
+from hueprobe.match_images import MatchImages
 from hueprobe.memory.store import Memory
 from hueprobe.queries import Queries
 from hueprobe.stats.hulls import hull_distances

@@ -11,7 +11,7 @@ from hueprobe.activations.descriptors import describe, require_finite, unit_vect
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
 from hueprobe.images.table import ImageTable
-from hueprobe.matches import MatchImages
+from hueprobe.match_images import MatchImages
 from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored

@@ -14,7 +14,7 @@ import hueprobe
 ROOT = Path(hueprobe.__file__).parent
 # Bottom to top; a module imports from its own floor and those below it. Of two names the longer counts.
 FLOORS = (
-    ("allocation", "errors", "escapes", "files", "grid", "progress", "threads"),
+    ("allocation", "errors", "escapes", "files", "frames", "grid", "progress", "threads"),
     ("stats",),
     ("images",),
     ("datasets",),
@@ -23,12 +23,14 @@ FLOORS = (
     ("memory", "training"),
     ("search",),
     ("density",),
-    ("matches",),
+    ("match_files", "match_images", "match_reading", "matches"),
     ("classification", "exclusion", "queries", "classifier", "pooled_classifier"),
-    ("observations/units",),
+    ("observations/verdicts/claims",),
+    ("observations/verdicts/rules",),
+    ("observations/verdicts/evidence", "observations/table", "observations/units"),
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
     ("observations/hue",),
-    ("observations/verdicts",),
+    ("observations/verdicts/selftest",),
     ("studies/comparison/loss_comparison", "studies/comparison/trained_networks"),
     ("plots",),
     ("studies",),

@@ -8,11 +8,11 @@ import csv
 import io
 import json
 import shutil
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -25,9 +25,10 @@ from hueprobe import (
     memory_from_arrays,
     open_memory,
     open_searcher,
+    read_matches,
 )
 from hueprobe.cli import main
-from hueprobe.errors import SearcherError
+from hueprobe.errors import HueprobeWarning, SearcherError
 from hueprobe.memory import append_images, derive_memory, verify_memory
 from tests.exact_network import activations, draw_pictures, draw_table
 
@@ -229,29 +230,20 @@ def test_the_same_vectors_are_made_anew(tmp_path, pictures):
             assert (tmp_path / f"new.{layer}" / file).read_bytes() == old.read_bytes()
 
 
-def read_matches(path):
-    """Return a match table's columns as lists; whatever loads `Matches` from a file belongs here too."""
-    if path.suffix == ".parquet":
-        table = pq.read_table(path)
-    elif path.suffix == ".arrow":
-        table = pa.ipc.open_file(path).read_all()
-    else:
-        nulls = pa.csv.ConvertOptions(strings_can_be_null=True, quoted_strings_can_be_null=False)
-        table = pa.csv.read_csv(path, convert_options=nulls)
-    return table.to_pydict()
-
-
 @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv"])
 def test_a_match_table_is_read_and_the_same_is_found(ending):
-    old = read_matches(MADE / f"matches.{ending}")
-    matches = KernelDensityClassifier(open_memory(MADE / "arrays"), k=2).leave_one_out().matches
-    new = matches.to_arrow().to_pydict()
-    assert list(old) == list(new) and None in old["query_class"] and None in old["class"]
-    for name, values in new.items():
+    """It holds the rows alone: no grid, no groups."""
+    with pytest.warns(HueprobeWarning, match="no groups, and a grid of 2x3.*the memory's own images; 0 that"):
+        old = read_matches(MADE / f"matches.{ending}")
+    new = KernelDensityClassifier(open_memory(MADE / "arrays"), k=2).leave_one_out().matches
+    assert -1 in old.query_class and -1 in old.match_class
+    assert old.classes == new.classes and old.image_group == (None,) * 6
+    for name in {field.name for field in fields(new)} - {"image_group", "query_image_group"}:
+        one, other = getattr(old, name), getattr(new, name)
         if name in ("distance", "weight"):
-            np.testing.assert_allclose(old[name], values, rtol=1e-12)
+            np.testing.assert_allclose(one, other, rtol=1e-12)
         else:
-            assert old[name] == values
+            assert np.array_equal(one, other)
 
 
 def numbers_of(log):

@@ -115,7 +115,7 @@ def evaluate(
 def _run(batches: Any, matches_file: Path | None) -> "Classification":
     """Classify batch by batch; matches go to the file as they come and are not kept."""
     from hueprobe.classification import Classification
-    from hueprobe.matches import MatchWriter
+    from hueprobe.match_files import MatchWriter
 
     parts = []
     with contextlib.ExitStack() as stack:

@@ -23,6 +23,7 @@ from .locations import location_map as location_map
 from .locations import match_locations as match_locations
 from .locations import match_profile as match_profile
 from .locations import same_class_shares as same_class_shares
+from .of_results import figures as figures
 from .query import class_likelihoods as class_likelihoods
 from .query import query_figure as query_figure
 from .query import vote_map as vote_map

@@ -30,6 +30,8 @@ class Interval:
         Degrees of freedom of the t quantile behind low and high.
     level : float
         Confidence level.
+    p_value : float
+        Of the statistic's own test, where it has another than Student's (a permutation); NaN else.
     """
 
     estimate: float
@@ -38,19 +40,11 @@ class Interval:
     standard_error: float
     degrees: float
     level: float = LEVEL
+    p_value: float = float("nan")
 
     def p(self, null: float = 0.0) -> float:
         """Return the two-sided p-value of the statistic being `null`; NaN where there is no interval."""
         return t_test(self.estimate - null, self.standard_error, self.degrees)
-
-    def summary(self) -> dict[str, float]:
-        """Return estimate, interval and standard error as plain numbers."""
-        return {
-            "estimate": self.estimate,
-            "low": self.low,
-            "high": self.high,
-            "standard_error": self.standard_error,
-        }
 
 
 def unit_codes(groups: Sequence[str | None] | None, n_images: int) -> np.ndarray:

@@ -1,3 +1,5 @@
+from hueprobe.observations.table import CONTROLS as CONTROLS
+
 from .comparison.loss_comparison import LossRun as LossRun
 from .comparison.loss_comparison import LossSummary as LossSummary
 from .comparison.loss_comparison import compare_losses as compare_losses
@@ -8,10 +10,10 @@ from .comparison.study import run_comparison as run_comparison
 from .comparison.trained_networks import MeasureSummary as MeasureSummary
 from .comparison.trained_networks import TrainedObservation as TrainedObservation
 from .observing.accuracy_runs import accuracy_grid as accuracy_grid
-from .observing.controls import CONTROLS as CONTROLS
 from .observing.memories import network_center as network_center
+from .observing.memories import observe as observe
 from .observing.memories import observe_memory as observe_memory
 from .observing.memories import run_self_test as run_self_test
-from .observing.memory_report import MemoryReport as MemoryReport
-from .observing.memory_report import ObserveSettings as ObserveSettings
-from .observing.report import write_report as write_report
+from .observing.report import MemoryReport as MemoryReport
+from .observing.report import Report as Report
+from .observing.settings import ObserveSettings as ObserveSettings

@@ -339,7 +339,7 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     assert set(by_id["3a centre"]["controls"]) == {"random-mirror", "mirror-queries"}
     page = (tmp_path / "o" / "report.md").read_text()
     assert "| 3b angle | a.memory |" in page and "only the queries mirrored" in page
-    for name in ("energy_maps", "a_locations", "a_conditional", "a_class_hues", "a_accuracy", "verdicts"):
+    for name in ("a_energy_map", "a_locations", "a_conditional", "a_class_hues", "a_accuracy", "verdicts"):
         with Image.open(tmp_path / "o" / f"{name}.png") as drawn:
             assert drawn.size[0] > 500
     held_out = memory.parent / "split.csv"
@@ -362,6 +362,21 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     both = json.loads((tmp_path / "h" / "verdicts.json").read_text())["verdicts"]
     first, second = ([v["effect"] for v in both if v["memory"] == f"{name}.memory"] for name in ("a", "twin"))
     assert first == second and len(both) == 2 * len(first) > 0
+
+
+def test_observations_are_measured_from_a_table_of_matches(memory, tmp_path):
+    run("evaluate", memory, "--leave-one-out", "--k", "4", "--matches", tmp_path / "m.parquet")
+    options = ["--k", "4", "--json", "-o"]
+    searched = json.loads(run("observe", "locations", memory, *options, tmp_path / "a").stdout)
+    from_table = ["observe", "locations", "--matches", tmp_path / "m.parquet"]
+    alone = json.loads(run(*from_table, *options, tmp_path / "b").stdout)
+    with_memory = json.loads(run(*from_table, memory, *options, tmp_path / "c").stdout)
+    assert with_memory == searched
+    effects = {verdict["id"]: verdict["effect"] for verdict in alone["verdicts"]}
+    assert set(effects) == {"3a centre", "3c border"}
+    assert effects.items() <= {v["id"]: v["effect"] for v in searched["verdicts"]}.items()
+    assert "give a MEMORY, or --matches" in refused("observe", "locations", "-o", tmp_path / "d", code=2)
+    assert "--control" in refused(*from_table, "--control", "mirror-all", "-o", tmp_path / "d", code=2)
 
 
 def test_observe_refuses_what_does_not_go_together(memory, table, tmp_path):

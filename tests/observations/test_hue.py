@@ -232,9 +232,9 @@ def test_the_whole_observation(simulate_matches, axis):
     assert found.map.hue.shape == (18, 4, 4) and found.class_hue.shape == (3,)
     assert (found.class_concentration > 0.8).all()
     assert 0 < found.relation.p <= 1 and found.class_relation.n_images == 3
-    assert found.summary()["accuracy_direction"] == 1
+    assert found.numbers()["full direction"].estimate == 1
     again = measure_hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
-    assert again.summary() == found.summary()
+    assert repr(again.numbers()) == repr(found.numbers())
 
 
 def test_queries_from_outside_the_memory(simulate_matches, build_matches):

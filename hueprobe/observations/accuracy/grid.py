@@ -1,6 +1,6 @@
 """Observation 2: accuracy by network, descriptor, task and classifier, and whether `pixel` beats the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -9,6 +9,10 @@ import numpy as np
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.observations.accuracy.evaluation import wilson_interval
+from hueprobe.observations.table import Row
+from hueprobe.observations.verdicts.evidence import accuracy_claim
+from hueprobe.observations.verdicts.rules import Verdict
+from hueprobe.stats.intervals import Interval
 from hueprobe.stats.paired import PairedComparison, compare_paired
 
 BASELINE = "pixel"
@@ -202,6 +206,31 @@ class AccuracyGrid:
     def rows(self) -> list[dict[str, Any]]:
         """Return a table row for each cell."""
         return [cell.row() for cell in self.cells]
+
+    def numbers(self) -> dict[str, Interval]:
+        """Return every accuracy with its Wilson interval, by descriptor, classifier, task and network."""
+        return {
+            f"{cell.descriptor}, {cell.classifier}, {cell.task}, {cell.network}": Interval(
+                cell.accuracy, *cell.ci95, standard_error=float("nan"), degrees=cell.n - 1
+            )
+            for cell in self.cells
+        }
+
+    def claims(
+        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+    ) -> tuple[Verdict, ...]:
+        """Return the verdict on claim 2, from the first cell and the descriptors of its network and task."""
+        first = self.cells[0]
+        rivals = [
+            comparison
+            for comparison in self.comparisons(first.network, first.task)
+            if comparison.second in {cell.descriptor for cell in self.cells}
+        ]
+        return (accuracy_claim(rivals, memory=memory, definitions=definitions),) if rivals else ()
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return a row for each cell."""
+        return {"accuracy": list(self.rows())}
 
     def comparisons(
         self, network: str, task: str, *, descriptor: str = BASELINE, classifier: str = CLASSIFIER

@@ -77,17 +77,6 @@ class HueAccuracy:
         require_choice("plane", name, [plane.name for plane in self.planes])
         return next(plane for plane in self.planes if plane.name == name)
 
-    def summary(self) -> dict[str, float]:
-        """Return every accuracy."""
-        return {
-            "chance": self.chance,
-            "random": float(self.random.mean()),
-            "saturation": self.saturation.estimate,
-            **{f"{plane.name}": plane.angle.estimate for plane in self.planes},
-            **{f"{plane.name}_both": plane.both.estimate for plane in self.planes},
-            "direction": self.direction.estimate,
-        }
-
 
 def hue_accuracy(
     pooled: np.ndarray,

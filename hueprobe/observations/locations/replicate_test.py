@@ -14,7 +14,7 @@ null 7 to 13 % of the time at 5 %. The effect size is in plain cells, over B blo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -89,19 +89,6 @@ class BlockedTest:
     class_p_adjusted: np.ndarray
     undecided: str | None
 
-    def summary(self) -> dict[str, float]:
-        """Return effects, in cells, and p-values."""
-        return {
-            f"{quantity}_{name}": value
-            for name in COMPONENTS
-            for quantity, value in (
-                ("effect", getattr(self, name).effect.estimate),
-                ("effect_low", getattr(self, name).effect.low),
-                ("effect_high", getattr(self, name).effect.high),
-                ("p", getattr(self, name).p),
-            )
-        }
-
 
 def blocked_replicate_test(
     matches_of_blocks: Sequence[Matches],
@@ -167,7 +154,7 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
 
     def component(axes: list[int]) -> ComponentTest:
         p = _p(observed[:, axes].sum(), null[:, :, axes].sum((1, 2)))
-        return ComponentTest(_effect(plain[..., axes]), float(p))
+        return ComponentTest(replace(_effect(plain[..., axes]), p_value=float(p)), float(p))
 
     own, others = observed.sum(1), null.sum(2)
     return BlockedTest(

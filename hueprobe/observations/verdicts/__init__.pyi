@@ -7,5 +7,6 @@ from .evidence import hue_claim as hue_claim
 from .evidence import location_claims as location_claims
 from .rules import Finding as Finding
 from .rules import Verdict as Verdict
+from .rules import verdicts_from_json as verdicts_from_json
 from .rules import verdicts_json as verdicts_json
 from .selftest import self_test as self_test

@@ -44,9 +44,9 @@ class Measured:
     p: float = float("nan")
 
     @classmethod
-    def of(cls, interval: Interval, p: float = float("nan")) -> "Measured":
-        """Take an interval."""
-        return cls(estimate=interval.estimate, low=interval.low, high=interval.high, p=p)
+    def of(cls, interval: Interval) -> "Measured":
+        """Take an interval, with the p-value of its own test."""
+        return cls(estimate=interval.estimate, low=interval.low, high=interval.high, p=interval.p_value)
 
 
 @dataclass(frozen=True, kw_only=True)

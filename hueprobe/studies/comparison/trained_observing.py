@@ -15,7 +15,8 @@ from hueprobe.memory.arrays import memory_from_arrays
 from hueprobe.observations.hue.planes import Plane, plane_through, uniform_axis
 from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation
 from hueprobe.studies.observing.memories import observe_memory
-from hueprobe.studies.observing.memory_report import MemoryReport, ObserveSettings
+from hueprobe.studies.observing.report import MemoryReport
+from hueprobe.studies.observing.settings import ObserveSettings
 
 if TYPE_CHECKING:
     from hueprobe.activations.hooks import Tap
@@ -25,6 +26,20 @@ if TYPE_CHECKING:
 
 PER_CLASS = 40  # images observed, at most: what the figures of a memory of 20 x 40 rest on
 _HEAD = "head"
+# Observation and name of the number behind each of `MEASURES`.
+_PLACES = {
+    "class positions": ("locations", "class positions, both, cells"),
+    "class positions, u": ("locations", "class positions, u, cells"),
+    "class positions, v": ("locations", "class positions, v, cells"),
+    "stay-put, same less other": ("conditional", "stay-put, same less other, adjusted"),
+    "information, same less other": ("conditional", "bits, same less other"),
+    "angle, pca plane": ("hue", "angle-only accuracy, pca"),
+    "angle, pca plane above random": ("hue", "angle-only accuracy, pca, above random planes"),
+    "angle, head's plane": ("hue", f"angle-only accuracy, {_HEAD}"),
+    "angle, head's plane above random": ("hue", f"angle-only accuracy, {_HEAD}, above random planes"),
+    "full direction": ("hue", "full direction"),
+    "far less near the axis": ("hue", "same-class share, far less near the axis"),
+}
 
 
 def observe_trained(
@@ -78,8 +93,8 @@ def observe_trained(
             memory, ("locations", "conditional", "hue"), folder=Path(folder),
             settings=ObserveSettings(seed=seed, planes=planes),
         )  # fmt: skip
-    if report.blocked is not None and report.blocked.undecided:
-        notes = (*notes, f"class positions: {report.blocked.undecided}")
+    if report.locations is not None and (blocked := report.locations.blocked) and blocked.undecided:
+        notes = (*notes, f"class positions: {blocked.undecided}")
     return TrainedObservation(**told, numbers=report_numbers(report), notes=(*notes, *report.notes))
 
 
@@ -97,24 +112,12 @@ def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray
 
 def report_numbers(report: MemoryReport) -> dict[str, Measured]:
     """Return what `MEASURES` names of a memory's report, as far as it could be measured."""
-    numbers: dict[str, Measured] = {}
-    if report.blocked is not None:
-        for name, label in (("both", ""), ("u", ", u"), ("v", ", v")):
-            test = getattr(report.blocked, name)
-            numbers[f"class positions{label}"] = Measured.of(test.effect, test.p)
-    if report.conditional is not None:
-        numbers["stay-put, same less other"] = Measured.of(report.conditional.stay.adjusted)
-        numbers["information, same less other"] = Measured.of(report.conditional.information)
-    if report.hue is not None:
-        accuracy = report.hue.accuracy
-        for plane in accuracy.planes:
-            where = {"pca": "pca plane", _HEAD: "head's plane"}.get(plane.name)
-            if where is not None:
-                numbers[f"angle, {where}"] = Measured.of(plane.angle, plane.p)
-                numbers[f"angle, {where} above random"] = Measured.of(plane.advantage, plane.p)
-        numbers["full direction"] = Measured.of(accuracy.direction)
-        numbers["far less near the axis"] = Measured.of(report.hue.information.far_minus_near)
-    return {name: number for name, number in numbers.items() if not math.isnan(number.estimate)}
+    found = {(observation, name): interval for observation, name, interval in report.numbers()}
+    return {
+        measure: Measured.of(found[place])
+        for measure, place in _PLACES.items()
+        if place in found and not math.isnan(found[place].estimate)
+    }
 
 
 def write_observation(path: Path, found: TrainedObservation) -> None:

@@ -1,0 +1,134 @@
+"""The images on both sides of a match table: their names, classes and groups, and the grids."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import msgspec
+import numpy as np
+
+from hueprobe.errors import InputError
+from hueprobe.grid import Grid
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class MatchImages:
+    """What a match table knows of the images on both sides.
+
+    Attributes
+    ----------
+    grid, query_grid : Grid
+        Of the memory and of the query images.
+    classes : tuple of str
+        Class names by id: the memory's first, then those of query images that the memory lacks.
+    query_paths : tuple of str
+        Path (or name) of each query image, n_query_images long.
+    query_image_class : ndarray of int64, shape (n_query_images,)
+        Class id of each query image; -1 where it has none.
+    query_image_group, image_group : tuple of (str or None)
+        Group (subject, family, object) of each query image and of each memory image.
+    image_paths : tuple of str
+        Path of each memory image, n_images long.
+    image_class : ndarray of int64, shape (n_images,)
+        Class id of each memory image; -1 where it has none.
+    """
+
+    grid: Grid
+    query_grid: Grid
+    classes: tuple[str, ...]
+    query_paths: tuple[str, ...]
+    query_image_class: np.ndarray
+    query_image_group: tuple[str | None, ...]
+    image_paths: tuple[str, ...]
+    image_class: np.ndarray
+    image_group: tuple[str | None, ...]
+
+
+class _Side(msgspec.Struct):
+    """The images of one side, by their numbers."""
+
+    paths: tuple[str, ...]
+    classes: tuple[int, ...]
+    groups: tuple[str | None, ...]
+
+    def check(self, n_classes: int) -> Self:
+        if not len(self.paths) == len(self.classes) == len(self.groups):
+            raise ValueError("an image lacks its path, class or group")
+        if any(not -1 <= number < n_classes for number in self.classes):
+            raise ValueError("a class has no name")
+        return self
+
+
+class _Images(msgspec.Struct):
+    """`MatchImages` as JSON; queries that are the memory's own images are written once."""
+
+    version: int
+    grid: tuple[int, int]
+    query_grid: tuple[int, int]
+    classes: tuple[str, ...]
+    memory: _Side
+    queries: _Side | None
+
+
+def images_to_json(images: MatchImages) -> bytes:
+    """Return what `images_from_json` reads, one JSON document."""
+    memory = _Side(images.image_paths, tuple(images.image_class.tolist()), images.image_group)
+    queries = _Side(images.query_paths, tuple(images.query_image_class.tolist()), images.query_image_group)
+    return msgspec.json.encode(
+        _Images(
+            version=VERSION,
+            grid=images.grid.shape,
+            query_grid=images.query_grid.shape,
+            classes=images.classes,
+            memory=memory,
+            queries=None if queries == memory else queries,
+        )
+    )
+
+
+def images_from_json(text: bytes, source: str) -> MatchImages:
+    """Read what `images_to_json` wrote.
+
+    Parameters
+    ----------
+    text : bytes
+    source : str
+        What holds it, for the message.
+
+    Raises
+    ------
+    InputError
+        It is no such document, does not fit itself, or was written by a later version.
+    """
+    try:
+        read = msgspec.json.decode(text, type=_Images)
+        if read.version != VERSION:
+            raise InputError(
+                f"{source} holds image tables of version {read.version}, this hueprobe reads {VERSION}; "
+                "install a newer one"
+            )
+        memory = read.memory.check(len(read.classes))
+        queries = memory if read.queries is None else read.queries.check(len(read.classes))
+        grid, query_grid = Grid(*read.grid), Grid(*read.query_grid)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise _damaged(source, error) from None
+    except InputError:
+        raise
+    except ValueError as error:
+        raise _damaged(source, error) from None
+    return MatchImages(
+        grid=grid,
+        query_grid=query_grid,
+        classes=read.classes,
+        query_paths=queries.paths,
+        query_image_class=np.array(queries.classes, np.int64),
+        query_image_group=queries.groups,
+        image_paths=memory.paths,
+        image_class=np.array(memory.classes, np.int64),
+        image_group=memory.groups,
+    )
+
+
+def _damaged(source: str, reason: Exception) -> InputError:
+    return InputError(f"the image tables of {source} are damaged ({reason}); save the match table again")
