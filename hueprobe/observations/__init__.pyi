@@ -5,3 +5,4 @@ from . import hue as hue
 from . import locations as locations
 from . import units as units
 from . import verdicts as verdicts
+from .table import CONTROLS as CONTROLS

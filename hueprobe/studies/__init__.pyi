@@ -1,5 +1,3 @@
-from hueprobe.observations.table import CONTROLS as CONTROLS
-
 from .comparison.loss_comparison import LossRun as LossRun
 from .comparison.loss_comparison import LossSummary as LossSummary
 from .comparison.loss_comparison import compare_losses as compare_losses
