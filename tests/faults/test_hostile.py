@@ -282,7 +282,7 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path):
     with (tmp_path / "b.png").open("wb") as file:
         file.truncate(1 << 40)  # a terabyte of nothing
     image, record = images.read_image(tmp_path / "b.png")
-    assert image is None and "more than an image has" in record.reason
+    assert image is None and "more than a picture has" in record.reason
 
 
 def test_an_archive_unpacks_to_no_more_than_a_limit_that_can_be_raised(tmp_path, monkeypatch):
