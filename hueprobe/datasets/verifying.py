@@ -124,8 +124,12 @@ def verify_table(
     ----------
     manifest : Manifest
     table : ImageTable
-    decode, workers, progress
-        As for `verify_set`.
+    decode : bool
+        Read every image.
+    workers : int
+        Threads that read.
+    progress : bool
+        A bar on stderr.
     """
     splits = Counter(split for split in table.splits if split is not None)
     problems = [
