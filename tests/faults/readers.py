@@ -16,7 +16,7 @@ from PIL import Image
 
 from hueprobe import images, memory_from_arrays, open_memory
 from hueprobe.activations.weights import put_weights, read_weights
-from hueprobe.datasets import load_manifest
+from hueprobe.datasets import from_manifest, load_manifest
 from hueprobe.datasets.parsing import parse_manifest
 from hueprobe.datasets.schema import Slices
 from hueprobe.datasets.unpacking import unpack
@@ -185,7 +185,7 @@ class Tables:
         document = tomllib.loads(self._manifests[rng.integers(len(self._manifests))].decode())
         manifest = parse_manifest(mutations.mutated_document(rng, document), name="m", file="m.toml")
         if manifest.layout.kind != "torchvision":
-            images.from_manifest(manifest, root=self.folder)
+            from_manifest(manifest, root=self.folder)
 
     def side_table(self, rng):
         self._read_lists(rng, str(rng.choice(["list.txt", "more.csv"])), {"more.mat"})

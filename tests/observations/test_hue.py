@@ -32,12 +32,12 @@ def slow_accuracy(features, labels, half, k):
 
 
 def test_votes_are_a_slow_neighbor_search():
-    from hueprobe.observations.locations.blocks import deal
+    from hueprobe.stats.dealing import deal
 
     rng = np.random.default_rng(0)
     vectors, labels, plane = images(rng, noise=0.8)
     found = hue_accuracy(vectors, labels, seed=5, planes=[plane], n_random=2, k=7)
-    half = deal(np.random.default_rng([5, 0]).permutation(len(labels)), labels, n_blocks=2)
+    half = deal(np.random.default_rng([5, 0]).permutation(len(labels)), labels, n_parts=2)
     points = plane.coordinates(vectors)
     directions = points / np.linalg.norm(points, axis=1, keepdims=True)
     assert found.plane("random").angle.estimate == slow_accuracy(directions, labels, half, 7)

@@ -15,7 +15,7 @@ from hueprobe.observations.hue.planes import (
     saturation,
     uniform_axis,
 )
-from hueprobe.observations.locations.blocks import deal
+from hueprobe.stats.dealing import deal
 from hueprobe.stats.intervals import Interval, unit_codes, unit_interval
 
 
@@ -123,7 +123,7 @@ def hue_accuracy(
         raise ShapeError(f"{len(labels)} class ids for {len(pooled)} pooled vectors; give one for each")
     labels = np.where(np.linalg.norm(pooled, axis=1) > 0, labels, -1)
     order = np.random.default_rng([seed, 0]).permutation(len(labels))
-    half = deal(order, labels, n_blocks=2, groups=groups)
+    half = deal(order, labels, n_parts=2, groups=groups)
     in_both = np.intersect1d(labels[half == 0], labels[half == 1])
     if len(in_both) < 2:
         raise InputError(
