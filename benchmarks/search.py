@@ -45,7 +45,9 @@ FLAT, OURS = "FAISS Flat", "hueprobe exact"
 
 def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Competitor]:
     """Build everyone who takes part at this size."""
-    taking_part: list[Any] = [Exact(OURS, open_searcher(memory))]
+    usual = open_searcher(memory)
+    assert isinstance(usual, ExactSearcher)
+    taking_part: list[Any] = [Exact(OURS, usual)]
     if approximate:  # a memory that fits: every format of the first pass too
         taking_part += [Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in FORMATS]
     if flat:

@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -137,7 +138,7 @@ def _image(plane: np.ndarray, zooms: list[float], low: float, high: float) -> np
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _nibabel():  # type: ignore[no-untyped-def]  # a module that may not be installed
+def _nibabel() -> Any:  # a module that may not be installed
     if importlib.util.find_spec("nibabel") is None:
         raise MissingDependencyError(
             "volumes are read with nibabel, which is not installed; pip install 'hueprobe[volumes]'"

@@ -20,8 +20,9 @@ from hueprobe.errors import (
 )
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
+from hueprobe.memory.steps import source_file
 from hueprobe.memory.store import Memory, open_memory
-from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory, source_file
+from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory
 from hueprobe.progress import progress_bar
 
 # A batch: activations (b, C, H, W) and one record an image.

@@ -113,7 +113,8 @@ def read_settings(folder: Path) -> dict[str, Any]:
             f"{path} says {wrong[0]} {str(settings[wrong[0]])[:80]!r}, which no memory has; restore it or "
             "build the memory anew"
         )
-    return settings
+    known: dict[str, Any] = settings
+    return known
 
 
 def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

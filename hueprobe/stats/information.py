@@ -37,7 +37,8 @@ def pointwise_information(table: np.ndarray) -> np.ndarray:
     """Return log2( p(q, m) / (p(q) p(m)) ) of each pair, 0 where it never occurs; shape of `table`."""
     share = table / table.sum()
     by_chance = share.sum(1, keepdims=True) * share.sum(0, keepdims=True)
-    return np.log2(np.divide(share, by_chance, out=np.ones_like(share), where=share > 0))
+    bits: np.ndarray = np.log2(np.divide(share, by_chance, out=np.ones_like(share), where=share > 0))
+    return bits
 
 
 def permuted_information(
@@ -97,4 +98,5 @@ def _entropy(counts: np.ndarray) -> np.ndarray:
     total = counts.sum(-1)
     logs = np.log2(np.where(counts > 0, counts, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.log2(total) - (counts * logs).sum(-1) / total
+        entropy: np.ndarray = np.log2(total) - (counts * logs).sum(-1) / total
+        return entropy

@@ -141,7 +141,8 @@ class HueHead(nn.Module):
     def points(self) -> Tensor:
         """Return the points (B, outputs) for the network's last forward pass."""
         grid = self.watch.grid()
-        return self(grid.detach() if self.detached else grid)
+        head_points: Tensor = self(grid.detach() if self.detached else grid)
+        return head_points
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the points (B, outputs) for activations (B, C, H, W)."""
@@ -170,12 +171,13 @@ def on_circle(points: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return points / torch.linalg.vector_norm(points, dim=-1, keepdim=True).clamp_min(_CENTRE)
+    projected: Tensor = points / torch.linalg.vector_norm(points, dim=-1, keepdim=True).clamp_min(_CENTRE)
+    return projected
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer initialized as PyTorch does, uniform in +-1/sqrt(n_in), from `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)
     bound = 1 / math.sqrt(n_in)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

@@ -210,7 +210,8 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
     """Return vectors (n, C) scaled to unit length in float64, zero ones as they are."""
     vectors = np.asarray(vectors, np.float64)
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 0)
+    units: np.ndarray = np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 0)
+    return units
 
 
 def _votes(matches: Matches, k: int | None, weight: np.ndarray) -> np.ndarray:
