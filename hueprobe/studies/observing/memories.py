@@ -10,7 +10,7 @@ import numpy as np
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import HueprobeError, InputError
 from hueprobe.matches import Matches
-from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.store import Memory
 from hueprobe.observations.conditional.conditional import measure as measure_conditional
 from hueprobe.observations.conditional.mirrored import content_or_position
@@ -145,7 +145,7 @@ def _measure(
     memory = variant.memory
     report = MemoryReport(
         name=memory.path.name,
-        network=str(memory.settings["backbone"]),
+        network=str(memory.settings.backbone),
         n_images=int(memory.readable.sum()) if variant.rows is None else len(variant.rows),
     )
     rows = np.arange(memory.n_images) if variant.rows is None else variant.rows
