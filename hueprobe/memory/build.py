@@ -145,14 +145,16 @@ def build_memories(
     ----------
     path : path
         The memories' folders are this and a dot and the layer's name: see `layer_path`.
+    images
+        As in `build_memory`.
     backbone : str, nn.Module or list of Backbone
         As in `build_memory`; or what `load_backbones` gave (layers, weights and transform are then
         its own).
     layers : sequence of str
         Dotted module names, each once.
-    images, weights, transform, workers, seed, overwrite, progress
+    weights, transform, descriptor, dtype, precision, batch_size, shard_images, device
         As in `build_memory`.
-    descriptor, dtype, precision, batch_size, shard_images, device
+    workers, seed, overwrite, progress
         As in `build_memory`.
 
     Returns
@@ -232,11 +234,15 @@ def append_images(
     ----------
     path : path
         A complete memory, or one whose append was interrupted.
-    backbone, transform : optional
-        The live module (and its transform) where the memory was made with one.
+    images
+        As in `build_memory`.
+    backbone : nn.Module, optional
+        The live module where the memory was made with one.
     weights : path, optional
         Where the recorded weights file lies now.
-    images, device, workers, progress
+    transform : callable, optional
+        The live module's, or another than is recorded.
+    device, workers, progress
         As in `build_memory`.
 
     Returns

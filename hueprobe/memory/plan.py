@@ -51,10 +51,16 @@ def plan_memory(
 
     Parameters
     ----------
-    path, images, descriptor, dtype, precision, batch_size, shard_images, device, seed
+    path, images
         As in `build_memory`.
     backbone : Backbone
         From `load_backbone`.
+    descriptor, dtype, precision, batch_size, shard_images, device, seed
+        As in `build_memory`.
+
+    Returns
+    -------
+    MemoryPlan
 
     Raises
     ------

@@ -22,6 +22,7 @@ from hueprobe.memory.contents import (
 from hueprobe.memory.ledger import Ledger, read_ledger
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
 from hueprobe.memory.settings import MemorySettings, read_settings
+from hueprobe.memory.show import memory_html
 from hueprobe.memory.steps import ShardStep, shard_files, source_file
 from hueprobe.memory.vectors import renormalize
 
@@ -38,13 +39,21 @@ class Shard:
 class Memory:
     """Unit activation vectors with their image, class and (x, y); open one with `open_memory`.
 
+    Parameters
+    ----------
+    path : path
+        Its folder.
+
     Attributes
     ----------
     path : Path
+        Its folder.
     settings : MemorySettings
         `memory.json`.
     ledger : Ledger
+        The steps of its build that are finished.
     grid : Grid
+        Rows and columns of cells an image.
     n_channels, n_images : int
         Channels of a vector; images in finished shards, unreadable ones included.
     dtype : str
@@ -73,8 +82,12 @@ class Memory:
         """Return one line: where, how many images, of what."""
         return (
             f"<Memory {self.path}: {self.n_images} images x {self.grid.height}x{self.grid.width} x "
-            f"{self.n_channels}, {self.settings.backbone}:{self.settings.layer}>"
+            f"{self.n_channels}, {self.settings.backbone}:{self.settings.layer}"
+            f"{'' if self.complete else ', not complete'}>"
         )
+
+    def _repr_html_(self) -> str:
+        return memory_html(self)
 
     def _open_shard(self, step: ShardStep) -> Shard:
         path = self.path / shard_files(step.number)[0]
@@ -232,6 +245,15 @@ class Memory:
 
 def open_memory(path: str | Path) -> Memory:
     """Open a memory for reading; images of a build that still runs are seen up to its last shard.
+
+    Parameters
+    ----------
+    path : path
+        Its folder.
+
+    Returns
+    -------
+    Memory
 
     Raises
     ------

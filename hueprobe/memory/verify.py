@@ -47,7 +47,22 @@ class Verification:
 def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
     """Check a memory against its ledger: sizes, hashes, shapes, ids, classes, unit length, and its indexes.
 
-    Damage is reported, not raised; MemoryFormatError is raised where there is no memory at all.
+    Parameters
+    ----------
+    path : path
+        The memory's folder.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Verification
+        Damage is reported, not raised.
+
+    Raises
+    ------
+    MemoryFormatError
+        There is no memory at all, or one of a newer format.
     """
     folder = Path(path)
     there = _files_in(folder)  # before the ledger is read: a build may go on meanwhile
