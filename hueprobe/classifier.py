@@ -185,7 +185,7 @@ class KernelDensityClassifier:
         """
         activations = np.asarray(activations, np.float32)
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
-        require_finite(activations, table.paths, self.memory.settings["layer"])
+        require_finite(activations, table.paths, self.memory.settings.layer)
         barred = [self._exclusion.of(None, group) for group in table.groups]
         queries = Queries(np.arange(len(table)), stored_vectors(self.memory, activations), barred)
         return self._classify(queries, match_images(self.memory, table), table.classes)

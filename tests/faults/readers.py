@@ -23,7 +23,7 @@ from hueprobe.datasets.unpacking import unpack
 from hueprobe.datasets.verifying import verify_set
 from hueprobe.datasets.volumes import read_slices
 from hueprobe.memory import verify_memory
-from hueprobe.memory.recipe import recorded_transform
+from hueprobe.memory.recorded import recorded_transform
 from hueprobe.memory.settings import differences
 from hueprobe.observations.accuracy.grid import AccuracyCell
 from hueprobe.search import build_index, open_searcher, parse_spec
@@ -41,7 +41,7 @@ def use(memory):
     """Read everything that a memory's files say."""
     opened = open_memory(memory)
     opened.class_counts(), opened.sha256, repr(opened), opened.vectors(np.arange(min(3, opened.n_slots)))
-    recorded_transform(opened.settings), differences(opened.settings, {})
+    recorded_transform(opened.settings), differences(opened.settings, opened.settings)
     verify_memory(memory)
     open_searcher(opened).search(np.eye(opened.n_channels, dtype=np.float32)[:1], 1)
 

@@ -222,7 +222,7 @@ def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
     queries = controlled("mirror-queries", subject, tmp_path / "w")
     assert queries.memory is memory and queries.query_memory.path == mirrored.path
     weights = controlled("random-weights", subject, tmp_path / "w").memory
-    assert weights.settings["weights"] == "none" and weights.settings["layer"] == "3"
+    assert weights.settings.weights == "none" and weights.settings.layer == "3"
 
 
 def test_distances_are_taken_from_the_networks_own_center_on_request(tmp_path):

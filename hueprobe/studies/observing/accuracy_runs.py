@@ -67,7 +67,7 @@ def accuracy_grid(
         folder.mkdir(parents=True, exist_ok=True)
     held_out = images is not None
     task = "held out" if held_out else "leave one out"
-    name = str(memory.settings["backbone"])
+    name = str(memory.settings.backbone)
     settings = {
         "memory": memory.ledger.tip, "images": _images_key(images), "k": k, "searcher": searcher,
         "exclude": exclude, "seed": seed,
@@ -154,7 +154,7 @@ def _read_cell(path: Path) -> AccuracyCell:
 
 def _pooled(memory: Memory, folder: Path, descriptor: str) -> Memory:
     path = folder / f"{memory.path.name}-{descriptor}.memory"
-    stale = (path / FILE_NAME).is_file() and read_settings(path).get("derived_from") != memory.ledger.tip
+    stale = (path / FILE_NAME).is_file() and read_settings(path).derived_from != memory.ledger.tip
     return derive_memory(path, memory, descriptor, overwrite=stale)
 
 
