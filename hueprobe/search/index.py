@@ -7,11 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
 from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing
 from hueprobe.memory.files import one_writer
 from hueprobe.memory.headers import FILE_NAME as HEADER
-from hueprobe.memory.headers import FOLDER, read_header, require_whole, write_header
+from hueprobe.memory.headers import FOLDER, IndexHeader, read_header, require_whole, write_header
 from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
 
@@ -71,7 +73,7 @@ def open_searcher(
         if images is None and searcher.codebook.wants_file and memory.complete:
             file = _codes_file(memory, searcher, build=build, progress=progress)
             if file is not None:
-                searcher.codebook.read_from(file, read_header(file.parent)["sha256"])
+                searcher.codebook.read_from(file, read_header(file.parent).sha256)
         return searcher
     if images is not None:
         raise SearcherError(f"{spec!r} searches the whole memory; some of its images alone need exact search")
@@ -219,17 +221,18 @@ def recall_of(memory: "Memory", searcher: Searcher) -> float:
         return 1.0
     folder = _folder(memory, parsed)
     header = read_header(folder)
-    if parsed.search_text not in header["recall_at_10"]:
-        from hueprobe.search.recall import measure_recall
+    if parsed.search_text in header.recall_at_10:
+        return header.recall_at_10[parsed.search_text]
+    from hueprobe.search.recall import measure_recall
 
-        recall = header["recall_at_10"][parsed.search_text] = measure_recall(memory, searcher)
-        # It only saves time: where nobody may write, or another does, it is measured again next time.
-        with contextlib.suppress(HueprobeError), one_writer(memory.path):
-            now = read_header(folder)
-            if now["ledger"] == header["ledger"]:
-                now["recall_at_10"][parsed.search_text] = recall
-                write_header(folder, now)
-    return float(header["recall_at_10"][parsed.search_text])
+    recall = measure_recall(memory, searcher)
+    # It only saves time: where nobody may write, or another does, it is measured again next time.
+    with contextlib.suppress(HueprobeError), one_writer(memory.path):
+        now = read_header(folder)
+        if now.ledger == header.ledger:
+            known = {**now.recall_at_10, parsed.search_text: recall}
+            write_header(folder, msgspec.structs.replace(now, recall_at_10=known))
+    return recall
 
 
 def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
@@ -238,7 +241,7 @@ def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
     for path in sorted(memory.path.glob(f"{FOLDER}/*/{HEADER}")):
         if not path.parent.name.endswith(PARTIAL):
             header = read_header(path.parent)
-            headers[path.parent.name] = {**header, "stale": header["ledger"] != memory.ledger.tip}
+            headers[path.parent.name] = {**header.to_json(), "stale": header.ledger != memory.ledger.tip}
     return headers
 
 
@@ -257,36 +260,32 @@ def open_files(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher
     return FaissSearcher(memory, parsed, folder)
 
 
-def _header(memory: "Memory", parsed: SearcherSpec, index: Path) -> dict[str, Any]:
+def _header(memory: "Memory", parsed: SearcherSpec, index: Path) -> IndexHeader:
     import importlib.metadata
 
     package = {"annoy": "annoy", "faiss": "faiss-cpu", "exact": "torch"}[parsed.kind]
-    return {
-        "spec": f"{parsed.kind}:{parsed.build}",
-        "file": index.name,
-        "sha256": sha256_of(index),
-        "size": index.stat().st_size,
-        "ledger": memory.ledger.tip,
-        "n_vectors": int(memory.valid().sum()),
-        "n_channels": memory.n_channels,
-        "library": {package: importlib.metadata.version(package)},
-        "recall_at_10": {},
-    }
+    return IndexHeader(
+        spec=f"{parsed.kind}:{parsed.build}",
+        file=index.name,
+        sha256=sha256_of(index),
+        size=index.stat().st_size,
+        ledger=memory.ledger.tip,
+        n_vectors=int(memory.valid().sum()),
+        n_channels=memory.n_channels,
+        library={package: importlib.metadata.version(package)},
+        recall_at_10={},
+    )
 
 
 def _require_current(memory: "Memory", parsed: SearcherSpec, folder: Path) -> None:
     header = read_header(folder)
     spec = f"{parsed.kind}:{parsed.build}"
-    if (
-        header["ledger"] != memory.ledger.tip
-        or header["spec"] != spec
-        or header["n_channels"] != memory.n_channels
-    ):
+    if header.ledger != memory.ledger.tip or header.spec != spec or header.n_channels != memory.n_channels:
         raise SearcherError(
             f"the index {folder} belongs to another state of the memory, or to another memory; "
             f"rebuild it with `hueprobe index --searcher {spec}` or remove the folder"
         )
-    path = folder / header["file"]
+    path = folder / header.file
     size = path.stat().st_size if path.is_file() else -1
-    if size != header["size"]:
-        raise SearcherError(f"{path} has {size} bytes, its header says {header['size']}; rebuild the index")
+    if size != header.size:
+        raise SearcherError(f"{path} has {size} bytes, its header says {header.size}; rebuild the index")

@@ -4,6 +4,7 @@ import time
 import traceback
 import warnings
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_an_index_header_names_a_plain_file(tmp_path, name):
     memory = memory_from_arrays(tmp_path / "m", np.eye(4, dtype=np.float32)[:, :, None, None])
     build_index(memory, "faiss:Flat")
     folder = tmp_path / "m" / "indexes" / "faiss-Flat"
-    write_header(folder, {**read_header(folder), "file": name})
+    write_header(folder, msgspec.structs.replace(read_header(folder), file=name))
     with pytest.raises(SearcherError, match="damaged"):
         open_searcher(open_memory(tmp_path / "m"), "faiss:Flat")
 
