@@ -82,7 +82,7 @@ class KernelDensityClassifier:
         self.searcher = open_searcher(
             memory,
             searcher,
-            device="cpu" if device == "auto" else device,
+            device=device,
             images=None if images is None else self._rows,
             memory_budget=memory_budget,
             progress=progress,

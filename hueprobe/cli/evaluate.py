@@ -87,14 +87,14 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
-    recall = recall_of(opened, classifier.searcher)
+    recall = recall_of(classifier.searcher)
     certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
     if options["as_json"]:
-        document = _document(result, found, classifier.searcher.spec, recall, k)
+        document = _document(result, found, classifier.searcher.spec.text, recall, k)
         share = None if math.isnan(certified) else certified
         common.print_json({**document, "classifier": options["classifier"], "searcher_certified": share})
     else:
-        _report(result, found, classifier.searcher.spec, recall, certified)
+        _report(result, found, classifier.searcher.spec.text, recall, certified)
 
 
 def _run(batches: Any, matches_file: Path | None) -> "Classification":
