@@ -24,7 +24,7 @@ FLOORS = (
     ("search",),
     ("density",),
     ("match_files", "match_images", "match_reading", "matches"),
-    ("classification", "exclusion", "queries", "classifier", "pooled_classifier"),
+    ("classification", "exclusion", "queries", "query_source", "classifier", "pooled_classifier"),
     ("observations/units",),
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
     ("observations/hue",),

@@ -128,7 +128,9 @@ def _classifier(variant: Variant, settings: ObserveSettings, **options: Any) -> 
 
 def _left_out(variant: Variant, settings: ObserveSettings, *, progress: bool = False) -> Matches:
     """Return the matches of a variant's images, each asked of the others."""
-    matches = _classifier(variant, settings, progress=progress).leave_one_out(ask=variant.ask).matches
+    matches = (
+        _classifier(variant, settings, progress=progress).leave_one_out(query_memory=variant.ask).matches
+    )
     assert matches is not None
     return matches
 
@@ -216,7 +218,7 @@ def _blocks(variant: Variant, settings: ObserveSettings) -> tuple[np.ndarray, tu
 
     def search(rows: np.ndarray) -> Matches:
         classifier = KernelDensityClassifier(memory, k=settings.k, exclude=settings.exclude, images=rows)
-        found = classifier.leave_one_out(ask=variant.ask).matches
+        found = classifier.leave_one_out(query_memory=variant.ask).matches
         assert found is not None
         return found
 
