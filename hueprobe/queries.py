@@ -1,4 +1,4 @@
-"""Images that are asked: their vectors as the memory would store them, and what matches say of them."""
+"""Query images: their vectors as the memory would store them, and what matches say of them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -32,16 +32,31 @@ class Queries:
         As stored; a zero vector casts no vote.
     barred : list of ndarray of int64
         Memory images that each image may not match.
+    images : MatchImages
+        Of all query images, not of these alone.
+    true_class : tuple of (str or None)
+        Class name given with each image.
+    skipped : tuple of (str, str)
+        Path and reason of each image that could not be read and is not among these.
+    duplicates : tuple of str
+        Paths of the images whose very file is in the memory too.
+    seconds : float
+        It took to get the vectors.
     """
 
     row: np.ndarray
     vectors: np.ndarray
     barred: list[np.ndarray]
+    images: MatchImages
+    true_class: tuple[str | None, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    duplicates: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryExtractor:
-    """Extracts images as a memory's own were.
+    """Extracts query images as a memory's own were.
 
     Attributes
     ----------
@@ -58,7 +73,12 @@ class QueryExtractor:
     workers: int | None = None
 
     def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
-        """Yield batches with the positions of their readable images and these images' vectors."""
+        """Yield batches with the positions of their readable images and these images' vectors.
+
+        Parameters
+        ----------
+        table : ImageTable
+        """
         from hueprobe.activations.extractor import Extractor
         from hueprobe.images.loading import load_batches
 
@@ -109,7 +129,14 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
 
 
 def match_images(memory: Memory, table: ImageTable) -> MatchImages:
-    """Return what the match table says of the images, in the memory and asked."""
+    """Return what the match table says of the images on both sides.
+
+    Parameters
+    ----------
+    memory : Memory
+    table : ImageTable
+        The query images.
+    """
     unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
     classes = (*memory.classes, *unknown)
     ids = {name: i for i, name in enumerate(classes)}

@@ -35,7 +35,7 @@ FLOORS = (
     ("search",),
     ("density",),
     ("match_files", "match_images", "match_reading", "matches"),
-    ("classification", "exclusion", "queries", "classifier", "pooled_classifier"),
+    ("classification", "exclusion", "queries", "query_source", "classifier", "pooled_classifier"),
     ("observations/verdicts/claims",),
     ("observations/verdicts/rules",),
     ("observations/verdicts/evidence", "observations/table", "observations/units"),

@@ -2,9 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,35 +64,41 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
-    make: Callable[..., KernelDensityClassifier]
-    if options["classifier"] == "kde":
-        common.announce_index(opened, options["searcher"])
-        make = partial(KernelDensityClassifier, searcher=options["searcher"])
+    pooled = options["classifier"] != "kde"
+    if pooled and (
+        options["searcher"] != "exact" or options["matches_file"] or options["memory_budget"] is not None
+    ):
+        raise click.UsageError(
+            f"--classifier {options['classifier']} searches exactly, holds all vectors and keeps no matches; "
+            "leave out --searcher, --memory-budget and --matches"
+        )
+    shared: dict[str, Any] = {
+        "k": k, "weights": options["weights"], "device": options["device"], "workers": options["workers"],
+        "exclude": None if options["exclude"] == "none" else options["exclude"], "progress": True,
+    }  # fmt: skip
+    classifier: KernelDensityClassifier | PooledClassifier
+    spec, recall, certified = "exact", 1.0, math.nan
+    if pooled:
+        classifier = PooledClassifier(opened, rule=options["classifier"], **shared)
     else:
-        if options["searcher"] != "exact" or options["matches_file"]:
-            raise click.UsageError(
-                f"--classifier {options['classifier']} searches exactly and keeps no matches; leave out "
-                "--searcher and --matches"
-            )
-        make = partial(PooledClassifier, rule=options["classifier"])
-    classifier = make(
-        opened, k=k, weights=options["weights"], device=options["device"],
-        exclude=None if options["exclude"] == "none" else options["exclude"],
-        workers=options["workers"], memory_budget=options["memory_budget"], progress=True,
-    )  # fmt: skip
+        common.announce_index(opened, options["searcher"])
+        classifier = KernelDensityClassifier(
+            opened, searcher=options["searcher"], memory_budget=options["memory_budget"], **shared
+        )
+        spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
     result = _run(batches, options["matches_file"])
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
-    recall = recall_of(opened, classifier.searcher)
-    certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
+    if isinstance(classifier, KernelDensityClassifier):
+        certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
     if options["as_json"]:
-        document = _document(result, found, classifier.searcher.spec, recall, k)
+        document = _document(result, found, spec, recall, k)
         share = None if math.isnan(certified) else certified
         common.print_json({**document, "classifier": options["classifier"], "searcher_certified": share})
     else:
-        _report(result, found, classifier.searcher.spec, recall, certified)
+        _report(result, found, spec, recall, certified)
 
 
 def _run(batches: Any, matches_file: Path | None) -> "Classification":

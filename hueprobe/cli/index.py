@@ -151,13 +151,14 @@ def _build(memory: Path, table: Any, geometry: dict[str, Any], options: dict[str
 
 def _finish(built: Any, searchers: tuple[str, ...]) -> None:
     """Build the indexes asked for, list what could not be read, and say what there is now."""
-    from hueprobe.search import build_index, open_searcher
-    from hueprobe.search.index import has_current_index, recall_of
+    from hueprobe.search import open_searcher, parse_spec
+    from hueprobe.search.index import StoredIndex, recall_of
 
     for spec in searchers:
-        if not has_current_index(built, spec):
-            build_index(built, spec, progress=True)
-        say(f"{spec}: recall@10 {recall_of(built, open_searcher(built, spec)):.3f}")
+        parsed = parse_spec(spec)
+        if parsed.needs_index and not StoredIndex(built, parsed).is_current:
+            StoredIndex(built, parsed).build(progress=True)
+        say(f"{spec}: recall@10 {recall_of(open_searcher(built, parsed)):.3f}")
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     say(

@@ -71,7 +71,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
         common.print_json(
             {
                 "memory": memory,
-                "searcher": classifier.searcher.spec,
+                "searcher": classifier.searcher.spec.text,
                 "k": k,
                 "queries": queries,
                 "skipped": [{"path": path, "reason": reason} for path, reason in skipped],

@@ -35,7 +35,9 @@ def whole(tmp_path_factory):
         assert len(memory.shards) == 3
         for spec in SPECS:
             build_index(memory, spec)
-        open_searcher(memory, memory_budget=0, products="int8")  # only rounded vectors are kept in a file
+        open_searcher(
+            memory, memory_budget=0, products="int8", device="cpu"
+        )  # only rounded vectors are kept in a file
     assert verify_memory(folder / "m").ok
     return folder
 
@@ -139,7 +141,9 @@ def answers(memory):
     found = []
     for spec, budget in (("exact", None), *((spec, None) for spec in SPECS), ("exact", 0)):
         try:
-            searcher = open_searcher(open_memory(memory), spec, memory_budget=budget, build=False)
+            searcher = open_searcher(
+                open_memory(memory), spec, memory_budget=budget, device="cpu", build=False
+            )
             neighbors = searcher.search(query.transpose(0, 2, 3, 1).reshape(-1, 8), 5)
             found.append((neighbors.ids.tolist(), neighbors.distances.tolist()))
         except TOLD as error:
@@ -280,7 +284,7 @@ def test_a_damaged_index_answers_nothing(whole, tmp_path, spec):
     memory = changed(whole, tmp_path / "m", path.relative_to(whole / "m").as_posix(), flipped)
 
     def search():
-        searcher = open_searcher(open_memory(memory), spec, memory_budget=0, products="int8")
+        searcher = open_searcher(open_memory(memory), spec, memory_budget=0, products="int8", device="cpu")
         return searcher.search(np.eye(8, dtype=np.float32), 3)
 
     with pytest.raises(SearcherError, match="damaged"):

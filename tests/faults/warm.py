@@ -52,7 +52,7 @@ def warm_up():
 
 def codes(memory):
     """Let exact search write the file of rounded vectors that a memory larger than its budget gets."""
-    open_searcher(open_memory(memory), memory_budget=1)
+    open_searcher(open_memory(memory), memory_budget=1, device="cpu")
 
 
 def child(asked, ready, names):
