@@ -12,7 +12,7 @@ import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.stats.intervals import Interval
-from hueprobe.stats.paired import sign_flip_p
+from hueprobe.stats.permutation import sign_flip_p
 from hueprobe.studies.comparison.trained_networks import (
     MeasureSummary,
     TrainedObservation,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from hueprobe.stats.intervals import Interval, normal_interval
-from hueprobe.stats.paired import sign_flip_p
+from hueprobe.stats.permutation import sign_flip_p
 
 # Name and unit of each number that a trained network is observed by.
 MEASURES = {
