@@ -97,9 +97,9 @@ def train_cell(
     keep_weights: bool,
 ) -> None:  # fmt: skip
     """Train a cell's network, or go on with it, test it, and write the result: last, so it is whole."""
-    from hueprobe.training.loop import image_answers, train
+    from hueprobe.training.loop import predict_classes, train
     from hueprobe.training.memory_use import bytes_kept
-    from hueprobe.training.perturbations import LEVELS, perturbation
+    from hueprobe.training.perturbations import SEVERITIES, perturbation
     from hueprobe.training.trained import save_trained
 
     own = settings.training_settings(seed=cell.seed, learning_rate=cell.learning_rate)
@@ -107,14 +107,14 @@ def train_cell(
         network = objective.network
         run = train(objective, images, own, test=test, folder=cell.running)
         truth = test.targets.numpy()
-        answers = image_answers(network, test, own)
+        predicted = predict_classes(network, test, own)
         robust = {}
         if settings.robustness:
-            for kind, levels in LEVELS.items():
-                for level in range(1, len(levels) + 1):
-                    changed = perturbation(kind, level, seed=cell.seed)
-                    found = image_answers(network, test, own, perturb=changed)
-                    robust[f"{kind} {level}"] = int((found == truth).sum())
+            for kind, strengths in SEVERITIES.items():
+                for severity in range(1, len(strengths) + 1):
+                    changed = perturbation(kind, severity, seed=cell.seed)
+                    found = predict_classes(network, test, own, perturb=changed)
+                    robust[f"{kind} {severity}"] = int((found == truth).sum())
         if keep_weights:
             cell.weights.parent.mkdir(exist_ok=True)
             save_trained(cell.weights, objective)
@@ -122,7 +122,7 @@ def train_cell(
         beside = [name for name in run.log[0] if name.startswith("share_") and name != "share_class"]
         result = LossRun(
             loss=cell.loss, seed=cell.seed, fold=cell.fold, learning_rate=cell.learning_rate,
-            n_right=int((answers == truth).sum()), n_test=int((answers >= 0).sum()),
+            n_right=int((predicted == truth).sum()), n_test=int((predicted >= 0).sum()),
             curve=tuple(row["test_accuracy"] for row in run.log),
             train_loss=tuple(row["loss_class"] for row in run.log),
             shares=tuple(sum(row[name] for name in beside) for row in run.log) if beside else (),
