@@ -52,18 +52,18 @@ def permutation_p(
     0.6
     """
     require_choice("alternative", alternative, ALTERNATIVES)
-    observed, null = np.asarray(observed, np.float64), np.asarray(null, np.float64)
+    values, null = np.asarray(observed, np.float64), np.asarray(null, np.float64)
     if null.ndim != 1:
         raise ShapeError(f"the null has shape {null.shape}; give one value a draw, (n_draws,)")
     if alternative == "two-sided":
-        observed, null = np.abs(observed), np.abs(null)
+        values, null = np.abs(values), np.abs(null)
     elif alternative == "less":
-        observed, null = -observed, -null
+        values, null = -values, -null
     if not len(null):
-        return np.full(observed.shape, np.nan)
-    tied = observed - TOLERANCE * (1 + np.abs(observed))
+        return np.full(values.shape, np.nan)
+    tied = values - TOLERANCE * (1 + np.abs(values))
     n_below = np.searchsorted(np.sort(null), tied)  # NaN is sorted behind all numbers
-    return np.where(np.isnan(observed), np.nan, (1 + len(null) - n_below) / (1 + len(null)))
+    return np.where(np.isnan(values), np.nan, (1 + len(null) - n_below) / (1 + len(null)))
 
 
 def sign_flip_p(sums: np.ndarray) -> float:

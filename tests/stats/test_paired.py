@@ -1,11 +1,7 @@
 """Paired comparisons against SciPy, and against coverage in a simulation."""
 
-import itertools
-
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError

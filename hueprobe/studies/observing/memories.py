@@ -53,7 +53,7 @@ def observe_memory(
         Of `OBSERVATIONS`.
     settings : ObserveSettings
     folder : Path
-        Where pooled memories, accuracy cells and the controls' memories are kept.
+        Where pooled memories, accuracy runs and the controls' memories are kept.
     images : ImageTable, optional
         Images to ask; by default the memory's own, left out one at a time.
     controls : sequence of str
@@ -270,9 +270,9 @@ def _with_accuracy(
         )  # fmt: skip
     except HueprobeError as error:
         return replace(report, notes=(*report.notes, f"accuracy: {error}"))
-    first = grid.cells[0]
-    rivals = [c for c in grid.comparisons(first.network, first.task) if "," not in c.second]
-    claim = accuracy_claim(rivals, memory=report.name, definitions=_definitions(settings))
+    first = grid.runs[0]
+    others = [c for c in grid.comparisons(first.network, first.task) if "," not in c.second]
+    claim = accuracy_claim(others, memory=report.name, definitions=_definitions(settings))
     return replace(report, accuracy=grid, verdicts=(*report.verdicts, claim))
 
 
