@@ -42,7 +42,11 @@ FLOORS = (
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
     ("observations/hue",),
     ("observations/verdicts/selftest",),
-    ("studies/comparison/loss_comparison", "studies/comparison/trained_networks"),
+    (
+        "studies/comparison/loss_comparison",
+        "studies/comparison/loss_run",
+        "studies/comparison/trained_networks",
+    ),
     ("plots",),
     ("studies",),
     ("cli", "__main__"),

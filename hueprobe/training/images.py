@@ -145,7 +145,7 @@ def load_images(
     in_memory : bool
         Read all once and hold 3 R^2 bytes an image; otherwise they are read again each epoch.
     workers : int
-        Processes that read.
+        Threads that read.
     progress : bool
 
     Raises
