@@ -35,8 +35,8 @@ from benchmarks.tables import extraction_tables
 from hueprobe.activations import Extractor, load_backbone
 from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS
-from hueprobe.allocation import freed_memory_kept
-from hueprobe.images import ImageTable, from_folder, load_batches
+from hueprobe.allocation import ask_for_huge_pages, freed_memory_kept
+from hueprobe.images import ImageTable, Transform, from_folder, load_batches
 from hueprobe.memory import build_memory
 from hueprobe.memory.settings import DEFAULT_BATCH_SIZE
 from hueprobe.threads import default_workers
@@ -76,6 +76,7 @@ def _answer_times(pipe: Connection, n_images: int, device: str) -> None:
             backbone = load_backbone(case[0], weights="none")
             extractor = Extractor(backbone, device=device, precision=case[1])
             sizes = [len(part) for part in torch.arange(n_images).split(DEFAULT_BATCH_SIZE)]
+            assert isinstance(backbone.transform, Transform)
             drawn = torch.randn(max(sizes), *backbone.transform.shape).to(
                 extractor.device, memory_format=torch.channels_last
             )
@@ -88,8 +89,7 @@ def _answer_times(pipe: Connection, n_images: int, device: str) -> None:
 def plain_forward(n_images: int, device: str) -> Iterator[Callable[[str, str], float]]:
     """Yield a function that times a network's forward pass in a process that hueprobe changes nothing in."""
     ours, theirs = Pipe()
-    before = os.environ.get("THP_MEM_ALLOC_ENABLE", "")
-    os.environ["THP_MEM_ALLOC_ENABLE"] = "0"
+    before, os.environ["THP_MEM_ALLOC_ENABLE"] = os.environ["THP_MEM_ALLOC_ENABLE"], "0"
     child = get_context("spawn").Process(target=_answer_times, args=(theirs, n_images, device), daemon=True)
     child.start()
     os.environ["THP_MEM_ALLOC_ENABLE"] = before
@@ -183,6 +183,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--output", type=Path, default=RESULTS)
     arguments = parser.parse_args()
+    ask_for_huge_pages()  # as `hueprobe index` does
     table = from_folder(SHARED / "images" / "caltech101_20x40")
     table, few = _spread_over(table, arguments.images), _spread_over(table, arguments.alone)
     cases = [

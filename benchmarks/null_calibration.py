@@ -212,11 +212,10 @@ def on_real_matches(path: Path, n_draws: int, *, k: int, seed: int = 0) -> list[
     )
 
     def among(rows: np.ndarray | None) -> Matches:
-        return (
-            hueprobe.KernelDensityClassifier(memory, k=k, exclude="group", images=rows)
-            .leave_one_out()
-            .matches
-        )
+        classifier = hueprobe.KernelDensityClassifier(memory, k=k, exclude="group", images=rows)
+        matches = classifier.leave_one_out().matches
+        assert matches is not None
+        return matches
 
     whole = among(None)
 

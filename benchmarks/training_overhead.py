@@ -33,7 +33,7 @@ import torch
 from torch import Tensor, nn
 
 from hueprobe.activations.devices import choose_device
-from hueprobe.allocation import freed_memory_kept
+from hueprobe.allocation import ask_for_huge_pages, freed_memory_kept
 from hueprobe.training import (
     HueHead,
     HueLoss,
@@ -228,6 +228,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--note", default="", help="What else ran on the machine.")
     arguments = parser.parse_args()
+    ask_for_huge_pages()  # as `hueprobe train` does
     device = choose_device(arguments.device)
     options = (arguments.size, arguments.batch_size, arguments.rounds, device)
     found = {

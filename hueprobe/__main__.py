@@ -1,5 +1,14 @@
-"""`python -m hueprobe`, the same as the `hueprobe` command."""
+"""The process of the `hueprobe` command, and of `python -m hueprobe`."""
 
+from hueprobe.allocation import ask_for_huge_pages
 from hueprobe.cli import main
 
-main()
+
+def run() -> None:
+    """Run the command in a process that is its own: here alone torch is told how to ask for memory."""
+    ask_for_huge_pages()
+    main()
+
+
+if __name__ == "__main__":
+    run()

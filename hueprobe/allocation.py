@@ -23,8 +23,9 @@ _n_keeping = 0
 def ask_for_huge_pages() -> None:
     """Let torch put large tensors on the CPU on huge pages, where Linux grants those that are asked for.
 
-    Torch reads the variable at its first allocation, and has no function for it; whoever has set it keeps
-    their choice.
+    Torch reads an environment variable, `THP_MEM_ALLOC_ENABLE`, at its first allocation, and has no function
+    for it; whoever has set it keeps their choice. The `hueprobe` command calls this in its own process; call
+    it at the top of your own script for the same.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 

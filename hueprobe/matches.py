@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 class Matches(MatchImages):
     """One row a match; n rows, ordered by query image, query cell and rank.
 
-    Attributes, besides those of `MatchImages`
+    It has what `MatchImages` has, and its own:
+
+    Attributes
     ----------
     query_image : ndarray of int64, shape (n,)
         Which query image: a position in `query_paths`. In leave-one-out these are memory rows.
@@ -239,4 +241,12 @@ def _image_tables(images: MatchImages) -> dict[str, Any]:
     return {field.name: getattr(images, field.name) for field in fields(MatchImages)}
 
 
-read_matches = Matches.load
+def read_matches(path: str | Path, *, grid: Grid | None = None) -> Matches:
+    """Read a file of matches: `Matches.load`.
+
+    Parameters
+    ----------
+    path, grid
+        As there.
+    """
+    return Matches.load(path, grid=grid)

@@ -1,4 +1,4 @@
-"""Progress of long work on stderr: a bar on a terminal, a plain line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal or in Jupyter, a plain line on stderr now and then elsewhere."""
 
 import contextlib
 import sys
@@ -25,8 +25,8 @@ def progress_bar(
     """
     if not enabled:
         yield lambda n: None
-    elif sys.stderr.isatty():
-        from tqdm import tqdm
+    elif sys.stderr.isatty() or _in_jupyter():
+        from tqdm.auto import tqdm
 
         with tqdm(total=total, initial=done, desc=label, unit=f" {unit}", file=sys.stderr) as bar:
             yield lambda n: bar.update(n) and None
@@ -34,6 +34,11 @@ def progress_bar(
         lines = _PlainLines(total, label, unit, done)
         yield lines.advance
         lines.show()
+
+
+def _in_jupyter() -> bool:
+    """Say, as tqdm does, whether this is a kernel: its stderr is no terminal, but its cell redraws a bar."""
+    return "ipykernel.zmqshell" in sys.modules
 
 
 class _PlainLines:

@@ -16,6 +16,7 @@ PAGES = 64 * MIB // 4096  # of one of the arrays below
 
 needs_glibc = pytest.mark.skipif(_glibc() is None, reason="not glibc's allocator")
 
+CALL = "from hueprobe.allocation import ask_for_huge_pages\nask_for_huge_pages()\n"
 HELPERS = """
 import json, resource
 import numpy as np
@@ -104,12 +105,16 @@ def test_without_glibc_the_block_just_runs(monkeypatch):
     not HUGE_PAGES.exists() or "[madvise]" not in HUGE_PAGES.read_text(),
     reason="Linux does not grant huge pages to those who ask only",
 )
-@pytest.mark.parametrize(("chosen", "asked"), [(None, True), ("0", False), ("1", True)])
-def test_torch_asks_for_huge_pages_unless_told_otherwise(chosen, asked):
+@pytest.mark.parametrize(
+    ("call", "chosen", "asked"),
+    [("", None, False), (CALL, None, True), (CALL, "0", False), (CALL, "1", True)],
+)
+def test_torch_asks_for_huge_pages_where_told_to(call, chosen, asked):
     environment = {} if chosen is None else {"THP_MEM_ALLOC_ENABLE": chosen}
     # The tensor is held: this is about its pages, not about their being used again.
     found = run(
-        """
+        call
+        + """
 import torch
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 held = torch.ones(64 << 20, dtype=torch.uint8)

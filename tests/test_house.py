@@ -14,18 +14,7 @@ import hueprobe
 ROOT = Path(hueprobe.__file__).parent
 # Bottom to top; a module imports from its own floor and those below it. Of two names the longer counts.
 FLOORS = (
-    (
-        "_lazy",
-        "allocation",
-        "errors",
-        "escapes",
-        "files",
-        "frames",
-        "grid",
-        "processes",
-        "progress",
-        "threads",
-    ),
+    ("allocation", "errors", "escapes", "files", "frames", "grid", "processes", "progress", "threads"),
     ("stats",),
     ("images",),
     ("datasets",),

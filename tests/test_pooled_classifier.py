@@ -88,7 +88,7 @@ def test_it_is_no_kernel_density_classifier_and_builds_no_index(memory):
     classifier = hp.PooledClassifier(memory)
     assert not isinstance(classifier, hp.KernelDensityClassifier) and not hasattr(classifier, "searcher")
     with pytest.raises(TypeError, match="'searcher'"):
-        hp.PooledClassifier(memory, searcher="annoy")
+        hp.PooledClassifier(memory, searcher="annoy")  # type: ignore[call-arg]
     assert not (memory.path / "indexes").exists()
 
 

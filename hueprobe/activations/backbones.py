@@ -145,10 +145,12 @@ def load_backbones(
 
     Parameters
     ----------
-    backbone, weights, transform, seed
+    backbone
         As in `load_backbone`.
     layers : sequence of (str or None)
         Dotted module names, None for the bottleneck; each once.
+    weights, transform, seed
+        As in `load_backbone`.
 
     Raises
     ------
@@ -193,6 +195,13 @@ def load_backbones(
 def describe_backbone(name: str) -> BackboneInfo:
     """Say what a network is like; needs no weights, and its forward pass computes shapes only.
 
+    Parameters
+    ----------
+    name : str
+        As in `load_backbone`.
+
+    Examples
+    --------
     >>> info = describe_backbone("densenet201")
     >>> info.layer, info.closing, info.channels, info.grid
     ('features', 'relu', 1920, (7, 7))

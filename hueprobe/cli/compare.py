@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from hueprobe.cli.options import json_option, print_json, print_table, say
-from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
+from hueprobe.cli.training_options import TrainingOptions, training_options
 
 
 def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float, ...]:
@@ -44,7 +44,21 @@ def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float
 @click.option("--keep-weights", is_flag=True, help="Keep each trained network as safetensors.")
 @training_options
 @json_option
-def compare(images: str, output: Path, **options: Any) -> None:
+def compare(
+    images: str,
+    output: Path,
+    losses: str,
+    primary: str | None,
+    seeds: int,
+    folds: int | None,
+    learning_rates: tuple[float, ...],
+    robustness: bool,
+    observe: str,
+    observe_crop: int | None,
+    keep_weights: bool,
+    training: TrainingOptions,
+    as_json: bool,
+) -> None:
     """Train on IMAGES with each of several losses, from the same weights and on the same batches.
 
     Prints mean accuracies, differences to one-hot with interval and exact p, and cost; writes tables, curves
@@ -61,18 +75,16 @@ def compare(images: str, output: Path, **options: Any) -> None:
     from hueprobe.studies.comparison.settings import ComparisonSettings
     from hueprobe.studies.comparison.study import run_comparison
 
-    losses = tuple(name.strip() for name in options["losses"].split(","))
-    primary = options["primary"] or ("hue:eq5" if "hue:eq5" in losses else None)
+    names = tuple(name.strip() for name in losses.split(","))
+    primary = primary or ("hue:eq5" if "hue:eq5" in names else None)
     settings = ComparisonSettings(
-        backbone=options["backbone"], weights=options["weights"], losses=losses, primary=primary,
-        seeds=options["seeds"], folds=options["folds"] or 0, learning_rates=options["learning_rates"],
-        side=side_of(options), stages=options["stages"], robustness=options["robustness"],
-        training={name: options[name] for name in TRAINING_FIELDS}, observe=options["observe"],
-        observe_crop=options["observe_crop"] or 0, keep_weights=options["keep_weights"],
-        head=head_of(options),
+        backbone=training.backbone, weights=training.weights, losses=names, primary=primary, seeds=seeds,
+        folds=folds or 0, learning_rates=learning_rates, side=training.side_before_crop(),
+        stages=training.stages, robustness=robustness, training=training.settings(), observe=observe,
+        observe_crop=observe_crop or 0, keep_weights=keep_weights, head=training.head(),
     )  # fmt: skip
     table = resolve_images(images)
-    runs = run_comparison(table, output, settings, workers=options["workers"], progress=True)
+    runs = run_comparison(table, output, settings, workers=training.workers, progress=True)
     summaries = compare_losses(runs, primary=primary)
     curves, measures = compare_curves(runs), compare_observed(runs)
     figures = []
@@ -89,7 +101,7 @@ def compare(images: str, output: Path, **options: Any) -> None:
             figures.append(name)
     write_comparison(runs, summaries, output, figures=figures)
     notes = sorted({note for run in runs if run.observed for note in run.observed.notes})
-    if options["as_json"]:
+    if as_json:
         print_json(
             {
                 "losses": [_document(found) for found in summaries],

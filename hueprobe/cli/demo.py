@@ -47,7 +47,8 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     energy = observations.energy.measure(
         memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
     )
-    save_figure(plots.energy_map(energy).figure, output / "energy.png")
+    save_figure(plots.energy_map(energy), output / "energy.png")
+    assert result.matches is not None
     where = observations.locations.measure(result.matches, valid=memory.valid())
     save_figure(plots.match_locations(where).figure, output / "locations.png")
     overall = found.overall

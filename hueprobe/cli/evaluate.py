@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--leave-one-out", is_flag=True, help="Ask the memory's own images, each by the others.")
 @click.option(
     "--classifier",
+    "rule",
     type=click.Choice(["kde", "hull", "centroid", "knn"]),
     default="kde",
     show_default=True,
@@ -37,7 +38,22 @@ if TYPE_CHECKING:
 @common.device_option
 @common.workers_option
 @common.json_option
-def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **options: Any) -> None:
+def evaluate(
+    memory: Path,
+    images: str | None,
+    split: str | None,
+    leave_one_out: bool,
+    rule: str,
+    k: int,
+    searcher: str,
+    exclude: str,
+    memory_budget: int | None,
+    matches_file: Path | None,
+    weights: Path | None,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Classify labeled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
     from hueprobe.images.resolve import resolve_images
@@ -48,9 +64,9 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
 
     if (images is None) == (not leave_one_out):
         raise click.UsageError("give IMAGES to classify, or --leave-one-out, and not both")
-    if leave_one_out and options["split"]:
+    if leave_one_out and split:
         raise click.UsageError("--split filters IMAGES; it does not go with --leave-one-out")
-    if leave_one_out and options["exclude"] == "none":
+    if leave_one_out and exclude == "none":
         raise click.UsageError("--leave-one-out needs --exclude image or group")
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
@@ -59,44 +75,40 @@ def evaluate(memory: Path, images: str | None, leave_one_out: bool, k: int, **op
     table = None
     if images is not None:
         table = resolve_images(images)
-        table = table.where_split(options["split"]) if options["split"] else table
+        table = table.where_split(split) if split else table
         if not table.class_names:
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
-    pooled = options["classifier"] != "kde"
-    if pooled and (
-        options["searcher"] != "exact" or options["matches_file"] or options["memory_budget"] is not None
-    ):
+    pooled = rule != "kde"
+    if pooled and (searcher != "exact" or matches_file or memory_budget is not None):
         raise click.UsageError(
-            f"--classifier {options['classifier']} searches exactly, holds all vectors and keeps no matches; "
+            f"--classifier {rule} searches exactly, holds all vectors and keeps no matches; "
             "leave out --searcher, --memory-budget and --matches"
         )
     shared: dict[str, Any] = {
-        "k": k, "weights": options["weights"], "device": options["device"], "workers": options["workers"],
-        "exclude": None if options["exclude"] == "none" else options["exclude"], "progress": True,
+        "k": k, "weights": weights, "device": device, "workers": workers,
+        "exclude": None if exclude == "none" else exclude, "progress": True,
     }  # fmt: skip
     classifier: KernelDensityClassifier | PooledClassifier
     spec, recall, certified = "exact", 1.0, math.nan
     if pooled:
-        classifier = PooledClassifier(opened, rule=options["classifier"], **shared)
+        classifier = PooledClassifier(opened, rule=rule, **shared)
     else:
-        common.announce_index(opened, options["searcher"])
-        classifier = KernelDensityClassifier(
-            opened, searcher=options["searcher"], memory_budget=options["memory_budget"], **shared
-        )
+        common.announce_index(opened, searcher)
+        classifier = KernelDensityClassifier(opened, searcher=searcher, memory_budget=memory_budget, **shared)
         spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
-    result = _run(batches, options["matches_file"])
+    result = _run(batches, matches_file)
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
     if isinstance(classifier, KernelDensityClassifier):
         certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
-    if options["as_json"]:
+    if as_json:
         document = _document(result, found, spec, recall, k)
         share = None if math.isnan(certified) else certified
-        common.print_json({**document, "classifier": options["classifier"], "searcher_certified": share})
+        common.print_json({**document, "classifier": rule, "searcher_certified": share})
     else:
         _report(result, found, spec, recall, certified)
 

@@ -8,6 +8,7 @@ import click
 from hueprobe.files import written_whole
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from hueprobe.classification import Classification
@@ -18,10 +19,11 @@ FORMATS = (".png", ".pdf", ".svg")
 _DPI = 200
 
 
-def save_figure(figure: "Figure", path: Path) -> None:
-    """Write a figure whole: .png, .pdf or .svg by its ending."""
+def save_figure(drawn: "Figure | Axes", path: Path) -> None:
+    """Write a figure, or the one that an Axes is in, whole: .png, .pdf or .svg by its ending."""
     suffix = path.suffix.lower()
     require_figure_name(path)
+    figure: Any = drawn.figure  # of a figure itself
     with written_whole(path) as file:
         figure.savefig(file, format=suffix[1:], dpi=_DPI)
 

@@ -1,12 +1,15 @@
 """`hueprobe index`: images into a memory."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hueprobe.cli.options import device_option, report_skipped, say, workers_option
+
+if TYPE_CHECKING:
+    from hueprobe.activations import Backbone
+    from hueprobe.memory import Memory
 
 
 def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -48,7 +51,13 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     show_default=True,
     help="What each image is reduced to.",
 )
-@click.option("--searcher", metavar="SPEC", multiple=True, help="Also build this index; may be given again.")
+@click.option(
+    "--searcher",
+    "searchers",
+    metavar="SPEC",
+    multiple=True,
+    help="Also build this index; may be given again.",
+)
 @device_option
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Of the forward pass  [default: fp32]"
@@ -65,7 +74,30 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and how large, and stop.")
 @click.option("--overwrite", is_flag=True, help="Replace a memory of other settings.")
-def index(images: str, memory: Path, **options: Any) -> None:
+def index(
+    images: str,
+    memory: Path,
+    backbone: str | None,
+    split: str | None,
+    weights: str,
+    layers: tuple[str, ...],
+    descriptor: str,
+    searchers: tuple[str, ...],
+    device: str,
+    precision: str | None,
+    batch_size: int | None,
+    workers: int | None,
+    dtype: str,
+    resize: int | None,
+    crop: int | None,
+    mean: tuple[float, ...] | None,
+    std: tuple[float, ...] | None,
+    interpolation: str | None,
+    seed: int,
+    append: bool,
+    dry_run: bool,
+    overwrite: bool,
+) -> None:
     """Extract the activations of IMAGES into a memory.
 
     IMAGES is a folder of class folders, a flat folder, a CSV or Parquet table (path, class, split,
@@ -73,83 +105,83 @@ def index(images: str, memory: Path, **options: Any) -> None:
     without running the network again.
     The same command again continues a build that was stopped.
     """
+    from hueprobe.activations import load_backbones
     from hueprobe.images.resolve import resolve_images
-    from hueprobe.memory import append_images, derive_memory, open_memory
+    from hueprobe.memory import (
+        append_images,
+        build_memories,
+        build_memory,
+        derive_memory,
+        layer_path,
+        open_memory,
+        plan_memory,
+    )
     from hueprobe.search import parse_spec
 
-    for spec in options["searcher"]:
+    for spec in searchers:
         parse_spec(spec)
     if (Path(images) / "memory.json").is_file():
         pixels = open_memory(images)
-        _finish(
-            derive_memory(
-                memory, pixels, options["descriptor"], overwrite=options["overwrite"], progress=True
-            ),
-            options["searcher"],
-        )
+        pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
+        _finish(pooled, searchers)
         return
     table = resolve_images(images)
-    if options["split"]:
-        table = table.where_split(options["split"])
+    if split:
+        table = table.where_split(split)
     geometry = {
-        name: options[name]
-        for name in ("resize", "crop", "mean", "std", "interpolation")
-        if options[name] is not None
-    }
-    if options["append"]:
-        _require_no_settings(geometry, options)
+        "resize": resize, "crop": crop, "mean": mean, "std": std, "interpolation": interpolation
+    }  # fmt: skip
+    if append:
+        own = {"backbone": backbone, "layer": layers, "precision": precision, "batch-size": batch_size}
+        _refuse_settings({**geometry, **own})
         appended = append_images(
-            memory, table, device=options["device"], workers=options["workers"], progress=True,
-            weights=None if options["weights"] == "default" else options["weights"],
+            memory, table, device=device, workers=workers, progress=True,
+            weights=None if weights == "default" else weights,
         )  # fmt: skip
-        _finish(appended, options["searcher"])
+        _finish(appended, searchers)
+        return
+    if not backbone:
+        raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
+    backbones = load_backbones(backbone, layers=layers or [None], weights=weights, seed=seed)
+    backbones = _with_geometry(backbones, {name: x for name, x in geometry.items() if x is not None})
+    stored: dict[str, Any] = {
+        "descriptor": descriptor, "dtype": dtype, "precision": precision, "batch_size": batch_size,
+        "device": device, "seed": seed,
+    }  # fmt: skip
+    several = len(backbones) > 1
+    for one in backbones:
+        path = layer_path(memory, one.layer) if several else memory
+        _show_plan(plan_memory(path, table, backbone=one, **stored), path)
+    if dry_run:
+        return
+    running: dict[str, Any] = {"workers": workers, "overwrite": overwrite, "progress": True, **stored}
+    if several:
+        built = build_memories(memory, table, backbone=backbones, **running)
     else:
-        for built in _build(memory, table, geometry, options):
-            _finish(built, options["searcher"])
+        built = [build_memory(memory, table, backbone=backbones[0], **running)]
+    for each in built:
+        _finish(each, searchers)
 
 
-def _build(memory: Path, table: Any, geometry: dict[str, Any], options: dict[str, Any]) -> Iterator[Any]:
-    """Say what will be written, and yield the memories that were, one a layer; none in a dry run."""
+def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> list["Backbone"]:
+    """Return the networks, their images brought to other sizes or normalized otherwise, as far as given."""
     from dataclasses import replace
 
-    from hueprobe.activations import load_backbones
     from hueprobe.images.transform import Transform
-    from hueprobe.memory import build_memories, build_memory, layer_path, plan_memory
 
-    if not options["backbone"]:
-        raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
-    backbones = load_backbones(
-        options["backbone"],
-        layers=options["layers"] or [None],
-        weights=options["weights"],
-        seed=options["seed"],
-    )
-    if geometry:
-        transform = backbones[0].transform
-        if not isinstance(transform, Transform):
-            raise click.UsageError(
-                f"{options['backbone']} has its own transform; --{next(iter(geometry))} cannot change it"
-            )
-        backbones = [replace(backbone, transform=replace(transform, **geometry)) for backbone in backbones]
-    stored = {
-        name: options[name] for name in ("descriptor", "dtype", "precision", "batch_size", "device", "seed")
-    }
-    several = len(backbones) > 1
+    if not geometry:
+        return backbones
+    changed = []
     for backbone in backbones:
-        path = layer_path(memory, backbone.layer) if several else memory
-        _show_plan(plan_memory(path, table, backbone=backbone, **stored), path)
-    if options["dry_run"]:
-        return
-    running = {
-        "workers": options["workers"], "overwrite": options["overwrite"], "progress": True, **stored,
-    }  # fmt: skip
-    if several:
-        yield from build_memories(memory, table, backbone=backbones, **running)
-    else:
-        yield build_memory(memory, table, backbone=backbones[0], **running)
+        if not isinstance(backbone.transform, Transform):
+            raise click.UsageError(
+                f"{backbone.name} has its own transform; --{next(iter(geometry))} cannot change it"
+            )
+        changed.append(replace(backbone, transform=replace(backbone.transform, **geometry)))
+    return changed
 
 
-def _finish(built: Any, searchers: tuple[str, ...]) -> None:
+def _finish(built: "Memory", searchers: tuple[str, ...]) -> None:
     """Build the indexes asked for, list what could not be read, and say what there is now."""
     from hueprobe.search import open_searcher, parse_spec
     from hueprobe.search.index import StoredIndex, recall_of
@@ -167,16 +199,8 @@ def _finish(built: Any, searchers: tuple[str, ...]) -> None:
     )
 
 
-def _require_no_settings(geometry: dict[str, Any], options: dict[str, Any]) -> None:
-    given = [f"--{name}" for name in geometry]
-    given += [
-        f"--{option}"
-        for option, name in (
-            ("backbone", "backbone"), ("layer", "layers"), ("precision", "precision"),
-            ("batch-size", "batch_size"),
-        )
-        if options[name]
-    ]  # fmt: skip
+def _refuse_settings(settings: dict[str, Any]) -> None:
+    given = [f"--{name}" for name, value in settings.items() if value]
     if given:
         raise click.UsageError(f"--append takes the memory's own settings; leave out {', '.join(given)}")
 

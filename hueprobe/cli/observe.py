@@ -194,7 +194,7 @@ def _self_tests(
         rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
         stem = memory.path.name.removesuffix(".memory")
         names.append(f"{stem}_self_test.{figure_format}")
-        save_figure(plots.rejection_rates(rates).figure, output / names[-1])
+        save_figure(plots.rejection_rates(rates), output / names[-1])
         with written_whole(output / f"{stem}_self_test.json") as file:
             file.write((json.dumps([asdict(rate) for rate in rates], indent=1) + "\n").encode())
     return names

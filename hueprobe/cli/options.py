@@ -46,23 +46,20 @@ images_root_option = click.option(
 )
 
 
-class _Bytes(click.ParamType):
-    """A size such as 512M or 2G, in bytes."""
-
-    name = "size"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", str(value).strip().upper())
-        if match is None:
-            self.fail(
-                f"{value!r} is no size; give bytes, or a number with K, M, G or T, such as 512M", param, ctx
-            )
-        return int(match[1]) * 1024 ** " KMGT".index(match[2] or " ")
+def _bytes(ctx: click.Context, param: click.Parameter, text: str | None) -> int | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", text.strip().upper())
+    if match is None:
+        raise click.BadParameter(
+            f"{text!r} is no size; give bytes, or a number with K, M, G or T, such as 512M"
+        )
+    return int(match[1]) << 10 * " KMGT".index(match[2] or " ")
 
 
 memory_budget_option = click.option(
     "--memory-budget",
-    type=_Bytes(),
+    callback=_bytes,
     metavar="SIZE",
     help="Vectors that exact search may keep in RAM, such as 512M or 4G (1G by default); "
     "a larger memory is read anew for each batch of queries.",

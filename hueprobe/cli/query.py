@@ -1,7 +1,6 @@
 """`hueprobe query`: what an image's pixels match."""
 
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -27,22 +26,36 @@ from hueprobe.cli.figures import require_figure_name, save_query_figures
 @common.images_root_option
 @common.device_option
 @common.json_option
-def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude: str, **options: Any) -> None:
+def query(
+    memory: Path,
+    images: tuple[str, ...],
+    k: int,
+    searcher: str,
+    exclude: str,
+    memory_budget: int | None,
+    top: int,
+    figure: Path | None,
+    matches_file: Path | None,
+    weights: Path | None,
+    images_root: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
     """Classify each IMAGE by its pixels' nearest neighbors in MEMORY."""
     from hueprobe import images as image_sources
     from hueprobe.classifier import KernelDensityClassifier
     from hueprobe.errors import ImageError
     from hueprobe.memory import open_memory
 
-    if options["figure"]:
-        require_figure_name(options["figure"])
+    if figure is not None:
+        require_figure_name(figure)
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
     table = image_sources.from_paths(images)
     common.announce_index(opened, searcher)
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=searcher, exclude=None if exclude == "none" else exclude,
-        weights=options["weights"], device=options["device"], memory_budget=options["memory_budget"],
+        weights=weights, device=device, memory_budget=memory_budget,
     )  # fmt: skip
     result = classifier.classify(table)
     typed = dict(zip(table.paths, images, strict=False))
@@ -52,10 +65,10 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
         raise ImageError(f"none of {len(images)} images could be read; nothing to classify")
     matches = result.matches
     assert matches is not None
-    if options["matches_file"]:
-        matches.save(options["matches_file"])
-    if options["figure"]:
-        save_query_figures(options["figure"], table, result, opened, images_root=options["images_root"])
+    if matches_file is not None:
+        matches.save(matches_file)
+    if figure is not None:
+        save_query_figures(figure, table, result, opened, images_root=images_root)
     queries = [
         {
             "image": images[row],
@@ -67,7 +80,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
         }
         for i, (row, predicted) in enumerate(zip(result.rows, result.predicted_class, strict=True))
     ]
-    if options["as_json"]:
+    if as_json:
         common.print_json(
             {
                 "memory": memory,
@@ -79,7 +92,7 @@ def query(memory: Path, images: tuple[str, ...], k: int, searcher: str, exclude:
         )
         return
     for found in queries:
-        ranked = sorted(found["likelihood"].items(), key=lambda item: -item[1])[: options["top"]]
+        ranked = sorted(found["likelihood"].items(), key=lambda item: -item[1])[:top]
         title = f"{found['image']}: {found['predicted'] or 'no class'}{' (tie)' if found['tie'] else ''}"
         rows = [[name, f"{value:.4f}"] for name, value in ranked]
         common.print_table(title, ["class", "likelihood"], rows)

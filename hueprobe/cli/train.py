@@ -1,12 +1,12 @@
 """`hueprobe train`: one network, one loss."""
 
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import click
 
 from hueprobe.cli.options import report_skipped, say
-from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, training_options
+from hueprobe.cli.training_options import TrainingOptions, training_options
 
 
 @click.command()
@@ -20,7 +20,16 @@ from hueprobe.cli.training_options import TRAINING_FIELDS, head_of, side_of, tra
 )
 @click.option("--tensorboard", is_flag=True, help="Log to TensorBoard too, which must be installed.")
 @training_options
-def train(images: str, output: Path, **options: Any) -> None:
+def train(
+    images: str,
+    output: Path,
+    loss: str,
+    learning_rate: float,
+    seed: int,
+    from_files: bool,
+    tensorboard: bool,
+    training: TrainingOptions,
+) -> None:
     """Train a network on IMAGES with one loss.
 
     IMAGES is a folder of class folders or a table. Its split "test" is measured after each epoch; the rest
@@ -39,38 +48,32 @@ def train(images: str, output: Path, **options: Any) -> None:
     from hueprobe.training.logs import require_tensorboard
     from hueprobe.training.objectives import parse_names
 
-    parse_names(options["loss"])
-    if options["tensorboard"]:
+    parse_names(loss)
+    if tensorboard:
         require_tensorboard()
-    settings = TrainingSettings(
-        **{name: options[name] for name in TRAINING_FIELDS},
-        learning_rate=options["learning_rate"],
-        seed=options["seed"],
-    )
+    settings = TrainingSettings(**training.settings(), learning_rate=learning_rate, seed=seed)
     table = resolve_images(images)
-    reading = {
-        "side": side_of(options), "in_memory": not options["from_files"], "workers": options["workers"],
-        "progress": True,
-    }  # fmt: skip
+    read = partial(
+        load_images, side=training.side_before_crop(), in_memory=not from_files, workers=training.workers,
+        progress=True,
+    )  # fmt: skip
     parts = set(table.splits)
-    loaded = load_images(table.where_split(TRAIN) if TRAIN in parts else table, **reading)
+    loaded = read(table.where_split(TRAIN) if TRAIN in parts else table)
     test = None
     if TEST in parts:
-        test = load_images(table.where_split(TEST), class_names=loaded.class_names, **reading)
+        test = read(table.where_split(TEST), class_names=loaded.class_names)
     n_classes = len(loaded.class_names)
-    network, tap = fresh_network(
-        options["backbone"], n_classes, seed=options["seed"], weights=options["weights"]
-    )
+    network, tap = fresh_network(training.backbone, n_classes, seed=seed, weights=training.weights)
     with objective_named(
-        options["loss"], network, n_classes, tap=tap, image_size=settings.crop, seed=options["seed"],
-        stages=options["stages"], **head_of(options),
+        loss, network, n_classes, tap=tap, image_size=settings.crop, seed=seed, stages=training.stages,
+        **training.head(),
     ) as objective:  # fmt: skip
         run = train_objective(
             objective, loaded, settings, test=test, folder=output, progress=True,
-            tensorboard=options["tensorboard"],
+            tensorboard=tensorboard,
             identity={
-                **{name: str(options[name]) for name in ("backbone", "weights", "stages")},
-                "head": str(head_of(options)),
+                "backbone": training.backbone, "weights": training.weights, "stages": str(training.stages),
+                "head": str(training.head()),
             },
         )  # fmt: skip
     report_skipped(run.skipped)

@@ -1,6 +1,8 @@
 """Options that `train` and `compare` share."""
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from typing import Any
 
 import click
@@ -43,30 +45,60 @@ _OPTIONS = (
 )  # fmt: skip
 
 
-def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of training."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+@dataclass(frozen=True, kw_only=True)
+class TrainingOptions:
+    """What a user gave for the options above, under the options' own names."""
+
+    backbone: str
+    weights: str
+    epochs: int
+    batch_size: int
+    optimizer: str
+    weight_decay: float
+    crop: int
+    side: int | None
+    flip: bool
+    precision: str
+    stages: tuple[str, ...]
+    head_input: str
+    head_hidden: tuple[int, ...]
+    head_project: bool
+    device: str
+    workers: int | None
+
+    def settings(self) -> dict[str, Any]:
+        """Return those that are fields of `TrainingSettings`."""
+        return {name: getattr(self, name) for name in _TRAINING_FIELDS}
+
+    def side_before_crop(self) -> int:
+        """Return the images' side: as given, or 8/7 of the crop, as 256 is of 224."""
+        side = self.side or -(-self.crop * 8 // 7)
+        if side < self.crop:
+            raise click.UsageError(f"--side {side} is less than --crop {self.crop}; load images larger")
+        return side
+
+    def head(self) -> dict[str, Any]:
+        """Return the options of the hue head that are not the defaults, as `objective_named` takes them."""
+        given = {
+            "head_input": self.head_input, "head_hidden": list(self.head_hidden),
+            "project": self.head_project,
+        }  # fmt: skip
+        return {name: value for name, value in given.items() if value not in ("pooled", [], False)}
 
 
-def side_of(options: dict[str, Any]) -> int:
-    """Return the images' side before the crop: as given, or 8/7 of the crop, as 256 is of 224."""
-    side: int = options["side"] or -(-options["crop"] * 8 // 7)
-    if side < options["crop"]:
-        raise click.UsageError(f"--side {side} is less than --crop {options['crop']}; load images larger")
-    return side
-
-
-def head_of(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options of the hue head that are not the defaults, as `objective_named` takes them."""
-    given = {
-        "head_input": options["head_input"], "head_hidden": list(options["head_hidden"]),
-        "project": options["head_project"],
-    }  # fmt: skip
-    return {name: value for name, value in given.items() if value not in ("pooled", [], False)}
-
-
-TRAINING_FIELDS = (
+_TRAINING_FIELDS = (
     "epochs", "batch_size", "optimizer", "weight_decay", "crop", "flip", "precision", "device",
 )  # fmt: skip
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of training, which it takes as one parameter, `training`."""
+
+    @wraps(command)
+    def collected(**given: Any) -> Any:
+        training = TrainingOptions(**{one.name: given.pop(one.name) for one in fields(TrainingOptions)})
+        return command(training=training, **given)
+
+    for option in reversed(_OPTIONS):
+        collected = option(collected)
+    return collected

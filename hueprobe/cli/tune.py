@@ -81,9 +81,9 @@ def _save(tuning: "Tuning", folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / "tuning.json") as file:
         file.write((json.dumps(common.plain(tuning.document()), indent=2, sort_keys=True) + "\n").encode())
-    figure = recall_speed(tuning).figure
+    drawn = recall_speed(tuning)
     for name in ("tuning.png", "tuning.pdf"):
-        save_figure(figure, folder / name)
+        save_figure(drawn, folder / name)
 
 
 def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:

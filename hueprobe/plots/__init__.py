@@ -1,49 +1,5 @@
 """A result in, an Axes in, an Axes out; composites of several Axes give a Figure."""
 
-from hueprobe._lazy import lazy_exports
+import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "SeenImage": ".images",
-        "accuracy_dots": ".accuracy",
-        "accuracy_figure": ".accuracy",
-        "angle_accuracy": ".hue",
-        "axis_information": ".hue",
-        "class_directions": ".directions",
-        "class_energy_maps": ".energy",
-        "class_hues": ".hue",
-        "class_likelihoods": ".query",
-        "class_locations": ".locations",
-        "conditional_map": ".conditional",
-        "conditional_maps": ".conditional",
-        "conditional_summary": ".conditional",
-        "energy_and_matches": ".directions",
-        "energy_map": ".energy",
-        "energy_maps": ".energy",
-        "figures": ".of_results",
-        "energy_profile": ".energy",
-        "hue_map": ".hue",
-        "location_map": ".locations",
-        "loss_accuracies": ".training",
-        "loss_curves": ".training",
-        "loss_figure": ".training",
-        "loss_measure": ".trained_networks",
-        "loss_robustness": ".training",
-        "loss_shares": ".training",
-        "match_locations": ".locations",
-        "match_profile": ".locations",
-        "measure_figure": ".trained_networks",
-        "paired_differences": ".accuracy",
-        "query_figure": ".query",
-        "recall_speed": ".tuning",
-        "rejection_rates": ".verdicts",
-        "same_class_shares": ".locations",
-        "tangential_excess": ".conditional",
-        "tangential_spreads": ".conditional",
-        "verdict_figure": ".verdicts",
-        "verdict_forest": ".verdicts",
-        "visible_box": ".images",
-        "vote_map": ".query",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

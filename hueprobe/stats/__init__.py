@@ -1,13 +1,5 @@
 """Statistics of arrays: intervals, tests, circular means, information."""
 
-from hueprobe._lazy import lazy_exports
+import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Interval": ".intervals",
-        "circular": "",
-        "compare_paired": ".paired",
-        "hull_distances": ".hulls",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -34,7 +34,9 @@ class TrainingImages:
     pixels : Tensor of uint8, shape (n, 3, R, R), or None
         None where images are read again each epoch.
     table : ImageTable or None
-        Where they are read from then, by `workers` threads.
+        Where they are read from then.
+    workers : int or None
+        Threads that read them then; None for one a core.
     skipped : dict of int to (str, str)
         Row to path and reason of each image that could not be read; none is in any batch.
     """
@@ -45,7 +47,7 @@ class TrainingImages:
     fingerprint: str
     pixels: Tensor | None = None
     table: ImageTable | None = None
-    workers: int = 0
+    workers: int | None = 0
     skipped: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
@@ -128,7 +130,7 @@ def load_images(
     side: int,
     class_names: Sequence[str] | None = None,
     in_memory: bool = True,
-    workers: int = 0,
+    workers: int | None = 0,
     progress: bool = False,
 ) -> TrainingImages:
     """Take an image table's images for training or for testing.
@@ -144,8 +146,8 @@ def load_images(
         to the test images.
     in_memory : bool
         Read all once and hold 3 R^2 bytes an image; otherwise they are read again each epoch.
-    workers : int
-        Threads that read.
+    workers : int, optional
+        Threads that read; None for one a core.
     progress : bool
 
     Raises

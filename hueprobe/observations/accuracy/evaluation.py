@@ -53,6 +53,11 @@ class Evaluation:
 def evaluate(classification: Classification) -> Evaluation:
     """Compare predictions with the classes given with the images.
 
+    Parameters
+    ----------
+    classification : Classification
+        Of labeled images; those of no class, or of one that the memory lacks, are counted and left out.
+
     Raises
     ------
     InputError

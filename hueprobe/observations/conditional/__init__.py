@@ -1,12 +1,5 @@
 """Observation 4: where the matches land, given the query cell."""
 
-from hueprobe._lazy import lazy_exports
+import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Conditional": ".conditional",
-        "content_or_position": ".mirrored",
-        "measure": ".conditional",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,13 +1,5 @@
 """Observation 5: the angle across the uniform axis of activation space."""
 
-from hueprobe._lazy import lazy_exports
+import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Hue": ".hue",
-        "angle_relation": ".relations",
-        "energy_position": ".relations",
-        "measure": ".hue",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,17 +1,5 @@
 """Observation 3: where in the image plane the matches land."""
 
-from hueprobe._lazy import lazy_exports
+import lazy_loader
 
-__getattr__, __dir__, __all__ = lazy_exports(
-    __name__,
-    {
-        "Locations": ".maps",
-        "block_labels": ".blocks",
-        "blocked_replicate_test": ".replicate_test",
-        "class_positions": ".positions",
-        "default_blocks": ".blocks",
-        "measure": ".maps",
-        "naive_rayleigh": ".positions",
-        "search_blocks": ".blocks",
-    },
-)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

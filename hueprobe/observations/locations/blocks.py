@@ -61,6 +61,13 @@ def arrangements(n_classes: int, n_blocks: int) -> float:
 def default_blocks(n_classes: int) -> int:
     """Return how many blocks to make: the fewest from 4 on with at least 1,000 arrangements of labels.
 
+    Parameters
+    ----------
+    n_classes : int
+        Whose labels are arranged anew in each block.
+
+    Examples
+    --------
     >>> [default_blocks(n) for n in (2, 3, 4, 20)]
     [11, 5, 4, 4]
     """

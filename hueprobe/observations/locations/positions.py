@@ -65,7 +65,16 @@ def image_positions(matches: Matches, *, weighting: str = "count") -> tuple[np.n
 def class_positions(
     matches: Matches, *, weighting: str = "count", center: tuple[float, float] | None = None
 ) -> ClassPositions:
-    """Return where the same-class matches of each class lie; see `locations` for the parameters."""
+    """Return where the same-class matches of each class lie.
+
+    Parameters
+    ----------
+    matches : Matches
+    weighting : str
+        `count`, or `kernel` for the matches' weights of Eq. (3).
+    center : (float, float), optional
+        Row and column, in cells, that angles are taken around; the grid's middle by default.
+    """
     require_choice("weighting", weighting, WEIGHTINGS)
     require_grid(matches.grid, "locations")
     same = matches.select(matches.same_class)
@@ -99,6 +108,12 @@ def naive_rayleigh(matches: Matches, *, center: tuple[float, float] | None = Non
     """Return the Rayleigh p-value of each class's same-class match angles, shape (M,), and warn.
 
     It is wrong for matches and is here to show by how much. The warning (HueprobeWarning) says why.
+
+    Parameters
+    ----------
+    matches : Matches
+    center : (float, float), optional
+        As in `class_positions`.
     """
     warnings.warn(
         "the Rayleigh test takes matches for independent, but those of one image, and those that share a "

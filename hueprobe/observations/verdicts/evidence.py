@@ -25,7 +25,16 @@ AXIS_MARGIN = 0.02  # of the share of same-class matches, in claim 5
 def energy_claims(
     energy: "Energy", *, memory: str, definitions: Definitions | None = None
 ) -> tuple[Verdict, Verdict]:
-    """Return the verdicts on claims 1a and 1b."""
+    """Return the verdicts on claims 1a and 1b.
+
+    Parameters
+    ----------
+    energy : Energy
+    memory : str
+        Name of the memory.
+    definitions : mapping of str to Any, optional
+        How it was measured.
+    """
     definitions = {**(definitions or {}), "centre (y, x)": list(energy.center)}
     return (
         _one("1a centre", energy.rho, memory, definitions),
@@ -66,7 +75,16 @@ def accuracy_claim(
 def location_claims(
     locations: "Locations", *, memory: str, definitions: Definitions | None = None
 ) -> tuple[Verdict, ...]:
-    """Return the verdicts on claims 3a, 3b and 3c; 3b needs the blocked test, with both components."""
+    """Return the verdicts on claims 3a, 3b and 3c; 3b needs the blocked test, with both components.
+
+    Parameters
+    ----------
+    locations : Locations
+    memory : str
+        Name of the memory.
+    definitions : mapping of str to Any, optional
+        How it was measured.
+    """
     definitions = {**(definitions or {}), "weighting": locations.weighting}
     verdicts = [_one("3a centre", locations.rho_same, memory, definitions)]
     if (blocked := locations.blocked) is not None:
@@ -79,7 +97,16 @@ def location_claims(
 def conditional_claims(
     conditional: "Conditional", *, memory: str, definitions: Definitions | None = None
 ) -> tuple[Verdict, Verdict, Verdict]:
-    """Return the verdicts on claims 4a, 4b and 4c; the base rates of 4c other than the first are controls."""
+    """Return the verdicts on claims 4a, 4b and 4c; the base rates of 4c other than the first are controls.
+
+    Parameters
+    ----------
+    conditional : Conditional
+    memory : str
+        Name of the memory.
+    definitions : mapping of str to Any, optional
+        How it was measured.
+    """
     definitions = {**(definitions or {}), "weighting": conditional.weighting}
     of_stay = {
         **definitions,
@@ -105,7 +132,16 @@ def conditional_claims(
 
 
 def hue_claim(hue: "Hue", *, memory: str, definitions: Definitions | None = None) -> Verdict:
-    """Return the verdict on claim 5, from the first plane asked for."""
+    """Return the verdict on claim 5, from the first plane asked for.
+
+    Parameters
+    ----------
+    hue : Hue
+    memory : str
+        Name of the memory.
+    definitions : mapping of str to Any, optional
+        How it was measured.
+    """
     plane, information = hue.accuracy.planes[0], hue.information
     angle = finding("5 hue", plane.advantage, plane.p, hue.accuracy.n_images)
 

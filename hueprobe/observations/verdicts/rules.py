@@ -308,6 +308,11 @@ def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
 def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
     """Return the verdicts of `verdicts.json`.
 
+    Parameters
+    ----------
+    text : str
+        What `verdicts_json` returned.
+
     Raises
     ------
     InputError
@@ -348,7 +353,12 @@ def p_text(p: float) -> str:
 
 
 def verdicts_json(verdicts: Iterable[Verdict]) -> str:
-    """Return the text of `verdicts.json`: sorted keys, null and never NaN."""
+    """Return the text of `verdicts.json`: sorted keys, null and never NaN.
+
+    Parameters
+    ----------
+    verdicts : iterable of Verdict
+    """
     document = {"verdicts": [verdict.to_json() for verdict in verdicts]}
     return json.dumps(document, sort_keys=True, allow_nan=False, indent=2) + "\n"
 

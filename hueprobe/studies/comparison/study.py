@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run_comparison(
-    images: ImageTable, folder: str | Path, settings: ComparisonSettings, *, workers: int = 0,
+    images: ImageTable, folder: str | Path, settings: ComparisonSettings, *, workers: int | None = 0,
     progress: bool = False,
 ) -> list[LossRun]:  # fmt: skip
     """Train what is not trained yet and return all runs; the same call goes on where it was stopped.
@@ -36,8 +36,8 @@ def run_comparison(
         Gets `comparison.json`; `cells/` and `observed/`, a JSON file a run; `running/` for checkpoints;
         `weights/`, as long as they are needed.
     settings : ComparisonSettings
-    workers : int
-        Threads that read images, once at the start.
+    workers : int, optional
+        Threads that read images, once at the start; None for one a core.
     progress : bool
         Show a bar of runs.
 
@@ -114,7 +114,7 @@ def _parts(images: ImageTable, folds: int) -> Iterator[tuple[str, ImageTable]]:
         yield name, hold_out(dealt, name)
 
 
-def _load(table: ImageTable, side: int, workers: int) -> "tuple[TrainingImages, TrainingImages]":
+def _load(table: ImageTable, side: int, workers: int | None) -> "tuple[TrainingImages, TrainingImages]":
     from hueprobe.training.images import load_images
 
     train = load_images(table.where_split(TRAIN), side=side, workers=workers)

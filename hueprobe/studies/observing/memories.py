@@ -62,7 +62,7 @@ def observe(
         A table to measure from, in place of a search; of the one memory given, or of none. Without a memory
         only what matches tell can be measured.
     controls : sequence of str
-        Of `hueprobe.studies.CONTROLS`; verdicts then say which they survive.
+        Of `hueprobe.observations.CONTROLS`; verdicts then say which they survive.
     settings : ObserveSettings, optional
         K, searcher, exclusion, weighting, seed, plane.
     folder : path, optional

@@ -1,0 +1,13 @@
+from .backbones import Backbone as Backbone
+from .backbones import BackboneInfo as BackboneInfo
+from .backbones import backbone_names as backbone_names
+from .backbones import describe_backbone as describe_backbone
+from .backbones import load_backbone as load_backbone
+from .backbones import load_backbones as load_backbones
+from .descriptors import DESCRIPTORS as DESCRIPTORS
+from .descriptors import describe as describe
+from .descriptors import pooled_from_vectors as pooled_from_vectors
+from .descriptors import unit_vectors as unit_vectors
+from .extractor import Extractor as Extractor
+from .receptive_fields import FieldCenter as FieldCenter
+from .receptive_fields import field_center as field_center

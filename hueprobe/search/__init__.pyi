@@ -1,0 +1,10 @@
+from .index import build_index as build_index
+from .index import open_searcher as open_searcher
+from .neighbors import Neighbors as Neighbors
+from .neighbors import Searcher as Searcher
+from .recall import measure_recall as measure_recall
+from .spec import SearcherSpec as SearcherSpec
+from .spec import parse_spec as parse_spec
+from .tuning import Trial as Trial
+from .tuning import Tuning as Tuning
+from .tuning import tune_searcher as tune_searcher
