@@ -76,8 +76,9 @@ def _answer_times(pipe: Connection, n_images: int, device: str) -> None:
             backbone = load_backbone(case[0], weights="none")
             extractor = Extractor(backbone, device=device, precision=case[1])
             sizes = [len(part) for part in torch.arange(n_images).split(DEFAULT_BATCH_SIZE)]
-            assert isinstance(backbone.transform, Transform)
-            drawn = torch.randn(max(sizes), *backbone.transform.shape).to(
+            transform = backbone.transform
+            assert isinstance(transform, Transform) and transform.shape is not None
+            drawn = torch.randn(max(sizes), *transform.shape).to(
                 extractor.device, memory_format=torch.channels_last
             )
             loaded[case] = backbone, extractor, [drawn[:size] for size in sizes]
