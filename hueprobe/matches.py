@@ -10,6 +10,7 @@ import numpy as np
 from hueprobe.errors import InputError
 from hueprobe.frames import to_frame
 from hueprobe.grid import Grid
+from hueprobe.html_tables import html_table
 from hueprobe.match_files import COLUMNS, MatchWriter, read_match_file
 from hueprobe.match_images import MatchImages, images_to_json
 from hueprobe.match_reading import IMAGES_KEY, read_images, read_rows
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
     from hueprobe.search.neighbors import Neighbors
 
+_SHOWN = 10  # rows, in a notebook
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Matches(MatchImages):
     """One row a match; n rows, ordered by query image, query cell and rank.
 
@@ -50,6 +53,18 @@ class Matches(MatchImages):
     def __len__(self) -> int:
         """Return the number of matches."""
         return len(self.query_image)
+
+    def __repr__(self) -> str:
+        """Say how many matches there are, and of what."""
+        return super().__repr__().replace("(", f"({len(self)} matches, ", 1)
+
+    def _repr_html_(self) -> str:
+        """Show the first matches, for notebooks."""
+        first = self.select(np.arange(min(len(self), _SHOWN))).to_arrow(with_images=False).to_pylist()
+        rows = [
+            [f"{value:.4g}" if isinstance(value, float) else value for value in row.values()] for row in first
+        ]
+        return html_table(COLUMNS, rows, caption=f"the first {len(rows)} of {len(self)} matches")
 
     @property
     def query_class(self) -> np.ndarray:
@@ -239,4 +254,14 @@ def _image_tables(images: MatchImages) -> dict[str, Any]:
     return {field.name: getattr(images, field.name) for field in fields(MatchImages)}
 
 
-read_matches = Matches.load
+def read_matches(path: str | Path, *, grid: Grid | None = None) -> Matches:
+    """Read a file of matches; `Matches.load` says what each format gives back.
+
+    Parameters
+    ----------
+    path : path
+        A .parquet, .arrow or .csv file.
+    grid : Grid, optional
+        Of both sides, where the file does not say.
+    """
+    return Matches.load(path, grid=grid)
