@@ -92,7 +92,13 @@ class Matches(MatchImages):
         return self.grid.cell_index(self.y, self.x)
 
     def select(self, rows: np.ndarray) -> "Matches":
-        """Return the matches that `rows` (a mask or positions) picks; image tables stay whole."""
+        """Return some of the matches; image tables stay whole.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n,), or of int
+            A mask, or positions.
+        """
         picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ROW_FIELDS}
         return replace(self, **picked)
 
@@ -138,7 +144,17 @@ class Matches(MatchImages):
 
     @classmethod
     def concatenate(cls, parts: Iterable["Matches"]) -> "Matches":
-        """Join tables of the same images, in the order given."""
+        """Join tables of the same images, in the order given.
+
+        Parameters
+        ----------
+        parts : iterable of Matches
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
         parts = list(parts)
         if not parts:
             raise InputError("no match tables to join; give at least one")
