@@ -38,7 +38,7 @@ from hueprobe.activations.devices import PRECISIONS
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.images import ImageTable, from_folder, load_batches
 from hueprobe.memory import build_memory
-from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE
+from hueprobe.memory.settings import DEFAULT_BATCH_SIZE
 from hueprobe.threads import default_workers
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"

@@ -24,12 +24,12 @@ import hueprobe
 from benchmarks.simulation import Design, Truth, draw
 from hueprobe.matches import Matches
 from hueprobe.observations.conditional.conditional import measure as measure_conditional
-from hueprobe.observations.energy import SYMMETRY_NULL
 from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.observations.hue.hue import axis_information
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
 from hueprobe.observations.locations.maps import measure as measure_locations
 from hueprobe.observations.locations.positions import image_positions, naive_rayleigh
+from hueprobe.observations.verdicts.claims import SYMMETRY_NULL
 from hueprobe.observations.verdicts.selftest import (
     NOMINAL,
     RejectionRate,
@@ -133,7 +133,7 @@ def energy_p_values(seed: int, *, n_images: int = 60) -> dict[str, float]:
     generator = np.random.default_rng(seed)
     grid = Design().grid
     y, x = grid.rows_and_columns()
-    u, _ = grid.centerd(y, x)
+    u, _ = grid.centered(y, x)
     ring = grid.radius(y, x) ** 2
     even, odd = ring - ring.mean(), u / np.linalg.norm(u)
     even = even / np.linalg.norm(even)

@@ -30,6 +30,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "memory": "",
         "memory_from_arrays": ".memory",
         "observations": "",
+        "observe": ".studies.observing.memories",
         "open_memory": ".memory",
         "open_searcher": ".search",
         "plots": "",

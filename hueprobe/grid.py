@@ -1,4 +1,4 @@
-"""Cells, centerd coordinates and angles: the only place with half-pixel arithmetic.
+"""Cells, centered coordinates and angles: the only place with half-pixel arithmetic.
 
 A grid has H rows and W columns of cells (y, x), as arrays are indexed. Centerd coordinates point
 right and up: u = x - (W-1)/2, v = (H-1)/2 - y, theta = atan2(v, u) in (-pi, pi].
@@ -23,7 +23,7 @@ class Grid:
     Examples
     --------
     >>> grid = Grid(7, 7)
-    >>> u, v = grid.centerd(0, 6)  # top right cell
+    >>> u, v = grid.centered(0, 6)  # top right cell
     >>> float(u), float(v), float(np.degrees(grid.theta(0, 6)))
     (3.0, 3.0, 45.0)
     """
@@ -75,10 +75,10 @@ class Grid:
         y, x = self.cell(index)
         return image, y, x
 
-    def centerd(
+    def centered(
         self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return centerd coordinates (u, v) in cells, u to the right, v upwards.
+        """Return centered coordinates (u, v) in cells, u to the right, v upwards.
 
         Parameters
         ----------
@@ -95,7 +95,7 @@ class Grid:
         self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> np.ndarray:
         """Return atan2(v, u) in radians, in (-pi, pi]; NaN at the center itself."""
-        u, v = self.centerd(y, x, center=center)
+        u, v = self.centered(y, x, center=center)
         angle = np.arctan2(v, u)
         angle = np.where(angle == -np.pi, np.pi, angle)  # v = -0.0 left of the center
         return np.where((u == 0) & (v == 0), np.nan, angle)
@@ -104,7 +104,7 @@ class Grid:
         self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> np.ndarray:
         """Return the distance from the center, in cells."""
-        return np.hypot(*self.centerd(y, x, center=center))
+        return np.hypot(*self.centered(y, x, center=center))
 
     def bounds_in_image(
         self, y: np.ndarray | int, x: np.ndarray | int, size: tuple[int, int]

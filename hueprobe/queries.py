@@ -12,7 +12,7 @@ from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
 from hueprobe.images.table import ImageTable
 from hueprobe.match_images import MatchImages
-from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
+from hueprobe.memory.recorded import load_recorded_backbone, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 
@@ -87,9 +87,9 @@ class QueryExtractor:
             settings, backbone=self.backbone, transform=self.transform, weights=self.weights
         )
         device = recorded_device(settings) if self.device == "auto" else self.device
-        extractor = Extractor(backbone, device=device, precision=settings["precision"])
+        extractor = Extractor(backbone, device=device, precision=settings.precision)
         batches = load_batches(
-            table, backbone.transform, batch_size=settings["batch_size"], workers=self.workers,
+            table, backbone.transform, batch_size=settings.batch_size, workers=self.workers,
             **extractor.loading,
         )  # fmt: skip
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
@@ -97,7 +97,7 @@ class QueryExtractor:
                 readable = np.flatnonzero([record.readable for record in batch.records])
                 activations = extractor(batch.images)[readable]
                 names = [table.paths[batch.start + i] for i in readable]
-                require_finite(activations, names, settings["layer"])
+                require_finite(activations, names, settings.layer)
                 yield batch, readable, stored_vectors(self.memory, activations)
 
 
@@ -118,7 +118,7 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
     ShapeError
         Channels or grid are not the memory's.
     """
-    vectors, _ = unit_vectors(describe(activations, memory.settings["descriptor"]))
+    vectors, _ = unit_vectors(describe(activations, memory.settings.descriptor))
     n, height, width, channels = vectors.shape
     if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
         raise ShapeError(

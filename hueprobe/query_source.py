@@ -127,7 +127,7 @@ class QuerySource:
         """
         activations = np.asarray(activations, np.float32)
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
-        require_finite(activations, table.paths, self.memory.settings["layer"])
+        require_finite(activations, table.paths, self.memory.settings.layer)
         return Queries(
             row=np.arange(len(table)),
             vectors=stored_vectors(self.memory, activations),

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -205,7 +206,7 @@ def test_a_memory_of_an_absent_device_is_asked_with_another(tmp_path, folder, mo
 
     network, transform = tiny()
     memory = build_memory(tmp_path / "m", folder, backbone=network, layer="3", transform=transform)
-    memory.settings["device"] = "cuda"
+    memory.settings = msgspec.structs.replace(memory.settings, device="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
     with pytest.warns(HueprobeWarning, match="'cuda', which is not available"):

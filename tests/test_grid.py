@@ -21,8 +21,8 @@ def test_vector_id_and_back_is_the_identity(grid, image, data):
 @given(grids)
 def test_mirroring_turns_u_and_theta(grid):
     y, x = grid.rows_and_columns()
-    u, v = grid.centerd(y, x)
-    mirrored_u, mirrored_v = grid.centerd(y, grid.width - 1 - x)
+    u, v = grid.centered(y, x)
+    mirrored_u, mirrored_v = grid.centered(y, grid.width - 1 - x)
     np.testing.assert_array_equal(mirrored_u, -u)
     np.testing.assert_array_equal(mirrored_v, v)
     theta, mirrored = grid.theta(y, x), grid.theta(y, grid.width - 1 - x)
@@ -35,7 +35,7 @@ def test_mirroring_turns_u_and_theta(grid):
 def test_v_points_up_and_theta_is_in_its_half_open_range():
     grid = Grid(3, 3)
     # Row 0 is the top of the image: its cells have v = +1.
-    assert [float(grid.centerd(0, 1)[i]) for i in range(2)] == [0.0, 1.0]
+    assert [float(grid.centered(0, 1)[i]) for i in range(2)] == [0.0, 1.0]
     assert float(grid.theta(0, 1)) == pytest.approx(np.pi / 2)
     assert float(grid.theta(1, 0)) == np.pi  # left of the center: pi, not -pi
     assert float(grid.theta(2, 1)) == pytest.approx(-np.pi / 2)
@@ -50,7 +50,7 @@ def test_an_even_grid_has_its_center_between_cells():
 
 
 def test_another_center_is_taken_in_rows_and_columns():
-    u, v = Grid(7, 7).centerd(2, 4, center=(3.5, 3.25))
+    u, v = Grid(7, 7).centered(2, 4, center=(3.5, 3.25))
     assert (float(u), float(v)) == (0.75, 1.5)
 
 

@@ -152,7 +152,7 @@ def _where(manifest: "Manifest", root: Path | None) -> str | None:
     try:
         if manifest.layout.kind == "torchvision":
             return str(torchvision_root(manifest, root) / manifest.layout.folder)
-        return str(list_set(manifest, root).place.pictures)
+        return str(list_set(manifest, root).place.images)
     except ImageError:
         return None
 

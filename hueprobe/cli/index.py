@@ -183,10 +183,10 @@ def _require_no_settings(geometry: dict[str, Any], options: dict[str, Any]) -> N
 
 def _show_plan(plan: Any, memory: Path) -> None:
     settings = plan.settings
-    height, width = settings["grid"]
+    height, width = settings.grid
     say(
-        f"{plan.n_images} images x {height}x{width} cells x {settings['channels']} channels "
-        f"({settings['backbone']}:{settings['layer']}, {settings['descriptor']}, {settings['dtype']}): "
+        f"{plan.n_images} images x {height}x{width} cells x {settings.channels} channels "
+        f"({settings.backbone}:{settings.layer}, {settings.descriptor}, {settings.dtype}): "
         f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",
         err=True,
     )

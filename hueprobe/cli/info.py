@@ -26,25 +26,25 @@ def info(memory: Path, as_json: bool) -> None:
         "vectors": int(opened.valid().sum()),
         "zero_vectors": int((~opened.valid()).sum()) - int((~opened.readable).sum()) * opened.grid.n_cells,
         "nonnegative": opened.nonnegative,
-        "bytes": sum(entry["size"] for entry in opened.ledger.files.values()),
+        "bytes": sum(entry.size for entry in opened.ledger.files.values()),
         "classes": {name: {"images": images[name], "vectors": counts[name]} for name in opened.classes},
         "indexes": list_indexes(opened),
-        "settings": opened.settings,
+        "settings": opened.settings.to_json(),
     }
     if as_json:
         print_json(document)
         return
     settings = opened.settings
-    how = f"{settings['precision']} on {settings['device']}"
-    height, width = settings["grid"]
+    how = f"{settings.precision} on {settings.device}"
+    height, width = settings.grid
     rows = [
         ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
-        ["network", f"{settings['backbone']}, layer {settings['layer']}, closing {settings['closing']}"],
-        ["weights", f"{settings['weights']} (sha256 {settings['weights_sha256'][:12]})"],
-        ["descriptor", f"{settings['descriptor']}: {height}x{width} cells x {settings['channels']} channels"],
+        ["network", f"{settings.backbone}, layer {settings.layer}, closing {settings.closing}"],
+        ["weights", f"{settings.weights} (sha256 {settings.weights_sha256[:12]})"],
+        ["descriptor", f"{settings.descriptor}: {height}x{width} cells x {settings.channels} channels"],
         [
             "stored",
-            f"{settings['dtype']}, {document['bytes'] / 1e6:,.1f} MB, extracted in {how}",
+            f"{settings.dtype}, {document['bytes'] / 1e6:,.1f} MB, extracted in {how}",
         ],
         ["images", f"{opened.n_images} ({document['unreadable']} unreadable)"],
         ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero ones left out)"],

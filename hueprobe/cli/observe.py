@@ -1,33 +1,33 @@
 """`hueprobe observe`: the paper's observations as numbers, figures and verdicts."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from hueprobe.cli import options as common
-from hueprobe.cli.figures import save_figure
+from hueprobe.observations.table import CONTROLS, NAMES
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-    from hueprobe.studies.observing.memory_report import MemoryReport
-
-_OBSERVATIONS = ("energy", "accuracy", "locations", "conditional", "hue")
-_CONTROLS = (
-    "random-weights", "mirror-all", "mirror-queries", "random-mirror", "shifted-crop", "reflect-padding",
-    "no-near-duplicates",
-)  # fmt: skip
+    from hueprobe.memory.store import Memory
+    from hueprobe.studies.observing.settings import ObserveSettings
 
 
 @click.command()
-@click.argument("observation", type=click.Choice([*_OBSERVATIONS, "all"]))
-@click.argument("memories", nargs=-1, required=True, metavar="MEMORY...", type=click.Path(path_type=Path))
+@click.argument("observation", type=click.Choice([*NAMES, "all"]))
+@click.argument("memories", nargs=-1, metavar="[MEMORY...]", type=click.Path(path_type=Path))
 @click.option("--images", help="Images to ask of each MEMORY; its own by default.")
 @click.option("--split", help="Take only this split of --images.")
 @click.option("--leave-one-out", is_flag=True, help="Ask each memory's own images (the default).")
+@click.option(
+    "--matches",
+    "matches_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Measure from this table (of `evaluate --matches` or `query --matches`) instead of searching; "
+    "of the MEMORY, or without one.",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder."
 )
@@ -37,94 +37,119 @@ _CONTROLS = (
 @click.option("--weighting", type=click.Choice(["count", "kernel"]), default="count", show_default=True)
 @click.option("--plane", type=click.Choice(["pca", "lda", "dft", "rgb"]), default="pca", show_default=True)
 @click.option(
+    "--center",
     "--centre",
     metavar="network|Y,X",
     help="What distances are taken from, instead of the grid's middle: the place that looks at the "
     "image's middle, measured on the memory's network, or a row and column in cells.",
 )
 @click.option(
-    "--control", "controls", type=click.Choice(_CONTROLS), multiple=True, help="May be given again."
+    "--control", "controls", type=click.Choice(tuple(CONTROLS)), multiple=True, help="May be given again."
 )
 @click.option(
     "--self-test",
+    "n_draws",
     type=click.IntRange(min=1),
     metavar="N",
     help="Also run every test on N deals of pseudo-classes.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--format", "suffix", type=click.Choice(["png", "pdf", "svg"]), default="png", show_default=True
+    "--format", "figure_format", type=click.Choice(["png", "pdf", "svg"]), default="png", show_default=True
 )
 @common.weights_moved_option
 @common.images_root_option
 @common.device_option
 @common.workers_option
 @common.json_option
-def observe(observation: str, memories: tuple[Path, ...], output: Path, **options: Any) -> None:
+def observe(
+    observation: str,
+    memories: tuple[Path, ...],
+    images: str | None,
+    split: str | None,
+    leave_one_out: bool,
+    matches_file: Path | None,
+    output: Path,
+    k: int,
+    searcher: str,
+    exclude: str,
+    weighting: str,
+    plane: str,
+    center: str | None,
+    controls: tuple[str, ...],
+    n_draws: int | None,
+    seed: int,
+    figure_format: str,
+    weights: Path | None,
+    images_root: Path | None,
+    device: str,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Measure an OBSERVATION (or all) on each MEMORY and judge the paper's claims.
 
     Writes figures, tables (CSV), verdicts.json and report.md into the output folder. Controls and
     accuracy keep what they extracted there, and are taken up again by the same command.
     """
     from hueprobe.images.resolve import resolve_images
+    from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
-    from hueprobe.observations.verdicts.rules import verdicts_json
-    from hueprobe.studies import (
-        ObserveSettings,
-        network_center,
-        observe_memory,
-        run_self_test,
-        write_report,
-    )  # fmt: skip
+    from hueprobe.observations.verdicts.rules import p_text, verdicts_json
+    from hueprobe.studies.observing.memories import network_center, observe_memory
+    from hueprobe.studies.observing.report import Report
+    from hueprobe.studies.observing.settings import ObserveSettings
 
-    center = _center(options["centre"])
-
-    if options["images"] and (options["leave_one_out"] or options["controls"]):
+    where = _center(center)
+    if images and (leave_one_out or controls):
         raise click.UsageError("--images goes without --leave-one-out and --control")
+    if matches_file and (images or leave_one_out or controls or len(memories) > 1):
+        raise click.UsageError(
+            "--matches is a table of one memory, searched already; give it with one MEMORY or none, and "
+            "without --images, --leave-one-out and --control"
+        )
+    if not memories and not matches_file:
+        raise click.UsageError("nothing to observe; give a MEMORY, or --matches FILE")
+    if where == "network" and not memories:
+        raise click.UsageError("--center network needs the MEMORY whose network it is; give it, or Y,X")
     if len({memory.name for memory in memories}) < len(memories):
         raise click.UsageError("two memories have the same name; rename one, the report would confuse them")
-    opened = [open_memory(memory) for memory in memories]
+    opened: list[Memory | None] = [open_memory(memory) for memory in memories] or [None]
     for memory in opened:
-        common.require_k(options["k"], int(memory.valid().sum()))
-    table = resolve_images(options["images"]) if options["images"] else None
-    if table is not None and options["split"]:
-        table = table.where_split(options["split"])
+        if memory is not None and matches_file is None:
+            common.require_k(k, int(memory.valid().sum()))
+    table = resolve_images(images) if images else None
+    if table is not None and split:
+        table = table.where_split(split)
+    matches = None if matches_file is None else read_matches(matches_file)
     output.mkdir(parents=True, exist_ok=True)
     settings = ObserveSettings(
-        k=options["k"], searcher=options["searcher"], exclude=options["exclude"], seed=options["seed"],
-        weighting=options["weighting"], plane=options["plane"],
-        network={name: options[name] for name in ("weights", "device", "workers")},
+        k=k, searcher=searcher, exclude=exclude, seed=seed, weighting=weighting, plane=plane,
+        weights=weights, device=device, workers=workers,
     )  # fmt: skip
-    which = _OBSERVATIONS if observation == "all" else (observation,)
+    which = NAMES if observation == "all" else (observation,)
     reports = []
     for memory in opened:
-        common.say(f"{memory.path.name}: {', '.join(which)}", err=True)
-        of_network = network_center(memory, weights=options["weights"]) if center == "network" else center
+        name = memory.path.name if memory is not None else str(matches_file)
+        common.say(f"{name}: {', '.join(which)}", err=True)
+        if isinstance(where, tuple):
+            settings = replace(settings, center=where)
+        elif where == "network" and memory is not None:
+            settings = replace(settings, center=network_center(memory, weights=weights))
         reports.append(
             observe_memory(
-                memory,
-                which,
-                settings=replace(settings, center=of_network),
-                folder=output / "work",
-                images=table,
-                controls=options["controls"],
-                images_root=options["images_root"],
-                progress=True,
+                memory, which, settings=settings, folder=output / "work", images=table, matches=matches,
+                controls=controls, images_root=images_root, progress=True,
             )
-        )
-    names = []
-    for name, figure in _figures(reports):
-        names.append(f"{name}.{options['suffix']}")
-        save_figure(figure, output / names[-1])
-    if options["self_test"]:
-        names += _self_tests(opened, settings, options["self_test"], output, options["suffix"], run_self_test)
-    files = write_report(reports, output, figures=names)
-    verdicts = [verdict for report in reports for verdict in report.verdicts]
-    for report in reports:
-        for note in report.notes:
-            common.say(f"note: {report.name}: {note}", err=True)
-    if options["as_json"]:
-        click.echo(verdicts_json(verdicts), nl=False)  # ASCII alone
+        )  # fmt: skip
+    report = Report(tuple(reports))
+    tested = []
+    if n_draws:
+        tested = _self_tests([m for m in opened if m is not None], settings, n_draws, output, figure_format)
+    files = report.save(output, figure_format=figure_format, more_figures=tested)
+    for note in report.notes:
+        common.say(f"note: {note}", err=True)
+    if as_json:
+        click.echo(verdicts_json(report.verdicts), nl=False)  # ASCII alone
         return
     rows = [
         [
@@ -133,84 +158,43 @@ def observe(observation: str, memories: tuple[Path, ...], output: Path, **option
             f"{v.effect:.3f}",
             f"{v.ci95[0]:.3f}-{v.ci95[1]:.3f}",
             f"{v.claim.null:g}",
-            f"{v.p:.2g}",
+            p_text(v.p),
             v.verdict,
         ]
-        for v in verdicts
+        for v in report.verdicts
     ]
     common.print_table("", ["claim", "memory", "effect", "95 %", "null", "p", "verdict"], rows)
-    common.say(f"written to {output}: {', '.join([*names, *(file.name for file in files)])}")
+    common.say(f"written to {output}: {', '.join([*tested, *(file.name for file in files)])}")
 
 
-def _center(text: str | None) -> Any:
-    """Read `--centre`."""
+def _center(text: str | None) -> str | tuple[float, float] | None:
+    """Read `--center`."""
     if text is None or text == "network":
         return text
     try:
         y, x = map(float, text.split(","))
     except ValueError:
         raise click.UsageError(
-            f"--centre {text!r} is neither 'network' nor a row and column in cells, such as 3.4,3.4"
+            f"--center {text!r} is neither 'network' nor a row and column in cells, such as 3.4,3.4"
         ) from None
     return y, x
 
 
-def _figures(reports: Sequence["MemoryReport"]) -> Iterator[tuple[str, "Figure"]]:
-    """Yield a name and a figure for everything that was measured."""
-    from hueprobe import plots
-
-    energies = {report.name: report.energy for report in reports if report.energy is not None}
-    if energies:
-        yield "energy_maps", plots.energy_maps(energies)
-        yield "energy_profile", _figure(plots.energy_profile(energies))
-    for report in reports:
-        stem = report.name.removesuffix(".memory")
-        if report.energy is not None and len(report.energy.classes) > 1:
-            yield f"{stem}_energy_by_class", plots.class_energy_maps(report.energy)
-        if report.locations is not None:
-            yield f"{stem}_locations", plots.match_locations(report.locations)
-            yield f"{stem}_locations_profile", _figure(plots.match_profile(report.locations))
-            yield f"{stem}_same_class_shares", plots.same_class_shares(report.locations)
-            yield f"{stem}_locations_by_class", plots.class_locations(report.locations)
-            yield f"{stem}_class_positions", _figure(plots.class_directions(report.locations.positions))
-            if report.energy is not None and report.relation is not None:
-                figure = plots.energy_and_matches(report.energy, report.locations, relation=report.relation)
-                yield f"{stem}_energy_and_matches", figure
-        if report.conditional is not None:
-            yield f"{stem}_conditional", plots.conditional_maps(report.conditional)
-            yield f"{stem}_conditional_summary", plots.conditional_summary(report.conditional)
-        if report.hue is not None:
-            yield f"{stem}_angle_accuracy", _figure(plots.angle_accuracy(report.hue.accuracy))
-            yield f"{stem}_axis_information", _figure(plots.axis_information(report.hue.information))
-            yield f"{stem}_class_hues", _figure(plots.class_hues(report.hue))
-        if report.accuracy is not None:
-            yield f"{stem}_accuracy", plots.accuracy_figure(report.accuracy)
-    verdicts = [verdict for report in reports for verdict in report.verdicts]
-    if verdicts:
-        yield "verdicts", plots.verdict_figure(verdicts)
-
-
-def _figure(ax: Any) -> "Figure":
-    figure: Figure = ax.figure
-    return figure
-
-
 def _self_tests(
-    memories: Sequence[Any], settings: Any, n_draws: int, output: Path, suffix: str, run: Any
+    memories: "list[Memory]", settings: "ObserveSettings", n_draws: int, output: Path, figure_format: str
 ) -> list[str]:
-    """Run the pseudo-class null on each memory; print, draw and save how often each test rejects."""
-    import json
-    from dataclasses import asdict
-
+    """Run the pseudo-class null on each memory; draw and save how often each test rejects."""
     from hueprobe import plots
+    from hueprobe.cli.figures import save_figure
     from hueprobe.files import written_whole
+    from hueprobe.studies.observing.memories import run_self_test
 
     names = []
     for memory in memories:
-        rates = run(memory, settings=settings, n_draws=n_draws, progress=True)
+        rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
         stem = memory.path.name.removesuffix(".memory")
-        save_figure(_figure(plots.rejection_rates(rates)), output / f"{stem}_self_test.{suffix}")
+        names.append(f"{stem}_self_test.{figure_format}")
+        save_figure(plots.rejection_rates(rates).figure, output / names[-1])
         with written_whole(output / f"{stem}_self_test.json") as file:
             file.write((json.dumps([asdict(rate) for rate in rates], indent=1) + "\n").encode())
-        names.append(f"{stem}_self_test.{suffix}")
     return names

@@ -27,7 +27,7 @@ class Problem:
     text : str
         What is wrong, in a sentence.
     paths : tuple of str
-        The files concerned, relative to the pictures' folder.
+        The files concerned, relative to the images' folder.
     """
 
     kind: str
@@ -36,12 +36,12 @@ class Problem:
 
 
 def listing_problems(listing: Listing) -> Iterator[Problem]:
-    """Yield what was noticed while listing: bad lists, missing pictures, files that do not belong."""
+    """Yield what was noticed while listing: bad lists, missing images, files that do not belong."""
     for text in listing.problems:
         yield Problem("list", text)
     if missing := [entry.path for entry in listing.entries if entry.size < 0]:
         yield Problem(
-            "missing", f"{len(missing)} listed pictures are not there: {_some(missing)}", tuple(missing)
+            "missing", f"{len(missing)} listed images are not there: {_some(missing)}", tuple(missing)
         )
     if listing.unexpected:
         n = len(listing.unexpected)
@@ -62,7 +62,7 @@ def checksum_problems(manifest: Manifest, listing: Listing) -> Iterator[Problem]
 
 
 def count_problems(manifest: Manifest, table: ImageTable, splits: Counter[str]) -> Iterator[Problem]:
-    """Yield where pictures, classes and splits are not as many as expected."""
+    """Yield where images, classes and splits are not as many as expected."""
     expected = manifest.counts
     per_volume = manifest.slices.count if manifest.slices else 1
     wanted = {"counts.images": (len(table), expected.images and expected.images * per_volume)}
@@ -81,12 +81,12 @@ def count_problems(manifest: Manifest, table: ImageTable, splits: Counter[str]) 
 
 
 def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
-    """Yield classes that are missing, unknown, renamed or of another size, and pictures without one."""
+    """Yield classes that are missing, unknown, renamed or of another size, and images without one."""
     counts = Counter(name for name in table.classes if name is not None)
     known = manifest.counts.class_names
     without = [table.paths[i] for i, name in enumerate(table.classes) if name is None]
     if without and (counts or manifest.counts.classes):  # else a set without classes
-        yield Problem("class", f"{len(without)} pictures have no class: {_some(without)}", tuple(without))
+        yield Problem("class", f"{len(without)} images have no class: {_some(without)}", tuple(without))
     missing = [name for name in known if name not in counts]
     unknown = [name for name in counts if name not in known] if known else []
     expected = _class_sizes(manifest, counts)
@@ -103,7 +103,7 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
     if unknown:
         yield Problem("class", f"{len(unknown)} classes are unknown: {_some(unknown)}")
     other = [
-        f"{name!r} has {counts[name]:,} pictures instead of {n:,}"
+        f"{name!r} has {counts[name]:,} images instead of {n:,}"
         for name, n in expected.items()
         if name in counts and counts[name] != n
     ]
@@ -114,7 +114,7 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
 
 
 def _class_sizes(manifest: Manifest, counts: Counter[str]) -> dict[str, int]:
-    """Return the pictures that each class should have, as far as that is known."""
+    """Return the images that each class should have, as far as that is known."""
     per_volume = manifest.slices.count if manifest.slices else 1
     each = manifest.counts.each_class
     sizes = manifest.counts.per_class or ({name: each for name in counts} if each is not None else {})
@@ -133,7 +133,7 @@ def group_problems(table: ImageTable) -> Iterator[Problem]:
 
 
 def unreadable_problems(table: ImageTable, records: list[ImageRecord]) -> Iterator[Problem]:
-    """Yield the pictures that cannot be decoded."""
+    """Yield the images that cannot be decoded."""
     for i, record in enumerate(records):
         if not record.readable:
             yield Problem(
@@ -158,7 +158,7 @@ def split_problems(table: ImageTable, twice: list[list[int]]) -> Iterator[Proble
             names = [f"{table.paths[i]} ({table.splits[i]})" for i in same]
             yield Problem(
                 "two splits",
-                f"the same picture is in more than one split: {_some(names, quote=False)}",
+                f"the same image is in more than one split: {_some(names, quote=False)}",
                 tuple(table.paths[i] for i in same),
             )
 
@@ -168,10 +168,10 @@ def double_notes(table: ImageTable, twice: list[list[int]]) -> Iterator[str]:
     across = [same for same in twice if len({table.classes[i] for i in same}) > 1]
     if twice:
         example = " = ".join(table.paths[i] for i in twice[0])
-        yield f"{sum(len(same) - 1 for same in twice)} pictures are there more than once, such as {example}"
+        yield f"{sum(len(same) - 1 for same in twice)} images are there more than once, such as {example}"
     if across:
         example = " = ".join(table.paths[i] for i in across[0])
-        yield f"{len(across)} pictures are in more than one class, such as {example}"
+        yield f"{len(across)} images are in more than one class, such as {example}"
 
 
 def _doubt(manifest: Manifest, key: str) -> str:

@@ -1,4 +1,4 @@
-"""A draft of a manifest from a folder of one's own pictures."""
+"""A draft of a manifest from a folder of one's own images."""
 
 import json
 import os
@@ -18,37 +18,37 @@ _SPLIT_NAMES = frozenset(
 def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str | Path | None = None) -> str:
     """Return the text of a manifest that describes a folder as it is; what no program knows says so.
 
-    The folder holds class folders, folders named as splits with class folders in them, or pictures without
+    The folder holds class folders, folders named as splits with class folders in them, or images without
     classes; the counts are those of today, so that `verify_set` tells what changes.
 
     Parameters
     ----------
     folder : path
     checksums : bool
-        Also write down the sha256 of each picture.
+        Also write down the sha256 of each image.
     beside : path, optional
-        The folder that the manifest will lie in; pictures below it are found without a root.
+        The folder that the manifest will lie in; images below it are found without a root.
 
     Raises
     ------
     ImageError
-        There is no such folder, or no picture in it.
+        There is no such folder, or no image in it.
     """
     folder = Path(os.path.abspath(folder))
     if not folder.is_dir():
-        raise ImageError(f"no folder at {str(folder)!r}; give one that holds pictures")
+        raise ImageError(f"no folder at {str(folder)!r}; give one that holds images")
     problems: list[str] = []
     files = [path for path, _ in files_below(folder, folder, problems)]
-    pictures = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_ENDINGS]
-    if not pictures:
+    images = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_ENDINGS]
+    if not images:
         raise ImageError(
-            f"no pictures in {str(folder)!r}; their names must end in one of: {' '.join(IMAGE_ENDINGS)}"
+            f"no images in {str(folder)!r}; their names must end in one of: {' '.join(IMAGE_ENDINGS)}"
         )
-    kind = _kind(pictures)
+    kind = _kind(images)
     lines = _head(folder.name)
-    # A picture beside the class folders belongs to none of them.
+    # An image beside the class folders belongs to none of them.
     depth = {"class_folders": 1, "split_folders": 2, "pattern": 0}[kind]
-    counted = [path for path in pictures if path.count("/") >= depth]
+    counted = [path for path in images if path.count("/") >= depth]
     lines += ["", "[layout]", f"kind = {_text(kind)}"]
     if own := _own_folder(folder, beside):
         lines += [f"folder = {_text(own)}"]
@@ -58,7 +58,7 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str |
             "pattern = '(?s:.+)'",
         ]
     if aside := [path for path in files if path not in set(counted)]:
-        lines += ["# These are there and are no pictures of the set.", f"exclude = {_texts(aside)}"]
+        lines += ["# These are there and are no images of the set.", f"exclude = {_texts(aside)}"]
     lines += ["", "[counts]", f"images = {len(counted)}"]
     if kind != "pattern":
         classes = Counter(path.split("/")[depth - 1] for path in counted)
@@ -100,12 +100,12 @@ def _head(name: str) -> list[str]:
     ]
 
 
-def _kind(pictures: list[str]) -> str:
-    """Return how the pictures lie: by the folders at the top, and whether those hold folders."""
-    tops = {path.split("/")[0] for path in pictures if "/" in path}
+def _kind(images: list[str]) -> str:
+    """Return how the images lie: by the folders at the top, and whether those hold folders."""
+    tops = {path.split("/")[0] for path in images if "/" in path}
     if not tops:
         return "pattern"
-    deep = {path.split("/")[0] for path in pictures if path.count("/") >= 2}
+    deep = {path.split("/")[0] for path in images if path.count("/") >= 2}
     are_splits = len(tops) > 1 and tops == deep and {top.lower() for top in tops} <= _SPLIT_NAMES
     return "split_folders" if are_splits else "class_folders"
 

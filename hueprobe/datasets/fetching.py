@@ -30,7 +30,7 @@ class Fetched:
     was_there : bool
         Nothing was fetched, since the set lay there.
     n_images : int
-        Pictures listed, none of them decoded; `verify_set` does that.
+        Images listed, none of them decoded; `verify_set` does that.
     """
 
     root: Path
@@ -42,7 +42,7 @@ def fetch_set(spec: str | Manifest, *, root: str | Path | None = None, progress:
     """Fetch a data set, or write the slices of volumes that lie there, unless it is there already.
 
     Everything is fetched and unpacked in a hidden folder in `root`; only when all checksums agree and all
-    pictures are there is it moved to its place. A failure leaves nothing behind.
+    images are there is it moved to its place. A failure leaves nothing behind.
 
     Parameters
     ----------
@@ -90,8 +90,8 @@ def by_hand(manifest: Manifest, root: Path) -> str:
         addresses = [file.url for file in manifest.obtain.files] or [manifest.homepage]
         steps = [f"get {', '.join(addresses)} with a browser and unpack"]
     layout = manifest.layout
-    below = "/".join(part for part in (layout.folder, layout.pictures) if part)
-    return f"by hand: {'; '.join(steps)}; the pictures belong in {str(root / below)!r}"
+    below = "/".join(part for part in (layout.folder, layout.images_folder) if part)
+    return f"by hand: {'; '.join(steps)}; the images belong in {str(root / below)!r}"
 
 
 def _present(manifest: Manifest, root: Path, progress: bool) -> ImageTable | None:
@@ -118,9 +118,9 @@ def _write_slices(slices: Slices, listing: Listing, progress: bool) -> None:
     folder = listing.place.base / slice_folder(slices)
     with progress_bar(len(listing.entries), label="slices", unit="volumes", enabled=progress) as advance:
         for entry in listing.entries:
-            pictures = [folder / name for name in slice_names(entry.path, slices)]
-            if not all(picture.is_file() for picture in pictures):
-                write_slices(listing.place.pictures / entry.path, slices, pictures)
+            images = [folder / name for name in slice_names(entry.path, slices)]
+            if not all(image.is_file() for image in images):
+                write_slices(listing.place.images / entry.path, slices, images)
             advance(1)
 
 
@@ -158,7 +158,7 @@ def _require_as_promised(file: Download, arrived: Path) -> None:
 
 
 def _require_whole(manifest: Manifest, stage: Path) -> int:
-    """Return the number of pictures that came; too few of them is an error."""
+    """Return the number of images that came; too few of them is an error."""
     try:
         table = from_manifest(manifest, root=stage)
     except ImageError:
@@ -169,7 +169,7 @@ def _require_whole(manifest: Manifest, stage: Path) -> int:
     there = len(table) if table.dataset is not None else sum(size >= 0 for size in table.sizes)
     if expected is not None and there < expected and "counts.images" not in manifest.unverified:
         raise DownloadError(
-            f"{there:,} pictures of {manifest.name!r} came, {expected:,} are expected; nothing is kept"
+            f"{there:,} images of {manifest.name!r} came, {expected:,} are expected; nothing is kept"
         )
     return there
 

@@ -11,7 +11,7 @@ from hueprobe.errors import ManifestError, nearest_names
 
 ENDING = ".toml"
 _PACKAGE = "hueprobe.data_manifests"
-_LARGEST = 64 << 20  # bytes; a manifest with a checksum for each of 500,000 pictures is smaller
+_LARGEST = 64 << 20  # bytes; a manifest with a checksum for each of 500,000 images is smaller
 
 
 def manifest_names() -> list[str]:

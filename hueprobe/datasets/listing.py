@@ -1,4 +1,4 @@
-"""What a manifest finds on disk: the pictures with class, group and split, and what does not fit."""
+"""What a manifest finds on disk: the images with class, group and split, and what does not fit."""
 
 import fnmatch
 import os
@@ -14,7 +14,7 @@ from hueprobe.datasets.side_tables import Row, Stack, join, read_stacks, unique_
 from hueprobe.errors import ImageError
 from hueprobe.images.paths import IMAGE_ENDINGS
 
-PICTURE = "picture"  # the column with the path below the pictures' folder
+IMAGE = "picture"  # the column, by its name in manifests, with the path below the images' folder
 _PATTERNS = {
     "class_folders": r"(?P<class>[^/]+)/(?s:.+)",
     "split_folders": r"(?P<split>[^/]+)/(?P<class>[^/]+)/(?s:.+)",
@@ -34,7 +34,7 @@ _BYSTANDERS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture of a set; `size` is -1 where a list names it and the disk lacks it."""
+    """One image of a set; `size` is -1 where a list names it and the disk lacks it."""
 
     path: str
     class_: str | None
@@ -45,14 +45,14 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """The pictures of a set, sorted by class and path, and what was noticed on the way.
+    """The images of a set, sorted by class and path, and what was noticed on the way.
 
     Attributes
     ----------
     place : Place
     entries : tuple of Entry
     unexpected : tuple of str
-        Files in the pictures' folder that are no picture of the set and not known to belong there.
+        Files in the images' folder that are no image of the set and not known to belong there.
     problems : tuple of str
         Side tables that cannot be read or contradict themselves, links that lead out of the set.
     """
@@ -64,18 +64,18 @@ class Listing:
 
 
 def list_set(manifest: Manifest, root: str | Path | None = None) -> Listing:
-    """Find a set below `root` and list its pictures; nothing is decoded.
+    """Find a set below `root` and list its images; nothing is decoded.
 
     Raises
     ------
     ImageError
-        There is no picture of the set; the places that were looked at are named.
+        There is no image of the set; the places that were looked at are named.
     """
     roots = candidate_roots(manifest, root)
     for folder, may_be_own in roots:
         places = find_places(manifest.layout, folder)
         for place in places:
-            if place.pictures == folder.resolve() and not may_be_own:
+            if place.images == folder.resolve() and not may_be_own:
                 continue
             listing = list_place(manifest, place)
             if _fits(manifest, listing):
@@ -84,9 +84,9 @@ def list_set(manifest: Manifest, root: str | Path | None = None) -> Listing:
 
 
 def list_place(manifest: Manifest, place: Place) -> Listing:
-    """List the pictures of a set whose folder is known."""
+    """List the images of a set whose folder is known."""
     problems: list[str] = []
-    files = dict(files_below(place.pictures, place.base, problems))
+    files = dict(files_below(place.images, place.base, problems))
     stacks = read_stacks(manifest.tables, place.base)
     is_excluded = _Excluded(manifest)
     if manifest.layout.kind == "tables":
@@ -94,17 +94,15 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
     else:
         pattern = re.compile(manifest.layout.pattern or _PATTERNS[manifest.layout.kind])
         is_any_file = manifest.layout.kind == "volumes"
-        found = {path: pattern.fullmatch(path) for path in files if is_any_file or _is_picture(path)}
+        found = {path: pattern.fullmatch(path) for path in files if is_any_file or _is_image(path)}
         rows = [
-            {PICTURE: path, **_said(match)}
-            for path, match in found.items()
-            if match and not is_excluded(path)
+            {IMAGE: path, **_said(match)} for path, match in found.items() if match and not is_excluded(path)
         ]
         join(rows, stacks)
-        rows += _only_listed(stacks, {row[PICTURE] for row in rows}, pattern, problems)
+        rows += _only_listed(stacks, {row[IMAGE] for row in rows}, pattern, problems)
     problems += dict.fromkeys(problem for stack in stacks for problem in stack.problems)
     entries = [_entry(manifest, row, files) for row in rows]
-    known = {row[PICTURE] for row in rows} | _side_files(manifest, place)
+    known = {row[IMAGE] for row in rows} | _side_files(manifest, place)
     others = [] if manifest.layout.others_allowed else [path for path in files if path not in known]
     return Listing(
         place=place,
@@ -115,7 +113,7 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
 
 
 class _Excluded:
-    """Whether a file is known to lie there without being a picture of the set."""
+    """Whether a file is known to lie there without being an image of the set."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._bystander = _any_of(_BYSTANDERS)
@@ -169,29 +167,29 @@ def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple
 
 
 def _listed(manifest: Manifest, stacks: list[Stack], problems: list[str]) -> list[Row]:
-    """Return the rows of the first stack, joined with the others, each with its picture's path."""
+    """Return the rows of the first stack, joined with the others, each with its image's path."""
     rows = [dict(row) for row in stacks[0].rows]
     join(rows, stacks[1:])
     pattern = re.compile(manifest.layout.pattern)
     for row in rows:
-        if PICTURE not in row and manifest.layout.picture:
-            row[PICTURE] = _filled(manifest.layout.picture, row)
-        if manifest.layout.pattern and (match := pattern.fullmatch(row.get(PICTURE, ""))):
+        if IMAGE not in row and manifest.layout.image_template:
+            row[IMAGE] = _filled(manifest.layout.image_template, row)
+        if manifest.layout.pattern and (match := pattern.fullmatch(row.get(IMAGE, ""))):
             row.update({name: value for name, value in _said(match).items() if name not in row})
-    rows = [row for row in rows if row.get(PICTURE) and _is_inside(row[PICTURE], problems)]
-    return list(unique_rows(rows, PICTURE, problems).values())
+    rows = [row for row in rows if row.get(IMAGE) and _is_inside(row[IMAGE], problems)]
+    return list(unique_rows(rows, IMAGE, problems).values())
 
 
 def _only_listed(
     stacks: list[Stack], present: set[str], pattern: re.Pattern[str], problems: list[str]
 ) -> list[Row]:
-    """Return rows for the pictures that a list names and the disk lacks."""
-    listed = [path for stack in stacks if stack.key == PICTURE for path in stack.by_key()]
+    """Return rows for the images that a list names and the disk lacks."""
+    listed = [path for stack in stacks if stack.key == IMAGE for path in stack.by_key()]
     rows = []
     for path in dict.fromkeys(listed):
         if path not in present and _is_inside(path, problems):
             match = pattern.fullmatch(path)
-            rows.append({PICTURE: path, **(_said(match) if match else {})})
+            rows.append({IMAGE: path, **(_said(match) if match else {})})
     join(rows, stacks)
     return rows
 
@@ -204,7 +202,7 @@ def _said(match: re.Match[str]) -> Row:
 def _is_inside(path: str, problems: list[str]) -> bool:
     """Whether a path that a list names stays below its folder; if not, that is a problem."""
     if why := require_inside(path):
-        problems.append(f"a list names the picture {path!r}, which is not allowed: {why}")
+        problems.append(f"a list names the image {path!r}, which is not allowed: {why}")
     return not why
 
 
@@ -225,11 +223,11 @@ def _filled(template: str, row: Row) -> str:
 
 def _entry(manifest: Manifest, row: Row, files: dict[str, int]) -> Entry:
     return Entry(
-        path=row[PICTURE],
+        path=row[IMAGE],
         class_=_value(manifest.class_, row),
         group=_value(manifest.group, row),
         split=_value(manifest.split, row),
-        size=files.get(row[PICTURE], -1),
+        size=files.get(row[IMAGE], -1),
     )
 
 
@@ -243,18 +241,18 @@ def _value(fact: Fact, row: Row) -> str | None:
 
 
 def _fits(manifest: Manifest, listing: Listing) -> bool:
-    """Whether this is a place of the set: a picture is there, of a known class where classes are known."""
+    """Whether this is a place of the set: an image is there, of a known class where classes are known."""
     known = manifest.counts.class_names
     return any(entry.size >= 0 and (not known or entry.class_ in known) for entry in listing.entries)
 
 
 def _side_files(manifest: Manifest, place: Place) -> set[str]:
-    """Return the files of the set that are no pictures, relative to the pictures' folder."""
+    """Return the files of the set that are no images, relative to the images' folder."""
     files = [*(table.file for table in manifest.tables), *manifest.checksums]
-    return {os.path.relpath(place.base / file, place.pictures).replace(os.sep, "/") for file in files}
+    return {os.path.relpath(place.base / file, place.images).replace(os.sep, "/") for file in files}
 
 
-def _is_picture(path: str) -> bool:
+def _is_image(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in IMAGE_ENDINGS
 
 

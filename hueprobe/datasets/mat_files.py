@@ -12,7 +12,7 @@ from typing import Any
 
 from hueprobe.errors import ImageError
 
-# SciPy takes some hundred MB of address space; a list of a million pictures some more.
+# SciPy takes some hundred MB of address space; a list of a million images some more.
 _MOST_MEMORY, _MOST_SECONDS = 8 << 30, 300
 
 

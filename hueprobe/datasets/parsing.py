@@ -153,18 +153,22 @@ def _layout(fields: Fields) -> Layout:
     layout = Layout(
         kind=kind,
         folder=fields.path("folder", ""),
-        pictures=fields.path("pictures", ""),
+        images_folder=fields.path("pictures", ""),
         pattern=fields.regex("pattern", None if needs_pattern else ""),
-        picture=fields.text("picture", ""),
+        image_template=fields.text("picture", ""),
         exclude=fields.texts("exclude"),
         others_allowed=fields.flag("others_allowed", False),
     )
     if layout.pattern and kind in ("class_folders", "split_folders", "torchvision"):
         fields.fail("pattern", f"does not go with kind {kind!r}; use kind 'pattern'")
-    if layout.picture and kind != "tables":
+    if layout.image_template and kind != "tables":
         fields.fail("picture", f"does not go with kind {kind!r}; use kind 'tables'")
-    if (bare := re.sub(r"\{\w+(?::0?\d{0,2}d)?\}", "x", layout.picture)) and (why := require_inside(bare)):
-        fields.fail("picture", f"{layout.picture!r} is not allowed, {why}; write it as images/{{id:05d}}.jpg")
+    if (bare := re.sub(r"\{\w+(?::0?\d{0,2}d)?\}", "x", layout.image_template)) and (
+        why := require_inside(bare)
+    ):
+        fields.fail(
+            "picture", f"{layout.image_template!r} is not allowed, {why}; write it as images/{{id:05d}}.jpg"
+        )
     fields.close()
     return layout
 

@@ -15,7 +15,7 @@ from hueprobe.images.table import ImageTable, from_items
 
 
 def from_manifest(spec: str | os.PathLike[str] | Manifest, *, root: str | Path | None = None) -> ImageTable:
-    """List the pictures of a data set by its manifest, with class, group and official split.
+    """List the images of a data set by its manifest, with class, group and official split.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ def from_manifest(spec: str | os.PathLike[str] | Manifest, *, root: str | Path |
         )
     if manifest.slices is not None:
         return _of_slices(manifest, listing)
-    return table_of(listing.entries, listing.place.pictures)
+    return table_of(listing.entries, listing.place.images)
 
 
 def table_of(entries: tuple[Entry, ...], root: Path) -> ImageTable:
-    """Return the image table of a listing; paths are relative to the pictures' folder."""
+    """Return the image table of a listing; paths are relative to the images' folder."""
     return ImageTable(
         paths=tuple(entry.path for entry in entries),
         roots=(str(root),) * len(entries),

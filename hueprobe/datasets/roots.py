@@ -18,12 +18,12 @@ class Place:
     ----------
     base : Path
         The set's own folder (`layout.folder`), where its side tables are.
-    pictures : Path
-        The folder that holds its class folders, or its pictures (`layout.pictures` below the base).
+    images : Path
+        The folder that holds its class folders, or its images (`pictures` below the base).
     """
 
     base: Path
-    pictures: Path
+    images: Path
 
 
 def data_root() -> Path:
@@ -45,17 +45,17 @@ def find_places(layout: Layout, root: str | Path) -> list[Place]:
     holds its class folders, which comes last.
     """
     root = Path(root).expanduser()
-    folder, pictures = _parts(layout.folder), _parts(layout.pictures)
-    steps = (*folder, *pictures)
+    folder, images = _parts(layout.folder), _parts(layout.images_folder)
+    steps = (*folder, *images)
     places = []
     for k in range(len(steps) + 1):
         found = root.joinpath(*steps[k:])
         if not found.is_dir():
             continue
         found = found.resolve()
-        above = found.parents[len(pictures) - 1] if pictures else found
+        above = found.parents[len(images) - 1] if images else found
         # A class folder that was copied out of its set has no set's folder above it.
-        is_whole = not pictures or found.parts[-len(pictures) :] == pictures
+        is_whole = not images or found.parts[-len(images) :] == images
         places.append(Place(above if is_whole else found, found))
     return places
 
@@ -64,11 +64,11 @@ def candidate_roots(manifest: Manifest, root: str | Path | None) -> list[tuple[P
     """Return the roots to look at, each with whether it may be the class folders' own folder.
 
     A root that was named may be anything on the way; the folder of all data sets is above the set. A manifest
-    of one's own also finds pictures beside itself.
+    of one's own also finds images beside itself.
     """
     if root is not None:
         return [(Path(root).expanduser(), True)]
-    steps = (*_parts(manifest.layout.folder), *_parts(manifest.layout.pictures))
+    steps = (*_parts(manifest.layout.folder), *_parts(manifest.layout.images_folder))
     roots = [(data_root(), not steps)]
     if not manifest.shipped:
         beside = Path(manifest.file).absolute().parent
@@ -78,14 +78,14 @@ def candidate_roots(manifest: Manifest, root: str | Path | None) -> list[tuple[P
 
 def has_own_folder(layout: Layout, root: Path, place: Place) -> bool:
     """Whether a set that was found at `root` lies in a folder of the name that its layout gives."""
-    steps = (*_parts(layout.folder), *_parts(layout.pictures))
-    return not steps or root.joinpath(*steps).is_dir() or place.pictures.parts[-len(steps) :] == steps
+    steps = (*_parts(layout.folder), *_parts(layout.images_folder))
+    return not steps or root.joinpath(*steps).is_dir() or place.images.parts[-len(steps) :] == steps
 
 
 def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:
     """Return the error that says where the set was looked for and how to get it."""
     layout = manifest.layout
-    below = "/".join(part for part in (layout.folder, layout.pictures) if part)
+    below = "/".join(part for part in (layout.folder, layout.images_folder) if part)
     looked = " or ".join(str(root / below) for root, _ in roots)
     how = (
         f"get it as `hueprobe data show {manifest.spec}` says"
@@ -93,7 +93,7 @@ def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:
         else f"`hueprobe data fetch {manifest.spec}` gets it"
     )
     return ImageError(
-        f"no pictures of {manifest.name!r} at {looked}; {how}, or set {DATA} to the "
+        f"no images of {manifest.name!r} at {looked}; {how}, or set {DATA} to the "
         "folder above it (`hueprobe data` commands also take it as --root)"
     )
 

@@ -60,11 +60,11 @@ class Layout:
         One of `KINDS`.
     folder : str
         The set's own folder below the root; side tables are relative to it. Empty: the root itself.
-    pictures : str
-        The folder below `folder` that holds the class folders, or the pictures.
+    images_folder : str
+        The folder below `folder` that holds the class folders, or the images.
     pattern : str
-        Regular expression that the whole path below `pictures` must match; its named groups become columns.
-    picture : str
+        Regular expression that the whole path below `images_folder` must match; its named groups are columns.
+    image_template : str
         For tables without a column `picture`: that path, with `{column}` or `{column:05d}`.
     exclude : tuple of str
         Globs of what lies there and is known not to belong to the set.
@@ -74,16 +74,16 @@ class Layout:
 
     kind: str
     folder: str
-    pictures: str
+    images_folder: str
     pattern: str
-    picture: str
+    image_template: str
     exclude: tuple[str, ...]
     others_allowed: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class SideTable:
-    """A file that lists something about pictures, a line a row.
+    """A file that lists something about images, a line a row.
 
     Attributes
     ----------
@@ -118,7 +118,7 @@ class SideTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Fact:
-    """Where class, group or split of a picture is read.
+    """Where class, group or split of an image is read.
 
     Attributes
     ----------
@@ -127,7 +127,7 @@ class Fact:
     names : dict of str to str
         Value to the name it stands for; a value that is not listed stands for itself.
     every : int
-        For pictures that only a running number tells apart: so many a class, in order.
+        For images that only a running number tells apart: so many a class, in order.
     number : str
         The column that holds that number, from 1.
     in_order : tuple of str
@@ -149,9 +149,9 @@ class Counts:
     ----------
     images, classes : int or None
     splits, per_class : dict of str to int
-        Pictures of each official split, and of each class.
+        Images of each official split, and of each class.
     each_class : int or None
-        Pictures of every class, where that is one number.
+        Images of every class, where that is one number.
     class_names : tuple of str
         The classes, also where their sizes are not known.
     """
@@ -166,7 +166,7 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class Slices:
-    """Which slices of a volume become pictures.
+    """Which slices of a volume become images.
 
     Attributes
     ----------
@@ -175,7 +175,7 @@ class Slices:
     spacing : float
         Millimeters between slices.
     count : int
-        Slices a volume, centerd on its middle.
+        Slices a volume, centered on its middle.
     window : (float, float)
         Intensities that become black and white: as they are, or percentiles of the voxels that are not 0.
     window_is_percentile : bool

@@ -1,4 +1,4 @@
-"""The lists that come with a data set (text, CSV, MATLAB), read as rows of strings and joined to pictures."""
+"""The lists that come with a data set (text, CSV, MATLAB), read as rows of strings and joined to images."""
 
 import csv
 from collections.abc import Iterable, Iterator, Sequence

@@ -44,7 +44,7 @@ def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = F
     if described.name in _UNPICKLING:
         raise ManifestError(
             f"torchvision's {described.name} unpickles what lies beside the set, which can run any program; "
-            "export its pictures into class folders, and use those"
+            "export its images into class folders, and use those"
         )
     calls = {
         split: {**arguments, **({"download": True} if download else {})}

@@ -30,7 +30,7 @@ from hueprobe.images.table import ImageTable
 from hueprobe.progress import progress_bar
 from hueprobe.threads import threaded_map
 
-# Pictures that are read ahead of the one whose turn it is.
+# Images that are read ahead of the one whose turn it is.
 _AHEAD = 256
 
 
@@ -41,13 +41,13 @@ class Verification:
     Attributes
     ----------
     name, root : str
-        The manifest's name; the folder that holds the pictures, empty for Datasets.
+        The manifest's name; the folder that holds the images, empty for Datasets.
     images, classes : int
-        Pictures and classes that are there.
+        Images and classes that are there.
     splits : dict of str to int
-        Pictures of each official split.
+        Images of each official split.
     decoded : bool
-        Whether every picture was read.
+        Whether every image was read.
     problems : tuple of Problem
         Empty where all agrees.
     notes : tuple of str
@@ -81,7 +81,7 @@ def verify_set(
     workers: int = 1,
     progress: bool = False,
 ) -> Verification:
-    """Compare a data set on disk with its manifest: counts, layout, every picture, checksums, splits.
+    """Compare a data set on disk with its manifest: counts, layout, every image, checksums, splits.
 
     Parameters
     ----------
@@ -89,7 +89,7 @@ def verify_set(
     root : path, optional
         As for `from_manifest`.
     decode : bool
-        Read every picture; without it only names are looked at, and neither damage nor doubles are seen.
+        Read every image; without it only names are looked at, and neither damage nor doubles are seen.
     workers : int
         Threads that read.
     progress : bool
@@ -108,7 +108,7 @@ def verify_set(
     problems = [*listing_problems(listing), *checksum_problems(manifest, listing)]
     if manifest.slices is None:
         there = tuple(entry for entry in listing.entries if entry.size >= 0)
-        table = table_of(there, listing.place.pictures)
+        table = table_of(there, listing.place.images)
     else:
         table = from_manifest(manifest, root=root)
     found = verify_table(manifest, table, **options)
@@ -118,14 +118,18 @@ def verify_set(
 def verify_table(
     manifest: Manifest, table: ImageTable, *, decode: bool = True, workers: int = 1, progress: bool = False
 ) -> Verification:
-    """Compare pictures of any source with a manifest: counts, classes, every picture, doubles across splits.
+    """Compare images of any source with a manifest: counts, classes, every image, doubles across splits.
 
     Parameters
     ----------
     manifest : Manifest
     table : ImageTable
-    decode, workers, progress
-        As for `verify_set`.
+    decode : bool
+        Read every image.
+    workers : int
+        Threads that read.
+    progress : bool
+        A bar on stderr.
     """
     splits = Counter(split for split in table.splits if split is not None)
     problems = [

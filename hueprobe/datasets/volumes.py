@@ -1,4 +1,4 @@
-"""Slices of volumes (NIfTI) as ordinary pictures, written once as PNG files."""
+"""Slices of volumes (NIfTI) as ordinary images, written once as PNG files."""
 
 import hashlib
 import importlib.util
@@ -19,20 +19,20 @@ from hueprobe.images.limits import PIXELS, max_pixels
 _AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
 assert set(_AXIS) == set(PLANES)
 _MOST_STRETCH = 100  # of the longest side of a voxel to the shortest
-_MOST_PIXELS_A_VOLUME = 8  # times those of a picture: 0.7 billion voxels
+_MOST_PIXELS_A_VOLUME = 8  # times those of an image: 0.7 billion voxels
 
 
 def slice_folder(slices: Slices) -> str:
-    """Return the folder of the pictures that these settings give, named after them.
+    """Return the folder of the images that these settings give, named after them.
 
-    Other settings give another folder, so pictures of two settings never mix.
+    Other settings give another folder, so images of two settings never mix.
     """
     digest = hashlib.sha256(json.dumps(asdict(slices), sort_keys=True).encode()).hexdigest()[:10]
     return f"slices-{slices.plane}-{slices.spacing:g}mm-{digest}"
 
 
 def slice_names(volume: str, slices: Slices) -> list[str]:
-    """Return the pictures' paths, relative to the slices' folder, of one volume.
+    """Return the images' paths, relative to the slices' folder, of one volume.
 
     >>> window = dict(window=(1.0, 99.0), window_is_percentile=True)
     >>> slice_names("100307/T1w/brain.nii.gz", Slices(plane="axial", spacing=10.0, count=2, **window))
@@ -43,7 +43,7 @@ def slice_names(volume: str, slices: Slices) -> list[str]:
     return [f"{stem}/{slices.plane}_{i:0{width}d}.png" for i in range(slices.count)]
 
 
-def write_slices(volume: Path, slices: Slices, pictures: list[Path]) -> None:
+def write_slices(volume: Path, slices: Slices, images: list[Path]) -> None:
     """Write the slices of one volume as 8-bit gray PNG files; those that are there are written again.
 
     Parameters
@@ -51,7 +51,7 @@ def write_slices(volume: Path, slices: Slices, pictures: list[Path]) -> None:
     volume : Path
         A NIfTI file of three axes, `.nii` or `.nii.gz`.
     slices : Slices
-    pictures : list of Path
+    images : list of Path
         One a slice, from the inferior, posterior or left end on.
 
     Raises
@@ -61,7 +61,7 @@ def write_slices(volume: Path, slices: Slices, pictures: list[Path]) -> None:
     ImageError
         The volume cannot be read, is not of three axes, or is thinner than the slices need.
     """
-    for path, pixels in zip(pictures, read_slices(volume, slices), strict=True):
+    for path, pixels in zip(images, read_slices(volume, slices), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(path) as file:
             Image.fromarray(pixels).save(file, "PNG")
@@ -70,9 +70,9 @@ def write_slices(volume: Path, slices: Slices, pictures: list[Path]) -> None:
 def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
     """Return the slices of one volume as uint8 arrays (rows, columns) of square pixels.
 
-    The volume is turned to its nearest right-anterior-superior axes. Slices lie `spacing` mm apart, centerd
+    The volume is turned to its nearest right-anterior-superior axes. Slices lie `spacing` mm apart, centered
     on the middle of the volume, each the nearest voxel plane. Superior (of axial slices: anterior) is up; the
-    subject's left is on the picture's left, of sagittal slices anterior is on the right. Where voxels are not
+    subject's left is on the image's left, of sagittal slices anterior is on the right. Where voxels are not
     square in the plane the coarser side is stretched to the finer one, linearly.
     """
     nibabel = _nibabel()
@@ -101,8 +101,8 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
             f"{(slices.count - 1) * slices.spacing:g} mm; ask for fewer or closer ones"
         )
     low, high = _window(values, slices, volume)
-    in_plane = [zoom for i, zoom in enumerate(zooms) if i != axis]  # (columns, rows) of the picture
-    return [_picture(values.take(place, axis=axis), in_plane, low, high) for place in places]
+    in_plane = [zoom for i, zoom in enumerate(zooms) if i != axis]  # (columns, rows) of the image
+    return [_image(values.take(place, axis=axis), in_plane, low, high) for place in places]
 
 
 def _require_credible(volume: Path, shape: tuple[int, ...]) -> None:
@@ -127,8 +127,8 @@ def _window(values: np.ndarray, slices: Slices, volume: Path) -> tuple[float, fl
     return low, high
 
 
-def _picture(plane: np.ndarray, zooms: list[float], low: float, high: float) -> np.ndarray:
-    """Return a plane (columns to the right, rows upwards) as a picture (rows downwards, columns)."""
+def _image(plane: np.ndarray, zooms: list[float], low: float, high: float) -> np.ndarray:
+    """Return a plane (columns to the right, rows upwards) as an image (rows downwards, columns)."""
     scaled = np.clip((plane - low) / max(high - low, 1e-12), 0, 1)
     pixels = np.rint(np.nan_to_num(scaled) * 255).astype(np.uint8).T[::-1]
     width, height = (round(n * zoom / min(zooms)) for n, zoom in zip(plane.shape, zooms, strict=True))

@@ -2,13 +2,15 @@
 
 import warnings
 from collections import Counter
+from collections.abc import Hashable
 from dataclasses import replace
 
 import numpy as np
 
 from hueprobe.errors import HueprobeWarning, InputError, require_choice
-from hueprobe.images.splits import TEST, TRAIN, units_of
+from hueprobe.images.splits import TEST, TRAIN, units_by_name
 from hueprobe.images.table import ImageTable
+from hueprobe.stats.dealing import deal_units
 
 
 def draw_shots(table: ImageTable, *, shots: int, seed: int) -> ImageTable:
@@ -93,7 +95,7 @@ def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
         A class is missing in a fold.
     """
     _require(table, seed)
-    units = units_of(table)
+    units = units_by_name(table)
     if not 2 <= folds <= len(units):
         raise InputError(
             f"folds is {folds}; it must be at least 2 and at most {len(units)}, "
@@ -102,18 +104,12 @@ def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
     order = np.random.default_rng(seed).permutation(len(units)).tolist()
     order.sort(key=lambda number: -units[number].counts.total())
     sizes = Counter(table.classes)
-    held: list[Counter[str | None]] = [Counter() for _ in range(folds)]
+    dealt = deal_units(units, order, wanted=[{}] * folds, weights=sizes)
+    held: list[Counter[Hashable]] = [Counter() for _ in range(folds)]
     fold_of = [0] * len(table)
-    for number in order:
-        counts = units[number].counts
-
-        def crowding(fold: int, counts: Counter[str | None] = counts) -> tuple[float, int]:
-            share = sum(n * (2 * held[fold][name] + n) / sizes[name] for name, n in counts.items())
-            return share, held[fold].total()
-
-        fold = min(range(folds), key=crowding)
-        held[fold].update(counts)
-        for row in units[number].rows:
+    for unit, fold in zip(units, dealt, strict=True):
+        held[fold].update(unit.counts)
+        for row in unit.rows:
             fold_of[row] = fold
     if thin := sorted(name for name in table.class_names if not all(counts[name] for counts in held)):
         names = ", ".join(map(repr, thin[:10]))

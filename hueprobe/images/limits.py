@@ -20,8 +20,7 @@ _MOST_EXPANSION, _ALWAYS_UNPACKED = 100, 64 << 20
 def max_pixels() -> int | None:
     """Return the pixels that an image may have, None for any number.
 
-    `HUEPROBE_MAX_PIXELS`, or else Pillow's own `Image.MAX_IMAGE_PIXELS`, 89 million. Pillow has no other
-    limit to ask by, so one that is asked for is made Pillow's in this process.
+    `HUEPROBE_MAX_PIXELS`, or else Pillow's own `Image.MAX_IMAGE_PIXELS`, 89 million.
 
     Raises
     ------
@@ -31,9 +30,7 @@ def max_pixels() -> int | None:
     from PIL import Image
 
     asked = _asked(PIXELS)
-    if asked is not None:
-        Image.MAX_IMAGE_PIXELS = asked
-    return Image.MAX_IMAGE_PIXELS
+    return Image.MAX_IMAGE_PIXELS if asked is None else asked
 
 
 def max_image_bytes() -> int | None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hueprobe.errors import ImageError, InputError, ShapeError
-from hueprobe.images.reading import ImageRecord, decoders_silenced, read_row
+from hueprobe.images.reading import ImageRecord, read_row
 from hueprobe.images.table import ImageTable
 from hueprobe.images.transform import ToTensor, Transform
 from hueprobe.threads import Map, computing_alone, default_workers, threaded_map
@@ -129,8 +129,7 @@ def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[t
     """Return the shape of the first readable image, and its name."""
     reason = None
     for row in rows:
-        with decoders_silenced():
-            tensor, record = _load(table, transform, row)
+        tensor, record = _load(table, transform, row)
         if tensor is not None:
             return tuple(tensor.shape), repr(table.paths[row])
         reason = reason or record.reason
@@ -174,7 +173,7 @@ def _in_order(
     reader: _Reader, batches: list[range], workers: int, ahead: int
 ) -> Generator[Batch, None, None]:
     """Yield the batches; no thread outlives the iterator, however it ends."""
-    with decoders_silenced(), threaded_map(workers, name="hueprobe-read", before=computing_alone()) as each:
+    with threaded_map(workers, name="hueprobe-read", before=computing_alone()) as each:
         begun: deque[Callable[[], Batch]] = deque()
         for rows in batches:
             begun.append(reader.begin(rows, each))

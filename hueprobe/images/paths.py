@@ -28,6 +28,11 @@ def from_folder(path: str | Path) -> ImageTable:
     case); hidden files and `__MACOSX` do not count. Links are followed, but not back into a folder on
     the way to them. The order is by class, then by path, by code point.
 
+    Parameters
+    ----------
+    path : path
+        The folder.
+
     Raises
     ------
     ImageError
@@ -65,6 +70,11 @@ def from_paths(paths: Sequence[str | Path]) -> ImageTable:
 
     Paths in the table are relative to the folder that all files share. A file that is missing keeps
     its place, as an unreadable one does.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        At least one; none of them a folder.
 
     Raises
     ------

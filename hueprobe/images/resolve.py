@@ -64,6 +64,16 @@ def from_table(path: str | Path) -> ImageTable:
 
     As `hueprobe.images.table_files.read_table`; with a column `manifest`, the same in every row, the paths
     are those of that data set's images, and its root is looked up as for the manifest itself.
+
+    Parameters
+    ----------
+    path : path
+        A file whose name ends in .csv or .parquet.
+
+    Raises
+    ------
+    ImageError
+        As for `read_table`, or the data set is not there.
     """
     return read_table(path, of_manifest=from_manifest)
 

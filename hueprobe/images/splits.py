@@ -2,22 +2,16 @@
 
 import warnings
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Hashable
+from dataclasses import replace
 
 import numpy as np
 
 from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.images.table import ImageTable
+from hueprobe.stats.dealing import Unit, deal_units, units_of
 
 TRAIN, TEST = "train", "test"
-
-
-@dataclass(frozen=True)
-class Unit:
-    """Rows that stay together: those of a group, or a single one without a group."""
-
-    rows: list[int]
-    counts: Counter[str | None]  # images of each class
 
 
 def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
@@ -48,8 +42,8 @@ def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
         raise InputError(f"seed is {seed}; it must be 0 or more")
     if not len(table):
         raise InputError("there are no images to split")
-    units = units_of(table)
-    members: dict[str | None, list[int]] = {}  # units of each class
+    units = units_by_name(table)
+    members: dict[Hashable, list[int]] = {}  # units of each class
     for number, unit in enumerate(units):
         for name in unit.counts:
             members.setdefault(name, []).append(number)
@@ -57,7 +51,9 @@ def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
 
     order = np.random.default_rng(seed).permutation(len(units)).tolist()
     order.sort(key=lambda number: number not in forced)
-    in_train = _draw(units, order, forced, train)
+    wanted = {name: train * n for name, n in Counter(table.classes).items()}
+    parts = deal_units(units, order, wanted=[wanted, None], first=forced)
+    in_train = {number for number, part in enumerate(parts) if part == 0}
     for name, numbers in members.items():
         if len(numbers) > 1 and _side(numbers, in_train):
             _move_one(units, [number for number in order if name in units[number].counts], members, in_train)
@@ -70,30 +66,10 @@ def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
     return replace(table, splits=tuple(splits))
 
 
-def units_of(table: ImageTable) -> list[Unit]:
-    """Return the units in an order that depends on names alone."""
+def units_by_name(table: ImageTable) -> list[Unit]:
+    """Return the units of a table in an order that depends on names alone."""
     rows = sorted(range(len(table)), key=lambda row: (table.paths[row], table.roots[row]))
-    together: dict[tuple[str | None, int], list[int]] = {}
-    for row in rows:
-        group = table.groups[row]
-        together.setdefault((group, row if group is None else -1), []).append(row)
-    return [Unit(rows, Counter(table.classes[row] for row in rows)) for rows in together.values()]
-
-
-def _draw(units: list[Unit], order: list[int], forced: set[int], train: float) -> set[int]:
-    """Take units in order while that brings the classes nearer to their share, in squared error."""
-    wanted: Counter[str | None] = Counter()
-    for unit in units:
-        wanted.update(unit.counts)
-    left = {name: train * count for name, count in wanted.items()}
-    taken = set()
-    for number in order:
-        counts = units[number].counts
-        if number in forced or sum(n * (left[name] - n / 2) for name, n in counts.items()) >= 0:
-            taken.add(number)
-            for name, n in counts.items():
-                left[name] -= n
-    return taken
+    return units_of(table.classes, table.groups, rows)
 
 
 def _side(numbers: list[int], in_train: set[int]) -> str | None:
@@ -103,7 +79,7 @@ def _side(numbers: list[int], in_train: set[int]) -> str | None:
 
 
 def _move_one(
-    units: list[Unit], candidates: list[int], members: dict[str | None, list[int]], in_train: set[int]
+    units: list[Unit], candidates: list[int], members: dict[Hashable, list[int]], in_train: set[int]
 ) -> None:
     """Move the smallest candidate to the other side whose classes all stay, or come, on both sides."""
     for number in sorted(candidates, key=lambda number: units[number].counts.total()):
@@ -113,7 +89,7 @@ def _move_one(
             return
 
 
-def _warn_of_one_sided(members: dict[str | None, list[int]], in_train: set[int]) -> None:
+def _warn_of_one_sided(members: dict[Hashable, list[int]], in_train: set[int]) -> None:
     sides = {name: side for name, numbers in members.items() if (side := _side(numbers, in_train))}
     if sides:
         names = ", ".join(

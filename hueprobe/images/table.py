@@ -18,7 +18,7 @@ _COLUMNS = ("path", "root", "class", "split", "group", "size")
 _ITEM = "item-"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ImageTable:
     """A list of n images; the row number is the image's name everywhere else.
 
@@ -49,7 +49,7 @@ class ImageTable:
     splits: tuple[str | None, ...]
     groups: tuple[str | None, ...]
     sizes: tuple[int, ...]
-    dataset: Any = field(default=None, compare=False, repr=False)
+    dataset: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse columns of differing length and names that cannot be written down."""
@@ -62,6 +62,15 @@ class ImageTable:
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
+
+    def __repr__(self) -> str:
+        """Return one line: how many images, classes and so on, and where."""
+        parts = [f"{len(self):,} images"]
+        for what, values in (("classes", self.classes), ("splits", self.splits), ("groups", self.groups)):
+            if names := set(values) - {None}:
+                parts.append(f"{len(names):,} {what}")
+        folders = set(self.roots) - {""}
+        return f"<ImageTable {os.path.commonpath(folders) if folders else 'of no files'}: {', '.join(parts)}>"
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -76,6 +85,10 @@ class ImageTable:
     def file(self, i: int) -> Path:
         """Return the file of row `i`.
 
+        Parameters
+        ----------
+        i : int
+
         Raises
         ------
         ImageError
@@ -86,18 +99,33 @@ class ImageTable:
         return Path(self.roots[i], self.paths[i])
 
     def item(self, i: int) -> int | None:
-        """Return the number in `dataset` of row `i`; None where the row is a file or the Dataset is gone."""
+        """Return the number in `dataset` of row `i`; None where the row is a file or the Dataset is gone.
+
+        Parameters
+        ----------
+        i : int
+        """
         if self.roots[i] or self.dataset is None or not self.paths[i].startswith(_ITEM):
             return None
         return int(self.paths[i].removeprefix(_ITEM))
 
     def select(self, indices: Any) -> "ImageTable":
-        """Return the rows that `indices` (positions in any order, a slice or a mask) picks."""
+        """Return some rows, in the order asked for.
+
+        Parameters
+        ----------
+        indices : slice, ndarray of bool, shape (n,), or sequence of int
+            Which rows: a range, a mask, or positions.
+        """
         rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
         return replace(self, **{name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS})
 
     def where_split(self, name: str) -> "ImageTable":
         """Return the rows of one split, in order.
+
+        Parameters
+        ----------
+        name : str
 
         Raises
         ------
@@ -113,6 +141,10 @@ class ImageTable:
 
     def relocated(self, root: str | Path) -> "ImageTable":
         """Return the table for images that were moved: the folder common to all roots is now `root`.
+
+        Parameters
+        ----------
+        root : path
 
         Raises
         ------
@@ -133,7 +165,18 @@ class ImageTable:
 
     @classmethod
     def concatenate(cls, tables: Iterable["ImageTable"]) -> "ImageTable":
-        """Join tables, in the order given; at most one Dataset may stand behind them."""
+        """Join tables, in the order given.
+
+        Parameters
+        ----------
+        tables : iterable of ImageTable
+            At least one; at most one Dataset may stand behind them.
+
+        Raises
+        ------
+        InputError
+            There is no table, or several Datasets.
+        """
         tables = list(tables)
         if not tables:
             raise InputError("no image tables to join; give at least one")
@@ -158,6 +201,10 @@ class ImageTable:
     @classmethod
     def from_arrow(cls, table: "pa.Table") -> "ImageTable":
         """Return the image table that `to_arrow` wrote; a Dataset does not come back.
+
+        Parameters
+        ----------
+        table : pyarrow.Table
 
         Raises
         ------

@@ -130,6 +130,11 @@ class Transform:
     def from_json(cls, settings: Mapping[str, Any]) -> "Transform":
         """Return the transform that `to_json` described.
 
+        Parameters
+        ----------
+        settings : mapping
+            Every field of the class, by its name.
+
         Raises
         ------
         InputError

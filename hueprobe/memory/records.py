@@ -1,10 +1,12 @@
 """One reader for what a memory keeps as JSON: memory.json, the ledger's steps, the headers of indexes."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, TypeVar
 
 import msgspec
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
+Sha256 = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 
 _MOST_CHARACTERS = 80  # of a value in an error
 
@@ -19,6 +21,11 @@ class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 R = TypeVar("R", bound=Record)
+
+
+def one_of(names: Iterable[str]) -> msgspec.Meta:
+    """Return what makes a text field one of these names: `Annotated[str, one_of(NAMES)]`."""
+    return msgspec.Meta(pattern=rf"^({'|'.join(names)})\Z")
 
 
 class RecordError(ValueError):

@@ -11,25 +11,27 @@ the rectangle. Both norms are sums over pairs of *different* images (or groups),
 single images neither adds to nor takes from them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
 from hueprobe.grid import Grid
+from hueprobe.observations.table import Row
 from hueprobe.observations.units.radial import RadialProfile, require_grid, rings
+from hueprobe.observations.units.tables import map_rows
+from hueprobe.observations.verdicts.evidence import energy_claims
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, normal_interval, unit_codes, unit_interval
-
-# "Symmetric" in verdict 1b: at most a tenth of the pattern breaks the symmetry.
-SYMMETRY_NULL = 0.9
 
 Operation = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Energy:
-    """What `energy` found; maps are in multiples of an image's mean energy.
+    """What `measure` found; maps are in multiples of an image's mean energy.
 
     Attributes
     ----------
@@ -83,18 +85,19 @@ class Energy:
     class_symmetry: tuple[Interval, ...]
     operations: dict[str, Interval]
 
-    def summary(self) -> dict[str, float]:
-        """Return the headline numbers."""
-        return {
-            "n_images": self.n_images,
-            "n_dark": self.n_dark,
-            "rho": self.rho.estimate,
-            "rho_low": self.rho.low,
-            "rho_high": self.rho.high,
-            "symmetry": self.symmetry.estimate,
-            "symmetry_low": self.symmetry.low,
-            "symmetry_high": self.symmetry.high,
-        }
+    def numbers(self) -> dict[str, Interval]:
+        """Return rho and the symmetric share."""
+        return {"rho": self.rho, "symmetric share": self.symmetry}
+
+    def claims(
+        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+    ) -> tuple[Verdict, ...]:
+        """Return the verdicts on claims 1a and 1b."""
+        return energy_claims(self, memory=memory, definitions=definitions)
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return the mean map."""
+        return {"maps": map_rows({"energy, multiples of the mean": self.mean_map})}
 
 
 def measure(
@@ -157,7 +160,7 @@ def measure(
     y, x = grid.rows_and_columns()
     squared = grid.radius(y, x, center=center) ** 2
     image_rho = (maps * squared).mean((1, 2)) / squared.mean()
-    u, v = grid.centerd(y, x)
+    u, v = grid.centered(y, x)
     centroid = np.stack([(maps * u).mean((1, 2)), (maps * v).mean((1, 2))], axis=1)
     window = _window(grid, center or middle)
     of_class = [labels == c for c in range(len(classes))]

@@ -21,6 +21,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "energy_and_matches": ".directions",
         "energy_map": ".energy",
         "energy_maps": ".energy",
+        "figures": ".of_results",
         "energy_profile": ".energy",
         "hue_map": ".hue",
         "location_map": ".locations",

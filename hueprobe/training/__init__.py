@@ -1,4 +1,4 @@
-"""Training networks: the hue loss, its rivals, and a loop that knows none of them by name."""
+"""Training networks: the hue loss, what it is compared with, and a loop that knows no loss by name."""
 
 from hueprobe._lazy import lazy_exports
 
@@ -16,13 +16,13 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "TrainingImages": ".images",
         "TrainingRun": ".loop",
         "TrainingSettings": ".settings",
-        "apply_behind": ".maxdropout",
+        "apply_behind": ".insertion",
         "fresh_network": ".networks",
-        "objective_named": ".objectives",
         "hue_labels": ".losses",
         "load_images": ".images",
-        "image_answers": ".loop",
+        "objective_named": ".objectives",
         "images_from_arrays": ".images",
+        "predict_classes": ".loop",
         "spread_labels": ".losses",
         "train": ".loop",
     },

@@ -34,7 +34,7 @@ class TrainingImages:
     pixels : Tensor of uint8, shape (n, 3, R, R), or None
         None where images are read again each epoch.
     table : ImageTable or None
-        Where they are read from then, by `workers` processes.
+        Where they are read from then, by `workers` threads.
     skipped : dict of int to (str, str)
         Row to path and reason of each image that could not be read; none is in any batch.
     """
@@ -145,7 +145,7 @@ def load_images(
     in_memory : bool
         Read all once and hold 3 R^2 bytes an image; otherwise they are read again each epoch.
     workers : int
-        Processes that read.
+        Threads that read.
     progress : bool
 
     Raises

@@ -18,7 +18,7 @@ from PIL import Image
 
 from hueprobe import open_memory
 from hueprobe.cli import main
-from hueprobe.memory import recipe
+from hueprobe.memory import settings
 
 TINY = ["--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4"]
 
@@ -175,7 +175,7 @@ def test_a_second_run_continues_and_changes_nothing(memory, table):
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_precision_is_recorded_and_asked_with(table, tmp_path, precision):
     run("index", table, "--split", "train", "-o", tmp_path / "m", *TINY, "--precision", precision)
-    assert open_memory(tmp_path / "m").settings["precision"] == precision
+    assert open_memory(tmp_path / "m").settings.precision == precision
     found = json.loads(run("evaluate", tmp_path / "m", table, "--split", "test", "--json").stdout)
     assert found["accuracy"] == 1.0
 
@@ -209,11 +209,11 @@ def test_several_layers_become_a_memory_each_and_each_may_be_asked(table, memory
 
 def test_several_layers_killed_and_continued(table, tmp_path, monkeypatch):
     """The process dies at its fifth ledger line, as under SIGKILL: nothing is tidied up."""
-    monkeypatch.setattr(recipe, "_SHARD_BYTES", 4 * 36 * 16 * 2)
+    monkeypatch.setattr(settings, "SHARD_BYTES", 4 * 36 * 16 * 2)
     arguments = [table, *TINY[:2], *TINY[4:], *LAYERS]
     code = (
-        "import os, sys; from hueprobe.cli import main; from hueprobe.memory import recipe, writer\n"
-        "recipe._SHARD_BYTES = 4 * 36 * 16 * 2; enter = writer.append_step; lines = []\n"
+        "import os, sys; from hueprobe.cli import main; from hueprobe.memory import settings, writer\n"
+        "settings.SHARD_BYTES = 4 * 36 * 16 * 2; enter = writer.append_step; lines = []\n"
         "def dies(*a):\n"
         "  lines.append(a)\n"
         "  return enter(*a) if len(lines) < 5 else os._exit(9)\n"
@@ -339,7 +339,7 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     assert set(by_id["3a centre"]["controls"]) == {"random-mirror", "mirror-queries"}
     page = (tmp_path / "o" / "report.md").read_text()
     assert "| 3b angle | a.memory |" in page and "only the queries mirrored" in page
-    for name in ("energy_maps", "a_locations", "a_conditional", "a_class_hues", "a_accuracy", "verdicts"):
+    for name in ("a_energy_map", "a_locations", "a_conditional", "a_class_hues", "a_accuracy", "verdicts"):
         with Image.open(tmp_path / "o" / f"{name}.png") as drawn:
             assert drawn.size[0] > 500
     held_out = memory.parent / "split.csv"
@@ -362,6 +362,21 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     both = json.loads((tmp_path / "h" / "verdicts.json").read_text())["verdicts"]
     first, second = ([v["effect"] for v in both if v["memory"] == f"{name}.memory"] for name in ("a", "twin"))
     assert first == second and len(both) == 2 * len(first) > 0
+
+
+def test_observations_are_measured_from_a_table_of_matches(memory, tmp_path):
+    run("evaluate", memory, "--leave-one-out", "--k", "4", "--matches", tmp_path / "m.parquet")
+    options = ["--k", "4", "--json", "-o"]
+    searched = json.loads(run("observe", "locations", memory, *options, tmp_path / "a").stdout)
+    from_table = ["observe", "locations", "--matches", tmp_path / "m.parquet"]
+    alone = json.loads(run(*from_table, *options, tmp_path / "b").stdout)
+    with_memory = json.loads(run(*from_table, memory, *options, tmp_path / "c").stdout)
+    assert with_memory == searched
+    effects = {verdict["id"]: verdict["effect"] for verdict in alone["verdicts"]}
+    assert set(effects) == {"3a centre", "3c border"}
+    assert effects.items() <= {v["id"]: v["effect"] for v in searched["verdicts"]}.items()
+    assert "give a MEMORY, or --matches" in refused("observe", "locations", "-o", tmp_path / "d", code=2)
+    assert "--control" in refused(*from_table, "--control", "mirror-all", "-o", tmp_path / "d", code=2)
 
 
 def test_observe_refuses_what_does_not_go_together(memory, table, tmp_path):

@@ -7,7 +7,7 @@ from tests.tiny_sets import manifest_of, write_image
 
 @pytest.fixture
 def shapes(tmp_path):
-    """Three classes of four pictures in shapes/images, with lists of an official split; and its manifest."""
+    """Three classes of four images in shapes/images, with lists of an official split; and its manifest."""
     base = tmp_path / "data" / "shapes"
     for name in ("circle", "line", "square"):
         for i in range(4):

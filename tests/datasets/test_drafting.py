@@ -69,7 +69,7 @@ def test_names_of_any_kind_survive(tmp_path_factory, names):
 def test_nothing_to_draft_from(tmp_path):
     with pytest.raises(ImageError, match="no folder at"):
         draft_manifest(tmp_path / "none")
-    with pytest.raises(ImageError, match="no pictures in"):
+    with pytest.raises(ImageError, match="no images in"):
         draft_manifest(tmp_path)
 
 

@@ -18,16 +18,16 @@ from hueprobe.errors import DownloadError
 from tests.tiny_sets import manifest_of, write_image
 
 
-def picture(i):
+def image(i):
     file = io.BytesIO()
     Image.fromarray(np.full((4, 4, 3), i, np.uint8)).save(file, "PNG")
     return file.getvalue()
 
 
 def archive(members=None):
-    """Return the bytes of a tar of two classes with two pictures each, or of the members given."""
+    """Return the bytes of a tar of two classes with two images each, or of the members given."""
     members = members or {
-        f"images/{name}/{i}.png": picture(i + 10 * len(name)) for name in ("a", "bb") for i in (0, 1)
+        f"images/{name}/{i}.png": image(i + 10 * len(name)) for name in ("a", "bb") for i in (0, 1)
     }
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
@@ -117,7 +117,7 @@ def refused(manifest, root, said):
     with pytest.raises(DownloadError, match=said) as error:
         fetch_set(manifest, root=root)
     assert not root.exists() or not list(root.iterdir())
-    assert "by hand: " in str(error.value) and "the pictures belong in" in str(error.value)
+    assert "by hand: " in str(error.value) and "the images belong in" in str(error.value)
     assert str(root / "shapes" / "images") in str(error.value)
     return str(error.value)
 
@@ -128,7 +128,7 @@ def test_what_is_not_there_is_told_with_what_to_do_by_hand(server, tmp_path):
     said = refused(manifest, tmp_path / "data", "cannot fetch 'shapes': HTTP Error 404: Not Found")
     assert f"{server.url}/a.tar, {server.url}/train.txt with a browser" in said
     said = refused(with_steps, tmp_path / "data", "HTTP Error 404")
-    assert "by hand: ask Ann; the pictures" in said
+    assert "by hand: ask Ann; the images" in said
 
 
 def test_no_server_at_all(server, tmp_path):
@@ -163,10 +163,10 @@ def test_an_archive_cut_short_without_known_checksums(server, tmp_path, n_bytes)
     refused(described(server, archive_keys={}), tmp_path / "data", "cut short|holds no file")
 
 
-def test_an_archive_that_lacks_pictures(server, tmp_path):
-    server.files["/a.tar"] = archive({"images/a/0.png": picture(0), "images/bb/0.png": picture(1)})
+def test_an_archive_that_lacks_images(server, tmp_path):
+    server.files["/a.tar"] = archive({"images/a/0.png": image(0), "images/bb/0.png": image(1)})
     refused(
-        described(server), tmp_path / "data", r"2 pictures of 'shapes' came, 4 are expected; nothing is kept"
+        described(server), tmp_path / "data", r"2 images of 'shapes' came, 4 are expected; nothing is kept"
     )
     server.files["/a.tar"] = archive({"elsewhere/a.txt": b"?"})
     refused(described(server), tmp_path / "data", "is not laid out as the manifest of 'shapes' says")
@@ -174,7 +174,7 @@ def test_an_archive_that_lacks_pictures(server, tmp_path):
 
 @pytest.mark.parametrize("name", ["../../escaped.png", "/tmp/hueprobe-escaped.png"])
 def test_an_archive_that_leaves_its_folder(server, tmp_path, name):
-    server.files["/a.tar"] = archive({"images/a/0.png": picture(0), name: picture(1)})
+    server.files["/a.tar"] = archive({"images/a/0.png": image(0), name: image(1)})
     refused(
         described(server, images=2),
         tmp_path / "data",
@@ -201,7 +201,7 @@ def test_another_set_at_the_root_is_not_taken_for_it(server, tmp_path):
 def test_a_set_to_be_got_by_hand(tmp_path):
     manifest = manifest_of(layout={"kind": "class_folders", "folder": "shapes"})
     with pytest.raises(
-        DownloadError, match=r"cannot be fetched by a program; by hand: draw them; the pictures belong"
+        DownloadError, match=r"cannot be fetched by a program; by hand: draw them; the images belong"
     ):
         fetch_set(manifest, root=tmp_path)
     write_image(tmp_path / "shapes" / "a" / "1.png")
@@ -265,7 +265,7 @@ def test_dtd_comes_as_torchvision_fetches_it(server, tmp_path, monkeypatch):
     import torchvision
 
     names = [f"{name}/{name}_000{i}.jpg" for name in ("banded", "woven") for i in range(3)]
-    members = {f"dtd/images/{name}": picture(i) for i, name in enumerate(names)}
+    members = {f"dtd/images/{name}": image(i) for i, name in enumerate(names)}
     for i, split in enumerate(("train", "val", "test")):
         members[f"dtd/labels/{split}1.txt"] = f"{names[i]}\n{names[i + 3]}\n".encode()
     server.files["/dtd.tar"] = archive(members)
@@ -277,7 +277,7 @@ def test_dtd_comes_as_torchvision_fetches_it(server, tmp_path, monkeypatch):
     root = tmp_path / "data"
     for manifest, md5, said in (
         (tiny, "0" * 32, "cannot fetch 'dtd': File not found or corrupted"),
-        (whole, digest, "6 pictures of 'dtd' came, 5,640 are expected; nothing is kept"),
+        (whole, digest, "6 images of 'dtd' came, 5,640 are expected; nothing is kept"),
     ):
         monkeypatch.setattr(torchvision.datasets.DTD, "_MD5", md5)
         with pytest.raises(DownloadError, match=said):

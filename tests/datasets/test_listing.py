@@ -46,7 +46,7 @@ def test_the_root_of_all_sets_comes_from_the_environment(shapes, monkeypatch, tm
     # There, the folder of all sets is not taken for the set's own.
     monkeypatch.setenv("HUEPROBE_DATA", str(root / "shapes" / "images"))
     with pytest.raises(
-        ImageError, match=r"no pictures of 'shapes' at .*get it as `hueprobe data show shapes` says"
+        ImageError, match=r"no images of 'shapes' at .*get it as `hueprobe data show shapes` says"
     ):
         from_manifest(manifest)
     monkeypatch.delenv("HUEPROBE_DATA")
@@ -54,7 +54,7 @@ def test_the_root_of_all_sets_comes_from_the_environment(shapes, monkeypatch, tm
     assert data_root() == tmp_path / "hueprobe" or os.name == "nt" or os.uname().sysname == "Darwin"
 
 
-def test_a_manifest_of_ones_own_finds_pictures_beside_itself(shapes, monkeypatch, tmp_path):
+def test_a_manifest_of_ones_own_finds_images_beside_itself(shapes, monkeypatch, tmp_path):
     _, root = shapes
     monkeypatch.setenv("HUEPROBE_DATA", str(tmp_path / "none"))
     text = """
@@ -72,7 +72,7 @@ def test_a_manifest_of_ones_own_finds_pictures_beside_itself(shapes, monkeypatch
     monkeypatch.chdir(root)
     assert len(resolve_images("mine.toml")) == 12
     (root / "shapes").rename(root / "other")  # its neighbors are not taken for it
-    with pytest.raises(ImageError, match=r"no pictures of 'mine' at .*`hueprobe data show mine.toml`"):
+    with pytest.raises(ImageError, match=r"no images of 'mine' at .*`hueprobe data show mine.toml`"):
         resolve_images("mine.toml")
     with pytest.raises(ManifestError, match="cannot read the manifest"):
         resolve_images("none.toml")
@@ -125,7 +125,7 @@ def test_groups_and_names(tmp_path):
 @pytest.mark.parametrize(
     "name", ["../secret.png", "/etc/passwd", "a/../../secret.png", "..\\secret.png", "C:/x.png"]
 )
-def test_a_list_cannot_name_a_picture_outside(tmp_path, name):
+def test_a_list_cannot_name_an_image_outside(tmp_path, name):
     root = tmp_path / "set"
     write_image(root / "a" / "1.png")
     write_image(tmp_path / "secret.png")
@@ -186,7 +186,7 @@ def test_a_side_table_behind_a_link_to_outside_is_not_read(tmp_path):
         assert from_manifest(manifest_of(tables=tables), root=root).splits == (None,)
 
 
-def test_a_picture_in_two_lists_keeps_the_first_and_is_told(shapes):
+def test_an_image_in_two_lists_keeps_the_first_and_is_told(shapes):
     manifest, root = shapes
     with (root / "shapes" / "test.txt").open("a") as file:
         file.write("circle/circle_0.png\n")

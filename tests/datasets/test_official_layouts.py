@@ -163,7 +163,7 @@ def test_oxford_pets_takes_what_the_lists_name(tmp_path):
     assert [row[0] for row in read("oxford_pets:species", tmp_path).values()] == ["cat", "dog"]
 
 
-def test_indoor67_keeps_pictures_of_no_split(tmp_path):
+def test_indoor67_keeps_images_of_no_split(tmp_path):
     base = tmp_path / "indoor67"
     for name in ("kitchen/int 474.jpg", "kitchen/a.jpg", "bar/b.jpg"):
         write_image(base / "Images" / name)

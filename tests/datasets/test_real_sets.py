@@ -71,12 +71,12 @@ def test_five_kinds_of_damage_are_found(few_caltech):
     shutil.copy(root / "bass" / "image_0001.jpg", root / "bass" / "copy.jpg")
     assert kinds(manifest, root) == {"unexpected"}
     (root / "bass" / "copy.jpg").unlink()
-    picture = root / "crab" / "image_0002.jpg"
-    picture.write_bytes(picture.read_bytes()[:-500])
+    image = root / "crab" / "image_0002.jpg"
+    image.write_bytes(image.read_bytes()[:-500])
     assert kinds(manifest, root) == {"unreadable"}
 
 
-def test_a_picture_in_two_splits_is_found(few_caltech):
+def test_an_image_in_two_splits_is_found(few_caltech):
     manifest, root = few_caltech
     table = draw_shots(from_manifest(manifest, root=root), shots=10, seed=0)
     assert verify_table(manifest, table).ok

@@ -74,7 +74,13 @@ PARTS = (
     schema.Fact, schema.Counts, schema.Slices,
 )  # fmt: skip
 OURS = {"file", "shipped", "name"}  # of Manifest: not written in the file
-RENAMED = {"constants": "set", "class_": "class", "window_is_percentile": "window_is"}
+RENAMED = {
+    "images_folder": "pictures",
+    "image_template": "picture",
+    "constants": "set",
+    "class_": "class",
+    "window_is_percentile": "window_is",
+}
 
 
 @pytest.mark.parametrize("part", PARTS)

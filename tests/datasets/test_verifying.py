@@ -47,7 +47,7 @@ def test_a_missing_class(shapes):
         "counts.splits.train: 4 found, 6 expected",
         "counts.splits.test: 4 found, 6 expected",
     ]
-    assert found["missing"][0].startswith("4 listed pictures are not there: 'line/line_0.png'")
+    assert found["missing"][0].startswith("4 listed images are not there: 'line/line_0.png'")
 
 
 @pytest.mark.parametrize("name", ["line/extra.png", "line/notes.txt", "line/deep/extra.png", "extra.png"])
@@ -55,9 +55,9 @@ def test_an_extra_file(shapes, name):
     manifest, root = shapes
     write_image(root / "shapes" / "images" / name)
     found = problems(manifest, root)
-    if name.count("/") and name.endswith("png"):  # a picture of the class, one too many
+    if name.count("/") and name.endswith("png"):  # an image of the class, one too many
         assert "counts.images: 13 found, 12 expected" in found["count"]
-        assert "1 classes differ in size: 'line' has 5 pictures instead of 4" in found["count"]
+        assert "1 classes differ in size: 'line' has 5 images instead of 4" in found["count"]
     else:
         assert found == {"unexpected": [f"1 files do not belong there: {name!r}"]}
 
@@ -69,8 +69,8 @@ def test_bystanders_and_what_is_excluded_are_no_extra_files(shapes):
     assert verify_set(manifest, root=root).ok
 
 
-@pytest.mark.parametrize("damage", [b"", b"no picture", None])
-def test_a_corrupt_picture(shapes, damage):
+@pytest.mark.parametrize("damage", [b"", b"no image", None])
+def test_a_corrupt_image(shapes, damage):
     manifest, root = shapes
     file = root / "shapes" / "images" / "line" / "line_1.png"
     file.write_bytes(file.read_bytes()[:60] if damage is None else damage)
@@ -80,7 +80,7 @@ def test_a_corrupt_picture(shapes, damage):
     assert not verify_set(manifest, root=root, decode=False).decoded
 
 
-def test_the_same_picture_in_two_splits(shapes):
+def test_the_same_image_in_two_splits(shapes):
     manifest, root = shapes
     images = root / "shapes" / "images"
     shutil.copy(images / "line" / "line_0.png", images / "line" / "line_3.png")
@@ -89,7 +89,7 @@ def test_the_same_picture_in_two_splits(shapes):
     assert problem.kind == "two splits"
     assert problem.paths == ("line/line_0.png", "line/line_3.png")
     assert problem.text.endswith("line/line_0.png (train), line/line_3.png (test)")
-    assert found.notes == ("1 pictures are there more than once, such as line/line_0.png = line/line_3.png",)
+    assert found.notes == ("1 images are there more than once, such as line/line_0.png = line/line_3.png",)
 
 
 def test_doubles_within_a_split_are_noted_and_not_wrong(shapes):
@@ -99,8 +99,7 @@ def test_doubles_within_a_split_are_noted_and_not_wrong(shapes):
     found = verify_set(manifest, root=root)
     assert found.ok
     assert (
-        found.notes[1]
-        == "1 pictures are in more than one class, such as circle/circle_1.png = line/line_0.png"
+        found.notes[1] == "1 images are in more than one class, such as circle/circle_1.png = line/line_0.png"
     )
 
 
@@ -109,21 +108,21 @@ def test_a_renamed_class(shapes):
     (root / "shapes" / "images" / "line").rename(root / "shapes" / "images" / "stroke")
     found = problems(manifest, root)
     assert found["class"] == ["class 'line' is missing and 'stroke' is unknown: renamed?"]
-    assert found["missing"][0].startswith("4 listed pictures are not there")
+    assert found["missing"][0].startswith("4 listed images are not there")
 
 
-def test_a_picture_moved_to_another_class(shapes):
+def test_an_image_moved_to_another_class(shapes):
     manifest, root = shapes
     images = root / "shapes" / "images"
     (images / "line" / "line_0.png").rename(images / "square" / "line_0.png")
     found = problems(manifest, root)
     text = "2 classes differ in size: 'circle'"
     assert text not in str(found)
-    assert "'line' has 3 pictures instead of 4, 'square' has 5 pictures instead of 4" in str(found["count"])
-    assert found["missing"] == ["1 listed pictures are not there: 'line/line_0.png'"]
+    assert "'line' has 3 images instead of 4, 'square' has 5 images instead of 4" in str(found["count"])
+    assert found["missing"] == ["1 listed images are not there: 'line/line_0.png'"]
 
 
-def test_a_picture_listed_in_two_splits(shapes):
+def test_an_image_listed_in_two_splits(shapes):
     manifest, root = shapes
     with (root / "shapes" / "test.txt").open("a") as file:
         file.write("line/line_0.png\n")
@@ -165,14 +164,14 @@ def test_groups_in_two_splits(tmp_path):
     }
 
 
-def test_pictures_without_a_class_and_splits_nobody_knows(tmp_path):
+def test_images_without_a_class_and_splits_nobody_knows(tmp_path):
     layout = {"kind": "pattern", "pattern": r"(?P<split>\w+)/((?P<class>[a-z])_)?\d\.png"}
     for name in ("train/a_0.png", "train/1.png", "dev/b_2.png"):
         write_image(tmp_path / name)
     manifest = manifest_of(layout=layout, counts={"splits": {"train": 2}})
     found = problems(manifest, tmp_path)
     assert found == {
-        "class": ["1 pictures have no class: 'train/1.png'"],
+        "class": ["1 images have no class: 'train/1.png'"],
         "count": ["splits that the manifest does not know: 'dev'"],
     }
 
@@ -187,7 +186,7 @@ def test_what_the_manifest_doubts_says_so(shapes):
 
 
 def test_nothing_there(tmp_path):
-    with pytest.raises(ImageError, match="no pictures of 'shapes'"):
+    with pytest.raises(ImageError, match="no images of 'shapes'"):
         verify_set(manifest_of(), root=tmp_path)
 
 

@@ -46,16 +46,16 @@ def ramp(shape=(4, 5, 6)):
 def test_a_slice_is_the_plane_with_up_up_however_it_is_stored(tmp_path, plane, axis, flips):
     values = np.random.default_rng(0).integers(0, 256, (5, 7, 9))
     file = save(tmp_path / "v.nii.gz", values, flips=flips)
-    (picture,) = read_slices(file, slices(plane=plane))
+    (image,) = read_slices(file, slices(plane=plane))
     middle = values.take((values.shape[axis] - 1) // 2, axis=axis)  # (columns, rows upwards)
     for column in range(middle.shape[0]):
         for height in range(middle.shape[1]):
-            assert picture[middle.shape[1] - 1 - height, column] == middle[column, height]
+            assert image[middle.shape[1] - 1 - height, column] == middle[column, height]
 
 
 def test_slices_lie_apart_by_millimeters_and_around_the_middle(tmp_path):
     file = save(tmp_path / "v.nii", np.broadcast_to(np.arange(21), (3, 3, 21)), zooms=(1, 1, 2))
-    found = [picture[0, 0] for picture in read_slices(file, slices(spacing=6.0, count=5))]
+    found = [image[0, 0] for image in read_slices(file, slices(spacing=6.0, count=5))]
     assert found == [4, 7, 10, 13, 16]  # 3 voxels of 2 mm apart, around voxel 10
     with pytest.raises(
         ImageError, match=r"is 42 mm deep, but 5 axial slices 11 mm apart need 44 mm; ask for fewer"
@@ -137,10 +137,10 @@ def test_hcp_gives_sex_by_family_and_family_by_subject(hcp):
     assert families[f"100408/{name}"] == ("51488_81149", None, "100408")
     opened = rows_of(from_manifest("hcp:open", root=hcp))
     assert opened[f"100408/{name}"] == ("male", None, "100408")
-    # Ordinary pictures: files that anything reads.
+    # Ordinary images: files that anything reads.
     assert show_image(table, 0).size == (10, 12)
-    with Image.open(table.file(0)) as picture:
-        assert picture.mode == "L"
+    with Image.open(table.file(0)) as image:
+        assert image.mode == "L"
     before = table.file(0).stat().st_mtime_ns
     assert fetch_set("hcp", root=hcp).was_there
     assert table.file(0).stat().st_mtime_ns == before
@@ -181,5 +181,5 @@ def test_windows_in_intensities_and_one_class(tmp_path):
     assert rows_of(from_manifest(manifest, root=tmp_path)) == {
         "a_1/coronal_0.png": ("a", None, "1"), "a_1/coronal_1.png": ("a", None, "1"),
     }  # fmt: skip
-    assert verify_set(manifest, root=tmp_path).ok  # counts are of volumes, pictures are slices
+    assert verify_set(manifest, root=tmp_path).ok  # counts are of volumes, images are slices
     assert load_manifest("hcp").slices.window_is_percentile

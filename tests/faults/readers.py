@@ -16,17 +16,18 @@ from PIL import Image
 
 from hueprobe import images, memory_from_arrays, open_memory
 from hueprobe.activations.weights import put_weights, read_weights
-from hueprobe.datasets import load_manifest
+from hueprobe.datasets import from_manifest, load_manifest
 from hueprobe.datasets.parsing import parse_manifest
 from hueprobe.datasets.schema import Slices
 from hueprobe.datasets.unpacking import unpack
 from hueprobe.datasets.verifying import verify_set
 from hueprobe.datasets.volumes import read_slices
 from hueprobe.memory import verify_memory
-from hueprobe.memory.recipe import recorded_transform
+from hueprobe.memory.recorded import recorded_transform
 from hueprobe.memory.settings import differences
-from hueprobe.observations.accuracy.grid import AccuracyCell
+from hueprobe.observations.accuracy.grid import AccuracyRun
 from hueprobe.search import build_index, open_searcher, parse_spec
+from hueprobe.studies.run_store import RunStore
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests.faults import mutations
 from tests.tiny_network import tiny
@@ -41,7 +42,7 @@ def use(memory):
     """Read everything that a memory's files say."""
     opened = open_memory(memory)
     opened.class_counts(), opened.sha256, repr(opened), opened.vectors(np.arange(min(3, opened.n_slots)))
-    recorded_transform(opened.settings), differences(opened.settings, {})
+    recorded_transform(opened.settings), differences(opened.settings, opened.settings)
     verify_memory(memory)
     open_searcher(opened).search(np.eye(opened.n_channels, dtype=np.float32)[:1], 1)
 
@@ -155,7 +156,7 @@ class Tables:
         self._own = (
             b'title = "Shapes"\nauthors = ["A. Person"]\n[licence]\nname = "CC0"\naccess = "open"\n'
             b'[obtain]\nway = "by hand"\nsteps = ["draw"]\n[layout]\nkind = "tables"\nfolder = "set"\n'
-            b'image = "{name}.png"\n[[tables]]\nfile = "list.txt"\ncolumns = ["name", "class"]\n'
+            b'picture = "{name}.png"\n[[tables]]\nfile = "list.txt"\ncolumns = ["name", "class"]\n'
             b'[[tables]]\nfile = "more.csv"\ncolumns = {name = "n", split = "s"}\n'
             b'[[tables]]\nfile = "more.mat"\ncolumns = {name = "n", group = "g"}\n'
         )
@@ -185,7 +186,7 @@ class Tables:
         document = tomllib.loads(self._manifests[rng.integers(len(self._manifests))].decode())
         manifest = parse_manifest(mutations.mutated_document(rng, document), name="m", file="m.toml")
         if manifest.layout.kind != "torchvision":
-            images.from_manifest(manifest, root=self.folder)
+            from_manifest(manifest, root=self.folder)
 
     def side_table(self, rng):
         self._read_lists(rng, str(rng.choice(["list.txt", "more.csv"])), {"more.mat"})
@@ -256,7 +257,7 @@ class Images:
 
 
 class Weights:
-    """Weights, checkpoints and finished cells."""
+    """Weights, checkpoints and finished runs."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -271,10 +272,13 @@ class Weights:
             folder / "whole.pt", Checkpoint(self._run, 1, {"network": self._state}, [{"loss": 1.0}])
         )
         self._checkpoint = (folder / "whole.pt").read_bytes()
-        self._cell = AccuracyCell(
+        self._runs = RunStore(folder, AccuracyRun)
+        run = AccuracyRun(
             network="n", descriptor="gap", task="t", classifier="c", images=("a",), groups=(None,),
             right=(True,), held_out=False,
-        ).to_json()  # fmt: skip
+        )  # fmt: skip
+        self._runs.write("run", run)
+        self._run_json = self._runs.path("run").read_bytes()
 
     def safetensors(self, rng):
         path = self._folder / "w.safetensors"
@@ -299,8 +303,14 @@ class Weights:
         path.write_bytes(mutations.mutated(rng, self._checkpoint))
         load_checkpoint(path, self._run, device=torch.device("cpu"))
 
-    def cell(self, rng):
-        AccuracyCell.from_json(mutations.mutated_document(rng, self._cell))
+    def finished_run(self, rng):
+        document = mutations.mutated_document(rng, json.loads(self._run_json))
+        self._runs.path("run").write_text(json.dumps(document))
+        self._runs.read("run")
+
+    def finished_run_bytes(self, rng):
+        self._runs.path("run").write_bytes(mutations.mutated(rng, self._run_json))
+        self._runs.read("run")
 
 
 class Archives:
@@ -378,7 +388,8 @@ READERS = {
     "safetensors, header": (Weights, "safetensors_header", 50, 1_500),
     "PyTorch weights": (Weights, "torch", 50, 1_500),
     "checkpoint": (Weights, "checkpoint", 50, 1_500),
-    "finished cell": (Weights, "cell", 100, 2_000),
+    "finished run": (Weights, "finished_run", 100, 2_000),
+    "finished run, its bytes": (Weights, "finished_run_bytes", 100, 2_000),
     "archive": (Archives, "archive", 50, 1_500),
     "SPEC": (Specs, "spec", 300, 5_000),
     "transform": (Specs, "transform", 100, 1_000),

@@ -1,5 +1,6 @@
 """Whatever a file holds, its reader says what is wrong in a HueprobeError, and in little time."""
 
+import json
 import time
 import traceback
 import warnings
@@ -17,8 +18,9 @@ from hueprobe.datasets.side_tables import read_side_table
 from hueprobe.datasets.volumes import read_slices
 from hueprobe.errors import HueprobeError, ImageError, InputError, ManifestError, SearcherError
 from hueprobe.memory.headers import read_header, write_header
-from hueprobe.observations.accuracy.grid import AccuracyCell
+from hueprobe.observations.accuracy.grid import AccuracyRun
 from hueprobe.search import build_index, open_searcher
+from hueprobe.studies.run_store import RunStore
 from tests.faults.readers import READERS
 from tests.tiny_sets import minimal
 
@@ -88,14 +90,18 @@ def test_a_volume_of_absurd_voxels_is_refused(tmp_path, zoom):
     "change",
     [{"right": 7}, {"images": None}, {"groups": [1]}, {"right": ["yes"]}, {"network": 3}, {"held_out": "no"}],
 )
-def test_a_cell_of_other_types_is_refused(change):
-    cell = AccuracyCell(
+def test_a_run_of_other_types_is_refused(tmp_path, change):
+    run = AccuracyRun(
         network="n", descriptor="gap", task="t", classifier="c", images=("a",), groups=(None,), right=(True,),
         held_out=False,
     )  # fmt: skip
-    assert AccuracyCell.from_json(cell.to_json()) == cell
+    store = RunStore(tmp_path, AccuracyRun)
+    store.write("whole", run)
+    assert store.read("whole") == run
+    document = json.loads(store.path("whole").read_bytes())
+    store.path("other").write_text(json.dumps({**document, **change}))
     with pytest.raises(InputError, match=next(iter(change))):
-        AccuracyCell.from_json({**cell.to_json(), **change})
+        store.read("other")
 
 
 @pytest.mark.parametrize(

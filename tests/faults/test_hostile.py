@@ -28,6 +28,7 @@ import hueprobe
 from hueprobe import images, memory_from_arrays, open_memory
 from hueprobe.activations.weights import read_weights
 from hueprobe.cli import main
+from hueprobe.datasets import from_manifest
 from hueprobe.datasets.drafting import draft_manifest
 from hueprobe.datasets.listing import list_set
 from hueprobe.datasets.schema import Slices, TorchvisionClass
@@ -186,7 +187,7 @@ def test_a_table_cannot_leave_its_folder(outside, path, ending, monkeypatch):
 def test_a_manifest_cannot_leave_its_folder(outside, path):
     path = path.format(outside)
     (outside / "set" / "list.txt").write_text(f"a/1.png a\n{path} b\n")
-    table = {"file": "list.txt", "columns": ["image", "class"]}
+    table = {"file": "list.txt", "columns": ["picture", "class"]}
     manifest = manifest_of(layout={"kind": "tables", "folder": "set"}, tables=[table])
     found = list_set(manifest, outside)
     assert [entry.path for entry in found.entries] == ["a/1.png"]
@@ -204,7 +205,7 @@ def test_links_of_a_set_are_followed_inside_only(outside):
     (outside / "set" / "a" / "link.png").symlink_to(outside / "secret.png")
     manifest = manifest_of(layout={"kind": "class_folders", "folder": "set"})
     with pytest.warns(hueprobe.errors.HueprobeWarning, match="a link leads out"):
-        found = images.from_manifest(manifest, root=outside)
+        found = from_manifest(manifest, root=outside)
     assert found.paths == ("a/1.png",)
 
 
@@ -266,7 +267,6 @@ def test_an_image_of_50_000_x_50_000_is_stopped_by_a_limit_that_can_be_raised(tm
     (tmp_path / "b.png").write_bytes(bomb)
     image, record = images.read_image(tmp_path / "b.png")
     assert image is None and "2500000000 pixels" in record.reason and "HUEPROBE_MAX_PIXELS" in record.reason
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)  # put back afterwards
     small = io.BytesIO()
     Image.new("RGB", (20, 10)).save(small, "PNG")
     monkeypatch.setenv("HUEPROBE_MAX_PIXELS", "199")
@@ -282,7 +282,7 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path):
     with (tmp_path / "b.png").open("wb") as file:
         file.truncate(1 << 40)  # a terabyte of nothing
     image, record = images.read_image(tmp_path / "b.png")
-    assert image is None and "more than an image has" in record.reason
+    assert image is None and "more than a picture has" in record.reason
 
 
 def test_an_archive_unpacks_to_no_more_than_a_limit_that_can_be_raised(tmp_path, monkeypatch):
@@ -315,13 +315,14 @@ ABSURD = {
     "Parquet table": "images.from_table(folder / 't.parquet')",
     "settings": "open_memory(folder / 'settings')",
     "transform": "images.Transform(resize=None, crop=10**6)",
-    "manifest": "images.from_manifest(folder / 'm.toml', root=folder)",
+    "manifest": "from_manifest(folder / 'm.toml', root=folder)",
 }
 CHILD = """
 import resource, sys, warnings
 from pathlib import Path
 warnings.simplefilter("ignore")
 from hueprobe import images, open_memory
+from hueprobe.datasets import from_manifest
 from hueprobe.errors import HueprobeError
 from hueprobe.activations.weights import read_weights
 import pyarrow.parquet, tomllib, hueprobe.memory.store, hueprobe.images.loading, hueprobe.images.table_files

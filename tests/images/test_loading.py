@@ -137,12 +137,13 @@ def test_transforms_compute_in_their_own_thread_and_torch_keeps_its_number(table
         torch.set_num_threads(before)
 
 
-def test_warnings_of_decoders_are_silent_in_every_thread_and_filters_as_before(table, monkeypatch):
-    """An image is as readable under `-W error` as without."""
+def test_odd_images_are_readable_in_every_thread_where_warnings_are_errors(table, monkeypatch):
+    """In the process that decodes what warns here, Pillow is as it was installed."""
     odd = PngImagePlugin.PngImageFile.load_end
 
     def warning(self):
-        exec("import warnings; warnings.warn('odd metadata')", {"__name__": "PIL.PngImagePlugin"})
+        if self.size in ((12, 9), (15, 9)):  # of files 0 and 3
+            warnings.warn("odd metadata", stacklevel=1)
         odd(self)
 
     monkeypatch.setattr(PngImagePlugin.PngImageFile, "load_end", warning)

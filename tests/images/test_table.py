@@ -21,6 +21,13 @@ TABLE = ImageTable(
 )
 
 
+def test_a_table_is_shown_in_a_line():
+    assert repr(TABLE) == "<ImageTable /data: 4 images, 2 classes, 2 splits, 1 groups>"
+    many = ImageTable.concatenate([TABLE] * 1000)
+    assert len(repr(many)) < 100 and "4,000 images" in repr(many)
+    assert repr(TABLE.select([])) == "<ImageTable of no files: 0 images>"
+
+
 def test_properties():
     assert len(TABLE) == 4
     assert TABLE.class_names == ("a", "b")

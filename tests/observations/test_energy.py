@@ -12,7 +12,7 @@ SEVEN = Grid(7, 7)
 
 
 def bump(grid, u=0.0, v=0.0, width=2.0):
-    uu, vv = grid.centerd(*grid.rows_and_columns())
+    uu, vv = grid.centered(*grid.rows_and_columns())
     return np.exp(-((uu - u) ** 2 + (vv - v) ** 2) / (2 * width**2))
 
 
@@ -86,7 +86,7 @@ def test_mirroring_every_image_mirrors_the_result():
 
 
 def test_symmetry_of_known_patterns():
-    u, v = SEVEN.centerd(*SEVEN.rows_and_columns())
+    u, v = SEVEN.centered(*SEVEN.rows_and_columns())
 
     def share(pattern):
         return measure_energy(np.repeat((5 + pattern)[None], 4, axis=0), SEVEN)
@@ -115,7 +115,7 @@ def test_symmetry_of_known_patterns():
 
 def test_noise_neither_adds_to_symmetry_nor_takes_from_it():
     rng = np.random.default_rng(4)
-    u, v = SEVEN.centerd(*SEVEN.rows_and_columns())
+    u, v = SEVEN.centered(*SEVEN.rows_and_columns())
     mean = 1 + 0.05 * (v**2 + u**2 - 8) + 0.15 * u
     part = lambda pattern: ((pattern - pattern.mean()) ** 2).sum()  # noqa: E731
     true = part(u**2 + v**2) * 0.05**2 / (part(u**2 + v**2) * 0.05**2 + part(u) * 0.15**2)
@@ -140,7 +140,7 @@ def test_groups_widen_the_interval():
 
 
 def test_a_networks_own_center():
-    maps = np.repeat(bump(SEVEN, -1.0, 1.0)[None], 3, axis=0)  # centerd on cell (2, 2)
+    maps = np.repeat(bump(SEVEN, -1.0, 1.0)[None], 3, axis=0)  # centered on cell (2, 2)
     own = measure_energy(maps, SEVEN, center=(2.2, 1.9))
     assert own.symmetry.estimate == pytest.approx(1)  # about the nearest half cell, within a 5x5 window
     assert measure_energy(maps, SEVEN).symmetry.estimate < 0.9

@@ -32,12 +32,12 @@ def slow_accuracy(features, labels, half, k):
 
 
 def test_votes_are_a_slow_neighbor_search():
-    from hueprobe.observations.locations.blocks import deal
+    from hueprobe.stats.dealing import deal
 
     rng = np.random.default_rng(0)
     vectors, labels, plane = images(rng, noise=0.8)
     found = hue_accuracy(vectors, labels, seed=5, planes=[plane], n_random=2, k=7)
-    half = deal(np.random.default_rng([5, 0]).permutation(len(labels)), labels, n_blocks=2)
+    half = deal(np.random.default_rng([5, 0]).permutation(len(labels)), labels, n_parts=2)
     points = plane.coordinates(vectors)
     directions = points / np.linalg.norm(points, axis=1, keepdims=True)
     assert found.plane("random").angle.estimate == slow_accuracy(directions, labels, half, 7)
@@ -232,9 +232,9 @@ def test_the_whole_observation(simulate_matches, axis):
     assert found.map.hue.shape == (18, 4, 4) and found.class_hue.shape == (3,)
     assert (found.class_concentration > 0.8).all()
     assert 0 < found.relation.p <= 1 and found.class_relation.n_images == 3
-    assert found.summary()["accuracy_direction"] == 1
+    assert found.numbers()["full direction"].estimate == 1
     again = measure_hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
-    assert again.summary() == found.summary()
+    assert repr(again.numbers()) == repr(found.numbers())
 
 
 def test_queries_from_outside_the_memory(simulate_matches, build_matches):

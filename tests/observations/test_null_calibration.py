@@ -38,7 +38,7 @@ def test_memory_effects_grow_with_the_ratio():
     def variance(ratio):
         total = 0.0
         for matches in drawn(Truth(ratio=ratio, pull="flat")):
-            u, _ = matches.grid.centerd(matches.y, matches.x)
+            u, _ = matches.grid.centered(matches.y, matches.x)
             count = np.bincount(matches.image, minlength=48)
             total += np.var((np.bincount(matches.image, u, 48) / np.maximum(count, 1))[count > 20])
         return total / 12
@@ -64,7 +64,7 @@ def test_planted_class_positions_are_where_they_should_be():
     parts = drawn(Truth(planted="class position", share=1.0), n=2)
     for matches in parts:
         same = matches.select(matches.same_class)
-        u, v = same.grid.centerd(same.y, same.x)
+        u, v = same.grid.centered(same.y, same.x)
         for c in range(4):
             own = same.query_class == c
             angle = np.pi / 2 * c

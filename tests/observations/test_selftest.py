@@ -7,7 +7,6 @@ import pytest
 from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.observations.locations.blocks import deal
 from hueprobe.observations.verdicts.selftest import (
     blocked_tests,
     match_tests,
@@ -16,6 +15,7 @@ from hueprobe.observations.verdicts.selftest import (
     relabeled,
     self_test,
 )
+from hueprobe.stats.dealing import deal
 
 
 def test_rates_have_the_exact_binomial_interval():
@@ -68,7 +68,7 @@ def test_right_tests_pass_and_a_wrong_one_is_caught(simulate_matches):
     right = match_tests(matches)
 
     def both(dealt, seed):
-        u = matches.grid.centerd(matches.y, matches.x)[0]
+        u = matches.grid.centered(matches.y, matches.x)[0]
         same = relabeled(matches, dealt)
         groups = [u[same.same_class & (same.query_class == c)] for c in range(4)]
         return {**right(dealt, seed), "matches as if independent": stats.f_oneway(*groups).pvalue}
@@ -83,7 +83,7 @@ def test_right_tests_pass_and_a_wrong_one_is_caught(simulate_matches):
 def test_blocked_tests_run_on_dealt_classes(simulate_matches):
     rng = np.random.default_rng(2)
     image_class = np.arange(64) % 4
-    blocks = deal(np.arange(64), image_class, n_blocks=4)
+    blocks = deal(np.arange(64), image_class, n_parts=4)
     of_blocks = [
         leave_one_out(simulate_matches(rng, image_class, np.flatnonzero(blocks == b), k=1)) for b in range(4)
     ]

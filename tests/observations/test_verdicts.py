@@ -19,11 +19,8 @@ from hueprobe.observations.verdicts.claims import CLAIMS
 from hueprobe.observations.verdicts.evidence import (
     accuracy_claim,
     conditional_claims,
-    energy_claims,
-    hue_claim,
-    location_claims,
 )
-from hueprobe.observations.verdicts.rules import Finding, Verdict, finding, verdicts_json
+from hueprobe.observations.verdicts.rules import Finding, Verdict, finding, verdicts_from_json, verdicts_json
 from hueprobe.stats.intervals import Interval
 from hueprobe.stats.paired import compare_paired
 
@@ -163,6 +160,22 @@ def test_json_has_no_nan_and_sorted_keys():
     assert second["ci95"] == [0.2, 0.4] and second["verdict"] == "holds"
 
 
+def test_verdicts_come_back_from_json():
+    first, second = found(0.2, 0.4, name="z"), found(-0.5, 0.5, p=0.6, name="a", undecided="too few")
+    unknown = finding("3a centre", Interval(NAN, NAN, NAN, NAN, 0), NAN, 0)
+    verdicts = [
+        judge("3b angle", [first, second], definitions={"k": 10}).under("x", judge("3b angle", [second])),
+        judge("3a centre", [unknown]),
+    ]
+    text = verdicts_json(verdicts)
+    again = verdicts_from_json(text)
+    assert verdicts_json(again) == text
+    assert (again[0].effect, again[0].verdict) == (verdicts[0].effect, "undecided")
+    assert str(again[0]) == str(verdicts[0]) and math.isnan(again[1].effect)
+    with pytest.raises(InputError, match=r"no verdicts\.json"):
+        verdicts_from_json('{"verdicts": [{}]}')
+
+
 def blocked(u, v, undecided=None):
     def test(low, high, p):
         return ComponentTest(interval((low + high) / 2, low, high), p)
@@ -179,10 +192,10 @@ def test_an_angle_needs_both_components_and_the_random_mirror(simulate_matches):
     there, gone, open_ = (0.1, 0.3, 0.01), (-0.02, 0.03, 0.4), (-0.2, 0.2, 0.4)
 
     def angle(test, mirrored=None):
-        verdict = location_claims(where, test, memory="m", definitions={"k": 3})[1]
+        verdict = replace(where, blocked=test).claims(memory="m", definitions={"k": 3})[1]
         if mirrored is None:
             return verdict
-        return verdict.under("random-mirror", location_claims(where, mirrored, memory="other")[1])
+        return verdict.under("random-mirror", replace(where, blocked=mirrored).claims(memory="other")[1])
 
     alone = angle(blocked(there, there))
     assert alone.verdict == "undecided" and "not run" in alone.reasons[0]
@@ -203,8 +216,7 @@ def test_center_and_border_follow_rho(simulate_matches):
     near, far = matches.match_cell % 7 == 3, (matches.x == 0) | (matches.x == 6)
     rows = np.where(matches.same_class, near, far)
     where = measure_locations(matches.select(rows))
-    tests = blocked((0.1, 0.3, 0.01), (0.1, 0.3, 0.01))
-    center, _, border = location_claims(where, tests, memory="m", definitions={"k": 3})
+    center, border = where.claims(definitions={"k": 3})  # without blocks nothing is said of 3b
     assert center.verdict == border.verdict == "holds"
     assert center.effect == where.rho_same.estimate < 1 < border.effect
     assert center.p == where.rho_same.p(1.0) and center.claim.null == 1.0
@@ -215,9 +227,9 @@ def test_energy_claims():
     grid = Grid(7, 7)
     y, x = grid.rows_and_columns()
     maps = np.exp(-(grid.radius(y, x) ** 2) / 4) * np.random.default_rng(2).uniform(0.8, 1.2, (30, 7, 7))
-    center, symmetry = energy_claims(measure_energy(maps, grid), memory="m")
+    center, symmetry = measure_energy(maps, grid).claims()
     assert (center.verdict, symmetry.verdict) == ("holds", "holds") and center.n == 30
-    center, symmetry = energy_claims(measure_energy(maps + 40 * (x == 0), grid), memory="m")
+    center, symmetry = measure_energy(maps + 40 * (x == 0), grid).claims()
     assert (center.verdict, symmetry.verdict) == ("does not hold", "does not hold")
 
 
@@ -251,7 +263,7 @@ def test_conditional_claims(simulate_matches):
     assert next(iter(tangential.controls)) == "gravity base rate, projected form"
     # without labels, the first claim alone can be judged
     bare = replace(matches, image_class=np.full(110, -1), query_image_class=np.full(110, -1), classes=())
-    verdicts = conditional_claims(measure_conditional(bare, seed=0, n_permutations=5), memory="m")
+    verdicts = measure_conditional(bare, seed=0, n_permutations=5).claims()
     assert [verdict.verdict for verdict in verdicts] == ["holds", "undecided", "undecided"]
     assert math.isnan(verdicts[1].effect)
 
@@ -269,9 +281,9 @@ def hue_result(advantage, p, far_minus_near, within_cell):
 
 def test_hue_needs_a_telling_angle_and_a_silent_axis():
     up, down = interval(0.2, 0.1, 0.3), interval(-0.2, -0.3, -0.1)
-    good = hue_claim(hue_result(up, 0.005, up, up), memory="m")
+    good = hue_result(up, 0.005, up, up).claims()[0]
     assert good.verdict == "holds" and good.n == 50 and good.definitions["plane"] == "pca"
     assert good.survives == {"within each cell": True}
-    assert hue_claim(hue_result(up, 0.2, up, up), memory="m").verdict == "undecided"
-    opposite = hue_claim(hue_result(up, 0.005, down, up), memory="m")
+    assert hue_result(up, 0.2, up, up).claims()[0].verdict == "undecided"
+    opposite = hue_result(up, 0.005, down, up).claims()[0]
     assert opposite.verdict == "does not hold" and opposite.survives == {"within each cell": False}

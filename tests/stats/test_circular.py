@@ -75,8 +75,8 @@ def test_mirror_and_turn_are_what_happens_to_cells(shape):
     grid = Grid(*shape)
     y, x = grid.rows_and_columns()
     theta = grid.theta(y, x)
-    u, v = grid.centerd(y, x)
-    mirrored_u, mirrored_v = grid.centerd(y, grid.width - 1 - x)
+    u, v = grid.centered(y, x)
+    mirrored_u, mirrored_v = grid.centered(y, grid.width - 1 - x)
     assert (mirrored_u == -u).all() and (mirrored_v == v).all()
     np.testing.assert_allclose(
         np.exp(1j * mirror(theta)), np.exp(1j * grid.theta(y, grid.width - 1 - x)), atol=1e-12

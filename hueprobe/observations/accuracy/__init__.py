@@ -5,9 +5,9 @@ from hueprobe._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "AccuracyCell": ".grid",
+        "AccuracyRun": ".grid",
         "AccuracyGrid": ".grid",
-        "accuracy_cell": ".grid",
+        "accuracy_run": ".grid",
         "evaluate": ".evaluation",
         "query_votes": ".votes",
     },

@@ -13,7 +13,7 @@ import numpy as np
 from hueprobe.density import decide
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
-from hueprobe.observations.locations.blocks import deal
+from hueprobe.stats.dealing import deal
 from hueprobe.stats.intervals import unit_codes
 
 KS = (1, 2, 3, 5, 10, 20, 50)
@@ -198,7 +198,7 @@ def logistic_regression(
         raise InputError(f"n_folds is {n_folds}; at least 2 are needed")
     predicted = np.full(len(vectors), -1, np.int64)
     order = np.random.default_rng(seed).permutation(len(vectors))
-    folds = deal(order, image_class, n_blocks=n_folds, groups=groups)
+    folds = deal(order, image_class, n_parts=n_folds, groups=groups)
     for fold in np.unique(folds[folds >= 0]):
         predicted[folds == fold] = predict(
             np.flatnonzero((folds >= 0) & (folds != fold)), vectors[folds == fold]

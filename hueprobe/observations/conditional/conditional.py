@@ -6,7 +6,9 @@ at equal match quality (`.stratified`). And the spread is *tangential* rather th
 (`hueprobe.observations.conditional.tangential`).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,15 +21,18 @@ from hueprobe.observations.conditional.stratified import Contrast, contrast
 from hueprobe.observations.conditional.tangential import TangentialRow, tangential_rows
 from hueprobe.observations.locations.maps import labeled_matches
 from hueprobe.observations.locations.positions import WEIGHTINGS
+from hueprobe.observations.table import Row
 from hueprobe.observations.units.radial import require_grid
 from hueprobe.observations.units.weighted import WeightedMatches, weighted_matches
+from hueprobe.observations.verdicts.evidence import conditional_claims
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.information import permuted_information
 from hueprobe.stats.intervals import Interval
 
 
 @dataclass(frozen=True)
 class Conditional:
-    """What `conditional` found.
+    """What `measure` found.
 
     Attributes
     ----------
@@ -63,25 +68,31 @@ class Conditional:
     information: Interval
     tangential: tuple[TangentialRow, ...]
 
-    def summary(self) -> dict[str, float]:
-        """Return the headline numbers."""
-        first = self.tangential[0]
-        return {
-            "n_same": self.same.n,
-            "n_other": self.other.n,
-            "bits_same": self.same.information.bits.estimate,
-            "bits_other": self.other.information.bits.estimate,
-            "stay_all": self.all.stay.estimate,
-            "stay_excess_all": self.all.stay_excess.estimate,
-            "stay_difference": self.stay.raw.estimate,
-            "stay_difference_adjusted": self.stay.adjusted.estimate,
-            "spread_same": self.same.spread.estimate,
-            "spread_other": self.other.spread.estimate,
-            "spread_difference_adjusted": self.spread.adjusted.estimate,
-            "tangential_same": first.same.excess.estimate,
-            "tangential_other": first.other.excess.estimate,
-            "tangential_difference": first.difference.estimate,
-        }
+    def numbers(self) -> dict[str, Interval]:
+        """Return bits, stay-put shares, their contrasts, and the excess of tangential spread by base rate."""
+        numbers: dict[str, Interval] = {}
+        for name, given in {"all": self.all, "same": self.same, "other": self.other}.items():
+            numbers[f"bits, {name}"] = given.information.bits
+            numbers[f"stay-put share, {name}"] = given.stay
+        numbers["bits, same less other"] = self.information
+        numbers["stay-put, same less other, raw"] = self.stay.raw
+        numbers["stay-put, same less other, adjusted"] = self.stay.adjusted
+        numbers["RMS displacement, same less other, adjusted"] = self.spread.adjusted
+        for row in self.tangential:
+            name = f"log(tangential/radial) over {row.base}, {row.form}"
+            numbers[f"{name}, same"] = row.same.excess
+            numbers[f"{name}, same less other"] = row.difference
+        return numbers
+
+    def claims(
+        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+    ) -> tuple[Verdict, ...]:
+        """Return the verdicts on claims 4a, 4b and 4c."""
+        return conditional_claims(self, memory=memory, definitions=definitions)
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return nothing: the density has four dimensions."""
+        return {}
 
 
 def measure(

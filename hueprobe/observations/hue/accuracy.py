@@ -15,8 +15,9 @@ from hueprobe.observations.hue.planes import (
     saturation,
     uniform_axis,
 )
-from hueprobe.observations.locations.blocks import deal
+from hueprobe.stats.dealing import deal
 from hueprobe.stats.intervals import Interval, unit_codes, unit_interval
+from hueprobe.stats.permutation import permutation_p
 
 
 @dataclass(frozen=True)
@@ -77,17 +78,6 @@ class HueAccuracy:
         require_choice("plane", name, [plane.name for plane in self.planes])
         return next(plane for plane in self.planes if plane.name == name)
 
-    def summary(self) -> dict[str, float]:
-        """Return every accuracy."""
-        return {
-            "chance": self.chance,
-            "random": float(self.random.mean()),
-            "saturation": self.saturation.estimate,
-            **{f"{plane.name}": plane.angle.estimate for plane in self.planes},
-            **{f"{plane.name}_both": plane.both.estimate for plane in self.planes},
-            "direction": self.direction.estimate,
-        }
-
 
 def hue_accuracy(
     pooled: np.ndarray,
@@ -134,7 +124,7 @@ def hue_accuracy(
         raise ShapeError(f"{len(labels)} class ids for {len(pooled)} pooled vectors; give one for each")
     labels = np.where(np.linalg.norm(pooled, axis=1) > 0, labels, -1)
     order = np.random.default_rng([seed, 0]).permutation(len(labels))
-    half = deal(order, labels, n_blocks=2, groups=groups)
+    half = deal(order, labels, n_parts=2, groups=groups)
     in_both = np.intersect1d(labels[half == 0], labels[half == 1])
     if len(in_both) < 2:
         raise InputError(
@@ -172,7 +162,7 @@ def hue_accuracy(
     def accuracy(values: np.ndarray) -> Interval:
         return unit_interval(values[asked], np.ones(asked.sum()), units)
 
-    random = [hits[f"random {draw}"][asked].mean() for draw in range(n_random)]
+    random = np.array([hits[f"random {draw}"][asked].mean() for draw in range(n_random)])
     expected = np.mean([hits[f"random {draw}"] for draw in range(n_random)], axis=0)
     shares = np.bincount(labels[asked]) / asked.sum()
     names = [plane if isinstance(plane, str) else plane.name for plane in planes]
@@ -186,11 +176,11 @@ def hue_accuracy(
                 angle=accuracy(hits[f"angle {name}"]),
                 both=accuracy(hits[f"both {name}"]),
                 advantage=accuracy(hits[f"angle {name}"] - expected),
-                p=float((1 + np.sum(random >= hits[f"angle {name}"][asked].mean() - 1e-12)) / (1 + n_random)),
+                p=float(permutation_p(hits[f"angle {name}"][asked].mean(), random)),
             )
             for name in names
         ),
-        random=np.array(random),
+        random=random,
         saturation=accuracy(hits["saturation"]),
         direction=accuracy(hits["direction"]),
     )

@@ -7,8 +7,9 @@ axis; a null of permuted labels would not do, since random planes beat it too.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,11 @@ from hueprobe.observations.hue.planes import (
 from hueprobe.observations.hue.relations import AngleRelation, angle_relation, class_angle_relation
 from hueprobe.observations.locations.maps import labeled_matches
 from hueprobe.observations.locations.positions import class_positions
+from hueprobe.observations.table import Row
 from hueprobe.observations.units.match_units import influence_interval, match_units, ratio_interval
 from hueprobe.observations.units.radial import require_grid
+from hueprobe.observations.verdicts.evidence import hue_claim
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.circular import mean_direction, resultant_length
 from hueprobe.stats.intervals import Interval, ratio_influence
 
@@ -60,7 +64,7 @@ class AxisInformation:
 
 @dataclass(frozen=True)
 class Hue:
-    """What `hue` found.
+    """What `measure` found.
 
     Attributes
     ----------
@@ -98,17 +102,28 @@ class Hue:
     relation: AngleRelation
     class_relation: AngleRelation
 
-    def summary(self) -> dict[str, float]:
-        """Return the headline numbers."""
-        return {
-            **{f"accuracy_{name}": value for name, value in self.accuracy.summary().items()},
-            "rate_nearest": self.information.rate[0].estimate,
-            "rate_farthest": self.information.rate[-1].estimate,
-            "far_minus_near": self.information.far_minus_near.estimate,
-            "cosine_of_axes": self.cosine_of_axes,
-            "relation": self.relation.strength,
-            "relation_p": self.relation.p,
-        }
+    def numbers(self) -> dict[str, Interval]:
+        """Return the accuracy of each plane's angle, the rows beside it, and what the axis tells."""
+        numbers: dict[str, Interval] = {}
+        for plane in self.accuracy.planes:
+            numbers[f"angle-only accuracy, {plane.name}"] = replace(plane.angle, p_value=plane.p)
+            numbers[f"angle-only accuracy, {plane.name}, above random planes"] = replace(
+                plane.advantage, p_value=plane.p
+            )
+        numbers["saturation alone"] = self.accuracy.saturation
+        numbers["full direction"] = self.accuracy.direction
+        numbers["same-class share, far less near the axis"] = self.information.far_minus_near
+        return numbers
+
+    def claims(
+        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+    ) -> tuple[Verdict, ...]:
+        """Return the verdicts on claim 5."""
+        return (hue_claim(self, memory=memory, definitions=definitions),)
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return nothing beside the numbers."""
+        return {}
 
 
 def measure(

@@ -198,7 +198,7 @@ def _principal(rows: np.ndarray) -> np.ndarray:
 
 
 def _shrunk_covariance(residuals: np.ndarray) -> np.ndarray:
-    """Ledoit and Wolf's covariance of centerd rows (n, C): drawn to a multiple of the identity.
+    """Ledoit and Wolf's covariance of centered rows (n, C): drawn to a multiple of the identity.
 
     Shrinkage d = min(1, mean_k |x_k x_k' - S|^2 / n / |S - m I|^2), m the mean variance.
     """

@@ -16,7 +16,7 @@ from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.matches import Matches
 from hueprobe.observations.locations.positions import WEIGHTINGS, image_positions
 from hueprobe.observations.units.radial import require_grid
-from hueprobe.stats.intervals import unit_codes
+from hueprobe.stats.dealing import deal
 
 MIN_ARRANGEMENTS = 1000
 
@@ -97,50 +97,11 @@ def block_labels(
     """
     if len(keys) != len(image_class):
         raise ShapeError(f"{len(keys)} keys for {len(image_class)} images; give one for each")
-    digests = np.array([hashlib.sha256(key.encode()).hexdigest() for key in keys])
-    return deal(np.argsort(digests, kind="stable"), image_class, n_blocks=n_blocks, groups=groups)
-
-
-def deal(
-    order: np.ndarray,
-    image_class: np.ndarray,
-    *,
-    n_blocks: int,
-    groups: Sequence[str | None] | None = None,
-) -> np.ndarray:
-    """Deal images to blocks so that every class is spread evenly; see `block_labels`.
-
-    Parameters
-    ----------
-    order : ndarray of int64, shape (n_images,)
-        Images in the order in which they are dealt.
-    image_class, n_blocks, groups
-        As for `block_labels`.
-
-    Returns
-    -------
-    ndarray of int64, shape (n_images,)
-        Each group (image) in turn, large ones first, goes where its classes have fewest images so far.
-    """
     if n_blocks < 2:
         raise InputError(f"n_blocks is {n_blocks}; at least 2 blocks are needed")
-    image_class = np.asarray(image_class)
-    rank = np.empty(len(order), np.int64)
-    rank[order] = np.arange(len(order))
-    units = unit_codes(groups, len(order))
-    members: dict[int, list[int]] = {}
-    for image in np.asarray(order):
-        if image_class[image] >= 0:
-            members.setdefault(int(units[image]), []).append(int(image))
-    blocks = np.full(len(order), -1, np.int64)
-    filled = np.zeros((n_blocks, int(image_class.max(initial=-1)) + 1), np.int64)
-    for images in sorted(members.values(), key=lambda images: (-len(images), rank[images[0]])):
-        own, counts = np.unique(image_class[images], return_counts=True)
-        load = filled[:, own] @ counts
-        block = int(np.lexsort((filled.sum(1), load))[0])
-        blocks[images] = block
-        filled[block, own] += counts
-    return blocks
+    digests = np.array([hashlib.sha256(key.encode()).hexdigest() for key in keys])
+    order = np.argsort(digests, kind="stable")
+    return deal(order, image_class, n_parts=n_blocks, groups=groups)
 
 
 def search_blocks(blocks: np.ndarray, search: Callable[[np.ndarray], Matches]) -> tuple[Matches, ...]:

@@ -10,7 +10,9 @@ below 1 for matches nearer to the center than chance, above 1 for matches scatte
 classes have positions of their own is for `.replicate_test` to test, not for this file.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,13 @@ from hueprobe.errors import ShapeError, require_choice
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
 from hueprobe.observations.locations.positions import WEIGHTINGS, ClassPositions, class_positions
+from hueprobe.observations.locations.replicate_test import (
+    COMPONENTS,
+    BlockedTest,
+    ComponentTest,
+    blocked_replicate_test,
+)
+from hueprobe.observations.table import Row
 from hueprobe.observations.units.match_units import (
     MatchUnits,
     influence_interval,
@@ -25,12 +34,15 @@ from hueprobe.observations.units.match_units import (
     ratio_interval,
 )
 from hueprobe.observations.units.radial import RadialProfile, require_grid, rings
+from hueprobe.observations.units.tables import map_rows
+from hueprobe.observations.verdicts.evidence import location_claims
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, ratio_influence
 
 
 @dataclass(frozen=True)
 class Locations:
-    """What `locations` found. Densities sum to 1 over the grid, and are NaN where nothing matched.
+    """What `measure` found. Densities sum to 1 over the grid, and are NaN where nothing matched.
 
     Attributes
     ----------
@@ -61,6 +73,8 @@ class Locations:
         rho_same - rho_other; 0 where both lie alike.
     positions : ClassPositions
         Position of each class.
+    blocked : BlockedTest or None
+        Whether classes have positions of their own; None without blocks that were searched for it.
     """
 
     grid: Grid
@@ -84,23 +98,49 @@ class Locations:
     rho_other: Interval
     rho_difference: Interval
     positions: ClassPositions
+    blocked: BlockedTest | None = None
 
-    def summary(self) -> dict[str, float]:
-        """Return the headline numbers."""
-        return {
-            "n_same": self.n_same,
-            "n_other": self.n_other,
-            "same_share": self.same_share.estimate,
-            **{
-                f"{name}{end}": getattr(interval, field)
-                for name, interval in (
-                    ("rho_same", self.rho_same),
-                    ("rho_other", self.rho_other),
-                    ("rho_difference", self.rho_difference),
-                )
-                for end, field in (("", "estimate"), ("_low", "low"), ("_high", "high"))
-            },
+    def numbers(self) -> dict[str, Interval]:
+        """Return both rho, the share of same-class matches, and the effects of the blocked test, in cells."""
+        numbers = {
+            "rho same class": self.rho_same,
+            "rho other class": self.rho_other,
+            "share of same-class matches": self.same_share,
         }
+        if self.blocked is not None:
+            for name in COMPONENTS:
+                part: ComponentTest = getattr(self.blocked, name)
+                numbers[f"class positions, {name}, cells"] = part.effect
+        return numbers
+
+    def claims(
+        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+    ) -> tuple[Verdict, ...]:
+        """Return the verdicts on claims 3a and 3c, and on 3b where blocks were searched."""
+        return location_claims(self, memory=memory, definitions=definitions)
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return the maps, and the position of each class with its interval and p (minP)."""
+        maps = {
+            "p(x, y) same class": self.same,
+            "p(x, y) other class": self.other,
+            "share of same class by match cell": self.same_share_by_match_cell,
+            "share of same class by query cell": self.same_share_by_query_cell,
+        }
+        p: dict[str, float] = {}
+        if self.blocked is not None:
+            p = dict(zip(self.blocked.classes, self.blocked.class_p_adjusted.tolist(), strict=True))
+        found = self.positions
+        positions: list[Row] = [
+            {
+                "class": name,
+                "u": u.estimate, "u low": u.low, "u high": u.high,
+                "v": v.estimate, "v low": v.low, "v high": v.high,
+                "p (minP)": p.get(name, ""),
+            }
+            for name, u, v in zip(found.classes, found.u, found.v, strict=True)
+        ]  # fmt: skip
+        return {"class_positions": positions, "maps": map_rows(maps)}
 
 
 def measure(
@@ -109,6 +149,8 @@ def measure(
     weighting: str = "count",
     valid: np.ndarray | None = None,
     center: tuple[float, float] | None = None,
+    blocks: Sequence[Matches] | None = None,
+    seed: int = 0,
 ) -> Locations:
     """Measure where same-class and other-class matches land.
 
@@ -122,11 +164,16 @@ def measure(
         Memory vectors that can be matched (`memory.valid()`); all by default.
     center : (float, float), optional
         (y, x) of another center than the middle of the grid, for distances and angles.
+    blocks : sequence of Matches, optional
+        Of blocks of images, each searched against itself alone (`search_blocks`), for the blocked replicate
+        test of class positions; claim 3b rests on it.
+    seed : int
+        Of that test's permutations.
 
     Returns
     -------
     Locations
-        Intervals are pigeonhole intervals (`hueprobe.stats.intervals`).
+        Intervals are pigeonhole intervals (`hueprobe.observations.units`).
 
     Raises
     ------
@@ -185,6 +232,7 @@ def measure(
             units.select(labeled),
         ),
         positions=class_positions(matches, weighting=weighting, center=center),
+        blocked=None if blocks is None else blocked_replicate_test(blocks, seed=seed, weighting=weighting),
     )
 
 

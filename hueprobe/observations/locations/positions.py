@@ -26,7 +26,7 @@ class ClassPositions:
     n_images : ndarray of int64, shape (M,)
         Query images with a same-class match.
     u, v : tuple of Interval
-        Mean over these images of the mean centerd position of their same-class matches, in cells, v
+        Mean over these images of the mean centered position of their same-class matches, in cells, v
         upwards, with the pigeonhole interval; NaN for a class without any.
     direction : ndarray of shape (M,)
         Mean direction in radians of the images' mean positions.
@@ -57,7 +57,7 @@ def image_positions(matches: Matches, *, weighting: str = "count") -> tuple[np.n
     n_images = len(same.query_paths)
     total = np.bincount(same.query_image, weight, n_images)
     there = np.flatnonzero(total)
-    u, v = same.grid.centerd(same.y, same.x)
+    u, v = same.grid.centered(same.y, same.x)
     sums = np.stack([np.bincount(same.query_image, weight * part, n_images) for part in (u, v)], axis=1)
     return same.query_image_class[there], sums[there] / total[there, None]
 
@@ -73,7 +73,7 @@ def class_positions(
     n_images = len(same.query_paths)
     total = np.bincount(same.query_image, weight, n_images)
     weight = weight / total[same.query_image]  # every image counts once
-    u, v = same.grid.centerd(same.y, same.x, center=center)
+    u, v = same.grid.centered(same.y, same.x, center=center)
     mean_u, mean_v = (np.bincount(same.query_image, weight * part, n_images) for part in (u, v))
     theta = np.where((mean_u == 0) & (mean_v == 0), np.nan, np.arctan2(mean_v, mean_u))
     units = match_units(same)

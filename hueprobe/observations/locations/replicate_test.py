@@ -14,7 +14,7 @@ null 7 to 13 % of the time at 5 %. The effect size is in plain cells, over B blo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from hueprobe.observations.locations.blocks import (
     default_blocks,
 )
 from hueprobe.stats.intervals import Interval, normal_interval
+from hueprobe.stats.permutation import permutation_p
 
 COMPONENTS = ("both", "u", "v")
 # Worth of the pooled variance, in degrees of freedom, when a class's own variance is estimated.
@@ -88,19 +89,6 @@ class BlockedTest:
     class_p: np.ndarray
     class_p_adjusted: np.ndarray
     undecided: str | None
-
-    def summary(self) -> dict[str, float]:
-        """Return effects, in cells, and p-values."""
-        return {
-            f"{quantity}_{name}": value
-            for name in COMPONENTS
-            for quantity, value in (
-                ("effect", getattr(self, name).effect.estimate),
-                ("effect_low", getattr(self, name).effect.low),
-                ("effect_high", getattr(self, name).effect.high),
-                ("p", getattr(self, name).p),
-            )
-        }
 
 
 def blocked_replicate_test(
@@ -166,8 +154,8 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
         observed, null = np.full((n_classes, 2), np.nan), np.full((0, n_classes, 2), np.nan)
 
     def component(axes: list[int]) -> ComponentTest:
-        p = _p(observed[:, axes].sum(), null[:, :, axes].sum((1, 2)))
-        return ComponentTest(_effect(plain[..., axes]), float(p))
+        p = float(permutation_p(observed[:, axes].sum(), null[:, :, axes].sum((1, 2))))
+        return ComponentTest(replace(_effect(plain[..., axes]), p_value=p), p)
 
     own, others = observed.sum(1), null.sum(2)
     return BlockedTest(
@@ -182,8 +170,8 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
         u=component([0]),
         v=component([1]),
         # after scaling every class has the same null, so minP is the largest of all classes' values
-        class_p=_p(own, others.ravel()),
-        class_p_adjusted=_p(own, others.max(1, initial=-np.inf)),
+        class_p=permutation_p(own, others.ravel()),
+        class_p_adjusted=permutation_p(own, others.max(1, initial=-np.inf)),
         undecided=undecided,
     )
 
@@ -192,7 +180,7 @@ def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
     """1 / variance of each kept class's z_cb, variances drawn towards the pooled one; shape (M,)."""
     degrees = positions.degrees[kept]
     squares = np.where(degrees > 0, positions.variance[kept] * degrees, 0.0)
-    if kept.sum() == 2 or squares.sum() == 0:  # centerd, two classes are each other's mirror image
+    if kept.sum() == 2 or squares.sum() == 0:  # centered, two classes are each other's mirror image
         return np.ones(len(degrees))
     pooled = squares.sum() / degrees.sum()
     variance = (squares + PRIOR_DEGREES * pooled) / (degrees + PRIOR_DEGREES)
@@ -217,18 +205,8 @@ def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray,
     return _replication(z), null
 
 
-def _p(values: np.ndarray | float, null: np.ndarray) -> np.ndarray:
-    """Share of the null at least as large, counting the observed one; NaN without a null."""
-    values = np.asarray(values, float)
-    if not len(null):
-        return np.full(values.shape, np.nan)
-    tolerance = 1e-12 * (1 + np.abs(values))  # arrangements that equal the observed one up to rounding
-    below = np.searchsorted(np.sort(null), values - tolerance)
-    return (1 + len(null) - below) / (1 + len(null))
-
-
 def _effect(z: np.ndarray) -> Interval:
-    """Signed root of effect^2 with its interval, from centerd (n_blocks, M, d) in cells.
+    """Signed root of effect^2 with its interval, from centered (n_blocks, M, d) in cells.
 
     Var(effect^2) (M - 1)^2 = sum over classes of 4/B mu' S mu + 2/(B (B-1)) tr(S^2), S the covariance of the
     class's z_cb; both terms by unbiased moments.

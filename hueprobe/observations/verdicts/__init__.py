@@ -15,6 +15,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "hue_claim": ".evidence",
         "location_claims": ".evidence",
         "self_test": ".selftest",
+        "verdicts_from_json": ".rules",
         "verdicts_json": ".rules",
     },
 )

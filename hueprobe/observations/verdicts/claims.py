@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hueprobe.observations.energy import SYMMETRY_NULL
+SYMMETRY_NULL = 0.9  # "symmetric" in claim 1b: at most a tenth of the pattern breaks the symmetry
 
 
 @dataclass(frozen=True)

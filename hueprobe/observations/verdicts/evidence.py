@@ -2,18 +2,20 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from hueprobe.observations.conditional.conditional import Conditional
-from hueprobe.observations.conditional.tangential import TangentialRow
-from hueprobe.observations.energy import Energy
-from hueprobe.observations.hue.hue import Hue
-from hueprobe.observations.locations.maps import Locations
-from hueprobe.observations.locations.replicate_test import BlockedTest
 from hueprobe.observations.verdicts.claims import CLAIMS
 from hueprobe.observations.verdicts.rules import Finding, Verdict, finding
 from hueprobe.stats.intervals import Interval
 from hueprobe.stats.paired import PairedComparison
+
+if TYPE_CHECKING:
+    from hueprobe.observations.conditional.conditional import Conditional
+    from hueprobe.observations.conditional.tangential import TangentialRow
+    from hueprobe.observations.energy import Energy
+    from hueprobe.observations.hue.hue import Hue
+    from hueprobe.observations.locations.maps import Locations
+    from hueprobe.observations.locations.replicate_test import BlockedTest
 
 Definitions = Mapping[str, Any]
 
@@ -21,7 +23,7 @@ AXIS_MARGIN = 0.02  # of the share of same-class matches, in claim 5
 
 
 def energy_claims(
-    energy: Energy, *, memory: str, definitions: Definitions | None = None
+    energy: "Energy", *, memory: str, definitions: Definitions | None = None
 ) -> tuple[Verdict, Verdict]:
     """Return the verdicts on claims 1a and 1b."""
     definitions = {**(definitions or {}), "centre (y, x)": list(energy.center)}
@@ -62,36 +64,20 @@ def accuracy_claim(
 
 
 def location_claims(
-    locations: Locations,
-    blocked: BlockedTest,
-    *,
-    memory: str,
-    definitions: Definitions | None = None,
-) -> tuple[Verdict, Verdict, Verdict]:
-    """Return the verdicts on claims 3a, 3b and 3c.
-
-    Parameters
-    ----------
-    locations : Locations
-        Of all matches.
-    blocked : BlockedTest
-        The blocked replicate test. An angle must be there in both components.
-    memory : str
-        Name of the memory.
-    definitions : mapping of str to Any, optional
-        How it was measured.
-    """
+    locations: "Locations", *, memory: str, definitions: Definitions | None = None
+) -> tuple[Verdict, ...]:
+    """Return the verdicts on claims 3a, 3b and 3c; 3b needs the blocked test, with both components."""
     definitions = {**(definitions or {}), "weighting": locations.weighting}
-    of_angle = {**definitions, "blocks": blocked.n_blocks, "classes": len(blocked.classes)}
-    return (
-        _one("3a centre", locations.rho_same, memory, definitions),
-        Verdict(id="3b angle", memory=memory, findings=_components(blocked), definitions=of_angle),
-        _one("3c border", locations.rho_other, memory, definitions),
-    )
+    verdicts = [_one("3a centre", locations.rho_same, memory, definitions)]
+    if (blocked := locations.blocked) is not None:
+        of_angle = {**definitions, "blocks": blocked.n_blocks, "classes": len(blocked.classes)}
+        findings = _components(blocked)
+        verdicts.append(Verdict(id="3b angle", memory=memory, findings=findings, definitions=of_angle))
+    return (*verdicts, _one("3c border", locations.rho_other, memory, definitions))
 
 
 def conditional_claims(
-    conditional: Conditional, *, memory: str, definitions: Definitions | None = None
+    conditional: "Conditional", *, memory: str, definitions: Definitions | None = None
 ) -> tuple[Verdict, Verdict, Verdict]:
     """Return the verdicts on claims 4a, 4b and 4c; the base rates of 4c other than the first are controls."""
     definitions = {**(definitions or {}), "weighting": conditional.weighting}
@@ -118,7 +104,7 @@ def conditional_claims(
     )
 
 
-def hue_claim(hue: Hue, *, memory: str, definitions: Definitions | None = None) -> Verdict:
+def hue_claim(hue: "Hue", *, memory: str, definitions: Definitions | None = None) -> Verdict:
     """Return the verdict on claim 5, from the first plane asked for."""
     plane, information = hue.accuracy.planes[0], hue.information
     angle = finding("5 hue", plane.advantage, plane.p, hue.accuracy.n_images)
@@ -144,7 +130,7 @@ def _one(claim: str, interval: Interval, memory: str, definitions: Definitions) 
     return Verdict(id=claim, memory=memory, findings=(_own(claim, interval),), definitions=definitions)
 
 
-def _components(blocked: BlockedTest) -> tuple[Finding, ...]:
+def _components(blocked: "BlockedTest") -> tuple[Finding, ...]:
     parts = {CLAIMS["3b angle"].effect: blocked.both, "u alone": blocked.u, "v alone": blocked.v}
     return tuple(
         finding("3b angle", part.effect, part.p, blocked.n_images, name=label, undecided=blocked.undecided)
@@ -152,7 +138,7 @@ def _components(blocked: BlockedTest) -> tuple[Finding, ...]:
     )
 
 
-def _tangential(row: TangentialRow) -> tuple[Finding, ...]:
+def _tangential(row: "TangentialRow") -> tuple[Finding, ...]:
     base = f"log(tangential / radial) less that of the {row.base} base rate, {row.form} form"
     return (
         _own("4c tangential", row.same.excess, name=f"{base}, same class"),

@@ -17,6 +17,7 @@ without it. What else the claim needs does not enter: a control is never asked f
 `hueprobe.observations.verdicts.evidence` says which results speak for which claim.
 """
 
+import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -75,10 +76,10 @@ class Finding:
 
     def text(self, unit: str) -> str:
         """Return estimate, interval, null, p, n and the verdict, in a line."""
-        found, p = self.interval, "< .0001" if self.p < 1e-4 else f"{self.p:.2g}"
+        found = self.interval
         return (
             f"{found.estimate:.3f} {unit} [{found.low:.3f}, {found.high:.3f}], "
-            f"null {self.null:g}, p {p}, n {self.n}: {self.verdict}"
+            f"null {self.null:g}, p {p_text(self.p)}, n {self.n}: {self.verdict}"
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -92,7 +93,19 @@ class Finding:
             "p": self.p,
             "n": self.n,
             "verdict": self.verdict,
+            **({"undecided": self.undecided} if self.undecided else {}),
         }
+
+    @classmethod
+    def from_json(cls, name: str, record: Mapping[str, Any]) -> "Finding":
+        """Return the finding that `to_json` gave; of the interval, what is recorded."""
+        low, high = (_number(end) for end in record["ci95"])
+        interval = Interval(_number(record["effect"]), low, high, math.nan, record["n"] - 1)
+        side = 1 if record["claimed side"] == "above" else -1
+        return cls(
+            name, interval, _number(record["p"]), record["n"], record["null"], side, record["margin"],
+            record.get("undecided"),
+        )  # fmt: skip
 
 
 def conclusion(findings: Sequence[Finding]) -> str:
@@ -220,6 +233,26 @@ class Verdict:
             record["ci95"] = None
         return record
 
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Verdict":
+        """Return the verdict that `to_json` gave."""
+        definitions = dict(record["definitions"])
+        first, findings = definitions.pop("effect"), definitions.pop("findings")
+        controls = definitions.pop("findings under controls", {})
+        definitions.pop("reasons", None)  # the findings say them again
+
+        def in_order(named: Mapping[str, Any]) -> tuple[Finding, ...]:
+            names = sorted(named, key=lambda name: (name != first, name))
+            return tuple(Finding.from_json(name, named[name]) for name in names)
+
+        return cls(
+            id=record["id"],
+            memory=record["memory"],
+            findings=in_order(findings),
+            controls={name: in_order(named) for name, named in controls.items()},
+            definitions=definitions,
+        )
+
     @property
     def _missing(self) -> list[str]:
         """Controls that the claim needs and that were not run."""
@@ -238,6 +271,9 @@ class Verdict:
         for name, survives in self.survives.items():
             lines.append(f"    under {name}: {'the same' if survives else conclusion(self.controls[name])}")
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
+
+    def _repr_html_(self) -> str:
+        return verdicts_html((self,))
 
 
 def finding(
@@ -269,10 +305,56 @@ def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
     return {part.name: part.to_json() for part in findings}
 
 
+def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
+    """Return the verdicts of `verdicts.json`.
+
+    Raises
+    ------
+    InputError
+        The text is no such document.
+    """
+    try:
+        return tuple(Verdict.from_json(record) for record in json.loads(text)["verdicts"])
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"this is no verdicts.json of hueprobe ({type(error).__name__}: {error}); make one with "
+            "`hueprobe observe`"
+        ) from error
+
+
+def verdicts_html(verdicts: Iterable[Verdict]) -> str:
+    """Return a table of verdicts for a notebook: claim, effect with interval, null, p, n, controls lost."""
+    head = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
+    rows = []
+    for v in verdicts:
+        first, lost = v.findings[0], [name for name, survives in v.survives.items() if not survives]
+        cells = (
+            f"{v.id}: {v.claim.text}", v.memory, f"{v.effect:.3f} {v.claim.unit}",
+            f"{first.interval.low:.3f} to {first.interval.high:.3f}", f"{v.claim.null:g}", p_text(v.p), v.n,
+            v.verdict, ", ".join(lost),
+        )  # fmt: skip
+        rows.append("".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells))
+    titles = "".join(f"<th>{name}</th>" for name in head)
+    return f"<table><tr>{titles}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as text; what is below .0001 says no more than that.
+
+    >>> p_text(3e-226), p_text(0.0312)
+    ('< .0001', '0.031')
+    """
+    return "< .0001" if p < 1e-4 else f"{p:.2g}"
+
+
 def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     """Return the text of `verdicts.json`: sorted keys, null and never NaN."""
     document = {"verdicts": [verdict.to_json() for verdict in verdicts]}
     return json.dumps(document, sort_keys=True, allow_nan=False, indent=2) + "\n"
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _without_nan(value: Any) -> Any:

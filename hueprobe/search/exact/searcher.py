@@ -79,7 +79,7 @@ def search_device(memory: "Memory", device: str) -> torch.device:
     """
     if device != "auto":
         return choose_device(device)
-    made_on = memory.settings["device"] if memory.settings["backbone"] != "arrays" else "auto"
+    made_on = memory.settings.device if memory.settings.backbone != "arrays" else "auto"
     try:
         chosen = choose_device(made_on)
     except InputError:

@@ -1,21 +1,18 @@
 """Observations 3 to 5 with a network that was just trained, in a memory that is thrown away."""
 
-import json
 import math
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hueprobe.errors import InputError
-from hueprobe.files import written_whole
 from hueprobe.memory.arrays import memory_from_arrays
 from hueprobe.observations.hue.planes import Plane, plane_through, uniform_axis
 from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation
 from hueprobe.studies.observing.memories import observe_memory
-from hueprobe.studies.observing.memory_report import MemoryReport, ObserveSettings
+from hueprobe.studies.observing.report import MemoryReport
+from hueprobe.studies.observing.settings import ObserveSettings
 
 if TYPE_CHECKING:
     from hueprobe.activations.hooks import Tap
@@ -25,6 +22,20 @@ if TYPE_CHECKING:
 
 PER_CLASS = 40  # images observed, at most: what the figures of a memory of 20 x 40 rest on
 _HEAD = "head"
+# Observation and name of the number behind each of `MEASURES`.
+_PLACES = {
+    "class positions": ("locations", "class positions, both, cells"),
+    "class positions, u": ("locations", "class positions, u, cells"),
+    "class positions, v": ("locations", "class positions, v, cells"),
+    "stay-put, same less other": ("conditional", "stay-put, same less other, adjusted"),
+    "information, same less other": ("conditional", "bits, same less other"),
+    "angle, pca plane": ("hue", "angle-only accuracy, pca"),
+    "angle, pca plane above random": ("hue", "angle-only accuracy, pca, above random planes"),
+    "angle, head's plane": ("hue", f"angle-only accuracy, {_HEAD}"),
+    "angle, head's plane above random": ("hue", f"angle-only accuracy, {_HEAD}, above random planes"),
+    "full direction": ("hue", "full direction"),
+    "far less near the axis": ("hue", "same-class share, far less near the axis"),
+}
 
 
 def observe_trained(
@@ -57,7 +68,7 @@ def observe_trained(
     chosen = images.select(capped_rows(images.targets.numpy(), per_class, seed=seed))
     seen = bottleneck_activations(objective.network, tap, chosen, settings)
     _, channels, height, width = seen.values.shape
-    told: dict[str, Any] = {"pictures": part, "n_images": len(seen.rows), "grid": (height, width)}
+    told: dict[str, Any] = {"part": part, "n_images": len(seen.rows), "grid": (height, width)}
     if height * width == 1:
         note = f"images of {settings.crop} px leave a bottleneck of 1x1, without places; use a larger --crop"
         return TrainedObservation(**told, notes=(f"observations 3 to 5: {note}",))
@@ -78,8 +89,8 @@ def observe_trained(
             memory, ("locations", "conditional", "hue"), folder=Path(folder),
             settings=ObserveSettings(seed=seed, planes=planes),
         )  # fmt: skip
-    if report.blocked is not None and report.blocked.undecided:
-        notes = (*notes, f"class positions: {report.blocked.undecided}")
+    if report.locations is not None and (blocked := report.locations.blocked) and blocked.undecided:
+        notes = (*notes, f"class positions: {blocked.undecided}")
     return TrainedObservation(**told, numbers=report_numbers(report), notes=(*notes, *report.notes))
 
 
@@ -97,51 +108,9 @@ def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray
 
 def report_numbers(report: MemoryReport) -> dict[str, Measured]:
     """Return what `MEASURES` names of a memory's report, as far as it could be measured."""
-    numbers: dict[str, Measured] = {}
-    if report.blocked is not None:
-        for name, label in (("both", ""), ("u", ", u"), ("v", ", v")):
-            test = getattr(report.blocked, name)
-            numbers[f"class positions{label}"] = Measured.of(test.effect, test.p)
-    if report.conditional is not None:
-        numbers["stay-put, same less other"] = Measured.of(report.conditional.stay.adjusted)
-        numbers["information, same less other"] = Measured.of(report.conditional.information)
-    if report.hue is not None:
-        accuracy = report.hue.accuracy
-        for plane in accuracy.planes:
-            where = {"pca": "pca plane", _HEAD: "head's plane"}.get(plane.name)
-            if where is not None:
-                numbers[f"angle, {where}"] = Measured.of(plane.angle, plane.p)
-                numbers[f"angle, {where} above random"] = Measured.of(plane.advantage, plane.p)
-        numbers["full direction"] = Measured.of(accuracy.direction)
-        numbers["far less near the axis"] = Measured.of(report.hue.information.far_minus_near)
-    return {name: number for name, number in numbers.items() if not math.isnan(number.estimate)}
-
-
-def write_observation(path: Path, found: TrainedObservation) -> None:
-    """Write an observation as JSON; the file appears whole."""
-    values = asdict(found)
-    for number in values["numbers"].values():
-        number |= {name: None for name, value in number.items() if math.isnan(value)}
-    with written_whole(path) as file:
-        file.write(json.dumps(values, sort_keys=True, indent=1, allow_nan=False).encode())
-
-
-def read_observation(path: Path) -> TrainedObservation:
-    """Return an observation that `write_observation` wrote.
-
-    Raises
-    ------
-    InputError
-        The file is none, or of another version.
-    """
-    try:
-        values = json.loads(path.read_text())
-        values["numbers"] = {
-            name: Measured(**{key: math.nan if value is None else value for key, value in number.items()})
-            for name, number in values["numbers"].items()
-        }
-        return TrainedObservation(**values | {"grid": tuple(values["grid"]), "notes": tuple(values["notes"])})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is no observation of this version; remove it and its run in cells/, or keep the weights"
-        ) from error
+    found = {(observation, name): interval for observation, name, interval in report.numbers()}
+    return {
+        measure: Measured.of(found[place])
+        for measure, place in _PLACES.items()
+        if place in found and not math.isnan(found[place].estimate)
+    }

@@ -7,78 +7,38 @@ that is kept and resumed like any other.
 
 import hashlib
 from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from hueprobe.errors import InputError
-from hueprobe.matches import Matches
+from hueprobe.images.table import ImageTable
 from hueprobe.memory.build import build_memory
-from hueprobe.memory.filling import Filled, fill_memory
-from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.filling import Filled, fill_memories
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
+from hueprobe.observations.table import CONTROLS
 from hueprobe.studies.observing.near_duplicates import without_near_duplicates
-
-CONTROLS = {
-    "random-weights": "the same network with random weights",
-    "mirror-all": "every image mirrored left to right",
-    "mirror-queries": "only the asking images mirrored",
-    "random-mirror": "each image mirrored or not, by a hash of its content",
-    "shifted-crop": "the crop moved by a quarter of a cell to the right and down",
-    "reflect-padding": "images padded by reflection before they are resized",
-    "no-near-duplicates": "images that nearly repeat another left out",
-}
+from hueprobe.studies.observing.subject import Subject
 
 
-@dataclass(frozen=True)
-class Variant:
-    """What a control observes.
-
-    Attributes
-    ----------
-    memory : Memory
-    rows : ndarray of int64 or None
-        The memory rows in use; None for all.
-    ask : Memory or None
-        Where the asking vectors come from, if not from `memory` itself.
-    """
-
-    memory: Memory
-    rows: np.ndarray | None = None
-    ask: Memory | None = None
-
-
-def control_variant(
-    name: str,
-    memory: Memory,
-    matches: Matches,
-    folder: Path,
-    *,
-    images_root: Path | None = None,
-    weights: Path | None = None,
-    **options: Any,
-) -> Variant:
+def controlled(name: str, subject: Subject, folder: Path, *, images_root: Path | None = None) -> Subject:
     """Return what a control observes, extracting it first where need be.
 
     Parameters
     ----------
     name : str
         One of `CONTROLS`.
-    memory : Memory
-        Complete, with descriptor `pixel`.
-    matches : Matches
-        Leave-one-out matches of the memory.
+    subject : Subject
+        With a complete memory, of descriptor `pixel`.
     folder : Path
         Where the control's own memory is kept.
     images_root : Path, optional
         Where the memory's images lie now.
-    weights : Path, optional
-        Where the recorded weights file lies now.
-    **options
-        `device`, `workers` and `progress` of `build_memory`.
 
     Raises
     ------
@@ -87,44 +47,53 @@ def control_variant(
     """
     if name not in CONTROLS:
         raise InputError(f"unknown control {name!r}; choose from: {', '.join(CONTROLS)}")
+    memory = subject.known_memory
     if name == "no-near-duplicates":
-        return Variant(memory, rows=without_near_duplicates(matches))
+        return replace(subject, rows=without_near_duplicates(subject.matches))
     table = memory.images if images_root is None else memory.images.relocated(images_root)
     if not all(table.roots):
         raise InputError(f"control {name!r} needs the images again, and {memory.path} was not made of files")
-
-    def extracted(kind: str, change: Callable[[Any], Any] | None = None, **network: Any) -> Memory:
-        path = folder / f"{memory.path.name}-{kind}.memory"
-        settings = memory.settings
-        backbone = load_recorded_backbone(settings, weights=weights)
-        options_ = {"dtype": memory.dtype, "precision": settings["precision"], **options}
-        if network:
-            return build_memory(
-                path, table, backbone=settings["backbone"], seed=settings["seed"],
-                layer=None if settings["table_layer"] else settings["layer"],
-                transform=backbone.transform, batch_size=settings["batch_size"], **network, **options_,
-            )  # fmt: skip
-        changed = replace(backbone, transform=Changed(backbone.transform, kind, change))
-        return build_memory(path, table, backbone=changed, batch_size=settings["batch_size"], **options_)
-
     if name == "random-weights":
-        return Variant(extracted("random-weights", weights="none"))
-    if name == "shifted-crop":
-        return Variant(extracted("shifted-crop", shifted))
-    if name == "reflect-padding":
-        return Variant(extracted("reflect-padding", padded))
-    mirrored = extracted("mirror-all", mirror)
-    if name == "mirror-all":
-        return Variant(mirrored)
+        return replace(subject, memory=_extracted(subject, table, folder, name, None))
+    if name in _CHANGES:
+        return replace(subject, memory=_extracted(subject, table, folder, name, _CHANGES[name]))
+    mirrored = _extracted(subject, table, folder, "mirror-all", mirror)
     if name == "mirror-queries":
-        return Variant(memory, ask=mirrored)
-    return Variant(_mixed(folder / f"{memory.path.name}-random-mirror.memory", memory, mirrored))
+        return replace(subject, query_memory=mirrored)
+    mixed = folder / f"{memory.path.name}-random-mirror.memory"
+    return replace(subject, memory=_mixed(mixed, memory, mirrored))
+
+
+def _extracted(
+    subject: Subject,
+    table: ImageTable,
+    folder: Path,
+    kind: str,
+    change: Callable[[Any], Any] | None,
+) -> Memory:
+    """Build the subject's memory again, of changed images; without a change, with random weights."""
+    memory = subject.known_memory
+    settings = memory.settings
+    backbone = load_recorded_backbone(settings, weights=subject.settings.weights)
+    options: dict[str, Any] = {
+        "dtype": memory.dtype, "precision": settings.precision, "batch_size": settings.batch_size,
+        "device": subject.settings.device, "workers": subject.settings.workers, "progress": subject.progress,
+    }  # fmt: skip
+    path = folder / f"{memory.path.name}-{kind}.memory"
+    if change is None:
+        return build_memory(
+            path, table, backbone=settings.backbone, weights="none", seed=settings.seed,
+            layer=None if settings.table_layer else settings.layer, transform=backbone.transform,
+            **options,
+        )  # fmt: skip
+    changed = replace(backbone, transform=Changed(backbone.transform, kind, change))
+    return build_memory(path, table, backbone=changed, **options)
 
 
 class Changed:
     """A transform behind a change of the image; its repr says so in memory.json."""
 
-    def __init__(self, transform: Any, kind: str, change: Callable[[Any], Any] | None) -> None:
+    def __init__(self, transform: Any, kind: str, change: Callable[[Any], Any]) -> None:
         self._transform, self._kind, self._change = transform, kind, change
         self.crop, self.resize = getattr(transform, "crop", None), getattr(transform, "resize", None)
 
@@ -134,7 +103,7 @@ class Changed:
 
     def __call__(self, image: Any) -> Any:
         """Change the image, then transform it."""
-        return self._transform(self._change(image) if self._change else image)
+        return self._transform(self._change(image))
 
 
 def mirror(image: Any) -> Any:
@@ -166,20 +135,24 @@ def _from_array(values: np.ndarray) -> Any:
 
 def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
     """Return a memory with each image's vectors from either of two, by a hash of its content."""
-    settings = {**memory.settings, "mixed_from": [memory.ledger.tip, mirrored.ledger.tip]}
-    stale = (path / FILE_NAME).is_file() and read_settings(path).get("mixed_from") != settings["mixed_from"]
+    settings = msgspec.structs.replace(memory.settings, mixed_from=(memory.ledger.tip, mirrored.ledger.tip))
+    stale = (path / FILE_NAME).is_file() and read_settings(path).mixed_from != settings.mixed_from
     key = [sha or name for sha, name in zip(memory.sha256, memory.images.paths, strict=True)]
     heads = np.array([hashlib.sha256(k.encode()).digest()[0] & 1 for k in key], bool)
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
-        for first in range(start, stop, settings["batch_size"]):
-            rows = np.arange(first, min(first + settings["batch_size"], stop))
+        for first in range(start, stop, settings.batch_size):
+            rows = np.arange(first, min(first + settings.batch_size, stop))
             parts = []
             for source in (memory, mirrored):
                 vectors = source.image_vectors(rows).reshape(len(rows), *memory.grid.shape, memory.n_channels)
                 parts.append(vectors * np.sqrt(source.energy()[rows])[..., None])
             chosen = np.where(heads[rows][:, None, None, None], parts[1], parts[0])
             records = memory.records.slice(first, len(rows)).drop_columns(["image"]).to_pylist()
-            yield np.ascontiguousarray(chosen.transpose(0, 3, 1, 2)), records
+            yield [np.ascontiguousarray(chosen.transpose(0, 3, 1, 2))], records
 
-    return fill_memory(path, settings, memory.images, batches, overwrite=stale)
+    (mixed,) = fill_memories([path], [settings], memory.images, batches, overwrite=stale)
+    return mixed
+
+
+_CHANGES = {"mirror-all": mirror, "shifted-crop": shifted, "reflect-padding": padded}

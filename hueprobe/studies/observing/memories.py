@@ -1,106 +1,179 @@
-"""Observations 1-5 on one memory, each measured and judged, under controls where asked."""
+"""Observations 1-5 on memories, each measured and judged, under controls where asked."""
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hueprobe.classifier import KernelDensityClassifier
-from hueprobe.errors import HueprobeError, InputError
+from hueprobe.errors import HueprobeError, InputError, require_choice
+from hueprobe.images.resolve import resolve_images
+from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
-from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.store import Memory
-from hueprobe.observations.conditional.conditional import measure as measure_conditional
+from hueprobe.observations.accuracy.grid import AccuracyGrid
+from hueprobe.observations.conditional import conditional
+from hueprobe.observations.conditional.conditional import Conditional
 from hueprobe.observations.conditional.mirrored import content_or_position
+from hueprobe.observations.energy import Energy
 from hueprobe.observations.energy import measure as measure_energy
-from hueprobe.observations.hue.hue import measure as measure_hue
-from hueprobe.observations.hue.relations import energy_position
-from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
-from hueprobe.observations.locations.maps import measure as measure_locations
-from hueprobe.observations.locations.replicate_test import blocked_replicate_test
-from hueprobe.observations.verdicts.evidence import (
-    accuracy_claim,
-    conditional_claims,
-    energy_claims,
-    hue_claim,
-    location_claims,
-)
+from hueprobe.observations.hue import hue
+from hueprobe.observations.hue.hue import Hue
+from hueprobe.observations.locations import maps
+from hueprobe.observations.locations.maps import Locations
+from hueprobe.observations.table import NAMES, OBSERVATIONS, Observation, Result
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.observations.verdicts.selftest import RejectionRate, blocked_tests, match_tests, self_test
 from hueprobe.studies.observing.accuracy_runs import accuracy_grid
-from hueprobe.studies.observing.controls import Variant, control_variant
-from hueprobe.studies.observing.memory_report import MemoryReport, ObserveSettings
+from hueprobe.studies.observing.controls import controlled
+from hueprobe.studies.observing.report import MemoryReport, Report
+from hueprobe.studies.observing.settings import ObserveSettings
+from hueprobe.studies.observing.subject import Subject
+
+
+def observe(
+    memories: Memory | Sequence[Memory] | None = None,
+    which: str | Sequence[str] = "all",
+    *,
+    images: Any = None,
+    matches: Matches | None = None,
+    controls: Sequence[str] = (),
+    settings: ObserveSettings | None = None,
+    folder: str | Path | None = None,
+    images_root: str | Path | None = None,
+    progress: bool = False,
+) -> Report:
+    """Measure the paper's observations on one memory or several, and judge its claims.
+
+    Parameters
+    ----------
+    memories : Memory or sequence of Memory, optional
+        May be left out where `matches` are given.
+    which : str or sequence of str
+        Of `energy`, `accuracy`, `locations`, `conditional`, `hue`; or `all`.
+    images : optional
+        Images to be asked of each memory, as `build_memory` takes them; by default the memory's own, each
+        left out in turn.
+    matches : Matches, optional
+        A table to measure from, in place of a search; of the one memory given, or of none. Without a memory
+        only what matches tell can be measured.
+    controls : sequence of str
+        Of `hueprobe.studies.CONTROLS`; verdicts then say which they survive.
+    settings : ObserveSettings, optional
+        K, searcher, exclusion, weighting, seed, plane.
+    folder : path, optional
+        Where pooled memories, accuracy runs and the controls' memories are kept and taken up again; without,
+        they are made in a temporary folder.
+    images_root : path, optional
+        Where the memories' images lie now, for controls that need them.
+    progress : bool
+
+    Returns
+    -------
+    Report
+        Shows itself in a notebook, and saves itself.
+
+    Raises
+    ------
+    InputError
+        An unknown observation or control; controls together with `images` or `matches`; matches of another
+        memory; neither a memory nor matches.
+
+    Examples
+    --------
+    >>> hp.observe(memory, "locations", controls=["random-mirror"]).save("report/")  # doctest: +SKIP
+    """
+    settings = settings or ObserveSettings()
+    names = NAMES if which == "all" else (which,) if isinstance(which, str) else tuple(which)
+    for name in names:
+        require_choice("observation", name, NAMES)
+    chosen: list[Memory | None] = [memories] if isinstance(memories, Memory) else list(memories or [])
+    if matches is not None and (images is not None or len(chosen) > 1):
+        raise InputError("matches are of one memory and of images asked already; give one memory at most")
+    if matches is None and not chosen:
+        raise InputError("there is nothing to observe; give a memory or matches")
+    with _kept_in(folder) as place:
+        return Report(
+            tuple(
+                observe_memory(
+                    memory, names, settings=settings, folder=place, matches=matches, controls=controls,
+                    images=None if images is None else resolve_images(images),
+                    images_root=None if images_root is None else Path(images_root), progress=progress,
+                )
+                for memory in chosen or [None]
+            )
+        )  # fmt: skip
 
 
 def observe_memory(
-    memory: Memory,
+    memory: Memory | None,
     which: Sequence[str],
     *,
     settings: ObserveSettings,
     folder: Path,
-    images: Any = None,
+    images: ImageTable | None = None,
+    matches: Matches | None = None,
     controls: Sequence[str] = (),
     images_root: Path | None = None,
     progress: bool = False,
 ) -> MemoryReport:
-    """Measure observations on one memory and judge the paper's claims.
+    """Measure observations on one memory, or on matches alone, and judge the paper's claims; see `observe`.
 
     Parameters
     ----------
-    memory : Memory
+    memory : Memory or None
+        None where only `matches` are at hand.
     which : sequence of str
-        Of `OBSERVATIONS`.
+        Names of `OBSERVATIONS`.
     settings : ObserveSettings
     folder : Path
-        Where pooled memories, accuracy cells and the controls' memories are kept.
+        Where pooled memories, accuracy runs and the controls' memories are kept.
     images : ImageTable, optional
-        Images to ask; by default the memory's own, left out one at a time.
+    matches : Matches, optional
     controls : sequence of str
-        Of `CONTROLS`; verdicts then name those that they survive.
     images_root : Path, optional
-        Where the memory's images lie now, for controls that need them.
     progress : bool
+        As for `observe`.
     """
-    if images is not None and controls:
-        raise InputError("controls are run in leave-one-out; leave out the images to ask, or the controls")
-    report, matches = _measure(Variant(memory), which, settings, images=images, progress=progress)
-    if "accuracy" in which:
-        report = _with_accuracy(report, memory, settings, folder, images, progress)
-    if not controls:
-        return report
-    if matches is None:
-        matches = _left_out(Variant(memory), settings, progress=progress)
-    for name in controls:
-        variant = control_variant(
-            name, memory, matches, folder, images_root=images_root, progress=progress,
-            **settings.network,
-        )  # fmt: skip
-        parts = [part for part in which if part != "accuracy"]
-        other, asked = _measure(variant, parts, settings, progress=progress)
-        report = _under(report, name, other)
-        if name == "mirror-queries":
-            if asked is None:
-                asked = _left_out(variant, settings, progress=progress)
-            report = replace(report, content=content_or_position(asked))
+    if controls and (images is not None or matches is not None):
+        raise InputError("controls are run in leave-one-out; leave out images and matches, or the controls")
+    if memory is not None and matches is not None:
+        _require_matches_of(memory, matches)
+    subject = Subject(settings=settings, memory=memory, images=images, given=matches, progress=progress)
+    name = "matches" if memory is None else memory.path.name
+    report = _measured(subject, name, which, folder)
+    for control in controls:
+        report = _under(report, control, subject, which, folder, images_root)
     return report
 
 
 def run_self_test(
-    memory: Memory, *, settings: ObserveSettings, n_draws: int, progress: bool = False
+    memory: Memory, *, settings: ObserveSettings | None = None, n_draws: int, progress: bool = False
 ) -> tuple[RejectionRate, ...]:
-    """Deal the memory's images into pseudo-classes at random and count how often each test rejects."""
-    variant = Variant(memory)
-    matches = _left_out(variant, settings, progress=progress)
+    """Deal the memory's images into pseudo-classes at random and count how often each test rejects.
+
+    Parameters
+    ----------
+    memory : Memory
+    settings : ObserveSettings, optional
+    n_draws : int
+        Deals.
+    progress : bool
+    """
+    settings = settings or ObserveSettings()
+    subject = Subject(settings=settings, memory=memory, progress=progress)
     labels, groups = memory.image_class, memory.images.groups
     rates = self_test(
-        labels, match_tests(matches, weighting=settings.weighting), n_draws=n_draws, seed=settings.seed,
-        groups=groups, progress=progress,
+        labels, match_tests(subject.matches, weighting=settings.weighting), n_draws=n_draws,
+        seed=settings.seed, groups=groups, progress=progress,
     )  # fmt: skip
-    blocks, of_blocks = _blocks(variant, settings)
     return rates + self_test(
-        labels, blocked_tests(of_blocks, weighting=settings.weighting), n_draws=n_draws, seed=settings.seed,
-        strata=blocks, groups=groups, progress=progress,
+        labels, blocked_tests(subject.matches_of_blocks, weighting=settings.weighting), n_draws=n_draws,
+        seed=settings.seed, strata=subject.block_of_image, groups=groups, progress=progress,
     )  # fmt: skip
 
 
@@ -119,168 +192,131 @@ def network_center(memory: Memory, *, weights: Path | None = None) -> tuple[floa
     return field_center(load_recorded_backbone(memory.settings, weights=weights)).cell
 
 
-def _classifier(variant: Variant, settings: ObserveSettings, **options: Any) -> KernelDensityClassifier:
-    return KernelDensityClassifier(
-        variant.memory, k=settings.k, exclude=settings.exclude, images=variant.rows,
-        searcher=settings.searcher if variant.rows is None else "exact", **{**settings.network, **options},
-    )  # fmt: skip
+@contextmanager
+def _kept_in(folder: str | Path | None) -> Iterator[Path]:
+    if folder is not None:
+        yield Path(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix="hueprobe-") as temporary:
+        yield Path(temporary)
 
 
-def _left_out(variant: Variant, settings: ObserveSettings, *, progress: bool = False) -> Matches:
-    """Return the matches of a variant's images, each asked of the others."""
-    matches = (
-        _classifier(variant, settings, progress=progress).leave_one_out(query_memory=variant.ask).matches
-    )
-    assert matches is not None
-    return matches
+def _require_matches_of(memory: Memory, matches: Matches) -> None:
+    if matches.grid != memory.grid or matches.image_paths != memory.images.paths:
+        raise InputError(
+            f"the matches are not of {memory.path}: they name {len(matches.image_paths)} images on a "
+            f"{matches.grid.height}x{matches.grid.width} grid, it holds {memory.n_images} on "
+            f"{memory.grid.height}x{memory.grid.width}; give the memory that they were found in"
+        )
 
 
-def _measure(
-    variant: Variant,
-    which: Sequence[str],
-    settings: ObserveSettings,
-    *,
-    images: Any = None,
-    progress: bool = False,
-) -> tuple[MemoryReport, Matches | None]:
-    """Measure all but accuracy; what a memory cannot have becomes a note. Also return the matches, if any."""
-    memory = variant.memory
-    report = MemoryReport(
-        name=memory.path.name,
-        network=str(memory.settings["backbone"]),
-        n_images=int(memory.readable.sum()) if variant.rows is None else len(variant.rows),
-    )
-    rows = np.arange(memory.n_images) if variant.rows is None else variant.rows
-    steps: list[tuple[str, Any]] = []
-    matches = None
-    if "energy" in which:
-        steps.append(("energy", lambda r: _with_energy(r, memory, rows, settings)))
-    if {"locations", "conditional", "hue"} & set(which):
-        if images is None:
-            matches = _left_out(variant, settings, progress=progress)
-        else:
-            matches = _classifier(variant, settings, progress=progress).classify(images).matches
-            assert matches is not None
-        if "locations" in which:
-            steps.append(("locations", lambda r: _with_locations(r, variant, matches, settings)))
-        if "conditional" in which:
-            steps.append(("conditional", lambda r: _with_conditional(r, matches, settings)))
-        if "hue" in which and images is None and variant.rows is None and variant.ask is None:
-            steps.append(("hue", lambda r: _with_hue(r, memory, matches, settings)))
-        elif "hue" in which:
-            note = "hue: measured on the memory's own images, each left out in turn, and on all of them"
-            report = replace(report, notes=(*report.notes, note))
-    for name, step in steps:
+def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -> MemoryReport:
+    """Measure and judge; what cannot be measured becomes a note that says why."""
+    memory, settings = subject.memory, subject.settings
+    if memory is None:
+        n_images = len(np.unique(subject.matches.image))
+    else:
+        n_images = int(memory.readable.sum()) if subject.rows is None else len(subject.rows)
+    found: dict[str, Any] = {}
+    verdicts: list[Verdict] = []
+    notes: list[str] = []
+    for observation in OBSERVATIONS:
+        if observation.name not in which:
+            continue
         try:
-            report = step(report)
+            result = _MEASURE[observation.name](subject, folder)
         except HueprobeError as error:
-            report = replace(report, notes=(*report.notes, f"{name}: {error}"))
-    return report, matches
+            notes.append(f"{observation.name}: {error}")
+            continue
+        found[observation.name] = result
+        definitions = settings.definitions if observation.by_search else {}
+        verdicts += result.claims(memory=name, definitions=definitions)
+    return MemoryReport(
+        name=name,
+        network="" if memory is None else str(memory.settings.backbone),
+        n_images=n_images,
+        seed=settings.seed,
+        verdicts=tuple(verdicts),
+        notes=tuple(notes),
+        **found,
+    )
 
 
-def _definitions(settings: ObserveSettings) -> dict[str, Any]:
-    definitions: dict[str, Any] = {
-        "k": settings.k,
-        "searcher": settings.searcher,
-        "exclude": settings.exclude,
-    }
-    if settings.center is not None:
-        definitions["centre (y, x)"] = [round(float(value), 3) for value in settings.center]
-    return definitions
-
-
-def _with_energy(
-    report: MemoryReport, memory: Memory, rows: np.ndarray, settings: ObserveSettings
+def _under(
+    report: MemoryReport,
+    control: str,
+    subject: Subject,
+    which: Sequence[str],
+    folder: Path,
+    images_root: Path | None,
 ) -> MemoryReport:
+    """Measure again under a control, and enter in each verdict what it comes to there."""
+    varied = controlled(control, subject, folder, images_root=images_root)
+    again = [o.name for o in OBSERVATIONS if o.name in which and o.under_controls and _fits(o, varied)]
+    other = _measured(varied, report.name, again, folder)
+    others = {verdict.id: verdict for verdict in other.verdicts}
+    verdicts = tuple(v.under(control, others[v.id]) if v.id in others else v for v in report.verdicts)
+    notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
+    report = replace(report, verdicts=verdicts, notes=(*report.notes, *notes))
+    if control == "mirror-queries":
+        report = replace(report, content=content_or_position(varied.matches))
+    return report
+
+
+def _fits(observation: Observation, subject: Subject) -> bool:
+    """Whether an observation can be made of a varied subject: hue needs every image with its own vectors."""
+    return observation.name != "hue" or subject.is_whole
+
+
+def _energy(subject: Subject, folder: Path) -> Energy:
+    memory = subject.known_memory
+    rows = np.arange(memory.n_images) if subject.rows is None else subject.rows
     groups = memory.images.groups
-    found = measure_energy(
+    return measure_energy(
         memory.energy()[rows], memory.grid, image_class=memory.image_class[rows], classes=memory.classes,
-        groups=[groups[i] for i in rows], center=settings.center,
+        groups=[groups[i] for i in rows], center=subject.settings.center,
     )  # fmt: skip
-    return replace(
-        report, energy=found, verdicts=(*report.verdicts, *energy_claims(found, memory=report.name))
+
+
+def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
+    memory, settings = subject.known_memory, subject.settings
+    return accuracy_grid(
+        memory, folder / f"{memory.path.name}-accuracy", images=subject.images, k=settings.k,
+        searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed, progress=subject.progress,
+        weights=settings.weights, device=settings.device, workers=settings.workers,
+    )  # fmt: skip
+
+
+def _locations(subject: Subject, folder: Path) -> Locations:
+    memory, settings = subject.memory, subject.settings
+    return maps.measure(
+        subject.matches, weighting=settings.weighting, center=settings.center, seed=settings.seed,
+        valid=None if memory is None else memory.valid(),
+        blocks=None if memory is None else subject.matches_of_blocks,
+    )  # fmt: skip
+
+
+def _conditional(subject: Subject, folder: Path) -> Conditional:
+    settings = subject.settings
+    return conditional.measure(
+        subject.matches, seed=settings.seed, weighting=settings.weighting, center=settings.center
     )
 
 
-def _blocks(variant: Variant, settings: ObserveSettings) -> tuple[np.ndarray, tuple[Matches, ...]]:
-    """Deal the images into blocks and search each against itself alone."""
-    memory = variant.memory
-    labels = memory.image_class.copy()
-    if variant.rows is not None:
-        labels[np.setdiff1d(np.arange(memory.n_images), variant.rows)] = -1
-    keys = [sha or path for sha, path in zip(memory.sha256, memory.images.paths, strict=True)]
-    blocks = block_labels(
-        keys,
-        labels,
-        n_blocks=default_blocks(len(np.unique(labels[labels >= 0]))),
-        groups=memory.images.groups,
-    )
-
-    def search(rows: np.ndarray) -> Matches:
-        classifier = KernelDensityClassifier(memory, k=settings.k, exclude=settings.exclude, images=rows)
-        found = classifier.leave_one_out(query_memory=variant.ask).matches
-        assert found is not None
-        return found
-
-    return blocks, search_blocks(blocks, search)
-
-
-def _with_locations(
-    report: MemoryReport, variant: Variant, matches: Matches, settings: ObserveSettings
-) -> MemoryReport:
-    where = measure_locations(
-        matches, weighting=settings.weighting, valid=variant.memory.valid(), center=settings.center
-    )
-    _, of_blocks = _blocks(variant, settings)
-    blocked = blocked_replicate_test(of_blocks, seed=settings.seed, weighting=settings.weighting)
-    relation = None
-    if report.energy is not None:
-        relation = energy_position(report.energy.centroids, where.positions.points(), seed=settings.seed)
-    claims = location_claims(where, blocked, memory=report.name, definitions=_definitions(settings))
-    return replace(
-        report, locations=where, blocked=blocked, relation=relation, verdicts=(*report.verdicts, *claims)
-    )
-
-
-def _with_conditional(report: MemoryReport, matches: Matches, settings: ObserveSettings) -> MemoryReport:
-    found = measure_conditional(
-        matches, seed=settings.seed, weighting=settings.weighting, center=settings.center
-    )
-    claims = conditional_claims(found, memory=report.name, definitions=_definitions(settings))
-    return replace(report, conditional=found, verdicts=(*report.verdicts, *claims))
-
-
-def _with_hue(
-    report: MemoryReport, memory: Memory, matches: Matches, settings: ObserveSettings
-) -> MemoryReport:
-    found = measure_hue(
-        matches, memory.blocks, memory.energy(), seed=settings.seed, plane=settings.plane,
+def _hue(subject: Subject, folder: Path) -> Hue:
+    memory, settings = subject.known_memory, subject.settings
+    if not subject.is_whole:
+        raise InputError("measured on the memory's own images, each left out in turn, and on all of them")
+    return hue.measure(
+        subject.matches, memory.blocks, memory.energy(), seed=settings.seed, plane=settings.plane,
         controls=settings.planes,
     )  # fmt: skip
-    claim = hue_claim(found, memory=report.name, definitions=_definitions(settings))
-    return replace(report, hue=found, verdicts=(*report.verdicts, claim))
 
 
-def _with_accuracy(
-    report: MemoryReport, memory: Memory, settings: ObserveSettings, folder: Path, images: Any, progress: bool
-) -> MemoryReport:
-    try:
-        grid = accuracy_grid(
-            memory, folder / f"{memory.path.name}-accuracy", images=images, k=settings.k,
-            searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed, progress=progress,
-            **settings.network,
-        )  # fmt: skip
-    except HueprobeError as error:
-        return replace(report, notes=(*report.notes, f"accuracy: {error}"))
-    first = grid.cells[0]
-    rivals = [c for c in grid.comparisons(first.network, first.task) if "," not in c.second]
-    claim = accuracy_claim(rivals, memory=report.name, definitions=_definitions(settings))
-    return replace(report, accuracy=grid, verdicts=(*report.verdicts, claim))
-
-
-def _under(report: MemoryReport, control: str, other: MemoryReport) -> MemoryReport:
-    """Enter in each verdict what it comes to under a control."""
-    others = {verdict.id: verdict for verdict in other.verdicts}
-    verdicts = [v.under(control, others[v.id]) if v.id in others else v for v in report.verdicts]
-    notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
-    return replace(report, verdicts=tuple(verdicts), notes=(*report.notes, *notes))
+_MEASURE: dict[str, Callable[[Subject, Path], Result]] = {
+    "energy": _energy,
+    "accuracy": _accuracy,
+    "locations": _locations,
+    "conditional": _conditional,
+    "hue": _hue,
+}

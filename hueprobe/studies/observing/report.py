@@ -1,140 +1,215 @@
-"""What an observation leaves behind besides figures: CSV tables, verdicts.json and a short Markdown page."""
+"""What observations leave behind: verdicts, numbers, figures; in a notebook, and as files of a folder."""
 
 import csv
+import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from hueprobe.errors import InputError, require_choice
 from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
-from hueprobe.observations.verdicts.rules import Verdict, verdicts_json
+from hueprobe.observations.accuracy.grid import AccuracyGrid
+from hueprobe.observations.conditional.conditional import Conditional
+from hueprobe.observations.conditional.mirrored import ContentOrPosition
+from hueprobe.observations.energy import Energy
+from hueprobe.observations.hue.hue import Hue
+from hueprobe.observations.hue.relations import EnergyPosition, energy_position
+from hueprobe.observations.locations.maps import Locations
+from hueprobe.observations.table import OBSERVATIONS, Result, Row
+from hueprobe.observations.verdicts.rules import Verdict, verdicts_html, verdicts_json
 from hueprobe.stats.intervals import Interval
-from hueprobe.studies.observing.memory_report import MemoryReport
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FIGURE_FORMATS = ("png", "pdf", "svg")
+_DPI = 200
 
 
-def write_report(reports: Sequence[MemoryReport], folder: Path, *, figures: Sequence[str] = ()) -> list[Path]:
-    """Write `verdicts.json`, tables and `report.md` into a folder; return the files.
+@dataclass(frozen=True, kw_only=True)
+class MemoryReport:
+    """What one memory shows; None for what was not asked for or cannot be measured.
 
-    Parameters
+    Attributes
     ----------
-    reports : sequence of MemoryReport
-    folder : Path
-        Must exist.
-    figures : sequence of str
-        File names of figures in the folder, to show in the page.
+    name : str
+        Of the memory's folder.
+    network : str
+    n_images : int
+        Readable images in the memory.
+    seed : int
+        Of permutations.
+    energy, accuracy, locations, conditional, hue
+        Results of the observations.
+    content : ContentOrPosition or None
+        Of the control `mirror-queries`.
+    verdicts : tuple of Verdict
+    notes : tuple of str
+        Why something could not be measured.
     """
-    verdicts = [verdict for report in reports for verdict in report.verdicts]
-    texts = {
-        "verdicts.json": verdicts_json(verdicts),
-        "report.md": _page(reports, verdicts, figures),
-        "numbers.csv": _table(("memory", "observation", "number", "value", "low", "high"), _numbers(reports)),
-    }
-    cells = [{"memory": r.name, **row} for r in reports if r.accuracy for row in r.accuracy.rows()]
-    if cells:
-        texts["accuracy.csv"] = _table(tuple(cells[0]), [tuple(row.values()) for row in cells])
-    positions = list(_positions(reports))
-    if positions:
-        header = ("memory", "class", "u", "u low", "u high", "v", "v low", "v high", "p (minP)")
-        texts["class_positions.csv"] = _table(header, positions)
-    maps = list(_maps(reports))
-    if maps:
-        texts["maps.csv"] = _table(("memory", "map", "y", "x", "value"), maps)
-    for name, text in texts.items():
-        with written_whole(folder / name) as file:
-            file.write(text.encode())
-    return [folder / name for name in texts]
+
+    name: str
+    network: str
+    n_images: int
+    seed: int = 0
+    energy: Energy | None = None
+    accuracy: AccuracyGrid | None = None
+    locations: Locations | None = None
+    conditional: Conditional | None = None
+    hue: Hue | None = None
+    content: ContentOrPosition | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def results(self) -> dict[str, Result]:
+        """What was measured, by the observation's name."""
+        found = {observation.name: getattr(self, observation.name) for observation in OBSERVATIONS}
+        return {name: result for name, result in found.items() if result is not None}
+
+    @cached_property
+    def relation(self) -> EnergyPosition | None:
+        """Whether classes match where their energy lies; None without both observations."""
+        if self.energy is None or self.locations is None:
+            return None
+        return energy_position(self.energy.centroids, self.locations.positions.points(), seed=self.seed)
+
+    def numbers(self) -> Iterator[tuple[str, str, Interval]]:
+        """Yield observation, name and interval of every headline number."""
+        for observation, result in self.results.items():
+            for name, interval in result.numbers().items():
+                yield observation, name, interval
 
 
-def _numbers(reports: Iterable[MemoryReport]) -> Iterable[tuple[Any, ...]]:
-    for report in reports:
-        intervals: dict[tuple[str, str], Interval] = {}
-        if report.energy is not None:
-            intervals["energy", "rho"] = report.energy.rho
-            intervals["energy", "symmetric share"] = report.energy.symmetry
-        if report.locations is not None:
-            where = report.locations
-            intervals["locations", "rho same class"] = where.rho_same
-            intervals["locations", "rho other class"] = where.rho_other
-            intervals["locations", "share of same-class matches"] = where.same_share
-        if report.blocked is not None:
-            for name in ("both", "u", "v"):
-                part = getattr(report.blocked, name)
-                intervals["locations", f"class positions, {name}, cells"] = part.effect
-        if report.conditional is not None:
-            found = report.conditional
-            for name in ("all", "same", "other"):
-                given = getattr(found, name)
-                intervals["conditional", f"bits, {name}"] = given.information.bits
-                intervals["conditional", f"stay-put share, {name}"] = given.stay
-            intervals["conditional", "stay-put, same less other, raw"] = found.stay.raw
-            intervals["conditional", "stay-put, same less other, adjusted"] = found.stay.adjusted
-            intervals["conditional", "RMS displacement, same less other, adjusted"] = found.spread.adjusted
-            for row in found.tangential:
-                name = f"log(tangential/radial) over {row.base}, {row.form}"
-                intervals["conditional", f"{name}, same"] = row.same.excess
-                intervals["conditional", f"{name}, same less other"] = row.difference
-        if report.hue is not None:
-            found_hue = report.hue
-            for plane in found_hue.accuracy.planes:
-                intervals["hue", f"angle-only accuracy, {plane.name}"] = plane.angle
-            intervals["hue", "saturation alone"] = found_hue.accuracy.saturation
-            intervals["hue", "full direction"] = found_hue.accuracy.direction
-            intervals["hue", "same-class share, far less near the axis"] = (
-                found_hue.information.far_minus_near
-            )
-        for (observation, number), interval in intervals.items():
-            yield report.name, observation, number, interval.estimate, interval.low, interval.high
+@dataclass(frozen=True)
+class Report:
+    """The observations on one memory or several.
+
+    Attributes
+    ----------
+    memories : tuple of MemoryReport
+    """
+
+    memories: tuple[MemoryReport, ...]
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """All verdicts, memory by memory."""
+        return tuple(verdict for report in self.memories for verdict in report.verdicts)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Why something could not be measured, with the memory's name."""
+        return tuple(f"{report.name}: {note}" for report in self.memories for note in report.notes)
+
+    def figures(self) -> "Iterator[tuple[str, Figure]]":
+        """Yield a name and a figure for everything that was measured."""
+        from hueprobe import plots
+
+        energies = {report.name: report.energy for report in self.memories if report.energy is not None}
+        if len(energies) > 1:
+            yield "energy_maps", plots.energy_maps(energies)
+        for report in self.memories:
+            stem = report.name.removesuffix(".memory")
+            for result in report.results.values():
+                for name, figure in plots.figures(result).items():
+                    yield f"{stem}_{name}", figure
+            if report.energy is not None and report.locations is not None:
+                yield (
+                    f"{stem}_energy_and_matches",
+                    plots.energy_and_matches(report.energy, report.locations, relation=report.relation),
+                )
+        if self.verdicts:
+            yield "verdicts", plots.verdict_figure(self.verdicts)
+
+    def save(
+        self, folder: str | Path, *, figure_format: str | None = "png", more_figures: Sequence[str] = ()
+    ) -> list[Path]:
+        """Write figures, tables (CSV), `verdicts.json` and `report.md` into a folder; return the files.
+
+        Parameters
+        ----------
+        folder : path
+            Made where it is not there.
+        figure_format : {"png", "pdf", "svg", None}
+            None draws nothing.
+        more_figures : sequence of str
+            Names of figures that lie in the folder already, to be shown in the page, too.
+        """
+        if figure_format is not None:
+            require_choice("figure format", figure_format, FIGURE_FORMATS)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        files = []
+        if figure_format is not None:
+            for name, figure in self.figures():
+                files.append(folder / f"{name}.{figure_format}")
+                with written_whole(files[-1]) as file:
+                    figure.savefig(file, format=figure_format, dpi=_DPI)
+        drawn = [*(file.name for file in files), *more_figures]
+        texts = {"verdicts.json": verdicts_json(self.verdicts), "report.md": _page(self, drawn)}
+        for name, rows in self.tables().items():
+            if rows:
+                texts[f"{name}.csv"] = _csv(rows)
+        for name, text in texts.items():
+            with written_whole(folder / name) as file:
+                file.write(text.encode())
+        return [*files, *(folder / name for name in texts)]
+
+    def tables(self) -> dict[str, list[Row]]:
+        """Return every table's rows, each with its memory: `numbers`, and those of the results."""
+        tables: dict[str, list[Row]] = {"numbers": []}
+        for report in self.memories:
+            tables["numbers"] += [
+                {
+                    "memory": report.name, "observation": observation, "number": name,
+                    "value": interval.estimate, "low": interval.low, "high": interval.high,
+                }
+                for observation, name, interval in report.numbers()
+            ]  # fmt: skip
+            for result in report.results.values():
+                for name, rows in result.tables().items():
+                    tables.setdefault(name, []).extend({"memory": report.name, **row} for row in rows)
+        return tables
+
+    def __str__(self) -> str:
+        """Return every verdict with its findings, and the notes."""
+        return "\n".join([*map(str, self.verdicts), *(f"note: {note}" for note in self.notes)])
+
+    def __repr__(self) -> str:
+        """Name the memories and count their verdicts."""
+        names = ", ".join(report.name for report in self.memories)
+        return f"<Report on {names}: {len(self.verdicts)} verdicts>"
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        return verdicts_html(self.verdicts) + (f"<ul>{notes}</ul>" if notes else "")
 
 
-def _positions(reports: Iterable[MemoryReport]) -> Iterable[tuple[Any, ...]]:
-    for report in reports:
-        if report.locations is None:
-            continue
-        adjusted = {}
-        if report.blocked is not None:
-            adjusted = dict(
-                zip(report.blocked.classes, report.blocked.class_p_adjusted.tolist(), strict=True)
-            )
-        found = report.locations.positions
-        for name, u, v in zip(found.classes, found.u, found.v, strict=True):
-            parts = (u.estimate, u.low, u.high, v.estimate, v.low, v.high)
-            yield report.name, name, *parts, adjusted.get(name, "")
-
-
-def _maps(reports: Iterable[MemoryReport]) -> Iterable[tuple[Any, ...]]:
-    for report in reports:
-        maps = {}
-        if report.energy is not None:
-            maps["energy, multiples of the mean"] = report.energy.mean_map
-        if report.locations is not None:
-            maps["p(x, y) same class"] = report.locations.same
-            maps["p(x, y) other class"] = report.locations.other
-            maps["share of same class by match cell"] = report.locations.same_share_by_match_cell
-            maps["share of same class by query cell"] = report.locations.same_share_by_query_cell
-        for name, values in maps.items():
-            for y, row in enumerate(values.tolist()):
-                for x, value in enumerate(row):
-                    yield report.name, name, y, x, value
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    if any(set(row) != set(columns) for row in rows):
+        raise InputError(f"rows of one table have different columns: {', '.join(columns)}")
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows([["" if value != value else value for value in row] for row in rows])
+    writer.writerow(columns)
+    writer.writerows([["" if row[n] != row[n] else row[n] for n in columns] for row in rows])
     return text.getvalue()
 
 
-def _page(reports: Sequence[MemoryReport], verdicts: Sequence[Verdict], figures: Sequence[str]) -> str:
+def _page(report: Report, figures: Sequence[str]) -> str:
     lines = ["# Observations", ""]
-    lines += [
-        f"- {escape_markdown(r.name)}: {escape_markdown(r.network)}, {r.n_images} images" for r in reports
-    ]
+    for one in report.memories:
+        network = f"{escape_markdown(one.network)}, " if one.network else ""
+        lines.append(f"- {escape_markdown(one.name)}: {network}{one.n_images} images")
     lines += ["", "| claim | memory | effect | 95 % | null | p | n | verdict | survives | fails under |"]
     lines += ["|" + "---|" * 10]
-    for v in verdicts:
+    for v in report.verdicts:
         survived = ", ".join(name for name, survives in v.survives.items() if survives)
         failed = ", ".join(name for name, survives in v.survives.items() if not survives)
         lines.append(
@@ -144,13 +219,13 @@ def _page(reports: Sequence[MemoryReport], verdicts: Sequence[Verdict], figures:
         )
     reasons = [
         f"- {v.id}, {escape_markdown(v.memory)}: {escape_markdown(reason)}"
-        for v in verdicts
+        for v in report.verdicts
         for reason in v.reasons
     ]
-    reasons += [f"- {escape_markdown(r.name)}: {escape_markdown(note)}" for r in reports for note in r.notes]
-    for report in reports:
-        if report.content is not None:
-            lines += ["", _content(report)]
+    reasons += [f"- {escape_markdown(note)}" for note in report.notes]
+    for one in report.memories:
+        if one.content is not None:
+            lines += ["", _content(one.name, one.content)]
     lines += ["", *dict.fromkeys(reasons)] if reasons else []
     lines += [""] + [
         f"![{escape_markdown(name)}]({quote(name)})" for name in figures if name.endswith((".png", ".svg"))
@@ -158,12 +233,10 @@ def _page(reports: Sequence[MemoryReport], verdicts: Sequence[Verdict], figures:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _content(report: MemoryReport) -> str:
-    found = report.content
-    assert found is not None
+def _content(name: str, found: ContentOrPosition) -> str:
     parts = {"position": found.position, "content": found.content, "difference": found.content_less_position}
-    text = ", ".join(f"{name} {i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}]" for name, i in parts.items())
+    text = ", ".join(f"{part} {i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}]" for part, i in parts.items())
     return (
-        f"{escape_markdown(report.name)}, only the queries mirrored: share of matches that follow {text} "
+        f"{escape_markdown(name)}, only the queries mirrored: share of matches that follow {text} "
         f"(n = {found.n} matches off the middle column)."
     )

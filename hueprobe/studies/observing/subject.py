@@ -1,0 +1,105 @@
+"""What is observed: a memory, a part of it, other images asked of it, or a table of matches alone."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.errors import InputError
+from hueprobe.images.table import ImageTable
+from hueprobe.matches import Matches
+from hueprobe.memory.store import Memory
+from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
+from hueprobe.studies.observing.settings import ObserveSettings
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Subject:
+    """What observations are measured on. Matches and blocks are searched once, when they are wanted.
+
+    Attributes
+    ----------
+    settings : ObserveSettings
+    memory : Memory or None
+        None for a table of matches alone.
+    rows : ndarray of int64 or None
+        The memory rows in use; None for all.
+    query_memory : Memory or None
+        Where the query vectors come from, if not from `memory` itself; the same images, row by row.
+    images : ImageTable or None
+        Images to be asked, in place of the memory's own.
+    given : Matches or None
+        A table of matches to measure from, in place of a search.
+    progress : bool
+    """
+
+    settings: ObserveSettings
+    memory: Memory | None = None
+    rows: np.ndarray | None = None
+    query_memory: Memory | None = None
+    images: ImageTable | None = None
+    given: Matches | None = None
+    progress: bool = field(default=False, repr=False)
+
+    @property
+    def known_memory(self) -> Memory:
+        """The memory.
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
+        if self.memory is None:
+            raise InputError("needs the memory itself; a table of matches does not hold it")
+        return self.memory
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the memory's own images are asked, each with its own vectors."""
+        return self.rows is None and self.query_memory is None and self.images is None
+
+    @cached_property
+    def matches(self) -> Matches:
+        """The matches that everything but energy is measured from."""
+        if self.given is not None:
+            return self.given
+        classifier = self._classifier(self.rows, progress=self.progress)
+        if self.images is not None:
+            return _table(classifier.classify(self.images).matches)
+        return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
+
+    @cached_property
+    def block_of_image(self) -> np.ndarray:
+        """Block of each image for the blocked replicate test, (n_images,) int64; -1 for none."""
+        memory = self.known_memory
+        labels = memory.image_class.copy()
+        if self.rows is not None:
+            labels[np.setdiff1d(np.arange(memory.n_images), self.rows)] = -1
+        keys = [sha or path for sha, path in zip(memory.sha256, memory.images.paths, strict=True)]
+        n_blocks = default_blocks(len(np.unique(labels[labels >= 0])))
+        return block_labels(keys, labels, n_blocks=n_blocks, groups=memory.images.groups)
+
+    @cached_property
+    def matches_of_blocks(self) -> tuple[Matches, ...]:
+        """The matches of each block, searched against itself alone."""
+
+        def search(rows: np.ndarray) -> Matches:
+            found = self._classifier(rows).leave_one_out(query_memory=self.query_memory)
+            return _table(found.matches)
+
+        return search_blocks(self.block_of_image, search)
+
+    def _classifier(self, rows: np.ndarray | None, *, progress: bool = False) -> KernelDensityClassifier:
+        settings = self.settings
+        return KernelDensityClassifier(
+            self.known_memory, k=settings.k, exclude=settings.exclude, images=rows,
+            searcher=settings.searcher if rows is None else "exact", weights=settings.weights,
+            device=settings.device, workers=settings.workers, progress=progress,
+        )  # fmt: skip
+
+
+def _table(matches: Matches | None) -> Matches:
+    assert matches is not None  # nobody asked to leave them out
+    return matches
