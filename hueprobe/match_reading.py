@@ -65,7 +65,8 @@ def _numbers(table: "pa.Table", name: str, kind: type, source: str) -> np.ndarra
         raise InputError(f"column {name} of {source} should hold {np.dtype(kind)}: {reason}") from None
     if column.null_count:
         raise InputError(f"column {name} of {source} lacks {column.null_count} values; a match has them all")
-    return column.to_numpy().astype(kind, copy=True)  # Arrow's own memory is read-only
+    values: np.ndarray = column.to_numpy().astype(kind, copy=True)  # Arrow's own memory is read-only
+    return values
 
 
 def read_images(

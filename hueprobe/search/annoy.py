@@ -38,7 +38,13 @@ class AnnoySearcher:
             ) from None
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return k near stored vectors of each query; see `Searcher.search`."""
+        """Return k near stored vectors of each query.
+
+        Parameters
+        ----------
+        vectors, k, exclude_images
+            As in `Searcher.search`.
+        """
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
     def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +66,17 @@ class AnnoySearcher:
 
 
 def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
-    """Build the index of a memory's nonzero vectors into `folder`."""
+    """Build the index of a memory's nonzero vectors into `folder`.
+
+    Parameters
+    ----------
+    memory : Memory
+    spec : SearcherSpec
+    folder : Path
+        Empty.
+    progress : bool
+        Show it.
+    """
     require_working_annoy()
     valid = memory.valid()
     _require_room(folder, memory.n_slots, int(valid.sum()), memory.n_channels, spec.trees)

@@ -28,6 +28,12 @@ class Neighbors:
     ids: np.ndarray
     distances: np.ndarray
 
+    def __repr__(self) -> str:
+        """Say how many there are."""
+        return (
+            f"Neighbors({len(self.ids)} queries, k={self.ids.shape[1]}, {int((self.ids < 0).sum())} missing)"
+        )
+
 
 class Searcher(Protocol):
     """What `open_searcher` returns.

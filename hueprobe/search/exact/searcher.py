@@ -150,7 +150,13 @@ class ExactSearcher:
         )
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return the k nearest stored vectors of each query; see `Searcher.search`."""
+        """Return the k nearest stored vectors of each query.
+
+        Parameters
+        ----------
+        vectors, k, exclude_images
+            As in `Searcher.search`.
+        """
         vectors, excluded = checked_queries(self.memory, vectors, k, exclude_images)
         everything = len(self._ids)
         number_format, n_looks = self.format, 0
