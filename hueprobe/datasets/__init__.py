@@ -5,7 +5,7 @@ from hueprobe._lazy import lazy_exports
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
-        "Manifest": ".schema",
+        "Manifest": ".manifest",
         "Problem": ".checks",
         "Verification": ".verifying",
         "data_root": ".roots",

@@ -8,9 +8,11 @@ from urllib.error import HTTPError
 
 from hueprobe.datasets.library import load_manifest
 from hueprobe.datasets.listing import Listing, list_set
+from hueprobe.datasets.manifest import Manifest
+from hueprobe.datasets.origin import Download
 from hueprobe.datasets.resolving import from_manifest
 from hueprobe.datasets.roots import data_root, has_own_folder
-from hueprobe.datasets.schema import Download, Manifest, Slices
+from hueprobe.datasets.schema import Slices
 from hueprobe.datasets.unpacking import is_archive, unpack
 from hueprobe.datasets.volumes import slice_folder, slice_names, write_slices
 from hueprobe.errors import DownloadError, HueprobeError, ImageError

@@ -5,7 +5,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hueprobe.datasets.schema import Layout, Manifest
+from hueprobe.datasets.manifest import Manifest
+from hueprobe.datasets.schema import Layout
 from hueprobe.errors import ImageError
 from hueprobe.images.trust import DATA
 

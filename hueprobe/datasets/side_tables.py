@@ -83,7 +83,7 @@ def read_side_table(table: SideTable, base: Path) -> list[Row]:
             )
         if not file.is_file():
             raise ImageError(f"{table.file}: no such file in {str(base)!r}")
-        read = {"text": _text_rows, "csv": _csv_rows, "mat": _mat_rows}[table.format]
+        read = {"text": _text_rows, "csv": _csv_rows, "mat": _mat_rows}[table.read_as]
         rows = [
             {**row, **table.constants, **({table.number: str(i)} if table.number else {})}
             for i, row in enumerate(read(file, table), start=1)
@@ -135,20 +135,20 @@ def _csv_rows(file: Path, table: SideTable) -> Iterator[Row]:
             headers = reader.fieldnames or []
         except csv.Error as error:
             raise ImageError(f"{table.file}: no CSV: {error}") from None
-        if missing := [header for header in table.columns.values() if header not in headers]:
+        if missing := [header for header in table.sources.values() if header not in headers]:
             raise ImageError(
                 f"{table.file}: no column {missing[0]!r}; there are: {', '.join(headers) or 'none'}"
             )
         try:
             for cells in reader:
-                yield {name: cells[header] or "" for name, header in table.columns.items()}
+                yield {name: cells[header] or "" for name, header in table.sources.items()}
         except csv.Error as error:
             raise ImageError(f"{table.file}: no CSV after line {reader.line_num}: {error}") from None
 
 
 def _mat_rows(file: Path, table: SideTable) -> list[Row]:
     variables = read_mat(file, name=table.file)
-    columns = {name: _variable(variables, source, table.file) for name, source in table.columns.items()}
+    columns = {name: _variable(variables, source, table.file) for name, source in table.sources.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ImageError(f"{table.file}: variables differ in length: {lengths}")

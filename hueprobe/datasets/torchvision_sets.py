@@ -11,7 +11,7 @@ import torchvision
 from torch.utils.data import ConcatDataset
 from torchvision.datasets.utils import download_url
 
-from hueprobe.datasets.schema import Download, TorchvisionClass
+from hueprobe.datasets.origin import Download, TorchvisionClass
 from hueprobe.errors import ManifestError
 
 # CIFAR's are pickles too, but of known checksums.

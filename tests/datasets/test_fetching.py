@@ -5,11 +5,11 @@ import http.server
 import io
 import tarfile
 import threading
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from hueprobe.datasets import fetch_set, from_manifest, load_manifest, verify_set

@@ -78,7 +78,7 @@ def test_a_volume_of_absurd_voxels_is_refused(tmp_path, zoom):
     data[80:84] = np.float32(zoom).tobytes()
     data[252:256] = bytes(4)  # neither of the two affines holds, so that the zooms count
     (tmp_path / "v.nii").write_bytes(data)
-    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1), window_is_percentile=False)
+    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1))
     with pytest.raises(ImageError):
         read_slices(tmp_path / "v.nii", slices)
 
