@@ -88,7 +88,7 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
     """List the images of a set whose folder is known."""
     problems: list[str] = []
     files = dict(files_below(place.images, place.base, problems))
-    stacks = read_stacks(manifest.tables, place.base)
+    stacks = read_stacks(manifest.tables, place.base, checksums=manifest.checksums)
     is_excluded = _Excluded(manifest)
     if manifest.layout.kind == "tables":
         rows = _listed(manifest, stacks, problems)

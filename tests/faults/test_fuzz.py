@@ -1,5 +1,6 @@
 """Whatever a file holds, its reader says what is wrong in a HueprobeError, and in little time."""
 
+import sys
 import time
 import traceback
 import warnings
@@ -55,8 +56,7 @@ def test_a_matlab_file_that_crashes_scipy_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "scipy").mkdir()
     (tmp_path / "scipy" / "__init__.py").write_text("import os\nos.abort()\n")
     (tmp_path / "x.mat").write_bytes(b"no matter")
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.setattr("hueprobe.datasets.mat_files.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     with pytest.raises(ImageError, match=r"x\.mat: no MATLAB file that SciPy reads: the reader crashed"):
         read_mat(tmp_path / "x.mat", name="x.mat")
 
