@@ -52,6 +52,8 @@ HEAVY = {
     ),
     "torchvision": ("activations/", "images/transform.py", "datasets/torchvision_sets.py"),
     "nibabel": ("datasets/volumes.py",),
+    "platformdirs": ("datasets/roots.py", "images/demo_images.py"),
+    "pooch": ("datasets/downloads.py",),
     "annoy": ("search/annoy.py",),
     "faiss": ("search/faiss.py",),
     "matplotlib": ("plots/",),

@@ -251,9 +251,7 @@ class Images:
 
             damaged = gzip.compress(damaged, 1)
         path.write_bytes(damaged)
-        read_slices(
-            path, Slices(plane="axial", spacing=1.0, count=3, window=(1, 99), window_is_percentile=True)
-        )
+        read_slices(path, Slices(plane="axial", spacing=1.0, count=3, window=(1, 99), window_is="percentile"))
 
 
 class Weights:

@@ -1,6 +1,7 @@
 """Whatever a file holds, its reader says what is wrong in a HueprobeError, and in little time."""
 
 import json
+import sys
 import time
 import traceback
 import warnings
@@ -58,8 +59,7 @@ def test_a_matlab_file_that_crashes_scipy_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "scipy").mkdir()
     (tmp_path / "scipy" / "__init__.py").write_text("import os\nos.abort()\n")
     (tmp_path / "x.mat").write_bytes(b"no matter")
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.setattr("hueprobe.datasets.mat_files.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     with pytest.raises(ImageError, match=r"x\.mat: no MATLAB file that SciPy reads: the reader crashed"):
         read_mat(tmp_path / "x.mat", name="x.mat")
 
@@ -81,7 +81,7 @@ def test_a_volume_of_absurd_voxels_is_refused(tmp_path, zoom):
     data[80:84] = np.float32(zoom).tobytes()
     data[252:256] = bytes(4)  # neither of the two affines holds, so that the zooms count
     (tmp_path / "v.nii").write_bytes(data)
-    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1), window_is_percentile=False)
+    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1))
     with pytest.raises(ImageError):
         read_slices(tmp_path / "v.nii", slices)
 
