@@ -52,7 +52,7 @@ def row(memory: Memory, asked: images.ImageTable | None, searcher: str = "exact"
         "accuracy": found.accuracy,
         "ci95": found.ci95,
         "n": found.n,
-        "recall_at_10": recall_of(memory, classifier.searcher),
+        "recall_at_10": recall_of(classifier.searcher),
         "search_seconds": round(result.seconds["search"], 2),
     }
 

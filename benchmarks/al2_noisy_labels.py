@@ -24,7 +24,8 @@ from benchmarks.machine import machine
 from hueprobe.activations.random_weights import own_randomness
 from hueprobe.memory.settings import library_versions
 from hueprobe.plots.training import loss_curves
-from hueprobe.studies.comparison.loss_comparison import BASELINE, LossRun, compare_losses
+from hueprobe.studies.comparison.loss_comparison import BASELINE, compare_curves, compare_losses
+from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.training import AL2, Objective, TrainingImages, TrainingSettings, images_from_arrays, train
 
 RESULTS = Path(__file__).parent / "results" / "al2_noisy_labels.json"
@@ -136,7 +137,7 @@ def main() -> None:
     }
     arguments.output.parent.mkdir(parents=True, exist_ok=True)
     arguments.output.write_text(json.dumps(document, sort_keys=True, allow_nan=False) + "\n")
-    figure = loss_curves(drawn).figure
+    figure = loss_curves(compare_curves(drawn)).figure
     assert isinstance(figure, Figure)
     figure.savefig(arguments.output.with_suffix(".png"))
 

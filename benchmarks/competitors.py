@@ -14,7 +14,8 @@ import numpy as np
 from hueprobe import Memory
 from hueprobe.search.approximate import n_threads
 from hueprobe.search.exact.searcher import ExactSearcher
-from hueprobe.search.neighbors import Neighbors, rank
+from hueprobe.search.neighbors import Neighbors
+from hueprobe.search.reranking import rerank
 
 _QUERIES_AT_A_TIME = 16  # of one thread
 
@@ -82,7 +83,7 @@ class _Direct:
 
     def neighbors(self, memory: Memory, vectors: np.ndarray, own: np.ndarray, k: int) -> Neighbors:
         """Return the ids found, with exact distances."""
-        return rank(memory, vectors, self.ask(vectors, own, k), k)
+        return rerank(memory, vectors, self.ask(vectors, own, k), k)
 
 
 class FaissDirect(_Direct):
@@ -126,7 +127,7 @@ class FlatBare:
 
     def neighbors(self, memory: Memory, vectors: np.ndarray, own: np.ndarray, k: int) -> Neighbors:
         """Return the ids found, with exact distances."""
-        return rank(memory, vectors, self.ask(vectors, own, k), k)
+        return rerank(memory, vectors, self.ask(vectors, own, k), k)
 
 
 class AnnoyDirect(_Direct):

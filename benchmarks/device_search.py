@@ -26,8 +26,14 @@ from benchmarks.machine import machine, versions
 from hueprobe import Memory
 from hueprobe.activations.devices import choose_device
 from hueprobe.images.table import unfiled_table
-from hueprobe.memory.filling import Filled, fill_memory
-from hueprobe.memory.recipe import layout_settings
+from hueprobe.memory.filling import Filled, fill_memories
+from hueprobe.memory.settings import (
+    CLASS_ORDER,
+    FORMAT,
+    MemorySettings,
+    images_per_shard,
+    library_versions,
+)
 from hueprobe.search.exact.blocks import BLOCK
 from hueprobe.search.exact.searcher import ExactSearcher
 
@@ -39,11 +45,13 @@ _SHARE_ZERO, _PEAK_SIZE = 0.9, 8192
 def synthetic_memory(folder: Path, n_vectors: int, channels: int, device: torch.device) -> Memory:
     """Fill a memory with about so many sparse random unit vectors, drawn on the device; taken up again."""
     n = round(n_vectors / (GRID[0] * GRID[1]))
-    settings = {
-        **layout_settings(GRID, channels, "pixel", "float16", BATCH),
-        "backbone": "synthetic", "layer": "", "closing": "relu", "table_layer": False, "weights": "none",
-        "weights_sha256": "", "transform": {}, "device": device.type, "precision": "fp32", "seed": 0,
-    }  # fmt: skip
+    settings = MemorySettings(
+        format=FORMAT, class_order=CLASS_ORDER, versions=library_versions(), backbone="synthetic", layer="",
+        closing="relu", table_layer=False, weights="none", weights_sha256="", transform={}, grid=GRID,
+        channels=channels, descriptor="pixel", dtype="float16", batch_size=BATCH,
+        shard_images=images_per_shard(GRID, channels, "float16", BATCH), device=device.type,
+        precision="fp32", seed=0,
+    )  # fmt: skip
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, BATCH):
@@ -51,11 +59,11 @@ def synthetic_memory(folder: Path, n_vectors: int, channels: int, device: torch.
             generator = torch.Generator(device).manual_seed(first)
             values = torch.rand((size, channels, *GRID), generator=generator, device=device)
             record = {"sha256": "", "width": 0, "height": 0, "readable": True, "reason": None}
-            yield (values - _SHARE_ZERO).clamp_(min=0).cpu().numpy(), [dict(record) for _ in range(size)]
+            yield [(values - _SHARE_ZERO).clamp_(min=0).cpu().numpy()], [dict(record) for _ in range(size)]
 
-    return fill_memory(
-        folder / f"{n_vectors}x{channels}.memory", settings, unfiled_table(n), batches, progress=True
-    )
+    path = folder / f"{n_vectors}x{channels}.memory"
+    (memory,) = fill_memories([path], [settings], unfiled_table(n), batches, progress=True)
+    return memory
 
 
 def noisy_queries(memory: Memory) -> np.ndarray:

@@ -33,12 +33,12 @@ import torch
 from benchmarks.machine import machine, versions
 from benchmarks.tables import extraction_tables
 from hueprobe.activations import Extractor, load_backbone
-from hueprobe.activations.backbones import Backbone, image_size
+from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS
 from hueprobe.allocation import ask_for_huge_pages, freed_memory_kept
-from hueprobe.images import ImageTable, from_folder, load_batches
+from hueprobe.images import ImageTable, Transform, from_folder, load_batches
 from hueprobe.memory import build_memory
-from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE
+from hueprobe.memory.settings import DEFAULT_BATCH_SIZE
 from hueprobe.threads import default_workers
 
 RESULTS = Path(__file__).parent / "results" / "extraction.json"
@@ -76,7 +76,9 @@ def _answer_times(pipe: Connection, n_images: int, device: str) -> None:
             backbone = load_backbone(case[0], weights="none")
             extractor = Extractor(backbone, device=device, precision=case[1])
             sizes = [len(part) for part in torch.arange(n_images).split(DEFAULT_BATCH_SIZE)]
-            drawn = torch.randn(max(sizes), 3, *image_size(backbone.transform)).to(
+            transform = backbone.transform
+            assert isinstance(transform, Transform) and transform.shape is not None
+            drawn = torch.randn(max(sizes), *transform.shape).to(
                 extractor.device, memory_format=torch.channels_last
             )
             loaded[case] = backbone, extractor, [drawn[:size] for size in sizes]

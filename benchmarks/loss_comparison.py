@@ -4,7 +4,7 @@
 
 ResNet-18 from scratch on half of each class of a packed set ($HUEPROBE_SHARED/data/train, default ../shared),
 tested on the other half: one-hot and hue:eq5 over --seeds, hue:l2 and smooth over --seeds-rest. Each trained
-network is then observed on the test images. The study lies in --folder, cell by cell, so the command may be
+network is then observed on the test images. The study lies in --folder, run by run, so the command may be
 stopped and called again, and called several times at once: with --threads 1, one process a core. Writes
 benchmarks/results/loss_comparison-SET.json, and two figures beside it.
 
@@ -26,11 +26,12 @@ from hueprobe.plots.trained_networks import measure_figure
 from hueprobe.plots.training import loss_figure
 from hueprobe.studies import ComparisonSettings, run_comparison
 from hueprobe.studies.comparison.loss_comparison import (
-    LossRun,
     LossSummary,
+    compare_curves,
     compare_losses,
     compare_observed,
 )
+from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.studies.comparison.trained_networks import MeasureSummary
 
 RESULTS = Path(__file__).parent / "results"
@@ -70,7 +71,7 @@ def document(
         "primary": PRIMARY,
         "summaries": [asdict(found) for found in summaries],
         "measures": [asdict(found) for found in measures],
-        "runs": [asdict(run) for run in runs],
+        "runs": [run.to_json() for run in runs],
         "machine": machine(),
         "versions": library_versions(),
         "note": arguments.note,
@@ -111,7 +112,7 @@ def main() -> None:
     found_all = json.dumps(document(arguments, runs, summaries, measures))
     plain = json.loads(found_all, parse_constant=lambda _: None)  # no NaN in JSON
     output.write_text(json.dumps(plain, indent=1, sort_keys=True, allow_nan=False) + "\n")
-    loss_figure(runs, summaries).savefig(output.with_suffix(".png"))
+    loss_figure(summaries, compare_curves(runs)).savefig(output.with_suffix(".png"))
     if measures:
         measure_figure(measures).savefig(output.with_name(f"{output.stem}-observed.png"))
     for summary in summaries:

@@ -4,12 +4,13 @@ import os
 from collections.abc import Generator
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from hueprobe import Memory, images
 from hueprobe.images.table import ImageTable, unfiled_table
 from hueprobe.memory import build_memory
-from hueprobe.memory.filling import Filled, fill_memory
+from hueprobe.memory.filling import Filled, fill_memories
 
 IMAGES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images"
 # Puts a copy about as far from its origin as a real vector's tenth neighbor is: 1.0.
@@ -34,11 +35,11 @@ def sized_memory(folder: Path, real: Memory, n_vectors: int) -> Memory:
     if n == real.n_images:
         return real
     step = max(1, real.n_images // n)
-    settings = {**real.settings, "derived_from": real.ledger.tip}
+    settings = msgspec.structs.replace(real.settings, derived_from=real.ledger.tip)
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
-        for first in range(start, stop, settings["batch_size"]):
-            rows = np.arange(first, min(first + settings["batch_size"], stop))
+        for first in range(start, stop, settings.batch_size):
+            rows = np.arange(first, min(first + settings.batch_size, stop))
             vectors = real.image_vectors(rows * step % real.n_images)
             for row, part in zip(rows, vectors, strict=True):
                 if row >= real.n_images:
@@ -46,6 +47,8 @@ def sized_memory(folder: Path, real: Memory, n_vectors: int) -> Memory:
                     part *= np.exp(_NOISE * noise)
             grids = vectors.reshape(len(rows), *real.grid.shape, -1).transpose(0, 3, 1, 2)
             record = {"sha256": "", "width": 0, "height": 0, "readable": True, "reason": None}
-            yield np.ascontiguousarray(grids), [dict(record) for _ in rows]
+            yield [np.ascontiguousarray(grids)], [dict(record) for _ in rows]
 
-    return fill_memory(folder / f"{n * n_cells}.memory", settings, unfiled_table(n), batches, progress=True)
+    path = folder / f"{n * n_cells}.memory"
+    (memory,) = fill_memories([path], [settings], unfiled_table(n), batches, progress=True)
+    return memory

@@ -42,7 +42,13 @@ class Exclusion:
         self.known = frozenset(by_hash)
 
     def of(self, sha256: str | None, group: str | None) -> np.ndarray:
-        """Return the rows barred to an image from outside, ascending, int64."""
+        """Return the rows barred to an image from outside, ascending, int64.
+
+        Parameters
+        ----------
+        sha256, group : str or None
+            Of the image's file, and what it belongs to; None where not known.
+        """
         if self._rule == "none":
             return np.empty(0, np.int64)
         rows = set(self._by_hash.get(sha256 or "", ()))
@@ -51,12 +57,23 @@ class Exclusion:
         return np.array(sorted(rows), np.int64)
 
     def of_row(self, row: int) -> np.ndarray:
-        """Return the rows barred to a memory image, its own among them."""
+        """Return the rows barred to a memory image, its own among them.
+
+        Parameters
+        ----------
+        row : int
+        """
         rows = self.of(self._memory.sha256[row], self._memory.images.groups[row])
         return rows if self._rule == "none" else np.union1d(rows, [row])
 
     def barred_counts(self, barred: Sequence[np.ndarray]) -> np.ndarray:
-        """Return how many vectors of each class the barred rows hold, shape (len(barred), n_classes)."""
+        """Return how many vectors of each class the barred rows hold, shape (len(barred), n_classes).
+
+        Parameters
+        ----------
+        barred : sequence of ndarray of int64
+            Rows, for each query image.
+        """
         memory = self._memory
         counts = np.zeros((len(barred), len(memory.classes)), np.int64)
         for i, rows in enumerate(barred):

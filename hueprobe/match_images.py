@@ -44,6 +44,14 @@ class MatchImages:
     image_class: np.ndarray
     image_group: tuple[str | None, ...]
 
+    def __repr__(self) -> str:
+        """Say how much there is of each."""
+        return (
+            f"{type(self).__name__}({len(self.query_paths)} query images on {self.query_grid.height}x"
+            f"{self.query_grid.width} cells, {len(self.image_paths)} memory images on {self.grid.height}x"
+            f"{self.grid.width} cells, {len(self.classes)} classes)"
+        )
+
 
 class _Side(msgspec.Struct):
     """The images of one side, by their numbers."""

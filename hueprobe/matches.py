@@ -10,6 +10,7 @@ import numpy as np
 from hueprobe.errors import InputError
 from hueprobe.frames import to_frame
 from hueprobe.grid import Grid
+from hueprobe.html_tables import html_table
 from hueprobe.match_files import COLUMNS, MatchWriter, read_match_file
 from hueprobe.match_images import MatchImages, images_to_json
 from hueprobe.match_reading import IMAGES_KEY, read_images, read_rows
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
 
     from hueprobe.search.neighbors import Neighbors
 
+_SHOWN = 10  # rows, in a notebook
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Matches(MatchImages):
     """One row a match; n rows, ordered by query image, query cell and rank.
 
@@ -53,6 +56,18 @@ class Matches(MatchImages):
         """Return the number of matches."""
         return len(self.query_image)
 
+    def __repr__(self) -> str:
+        """Say how many matches there are, and of what."""
+        return super().__repr__().replace("(", f"({len(self)} matches, ", 1)
+
+    def _repr_html_(self) -> str:
+        """Show the first matches, for notebooks."""
+        first = self.select(np.arange(min(len(self), _SHOWN))).to_arrow(with_images=False).to_pylist()
+        rows = [
+            [f"{value:.4g}" if isinstance(value, float) else value for value in row.values()] for row in first
+        ]
+        return html_table(COLUMNS, rows, caption=f"the first {len(rows)} of {len(self)} matches")
+
     @property
     def query_class(self) -> np.ndarray:
         """Class id of each match's query image, shape (n,); -1 where it has none."""
@@ -82,7 +97,13 @@ class Matches(MatchImages):
         return self.grid.cell_index(self.y, self.x)
 
     def select(self, rows: np.ndarray) -> "Matches":
-        """Return the matches that `rows` (a mask or positions) picks; image tables stay whole."""
+        """Return some of the matches; image tables stay whole.
+
+        Parameters
+        ----------
+        rows : ndarray of bool, shape (n,), or of int
+            A mask, or positions.
+        """
         picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ROW_FIELDS}
         return replace(self, **picked)
 
@@ -128,7 +149,17 @@ class Matches(MatchImages):
 
     @classmethod
     def concatenate(cls, parts: Iterable["Matches"]) -> "Matches":
-        """Join tables of the same images, in the order given."""
+        """Join tables of the same images, in the order given.
+
+        Parameters
+        ----------
+        parts : iterable of Matches
+
+        Raises
+        ------
+        InputError
+            There is none.
+        """
         parts = list(parts)
         if not parts:
             raise InputError("no match tables to join; give at least one")
@@ -245,11 +276,13 @@ def _image_tables(images: MatchImages) -> dict[str, Any]:
 
 
 def read_matches(path: str | Path, *, grid: Grid | None = None) -> Matches:
-    """Read a file of matches: `Matches.load`.
+    """Read a file of matches; `Matches.load` says what each format gives back.
 
     Parameters
     ----------
-    path, grid
-        As there.
+    path : path
+        A .parquet, .arrow or .csv file.
+    grid : Grid, optional
+        Of both sides, where the file does not say.
     """
     return Matches.load(path, grid=grid)

@@ -1,24 +1,24 @@
 """Classifiers beside Eq. (1)-(3) for memories of one vector an image: hull, centroid, plain neighbors."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from hueprobe.classification import Classification
-from hueprobe.classifier import KernelDensityClassifier
-from hueprobe.density import decide
+from hueprobe.classifier import warn_of_duplicates
+from hueprobe.density import DEFAULT_EPS
 from hueprobe.errors import InputError, require_choice
-from hueprobe.match_images import MatchImages
 from hueprobe.memory.store import Memory
 from hueprobe.queries import Queries
+from hueprobe.query_source import QuerySource
 from hueprobe.stats.hulls import hull_distances
 
 RULES = ("hull", "centroid", "knn")
 
 
-class PooledClassifier(KernelDensityClassifier):
+class PooledClassifier:
     """Classifies one pooled vector an image by its nearest vectors of each class.
 
     ========== ==================================================================================
@@ -39,30 +39,92 @@ class PooledClassifier(KernelDensityClassifier):
         `hull`, `centroid` or `knn`.
     k : int
         Nearest vectors of each class; for `knn` of all.
-    **options
-        As `KernelDensityClassifier` takes them, but searcher.
+    exclude, eps, images, backbone, transform, weights, device, workers, progress
+        As in `KernelDensityClassifier`; `eps` is that of the likelihood above.
 
     Raises
     ------
     InputError
-        The memory holds several cells an image, or the rule is unknown.
+        The memory holds several cells an image, the rule is unknown, or k or exclude are out of range.
     """
 
-    def __init__(self, memory: Memory, *, rule: str = "hull", k: int = 10, **options: Any) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        rule: str = "hull",
+        k: int = 10,
+        exclude: str | None = "image",
+        eps: float = DEFAULT_EPS,
+        images: Any = None,
+        backbone: Any = None,
+        transform: Any = None,
+        weights: Any = None,
+        device: str = "auto",
+        workers: int | None = None,
+        progress: bool = False,
+    ) -> None:
         require_choice("classifier of pooled vectors", rule, RULES)
         if memory.grid.n_cells != 1:
             raise InputError(
                 f"{memory.path} holds {memory.grid.n_cells} vectors an image; {rule} needs one: make a "
                 "pooled memory of it with `hueprobe index MEMORY -o POOLED --descriptor gap`"
             )
-        super().__init__(memory, k=k, **options)
-        self.rule = rule
-        valid = memory.valid().reshape(memory.n_images)[self._rows]
-        self._held = self._rows[valid & (memory.image_class[self._rows] >= 0)]
+        if k < 1:
+            raise InputError(f"k must be at least 1, got {k}")
+        self.memory, self.rule, self.k, self.eps = memory, rule, k, eps
+        self._source = QuerySource(
+            memory, exclude=exclude, images=images, backbone=backbone, transform=transform, weights=weights,
+            device=device, workers=workers, progress=progress,
+        )  # fmt: skip
+        self.exclude, rows = self._source.exclude, self._source.rows
+        valid = memory.valid().reshape(memory.n_images)[rows]
+        self._held = rows[valid & (memory.image_class[rows] >= 0)]
         self._vectors = memory.image_vectors(self._held)[:, 0].astype(np.float64)
         self._class = memory.image_class[self._held]
 
-    def _classify(self, queries: Queries, images: MatchImages, names: Sequence[str | None]) -> Classification:
+    def classify(self, images: Any) -> Classification:
+        """Classify images; see `KernelDensityClassifier.classify`.
+
+        Parameters
+        ----------
+        images
+            Whatever `build_memory` takes.
+        """
+        result = Classification.concatenate(self.classify_batches(images))
+        warn_of_duplicates(result.duplicates, self.exclude)
+        return result
+
+    def classify_batches(self, images: Any) -> Iterator[Classification]:
+        """Yield the classification of one batch of images after another.
+
+        Parameters
+        ----------
+        images
+            Whatever `build_memory` takes.
+        """
+        yield from map(self._classify, self._source.of_images(images))
+
+    def classify_activations(self, activations: np.ndarray, **about: Any) -> Classification:
+        """Classify activations extracted elsewhere; see `KernelDensityClassifier.classify_activations`.
+
+        Parameters
+        ----------
+        activations : ndarray of shape (n, C, H, W)
+        **about
+            `names`, `classes` and `groups`, one an image.
+        """
+        return self._classify(self._source.of_activations(activations, **about))
+
+    def leave_one_out(self) -> Classification:
+        """Classify every memory image by the others (those of other groups with `exclude="group"`)."""
+        return Classification.concatenate(self.leave_one_out_batches())
+
+    def leave_one_out_batches(self) -> Iterator[Classification]:
+        """Yield the leave-one-out classification of one batch of memory images after another."""
+        yield from map(self._classify, self._source.of_memory())
+
+    def _classify(self, queries: Queries) -> Classification:
         started = time.perf_counter()
         vectors = queries.vectors[:, 0].astype(np.float64)
         distances = _distances(vectors, self._vectors)
@@ -72,22 +134,12 @@ class PooledClassifier(KernelDensityClassifier):
         searched = time.perf_counter()
         n_classes = len(self.memory.classes)
         scores = self._votes(distances, n_classes) if self.rule == "knn" else self._kernel(vectors, distances)
-        decision = decide(scores)
-        return Classification(
-            classes=self.memory.classes,
-            images=tuple(images.query_paths[row] for row in queries.row),
-            rows=queries.row,
-            true_class=tuple(names[row] for row in queries.row),
-            predicted=decision.predicted,
-            tie=decision.tie,
-            likelihood=decision.normalized,
-            unnormalized=scores,
+        return Classification.of_queries(
+            queries, self.memory.classes, scores,
             n_matches=np.minimum(np.isfinite(distances).sum(1), self.k),
             matches=None,
-            skipped=(),
-            duplicates=(),
-            seconds={"extract": 0.0, "search": searched - started, "density": time.perf_counter() - searched},
-        )
+            seconds={"search": searched - started, "density": time.perf_counter() - searched},
+        )  # fmt: skip
 
     def _votes(self, distances: np.ndarray, n_classes: int) -> np.ndarray:
         nearest = np.argsort(distances, axis=1, kind="stable")[:, : self.k]

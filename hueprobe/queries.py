@@ -1,4 +1,4 @@
-"""Images that are asked: their vectors as the memory would store them, and what matches say of them."""
+"""Query images: their vectors as the memory would store them, and what matches say of them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
 from hueprobe.images.table import ImageTable
 from hueprobe.match_images import MatchImages
-from hueprobe.memory.recipe import load_recorded_backbone, recorded_device
+from hueprobe.memory.recorded import load_recorded_backbone, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 
@@ -32,16 +32,31 @@ class Queries:
         As stored; a zero vector casts no vote.
     barred : list of ndarray of int64
         Memory images that each image may not match.
+    images : MatchImages
+        Of all query images, not of these alone.
+    true_class : tuple of (str or None)
+        Class name given with each image.
+    skipped : tuple of (str, str)
+        Path and reason of each image that could not be read and is not among these.
+    duplicates : tuple of str
+        Paths of the images whose very file is in the memory too.
+    seconds : float
+        It took to get the vectors.
     """
 
     row: np.ndarray
     vectors: np.ndarray
     barred: list[np.ndarray]
+    images: MatchImages
+    true_class: tuple[str | None, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+    duplicates: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryExtractor:
-    """Extracts images as a memory's own were.
+    """Extracts query images as a memory's own were.
 
     Attributes
     ----------
@@ -58,7 +73,12 @@ class QueryExtractor:
     workers: int | None = None
 
     def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
-        """Yield batches with the positions of their readable images and these images' vectors."""
+        """Yield batches with the positions of their readable images and these images' vectors.
+
+        Parameters
+        ----------
+        table : ImageTable
+        """
         from hueprobe.activations.extractor import Extractor
         from hueprobe.images.loading import load_batches
 
@@ -67,9 +87,9 @@ class QueryExtractor:
             settings, backbone=self.backbone, transform=self.transform, weights=self.weights
         )
         device = recorded_device(settings) if self.device == "auto" else self.device
-        extractor = Extractor(backbone, device=device, precision=settings["precision"])
+        extractor = Extractor(backbone, device=device, precision=settings.precision)
         batches = load_batches(
-            table, backbone.transform, batch_size=settings["batch_size"], workers=self.workers,
+            table, backbone.transform, batch_size=settings.batch_size, workers=self.workers,
             **extractor.loading,
         )  # fmt: skip
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
@@ -77,7 +97,7 @@ class QueryExtractor:
                 readable = np.flatnonzero([record.readable for record in batch.records])
                 activations = extractor(batch.images)[readable]
                 names = [table.paths[batch.start + i] for i in readable]
-                require_finite(activations, names, settings["layer"])
+                require_finite(activations, names, settings.layer)
                 yield batch, readable, stored_vectors(self.memory, activations)
 
 
@@ -98,7 +118,7 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
     ShapeError
         Channels or grid are not the memory's.
     """
-    vectors, _ = unit_vectors(describe(activations, memory.settings["descriptor"]))
+    vectors, _ = unit_vectors(describe(activations, memory.settings.descriptor))
     n, height, width, channels = vectors.shape
     if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
         raise ShapeError(
@@ -109,7 +129,14 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
 
 
 def match_images(memory: Memory, table: ImageTable) -> MatchImages:
-    """Return what the match table says of the images, in the memory and asked."""
+    """Return what the match table says of the images on both sides.
+
+    Parameters
+    ----------
+    memory : Memory
+    table : ImageTable
+        The query images.
+    """
     unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
     classes = (*memory.classes, *unknown)
     ids = {name: i for i, name in enumerate(classes)}

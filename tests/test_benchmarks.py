@@ -106,7 +106,7 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
             loss=loss, seed=seed, fold="", learning_rate=1e-3, n_right=50 + 10 * (loss != "onehot") + seed,
             n_test=100, curve=(0.5,), train_loss=(1.0,), shares=(), seconds_per_step=1.0, saved_bytes=9,
             n_parameters=5, n_extra=0,
-            observed=TrainedObservation(pictures="test", n_images=40, grid=(2, 2), numbers=numbers),
+            observed=TrainedObservation(part="test", n_images=40, grid=(2, 2), numbers=numbers),
         )
         for seed in range(6)
         for loss in ("onehot", "hue:eq5")

@@ -1,3 +1,4 @@
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -178,7 +179,7 @@ def test_a_copy_of_a_memory_image_may_not_match_itself_and_is_named(tmp_path, fo
     copy = tmp_path / "copy.png"
     copy.write_bytes((folder / "b" / "1.png").read_bytes())
     classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
-    with pytest.warns(HueprobeWarning, match=r"1 of the images asked.*copy\.png"):
+    with pytest.warns(HueprobeWarning, match=r"1 of the query images.*copy\.png"):
         result = classifier.classify([copy])
     assert 2 not in result.matches.image
     inside = classifier.leave_one_out()
@@ -205,7 +206,7 @@ def test_a_memory_of_an_absent_device_is_asked_with_another(tmp_path, folder, mo
 
     network, transform = tiny()
     memory = build_memory(tmp_path / "m", folder, backbone=network, layer="3", transform=transform)
-    memory.settings["device"] = "cuda"
+    memory.settings = msgspec.structs.replace(memory.settings, device="cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     classifier = KernelDensityClassifier(memory, k=3, backbone=network, transform=transform)
     with pytest.warns(HueprobeWarning, match="'cuda', which is not available"):
@@ -222,7 +223,7 @@ def test_unreadable_images_are_skipped_and_keep_their_slot(tmp_path, folder):
     result = classifier.leave_one_out()
     assert [path for path, _ in result.skipped] == ["a/1.png"]
     assert result.rows.tolist() == [1, 2, 3]
-    with pytest.warns(HueprobeWarning, match="3 of the images"):
+    with pytest.warns(HueprobeWarning, match="3 of the query images"):
         asked = classifier.classify(images.from_folder(folder))
     assert asked.rows.tolist() == [1, 2, 3]
     np.testing.assert_allclose(asked.unnormalized, result.unnormalized, rtol=1e-4)

@@ -84,6 +84,30 @@ def test_grids_and_unknown_rules_are_refused(memory, tmp_path):
         hp.PooledClassifier(memory, rule="kde")
 
 
+def test_it_is_no_kernel_density_classifier_and_builds_no_index(memory):
+    classifier = hp.PooledClassifier(memory)
+    assert not isinstance(classifier, hp.KernelDensityClassifier) and not hasattr(classifier, "searcher")
+    with pytest.raises(TypeError, match="'searcher'"):
+        hp.PooledClassifier(memory, searcher="annoy")  # type: ignore[call-arg]
+    assert not (memory.path / "indexes").exists()
+
+
+@pytest.mark.parametrize("kind", [hp.PooledClassifier, hp.KernelDensityClassifier])
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"k": 0}, "k must be at least 1, got 0"),
+        ({"exclude": "class"}, "unknown exclude 'class'"),
+        ({"images": [3, 18]}, "rows 3 to 18, .* has 0 to 17"),
+        ({"images": [-1, 3]}, "rows -1 to 3"),
+    ],
+)
+def test_bad_arguments_get_one_sentence(memory, kind, options, said):
+    with pytest.raises(InputError, match=said) as refused:
+        kind(memory, **options)
+    assert "\n" not in str(refused.value)
+
+
 def test_evaluate_takes_it_by_name(memory):
     def run(*options):
         return CliRunner().invoke(
@@ -94,5 +118,8 @@ def test_evaluate_takes_it_by_name(memory):
     assert hull.exit_code == 0, hull.output
     document = json.loads(hull.stdout)
     assert document["classifier"] == "hull" and document["accuracy"] > 0.5
-    refused = run("--classifier", "knn", "--searcher", "faiss:Flat")
-    assert refused.exit_code == 2 and "searches exactly" in refused.stderr
+    assert document["searcher"] == "exact" and document["searcher_certified"] is None
+    for options in (("--searcher", "faiss:Flat"), ("--memory-budget", "1M"), ("--matches", "m.csv")):
+        refused = run("--classifier", "knn", *options)
+        assert refused.exit_code == 2 and "searches exactly" in refused.stderr
+    assert not (memory.path / "indexes").exists()

@@ -110,7 +110,7 @@ def query_vectors(classifier, table):
 
     backbone = load_backbone("efficientnet_lite0")
     extractor = Extractor(backbone)
-    size = classifier.memory.settings["batch_size"]
+    size = classifier.memory.settings.batch_size
     out = []
     for batch in load_batches(table, backbone.transform, batch_size=size):
         unit = unit_vectors(extractor(batch.images))[0].reshape(len(batch.records), -1, 1280)

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from hueprobe.activations.blueprint import Blueprint, ImageTransform
 from hueprobe.activations.bottlenecks import Bottleneck, bottleneck_of_module
 from hueprobe.activations.field_centers import FIELD_CENTERS
 from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
-from hueprobe.activations.networks import find_recipe, live_recipe, network_names, weights_choices
+from hueprobe.activations.networks import find_blueprint, live_blueprint, network_names, weights_choices
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness
-from hueprobe.activations.recipe import ImageTransform, Recipe
 from hueprobe.activations.timm_taps import fixed_size_of_patches
 from hueprobe.activations.weights import put_weights, weights_sha256
 from hueprobe.errors import InputError
@@ -160,20 +160,20 @@ def load_backbones(
         As in `load_backbone`; every layer is looked for before the weights are.
     """
     if isinstance(backbone, nn.Module):
-        name, recipe = f"live {type(backbone).__name__}", live_recipe(backbone, weights)
+        name, blueprint = f"live {type(backbone).__name__}", live_blueprint(backbone, weights)
     else:
-        name, recipe = backbone, find_recipe(backbone, weights)
+        name, blueprint = backbone, find_blueprint(backbone, weights)
     with own_randomness(seed):
-        module, own_transform = recipe.build()
-        row = recipe.bottleneck or bottleneck_of_module(module)
-        taps = [_find_tap(recipe, module, row, layer, name=name) for layer in layers]
+        module, own_transform = blueprint.build()
+        row = blueprint.bottleneck or bottleneck_of_module(module)
+        taps = [_find_tap(blueprint, module, row, layer, name=name) for layer in layers]
         _require_distinct([tap.layer for tap in taps], name=name)
-        if recipe.state is not None:
-            what = f"weights {recipe.weights!r} for {name}"
+        if blueprint.state is not None:
+            what = f"weights {blueprint.weights!r} for {name}"
             put_weights(
-                module, recipe.state(module), what=what, training_only=row.training_only if row else ()
+                module, blueprint.state(module), what=what, training_only=row.training_only if row else ()
             )
-        elif recipe.weights == "none":
+        elif blueprint.weights == "none":
             # At the network's own image size: weights must not depend on the transform that is asked for.
             calibrate_batchnorm(module, image_size(own_transform), seed=seed)
     if module is not backbone:
@@ -184,7 +184,7 @@ def load_backbones(
             **vars(tap),
             module=module,
             transform=own_transform if transform is None else transform,
-            weights=recipe.weights,
+            weights=blueprint.weights,
             weights_sha256=sha256,
             fixed_size=_fixed_size(module, row),
         )
@@ -206,10 +206,10 @@ def describe_backbone(name: str) -> BackboneInfo:
     >>> info.layer, info.closing, info.channels, info.grid
     ('features', 'relu', 1920, (7, 7))
     """
-    recipe = find_recipe(name, "default")
-    module, transform = _built_without_numbers(recipe)
-    row = recipe.bottleneck or bottleneck_of_module(module)
-    tap = _find_tap(recipe, module, row, None, name=name)
+    blueprint = find_blueprint(name, "default")
+    module, transform = _built_without_numbers(blueprint)
+    row = blueprint.bottleneck or bottleneck_of_module(module)
+    tap = _find_tap(blueprint, module, row, None, name=name)
     images = torch.empty(1, 3, *image_size(transform), device="meta")
     with torch.no_grad(), captured_output(module.get_submodule(tap.layer)) as outputs:
         module(images)
@@ -226,9 +226,9 @@ def describe_backbone(name: str) -> BackboneInfo:
 
 
 def _find_tap(
-    recipe: Recipe, module: nn.Module, row: Bottleneck | None, layer: str | None, *, name: str
+    blueprint: Blueprint, module: nn.Module, row: Bottleneck | None, layer: str | None, *, name: str
 ) -> Tap:
-    return find_tap(module, row, layer, name=name) if recipe.tap is None else recipe.tap(module, layer)
+    return find_tap(module, row, layer, name=name) if blueprint.tap is None else blueprint.tap(module, layer)
 
 
 def _require_distinct(layers: list[str], *, name: str) -> None:
@@ -240,14 +240,14 @@ def _require_distinct(layers: list[str], *, name: str) -> None:
         )
 
 
-def _built_without_numbers(recipe: Recipe) -> tuple[nn.Module, ImageTransform]:
+def _built_without_numbers(blueprint: Blueprint) -> tuple[nn.Module, ImageTransform]:
     """Build a network on `meta`, in eval mode."""
     with own_randomness(0):
         try:
             with _ShapesOnly():
-                module, transform = recipe.build()
+                module, transform = blueprint.build()
         except RuntimeError:  # some networks run a part of themselves, on numbers, when they are made
-            module, transform = recipe.build()
+            module, transform = blueprint.build()
     return module.to("meta").eval(), transform
 
 

@@ -15,10 +15,10 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
+from hueprobe.activations.blueprint import IMAGENET_TRANSFORM, Blueprint, ImageTransform
 from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, bottleneck_of_name
-from hueprobe.activations.recipe import IMAGENET_TRANSFORM, ImageTransform, Recipe
 from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
-from hueprobe.activations.timm_networks import timm_recipe
+from hueprobe.activations.timm_networks import timm_blueprint
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
 from hueprobe.images.transform import Transform
@@ -31,7 +31,7 @@ LITE0_FILE = "models/efficientnet-lite0-57934424.pth"
 
 
 def network_names() -> list[str]:
-    """Return the names that `find_recipe` knows, sorted."""
+    """Return the names that `find_blueprint` knows, sorted."""
     torchvision_names = torchvision.models.list_models(module=torchvision.models)
     return sorted([*filter(bottleneck_of_name, torchvision_names), *EFFICIENTNET_LITE0.names])
 
@@ -43,8 +43,8 @@ def weights_choices(name: str) -> tuple[str, ...]:
     return ("default", *(entry.name for entry in torchvision.models.get_model_weights(name)), "none")
 
 
-def find_recipe(name: str, weights: str | Path) -> Recipe:
-    """Return the recipe of a network's name, `timm:NAME` or `package.module:callable`, with its weights.
+def find_blueprint(name: str, weights: str | Path) -> Blueprint:
+    """Return the blueprint of a network's name, `timm:NAME` or `package.module:callable`, with its weights.
 
     Raises
     ------
@@ -71,26 +71,28 @@ def find_recipe(name: str, weights: str | Path) -> Recipe:
                 f"weights {str(weights)!r} for {name} are neither a file nor one of: {', '.join(choices)}"
             )
     if name.startswith(TIMM_PREFIX):
-        return timm_recipe(name, str(weights), file)
+        return timm_blueprint(name, str(weights), file)
     if ":" in name:
-        return _callable_recipe(name, str(weights), file)
+        return _callable_blueprint(name, str(weights), file)
     if name in EFFICIENTNET_LITE0.names:
-        return _lite0_recipe(str(weights), file)
-    return _torchvision_recipe(name, str(weights), file)
+        return _lite0_blueprint(str(weights), file)
+    return _torchvision_blueprint(name, str(weights), file)
 
 
-def live_recipe(module: nn.Module, weights: str | Path) -> Recipe:
-    """Return the recipe of a network that is there already."""
+def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
+    """Return the blueprint of a network that is there already."""
     if str(weights) != "default":
         raise WeightsError(
             f"a live nn.Module keeps the weights it has, so weights={str(weights)!r} cannot be had; "
             "load them into it first, or name a callable that makes it"
         )
-    return Recipe(build=lambda: (module, IMAGENET_TRANSFORM), bottleneck=None, weights="default", state=None)
+    return Blueprint(
+        build=lambda: (module, IMAGENET_TRANSFORM), bottleneck=None, weights="default", state=None
+    )
 
 
-def _torchvision_recipe(name: str, weights: str, file: Path | None) -> Recipe:
-    """Recipe of a torchvision network.
+def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
+    """Blueprint of a torchvision network.
 
     A file takes the transform (for ViT also the image size) of the torchvision weights whose file
     name it bears, as one that was downloaded by hand does; else that of the default weights.
@@ -114,11 +116,11 @@ def _torchvision_recipe(name: str, weights: str, file: Path | None) -> Recipe:
         module = torchvision.models.get_model(name, weights=None, **row.options, **size)
         return module, _as_transform(entry.transforms())
 
-    return Recipe(build=build, bottleneck=row, weights=weights, state=state)
+    return Blueprint(build=build, bottleneck=row, weights=weights, state=state)
 
 
-def _lite0_recipe(weights: str, file: Path | None) -> Recipe:
-    """Recipe of the embedded network: timm's architecture, and weights from a package of their own."""
+def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
+    """Blueprint of the embedded network: timm's architecture, and weights from a package of their own."""
 
     def build() -> tuple[nn.Module, ImageTransform]:
         return _demo_module("timm").create_model("tf_efficientnet_lite0"), LITE0_TRANSFORM
@@ -132,7 +134,7 @@ def _lite0_recipe(weights: str, file: Path | None) -> Recipe:
         weights, state = str(file), lambda _: read_weights(file)
     elif weights == "default":
         state = packaged
-    return Recipe(build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state)
+    return Blueprint(build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state)
 
 
 def _demo_module(name: str) -> ModuleType:
@@ -144,8 +146,8 @@ def _demo_module(name: str) -> ModuleType:
         ) from error
 
 
-def _callable_recipe(spec: str, weights: str, file: Path | None) -> Recipe:
-    """Recipe of `package.module:callable`, which returns an nn.Module or (module, transform)."""
+def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint:
+    """Blueprint of `package.module:callable`, which returns an nn.Module or (module, transform)."""
 
     def build() -> tuple[nn.Module, ImageTransform]:
         with _current_folder_importable():
@@ -158,7 +160,9 @@ def _callable_recipe(spec: str, weights: str, file: Path | None) -> Recipe:
         return module, _as_transform(transform)
 
     state = None if file is None else lambda _: read_weights(file)
-    return Recipe(build=build, bottleneck=None, weights=weights if file is None else str(file), state=state)
+    return Blueprint(
+        build=build, bottleneck=None, weights=weights if file is None else str(file), state=state
+    )
 
 
 def _kind(made: Any) -> str:

@@ -11,8 +11,8 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
+from hueprobe.activations.blueprint import Blueprint, ImageTransform
 from hueprobe.activations.hooks import Tap
-from hueprobe.activations.recipe import ImageTransform, Recipe
 from hueprobe.activations.timm_taps import find_timm_tap
 from hueprobe.activations.weights import read_weights
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
@@ -21,8 +21,8 @@ from hueprobe.images.transform import Transform
 PREFIX = "timm:"
 
 
-def timm_recipe(name: str, weights: str, file: Path | None) -> Recipe:
-    """Recipe of `timm:NAME`, NAME being an architecture with or without the tag of its weights.
+def timm_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
+    """Blueprint of `timm:NAME`, NAME being an architecture with or without the tag of its weights.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def timm_recipe(name: str, weights: str, file: Path | None) -> Recipe:
         weights, state = str(file), lambda _: read_weights(file)
     elif weights == "default":
         state = pretrained
-    return Recipe(build=build, bottleneck=None, weights=weights, state=state, tap=tap)
+    return Blueprint(build=build, bottleneck=None, weights=weights, state=state, tap=tap)
 
 
 def _timm(name: str) -> ModuleType:

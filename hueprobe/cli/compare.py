@@ -70,7 +70,7 @@ def compare(
     from hueprobe.images.resolve import resolve_images
     from hueprobe.plots.trained_networks import measure_figure
     from hueprobe.plots.training import loss_figure
-    from hueprobe.studies.comparison.loss_comparison import compare_losses, compare_observed
+    from hueprobe.studies.comparison.loss_comparison import compare_curves, compare_losses, compare_observed
     from hueprobe.studies.comparison.report import write_comparison
     from hueprobe.studies.comparison.settings import ComparisonSettings
     from hueprobe.studies.comparison.study import run_comparison
@@ -86,12 +86,14 @@ def compare(
     table = resolve_images(images)
     runs = run_comparison(table, output, settings, workers=training.workers, progress=True)
     summaries = compare_losses(runs, primary=primary)
-    measures = compare_observed(runs)
+    curves, measures = compare_curves(runs), compare_observed(runs)
     figures = []
     for rate in settings.learning_rates:
         name = f"losses_lr{rate:g}.png"
-        trained = [run for run in runs if run.learning_rate == rate]
-        loss_figure(trained, [s for s in summaries if s.learning_rate == rate]).savefig(output / name)
+        loss_figure(
+            [found for found in summaries if found.learning_rate == rate],
+            [found for found in curves if found.learning_rate == rate],
+        ).savefig(output / name)
         figures.append(name)
         if of_rate := [found for found in measures if found.learning_rate == rate]:
             name = f"observed_lr{rate:g}.png"

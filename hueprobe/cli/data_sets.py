@@ -10,7 +10,7 @@ import click
 from hueprobe.cli.options import json_option, print_json, print_table, say, workers_option
 
 if TYPE_CHECKING:
-    from hueprobe.datasets.schema import Manifest
+    from hueprobe.datasets.manifest import Manifest
     from hueprobe.datasets.verifying import Verification
 
 name_argument = click.argument("name")
@@ -34,7 +34,7 @@ def list_sets(as_json: bool) -> None:
         return
     rows = [
         [m.name, f"{m.counts.images or 0:,}" if m.counts.images else "?", str(m.counts.classes or "?"),
-         m.obtain.way, m.licence.access, m.title]
+         m.obtain.way, m.license.access, m.title]
         for m in manifests
     ]  # fmt: skip
     print_table("", ["name", "images", "classes", "got by", "access", "title"], rows)
@@ -46,14 +46,14 @@ def list_sets(as_json: bool) -> None:
 @json_option
 def show(name: str, root: Path | None, as_json: bool) -> None:
     """Show what is known about a data set, how to get it, and whether it is there."""
-    from dataclasses import asdict
+    import msgspec
 
     from hueprobe.datasets import load_manifest
 
     manifest = load_manifest(name)
     found = _where(manifest, root)
     if as_json:
-        print_json({**asdict(manifest), "found_at": found})
+        print_json({**msgspec.to_builtins(manifest), "found_at": found})
         return
     for label, value in _facts(manifest):
         say(f"{label + ':':<12} {value}")
@@ -139,7 +139,7 @@ def _row(manifest: "Manifest") -> dict[str, Any]:
         "classes": manifest.counts.classes,
         "variants": list(manifest.variants),
         "way": manifest.obtain.way,
-        "access": manifest.licence.access,
+        "access": manifest.license.access,
     }
 
 
@@ -165,7 +165,7 @@ def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
         return "  (unverified)" if doubtful else ""
 
     counts = manifest.counts
-    licence = manifest.licence
+    license = manifest.license
     facts = [
         ("name", manifest.name + (f"  (also {', '.join(manifest.variants)})" if manifest.variants else "")),
         ("title", manifest.title + (f", {manifest.year}" if manifest.year else "")),
@@ -173,8 +173,8 @@ def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
         ("citation", manifest.citation + doubt("citation")),
         ("homepage", manifest.homepage),
         ("task", manifest.task),
-        ("licence", f"{licence.name}; {licence.access}{doubt('licence')}"),
-        ("conditions", licence.conditions),
+        ("license", f"{license.name}; {license.access}{doubt('licence')}"),
+        ("conditions", license.conditions),
         ("got by", manifest.obtain.way),
         *(("step", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
         *(("file", f"{file.url}{_size(file.bytes)}") for file in manifest.obtain.files),

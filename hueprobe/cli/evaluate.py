@@ -2,9 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -82,34 +80,37 @@ def evaluate(
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
-    make: Callable[..., KernelDensityClassifier]
-    if rule == "kde":
-        common.announce_index(opened, searcher)
-        make = partial(KernelDensityClassifier, searcher=searcher)
+    pooled = rule != "kde"
+    if pooled and (searcher != "exact" or matches_file or memory_budget is not None):
+        raise click.UsageError(
+            f"--classifier {rule} searches exactly, holds all vectors and keeps no matches; "
+            "leave out --searcher, --memory-budget and --matches"
+        )
+    shared: dict[str, Any] = {
+        "k": k, "weights": weights, "device": device, "workers": workers,
+        "exclude": None if exclude == "none" else exclude, "progress": True,
+    }  # fmt: skip
+    classifier: KernelDensityClassifier | PooledClassifier
+    spec, recall, certified = "exact", 1.0, math.nan
+    if pooled:
+        classifier = PooledClassifier(opened, rule=rule, **shared)
     else:
-        if searcher != "exact" or matches_file:
-            raise click.UsageError(
-                f"--classifier {rule} searches exactly and keeps no matches; leave out "
-                "--searcher and --matches"
-            )
-        make = partial(PooledClassifier, rule=rule)
-    classifier = make(
-        opened, k=k, weights=weights, device=device, exclude=None if exclude == "none" else exclude,
-        workers=workers, memory_budget=memory_budget, progress=True,
-    )  # fmt: skip
+        common.announce_index(opened, searcher)
+        classifier = KernelDensityClassifier(opened, searcher=searcher, memory_budget=memory_budget, **shared)
+        spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
     result = _run(batches, matches_file)
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
-    recall = recall_of(opened, classifier.searcher)
-    certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
+    if isinstance(classifier, KernelDensityClassifier):
+        certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
     if as_json:
-        document = _document(result, found, classifier.searcher.spec, recall, k)
+        document = _document(result, found, spec, recall, k)
         share = None if math.isnan(certified) else certified
         common.print_json({**document, "classifier": rule, "searcher_certified": share})
     else:
-        _report(result, found, classifier.searcher.spec, recall, certified)
+        _report(result, found, spec, recall, certified)
 
 
 def _run(batches: Any, matches_file: Path | None) -> "Classification":

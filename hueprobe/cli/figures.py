@@ -53,7 +53,7 @@ def save_query_figures(
     from hueprobe.images import show_image
     from hueprobe.observations.accuracy.votes import query_votes
 
-    transform = memory.settings["transform"]
+    transform = memory.settings.transform
     kept = memory.images.relocated(images_root) if images_root is not None else memory.images
     paths = [path]
     if len(result.images) > 1:

@@ -183,13 +183,14 @@ def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> lis
 
 def _finish(built: "Memory", searchers: tuple[str, ...]) -> None:
     """Build the indexes asked for, list what could not be read, and say what there is now."""
-    from hueprobe.search import build_index, open_searcher
-    from hueprobe.search.index import has_current_index, recall_of
+    from hueprobe.search import open_searcher, parse_spec
+    from hueprobe.search.index import StoredIndex, recall_of
 
     for spec in searchers:
-        if not has_current_index(built, spec):
-            build_index(built, spec, progress=True)
-        say(f"{spec}: recall@10 {recall_of(built, open_searcher(built, spec)):.3f}")
+        parsed = parse_spec(spec)
+        if parsed.needs_index and not StoredIndex(built, parsed).is_current:
+            StoredIndex(built, parsed).build(progress=True)
+        say(f"{spec}: recall@10 {recall_of(open_searcher(built, parsed)):.3f}")
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     say(
@@ -206,10 +207,10 @@ def _refuse_settings(settings: dict[str, Any]) -> None:
 
 def _show_plan(plan: Any, memory: Path) -> None:
     settings = plan.settings
-    height, width = settings["grid"]
+    height, width = settings.grid
     say(
-        f"{plan.n_images} images x {height}x{width} cells x {settings['channels']} channels "
-        f"({settings['backbone']}:{settings['layer']}, {settings['descriptor']}, {settings['dtype']}): "
+        f"{plan.n_images} images x {height}x{width} cells x {settings.channels} channels "
+        f"({settings.backbone}:{settings.layer}, {settings.descriptor}, {settings.dtype}): "
         f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",
         err=True,
     )

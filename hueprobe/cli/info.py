@@ -18,6 +18,8 @@ def info(memory: Path, as_json: bool) -> None:
     opened = open_memory(memory)
     counts = dict(zip(opened.classes, opened.class_counts().tolist(), strict=True))
     images = {name: int((opened.image_class == i).sum()) for i, name in enumerate(opened.classes)}
+    size = sum(entry.size for entry in opened.ledger.files.values())
+    indexes = list_indexes(opened)
     document = {
         "memory": memory,
         "complete": opened.complete,
@@ -26,25 +28,25 @@ def info(memory: Path, as_json: bool) -> None:
         "vectors": int(opened.valid().sum()),
         "zero_vectors": int((~opened.valid()).sum()) - int((~opened.readable).sum()) * opened.grid.n_cells,
         "nonnegative": opened.nonnegative,
-        "bytes": sum(entry["size"] for entry in opened.ledger.files.values()),
+        "bytes": size,
         "classes": {name: {"images": images[name], "vectors": counts[name]} for name in opened.classes},
-        "indexes": list_indexes(opened),
-        "settings": opened.settings,
+        "indexes": indexes,
+        "settings": opened.settings.to_json(),
     }
     if as_json:
         print_json(document)
         return
     settings = opened.settings
-    how = f"{settings['precision']} on {settings['device']}"
-    height, width = settings["grid"]
+    how = f"{settings.precision} on {settings.device}"
+    height, width = settings.grid
     rows = [
         ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
-        ["network", f"{settings['backbone']}, layer {settings['layer']}, closing {settings['closing']}"],
-        ["weights", f"{settings['weights']} (sha256 {settings['weights_sha256'][:12]})"],
-        ["descriptor", f"{settings['descriptor']}: {height}x{width} cells x {settings['channels']} channels"],
+        ["network", f"{settings.backbone}, layer {settings.layer}, closing {settings.closing}"],
+        ["weights", f"{settings.weights} (sha256 {settings.weights_sha256[:12]})"],
+        ["descriptor", f"{settings.descriptor}: {height}x{width} cells x {settings.channels} channels"],
         [
             "stored",
-            f"{settings['dtype']}, {document['bytes'] / 1e6:,.1f} MB, extracted in {how}",
+            f"{settings.dtype}, {size / 1e6:,.1f} MB, extracted in {how}",
         ],
         ["images", f"{opened.n_images} ({document['unreadable']} unreadable)"],
         ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero ones left out)"],
@@ -52,7 +54,7 @@ def info(memory: Path, as_json: bool) -> None:
     ]
     rows += [
         [f"index {name}", "stale" if header["stale"] else f"recall@10 {header['recall_at_10']}"]
-        for name, header in document["indexes"].items()
+        for name, header in indexes.items()
     ]
     print_table(str(memory), ["", ""], rows)
     print_table(

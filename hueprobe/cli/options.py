@@ -140,7 +140,9 @@ def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
 
 def announce_index(memory: "Memory", spec: str) -> None:
     """Say on stderr that an index is absent and will be built first."""
-    from hueprobe.search.index import has_index
+    from hueprobe.search.index import StoredIndex
+    from hueprobe.search.spec import parse_spec
 
-    if not has_index(memory, spec):
+    parsed = parse_spec(spec)
+    if parsed.needs_index and not StoredIndex(memory, parsed).exists:
         say(f"{memory.path} has no index for {spec!r} yet; building it", err=True)

@@ -84,7 +84,7 @@ def query(
         common.print_json(
             {
                 "memory": memory,
-                "searcher": classifier.searcher.spec,
+                "searcher": classifier.searcher.spec.text,
                 "k": k,
                 "queries": queries,
                 "skipped": [{"path": path, "reason": reason} for path, reason in skipped],

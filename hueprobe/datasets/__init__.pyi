@@ -3,9 +3,9 @@ from .drafting import draft_manifest as draft_manifest
 from .fetching import fetch_set as fetch_set
 from .library import load_manifest as load_manifest
 from .library import manifest_names as manifest_names
+from .manifest import Manifest as Manifest
 from .resolving import from_manifest as from_manifest
 from .roots import data_root as data_root
-from .schema import Manifest as Manifest
 from .verifying import Verification as Verification
 from .verifying import verify_set as verify_set
 from .verifying import verify_table as verify_table

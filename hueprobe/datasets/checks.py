@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from hueprobe.datasets.listing import Listing
-from hueprobe.datasets.schema import Manifest
+from hueprobe.datasets.manifest import Manifest
 from hueprobe.files import digest_of
 from hueprobe.images.reading import ImageRecord
 from hueprobe.images.table import ImageTable

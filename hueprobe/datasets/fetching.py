@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.error import HTTPError
 
+from hueprobe.datasets.downloads import fetch_file
 from hueprobe.datasets.library import load_manifest
 from hueprobe.datasets.listing import Listing, list_set
+from hueprobe.datasets.manifest import Manifest
 from hueprobe.datasets.resolving import from_manifest
 from hueprobe.datasets.roots import data_root, has_own_folder
-from hueprobe.datasets.schema import Download, Manifest, Slices
+from hueprobe.datasets.schema import Slices
 from hueprobe.datasets.unpacking import is_archive, unpack
 from hueprobe.datasets.volumes import slice_folder, slice_names, write_slices
 from hueprobe.errors import DownloadError, HueprobeError, ImageError
-from hueprobe.files import digest_of
 from hueprobe.images.table import ImageTable
 from hueprobe.progress import progress_bar
 
@@ -74,7 +75,7 @@ def fetch_set(spec: str | Manifest, *, root: str | Path | None = None, progress:
         raise DownloadError(f"{error}; {by_hand(manifest, above)}") from None
     except HueprobeError:
         raise
-    except Exception as error:  # urllib, http and torchvision raise anything
+    except Exception as error:  # torchvision and its urllib raise anything
         if isinstance(error, HTTPError):
             error.close()
         reason = " ".join(str(error).split())[:300] or type(error).__name__
@@ -125,36 +126,20 @@ def _write_slices(slices: Slices, listing: Listing, progress: bool) -> None:
 
 
 def _fetch_into(manifest: Manifest, stage: Path, progress: bool) -> None:
-    from hueprobe.datasets.torchvision_sets import fetch_file, open_datasets, torchvision_bars
+    if manifest.torchvision is not None and manifest.obtain.way == "torchvision":
+        from hueprobe.datasets.torchvision_sets import open_datasets, torchvision_bars
 
-    with torchvision_bars(progress):
-        if manifest.obtain.way == "torchvision":
-            assert manifest.torchvision is not None  # the schema demands it
+        with torchvision_bars(progress):
             open_datasets(manifest.torchvision, stage, download=True)
-            for path in [path for path in stage.rglob("*") if path.is_file() and is_archive(path.name)]:
-                path.unlink()  # torchvision leaves what it unpacked
-            return
-        for file in manifest.obtain.files:
-            folder = stage / file.to if file.to else stage
-            folder.mkdir(parents=True, exist_ok=True)
-            arrived = fetch_file(file, folder)
-            _require_as_promised(file, arrived)
-            if file.unpack and is_archive(file.name):
-                unpack(arrived, folder)
-                arrived.unlink()
-
-
-def _require_as_promised(file: Download, arrived: Path) -> None:
-    size = arrived.stat().st_size
-    if file.bytes is not None and size != file.bytes:
-        raise DownloadError(
-            f"{file.url} gave {size:,} bytes, the manifest says {file.bytes:,}; it is not used"
-        )
-    for kind, promised in (("sha256", file.sha256), ("md5", file.md5)):
-        if promised and (found := digest_of(arrived, kind)) != promised:
-            raise DownloadError(
-                f"{file.url} has {kind} {found}, the manifest says {promised}; it is not used"
-            )
+        for path in [path for path in stage.rglob("*") if path.is_file() and is_archive(path.name)]:
+            path.unlink()  # torchvision leaves what it unpacked
+    for file in manifest.obtain.files:
+        folder = stage / file.to if file.to else stage
+        folder.mkdir(parents=True, exist_ok=True)
+        arrived = fetch_file(file, folder, progress=progress)
+        if file.unpack and is_archive(file.name):
+            unpack(arrived, folder)
+            arrived.unlink()
 
 
 def _require_whole(manifest: Manifest, stage: Path) -> int:

@@ -5,8 +5,8 @@ import tomllib
 from importlib import resources
 from pathlib import Path
 
+from hueprobe.datasets.manifest import Manifest
 from hueprobe.datasets.parsing import parse_manifest
-from hueprobe.datasets.schema import Manifest
 from hueprobe.errors import ManifestError, nearest_names
 
 ENDING = ".toml"
@@ -65,7 +65,7 @@ def _folder() -> Path:
     try:
         return Path(str(resources.files(_PACKAGE)))
     except ModuleNotFoundError:
-        return Path(__file__).resolve().parents[3] / "data_manifests"
+        return Path(__file__).resolve().parents[2] / "data_manifests"
 
 
 def _document(path: Path) -> dict[str, object]:

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hueprobe.datasets.fields import require_inside
+from hueprobe.datasets.inside import require_inside
+from hueprobe.datasets.manifest import Manifest
 from hueprobe.datasets.roots import Place, candidate_roots, find_places, not_found
-from hueprobe.datasets.schema import Fact, Manifest
+from hueprobe.datasets.schema import Fact
 from hueprobe.datasets.side_tables import Row, Stack, join, read_stacks, unique_rows
 from hueprobe.errors import ImageError
 from hueprobe.images.paths import IMAGE_ENDINGS
@@ -87,7 +88,7 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
     """List the images of a set whose folder is known."""
     problems: list[str] = []
     files = dict(files_below(place.images, place.base, problems))
-    stacks = read_stacks(manifest.tables, place.base)
+    stacks = read_stacks(manifest.tables, place.base, checksums=manifest.checksums)
     is_excluded = _Excluded(manifest)
     if manifest.layout.kind == "tables":
         rows = _listed(manifest, stacks, problems)
@@ -233,7 +234,7 @@ def _entry(manifest: Manifest, row: Row, files: dict[str, int]) -> Entry:
 
 def _value(fact: Fact, row: Row) -> str | None:
     value = row.get(fact.column)
-    if not value and fact.every:
+    if not value and fact.every is not None:
         number = row.get(fact.number, "")
         place = (int(number) - 1) // fact.every if number.isdecimal() and int(number) else -1
         value = fact.in_order[place] if 0 <= place < len(fact.in_order) else None

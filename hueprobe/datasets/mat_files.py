@@ -1,22 +1,28 @@
-"""Reading MATLAB files in a process of its own: SciPy's reader crashes on some that are damaged.
+"""The lists in MATLAB files, as SciPy reads them.
 
-Run as a program with a file's path, this module writes the variables that SciPy finds as JSON.
+SciPy's reader runs nothing that a file holds, but crashes on many that are damaged, and what crashes could be
+made to do worse. So only a file whose checksum is known and agrees is read in this process. Any other is read
+by this module, run as a program of its own that may take so much memory and time and no more.
 """
 
+import hashlib
+import io
 import json
-import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-from hueprobe.errors import ImageError
+import numpy as np
 
+from hueprobe.errors import ImageError
+from hueprobe.processes import run_module
+
+_LARGEST = 256 << 20  # bytes of a file; ImageNet's list of 1.3 million names has a tenth of it
 # SciPy takes some hundred MB of address space; a list of a million images some more.
 _MOST_MEMORY, _MOST_SECONDS = 8 << 30, 300
 
 
-def read_mat(file: Path, *, name: str) -> dict[str, Any]:
+def read_mat(file: Path, *, name: str, checksum: str | None = None) -> dict[str, Any]:
     """Return a MATLAB file's variables: a list of texts each, or a dict of those for a struct array's fields.
 
     Parameters
@@ -24,53 +30,42 @@ def read_mat(file: Path, *, name: str) -> dict[str, Any]:
     file : Path
     name : str
         What to call it in errors.
+    checksum : str, optional
+        `md5:...` or `sha256:...`, where one is known.
 
     Raises
     ------
     ImageError
-        SciPy cannot read it, or ends without an answer.
+        It is larger than any list, SciPy cannot read it, or ends without an answer.
     """
-    command = [sys.executable, "-m", "hueprobe.datasets.mat_files", str(file.resolve())]
-    paths = [str(Path(__file__).parents[3]), *filter(None, sys.path)]  # what is found here is found there
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    try:
-        done = subprocess.run(
-            command, capture_output=True, timeout=_MOST_SECONDS, check=False, env=environment
-        )
-        answer = json.loads(done.stdout) if done.returncode == 0 else {}
-    except subprocess.TimeoutExpired:
-        answer = {"error": f"no answer in {_MOST_SECONDS} s"}
-    except (ValueError, RecursionError):
-        answer = {}
+    if (size := file.stat().st_size) > _LARGEST:
+        raise ImageError(f"{name}: {size:,} bytes; a list of images has at most {_LARGEST:,}")
+    data = file.read_bytes()
+    kind, _, digest = (checksum or "").partition(":")
+    if kind and hashlib.new(kind, data, usedforsecurity=False).hexdigest() == digest:
+        answer = _answer(data)
+    else:
+        written = run_module(__name__, data=data, seconds=_MOST_SECONDS)
+        crashed = {"error": f"the reader crashed, or took more than {_MOST_SECONDS} s"}
+        answer = crashed if written is None else json.loads(written)
     if "variables" not in answer:
-        reason = answer.get("error", "the reader crashed")
-        raise ImageError(f"{name}: no MATLAB file that SciPy reads: {reason}")
+        raise ImageError(f"{name}: no MATLAB file that SciPy reads: {answer['error']}")
     variables: dict[str, Any] = answer["variables"]
     return variables
 
 
-def _main(file: str) -> None:
-    import resource
-
-    _, most = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY if most < 0 else min(_MOST_MEMORY, most), most))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _answer(data: bytes) -> dict[str, Any]:
+    """Return {"variables": ...} or {"error": why not}."""
     from scipy.io import loadmat
 
-    answer: dict[str, Any]
     try:
-        found = loadmat(file, squeeze_me=True)
-        answer = {
-            "variables": {key: _plain(value) for key, value in found.items() if not key.startswith("__")}
-        }
+        found = loadmat(io.BytesIO(data), squeeze_me=True)
+        return {"variables": {key: _plain(value) for key, value in found.items() if not key.startswith("__")}}
     except Exception as error:  # a damaged file raises anything
-        answer = {"error": " ".join(str(error).split())[:200] or type(error).__name__}
-    sys.stdout.write(json.dumps(answer))
+        return {"error": " ".join(str(error).split())[:200] or type(error).__name__}
 
 
 def _plain(value: Any) -> Any:
-    import numpy as np
-
     values = np.atleast_1d(value)
     if values.dtype.names:
         return {part: [_cell(one) for one in values[part].ravel()] for part in values.dtype.names}
@@ -79,8 +74,6 @@ def _plain(value: Any) -> Any:
 
 def _cell(value: Any) -> str:
     """Return one MATLAB value as text; whole numbers without a decimal point."""
-    import numpy as np
-
     while isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, float | np.floating) and float(value).is_integer():
@@ -88,5 +81,14 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
+def _main() -> None:
+    import resource
+
+    _, most = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_MEMORY if most < 0 else min(_MOST_MEMORY, most), most))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.stdout.write(json.dumps(_answer(sys.stdin.buffer.read())))
+
+
 if __name__ == "__main__":
-    _main(sys.argv[1])
+    _main()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hueprobe.datasets.library import load_manifest
 from hueprobe.datasets.listing import Entry, Listing, list_set, require_classes
+from hueprobe.datasets.manifest import Manifest
 from hueprobe.datasets.roots import candidate_roots, not_found
-from hueprobe.datasets.schema import Manifest
 from hueprobe.datasets.volumes import slice_folder, slice_names
 from hueprobe.errors import HueprobeError, HueprobeWarning, ImageError
 from hueprobe.images.table import ImageTable, from_items

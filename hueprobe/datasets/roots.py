@@ -1,11 +1,11 @@
 """Where data sets lie: the root a user means, and a set's own folder below it."""
 
 import os
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from hueprobe.datasets.schema import Layout, Manifest
+from hueprobe.datasets.manifest import Manifest
+from hueprobe.datasets.schema import Layout
 from hueprobe.errors import ImageError
 from hueprobe.images.trust import DATA
 
@@ -30,12 +30,9 @@ def data_root() -> Path:
     """Return the folder that holds data sets: `HUEPROBE_DATA`, or else the platform's folder for data."""
     if named := os.environ.get(DATA):
         return Path(named).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "hueprobe"
-    variable, fallback = (
-        ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_DATA_HOME", ".local/share")
-    )
-    return Path(os.environ.get(variable) or Path.home() / fallback) / "hueprobe"
+    from platformdirs import user_data_path
+
+    return user_data_path("hueprobe", appauthor=False)
 
 
 def find_places(layout: Layout, root: str | Path) -> list[Place]:

@@ -1,7 +1,7 @@
 """The lists that come with a data set (text, CSV, MATLAB), read as rows of strings and joined to images."""
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,9 @@ def unique_rows(rows: Iterable[Row], key: str, problems: list[str]) -> dict[str,
     return found
 
 
-def read_stacks(tables: Sequence[SideTable], base: Path) -> list[Stack]:
+def read_stacks(
+    tables: Sequence[SideTable], base: Path, *, checksums: Mapping[str, str] | None = None
+) -> list[Stack]:
     """Read side tables; those with the same columns become one stack, in the order of the first of each.
 
     Parameters
@@ -56,19 +58,29 @@ def read_stacks(tables: Sequence[SideTable], base: Path) -> list[Stack]:
     tables : sequence of SideTable
     base : Path
         The set's own folder; a file that a link takes elsewhere is not read.
+    checksums : mapping of str to str, optional
+        File to `md5:...` or `sha256:...`, as far as they are known.
     """
     stacks: dict[frozenset[str], Stack] = {}
     for table in tables:
         stack = stacks.setdefault(table.names, Stack(table.key))
         try:
-            stack.rows += read_side_table(table, base)
+            stack.rows += read_side_table(table, base, checksum=(checksums or {}).get(table.file))
         except ImageError as error:
             stack.problems.append(str(error))
     return list(stacks.values())
 
 
-def read_side_table(table: SideTable, base: Path) -> list[Row]:
+def read_side_table(table: SideTable, base: Path, *, checksum: str | None = None) -> list[Row]:
     """Return the rows of one side table.
+
+    Parameters
+    ----------
+    table : SideTable
+    base : Path
+        The set's own folder.
+    checksum : str, optional
+        Of its file, where it is known.
 
     Raises
     ------
@@ -83,10 +95,13 @@ def read_side_table(table: SideTable, base: Path) -> list[Row]:
             )
         if not file.is_file():
             raise ImageError(f"{table.file}: no such file in {str(base)!r}")
-        read = {"text": _text_rows, "csv": _csv_rows, "mat": _mat_rows}[table.format]
+        if table.read_as == "mat":
+            cells: Iterable[Row] = _mat_rows(file, table, checksum)
+        else:
+            cells = (_csv_rows if table.read_as == "csv" else _text_rows)(file, table)
         rows = [
             {**row, **table.constants, **({table.number: str(i)} if table.number else {})}
-            for i, row in enumerate(read(file, table), start=1)
+            for i, row in enumerate(cells, start=1)
         ]
     except UnicodeDecodeError:
         raise ImageError(f"{table.file}: not UTF-8; save it as UTF-8") from None
@@ -135,20 +150,20 @@ def _csv_rows(file: Path, table: SideTable) -> Iterator[Row]:
             headers = reader.fieldnames or []
         except csv.Error as error:
             raise ImageError(f"{table.file}: no CSV: {error}") from None
-        if missing := [header for header in table.columns.values() if header not in headers]:
+        if missing := [header for header in table.sources.values() if header not in headers]:
             raise ImageError(
                 f"{table.file}: no column {missing[0]!r}; there are: {', '.join(headers) or 'none'}"
             )
         try:
             for cells in reader:
-                yield {name: cells[header] or "" for name, header in table.columns.items()}
+                yield {name: cells[header] or "" for name, header in table.sources.items()}
         except csv.Error as error:
             raise ImageError(f"{table.file}: no CSV after line {reader.line_num}: {error}") from None
 
 
-def _mat_rows(file: Path, table: SideTable) -> list[Row]:
-    variables = read_mat(file, name=table.file)
-    columns = {name: _variable(variables, source, table.file) for name, source in table.columns.items()}
+def _mat_rows(file: Path, table: SideTable, checksum: str | None) -> list[Row]:
+    variables = read_mat(file, name=table.file, checksum=checksum)
+    columns = {name: _variable(variables, source, table.file) for name, source in table.sources.items()}
     lengths = {name: len(values) for name, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ImageError(f"{table.file}: variables differ in length: {lengths}")

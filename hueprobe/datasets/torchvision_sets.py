@@ -1,4 +1,4 @@
-"""What torchvision does for data sets: its classes, their downloads, and one checked download."""
+"""What torchvision does for data sets: its classes, and their downloads."""
 
 import contextlib
 import inspect
@@ -9,9 +9,8 @@ from typing import Any
 
 import torchvision
 from torch.utils.data import ConcatDataset
-from torchvision.datasets.utils import download_url
 
-from hueprobe.datasets.schema import Download, TorchvisionClass
+from hueprobe.datasets.origin import TorchvisionClass
 from hueprobe.errors import ManifestError
 
 # CIFAR's are pickles too, but of known checksums.
@@ -63,18 +62,6 @@ def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = F
 def join_datasets(datasets: dict[str, Any]) -> Any:
     """Return one Dataset of all splits, in order."""
     return ConcatDataset(list(datasets.values()))
-
-
-def fetch_file(file: Download, folder: Path) -> Path:
-    """Fetch one file into `folder` with torchvision's helper, which checks its MD5 where there is one.
-
-    Raises
-    ------
-    RuntimeError, OSError
-        As torchvision raises them.
-    """
-    download_url(file.url, str(folder), filename=file.name, md5=file.md5)
-    return folder / file.name
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from hueprobe.datasets.fields import require_inside
+from hueprobe.datasets.inside import require_inside
 from hueprobe.errors import DownloadError, HueprobeError
 from hueprobe.images.limits import UNPACKED, max_unpacked
 

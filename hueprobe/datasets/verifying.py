@@ -22,8 +22,8 @@ from hueprobe.datasets.checks import (
 )
 from hueprobe.datasets.library import load_manifest
 from hueprobe.datasets.listing import list_set
+from hueprobe.datasets.manifest import Manifest
 from hueprobe.datasets.resolving import from_manifest, table_of
-from hueprobe.datasets.schema import Manifest
 from hueprobe.errors import ImageError
 from hueprobe.images.reading import ImageRecord, read_row
 from hueprobe.images.table import ImageTable

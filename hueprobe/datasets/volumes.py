@@ -4,21 +4,20 @@ import hashlib
 import importlib.util
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
 
-from hueprobe.datasets.schema import PLANES, Slices
+from hueprobe.datasets.schema import Plane, Slices
 from hueprobe.errors import ImageError, MissingDependencyError
 from hueprobe.files import written_whole
 from hueprobe.images.limits import PIXELS, max_pixels
 
 # The axis that a plane's slices are stacked along, in a volume turned to right, anterior, superior.
 _AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
-assert set(_AXIS) == set(PLANES)
+assert set(_AXIS) == set(get_args(Plane))
 _MOST_STRETCH = 100  # of the longest side of a voxel to the shortest
 _MOST_PIXELS_A_VOLUME = 8  # times those of an image: 0.7 billion voxels
 
@@ -28,14 +27,21 @@ def slice_folder(slices: Slices) -> str:
 
     Other settings give another folder, so images of two settings never mix.
     """
-    digest = hashlib.sha256(json.dumps(asdict(slices), sort_keys=True).encode()).hexdigest()[:10]
+    said = {  # these words are in the names of folders
+        "count": slices.count,
+        "plane": slices.plane,
+        "spacing": float(slices.spacing),
+        "window": list(map(float, slices.window)),
+        "window_is_percentile": slices.window_is == "percentile",
+    }
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:10]
     return f"slices-{slices.plane}-{slices.spacing:g}mm-{digest}"
 
 
 def slice_names(volume: str, slices: Slices) -> list[str]:
     """Return the images' paths, relative to the slices' folder, of one volume.
 
-    >>> window = dict(window=(1.0, 99.0), window_is_percentile=True)
+    >>> window = dict(window=(1.0, 99.0), window_is="percentile")
     >>> slice_names("100307/T1w/brain.nii.gz", Slices(plane="axial", spacing=10.0, count=2, **window))
     ['100307/T1w/brain/axial_0.png', '100307/T1w/brain/axial_1.png']
     """
@@ -118,7 +124,7 @@ def _require_credible(volume: Path, shape: tuple[int, ...]) -> None:
 
 def _window(values: np.ndarray, slices: Slices, volume: Path) -> tuple[float, float]:
     low, high = slices.window
-    if slices.window_is_percentile:
+    if slices.window_is == "percentile":
         inside = values[values != 0]
         if not inside.size:
             raise ImageError(f"{str(volume)!r} is 0 everywhere; no slice of it shows anything")

@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import shutil
-import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -94,12 +93,9 @@ def demo(folder: str | Path | None = None) -> ImageTable:
 
 
 def _cache_folder() -> Path:
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "hueprobe"
-    variable, fallback = (
-        ("LOCALAPPDATA", "AppData/Local") if os.name == "nt" else ("XDG_CACHE_HOME", ".cache")
-    )
-    return Path(os.environ.get(variable) or Path.home() / fallback) / "hueprobe"
+    from platformdirs import user_cache_path
+
+    return user_cache_path("hueprobe", appauthor=False, opinion=False)
 
 
 def _expected(folder: Path) -> ImageTable:

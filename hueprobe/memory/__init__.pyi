@@ -1,10 +1,10 @@
 from .arrays import derive_memory as derive_memory
 from .arrays import memory_from_arrays as memory_from_arrays
 from .build import append_images as append_images
+from .build import build_memories as build_memories
 from .build import build_memory as build_memory
-from .build import plan_memory as plan_memory
-from .layers import build_memories as build_memories
-from .layers import layer_path as layer_path
+from .build import layer_path as layer_path
+from .plan import plan_memory as plan_memory
 from .store import Memory as Memory
 from .store import open_memory as open_memory
 from .vectors import as_stored as as_stored

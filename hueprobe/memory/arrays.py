@@ -4,13 +4,21 @@ import hashlib
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.images.table import unfiled_table
-from hueprobe.memory.filling import Filled, fill_memory
-from hueprobe.memory.recipe import DEFAULT_BATCH_SIZE, layout_settings
+from hueprobe.memory.filling import Filled, fill_memories
+from hueprobe.memory.settings import (
+    CLASS_ORDER,
+    DEFAULT_BATCH_SIZE,
+    FORMAT,
+    MemorySettings,
+    images_per_shard,
+    library_versions,
+)
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import DTYPES
 
@@ -25,6 +33,7 @@ def memory_from_arrays(
     hashes: Sequence[str] | None = None,
     descriptor: str = "pixel",
     dtype: str = "float16",
+    shard_images: int | None = None,
     overwrite: bool = False,
 ) -> Memory:
     """Make a memory of activations that came from elsewhere.
@@ -32,6 +41,7 @@ def memory_from_arrays(
     Parameters
     ----------
     path : path
+        Folder of the memory.
     activations : ndarray of shape (n, C, H, W)
         After the closing nonlinearity; not normalized.
     classes, groups : sequence of (str or None), optional
@@ -41,11 +51,17 @@ def memory_from_arrays(
     hashes : sequence of str, optional
         What tells equal images and deals them into blocks, in place of a file's sha256: that of the
         activations by default.
-    descriptor : str
-        What to reduce each image to.
+    descriptor, dtype, shard_images, overwrite
+        As in `build_memory`; a batch has 32 images.
+
+    Returns
+    -------
+    Memory
 
     Raises
     ------
+    ShapeError
+        The activations have another number of axes, or what goes with them another length.
     NumericsError
         A value is NaN or infinite.
     """
@@ -58,11 +74,27 @@ def memory_from_arrays(
         raise ShapeError(f"{len(hashes)} hashes for {len(activations)} activation arrays; give one each")
     table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
     _, channels, height, width = describe(activations[:1].astype(np.float32), descriptor).shape
-    settings = {
-        **layout_settings((height, width), channels, descriptor, dtype, DEFAULT_BATCH_SIZE),
-        "backbone": "arrays", "layer": "", "closing": None, "table_layer": False, "weights": "none",
-        "weights_sha256": "", "transform": {}, "device": "cpu", "precision": "fp32", "seed": 0,
-    }  # fmt: skip
+    settings = MemorySettings(
+        format=FORMAT,
+        class_order=CLASS_ORDER,
+        backbone="arrays",
+        layer="",
+        closing=None,
+        table_layer=False,
+        weights="none",
+        weights_sha256="",
+        transform={},
+        grid=(height, width),
+        channels=channels,
+        descriptor=descriptor,
+        dtype=dtype,
+        batch_size=DEFAULT_BATCH_SIZE,
+        shard_images=images_per_shard((height, width), channels, dtype, DEFAULT_BATCH_SIZE, shard_images),
+        device="cpu",
+        precision="fp32",
+        seed=0,
+        versions=library_versions(),
+    )
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, DEFAULT_BATCH_SIZE):
@@ -72,11 +104,12 @@ def memory_from_arrays(
             told = hashes and hashes[first : first + len(part)]
             told = told or [hashlib.sha256(image.tobytes()).hexdigest() for image in part]
             yield (
-                part,
+                [part],
                 [{"sha256": h, "width": 0, "height": 0, "readable": True, "reason": None} for h in told],
             )
 
-    return fill_memory(Path(path), settings, table, batches, overwrite=overwrite)
+    (memory,) = fill_memories([Path(path)], [settings], table, batches, overwrite=overwrite)
+    return memory
 
 
 def derive_memory(
@@ -94,6 +127,13 @@ def derive_memory(
     memory : Memory
         Complete, with descriptor `pixel`.
     descriptor : {"gap", "gmp", "gem", "rmac", "flat"}
+        What each image is reduced to.
+    overwrite, progress : bool
+        As in `build_memory`.
+
+    Returns
+    -------
+    Memory
 
     Raises
     ------
@@ -101,9 +141,9 @@ def derive_memory(
         The memory is no `pixel` memory, or is not complete.
     """
     require_choice("descriptor", descriptor, [name for name in DESCRIPTORS if name != "pixel"])
-    if memory.settings["descriptor"] != "pixel" or not memory.complete:
+    if memory.settings.descriptor != "pixel" or not memory.complete:
         raise InputError(
-            f"{memory.path} holds {memory.settings['descriptor']!r} descriptors"
+            f"{memory.path} holds {memory.settings.descriptor!r} descriptors"
             f"{'' if memory.complete else ' and is not complete'}; derive from a complete 'pixel' memory"
         )
 
@@ -115,14 +155,24 @@ def derive_memory(
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
-        for first in range(start, stop, memory.settings["batch_size"]):
-            last = min(first + memory.settings["batch_size"], stop)
+        for first in range(start, stop, memory.settings.batch_size):
+            last = min(first + memory.settings.batch_size, stop)
             records = memory.records.slice(first, last - first).drop_columns(["image"]).to_pylist()
-            yield activations(first, last), records
+            yield [activations(first, last)], records
 
     _, channels, height, width = describe(activations(0, 1), descriptor).shape
-    layout = layout_settings(
-        (height, width), channels, descriptor, memory.dtype, memory.settings["batch_size"]
+    settings = msgspec.structs.replace(
+        memory.settings,
+        format=FORMAT,
+        class_order=CLASS_ORDER,
+        grid=(height, width),
+        channels=channels,
+        descriptor=descriptor,
+        shard_images=images_per_shard((height, width), channels, memory.dtype, memory.settings.batch_size),
+        versions=library_versions(),
+        derived_from=memory.ledger.tip,
     )
-    settings = {**memory.settings, **layout, "derived_from": memory.ledger.tip}
-    return fill_memory(Path(path), settings, memory.images, batches, overwrite=overwrite, progress=progress)
+    (pooled,) = fill_memories(
+        [Path(path)], [settings], memory.images, batches, overwrite=overwrite, progress=progress
+    )
+    return pooled

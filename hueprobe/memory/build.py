@@ -1,25 +1,17 @@
-"""Building a memory: images through a network into shards on disk, resumable."""
+"""Building memories: images through a network into shards on disk, one memory a layer, resumable."""
 
-import contextlib
-from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-import numpy as np
+import msgspec
 
-from hueprobe.allocation import freed_memory_kept
+from hueprobe.errors import InputError
 from hueprobe.images.resolve import resolve_images
-from hueprobe.images.table import ImageTable
-from hueprobe.memory.filling import Batches, Filled, fill_memory
-from hueprobe.memory.recipe import (
-    Recipe,
-    blank_batch,
-    load_recipe,
-    load_recorded_backbone,
-)
+from hueprobe.memory.extraction import extracted_batches, plan_extractions
+from hueprobe.memory.filling import fill_memories
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.settings import read_settings
 from hueprobe.memory.store import Memory
 
@@ -27,13 +19,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from hueprobe.activations.backbones import Backbone
-    from hueprobe.images.loading import Batch
-
-# For images [start, stop) of a table: batches of activations, one (b, C, H, W) a layer, and their records,
-# or what makes them, as in `Batches`.
-LayersFilled = tuple[list[np.ndarray], list[dict[str, Any]]]
-LayerBatches = Callable[[int, int], Generator[LayersFilled | Callable[[], LayersFilled], None, None]]
-_KEPT_ON_APPEND = ("backbone", "weights", "closing", "table_layer", "transform")
 
 
 def build_memory(
@@ -48,6 +33,7 @@ def build_memory(
     dtype: str = "float16",
     precision: str | None = None,
     batch_size: int | None = None,
+    shard_images: int | None = None,
     device: str = "auto",
     workers: int | None = None,
     seed: int = 0,
@@ -75,24 +61,38 @@ def build_memory(
     transform : Transform or callable, optional
         Image to tensor (3, h, w); the weights' own by default.
     descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}
+        What each image is reduced to: all cells of its grid, or one vector.
     dtype : {"float16", "float32"}
         Of the stored unit vectors.
     precision : {"fp32", "bf16", "fp16"}, optional
         Of the forward pass; a resumed build takes its own.
     batch_size : int, optional
-        32, or that of the build to resume.
+        Images a forward pass: 32, or that of the build to resume.
+    shard_images : int, optional
+        Images a shard holds, a whole number of batches: what a killed build may lose. As many as fit
+        256 MiB and no more than 512 by default, or that of the build to resume.
     device : str
         `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
     workers : int, optional
         Threads that decode images, one a core by default, none with 0; the memory's bytes do not
         depend on it.
+    seed : int
+        Of whatever is random in making the network.
     overwrite : bool
         Replace a memory of other settings.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Memory
 
     Raises
     ------
     MemoryFormatError
         The folder holds something else, or a memory of other settings or images.
+    InputError, LayerError
+        An option is none of its choices, or the layer gives no grid.
     NumericsError
         An image's activations are NaN or infinite.
     ImageError
@@ -100,18 +100,119 @@ def build_memory(
     """
     from hueprobe.activations.backbones import Backbone, load_backbone
 
-    path = Path(path)
     table = resolve_images(images)
     if isinstance(backbone, Backbone):
         loaded = backbone
     else:
         loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
-    recipe = load_recipe(
-        path, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
-        device=device, seed=seed, resume=not overwrite,
+    paths = [Path(path)]
+    extractions = plan_extractions(
+        paths, [loaded], descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
+        shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
     )  # fmt: skip
-    batches = _image_batches(recipe, table, workers)
-    return fill_memory(path, recipe.settings, table, batches, overwrite=overwrite, progress=progress)
+    (memory,) = fill_memories(
+        paths, [extraction.settings for extraction in extractions], table,
+        extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+    return memory
+
+
+def build_memories(
+    path: str | Path,
+    images: Any,
+    *,
+    backbone: "str | nn.Module | Sequence[Backbone]",
+    layers: Sequence[str] = (),
+    weights: str | Path = "default",
+    transform: Any = None,
+    descriptor: str = "pixel",
+    dtype: str = "float16",
+    precision: str | None = None,
+    batch_size: int | None = None,
+    shard_images: int | None = None,
+    device: str = "auto",
+    workers: int | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    progress: bool = False,
+) -> list[Memory]:
+    """Extract the activations of several layers into one memory each, by one forward pass an image.
+
+    Each memory is byte for byte what `build_memory` makes of its layer alone, and may be continued,
+    appended to and queried by itself. The same call again continues all where each one stopped.
+
+    Parameters
+    ----------
+    path : path
+        The memories' folders are this and a dot and the layer's name: see `layer_path`.
+    images
+        As in `build_memory`.
+    backbone : str, nn.Module or list of Backbone
+        As in `build_memory`; or what `load_backbones` gave (layers, weights and transform are then
+        its own).
+    layers : sequence of str
+        Dotted module names, each once.
+    weights, transform, descriptor, dtype, precision, batch_size, shard_images, device
+        As in `build_memory`.
+    workers, seed, overwrite, progress
+        As in `build_memory`.
+
+    Returns
+    -------
+    list of Memory
+        In the order of the layers.
+
+    Raises
+    ------
+    InputError, LayerError
+        No layer, a layer twice, an unknown one, or one that gives no grid; before anything is written.
+    MemoryFormatError, NumericsError, ImageError
+        As in `build_memory`.
+    """
+    from hueprobe.activations.backbones import load_backbones
+
+    table = resolve_images(images)
+    if isinstance(backbone, Sequence) and not isinstance(backbone, str):
+        if layers or not backbone:
+            raise InputError("backbones that are loaded have their layers; give one at least, and no layers=")
+        loaded = list(backbone)
+    else:
+        loaded = load_backbones(backbone, layers=layers, weights=weights, transform=transform, seed=seed)
+    paths = [layer_path(path, tapped.layer) for tapped in loaded]
+    extractions = plan_extractions(
+        paths, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
+        shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
+    )  # fmt: skip
+    return fill_memories(
+        paths, [extraction.settings for extraction in extractions], table,
+        extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
+    )  # fmt: skip
+
+
+def layer_path(path: str | Path, layer: str) -> Path:
+    """Return the folder of a layer's memory: `path`, a dot and the layer.
+
+    Characters that a folder's name may not have are written as in URLs (%2F for a slash), so that no
+    two layers share a folder; `%` stands for the layer '', the network itself.
+
+    Parameters
+    ----------
+    path : path
+        What `build_memories` is given.
+    layer : str
+        Dotted module name.
+
+    Returns
+    -------
+    Path
+
+    Examples
+    --------
+    >>> layer_path("caltech.memory", "layer4.1").name
+    'caltech.memory.layer4.1'
+    """
+    path = Path(path)
+    return path.with_name(f"{path.name}.{quote(layer, safe='') or '%'}")
 
 
 def append_images(
@@ -135,125 +236,42 @@ def append_images(
         A complete memory, or one whose append was interrupted.
     images
         As in `build_memory`.
-    backbone, transform : optional
-        The live module (and its transform) where the memory was made with one.
+    backbone : nn.Module, optional
+        The live module where the memory was made with one.
     weights : path, optional
         Where the recorded weights file lies now.
+    transform : callable, optional
+        The live module's, or another than is recorded.
+    device, workers, progress
+        As in `build_memory`.
+
+    Returns
+    -------
+    Memory
+
+    Raises
+    ------
+    InputError
+        Some of the images are in the memory already.
+    MemoryFormatError
+        There is no memory, or its first build is not finished.
+    BackboneError, WeightsError
+        As in `hueprobe.memory.recorded.load_recorded_backbone`.
+    NumericsError
+        An image's activations are NaN or infinite.
     """
     path = Path(path)
     table = resolve_images(images)
     old = read_settings(path)
     loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
-    recipe = load_recipe(
-        path, loaded, descriptor=old["descriptor"], dtype=old["dtype"], device=device, seed=old["seed"]
+    extractions = plan_extractions(
+        [path], [loaded], descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed
     )
     # The weights file may have moved: what was recorded first stays.
-    settings = {**recipe.settings, **{name: old[name] for name in _KEPT_ON_APPEND}}
-    batches = _image_batches(recipe, table, workers)
-    return fill_memory(path, settings, table, batches, append=True, progress=progress)
-
-
-@dataclass(frozen=True)
-class MemoryPlan:
-    """What a build would write.
-
-    Attributes
-    ----------
-    settings : dict
-        What memory.json would hold.
-    n_images, n_vectors : int
-        Images, and vectors (images times cells).
-    n_bytes : int
-        Size of all shards, in bytes, the small image tables left out.
-    """
-
-    settings: dict[str, Any]
-    n_images: int
-    n_vectors: int
-    n_bytes: int
-
-
-def plan_memory(path: str | Path, images: Any, *, backbone: "Backbone", **options: Any) -> MemoryPlan:
-    """Say what `build_memory` would write, without writing it.
-
-    Parameters
-    ----------
-    path, images
-        As in `build_memory`.
-    backbone : Backbone
-        From `load_backbone`.
-    **options
-        Of `hueprobe.memory.recipe.load_recipe`: descriptor, dtype, precision, batch_size, device.
-    """
-    table = resolve_images(images)
-    settings = load_recipe(Path(path), backbone, **options).settings
-    n_vectors = len(table) * settings["grid"][0] * settings["grid"][1]
-    row = settings["channels"] * np.dtype(settings["dtype"]).itemsize + 4
-    return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)
-
-
-def layer_batches(recipes: Sequence[Recipe], table: ImageTable, workers: int | None) -> LayerBatches:
-    """Return the extraction of the table's images [start, stop): load, run, blank the unreadable.
-
-    The recipes share one network, which runs once a batch.
-    """
-    from hueprobe.images.loading import load_batches
-
-    extractor, settings = recipes[0].extractor, recipes[0].settings
-    taps = [recipe.backbone for recipe in recipes]
-    on_cpu = extractor.device_kind == "cpu"
-
-    def finished(batch: "Batch", results: Callable[[], list[np.ndarray]]) -> LayersFilled:
-        grids = results()
-        unreadable = np.array([not record.readable for record in batch.records])
-        for activations in grids:
-            activations[unreadable] = 0
-        return grids, [asdict(record) for record in batch.records]
-
-    def run(batch: "Batch") -> LayersFilled:
-        return finished(batch, extractor.begin(taps, batch.images))
-
-    def batches(start: int, stop: int) -> Generator[LayersFilled | Callable[[], LayersFilled], None, None]:
-        loaded = load_batches(
-            table,
-            taps[0].transform,
-            batch_size=settings["batch_size"],
-            workers=workers,
-            **extractor.loading,
-            start=start,
-            stop=stop,
-            image_shape=tuple(blank_batch(taps[0]).shape[1:]),
-        )
-        begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
-        with freed_memory_kept(on_cpu), contextlib.closing(loaded):
-            for batch in loaded:
-                if on_cpu:
-                    yield partial(run, batch)
-                    continue
-                begun.append((batch, extractor.begin(taps, batch.images)))
-                if len(begun) > 1:  # a GPU gets its next batch before the last is fetched
-                    yield finished(*begun.popleft())
-            while begun:
-                yield finished(*begun.popleft())
-
-    return batches
-
-
-def _image_batches(recipe: Recipe, table: ImageTable, workers: int | None) -> Batches:
-    """Return the extraction of the table's images [start, stop) at one layer."""
-
-    def batches(start: int, stop: int) -> Generator[Filled | Callable[[], Filled], None, None]:
-        with contextlib.closing(layer_batches([recipe], table, workers)(start, stop)) as made:
-            for batch in made:
-                yield partial(_made, batch) if callable(batch) else _only_layer(batch)
-
-    return batches
-
-
-def _made(make: Callable[[], LayersFilled]) -> Filled:
-    return _only_layer(make())
-
-
-def _only_layer(batch: LayersFilled) -> Filled:
-    (activations,), records = batch
-    return activations, records
+    settings = msgspec.structs.replace(
+        extractions[0].settings, backbone=old.backbone, weights=old.weights, closing=old.closing,
+        table_layer=old.table_layer, transform=old.transform,
+    )  # fmt: skip
+    batches = extracted_batches(extractions, table, workers)
+    (memory,) = fill_memories([path], [settings], table, batches, append=True, progress=progress)
+    return memory

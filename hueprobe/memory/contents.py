@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from hueprobe.errors import HueprobeError, MemoryDamagedError
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.files import FileEntry
 
 IMAGES_SCHEMA = pa.schema(
     [
@@ -34,7 +35,7 @@ _MAY_BE_NULL = {"class", "split", "group", "sha256", "width", "height", "reason"
 _MOST_BYTES_A_ROW, _MOST_BYTES_A_FILE = 1 << 16, 1 << 24
 
 
-def require_sizes(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
+def require_sizes(folder: Path, files: Mapping[str, FileEntry]) -> None:
     """Compare files with the sizes that the ledger keeps.
 
     Raises
@@ -48,13 +49,13 @@ def require_sizes(folder: Path, files: Mapping[str, Mapping[str, Any]]) -> None:
             size = path.stat().st_size
         except OSError:
             raise MemoryDamagedError(f"{path} is missing; restore it or build the memory anew") from None
-        if size != entry["size"]:
+        if size != entry.size:
             raise MemoryDamagedError(
-                f"{path} has {size} bytes, its ledger says {entry['size']}; restore it or build anew"
+                f"{path} has {size} bytes, its ledger says {entry.size}; restore it or build anew"
             )
 
 
-def read_whole(path: Path, entry: Mapping[str, Any]) -> bytes:
+def read_whole(path: Path, entry: FileEntry) -> bytes:
     """Return a file's bytes, which are those that the ledger keeps size and sha256 of.
 
     Raises
@@ -63,10 +64,10 @@ def read_whole(path: Path, entry: Mapping[str, Any]) -> bytes:
     """
     try:
         with path.open("rb") as file:
-            data = file.read(entry["size"] + 1)
+            data = file.read(entry.size + 1)
     except OSError as error:
         raise MemoryDamagedError(f"{path} cannot be read: {error.strerror or error}; restore it") from None
-    if len(data) != entry["size"] or hashlib.sha256(data).hexdigest() != entry["sha256"]:
+    if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
         raise MemoryDamagedError(
             f"{path} is damaged: its bytes are not those that were written; restore it or build anew"
         )
@@ -89,7 +90,7 @@ def map_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         raise _no_such_array(path, error) from None
 
 
-def read_array(path: Path, entry: Mapping[str, Any], shape: tuple[int, ...], dtype: str) -> np.ndarray:
+def read_array(path: Path, entry: FileEntry, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Return a `.npy` file as a read-only array, its bytes being those that were written.
 
     Raises
@@ -126,7 +127,7 @@ def _no_such_array(path: Path, error: Exception) -> MemoryDamagedError:
     )
 
 
-def read_source(path: Path, entry: Mapping[str, Any], n_rows: int) -> ImageTable:
+def read_source(path: Path, entry: FileEntry, n_rows: int) -> ImageTable:
     """Return the list of images of one `source` or `append` step.
 
     Raises
@@ -141,7 +142,7 @@ def read_source(path: Path, entry: Mapping[str, Any], n_rows: int) -> ImageTable
         raise MemoryDamagedError(f"{path}: {error}") from None
 
 
-def read_records(path: Path, entry: Mapping[str, Any], start: int, stop: int) -> pa.Table:
+def read_records(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Table:
     """Return what was learnt while reading images [start, stop), in the columns of `IMAGES_SCHEMA`.
 
     Raises
@@ -152,7 +153,7 @@ def read_records(path: Path, entry: Mapping[str, Any], start: int, stop: int) ->
     return _read_parquet(path, entry, IMAGES_SCHEMA, start, stop)
 
 
-def _read_parquet(path: Path, entry: Mapping[str, Any], schema: pa.Schema, start: int, stop: int) -> pa.Table:
+def _read_parquet(path: Path, entry: FileEntry, schema: pa.Schema, start: int, stop: int) -> pa.Table:
     data = read_whole(path, entry)
     try:
         with pq.ParquetFile(io.BytesIO(data)) as file:

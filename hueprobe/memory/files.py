@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from hueprobe.errors import MemoryFormatError
 from hueprobe.files import sha256_of, storing
+from hueprobe.memory.records import Count, Record, Sha256
 
 
 def to_json_line(value: dict[str, Any]) -> str:
@@ -17,9 +18,16 @@ def to_json_line(value: dict[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
-def file_entry(path: Path) -> dict[str, Any]:
-    """Return what the ledger keeps of a file: its sha256 and its size in bytes."""
-    return {"sha256": sha256_of(path), "size": path.stat().st_size}
+class FileEntry(Record, frozen=True):
+    """What the ledger keeps of a file: the sha256 of its bytes, and how many there are."""
+
+    sha256: Sha256
+    size: Count
+
+
+def file_entry(path: Path) -> FileEntry:
+    """Return what the ledger keeps of a file."""
+    return FileEntry(sha256=sha256_of(path), size=path.stat().st_size)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Filling a memory's shards from batches of activations, wherever these come from."""
+"""Filling memories' shards from batches of activations, wherever these come from: one memory a layer."""
 
 import contextlib
 import warnings
@@ -20,62 +20,93 @@ from hueprobe.errors import (
 )
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
+from hueprobe.memory.settings import MemorySettings
 from hueprobe.memory.steps import source_file
 from hueprobe.memory.store import Memory, open_memory
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory
 from hueprobe.progress import progress_bar
 
-# A batch: activations (b, C, H, W) and one record an image.
-Filled = tuple[np.ndarray, list[dict[str, Any]]]
+# A batch: activations (b, C, H, W) for each memory, and one record an image.
+Filled = tuple[list[np.ndarray], list[dict[str, Any]]]
 # Those of images [start, stop) of a table; each as it is, or as a function that makes it, which is called
 # once the batches before are written: for a network on the CPU, whose threads wait for each other whenever
 # one of them has to share its core.
 Batches = Callable[[int, int], Generator[Filled | Callable[[], Filled], None, None]]
 
 
-def fill_memory(
-    path: Path,
-    settings: dict[str, Any],
+def fill_memories(
+    paths: Sequence[Path],
+    settings: Sequence[MemorySettings],
     table: ImageTable,
     batches: Batches,
     *,
     append: bool = False,
     overwrite: bool = False,
     progress: bool = False,
-) -> Memory:
-    """Make or continue a memory of the images in `table`, shard by shard.
+) -> list[Memory]:
+    """Make or continue memories of the images in `table`, shard by shard, all from the same batches.
 
     Parameters
     ----------
-    path : Path
-    settings : dict
-        What memory.json holds, or must hold already.
+    paths : sequence of Path
+        Folder of each memory.
+    settings : sequence of MemorySettings
+        What each memory.json holds, or must hold already; all of one batch size.
     table : ImageTable
         The images: all of a new memory's, or those to append.
     batches : callable
         `batches(start, stop)` gives the activations of `table`'s images [start, stop), or functions
         that make them, in batches of the settings' size, of which a shard is a whole number.
     append : bool
-        The images go behind those of a complete memory.
+        The images go behind those of complete memories.
     overwrite, progress : bool
         As in `build_memory`.
+
+    Raises
+    ------
+    MemoryFormatError
+        A memory is of other settings or images, or not at a place where one batch serves all.
+    InputError
+        Images to append are in a memory already.
+    NumericsError
+        An image's activations are NaN, infinite, or too large for their energy; names it by its path.
+    ImageError
+        No image could be read; the memories are gone.
     """
-    with open_writer(path, settings, overwrite=overwrite) as writer:
-        if append and writer.ledger.complete:
-            if not _was_appended(writer, table):
-                _require_new_images(writer, table)
-                writer.add_source(table)
-        elif append and not writer.ledger.of("append"):
-            raise MemoryFormatError(
-                f"the first build of {path} is not finished; run it again before appending"
-            )
-        elif not writer.n_images:
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(open_writer(path, its, overwrite=overwrite))
+            for path, its in zip(paths, settings, strict=True)
+        ]
+        for writer in writers:
+            _list_images(writer, table, append=append)
+        _write_pending(writers, table, batches, progress)
+    memories, failure = [], None
+    for path in paths:
+        try:
+            memories.append(_open_filled(path))
+        except ImageError as error:
+            failure = error
+    if failure is not None:
+        raise failure
+    return memories
+
+
+def _list_images(writer: MemoryWriter, table: ImageTable, *, append: bool) -> None:
+    """Enter the list of images, unless it is there already."""
+    if append and writer.ledger.complete:
+        if not _was_appended(writer, table):
+            _require_new_images(writer, table)
             writer.add_source(table)
-        _write_pending(writer, table, batches, progress)
-    return open_filled(path)
+    elif append and len(writer.ledger.lists) < 2:
+        raise MemoryFormatError(
+            f"the first build of {writer.folder} is not finished; run it again before appending"
+        )
+    elif not writer.ledger.lists:
+        writer.add_source(table)
 
 
-def open_filled(path: Path) -> Memory:
+def _open_filled(path: Path) -> Memory:
     """Open a memory that was just filled, unless none of its images could be read; warn of lost classes."""
     memory = open_memory(path)
     if not memory.readable.any():
@@ -89,69 +120,109 @@ def open_filled(path: Path) -> Memory:
     return memory
 
 
-def _write_pending(writer: MemoryWriter, table: ImageTable, batches: Batches, progress: bool) -> None:
-    """Make batches here, normalize and write them in a thread, while the next images are read."""
-    first = first_row(writer, table)
-    if writer.ledger.complete:
+def _write_pending(
+    writers: Sequence[MemoryWriter], table: ImageTable, batches: Batches, progress: bool
+) -> None:
+    """Give every batch to the memories that lack it: made here, normalized and written in a thread.
+
+    Shards of two memories may differ in length, so one may be ahead; but all are whole numbers of batches,
+    so whoever begins earliest sets the batches for all.
+    """
+    firsts = [_first_row(writer, table) for writer in writers]
+    if all(writer.ledger.complete for writer in writers):
         return
-    start, stop = writer.n_done - first, writer.n_images - first
-    with progress_bar(writer.n_images, label="index", done=writer.n_done, enabled=progress) as advance:
-        write = partial(_write_shards, writer, table.paths[start:stop], advance)
+    starts = [
+        len(table) if writer.ledger.complete else writer.ledger.n_done - first
+        for writer, first in zip(writers, firsts, strict=True)
+    ]
+    row = min(starts)
+    before = firsts[starts.index(row)]
+    _require_common_batches(writers, starts, len(table))
+    with progress_bar(before + len(table), label="index", done=before + row, enabled=progress) as advance:
+        sinks = [_shards(writer, table.paths, first) for writer, first in zip(writers, firsts, strict=True)]
         with (
-            consumed_in_background(write) as writing,
-            contextlib.closing(batches(start, stop)) as made,
+            consumed_in_background(partial(_hand_out, sinks, starts, advance)) as writing,
+            contextlib.closing(batches(row, len(table))) as made,
         ):
             for batch in made:
                 if callable(batch):
                     writing.settle()
                     batch = batch()
-                writing.hand_over(batch)
-    writer.complete()
+                writing.hand_over((row, *batch))
+                row += len(batch[1])
 
 
-def _write_shards(
-    writer: MemoryWriter, names: Sequence[str], advance: Callable[[int], None], batches: Iterator[Filled]
+def _require_common_batches(writers: Sequence[MemoryWriter], starts: Sequence[int], n_images: int) -> None:
+    """Refuse memories of which one goes on within a batch of another, as an append may."""
+    row = min(starts)
+    for writer, start in zip(writers, starts, strict=True):
+        if start < n_images and (start - row) % writer.settings.batch_size:
+            raise MemoryFormatError(
+                f"images are being appended to {writer.folder}; finish that first, with --append"
+            )
+
+
+def _hand_out(
+    sinks: Sequence[Generator[None, tuple[np.ndarray, list[dict[str, Any]]], None]],
+    starts: Sequence[int],
+    advance: Callable[[int], None],
+    batches: Iterator[tuple[int, list[np.ndarray], list[dict[str, Any]]]],
 ) -> None:
-    settings, row = writer.settings, 0
+    """Give batches, with the row of their first image, to the memories that have not got that far."""
+    with contextlib.ExitStack() as stack:
+        for sink in sinks:
+            next(stack.enter_context(contextlib.closing(sink)))
+        for row, grids, records in batches:
+            for sink, activations, start in zip(sinks, grids, starts, strict=True):
+                if row >= start:
+                    sink.send((activations, records))
+            advance(len(records))
+
+
+def _shards(
+    writer: MemoryWriter, paths: Sequence[str], first: int
+) -> Generator[None, tuple[np.ndarray, list[dict[str, Any]]], None]:
+    """Write the batches that are sent, (activations, records), as the shards that a memory lacks.
+
+    `first` is the memory's row of the first path. A shard that is open when the generator is closed is
+    given up.
+    """
     for start, stop in writer.pending_shards():
         with writer.shard(start, stop) as shard:
-            end = row + stop - start
-            for activations, records in batches:
-                add_batch(shard, settings, activations, records, names[row : row + len(records)])
+            row = start - first
+            while row < stop - first:
+                activations, records = yield
+                _add_batch(shard, writer.settings, activations, records, paths[row : row + len(records)])
                 row += len(records)
-                advance(len(records))
-                if row >= end:
-                    break
+    if not writer.ledger.complete:
+        writer.complete()
+    yield
 
 
-def add_batch(
+def _add_batch(
     shard: ShardWriter,
-    settings: dict[str, Any],
+    settings: MemorySettings,
     activations: np.ndarray,
     records: list[dict[str, Any]],
     paths: Sequence[str],
 ) -> None:
-    """Reduce activations (b, C, H, W) to the memory's unit vectors and add them to a shard.
-
-    Raises
-    ------
-    NumericsError
-        An image's activations are NaN, infinite, or too large for their energy; names it by its path.
-    """
-    require_finite(activations, paths, settings["layer"])
-    described = describe(activations, settings["descriptor"])
-    vectors, energy = unit_vectors(described, names=paths, layer=settings["layer"])
+    """Reduce activations (b, C, H, W) to the memory's unit vectors and add them to a shard."""
+    require_finite(activations, paths, settings.layer)
+    described = describe(activations, settings.descriptor)
+    vectors, energy = unit_vectors(described, names=paths, layer=settings.layer)
     shard.add(vectors, energy, records)
 
 
 def _lists(writer: MemoryWriter) -> list[ImageTable]:
-    n_lists = len(writer.ledger.of("source")) + len(writer.ledger.of("append"))
-    return [ImageTable.from_arrow(pq.read_table(writer.folder / source_file(i))) for i in range(n_lists)]
+    return [
+        ImageTable.from_arrow(pq.read_table(writer.folder / source_file(part)))
+        for part in range(len(writer.ledger.lists))
+    ]
 
 
 def _was_appended(writer: MemoryWriter, table: ImageTable) -> bool:
     """Whether these files are the last that were appended: then the same call again has nothing to do."""
-    return bool(writer.ledger.of("append")) and all(table.roots) and _same_images(_lists(writer)[-1], table)
+    return len(writer.ledger.lists) > 1 and all(table.roots) and _same_images(_lists(writer)[-1], table)
 
 
 def _require_new_images(writer: MemoryWriter, table: ImageTable) -> None:
@@ -167,13 +238,13 @@ def _require_new_images(writer: MemoryWriter, table: ImageTable) -> None:
         )
 
 
-def first_row(writer: MemoryWriter, table: ImageTable) -> int:
+def _first_row(writer: MemoryWriter, table: ImageTable) -> int:
     """Return the memory row of the table's first image; refuse a table that is not the frozen list."""
     lists = _lists(writer)
     if _same_images(ImageTable.concatenate(lists), table):
         return 0
     if _same_images(lists[-1], table):
-        return writer.n_images - len(table)
+        return writer.ledger.n_listed - len(table)
     old, new = set(lists[-1].paths), set(table.paths)
     raise MemoryFormatError(
         f"{writer.folder} was begun with another list of images ({len(new - old)} new, {len(old - new)} "

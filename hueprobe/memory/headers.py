@@ -6,31 +6,66 @@ The header carries its own hash and is written in one form only, so that no byte
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from hueprobe.errors import SearcherError
 from hueprobe.files import PARTIAL, sha256_of, written_whole
 from hueprobe.memory.files import to_json_line
+from hueprobe.memory.records import Count, Record, RecordError, as_record
 
 FOLDER = "indexes"
 FILE_NAME = "index.json"
 _OWN_HASH = "header_sha256"
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,60}")
-_FIELDS: dict[str, type] = {
-    "spec": str, "file": str, "sha256": str, "size": int, "ledger": str, "n_vectors": int,
-    "n_channels": int, "library": dict, "recall_at_10": dict,
-}  # fmt: skip
+# A name without a folder, so that no header leads out of its own; nor to itself.
+_PLAIN_NAME = r"^(?!index\.json\Z)[A-Za-z0-9_-][A-Za-z0-9._-]{0,60}\Z"
 
 
-def write_header(folder: Path, header: dict[str, Any]) -> None:
+class IndexHeader(Record, frozen=True):
+    """What `index.json` says.
+
+    Attributes
+    ----------
+    spec : str
+        `kind:build` of the SPEC; how it is searched is no part of it.
+    file : str
+        Name of the index's file in the header's folder.
+    sha256 : str
+        Of that file.
+    size : int
+        Of that file, in bytes.
+    ledger : str
+        Hash of the ledger's last line when the index was built.
+    n_vectors, n_channels : int
+        Nonzero vectors of the memory, and their length.
+    library : mapping of str to str
+        Name and version of the package that built the index.
+    recall_at_10 : mapping of str to float
+        Measured recall@10 in [0, 1], by the search settings it was measured under.
+    """
+
+    spec: str
+    file: Annotated[str, Meta(pattern=_PLAIN_NAME)]
+    sha256: str
+    size: Count
+    ledger: str
+    n_vectors: Count
+    n_channels: Count
+    library: Mapping[str, str]
+    recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)]]
+
+
+def write_header(folder: Path, header: IndexHeader) -> None:
     """Write a header, whole or not at all, with its hash."""
     with written_whole(folder / FILE_NAME) as file:
-        file.write(_text(header))
+        file.write(_text(header.to_json()))
 
 
-def read_header(folder: Path) -> dict[str, Any]:
-    """Read a header, its own hash left out.
+def read_header(folder: Path) -> IndexHeader:
+    """Read a header.
 
     Raises
     ------
@@ -38,15 +73,18 @@ def read_header(folder: Path) -> dict[str, Any]:
         It is missing, or is not as it was written.
     """
     path = folder / FILE_NAME
+    fault = "is damaged or missing"
     try:
         data = path.read_bytes()
         header = json.loads(data)
         del header[_OWN_HASH]
-        if _text(header) == data and _is_header(header):
-            return dict(header)
+        if _text(header) == data:
+            return as_record(header, IndexHeader)
+    except RecordError as error:
+        fault = f"is damaged: it {error}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
-    raise SearcherError(f"{path} is damaged or missing; remove {folder} and build the index again")
+    raise SearcherError(f"{path} {fault}; remove {folder} and build the index again")
 
 
 def require_whole(folder: Path) -> None:
@@ -58,9 +96,9 @@ def require_whole(folder: Path) -> None:
         A byte differs, or the file cannot be read.
     """
     header = read_header(folder)
-    path = folder / header["file"]
+    path = folder / header.file
     try:
-        intact = sha256_of(path) == header["sha256"]
+        intact = sha256_of(path) == header.sha256
     except OSError as error:
         raise SearcherError(f"cannot read {path}: {error.strerror or error}; build the index again") from None
     if not intact:
@@ -87,13 +125,13 @@ def folder_problems(memory: Path, ledger_hashes: set[str]) -> list[str]:
         except SearcherError as error:
             problems.append(str(error))
             continue
-        if header["ledger"] not in ledger_hashes:
+        if header.ledger not in ledger_hashes:
             problems.append(
                 f"{folder}: an index of another memory, or of a line the ledger has lost; remove it"
             )
-        if folder.name != folder_name(header["spec"]):
-            problems.append(f"{folder}: holds an index of {header['spec']!r}; remove it")
-        known = {FILE_NAME, header["file"]}
+        if folder.name != folder_name(header.spec):
+            problems.append(f"{folder}: holds an index of {header.spec!r}; remove it")
+        known = {FILE_NAME, header.file}
         problems += [
             f"{path}: not known to the index; remove it"
             for path in sorted(folder.rglob("*"))
@@ -115,13 +153,3 @@ def folder_name(spec: str) -> str:
 def _text(header: dict[str, Any]) -> bytes:
     digest = hashlib.sha256(to_json_line(header).encode()).hexdigest()
     return (json.dumps({**header, _OWN_HASH: digest}, sort_keys=True, indent=2) + "\n").encode()
-
-
-def _is_header(header: dict[str, Any]) -> bool:
-    return (
-        set(header) == set(_FIELDS)
-        and all(type(header[name]) is kind for name, kind in _FIELDS.items())
-        and _PLAIN_NAME.fullmatch(header["file"]) is not None
-        and header["file"] != FILE_NAME
-        and all(type(value) in (int, float) and 0 <= value <= 1 for value in header["recall_at_10"].values())
-    )

@@ -17,8 +17,17 @@ from typing import Any
 
 from hueprobe.errors import MemoryDamagedError
 from hueprobe.files import PARTIAL, fsync_folder, storing
-from hueprobe.memory.files import to_json_line
-from hueprobe.memory.steps import STEPS, first_problem, shard_files
+from hueprobe.memory.files import FileEntry, to_json_line
+from hueprobe.memory.records import RecordError
+from hueprobe.memory.steps import (
+    CompleteStep,
+    ListStep,
+    ShardStep,
+    Step,
+    as_step,
+    first_problem,
+    shard_files,
+)
 
 FILE_NAME = "ledger.jsonl"
 REMOVED = FILE_NAME + PARTIAL  # the ledger of a memory that is being removed
@@ -31,36 +40,57 @@ class Ledger:
 
     Attributes
     ----------
-    steps : tuple of dict
-        Parsed lines, in order.
-    tip : str
-        The last line's own hash; empty for an empty ledger.
+    steps : tuple of Step
+        What the lines say, in order.
+    hashes : tuple of str
+        Each line's own hash.
     torn : int
         Bytes behind the last whole line, left by a killed writer.
     """
 
-    steps: tuple[dict[str, Any], ...] = ()
-    tip: str = ""
+    steps: tuple[Step, ...] = ()
+    hashes: tuple[str, ...] = ()
     torn: int = 0
+
+    @property
+    def tip(self) -> str:
+        """The last line's hash; empty for an empty ledger."""
+        return self.hashes[-1] if self.hashes else ""
 
     @property
     def complete(self) -> bool:
         """Whether the last step says that all images were done."""
-        return bool(self.steps) and self.steps[-1]["step"] == "complete"
+        return bool(self.steps) and isinstance(self.steps[-1], CompleteStep)
 
     @property
-    def files(self) -> dict[str, dict[str, Any]]:
-        """Every file the steps have added: name relative to the memory -> {"sha256", "size"}."""
+    def files(self) -> dict[str, FileEntry]:
+        """Every file the steps have added: name relative to the memory -> hash and size."""
         return {
             name: entry
             for step in self.steps
-            if step["step"] != "complete"
-            for name, entry in step["files"].items()
+            if not isinstance(step, CompleteStep)
+            for name, entry in step.files.items()
         }
 
-    def of(self, kind: str) -> list[dict[str, Any]]:
-        """Return the steps of one kind, in order."""
-        return [step for step in self.steps if step["step"] == kind]
+    @property
+    def lists(self) -> tuple[ListStep, ...]:
+        """The lists of images: the first, and those that were appended."""
+        return tuple(step for step in self.steps if isinstance(step, ListStep))
+
+    @property
+    def shards(self) -> tuple[ShardStep, ...]:
+        """The finished shards, in order."""
+        return tuple(step for step in self.steps if isinstance(step, ShardStep))
+
+    @property
+    def n_listed(self) -> int:
+        """Images on all lists."""
+        return self.lists[-1].stop if self.lists else 0
+
+    @property
+    def n_done(self) -> int:
+        """Images in finished shards."""
+        return self.shards[-1].stop if self.shards else 0
 
 
 def read_ledger(folder: Path) -> Ledger:
@@ -81,29 +111,33 @@ def read_ledger(folder: Path) -> Ledger:
     except OSError as error:
         raise MemoryDamagedError(f"{path} cannot be read: {error.strerror or error}; restore it") from None
     *lines, rest = text.split(b"\n")
-    steps: list[dict[str, Any]] = []
-    tip = ""
+    steps: list[Step] = []
+    hashes = [""]
     for number, line in enumerate(lines, start=1):
-        step = _parsed(line)
-        if step is None or step["previous"] != tip:
+        document = _parsed(line)
+        if document is None or document.pop("previous", None) != hashes[-1]:
             raise MemoryDamagedError(
                 f"{path}, line {number} is damaged or out of order; restore the file or build the memory anew"
             )
-        steps.append(step)
-        tip = step["sha256"]
+        hashes.append(document.pop("sha256"))
+        try:
+            steps.append(as_step(document))
+        except RecordError as error:
+            raise _damaged(path, number, str(error)) from None
     if (problem := first_problem(steps)) is not None:
-        line_number, fault = problem
-        raise MemoryDamagedError(
-            f"{path}, line {line_number} is {fault}; restore the file or build the memory anew"
-        )
-    ledger = Ledger(tuple(steps), tip, len(rest))
-    n_shards = len(ledger.of("shard"))
+        raise _damaged(path, *problem)
+    ledger = Ledger(tuple(steps), tuple(hashes[1:]), len(rest))
+    n_shards = len(ledger.shards)
     if n_seen > n_shards + bool(steps) and not (folder / REMOVED).exists():
         raise MemoryDamagedError(
             f"{path} knows {n_shards} shards, but {folder / shard_files(n_seen - 1)[0]} is there: the ledger "
             "is an old one or lost; restore it, remove that file, or build anew with --overwrite"
         )
     return ledger
+
+
+def _damaged(path: Path, line: int, fault: str) -> MemoryDamagedError:
+    return MemoryDamagedError(f"{path}, line {line} is {fault}; restore the file or build the memory anew")
 
 
 def _shards_there(folder: Path) -> int:
@@ -115,7 +149,7 @@ def _shards_there(folder: Path) -> int:
     return max((int(match[1]) + 1 for name in names if (match := _VECTORS.fullmatch(name))), default=0)
 
 
-def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
+def append_step(folder: Path, ledger: Ledger, step: Step) -> Ledger:
     """Add one finished step, durably, and return the new ledger.
 
     A torn line that a killed writer left behind is cut off first; what fails half-way is cut off again.
@@ -125,8 +159,8 @@ def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
     StorageError
         The line could not be written, or not made durable; the ledger is as it was.
     """
-    step = {**step, "previous": ledger.tip}
-    step["sha256"] = _hash(step)
+    document = {**step.to_json(), "previous": ledger.tip}
+    document["sha256"] = _hash(document)
     path = folder / FILE_NAME
     with storing(path):
         new = not path.exists()
@@ -134,7 +168,7 @@ def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
             end = file.tell() - ledger.torn
             try:
                 file.truncate(end)
-                _write_all(file, to_json_line(step).encode() + b"\n")
+                _write_all(file, to_json_line(document).encode() + b"\n")
                 os.fsync(file.fileno())
             except BaseException:
                 with contextlib.suppress(OSError):  # the first error is the one to tell
@@ -142,7 +176,7 @@ def append_step(folder: Path, ledger: Ledger, step: dict[str, Any]) -> Ledger:
                 raise
         if new:
             fsync_folder(folder)
-    return Ledger((*ledger.steps, step), step["sha256"])
+    return Ledger((*ledger.steps, step), (*ledger.hashes, document["sha256"]))
 
 
 def _write_all(file: io.RawIOBase, data: bytes) -> None:
@@ -151,23 +185,16 @@ def _write_all(file: io.RawIOBase, data: bytes) -> None:
         data = data[file.write(data) or 0 :]
 
 
-def _hash(step: dict[str, Any]) -> str:
-    unsigned = {name: value for name, value in step.items() if name != "sha256"}
+def _hash(unsigned: dict[str, Any]) -> str:
     return hashlib.sha256(to_json_line(unsigned).encode()).hexdigest()
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the step that a line holds, or None where a single byte of it is not as written."""
+    """Return the object that a line holds, or None where a single byte of it is not as written."""
     try:
-        step = json.loads(line)
-        intact = (
-            to_json_line(step).encode() == line
-            and step["sha256"] == _hash(step)
-            and step["step"] in STEPS
-            and isinstance(step["files"], dict)
-            and isinstance(step["previous"], str)
-            and isinstance(step["sha256"], str)
-        )
+        document = json.loads(line)
+        unsigned = {name: value for name, value in document.items() if name != "sha256"}
+        intact = to_json_line(document).encode() == line and document["sha256"] == _hash(unsigned)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    return step if intact else None
+    return document if intact else None

@@ -3,54 +3,104 @@
 import importlib.metadata
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
-from hueprobe.errors import MemoryDamagedError, MemoryFormatError
+from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
+from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
 from hueprobe.memory.vectors import DTYPES
 
 FILE_NAME = "memory.json"
 FORMAT = 1
 CLASS_ORDER = "sorted by name among readable pictures; classes of appended pictures behind, sorted"
+DEFAULT_BATCH_SIZE = 32
+# A killed build loses at most the shard it was writing: some seconds to a minute of work.
+SHARD_IMAGES = 512
+SHARD_BYTES = 256 << 20
 _RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "timm", "numpy", "Pillow")
 _MOST_VALUES = 1 << 40  # of one image's grid; beyond it no array could be addressed
 
 
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str)
+Size = Annotated[int, Meta(ge=1, le=_MOST_VALUES)]
 
 
-def _is_count(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= _MOST_VALUES
+class MemorySettings(Record, frozen=True):
+    """What memory.json says: how a memory was made, and how its vectors lie on disk.
 
+    A setting that this class does not know is refused: one more is a new `FORMAT`, or one that may be absent.
 
-def _is_grid(value: Any) -> bool:
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_count, value))
+    Attributes
+    ----------
+    format : int
+        Version of all of this.
+    class_order : str
+        How classes get their ids.
+    backbone, layer : str
+        The network's name and the layer that was tapped; `arrays` and nothing where there was none.
+    closing : str or None
+        The nonlinearity that the layer's activations went through last.
+    table_layer : bool
+        Whether the layer is the bottleneck that the table of networks names.
+    weights, weights_sha256 : str
+        What loads the weights again, and the hash of what was loaded.
+    transform : mapping
+        `Transform.to_json()`; `{"custom": its repr}` of any other, empty where there was none.
+    grid : (int, int)
+        Rows and columns of cells an image.
+    channels : int
+        Values a vector.
+    descriptor : str
+        What each image was reduced to, one of `DESCRIPTORS`.
+    dtype : str
+        Of the stored rows, one of `DTYPES`.
+    batch_size, shard_images : int
+        Images a forward pass, and images a shard: a whole number of batches.
+    device, precision : str
+        Of the forward pass.
+    seed : int
+        Of whatever was random in making the network.
+    versions : mapping of str to str
+        Packages that took part, and their versions.
+    derived_from : str
+        Hash of the last ledger line of the memory that this one was computed from; absent without one.
+    mixed_from : (str, str)
+        The same of two memories, whose images were dealt out.
+    """
 
+    format: Annotated[int, Meta(ge=1)]
+    class_order: str
+    backbone: str
+    layer: str
+    closing: str | None
+    table_layer: bool
+    weights: str
+    weights_sha256: str
+    transform: Mapping[str, Any]
+    grid: tuple[Size, Size]
+    channels: Size
+    descriptor: Annotated[str, one_of(DESCRIPTORS)]
+    dtype: Annotated[str, one_of(DTYPES)]
+    batch_size: Size
+    shard_images: Size
+    device: str
+    precision: str
+    seed: Count
+    versions: Mapping[str, str]
+    derived_from: str | UnsetType = UNSET
+    mixed_from: tuple[str, str] | UnsetType = UNSET
 
-# What each setting may be; others are kept as they are.
-_ALLOWED: dict[str, Callable[[Any], bool]] = {
-    "format": lambda value: type(value) is int and value >= 1,
-    "backbone": _is_text,
-    "layer": _is_text,
-    "closing": lambda value: value is None or _is_text(value),
-    "table_layer": lambda value: isinstance(value, bool),
-    "weights": _is_text,
-    "weights_sha256": _is_text,
-    "transform": lambda value: isinstance(value, dict),
-    "grid": _is_grid,
-    "channels": _is_count,
-    "descriptor": lambda value: value in DESCRIPTORS,
-    "dtype": lambda value: value in DTYPES,
-    "batch_size": _is_count,
-    "shard_images": _is_count,
-    "device": _is_text,
-    "precision": _is_text,
-    "seed": lambda value: type(value) is int and value >= 0,
-    "versions": lambda value: isinstance(value, dict),
-}
+    def __post_init__(self) -> None:
+        """Refuse images that no array could hold."""
+        if math.prod(self.grid) * self.channels > _MOST_VALUES:
+            raise ValueError(
+                f"says grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
+                "values an image"
+            )
 
 
 def library_versions() -> dict[str, str]:
@@ -64,12 +114,34 @@ def library_versions() -> dict[str, str]:
     return versions
 
 
-def settings_text(settings: dict[str, Any]) -> str:
+def images_per_shard(
+    grid: tuple[int, int], channels: int, dtype: str, batch_size: int, asked: int | None = None
+) -> int:
+    """Return how many images a shard holds: what is asked, else what is lost without much regret.
+
+    Raises
+    ------
+    InputError
+        What is asked is no whole number of batches.
+    """
+    if asked is None:
+        bytes_an_image = math.prod(grid) * channels * np.dtype(dtype).itemsize
+        return max(1, min(SHARD_IMAGES, SHARD_BYTES // bytes_an_image) // batch_size) * batch_size
+    if asked < 1 or asked % batch_size:
+        raise InputError(
+            f"shard_images must be a whole number of batches of {batch_size} images, got {asked}; take "
+            f"{max(1, round(asked / batch_size)) * batch_size}, or another batch size"
+        )
+    return asked
+
+
+def settings_text(settings: MemorySettings) -> str:
     """Return memory.json's text: indented for people, with sorted keys."""
-    return json.dumps(settings, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    document = settings.to_json()
+    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> MemorySettings:
     """Read and check a memory's settings.
 
     Raises
@@ -77,7 +149,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     MemoryFormatError
         The folder is missing, is no memory, or is of a newer format.
     MemoryDamagedError
-        memory.json cannot be read or parsed, lacks a setting, or has one that cannot be.
+        memory.json cannot be read or parsed, lacks a setting, or has one that is unknown or cannot be.
     """
     path = folder / FILE_NAME
     try:
@@ -91,44 +163,33 @@ def read_settings(folder: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise MemoryDamagedError(f"{path} cannot be read: {reason}; restore it") from None
     try:
-        settings = json.loads(text)
+        document = json.loads(text)
     except (ValueError, RecursionError):
         raise MemoryDamagedError(
             f"{path} is damaged (not JSON); restore it or build the memory anew"
         ) from None
-    version = settings.get("format") if isinstance(settings, dict) else None
+    version = document.get("format") if isinstance(document, dict) else None
     if type(version) is not int:
         raise MemoryFormatError(f"{path} names no format version; it was not written by hueprobe")
     if version > FORMAT:
         raise MemoryFormatError(
             f"{folder} has format {version}, this hueprobe reads up to {FORMAT}; install a newer hueprobe"
         )
-    if missing := sorted(_ALLOWED.keys() - settings.keys()):
-        raise MemoryDamagedError(f"{path} lacks {', '.join(missing)}; restore it or build the memory anew")
-    wrong = [name for name, is_allowed in _ALLOWED.items() if not is_allowed(settings[name])]
-    if not wrong and math.prod(settings["grid"]) * settings["channels"] > _MOST_VALUES:
-        wrong = ["grid"]
-    if wrong:
-        raise MemoryDamagedError(
-            f"{path} says {wrong[0]} {str(settings[wrong[0]])[:80]!r}, which no memory has; restore it or "
-            "build the memory anew"
-        )
-    known: dict[str, Any] = settings
-    return known
+    try:
+        return as_record(document, MemorySettings)
+    except RecordError as error:
+        raise MemoryDamagedError(f"{path} {error}; restore it or build the memory anew") from None
 
 
-def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
     Library versions are left out, and where a weights file lies, as long as it holds the same weights.
-
-    >>> differences({"layer": "a", "seed": 0}, {"layer": "b", "seed": 0})
-    ["layer: 'a' in the memory, 'b' asked"]
     """
-    same_weights = old.get("weights_sha256", 0) == new.get("weights_sha256", 1)
-    ignored = {"versions", "weights"} if same_weights else {"versions"}
+    ignored = {"versions", "weights"} if old.weights_sha256 == new.weights_sha256 else {"versions"}
+    before, now = old.to_json(), new.to_json()
     return [
-        f"{key}: {old.get(key)!r} in the memory, {new.get(key)!r} asked"
-        for key in sorted((old.keys() | new.keys()) - ignored)
-        if old.get(key) != new.get(key)
+        f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} asked"
+        for key in sorted((before.keys() | now.keys()) - ignored)
+        if before.get(key) != now.get(key)
     ]

@@ -1,20 +1,74 @@
 """What each line of the ledger must say, and the names of the files that it adds."""
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from hueprobe.memory.files import FileEntry
+from hueprobe.memory.records import Count, Record, RecordError, as_record
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
 
-STEPS = ("source", "shard", "append", "complete")
-_IN_EVERY_STEP = {"step", "previous", "sha256", "files"}
-_FIELDS: dict[str, dict[str, type]] = {
-    "source": {"start": int, "stop": int},
-    "append": {"start": int, "stop": int},
-    "shard": {"number": int, "start": int, "stop": int, "nonnegative": bool},
-    "complete": {"images": int},
-}
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+class Step(Record, frozen=True, tag_field="step"):
+    """A finished step, and the files that it added: name relative to the memory -> hash and size."""
+
+    files: Mapping[str, FileEntry]
+
+
+class ListStep(Step, frozen=True):
+    """Images [start, stop) were listed."""
+
+    start: Count
+    stop: Count
+
+
+class SourceStep(ListStep, frozen=True, tag="source"):
+    """The settings and the first list of images."""
+
+
+class AppendStep(ListStep, frozen=True, tag="append"):
+    """A further list of images."""
+
+
+class ShardStep(Step, frozen=True, tag="shard"):
+    """Images [start, stop) are in, as the shard of this number; `nonnegative` says all values are >= 0."""
+
+    number: Count
+    start: Count
+    stop: Count
+    nonnegative: bool
+
+
+class CompleteStep(Step, frozen=True, tag="complete"):
+    """All `images` that are listed are in; `files` are all files so far."""
+
+    images: Count
+
+
+_KINDS: dict[str, type[Step]] = {
+    "source": SourceStep, "append": AppendStep, "shard": ShardStep, "complete": CompleteStep,
+}  # fmt: skip
+
+
+def kind_of(step: Step) -> str:
+    """Return what the ledger calls a step: source, append, shard or complete."""
+    return str(step.__struct_config__.tag)
+
+
+def as_step(document: Mapping[str, Any]) -> Step:
+    """Return what a ledger's line says, its hashes left out.
+
+    Raises
+    ------
+    RecordError
+        It is no step, or a step with other fields than it has; the text goes behind "the line is".
+    """
+    kind = document.get("step")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise RecordError("a step of an unknown kind")
+    try:
+        return as_record(document, _KINDS[kind])
+    except RecordError as error:
+        raise RecordError(f"a step {kind!r} that {error}") from None
 
 
 def shard_files(number: int) -> tuple[str, str, str]:
@@ -28,67 +82,37 @@ def source_file(part: int) -> str:
     return "source.parquet" if part == 0 else f"source.{part:06d}.parquet"
 
 
-def first_problem(steps: Iterable[Mapping[str, Any]]) -> tuple[int, str] | None:
-    """Return the line and the fault of the first step that is malformed or does not follow from those before.
+def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
+    """Return the line and the fault of the first step that does not follow from those before.
 
     Whoever changes a ledger can compute its hashes anew; so a step is also held against the only things a
-    writer ever writes: fields of their types, images in order without a gap, and files of the names that
-    are theirs, none of which can lead out of the memory.
-
-    Parameters
-    ----------
-    steps : iterable of dict
-        Parsed lines, each with a text under "step", "previous" and "sha256" and a dict under "files".
+    writer ever writes: images in order without a gap, and files of the names that are theirs, none of which
+    can lead out of the memory.
     """
     listed = done = n_shards = n_lists = 0
-    files: dict[str, Any] = {}
-    before = ""
+    files: dict[str, FileEntry] = {}
+    before: Step | None = None
     for line, step in enumerate(steps, start=1):
-        kind = step["step"]
-        if (fault := _malformed(step)) is not None:
-            return line, fault
-        if kind in ("source", "append"):
-            fits = (
-                before == ("" if kind == "source" else "complete") and step["start"] == listed < step["stop"]
-            )
-            names = {source_file(n_lists), *({SETTINGS} if kind == "source" else ())}
-            listed, n_lists = step["stop"], n_lists + 1
-        elif kind == "shard":
-            fits = step["number"] == n_shards and step["start"] == done < step["stop"] <= listed
-            names = set(shard_files(n_shards))
-            done, n_shards = step["stop"], n_shards + 1
-        else:
-            fits = step["images"] == done == listed > 0 and before != "complete" and step["files"] == files
-            names = set(files)
+        match step:
+            case SourceStep() | AppendStep():
+                is_next = before is None if isinstance(step, SourceStep) else isinstance(before, CompleteStep)
+                fits = is_next and step.start == listed < step.stop
+                names = {source_file(n_lists), *({SETTINGS} if isinstance(step, SourceStep) else ())}
+                listed, n_lists = step.stop, n_lists + 1
+            case ShardStep():
+                fits = step.number == n_shards and step.start == done < step.stop <= listed
+                names = set(shard_files(n_shards))
+                done, n_shards = step.stop, n_shards + 1
+            case CompleteStep():
+                fits = step.images == done == listed > 0 and not isinstance(before, CompleteStep)
+                fits = fits and step.files == files
+                names = set(files)
+            case _:
+                raise AssertionError(f"a step of the kind {type(step).__name__}")
         if not fits:
-            return line, f"a step {kind!r} that does not follow from those before"
-        if set(step["files"]) != names:
-            return line, f"a step {kind!r} with files that are not its own"
-        files.update(step["files"])
-        before = kind
+            return line, f"a step {kind_of(step)!r} that does not follow from those before"
+        if set(step.files) != names:
+            return line, f"a step {kind_of(step)!r} with files that are not its own"
+        files.update(step.files)
+        before = step
     return None
-
-
-def _malformed(step: Mapping[str, Any]) -> str | None:
-    fields = _FIELDS.get(step["step"])
-    if fields is None:
-        return "a step of an unknown kind"
-    if set(step) != _IN_EVERY_STEP | set(fields):
-        return f"a step {step['step']!r} with other fields than it has"
-    for name, kind in fields.items():
-        if type(step[name]) is not kind or step[name] < 0:
-            return f"a step {step['step']!r} with {name} {step[name]!r}"
-    for entry in step["files"].values():
-        known = isinstance(entry, dict) and set(entry) == {"sha256", "size"}
-        if (
-            not known
-            or type(entry["size"]) is not int
-            or entry["size"] < 0
-            or not _is_sha256(entry["sha256"])
-        ):
-            return f"a step {step['step']!r} with a file of no size or hash"
-    return None
-
-
-def _is_sha256(value: Any) -> bool:
-    return isinstance(value, str) and _SHA256.fullmatch(value) is not None

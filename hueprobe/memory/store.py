@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +21,9 @@ from hueprobe.memory.contents import (
 )
 from hueprobe.memory.ledger import Ledger, read_ledger
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
-from hueprobe.memory.settings import read_settings
-from hueprobe.memory.steps import shard_files, source_file
+from hueprobe.memory.settings import MemorySettings, read_settings
+from hueprobe.memory.show import memory_html
+from hueprobe.memory.steps import ShardStep, shard_files, source_file
 from hueprobe.memory.vectors import renormalize
 
 
@@ -39,13 +39,21 @@ class Shard:
 class Memory:
     """Unit activation vectors with their image, class and (x, y); open one with `open_memory`.
 
+    Parameters
+    ----------
+    path : path
+        Its folder.
+
     Attributes
     ----------
     path : Path
-    settings : dict
+        Its folder.
+    settings : MemorySettings
         `memory.json`.
     ledger : Ledger
+        The steps of its build that are finished.
     grid : Grid
+        Rows and columns of cells an image.
     n_channels, n_images : int
         Channels of a vector; images in finished shards, unreadable ones included.
     dtype : str
@@ -54,14 +62,14 @@ class Memory:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self.settings: dict[str, Any] = read_settings(self.path)
+        self.settings: MemorySettings = read_settings(self.path)
         self.ledger: Ledger = read_ledger(self.path)
         self._files = self.ledger.files
-        self.grid = Grid(*self.settings["grid"])
-        self.n_channels: int = self.settings["channels"]
-        self.dtype: str = self.settings["dtype"]
-        self._shard_steps = self.ledger.of("shard")
-        self.n_images: int = self._shard_steps[-1]["stop"] if self._shard_steps else 0
+        self.grid = Grid(*self.settings.grid)
+        self.n_channels: int = self.settings.channels
+        self.dtype: str = self.settings.dtype
+        self._shard_steps = self.ledger.shards
+        self.n_images: int = self.ledger.n_done
         if not self._shard_steps:
             raise MemoryFormatError(
                 f"{self.path} holds no finished shard yet; run its `hueprobe index` again"
@@ -74,13 +82,17 @@ class Memory:
         """Return one line: where, how many images, of what."""
         return (
             f"<Memory {self.path}: {self.n_images} images x {self.grid.height}x{self.grid.width} x "
-            f"{self.n_channels}, {self.settings['backbone']}:{self.settings['layer']}>"
+            f"{self.n_channels}, {self.settings.backbone}:{self.settings.layer}"
+            f"{'' if self.complete else ', not complete'}>"
         )
 
-    def _open_shard(self, step: dict[str, Any]) -> Shard:
-        path = self.path / shard_files(step["number"])[0]
-        shape = (step["stop"] - step["start"], *self.grid.shape, self.n_channels)
-        return Shard(step["start"], step["stop"], map_array(path, shape, self.dtype))
+    def _repr_html_(self) -> str:
+        return memory_html(self)
+
+    def _open_shard(self, step: ShardStep) -> Shard:
+        path = self.path / shard_files(step.number)[0]
+        shape = (step.stop - step.start, *self.grid.shape, self.n_channels)
+        return Shard(step.start, step.stop, map_array(path, shape, self.dtype))
 
     @property
     def complete(self) -> bool:
@@ -95,16 +107,16 @@ class Memory:
     @property
     def nonnegative(self) -> bool:
         """Whether every stored value is >= 0 (true after a ReLU)."""
-        return all(step["nonnegative"] for step in self._shard_steps)
+        return all(step.nonnegative for step in self._shard_steps)
 
     @cached_property
     def images(self) -> ImageTable:
         """The images, one a memory row; an append's lists follow the first."""
-        steps = [*self.ledger.of("source"), *self.ledger.of("append")]
+        steps = self.ledger.lists
         names = [source_file(part) for part in range(len(steps))]
         table = ImageTable.concatenate(
             [
-                read_source(self.path / name, self._files[name], step["stop"] - step["start"])
+                read_source(self.path / name, self._files[name], step.stop - step.start)
                 for name, step in zip(names, steps, strict=True)
             ]
         )
@@ -113,10 +125,10 @@ class Memory:
     @cached_property
     def records(self) -> pa.Table:
         """What was learnt while reading: image, sha256, width, height, readable, reason."""
-        names = [shard_files(step["number"])[2] for step in self._shard_steps]
+        names = [shard_files(step.number)[2] for step in self._shard_steps]
         return pa.concat_tables(
             [
-                read_records(self.path / name, self._files[name], step["start"], step["stop"])
+                read_records(self.path / name, self._files[name], step.start, step.stop)
                 for name, step in zip(names, self._shard_steps, strict=True)
             ]
         )
@@ -136,8 +148,8 @@ class Memory:
     def classes(self) -> tuple[str, ...]:
         """Class names by id: of readable images, sorted, those of each append behind the earlier."""
         names: list[str] = []
-        for part in [*self.ledger.of("source"), *self.ledger.of("append")]:
-            rows = range(part["start"], min(part["stop"], self.n_images))
+        for part in self.ledger.lists:
+            rows = range(part.start, min(part.stop, self.n_images))
             new = {self.images.classes[i] for i in rows if self.readable[i]} - {None, *names}
             names += sorted(name for name in new if name is not None)
         return tuple(names)
@@ -158,8 +170,8 @@ class Memory:
     def _energy(self) -> np.ndarray:
         parts = []
         for step in self._shard_steps:
-            name = shard_files(step["number"])[1]
-            shape = (step["stop"] - step["start"], *self.grid.shape)
+            name = shard_files(step.number)[1]
+            shape = (step.stop - step.start, *self.grid.shape)
             parts.append(read_array(self.path / name, self._files[name], shape, "float32"))
         energy = np.concatenate(parts)
         energy.setflags(write=False)
@@ -235,6 +247,15 @@ class Memory:
 
 def open_memory(path: str | Path) -> Memory:
     """Open a memory for reading; images of a build that still runs are seen up to its last shard.
+
+    Parameters
+    ----------
+    path : path
+        Its folder.
+
+    Returns
+    -------
+    Memory
 
     Raises
     ------

@@ -41,6 +41,7 @@ def as_stored(vectors: np.ndarray, dtype: str) -> np.ndarray:
     Parameters
     ----------
     vectors : ndarray of shape (..., n_channels)
+        Of unit length, or zero.
     dtype : str
         The memory's, one of `DTYPES`.
 

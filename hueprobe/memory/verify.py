@@ -47,7 +47,22 @@ class Verification:
 def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
     """Check a memory against its ledger: sizes, hashes, shapes, ids, classes, unit length, and its indexes.
 
-    Damage is reported, not raised; MemoryFormatError is raised where there is no memory at all.
+    Parameters
+    ----------
+    path : path
+        The memory's folder.
+    progress : bool
+        Show a progress bar.
+
+    Returns
+    -------
+    Verification
+        Damage is reported, not raised.
+
+    Raises
+    ------
+    MemoryFormatError
+        There is no memory at all, or one of a newer format.
     """
     folder = Path(path)
     there = _files_in(folder)  # before the ledger is read: a build may go on meanwhile
@@ -60,9 +75,9 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
     n_bytes = 0
     with progress_bar(len(files), label="verify", unit="files", enabled=progress) as advance:
         for name, entry in files.items():
-            n_bytes += entry["size"]
+            n_bytes += entry.size
             try:
-                if sha256_of(folder / name) != entry["sha256"]:
+                if sha256_of(folder / name) != entry.sha256:
                     problems.append(f"{folder / name}: its bytes are not those that were written; restore it")
             except OSError as error:
                 problems.append(f"{folder / name}: cannot be read: {error.strerror or error}; restore it")
@@ -72,7 +87,7 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
     problems += _unknown_files(memory, there)
     if not problems:
         problems += _content_problems(memory)
-    problems += headers.folder_problems(folder, {step["sha256"] for step in memory.ledger.steps})
+    problems += headers.folder_problems(folder, set(memory.ledger.hashes))
     return Verification(len(files), n_bytes, tuple(problems), _unfinished(memory))
 
 
@@ -92,9 +107,8 @@ def _unknown_files(memory: Memory, there: list[str]) -> list[str]:
     """Say what lies in a memory without being of it; what a running or killed build leaves is of it."""
     known = _OWN | memory.ledger.files.keys()
     if not memory.complete:
-        steps = memory.ledger
-        parts = len(steps.of("source")) + len(steps.of("append"))
-        coming = {*shard_files(len(steps.of("shard"))), source_file(parts)}
+        ledger = memory.ledger
+        coming = {*shard_files(len(ledger.shards)), source_file(len(ledger.lists))}
         known |= coming | {name + PARTIAL for name in coming}
     return [
         f"{memory.path / name}: not in the memory's ledger; remove it" for name in there if name not in known
@@ -104,10 +118,9 @@ def _unknown_files(memory: Memory, there: list[str]) -> list[str]:
 def _unfinished(memory: Memory) -> str | None:
     if memory.complete:
         return None
-    listed = [*memory.ledger.of("source"), *memory.ledger.of("append")][-1]["stop"]
     return (
-        f"{memory.path}: {memory.n_images} of {listed} images are in, and no closing line says that all is "
-        "done; run its `hueprobe index` again"
+        f"{memory.path}: {memory.n_images} of {memory.ledger.n_listed} images are in, and no closing line "
+        "says that all is done; run its `hueprobe index` again"
     )
 
 

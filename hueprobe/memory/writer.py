@@ -19,9 +19,18 @@ from hueprobe.images.table import ImageTable
 from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory import settings as settings_file
 from hueprobe.memory.contents import IMAGES_SCHEMA
-from hueprobe.memory.files import file_entry, one_writer
+from hueprobe.memory.files import FileEntry, file_entry, one_writer
 from hueprobe.memory.ledger import REMOVED, Ledger, append_step, read_ledger
-from hueprobe.memory.steps import shard_files, source_file
+from hueprobe.memory.settings import MemorySettings
+from hueprobe.memory.steps import (
+    AppendStep,
+    CompleteStep,
+    ShardStep,
+    SourceStep,
+    Step,
+    shard_files,
+    source_file,
+)
 
 # What a build may leave behind, relative to the memory.
 _OWN_FILES = re.compile(
@@ -31,7 +40,7 @@ _OWN_FILES = re.compile(
 
 
 class ShardWriter:
-    """Writes one shard, batch by batch, under temporary names; `finish` makes it real.
+    """Writes one shard, batch by batch, under temporary names; the end of its `with` block makes it real.
 
     Vectors go to disk as they come, so a shard's size does not show in memory use.
     """
@@ -69,7 +78,7 @@ class ShardWriter:
         self._records.extend(records)
         self._written += len(vectors)
 
-    def write_companions(self, start: int) -> dict[str, dict[str, Any]]:
+    def write_companions(self, start: int) -> dict[str, FileEntry]:
         """Write energy and images beside the vectors; return the ledger's entries of all three.
 
         The vectors' file gets its name when the `with` block ends.
@@ -83,7 +92,7 @@ class ShardWriter:
         with written_whole(self._folder / images) as file:
             pq.write_table(pa.Table.from_pylist(rows, IMAGES_SCHEMA), file)
         return {
-            vectors: {"sha256": self._digest.hexdigest(), "size": self._digest.size},
+            vectors: FileEntry(sha256=self._digest.hexdigest(), size=self._digest.size),
             energy: file_entry(self._folder / energy),
             images: file_entry(self._folder / images),
         }
@@ -107,64 +116,51 @@ class _Tee:
 class MemoryWriter:
     """One build of a memory: made by `open_writer`, which holds the lock."""
 
-    def __init__(self, folder: Path, settings: dict[str, Any], ledger: Ledger) -> None:
+    def __init__(self, folder: Path, settings: MemorySettings, ledger: Ledger) -> None:
         self.folder, self.settings, self.ledger = folder, settings, ledger
-
-    @property
-    def n_images(self) -> int:
-        """Images on the lists so far, `append`s included."""
-        lists = [*self.ledger.of("source"), *self.ledger.of("append")]
-        return lists[-1]["stop"] if lists else 0
-
-    @property
-    def n_done(self) -> int:
-        """Images in finished shards."""
-        shards = self.ledger.of("shard")
-        return shards[-1]["stop"] if shards else 0
 
     def pending_shards(self) -> Iterator[tuple[int, int]]:
         """Yield (start, stop) of each shard still to be written; none crosses an `append`."""
-        size = self.settings["shard_images"]
-        done = self.n_done
-        for part in [*self.ledger.of("source"), *self.ledger.of("append")]:
-            for start in range(part["start"], part["stop"], size):
+        size, done = self.settings.shard_images, self.ledger.n_done
+        for part in self.ledger.lists:
+            for start in range(part.start, part.stop, size):
                 if start >= done:
-                    yield start, min(start + size, part["stop"])
+                    yield start, min(start + size, part.stop)
 
     @contextlib.contextmanager
     def shard(self, start: int, stop: int) -> Iterator[ShardWriter]:
         """Write images [start, stop) as the next shard, entering it in the ledger at the end."""
-        number = len(self.ledger.of("shard"))
-        shape = (stop - start, *self.settings["grid"], self.settings["channels"])
-        with ShardWriter(self.folder, number, shape, self.settings["dtype"]) as shard:
+        number = len(self.ledger.shards)
+        shape = (stop - start, *self.settings.grid, self.settings.channels)
+        with ShardWriter(self.folder, number, shape, self.settings.dtype) as shard:
             yield shard
             files = shard.write_companions(start)
-        step = {"step": "shard", "number": number, "start": start, "stop": stop}
-        self._enter({**step, "nonnegative": shard.nonnegative, "files": files})
+        self._enter(
+            ShardStep(number=number, start=start, stop=stop, nonnegative=shard.nonnegative, files=files)
+        )
 
     def add_source(self, table: ImageTable) -> None:
         """Add a list of images: the first one, or those to append."""
-        part = len(self.ledger.of("source")) + len(self.ledger.of("append"))
+        part, start = len(self.ledger.lists), self.ledger.n_listed
         name = source_file(part)
         with written_whole(self.folder / name) as file:
             pq.write_table(table.to_arrow(), file)
         files = {name: file_entry(self.folder / name)}
         if part == 0:
             files[settings_file.FILE_NAME] = file_entry(self.folder / settings_file.FILE_NAME)
-        start = self.n_images
-        kind = "append" if part else "source"
-        self._enter({"step": kind, "start": start, "stop": start + len(table), "files": files})
+        kind = AppendStep if part else SourceStep
+        self._enter(kind(start=start, stop=start + len(table), files=files))
 
     def complete(self) -> None:
         """Enter the line that says all is done, with the hashes of all files."""
-        self._enter({"step": "complete", "images": self.n_done, "files": self.ledger.files})
+        self._enter(CompleteStep(images=self.ledger.n_done, files=self.ledger.files))
 
-    def _enter(self, step: dict[str, Any]) -> None:
+    def _enter(self, step: Step) -> None:
         self.ledger = append_step(self.folder, self.ledger, step)
 
 
 @contextlib.contextmanager
-def open_writer(folder: Path, settings: dict[str, Any], *, overwrite: bool = False) -> Iterator[MemoryWriter]:
+def open_writer(folder: Path, settings: MemorySettings, *, overwrite: bool = False) -> Iterator[MemoryWriter]:
     """Lock a memory and make it ready for writing: a new one, or an old one of the same settings.
 
     Files of an interrupted build that the ledger does not know are removed; a torn last line is cut off
@@ -211,7 +207,7 @@ def _require_memory_or_nothing(folder: Path) -> None:
         raise MemoryFormatError(f"{folder} is not empty and not a memory; name a new folder")
 
 
-def _require_same_settings(folder: Path, settings: dict[str, Any]) -> None:
+def _require_same_settings(folder: Path, settings: MemorySettings) -> None:
     changed = settings_file.differences(settings_file.read_settings(folder), settings)
     if changed:
         raise MemoryFormatError(

@@ -25,11 +25,11 @@ def accuracy_figure(grid: AccuracyGrid) -> Figure:
     Raises
     ------
     InputError
-        The grid has no cells.
+        The grid has no runs.
     """
-    tasks = list(dict.fromkeys(cell.task for cell in grid.cells))
+    tasks = list(dict.fromkeys(run.task for run in grid.runs))
     if not tasks:
-        raise InputError("the accuracy grid has no cells to draw; give at least one")
+        raise InputError("the accuracy grid has no runs to draw; give at least one")
     columns = min(len(tasks), _COLUMNS)
     n_panels, series = -(-len(tasks) // columns), _series(grid)
     n_rows = max(len(_networks(grid, task)) for task in tasks) * (len(series) + 1)
@@ -68,23 +68,23 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, legend: bool = True, ax: Axe
     """
     networks, series = _networks(grid, task), _series(grid)
     if not networks:
-        known = ", ".join(dict.fromkeys(cell.task for cell in grid.cells)) or "(none)"
+        known = ", ".join(dict.fromkeys(run.task for run in grid.runs)) or "(none)"
         raise InputError(f"no task {task!r} in this accuracy grid; it has: {known}")
     descriptors = list(dict.fromkeys(descriptor for descriptor, _ in series))
     classifiers = [CLASSIFIER, *dict.fromkeys(name for _, name in series if name != CLASSIFIER)]
     step = len(series) + 1
     named: set[tuple[str, str]] = set()
     with drawing(ax, width=4.5, height=1.1 + 0.11 * step * len(networks)) as ax:
-        for cell in grid.cells:
-            if cell.task != task:
+        for run in grid.runs:
+            if run.task != task:
                 continue
-            key = (cell.descriptor, cell.classifier)
-            row = networks.index(cell.network) * step + series.index(key)
-            color = CATEGORIES[descriptors.index(cell.descriptor) % len(CATEGORIES)]
-            ax.plot(cell.ci95, [row, row], color=color, linewidth=0.9)
+            key = (run.descriptor, run.classifier)
+            row = networks.index(run.network) * step + series.index(key)
+            color = CATEGORIES[descriptors.index(run.descriptor) % len(CATEGORIES)]
+            ax.plot(run.ci95, [row, row], color=color, linewidth=0.9)
             ax.plot(
-                cell.accuracy, row, _MARKERS[classifiers.index(cell.classifier) % len(_MARKERS)], color=color,
-                markerfacecolor=color if cell.classifier == CLASSIFIER else "white", linestyle="none",
+                run.accuracy, row, _MARKERS[classifiers.index(run.classifier) % len(_MARKERS)], color=color,
+                markerfacecolor=color if run.classifier == CLASSIFIER else "white", linestyle="none",
                 label=None if key in named else _label(key),
             )  # fmt: skip
             named.add(key)
@@ -134,12 +134,12 @@ def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | No
 
 
 def _networks(grid: AccuracyGrid, task: str) -> list[str]:
-    return list(dict.fromkeys(cell.network for cell in grid.cells if cell.task == task))
+    return list(dict.fromkeys(run.network for run in grid.runs if run.task == task))
 
 
 def _series(grid: AccuracyGrid) -> list[tuple[str, str]]:
     """(descriptor, classifier) in order of appearance, the same in every task."""
-    return list(dict.fromkeys((cell.descriptor, cell.classifier) for cell in grid.cells))
+    return list(dict.fromkeys((run.descriptor, run.classifier) for run in grid.runs))
 
 
 def _label(key: tuple[str, str]) -> str:

@@ -35,7 +35,7 @@ class SeenImage:
 
     @classmethod
     def as_recorded(cls, image: "Image.Image", transform: Mapping[str, Any]) -> "SeenImage":
-        """Return the image as a memory's recorded transform, `memory.settings["transform"]`, shows it."""
+        """Return the image as a memory's recorded transform, `memory.settings.transform`, shows it."""
         known = {"resize", "crop"} <= set(transform)
         box = visible_box(image.size, transform["resize"], transform["crop"]) if known else None
         return cls(image, box)

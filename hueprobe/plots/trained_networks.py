@@ -9,6 +9,7 @@ from matplotlib.ticker import MaxNLocator
 from hueprobe.errors import InputError
 from hueprobe.plots.style import GRAY, PAGE, SAME, composing, drawing, shortened
 from hueprobe.plots.training import write_p
+from hueprobe.studies.comparison.loss_comparison import BASELINE
 from hueprobe.studies.comparison.trained_networks import MEASURES, MeasureSummary
 
 _COLUMNS = 2
@@ -67,7 +68,7 @@ def loss_measure(summaries: Sequence[MeasureSummary], *, ax: Axes | None = None)
         for row, found in enumerate(summaries):
             ax.plot([found.mean.low, found.mean.high], [row, row], color=SAME)
             ax.plot(found.mean.estimate, row, "o", color=SAME)
-            if found.loss == "onehot":
+            if found.loss == BASELINE:
                 ax.axvline(found.mean.estimate, color=GRAY, linewidth=0.7, linestyle="--", zorder=0)
             write_p(ax, row, found.p)
         ax.set_yticks(range(len(summaries)), [shortened(found.loss, 22) for found in summaries])

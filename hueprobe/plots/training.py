@@ -9,32 +9,36 @@ from matplotlib.ticker import MaxNLocator
 
 from hueprobe.errors import InputError
 from hueprobe.plots.style import CATEGORIES, GRAY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
-from hueprobe.studies.comparison.loss_comparison import LossRun, LossSummary, mean_curve
+from hueprobe.stats.intervals import Interval
+from hueprobe.studies.comparison.loss_comparison import LossCurves, LossSummary
 
 _MOST_INSIDE = 5  # losses whose legend has room beside the lines
 
 
-def loss_figure(runs: Sequence[LossRun], summaries: Sequence[LossSummary]) -> Figure:
+def loss_figure(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) -> Figure:
     """Draw accuracies, curves and, where measured, the terms' shares and robustness, of one learning rate.
 
     Parameters
     ----------
-    runs : sequence of LossRun
     summaries : sequence of LossSummary
-        Of the same runs, as `compare_losses` gives them.
+        As `compare_losses` gives them.
+    curves : sequence of LossCurves
+        Of the same runs, as `compare_curves` gives them.
 
     Raises
     ------
     InputError
         There is nothing to draw, or there are several learning rates.
     """
-    _require_one_rate(runs, summaries)
+    rates = {found.learning_rate for found in summaries} | {found.learning_rate for found in curves}
+    if len(rates) > 1:
+        raise InputError(f"{len(rates)} learning rates in one figure; draw each by itself")
     panels: list[Callable[[Axes], Axes]] = [
         lambda ax: loss_accuracies(summaries, ax=ax),
-        lambda ax: loss_curves(runs, ax=ax),
+        lambda ax: loss_curves(curves, ax=ax),
     ]
-    if any(run.shares for run in runs):
-        panels.append(lambda ax: loss_shares(runs, ax=ax))
+    if any(found.shares for found in curves):
+        panels.append(lambda ax: loss_shares(curves, ax=ax))
     if any(summary.robustness for summary in summaries):
         panels.append(lambda ax: loss_robustness(summaries, ax=ax))
     n_rows = -(-len(panels) // 2)
@@ -76,39 +80,41 @@ def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     return ax
 
 
-def loss_curves(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
+def loss_curves(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes:
     """Draw test accuracy against the epoch, a line a loss: the mean over its seeds, and its 95 % interval.
 
     Parameters
     ----------
-    runs : sequence of LossRun
+    curves : sequence of LossCurves
     ax : Axes, optional
 
     Raises
     ------
     InputError
-        There is no run.
+        There is none.
     """
-    return _lines(runs, lambda run: run.curve, "test accuracy (share)", ax)
+    return _lines(curves, lambda found: found.accuracy, "test accuracy (share)", ax)
 
 
-def loss_shares(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
+def loss_shares(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes:
     """Draw the share of the gradient norm at the bottleneck that the terms beside the class term have.
 
     Parameters
     ----------
-    runs : sequence of LossRun
+    curves : sequence of LossCurves
         Those without a second term are left out.
     ax : Axes, optional
 
     Raises
     ------
     InputError
-        No run has a second term.
+        No loss has a second term.
     """
-    if not any(run.shares for run in runs):
-        raise InputError("no run has a second term, so there are no shares to draw; give one with a hue loss")
-    ax = _lines(runs, lambda run: run.shares, "share of gradient norm", ax)
+    if not any(found.shares for found in curves):
+        raise InputError(
+            "no loss has a second term, so there are no shares to draw; give one with a hue loss"
+        )
+    ax = _lines(curves, lambda found: found.shares, "share of gradient norm", ax)
     ax.set_ylim(-0.02, 1.02)
     return ax
 
@@ -116,7 +122,7 @@ def loss_shares(runs: Sequence[LossRun], *, ax: Axes | None = None) -> Axes:
 def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of each loss on perturbed test images, with its 95 % interval over seeds.
 
-    A part of the axis a perturbation; level 0 is unperturbed. Losses stand side by side at each level.
+    A part of the axis a perturbation; severity 0 is unperturbed. Losses stand side by side at each.
 
     Parameters
     ----------
@@ -132,8 +138,8 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     if not tested:
         raise InputError("no loss was tested on perturbed images; compare with robustness=True")
     kinds = list(dict.fromkeys(name.split()[0] for name in tested[0].robustness))
-    n_levels = len(tested[0].robustness) // len(kinds) + 1
-    starts = np.arange(len(kinds)) * (n_levels + 0.5)
+    n_severities = len(tested[0].robustness) // len(kinds) + 1
+    starts = np.arange(len(kinds)) * (n_severities + 0.5)
     with drawing(ax) as ax:
         for number, found in enumerate(tested):
             beside = 0.6 * ((number + 0.5) / len(tested) - 0.5)
@@ -141,21 +147,21 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
             for kind, start in zip(kinds, starts, strict=True):
                 perturbed = [i for name, i in found.robustness.items() if name.split()[0] == kind]
                 shown = [found.accuracy, *perturbed]
-                places = start + beside + np.arange(n_levels)
+                places = start + beside + np.arange(n_severities)
                 label = shortened(found.loss, 22) if kind == kinds[0] else None
                 for place, at in zip(places, shown, strict=True):
                     ax.plot([place, place], [at.low, at.high], style, color=color, linewidth=0.8)
                 ax.plot(places, [i.estimate for i in shown], "o", markersize=2.2, color=color, label=label)
         for kind, start in zip(kinds, starts, strict=True):
             ax.annotate(
-                kind, (start + (n_levels - 1) / 2, 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
+                kind, (start + (n_severities - 1) / 2, 1), xycoords=("data", "axes fraction"), xytext=(0, 2),
                 textcoords="offset points", ha="center",
             )  # fmt: skip
         for start in starts[1:]:
             ax.axvline(start - 0.75, color=GRAY, linewidth=0.5)
-        levels = np.arange(n_levels)
-        ax.set_xticks((starts[:, None] + levels).ravel(), np.tile(levels, len(kinds)).tolist())
-        ax.set(xlabel="level of perturbation", ylabel="test accuracy (share)")
+        severities = np.arange(n_severities)
+        ax.set_xticks((starts[:, None] + severities).ravel(), np.tile(severities, len(kinds)).tolist())
+        ax.set(xlabel="severity of the perturbation", ylabel="test accuracy (share)")
         _legend_below(ax)
     return ax
 
@@ -175,18 +181,21 @@ def write_p(ax: Axes, row: int, p: float) -> None:
 
 
 def _lines(
-    runs: Sequence[LossRun], values: Callable[[LossRun], Sequence[float]], label: str, ax: Axes | None
+    curves: Sequence[LossCurves],
+    values: Callable[[LossCurves], Sequence[Interval]],
+    label: str,
+    ax: Axes | None,
 ) -> Axes:
-    if not runs:
-        raise InputError("no training runs to draw; give at least one")
+    if not curves:
+        raise InputError("no curves to draw; give at least one")
     with drawing(ax) as ax:
-        for number, loss in enumerate(dict.fromkeys(run.loss for run in runs)):
-            own = [run for run in runs if run.loss == loss and len(values(run))]
-            if not own:  # passed over, but with its color kept
+        for number, found in enumerate(curves):
+            curve = values(found)
+            if not curve:  # passed over, but with its color kept
                 continue
-            curve = mean_curve(own, [values(run) for run in own])
             epochs, (color, style) = range(1, len(curve) + 1), _color_and_style(number)
-            ax.plot(epochs, [at.estimate for at in curve], style, color=color, label=shortened(loss, 22))
+            means, name = [at.estimate for at in curve], shortened(found.loss, 22)
+            ax.plot(epochs, means, style, color=color, label=name)
             low, high = [at.low for at in curve], [at.high for at in curve]
             ax.fill_between(epochs, low, high, color=color, alpha=0.15, linewidth=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -203,9 +212,3 @@ def _legend_below(ax: Axes) -> None:
         loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=4, fontsize=5.5, columnspacing=1.2,
         handlelength=1.6,
     )  # fmt: skip
-
-
-def _require_one_rate(runs: Sequence[LossRun], summaries: Sequence[LossSummary]) -> None:
-    rates = {run.learning_rate for run in runs} | {found.learning_rate for found in summaries}
-    if len(rates) > 1:
-        raise InputError(f"{len(rates)} learning rates in one figure; draw each by itself")

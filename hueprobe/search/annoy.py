@@ -27,8 +27,7 @@ class AnnoySearcher:
     """Searches an Annoy file; its ids are the memory's, its distances are computed anew."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
-        self.memory = memory
-        self.spec = spec.text
+        self.memory, self.spec = memory, spec
         self._search_k = spec.search.get("search_k", -1)
         self._index = AnnoyIndex(memory.n_channels, "angular")
         try:
@@ -39,15 +38,21 @@ class AnnoySearcher:
             ) from None
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return k near stored vectors of each query; see `Searcher.search`."""
+        """Return k near stored vectors of each query.
+
+        Parameters
+        ----------
+        vectors, k, exclude_images
+            As in `Searcher.search`.
+        """
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
     def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Ask for all queries, some in each thread: Annoy's C++ holds no Python lock."""
+        """Take all queries, some in each thread: Annoy's C++ holds no Python lock."""
         ids = np.full((len(vectors), width), -1, np.int64)
         distances = np.full((len(vectors), width), np.inf, np.float32)
 
-        def ask(start: int) -> None:
+        def find(start: int) -> None:
             # Annoy reads a list in half the time of an array.
             for row, vector in enumerate(vectors[start : start + _QUERIES_AT_A_TIME].tolist(), start):
                 found, far = self._index.get_nns_by_vector(
@@ -56,12 +61,22 @@ class AnnoySearcher:
                 ids[row, : len(found)], distances[row, : len(found)] = found, far
 
         with threaded_map(n_threads(), name="hueprobe-annoy") as each:
-            list(each(ask, range(0, len(vectors), _QUERIES_AT_A_TIME)))
+            list(each(find, range(0, len(vectors), _QUERIES_AT_A_TIME)))
         return ids, 1 - np.square(distances, dtype=np.float64) / 2  # of unit vectors: their product
 
 
 def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
-    """Build the index of a memory's nonzero vectors into `folder`."""
+    """Build the index of a memory's nonzero vectors into `folder`.
+
+    Parameters
+    ----------
+    memory : Memory
+    spec : SearcherSpec
+    folder : Path
+        Empty.
+    progress : bool
+        Show it.
+    """
     require_working_annoy()
     valid = memory.valid()
     _require_room(folder, memory.n_slots, int(valid.sum()), memory.n_channels, spec.trees)
@@ -99,7 +114,7 @@ def _require_room(folder: Path, n_slots: int, n_vectors: int, n_channels: int, t
 
 @cache
 def require_working_annoy() -> None:
-    """Ask a tiny index for five neighbors; some builds of Annoy return one, whatever is asked.
+    """Query a tiny index for five neighbors; some builds of Annoy return one, however many are wanted.
 
     Raises
     ------
@@ -115,7 +130,7 @@ def require_working_annoy() -> None:
     found = index.get_nns_by_vector(points[0], 5, search_k=1_000)
     if sorted(found) != [0, 1, 2, 3, 4]:
         raise SearcherError(
-            f"this build of Annoy is broken: asked for the 5 nearest of 20 points it returned {found}; "
+            f"this build of Annoy is broken: for the 5 nearest of 20 points it returned {found}; "
             "reinstall it from source with another compiler (pip install --no-binary annoy annoy), "
             "or use --searcher exact"
         )

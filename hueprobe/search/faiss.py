@@ -28,8 +28,7 @@ class FaissSearcher:
     """Searches a FAISS file; its ids are the memory's, its distances are computed anew."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
-        self.memory = memory
-        self.spec = spec.text
+        self.memory, self.spec = memory, spec
         self._whole = _WHOLE_VECTORS.fullmatch(spec.build) is not None
         try:
             self._index = faiss.read_index(str(folder / FILE_NAME))
@@ -46,7 +45,13 @@ class FaissSearcher:
                 ) from None
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return k near stored vectors of each query; see `Searcher.search`."""
+        """Return k near stored vectors of each query.
+
+        Parameters
+        ----------
+        vectors, k, exclude_images
+            As in `Searcher.search`.
+        """
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
     def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray | None]:
@@ -56,7 +61,17 @@ class FaissSearcher:
 
 
 def build_faiss(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
-    """Build the index of a memory's nonzero vectors into `folder`, with one thread: reproducible."""
+    """Build the index of a memory's nonzero vectors into `folder`, with one thread: reproducible.
+
+    Parameters
+    ----------
+    memory : Memory
+    spec : SearcherSpec
+    folder : Path
+        Empty.
+    progress : bool
+        Show it.
+    """
     try:
         index = faiss.index_factory(memory.n_channels, f"IDMap,{spec.build}", faiss.METRIC_INNER_PRODUCT)
     except (RuntimeError, AssertionError) as error:

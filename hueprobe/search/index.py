@@ -1,17 +1,18 @@
-"""Searchers by SPEC, and the derived index folders: built whole, tied to a ledger line, never stale."""
+"""Searchers by SPEC, and the indexes that they need: built where absent, refused where stale."""
 
 import contextlib
-import shutil
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
-from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing
+from hueprobe.files import PARTIAL
 from hueprobe.memory.files import one_writer
 from hueprobe.memory.headers import FILE_NAME as HEADER
-from hueprobe.memory.headers import FOLDER, read_header, require_whole, write_header
+from hueprobe.memory.headers import FOLDER, read_header, write_header
+from hueprobe.search.index_folder import IndexFolder
 from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
 
@@ -19,14 +20,140 @@ if TYPE_CHECKING:
     import numpy as np
 
     from hueprobe.memory.store import Memory
-    from hueprobe.search.exact.searcher import ExactSearcher
+
+_PACKAGES = {"annoy": "annoy", "faiss": "faiss-cpu"}
+
+
+class StoredIndex:
+    """The index of a SPEC beside a memory, whether it is there yet or not.
+
+    Parameters
+    ----------
+    memory : Memory
+    spec : SearcherSpec or str
+        Of Annoy or FAISS; exact search needs no index.
+
+    Attributes
+    ----------
+    spec : SearcherSpec
+    folder : IndexFolder
+        Where it lies: below `indexes/`, under a name that says how it is built.
+    """
+
+    def __init__(self, memory: "Memory", spec: SearcherSpec | str) -> None:
+        self.memory, self.spec = memory, parse_spec(spec)
+        if not self.spec.needs_index:
+            raise SearcherError(f"{self.spec.text!r} search has no index; there is nothing to build or open")
+        self.folder = IndexFolder(memory, self.spec.index, _PACKAGES[self.spec.kind])
+
+    @property
+    def exists(self) -> bool:
+        """Whether it lies there, of whatever state of the memory."""
+        return self.folder.exists
+
+    @property
+    def is_current(self) -> bool:
+        """Whether it is there and belongs to the memory as it is now."""
+        return self.folder.is_current
+
+    def build(self, *, progress: bool = False) -> None:
+        """Build it, or build it anew, and measure its recall@10.
+
+        Parameters
+        ----------
+        progress : bool
+            Show it.
+
+        Raises
+        ------
+        SearcherError
+            The library does not take the SPEC, or the memory is not complete.
+        """
+        if not self.memory.complete:
+            raise SearcherError(
+                f"{self.memory.path} is not complete; finish `hueprobe index` before building an index"
+            )
+        self.folder.build(lambda partial: self.write(partial, progress=progress))
+        self.recall(self.load(self.folder.path))
+
+    def open(self) -> Searcher:
+        """Open it.
+
+        Raises
+        ------
+        SearcherError
+            It is absent, stale, damaged, or of another memory.
+        """
+        if not self.exists:
+            raise SearcherError(
+                f"{self.memory.path} has no index {self.folder.path.name!r}; "
+                f"make it with `hueprobe index --searcher {self.spec.text}`"
+            )
+        self.folder.require_whole()
+        return self.load(self.folder.path)
+
+    def recall(self, searcher: Searcher) -> float:
+        """Return recall@10 under a searcher's settings: measured once, and kept in the header.
+
+        Parameters
+        ----------
+        searcher : Searcher
+            That of `open`.
+        """
+        from hueprobe.search.recall import measure_recall
+
+        settings, header = self.spec.search_text, read_header(self.folder.path)
+        if settings in header.recall_at_10:
+            return header.recall_at_10[settings]
+        recall = measure_recall(self.memory, searcher)
+        # It only saves time: where nobody may write, or another does, it is measured again next time.
+        with contextlib.suppress(HueprobeError), one_writer(self.memory.path):
+            now = read_header(self.folder.path)
+            if now.ledger == header.ledger:
+                known = {**now.recall_at_10, settings: recall}
+                write_header(self.folder.path, msgspec.structs.replace(now, recall_at_10=known))
+        return recall
+
+    def write(self, folder: Path, *, progress: bool = False) -> Path:
+        """Write its file into an empty folder, wherever that lies, and return the file.
+
+        Parameters
+        ----------
+        folder : Path
+        progress : bool
+            Show it.
+        """
+        if self.spec.kind == "annoy":
+            from hueprobe.search.annoy import FILE_NAME, build_annoy
+
+            build_annoy(self.memory, self.spec, folder, progress=progress)
+        else:
+            from hueprobe.search.faiss import FILE_NAME, build_faiss
+
+            build_faiss(self.memory, self.spec, folder, progress=progress)
+        return folder / FILE_NAME
+
+    def load(self, folder: Path) -> Searcher:
+        """Open the file that `write` left in a folder, whether it is whole or not.
+
+        Parameters
+        ----------
+        folder : Path
+        """
+        if self.spec.kind == "annoy":
+            from hueprobe.search.annoy import AnnoySearcher
+
+            return AnnoySearcher(self.memory, self.spec, folder)
+        from hueprobe.search.faiss import FaissSearcher
+
+        return FaissSearcher(self.memory, self.spec, folder)
 
 
 def open_searcher(
     memory: "Memory",
-    spec: str = "exact",
+    spec: SearcherSpec | str = "exact",
     *,
-    device: str = "cpu",
+    device: str = "auto",
     images: "np.ndarray | None" = None,
     memory_budget: int | None = None,
     products: str | None = None,
@@ -38,15 +165,16 @@ def open_searcher(
     Parameters
     ----------
     memory : Memory
-    spec : str
+    spec : str or SearcherSpec
         `exact`, `annoy[:trees=50,search_k=20000]` or `faiss:FACTORY[;nprobe=16]`.
     device : str
-        Of exact search.
+        Of exact search: `auto`, `cpu`, `cuda` or `cuda:<i>`; see `search_device`. Annoy and FAISS search on
+        the CPU.
     images : ndarray of int, optional
         Search these memory rows alone; exact search only.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
-        rounded vectors beside it (half its size), which every search reads.
+        quantized vectors beside it (half its size), which every search reads.
     products : {"int8", "half", "float32"}, optional
         Format of exact search's first pass; by default the one that is fastest here. The result does not
         depend on it.
@@ -62,30 +190,24 @@ def open_searcher(
     """
     parsed = parse_spec(spec)
     _warn_of_unfinished(memory)
-    if parsed.kind == "exact":
+    if not parsed.needs_index:
         from hueprobe.search.exact.searcher import ExactSearcher
+        from hueprobe.search.exact.stored import use_stored_codes
 
         searcher = ExactSearcher(
             memory, device=device, images=images, products=products, memory_budget=memory_budget
         )
-        if images is None and searcher.codebook.wants_file and memory.complete:
-            file = _codes_file(memory, searcher, build=build, progress=progress)
-            if file is not None:
-                searcher.codebook.read_from(file, read_header(file.parent)["sha256"])
+        if images is None and memory.complete:
+            use_stored_codes(memory, searcher.quantized, build=build, progress=progress)
         return searcher
     if images is not None:
-        raise SearcherError(f"{spec!r} searches the whole memory; some of its images alone need exact search")
-    if not has_index(memory, spec):
-        if not build:
-            raise SearcherError(
-                f"{memory.path} has no index {parsed.folder_name!r}; "
-                f"make it with `hueprobe index --searcher {spec}`"
-            )
-        build_index(memory, spec, progress=progress)
-    folder = _folder(memory, parsed)
-    _require_current(memory, parsed, folder)
-    require_whole(folder)
-    return open_files(memory, parsed, folder)
+        raise SearcherError(
+            f"{parsed.text!r} searches the whole memory; some of its images alone need exact search"
+        )
+    index = StoredIndex(memory, parsed)
+    if build and not index.exists:
+        index.build(progress=progress)
+    return index.open()
 
 
 def _warn_of_unfinished(memory: "Memory") -> None:
@@ -99,26 +221,15 @@ def _warn_of_unfinished(memory: "Memory") -> None:
         )
 
 
-def has_index(memory: "Memory", spec: str) -> bool:
-    """Whether the index that a SPEC needs lies beside the memory; exact search needs none."""
-    parsed = parse_spec(spec)
-    return parsed.kind == "exact" or (_folder(memory, parsed) / HEADER).is_file()
+def build_index(memory: "Memory", spec: SearcherSpec | str, *, progress: bool = False) -> None:
+    """Build (or rebuild) the index of a SPEC and measure its recall@10; exact search needs none.
 
-
-def has_current_index(memory: "Memory", spec: str) -> bool:
-    """Whether that index is there and belongs to the memory as it is now."""
-    parsed = parse_spec(spec)
-    if parsed.kind == "exact":
-        return True
-    try:
-        _require_current(memory, parsed, _folder(memory, parsed))
-    except SearcherError:
-        return False
-    return True
-
-
-def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
-    """Build (or rebuild) the index of a SPEC and measure its recall@10.
+    Parameters
+    ----------
+    memory : Memory
+    spec : str or SearcherSpec
+    progress : bool
+        Show it.
 
     Raises
     ------
@@ -126,167 +237,33 @@ def build_index(memory: "Memory", spec: str, *, progress: bool = False) -> None:
         The library does not take the SPEC, or the memory is not complete.
     """
     parsed = parse_spec(spec)
-    if parsed.kind == "exact":
-        return
-    if not memory.complete:
-        raise SearcherError(
-            f"{memory.path} is not complete; finish `hueprobe index` before building an index"
-        )
-    _build_folder(memory, parsed, lambda partial: build_files(memory, parsed, partial, progress=progress))
-    recall_of(memory, open_files(memory, parsed, _folder(memory, parsed)))
+    if parsed.needs_index:
+        StoredIndex(memory, parsed).build(progress=progress)
 
 
-def build_files(memory: "Memory", parsed: SearcherSpec, folder: Path, *, progress: bool = False) -> Path:
-    """Build an index into an empty folder and return its file; nothing says yet that it is one."""
-    if parsed.kind == "annoy":
-        from hueprobe.search.annoy import FILE_NAME, build_annoy
+def recall_of(searcher: Searcher) -> float:
+    """Return a searcher's recall@10: 1 for exact search, else measured once and kept beside its index.
 
-        build_annoy(memory, parsed, folder, progress=progress)
-    else:
-        from hueprobe.search.faiss import FILE_NAME, build_faiss
-
-        build_faiss(memory, parsed, folder, progress=progress)
-    return folder / FILE_NAME
-
-
-def install_files(memory: "Memory", parsed: SearcherSpec, file: Path) -> None:
-    """Make the folder of a file that `build_files` gave the memory's index; the caller holds its lock."""
-    folder = _folder(memory, parsed)
-    with storing(folder):
-        fsync_file(file)
-        write_header(file.parent, _header(memory, parsed, file))
-        if folder.exists():
-            shutil.rmtree(folder)
-        file.parent.rename(folder)
-        fsync_folder(folder.parent)
-
-
-def _build_folder(memory: "Memory", parsed: SearcherSpec, write: Callable[[Path], Path]) -> None:
-    """Let `write` fill a temporary folder, and put it in the place of what was there.
-
-    What builds that were killed left behind goes first, and this one's where it fails.
+    Parameters
+    ----------
+    searcher : Searcher
+        That of `open_searcher`.
     """
-    folder = _folder(memory, parsed)
-    partial = folder.with_name(folder.name + PARTIAL)
-    with one_writer(memory.path):
-        for leftover in folder.parent.glob(f"*{PARTIAL}"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        try:
-            with storing(folder):
-                partial.mkdir(parents=True)
-                fsync_folder(memory.path)
-            install_files(memory, parsed, write(partial))
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-
-
-def _codes_file(memory: "Memory", searcher: "ExactSearcher", *, build: bool, progress: bool) -> Path | None:
-    """Return the file of rounded vectors for exact search, made where it is absent or stale; None without.
-
-    It only saves time, so a memory that nobody may write to, or a full disk, is no error.
-    """
-    parsed = SearcherSpec("exact", searcher.codebook.layout, {})
-    folder = _folder(memory, parsed)
-    file = folder / "codes.bin"
-    try:
-        _require_current(memory, parsed, folder)
-        return file
-    except SearcherError:
-        if not build:
-            return None
-
-    def write(partial: Path) -> Path:
-        searcher.codebook.write(partial / file.name, progress=progress)
-        return partial / file.name
-
-    try:
-        _build_folder(memory, parsed, write)
-    except (OSError, HueprobeError) as error:
-        warnings.warn(
-            f"no file of rounded vectors beside {memory.path} ({error}); exact search takes longer without",
-            HueprobeWarning,
-            stacklevel=3,
-        )
-        return None
-    return file
-
-
-def recall_of(memory: "Memory", searcher: Searcher) -> float:
-    """Return recall@10 under the searcher's settings: 1 for exact search, else measured once and kept."""
-    parsed = parse_spec(searcher.spec)
-    if parsed.kind == "exact":
+    if not searcher.spec.needs_index:
         return 1.0
-    folder = _folder(memory, parsed)
-    header = read_header(folder)
-    if parsed.search_text not in header["recall_at_10"]:
-        from hueprobe.search.recall import measure_recall
-
-        recall = header["recall_at_10"][parsed.search_text] = measure_recall(memory, searcher)
-        # It only saves time: where nobody may write, or another does, it is measured again next time.
-        with contextlib.suppress(HueprobeError), one_writer(memory.path):
-            now = read_header(folder)
-            if now["ledger"] == header["ledger"]:
-                now["recall_at_10"][parsed.search_text] = recall
-                write_header(folder, now)
-    return float(header["recall_at_10"][parsed.search_text])
+    return StoredIndex(searcher.memory, searcher.spec).recall(searcher)
 
 
 def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
-    """Return the header of every index beside the memory, with `stale` added, by folder name."""
+    """Return the header of every index beside the memory, with `stale` added, by folder name.
+
+    Parameters
+    ----------
+    memory : Memory
+    """
     headers = {}
     for path in sorted(memory.path.glob(f"{FOLDER}/*/{HEADER}")):
         if not path.parent.name.endswith(PARTIAL):
             header = read_header(path.parent)
-            headers[path.parent.name] = {**header, "stale": header["ledger"] != memory.ledger.tip}
+            headers[path.parent.name] = {**header.to_json(), "stale": header.ledger != memory.ledger.tip}
     return headers
-
-
-def _folder(memory: "Memory", parsed: SearcherSpec) -> Path:
-    return memory.path / FOLDER / parsed.folder_name
-
-
-def open_files(memory: "Memory", parsed: SearcherSpec, folder: Path) -> Searcher:
-    """Open the files that `build_files` left in a folder, wherever it lies."""
-    if parsed.kind == "annoy":
-        from hueprobe.search.annoy import AnnoySearcher
-
-        return AnnoySearcher(memory, parsed, folder)
-    from hueprobe.search.faiss import FaissSearcher
-
-    return FaissSearcher(memory, parsed, folder)
-
-
-def _header(memory: "Memory", parsed: SearcherSpec, index: Path) -> dict[str, Any]:
-    import importlib.metadata
-
-    package = {"annoy": "annoy", "faiss": "faiss-cpu", "exact": "torch"}[parsed.kind]
-    return {
-        "spec": f"{parsed.kind}:{parsed.build}",
-        "file": index.name,
-        "sha256": sha256_of(index),
-        "size": index.stat().st_size,
-        "ledger": memory.ledger.tip,
-        "n_vectors": int(memory.valid().sum()),
-        "n_channels": memory.n_channels,
-        "library": {package: importlib.metadata.version(package)},
-        "recall_at_10": {},
-    }
-
-
-def _require_current(memory: "Memory", parsed: SearcherSpec, folder: Path) -> None:
-    header = read_header(folder)
-    spec = f"{parsed.kind}:{parsed.build}"
-    if (
-        header["ledger"] != memory.ledger.tip
-        or header["spec"] != spec
-        or header["n_channels"] != memory.n_channels
-    ):
-        raise SearcherError(
-            f"the index {folder} belongs to another state of the memory, or to another memory; "
-            f"rebuild it with `hueprobe index --searcher {spec}` or remove the folder"
-        )
-    path = folder / header["file"]
-    size = path.stat().st_size if path.is_file() else -1
-    if size != header["size"]:
-        raise SearcherError(f"{path} has {size} bytes, its header says {header['size']}; rebuild the index")

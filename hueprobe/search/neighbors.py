@@ -1,21 +1,16 @@
-"""The one result of every search, and the exact distances by which all results are ranked."""
+"""The one result of every search, what a searcher is, and the checks and the loop that all share."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
-from hueprobe.threads import n_cores, threaded_map
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
-
-# So that their candidates stay in a processor's cache.
-_QUERIES_AT_A_TIME, _CANDIDATES_AT_A_TIME = 16, 1_024
-UNIT = 2.0**-24  # half the spacing of float32 at 1
-# renormalize() divides by a norm whose float32 sum is off by some units: generous.
-NORM_ERROR = 64 * UNIT
+    from hueprobe.search.spec import SearcherSpec
 
 
 @dataclass(frozen=True)
@@ -33,12 +28,24 @@ class Neighbors:
     ids: np.ndarray
     distances: np.ndarray
 
+    def __repr__(self) -> str:
+        """Say how many there are."""
+        return (
+            f"Neighbors({len(self.ids)} queries, k={self.ids.shape[1]}, {int((self.ids < 0).sum())} missing)"
+        )
+
 
 class Searcher(Protocol):
-    """What `open_searcher` returns."""
+    """What `open_searcher` returns.
+
+    Attributes
+    ----------
+    memory : Memory
+    spec : SearcherSpec
+    """
 
     memory: "Memory"
-    spec: str
+    spec: "SearcherSpec"
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
         """Return the k nearest stored vectors of each query.
@@ -80,75 +87,42 @@ def checked_queries(
     return vectors, exclude_images
 
 
-def rank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
-    """Rank candidates by their exact distance and keep the k nearest.
+# (query vectors (n, d), their excluded images (n, m), width) -> which queries a look among about `width`
+# candidates settles, bool (n,), all of them at the widest; and the neighbors of those that are settled.
+Look = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, Neighbors]]
 
-    The distance is ||q - x|| by subtraction in float64, so that a duplicate is at exactly 0;
-    2 - 2<q, x> would put it at up to 1.4e-3. Ties go to the lower id.
+
+def search_widening(
+    look: Look,
+    vectors: np.ndarray,
+    k: int,
+    excluded: np.ndarray,
+    *,
+    width: int,
+    widest: int,
+    times: int,
+) -> Neighbors:
+    """Look among so many candidates, and again among more for the queries that are not settled.
 
     Parameters
     ----------
-    memory : Memory
-    vectors : ndarray of float32, shape (n_queries, n_channels)
-    candidates : ndarray of int64, shape (n_queries, c)
-        Distinct vector ids; -1 pads.
+    look : callable
+        One search; see `Look`.
+    vectors, excluded : ndarray
+        As `checked_queries` gives them. A zero vector is not looked for: it has no neighbor.
     k : int
+    width, widest : int
+        Candidates of the first look, and of the last; 0 where there is nothing to be found.
+    times : int
+        As many candidates at each further look.
     """
-    n_queries, width = candidates.shape
-    step = min(_QUERIES_AT_A_TIME, max(1, _CANDIDATES_AT_A_TIME // max(1, width)))
-    parts = [slice(start, start + step) for start in range(0, n_queries, step)]
-
-    def ranked(part: slice) -> Neighbors:
-        return _rank_part(memory, vectors[part], candidates[part], k)
-
-    if len(parts) > 1:
-        with threaded_map(min(n_cores(), len(parts)), name="hueprobe-rank") as each:
-            found = list(each(ranked, parts))
-    else:
-        found = [ranked(part) for part in parts]
-    if not found:
-        return Neighbors(np.empty((0, k), np.int64), np.empty((0, k)))
-    return Neighbors(
-        np.concatenate([part.ids for part in found]), np.concatenate([part.distances for part in found])
-    )
-
-
-def _rank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
-    unique, where = np.unique(candidates, return_inverse=True)
-    where = where.reshape(candidates.shape)
-    rows = memory.vectors(np.maximum(unique, 0))
-    if candidates.shape[1] > k:
-        columns = _plausible(vectors, rows[where], candidates >= 0, k)
-        candidates, where = (np.take_along_axis(part, columns, axis=1) for part in (candidates, where))
-    distance = exact_distances(vectors, rows, where)
-    distance[candidates < 0] = np.inf
-    order = np.lexsort((candidates, distance), axis=1)[:, :k]
-    distance = np.take_along_axis(distance, order, axis=1)
-    ids = np.where(np.isinf(distance), -1, np.take_along_axis(candidates, order, axis=1))
-    missing = ((0, 0), (0, k - order.shape[1]))
-    return Neighbors(
-        np.pad(ids, missing, constant_values=-1), np.pad(distance, missing, constant_values=np.inf)
-    )
-
-
-def _plausible(vectors: np.ndarray, rows: np.ndarray, real: np.ndarray, k: int) -> np.ndarray:
-    """Return columns (n_queries, fewer) of the candidates whose float32 product can be among the k highest.
-
-    A product is off by at most gamma_d, a squared length by `NORM_ERROR`: whatever lies lower than the k-th
-    by more than both on either side is farther away.
-    """
-    products = np.where(real, np.einsum("qcd,qd->qc", rows, vectors), -np.inf)
-    gamma = vectors.shape[1] * UNIT / (1 - vectors.shape[1] * UNIT)
-    margin = 2 * gamma * (1 + NORM_ERROR) + 2 * NORM_ERROR
-    low = products < np.partition(products, -k, axis=1)[:, -k, None] - margin
-    return np.argsort(low, axis=1, kind="stable")[:, : int((~low).sum(axis=1).max(initial=k))]
-
-
-def exact_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -> np.ndarray:
-    """Return ||vectors[i] - rows[where[i, j]]|| in float64, shape of `where`."""
-    queries = vectors.astype(np.float64)
-    distance = np.empty(where.shape, np.float64)
-    for column in range(where.shape[1]):
-        difference = queries - rows[where[:, column]]
-        distance[:, column] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
-    return distance
+    ids = np.full((len(vectors), k), -1, np.int64)
+    distances = np.full((len(vectors), k), np.inf)
+    unsettled = np.flatnonzero(vectors.any(axis=1))
+    width = min(width, widest)
+    while len(unsettled) and widest:
+        settled, found = look(vectors[unsettled], excluded[unsettled], width)
+        ids[unsettled[settled]], distances[unsettled[settled]] = found.ids, found.distances
+        unsettled = unsettled[~settled]
+        width = min(times * width, widest)
+    return Neighbors(ids, distances)

@@ -23,11 +23,12 @@ def measure_recall(
     memory : Memory
     searcher : Searcher
     k, n_queries : int
+        Neighbors of each query, and queries at most.
     seed : int
         Of the draw.
     """
     vectors, excluded = sample_queries(memory, n_queries, seed=seed)
-    truth = ExactSearcher(memory).search(vectors, k, exclude_images=excluded)
+    truth = ExactSearcher(memory, device="auto").search(vectors, k, exclude_images=excluded)
     return share_found(searcher.search(vectors, k, exclude_images=excluded), truth)
 
 
@@ -56,6 +57,11 @@ def share_found(found: "Neighbors", truth: "Neighbors") -> float:
     """Return the share of true neighbors among those found, NaN where there are none.
 
     A neighbor at the true k-th distance counts whatever its id: ties are no misses.
+
+    Parameters
+    ----------
+    found, truth : Neighbors
+        Of the same queries; of an approximate searcher, and of exact search.
     """
     within = np.isfinite(found.distances) & (found.distances <= _last_finite(truth.distances))
     n_true = np.isfinite(truth.distances).sum()

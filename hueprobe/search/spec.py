@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 
 from hueprobe.errors import SearcherError
-from hueprobe.memory.headers import folder_name
 
 DEFAULT_TREES = 10
 _ANNOY_SETTINGS = {"trees": "build", "search_k": "search"}
@@ -32,10 +31,20 @@ class SearcherSpec:
     search: dict[str, int]
 
     @property
+    def needs_index(self) -> bool:
+        """Whether an index has to be built; exact search needs none."""
+        return self.kind != "exact"
+
+    @property
+    def index(self) -> str:
+        """What names the index, and its folder: how it is built, not how it is searched."""
+        return f"{self.kind}:{self.build}"
+
+    @property
     def text(self) -> str:
         """The SPEC in canonical form."""
-        if self.kind == "exact":
-            return "exact"
+        if not self.needs_index:
+            return self.kind
         settings = [f"{name}={value}" for name, value in self.search.items()]
         if self.kind == "annoy":
             return "annoy:" + ",".join([self.build, *settings])
@@ -47,18 +56,21 @@ class SearcherSpec:
         return ",".join(f"{name}={value}" for name, value in self.search.items()) or "default"
 
     @property
-    def folder_name(self) -> str:
-        """Name of the index's folder below `indexes/`."""
-        return folder_name(f"{self.kind}:{self.build}")
-
-    @property
     def trees(self) -> int:
         """Annoy's number of trees."""
         return int(self.build.removeprefix("trees="))
 
 
-def parse_spec(spec: str) -> SearcherSpec:
+EXACT = SearcherSpec("exact", "", {})
+
+
+def parse_spec(spec: str | SearcherSpec) -> SearcherSpec:
     """Parse `exact`, `annoy[:trees=50,search_k=20000]` or `faiss:FACTORY[;nprobe=16]`.
+
+    Parameters
+    ----------
+    spec : str or SearcherSpec
+        One that is parsed already is returned as it is.
 
     Raises
     ------
@@ -72,9 +84,11 @@ def parse_spec(spec: str) -> SearcherSpec:
     >>> parse_spec("faiss:IVF64,Flat;nprobe=8").search
     {'nprobe': 8}
     """
+    if isinstance(spec, SearcherSpec):
+        return spec
     kind, _, rest = spec.partition(":")
     if kind == "exact" and not rest:
-        return SearcherSpec("exact", "", {})
+        return EXACT
     if kind == "annoy":
         settings = _settings(spec, rest, tuple(_ANNOY_SETTINGS))
         trees = settings.pop("trees", DEFAULT_TREES)

@@ -1,4 +1,4 @@
-"""Which searcher answers a memory's own questions fastest at a wished recall: each is built and asked."""
+"""Which searcher answers a memory's own questions fastest at a wished recall: each is built and tried."""
 
 import math
 import shutil
@@ -15,9 +15,10 @@ import numpy as np
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.files import PARTIAL
 from hueprobe.memory.files import one_writer
-from hueprobe.search.index import build_files, install_files, open_files, open_searcher
+from hueprobe.memory.headers import FOLDER
+from hueprobe.search.index import StoredIndex, open_searcher
 from hueprobe.search.recall import sample_queries, share_found
-from hueprobe.search.spec import SearcherSpec, parse_spec
+from hueprobe.search.spec import parse_spec
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -40,7 +41,7 @@ class Trial:
     recall : float
         Share of the true k neighbors that it found.
     queries_per_second : float
-        All queries asked at once, exact ranking and exclusion included; median of the rounds.
+        All queries at once, re-ranking and exclusion included; median of the rounds.
     times_exact : float
         That speed as a multiple of exact search's in the same round; median.
     build_seconds : float
@@ -65,13 +66,13 @@ class Tuning:
     ----------
     memory : str
     n_vectors, n_queries, k : int
-        Vectors searched, queries asked at once, neighbors wanted.
+        Vectors searched, queries at once, neighbors wanted.
     wished : float
-        The recall asked for.
+        The least recall that would do.
     trials : tuple of Trial
         Exact search first.
     failed : tuple of (str, str)
-        SPEC and reason of each that could not be built or asked.
+        SPEC and reason of each that could not be built or searched.
     """
 
     memory: str
@@ -116,10 +117,11 @@ def tune_searcher(
     recall : float
         The least share of true neighbors that will do, above 0 and at most 1.
     k : int
+        Neighbors wanted.
     specs : sequence of str, optional
         What to try besides exact search; `candidate_specs` by default.
     n_queries : int
-        Drawn, and asked at once: exact search gains most from many.
+        Drawn, and searched at once: exact search gains most from many.
     keep : bool
         Make the recommended index one of the memory's.
     seed : int
@@ -140,23 +142,25 @@ def tune_searcher(
         raise InputError(f"k and the number of queries must be at least 1, got {k} and {n_queries}")
     if not memory.complete:
         raise SearcherError(f"{memory.path} is not complete; finish `hueprobe index` before tuning")
-    asked = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]
-    trial = _Asking(memory, k, n_queries, seed, progress=progress)
-    trials, failed = [trial.exact()], []
+    parsed = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]
+    indexes = {spec.text: StoredIndex(memory, spec) for spec in parsed if spec.needs_index}
+    measurement = _Measurement(memory, k, n_queries, seed, progress=progress)
+    trials, failed = [measurement.of_exact_search()], []
+    best: StoredIndex | None = None
     with _building_site(memory) as site:
-        order = sorted({spec.text: spec for spec in asked}.values(), key=lambda spec: spec.folder_name)
-        for name, group in groupby(order, key=lambda spec: spec.folder_name):
-            settings = [spec for spec in group if spec.kind != "exact"]
+        # What differs in search settings alone is built once.
+        for name, group in groupby(sorted(indexes.values(), key=_folder_name), key=_folder_name):
+            settings = list(group)
             try:
-                trials += _try_index(memory, settings, site / name, trial, progress=progress)
+                trials += _try_index(settings, site / name, measurement, progress=progress)
             except SearcherError as error:
-                failed += [(spec.text, str(error)) for spec in settings]
-            best = parse_spec(_fastest(trials, recall).spec)
-            _remove_all_but(site, best.folder_name if keep else None)
-        if keep and best.kind != "exact":
-            install_files(memory, best, next((site / best.folder_name).iterdir()))
+                failed += [(index.spec.text, str(error)) for index in settings]
+            best = indexes.get(_fastest(trials, recall).spec)
+            _remove_all_but(site, _folder_name(best) if keep and best else None)
+        if keep and best:
+            best.folder.install(next((site / _folder_name(best)).iterdir()))
     return Tuning(
-        str(memory.path), int(memory.valid().sum()), trial.n, k, recall, tuple(trials), tuple(failed)
+        str(memory.path), int(memory.valid().sum()), measurement.n, k, recall, tuple(trials), tuple(failed)
     )
 
 
@@ -165,6 +169,12 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
 
     Annoy looks at 1/64, 1/16 and 1/4 of the vectors, besides its own choice; FAISS makes about
     4 sqrt(n) lists and looks into 1/256 to 1/4 of them.
+
+    Parameters
+    ----------
+    memory : Memory
+    k : int
+        Neighbors wanted.
     """
     n = int(memory.valid().sum())
     specs = ["exact", "faiss:Flat"]
@@ -181,7 +191,7 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
     return tuple(specs)
 
 
-class _Asking:
+class _Measurement:
     """The queries, the truth, and the exact search that every round is compared with."""
 
     def __init__(self, memory: "Memory", k: int, n_queries: int, seed: int, *, progress: bool) -> None:
@@ -190,18 +200,18 @@ class _Asking:
         if not self.n:
             raise InputError(f"{memory.path} holds no nonzero vectors; there is nothing to search")
         self._k, self._exact = k, open_searcher(memory, progress=progress)
-        self._truth = self._search(self._exact)  # also keeps the rounded copy that later searches use
+        self._truth = self._search(self._exact)  # also keeps the quantized vectors that later searches use
 
-    def exact(self) -> Trial:
+    def of_exact_search(self) -> Trial:
         seconds = [self._seconds(self._exact) for _ in range(_ROUNDS)]
         return Trial("exact", 1.0, self.n / float(np.median(seconds)), 1.0, 0.0, 0)
 
-    def ask(self, searcher: "Searcher", build_seconds: float, n_bytes: int) -> Trial:
+    def of(self, searcher: "Searcher", build_seconds: float, n_bytes: int) -> Trial:
         recall = share_found(self._search(searcher), self._truth)
         rounds = [(self._seconds(self._exact), self._seconds(searcher)) for _ in range(_ROUNDS)]
         rate = self.n / float(np.median([own for _, own in rounds]))
         ratio = float(np.median([exact / own for exact, own in rounds]))
-        return Trial(searcher.spec, recall, rate, ratio, build_seconds, n_bytes)
+        return Trial(searcher.spec.text, recall, rate, ratio, build_seconds, n_bytes)
 
     def _search(self, searcher: "Searcher") -> "Neighbors":
         return searcher.search(self._vectors, self._k, exclude_images=self._excluded)
@@ -213,22 +223,24 @@ class _Asking:
 
 
 def _try_index(
-    memory: "Memory", settings: list[SearcherSpec], folder: Path, trial: _Asking, *, progress: bool
+    settings: list[StoredIndex], folder: Path, measurement: _Measurement, *, progress: bool
 ) -> list[Trial]:
-    """Build one index and ask it under each of its settings."""
-    if not settings:
-        return []
+    """Build one index and measure it under each of its settings."""
     started = time.perf_counter()
     folder.mkdir()
-    file = build_files(memory, settings[0], folder, progress=progress)
+    file = settings[0].write(folder, progress=progress)
     seconds, n_bytes = time.perf_counter() - started, file.stat().st_size
-    return [trial.ask(open_files(memory, spec, folder), seconds, n_bytes) for spec in settings]
+    return [measurement.of(index.load(folder), seconds, n_bytes) for index in settings]
+
+
+def _folder_name(index: StoredIndex) -> str:
+    return index.folder.path.name
 
 
 @contextmanager
 def _building_site(memory: "Memory") -> Iterator[Path]:
     """Give an empty folder among the memory's indexes, gone afterwards, while nobody else writes there."""
-    site = memory.path / "indexes" / f"tune{PARTIAL}"
+    site = memory.path / FOLDER / f"tune{PARTIAL}"
     with one_writer(memory.path):
         shutil.rmtree(site, ignore_errors=True)
         site.mkdir(parents=True)

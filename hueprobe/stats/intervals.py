@@ -7,13 +7,14 @@ before they are squared.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 
-LEVEL = 0.95
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Interval:
     high: float
     standard_error: float
     degrees: float
-    level: float = LEVEL
+    level: float = CONFIDENCE
     p_value: float = float("nan")
 
     def p(self, null: float = 0.0) -> float:
@@ -110,7 +111,7 @@ def ratio_influence(numerator: np.ndarray, denominator: np.ndarray) -> tuple[flo
 
 
 def unit_interval(
-    numerator: np.ndarray, denominator: np.ndarray, codes: np.ndarray, *, level: float = LEVEL
+    numerator: np.ndarray, denominator: np.ndarray, codes: np.ndarray, *, level: float = CONFIDENCE
 ) -> Interval:
     """Return sum(numerator) / sum(denominator) where rows share one kind of unit only.
 
@@ -129,7 +130,7 @@ def unit_interval(
 
 
 def normal_interval(
-    estimate: float, standard_error: float, *, degrees: float = np.inf, level: float = LEVEL
+    estimate: float, standard_error: float, *, degrees: float = np.inf, level: float = CONFIDENCE
 ) -> Interval:
     """Return estimate -+ t standard errors, t with `degrees` degrees of freedom (inf: the normal)."""
     if not 0 < level < 1:
@@ -146,6 +147,30 @@ def t_test(difference: float, standard_error: float, degrees: float) -> float:
     if standard_error == 0:
         return 1.0 if difference == 0 else 0.0
     return float(2 * stats.t.sf(abs(difference) / standard_error, degrees))
+
+
+def proportion_interval(
+    n_successes: int, n: int, *, method: Literal["wilson", "exact"] = "wilson"
+) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share of independent trials, by SciPy's `binomtest`.
+
+    Parameters
+    ----------
+    n_successes, n : int
+        Trials that succeeded, and all of them; without any the interval is (0, 1).
+    method : {"wilson", "exact"}
+        Wilson's (1927) score interval, whose coverage is .95 on average, or Clopper and Pearson's (1934),
+        whose coverage is never below.
+
+    Examples
+    --------
+    >>> [round(limit, 4) for limit in proportion_interval(9, 10)]
+    [0.5958, 0.9821]
+    """
+    if n == 0:
+        return 0.0, 1.0
+    found = stats.binomtest(n_successes, n).proportion_ci(CONFIDENCE, method)
+    return float(found.low), float(found.high)
 
 
 def bootstrap_counts(codes: np.ndarray, *, n_resamples: int, seed: int) -> np.ndarray:

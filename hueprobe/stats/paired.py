@@ -13,7 +13,8 @@ import numpy as np
 from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.stats.intervals import LEVEL, Interval, unit_codes
+from hueprobe.stats.intervals import CONFIDENCE, Interval, unit_codes
+from hueprobe.stats.permutation import sign_flip_p
 
 
 @dataclass(frozen=True)
@@ -117,32 +118,6 @@ def compare_paired(
     )
 
 
-def sign_flip_p(sums: np.ndarray) -> float:
-    """Return the two-sided p-value of integer sums having symmetric distributions about 0, exactly.
-
-    Parameters
-    ----------
-    sums : ndarray of int64, shape (n_units,)
-        One a unit. The null distribution of their total, over all 2^n signs, is built up by convolution.
-
-    Examples
-    --------
-    >>> sign_flip_p(np.array([1, 1, 1, 1, 1]))  # 2 of 32 signs
-    0.0625
-    """
-    sizes = np.abs(np.asarray(sums, np.int64))
-    sizes = sizes[sizes > 0]
-    reach = int(sizes.sum())
-    chance = np.zeros(2 * reach + 1)  # of each total from -reach to reach
-    chance[reach] = 1
-    for size in sizes:
-        up, down = np.zeros_like(chance), np.zeros_like(chance)
-        up[size:], down[:-size] = chance[:-size], chance[size:]
-        chance = (up + down) / 2
-    total = abs(int(np.sum(sums)))
-    return min(1.0, float(chance[np.abs(np.arange(-reach, reach + 1)) >= total].sum()))
-
-
 def split_spread(accuracies: Sequence[float]) -> SplitSpread:
     """Summarize one classifier's accuracy over several splits."""
     values = np.asarray(accuracies, float)
@@ -164,7 +139,7 @@ def _difference(gain: np.ndarray, units: np.ndarray) -> Interval:
     made_up = ((1 - mean) ** 2 + (1 + mean) ** 2 + 2 * mean**2) / 2
     factor = len(sizes) / (len(sizes) - 1) if len(sizes) > 1 else np.nan
     error = np.sqrt((deviations @ deviations) * factor + made_up) / (n + 2)
-    margin = stats.t.ppf((1 + LEVEL) / 2, len(sizes) - 1) * error if len(sizes) > 1 else np.nan
+    margin = stats.t.ppf((1 + CONFIDENCE) / 2, len(sizes) - 1) * error if len(sizes) > 1 else np.nan
     return Interval(
         estimate=float(gain.mean()),
         low=float(max(mean - margin, -1)),

@@ -1,7 +1,9 @@
-from .comparison.loss_comparison import LossRun as LossRun
+from .comparison.loss_comparison import LossCurves as LossCurves
 from .comparison.loss_comparison import LossSummary as LossSummary
+from .comparison.loss_comparison import compare_curves as compare_curves
 from .comparison.loss_comparison import compare_losses as compare_losses
 from .comparison.loss_comparison import compare_observed as compare_observed
+from .comparison.loss_run import LossRun as LossRun
 from .comparison.report import write_comparison as write_comparison
 from .comparison.settings import ComparisonSettings as ComparisonSettings
 from .comparison.study import run_comparison as run_comparison

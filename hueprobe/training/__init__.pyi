@@ -5,15 +5,15 @@ from .heads import HueHead as HueHead
 from .images import TrainingImages as TrainingImages
 from .images import images_from_arrays as images_from_arrays
 from .images import load_images as load_images
+from .insertion import apply_behind as apply_behind
 from .layer_watch import LayerWatch as LayerWatch
 from .loop import TrainingRun as TrainingRun
-from .loop import image_answers as image_answers
+from .loop import predict_classes as predict_classes
 from .loop import train as train
 from .losses import HueLoss as HueLoss
 from .losses import hue_labels as hue_labels
 from .losses import spread_labels as spread_labels
 from .maxdropout import MaxDropout as MaxDropout
-from .maxdropout import apply_behind as apply_behind
 from .networks import fresh_network as fresh_network
 from .objective import Objective as Objective
 from .objectives import objective_named as objective_named

@@ -127,8 +127,8 @@ def train(
             schedule.step()
             row["test_accuracy"] = math.nan
             if test is not None:
-                answers = image_answers(objective.network, test, settings)
-                row["test_accuracy"] = accuracy_of(answers, test.targets.numpy())
+                predicted = predict_classes(objective.network, test, settings)
+                row["test_accuracy"] = accuracy_of(predicted, test.targets.numpy())
             log.append(row)
             done = epoch + 1
             if path is not None and (done % settings.checkpoint_every == 0 or done == settings.epochs):
@@ -143,7 +143,7 @@ def train(
     return TrainingRun(tuple(log), tuple(skipped))
 
 
-def image_answers(
+def predict_classes(
     network: nn.Module,
     images: TrainingImages,
     settings: TrainingSettings,
@@ -168,7 +168,7 @@ def image_answers(
     """
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
-    answers = np.full(len(images), -1, np.int64)
+    predicted = np.full(len(images), -1, np.int64)
     training = [part for part in network.modules() if part.training]
     network.eval()
     try:
@@ -178,17 +178,17 @@ def image_answers(
             ):
                 given = batch if perturb is None else perturb(batch)
                 with autocasting(device, precision):
-                    answers[rows] = network(given).argmax(1).cpu().numpy()
+                    predicted[rows] = network(given).argmax(1).cpu().numpy()
     finally:
         for part in training:
             part.training = True
-    return answers
+    return predicted
 
 
-def accuracy_of(answers: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of right answers among the images that could be read; NaN where none could."""
-    read = answers >= 0
-    return float((answers == targets)[read].mean()) if read.any() else math.nan
+def accuracy_of(predicted: np.ndarray, targets: np.ndarray) -> float:
+    """Return the share of right predictions among the images that could be read; NaN where none could."""
+    read = predicted >= 0
+    return float((predicted == targets)[read].mean()) if read.any() else math.nan
 
 
 def _epoch(

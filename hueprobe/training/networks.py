@@ -7,7 +7,7 @@ from torch import nn
 from hueprobe.activations.backbones import load_backbone
 from hueprobe.activations.bottlenecks import bottleneck_of_module
 from hueprobe.activations.hooks import Tap, find_tap
-from hueprobe.activations.networks import find_recipe
+from hueprobe.activations.networks import find_blueprint
 from hueprobe.activations.random_weights import own_randomness
 from hueprobe.training.classifiers import replace_classifier
 
@@ -42,13 +42,15 @@ def fresh_network(
     """
     if str(weights) == "none":
         # Without load_backbone's calibration of BatchNorm, which is for networks that stay untrained.
-        recipe = find_recipe(backbone, weights)
+        blueprint = find_blueprint(backbone, weights)
         with own_randomness(seed):
-            network, _ = recipe.build()
-        if recipe.tap is not None:
-            tap = recipe.tap(network, layer)
+            network, _ = blueprint.build()
+        if blueprint.tap is not None:
+            tap = blueprint.tap(network, layer)
         else:
-            tap = find_tap(network, recipe.bottleneck or bottleneck_of_module(network), layer, name=backbone)
+            tap = find_tap(
+                network, blueprint.bottleneck or bottleneck_of_module(network), layer, name=backbone
+            )
     else:
         loaded = load_backbone(backbone, weights=weights, layer=layer, seed=seed)
         network, tap = loaded.module, loaded

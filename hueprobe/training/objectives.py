@@ -12,9 +12,10 @@ from hueprobe.errors import InputError, LayerError
 from hueprobe.training.al2 import AL2
 from hueprobe.training.catchup_mix import CatchUpMix
 from hueprobe.training.heads import HueHead
+from hueprobe.training.insertion import apply_behind
 from hueprobe.training.layer_watch import LayerWatch
 from hueprobe.training.losses import VARIANTS, HueLoss, spread_labels
-from hueprobe.training.maxdropout import MaxDropout, apply_behind
+from hueprobe.training.maxdropout import MaxDropout
 from hueprobe.training.objective import Objective
 
 SMOOTHING = 0.1

@@ -1,4 +1,4 @@
-"""Test images made harder: noise, blur and less contrast, at three levels each."""
+"""Test images made harder: noise, blur and less contrast, at three severities each."""
 
 import math
 from collections.abc import Callable
@@ -11,30 +11,30 @@ from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
 
 # Noise: standard deviation, pixels going from 0 to 1. Blur: standard deviation as a share of the image's
 # side. Contrast: the factor that is left of the distance to the image's mean.
-LEVELS = {"noise": (0.05, 0.1, 0.2), "blur": (0.01, 0.02, 0.04), "contrast": (0.6, 0.4, 0.2)}
+SEVERITIES = {"noise": (0.05, 0.1, 0.2), "blur": (0.01, 0.02, 0.04), "contrast": (0.6, 0.4, 0.2)}
 
 
-def perturbation(kind: str, level: int, *, seed: int) -> Callable[[Tensor], Tensor]:
+def perturbation(kind: str, severity: int, *, seed: int) -> Callable[[Tensor], Tensor]:
     """Return a function from normalized images (B, 3, h, w) to perturbed ones, clipped to 0-1 between.
 
     Parameters
     ----------
     kind : str
         `noise`, `blur` or `contrast`.
-    level : int
-        1 to 3; see `LEVELS`.
+    severity : int
+        1 to 3; see `SEVERITIES`.
     seed : int
         Of the noise; the batches of one pass draw one after the other.
 
     Raises
     ------
     InputError
-        An unknown kind or level.
+        An unknown kind or severity.
     """
-    require_choice("perturbation", kind, LEVELS)
-    if not 1 <= level <= len(LEVELS[kind]):
-        raise InputError(f"level of {kind} is {level}; it must be 1 to {len(LEVELS[kind])}")
-    strength = LEVELS[kind][level - 1]
+    require_choice("perturbation", kind, SEVERITIES)
+    if not 1 <= severity <= len(SEVERITIES[kind]):
+        raise InputError(f"severity of {kind} is {severity}; it must be 1 to {len(SEVERITIES[kind])}")
+    strength = SEVERITIES[kind][severity - 1]
     generator = torch.Generator().manual_seed(seed)
 
     def perturb(batch: Tensor) -> Tensor:

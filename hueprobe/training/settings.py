@@ -12,7 +12,7 @@ PRECISIONS = ("fp32", "bf16")
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
-    """The paper's recipe, where it gives one: Adam and CosineAnnealingLR with default settings, 100 epochs.
+    """The paper's settings, where it gives any: Adam and CosineAnnealingLR with default settings, 100 epochs.
 
     Attributes
     ----------

@@ -10,7 +10,7 @@ from torchvision.models import resnet18
 from torchvision.transforms._presets import ImageClassification
 
 from hueprobe.activations import Extractor, backbone_names, describe_backbone, load_backbone
-from hueprobe.activations.networks import find_recipe
+from hueprobe.activations.networks import find_blueprint
 from hueprobe.errors import BackboneError, LayerError, MissingDependencyError, WeightsError
 from hueprobe.images.transform import Transform
 
@@ -101,7 +101,7 @@ def test_a_description_is_what_comes_out(name, quick_random_weights):
 
 def test_transforms_are_torchvisions_own():
     for weights, resize in [("IMAGENET1K_V1", 256), ("IMAGENET1K_V2", 232), ("default", 232)]:
-        _, transform = find_recipe("mobilenet_v2", weights).build()
+        _, transform = find_blueprint("mobilenet_v2", weights).build()
         assert transform == Transform(resize=resize, crop=224)
 
 
@@ -112,11 +112,11 @@ def test_a_file_downloaded_by_hand_brings_the_transform_of_its_weights(tmp_path)
         ("own.pth", 232),
     ]:
         (tmp_path / file).touch()
-        _, transform = find_recipe("mobilenet_v2", tmp_path / file).build()
+        _, transform = find_blueprint("mobilenet_v2", tmp_path / file).build()
         assert transform.resize == resize
     (tmp_path / "vit_b_16_swag-9ac1b537.pth").touch()
     with torch.device("meta"):
-        network, transform = find_recipe("vit_b_16", tmp_path / "vit_b_16_swag-9ac1b537.pth").build()
+        network, transform = find_blueprint("vit_b_16", tmp_path / "vit_b_16_swag-9ac1b537.pth").build()
     assert (network.image_size, transform.crop, transform.interpolation) == (384, 384, "bicubic")
 
 

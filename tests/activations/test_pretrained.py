@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from hueprobe.activations import Extractor, describe, load_backbone
-from hueprobe.activations.networks import find_recipe
+from hueprobe.activations.networks import find_blueprint
 
 # ImageNet's classes for what scikit-image's photographs show.
 CATS = range(281, 286)  # tabby, tiger cat, Persian, Siamese, Egyptian cat
@@ -33,7 +33,7 @@ def lite0():
 
 @pytest.mark.demo
 def test_lite0_takes_all_296_tensors_and_sees_the_cat_and_the_coffee(lite0):
-    assert len(find_recipe("efficientnet_lite0", "default").state(lite0.module)) == 296
+    assert len(find_blueprint("efficientnet_lite0", "default").state(lite0.module)) == 296
     assert (lite0.layer, lite0.closing, lite0.signed, lite0.weights) == ("bn2", "relu6", False, "default")
     assert top_class(lite0, "chelsea.png") in CATS
     assert top_class(lite0, "coffee.png") in COFFEE

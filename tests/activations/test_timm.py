@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from hueprobe.activations import Extractor, describe_backbone, load_backbone, random_weights
-from hueprobe.activations.networks import find_recipe
+from hueprobe.activations.networks import find_blueprint
 from hueprobe.activations.timm_networks import TimmTransform
 from hueprobe.activations.timm_taps import find_timm_tap, fixed_size_of_patches
 from hueprobe.errors import BackboneError, LayerError, MissingDependencyError, ShapeError, WeightsError
@@ -285,7 +285,7 @@ def test_the_transform_is_timms_own(name, size):
     import timm
 
     with torch.device("meta"):
-        network, transform = find_recipe(f"timm:{name}", "none").build()
+        network, transform = find_blueprint(f"timm:{name}", "none").build()
     assert transform == TRANSFORMS[name]
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
     own = timm.data.create_transform(**timm.data.resolve_model_data_config(network))

@@ -18,7 +18,7 @@ from PIL import Image
 
 from hueprobe import open_memory
 from hueprobe.cli import main
-from hueprobe.memory import recipe
+from hueprobe.memory import settings
 
 TINY = ["--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4"]
 
@@ -175,7 +175,7 @@ def test_a_second_run_continues_and_changes_nothing(memory, table):
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_precision_is_recorded_and_asked_with(table, tmp_path, precision):
     run("index", table, "--split", "train", "-o", tmp_path / "m", *TINY, "--precision", precision)
-    assert open_memory(tmp_path / "m").settings["precision"] == precision
+    assert open_memory(tmp_path / "m").settings.precision == precision
     found = json.loads(run("evaluate", tmp_path / "m", table, "--split", "test", "--json").stdout)
     assert found["accuracy"] == 1.0
 
@@ -209,11 +209,11 @@ def test_several_layers_become_a_memory_each_and_each_may_be_asked(table, memory
 
 def test_several_layers_killed_and_continued(table, tmp_path, monkeypatch):
     """The process dies at its fifth ledger line, as under SIGKILL: nothing is tidied up."""
-    monkeypatch.setattr(recipe, "_SHARD_BYTES", 4 * 36 * 16 * 2)
+    monkeypatch.setattr(settings, "SHARD_BYTES", 4 * 36 * 16 * 2)
     arguments = [table, *TINY[:2], *TINY[4:], *LAYERS]
     code = (
-        "import os, sys; from hueprobe.cli import main; from hueprobe.memory import recipe, writer\n"
-        "recipe._SHARD_BYTES = 4 * 36 * 16 * 2; enter = writer.append_step; lines = []\n"
+        "import os, sys; from hueprobe.cli import main; from hueprobe.memory import settings, writer\n"
+        "settings.SHARD_BYTES = 4 * 36 * 16 * 2; enter = writer.append_step; lines = []\n"
         "def dies(*a):\n"
         "  lines.append(a)\n"
         "  return enter(*a) if len(lines) < 5 else os._exit(9)\n"

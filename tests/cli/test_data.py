@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -43,6 +45,27 @@ def faces(tmp_path, monkeypatch):
 def rows(file):
     with file.open() as lines:
         return list(csv.DictReader(lines))
+
+
+LOADED = """
+import sys
+from hueprobe.cli import main
+for line in sys.argv[1:]:
+    try:
+        main(line.split(), standalone_mode=False)
+    except SystemExit:
+        pass
+print("LOADED", *sorted({"pooch", "requests", "torch"} & set(sys.modules)))
+"""
+
+
+def test_what_downloads_is_loaded_to_fetch_alone(faces):
+    lines = (
+        "data list", "data show utkface", "data verify utkface", "data split utkface -o s.csv",
+        f"data init {faces} -o u.toml --overwrite",
+    )  # fmt: skip
+    shown = subprocess.run([sys.executable, "-c", LOADED, *lines], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "LOADED", shown.stdout
 
 
 def test_list_and_show():

@@ -1,6 +1,8 @@
 """Finding a set on disk: roots, links, side tables, and paths that try to leave."""
 
-import os
+import hashlib
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from scipy.io import savemat
 
 from hueprobe.datasets import data_root, from_manifest
 from hueprobe.datasets.listing import list_set
+from hueprobe.datasets.mat_files import read_mat
 from hueprobe.datasets.side_tables import join, read_side_table, read_stacks
 from hueprobe.errors import HueprobeWarning, ImageError, ManifestError
 from hueprobe.images import resolve_images
@@ -51,7 +54,10 @@ def test_the_root_of_all_sets_comes_from_the_environment(shapes, monkeypatch, tm
         from_manifest(manifest)
     monkeypatch.delenv("HUEPROBE_DATA")
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert data_root() == tmp_path / "hueprobe" or os.name == "nt" or os.uname().sysname == "Darwin"
+    if sys.platform == "linux":
+        assert data_root() == tmp_path / "hueprobe"
+        monkeypatch.delenv("XDG_DATA_HOME")
+        assert data_root() == Path.home() / ".local" / "share" / "hueprobe"
 
 
 def test_a_manifest_of_ones_own_finds_images_beside_itself(shapes, monkeypatch, tmp_path):
@@ -273,3 +279,31 @@ def test_joining_goes_from_table_to_table(tmp_path):
         {"picture": "p2", "id": "8", "class": "known"},
         {"picture": "p3"},
     ]
+
+
+def test_a_matlab_list_is_read_here_only_where_its_checksum_agrees(tmp_path, monkeypatch):
+    file = tmp_path / "labels.mat"
+    savemat(file, {"labels": [3.0, 1.5], "id": np.array(["a", "b"], object)})
+    expected = {"labels": ["3", "1.5"], "id": ["a", "b"]}
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert read_mat(file, name="labels.mat") == expected  # by another process
+    monkeypatch.setattr(sys, "executable", "")  # there is none
+    assert read_mat(file, name="labels.mat", checksum=f"sha256:{digest}") == expected
+    for checksum in (None, f"sha256:{'0' * 64}"):
+        with pytest.raises(ImageError, match=r"labels\.mat: .*crashed"):
+            read_mat(file, name="labels.mat", checksum=checksum)
+    manifest = manifest_of(
+        layout={"kind": "tables", "picture": "{id}.png"},
+        tables=[{"file": "labels.mat", "columns": {"id": "id", "class": "labels"}}],
+        checksums={"labels.mat": f"sha256:{digest}"},
+    )
+    for name in "ab":
+        write_image(tmp_path / f"{name}.png")
+    assert from_manifest(manifest, root=tmp_path).classes == ("1.5", "3")
+
+
+def test_a_matlab_file_of_absurd_size_is_not_read(tmp_path):
+    with (tmp_path / "x.mat").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(ImageError, match=r"x\.mat: 1,099,511,627,776 bytes; a list of images has at most"):
+        read_mat(tmp_path / "x.mat", name="x.mat")

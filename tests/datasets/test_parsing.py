@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hueprobe.datasets.fields import require_inside
+from hueprobe.datasets.inside import require_inside
 from hueprobe.datasets.parsing import parse_manifest
 from hueprobe.errors import ManifestError
 from tests.tiny_sets import minimal
@@ -78,7 +78,7 @@ def test_everything_that_can_be_said_is_read():
     manifest = parse(FULL)
     assert manifest.name == "shapes" and manifest.year == 2020 and manifest.variants == ("other",)
     assert manifest.obtain.files[0].name == "a.tar" and manifest.obtain.files[0].unpack
-    assert manifest.tables[0].columns == {"picture": "0"} and manifest.tables[1].key == "n"
+    assert manifest.tables[0].sources == {"picture": "0"} and manifest.tables[1].key == "n"
     assert manifest.counts.class_names == ("a", "b")
     assert manifest.class_.in_order == ("a", "b")
     other = parse(FULL, variant="other")
@@ -101,19 +101,19 @@ def test_the_least_is_enough():
         ("tables.1.seperator", "x", r"tables\.1\.seperator: unknown key"),
         ("title", ..., "title: is missing; give a string"),
         ("title", 7, "title: is 7; give a string"),
-        ("title", " ", "title: the string is empty"),
+        ("title", " ", "title: is ' '; give a string that is not empty"),
         ("authors", "A. Person", "authors: is 'A. Person'; give a list"),
-        ("authors", ["A", 3], r"authors: 3 in the list; every item must be a string"),
+        ("authors", ["A", 3], r"authors\.1: is 3; give a string that is not empty"),
         ("year", True, "year: is True; give a whole number"),
-        ("year", 17, "year: 17 is below 1800"),
+        ("year", 17, "year: is 17; give a whole number of 1800 or more"),
         ("homepage", "ftp://example.org", r"homepage: 'ftp://example.org' is no address"),
         ("licence", ..., "licence.name: is missing"),
         (
             "licence.access",
             "free",
-            "licence.access: 'free' is not one of: open, research only, on request, private",
+            "licence.access: is 'free'; give one of: open, research only, on request, private",
         ),
-        ("obtain.way", "magic", "obtain.way: 'magic' is not one of: torchvision, download, by hand"),
+        ("obtain.way", "magic", "obtain.way: is 'magic'; give one of: torchvision, download, by hand"),
         ("obtain.files", [], r"obtain.files: is missing; name each file in \[\[obtain.files\]\]"),
         ("obtain.files.0.url", "file:///etc/passwd", "obtain.files.0.url: .* is no address"),
         (
@@ -122,16 +122,24 @@ def test_the_least_is_enough():
             r"obtain.files.0.to: the path '../out' is not allowed, it has a part '..'",
         ),
         ("obtain.files.0.url", "http://example.org/", "obtain.files.0.name: no file name can be made"),
-        ("obtain.files.0.md5", "xyz", "obtain.files.0.md5: 'xyz' is no checksum; give 32 characters"),
+        ("obtain.files.0.md5", "xyz", "obtain.files.0.md5: is 'xyz'; give 32 characters 0-9 a-f"),
         ("obtain.files.0.sha256", "0" * 63, "obtain.files.0.sha256: .* give 64 characters"),
         ("torchvision.class", "os.system", "torchvision.class: 'os.system' is no name of a class"),
         ("torchvision.calls", {}, "torchvision.calls: give the arguments of each split"),
-        ("torchvision.calls.train.root", "/", r"torchvision.calls.train.root: give a string.*not the root"),
-        ("torchvision.calls.train.transform", [1], "torchvision.calls.train.transform: give a string"),
+        (
+            "torchvision.calls.train.root",
+            "/",
+            "torchvision.calls.train.root: leave it out; the root is what the user says",
+        ),
+        (
+            "torchvision.calls.train.transform",
+            [1],
+            r"torchvision.calls.train.transform: is \[1\]; give a string or a whole number",
+        ),
         (
             "layout.kind",
             "folders",
-            "layout.kind: 'folders' is not one of: class_folders, split_folders, pattern",
+            "layout.kind: is 'folders'; give one of: class_folders, split_folders, pattern",
         ),
         ("layout.folder", "/data", "layout.folder: the path '/data' is not allowed, it is absolute"),
         ("layout.folder", "C:/data", "it is absolute"),
@@ -144,31 +152,38 @@ def test_the_least_is_enough():
         ("layout.picture", "{id}.jpg", "layout.picture: does not go with kind 'pattern'"),
         ("tables.0.file", "../a.txt", "tables.0.file: the path '../a.txt' is not allowed"),
         ("tables.0.columns", [], "tables.0.columns: name at least one column"),
+        ("tables.0.columns", {"id": "Id"}, "tables.0.columns: give a list of names for format 'text'"),
+        ("tables.1.columns", ["id"], "tables.1.columns: give a table, .* for format 'csv'"),
+        ("tables.1.columns", {"id": 3}, "tables.1.columns.id: is 3; give a string"),
         (
             "tables.0.set",
             {"picture": "x"},
             "tables.0.columns: has 'picture', which `set` or `number` gives as well",
         ),
         ("tables", {"file": "a"}, "tables: is .*; give a list"),
-        ("tables", ["a.txt"], r"tables.0: is 'a.txt'; write it as \[\[tables\]\]"),
-        ("class.every", 0, "class.every: 0 is below 1"),
+        ("tables", ["a.txt"], "tables.0: is 'a.txt'; give a table"),
+        ("class.every", 0, "class.every: is 0; give a whole number of 1 or more"),
         ("class.number", ..., "class.every: goes with `number` and `in_order`"),
         ("split.names", {"1": 2}, "split.names.1: is 2; give a string"),
-        ("counts.images", -1, "counts.images: -1 is below 0"),
+        ("counts.images", -1, "counts.images: is -1; give a whole number of 0 or more"),
         ("counts.images", 4, "counts.per_class: sums up to 3, but counts.images is 4"),
         ("counts.classes", 3, "counts.per_class: names 2 classes, but counts.classes is 3"),
         ("counts.class_names", ["a", "c"], "counts.per_class: has other names than counts.class_names"),
         ("counts.splits.test", 2, "counts.splits: sum up to more than counts.images, which is 3"),
         ("counts.splits.train", "2", "counts.splits.train: is '2'; give a whole number"),
-        ("checksums", {"../a": "md5:" + "0" * 32}, r"checksums.../a: the path is not allowed"),
-        ("checksums", {"a": "0" * 32}, "checksums.a: .* is no checksum; write md5: or sha256:"),
+        (
+            "checksums",
+            {"../a": "md5:" + "0" * 32},
+            r"checksums.../a: the path '../a' is not allowed, it has a part '..'",
+        ),
+        ("checksums", {"a": "0" * 32}, "checksums.a: is '0000.*; give md5: or sha256: and hex digits"),
         (
             "unverified",
             ["counts.wings"],
             "unverified: names 'counts.wings', but this manifest has no such key",
         ),
         ("unverified", ["tables.7"], "unverified: names 'tables.7'"),
-        ("slices", {}, "slices.window: is .*; give two rising numbers"),
+        ("slices", {}, "slices.plane: is missing; give one of: axial, coronal, sagittal"),
         (
             "variants.other.licence",
             {},
@@ -187,13 +202,15 @@ def test_what_is_refused_and_in_what_words(path, value, said):
 @pytest.mark.parametrize(
     ("slices", "said"),
     [
-        ({"plane": "oblique"}, "slices.plane: 'oblique' is not one of: axial, coronal, sagittal"),
-        ({"spacing": 0}, "slices.spacing: 0 is not allowed; give a number above 0"),
-        ({"spacing": float("inf")}, "slices.spacing: inf is not allowed"),
-        ({"count": 0}, "slices.count: 0 is below 1"),
+        ({"plane": "oblique"}, "slices.plane: is 'oblique'; give one of: axial, coronal, sagittal"),
+        ({"spacing": 0}, "slices.spacing: is 0; give a number above 0"),
+        ({"spacing": float("inf")}, "slices.spacing: is inf; give a number above 0"),
+        ({"count": 0}, "slices.count: is 0; give a whole number from 1 to 10000"),
         ({"window": [5, 5]}, "slices.window: is .*; give two rising numbers"),
+        ({"window": [5]}, r"slices.window: is \[5\]; give two rising numbers"),
+        ({"spacing": 10**400}, "slices.spacing: is 10000.*; give a number above 0"),
         ({"window": [-1, 5]}, "slices.window: .* percentiles lie between 0 and 100"),
-        ({"window_is": "percent"}, "slices.window_is: 'percent' is not one of: intensity, percentile"),
+        ({"window_is": "percent"}, "slices.window_is: is 'percent'; give one of: intensity, percentile"),
     ],
 )
 def test_slices_are_checked(slices, said):

@@ -1,14 +1,16 @@
 """Every manifest that hueprobe ships: it parses, torchvision takes its calls, the documents know its keys."""
 
-import dataclasses
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torchvision
+from msgspec.structs import fields
 
-from hueprobe.datasets import load_manifest, manifest_names, schema
+from hueprobe.datasets import load_manifest, manifest_names, origin, schema
 from hueprobe.datasets.library import _folder, is_manifest
+from hueprobe.datasets.manifest import Document
 from hueprobe.datasets.parsing import VARIANT_KEYS
 from hueprobe.datasets.torchvision_sets import takes_argument
 from hueprobe.errors import ManifestError
@@ -70,37 +72,22 @@ def test_no_shipped_manifest_names_a_folder_of_somebodys_machine():
 
 
 PARTS = (
-    schema.Manifest, schema.Licence, schema.Obtain, schema.Download, schema.Layout, schema.SideTable,
-    schema.Fact, schema.Counts, schema.Slices,
+    Document, origin.License, origin.Obtain, origin.Download, origin.TorchvisionClass, schema.Layout,
+    schema.SideTable, schema.Fact, schema.Counts, schema.Slices,
 )  # fmt: skip
-OURS = {"file", "shipped", "name"}  # of Manifest: not written in the file
-RENAMED = {
-    "images_folder": "pictures",
-    "image_template": "picture",
-    "constants": "set",
-    "class_": "class",
-    "window_is_percentile": "window_is",
-}
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_readme_explains_every_key(part):
     text = (_folder() / "README.md").read_text()
-    for field in dataclasses.fields(part):
-        if not (part is schema.Manifest and field.name in OURS):
-            assert f"`{RENAMED.get(field.name, field.name)}`" in text, f"{part.__name__}.{field.name}"
+    for field in fields(part):
+        assert f"`{field.encode_name}`" in text, f"{part.__name__}.{field.name}"
 
 
 def test_the_readme_lists_every_choice_and_variant_key():
     text = (_folder() / "README.md").read_text()
-    for choice in (
-        *schema.KINDS,
-        *schema.WAYS,
-        *schema.ACCESS,
-        *schema.PLANES,
-        *schema.FORMATS,
-        *VARIANT_KEYS,
-    ):
+    kinds = (schema.Kind, origin.Way, origin.Access, schema.Plane, schema.Format)
+    for choice in (*(choice for kind in kinds for choice in get_args(kind)), *VARIANT_KEYS):
         assert f"`{choice}`" in text, choice
 
 

@@ -30,7 +30,7 @@ def slices(**keys):
         "spacing": 1.0,
         "count": 1,
         "window": (0.0, 255.0),
-        "window_is_percentile": False,
+        "window_is": "intensity",
     }
     return Slices(**{**usual, **keys})
 
@@ -75,7 +75,7 @@ def test_the_window_makes_black_and_white(tmp_path):
     assert read_slices(file, slices(window=(10.0, 110.0)))[0][0].tolist() == [0, 0, 128, 255, 255]
     values = np.concatenate([np.zeros(100), np.arange(1, 102)]).reshape(201, 1, 1)
     file = save(tmp_path / "p.nii", values)
-    row = read_slices(file, slices(window=(10.0, 90.0), window_is_percentile=True))[0][0]
+    row = read_slices(file, slices(window=(10.0, 90.0), window_is="percentile"))[0][0]
     # Of the voxels that are not 0 (1 ... 101) the 10th percentile is 11, the 90th 91.
     assert row[100 + 10] == 0 and row[100 + 11] == round(255 / 80) and row[100 + 90] == 255
     assert row[100 + 50] == round(255 * (51 - 11) / 80)
@@ -94,7 +94,7 @@ def test_bad_volumes_are_told(tmp_path):
         read_slices(tmp_path / "t.nii", slices())
     with pytest.raises(ImageError, match="is 0 everywhere"):
         read_slices(
-            save(tmp_path / "z.nii", np.zeros((3, 3, 3))), slices(window_is_percentile=True, window=(1, 99))
+            save(tmp_path / "z.nii", np.zeros((3, 3, 3))), slices(window_is="percentile", window=(1, 99))
         )
 
 
@@ -182,4 +182,4 @@ def test_windows_in_intensities_and_one_class(tmp_path):
         "a_1/coronal_0.png": ("a", None, "1"), "a_1/coronal_1.png": ("a", None, "1"),
     }  # fmt: skip
     assert verify_set(manifest, root=tmp_path).ok  # counts are of volumes, images are slices
-    assert load_manifest("hcp").slices.window_is_percentile
+    assert load_manifest("hcp").slices.window_is == "percentile"

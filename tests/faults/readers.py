@@ -23,10 +23,11 @@ from hueprobe.datasets.unpacking import unpack
 from hueprobe.datasets.verifying import verify_set
 from hueprobe.datasets.volumes import read_slices
 from hueprobe.memory import verify_memory
-from hueprobe.memory.recipe import recorded_transform
+from hueprobe.memory.recorded import recorded_transform
 from hueprobe.memory.settings import differences
-from hueprobe.observations.accuracy.grid import AccuracyCell
+from hueprobe.observations.accuracy.grid import AccuracyRun
 from hueprobe.search import build_index, open_searcher, parse_spec
+from hueprobe.studies.run_store import RunStore
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests.faults import mutations
 from tests.tiny_network import tiny
@@ -41,7 +42,7 @@ def use(memory):
     """Read everything that a memory's files say."""
     opened = open_memory(memory)
     opened.class_counts(), opened.sha256, repr(opened), opened.vectors(np.arange(min(3, opened.n_slots)))
-    recorded_transform(opened.settings), differences(opened.settings, {})
+    recorded_transform(opened.settings), differences(opened.settings, opened.settings)
     verify_memory(memory)
     open_searcher(opened).search(np.eye(opened.n_channels, dtype=np.float32)[:1], 1)
 
@@ -250,13 +251,11 @@ class Images:
 
             damaged = gzip.compress(damaged, 1)
         path.write_bytes(damaged)
-        read_slices(
-            path, Slices(plane="axial", spacing=1.0, count=3, window=(1, 99), window_is_percentile=True)
-        )
+        read_slices(path, Slices(plane="axial", spacing=1.0, count=3, window=(1, 99), window_is="percentile"))
 
 
 class Weights:
-    """Weights, checkpoints and finished cells."""
+    """Weights, checkpoints and finished runs."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -271,10 +270,13 @@ class Weights:
             folder / "whole.pt", Checkpoint(self._run, 1, {"network": self._state}, [{"loss": 1.0}])
         )
         self._checkpoint = (folder / "whole.pt").read_bytes()
-        self._cell = AccuracyCell(
+        self._runs = RunStore(folder, AccuracyRun)
+        run = AccuracyRun(
             network="n", descriptor="gap", task="t", classifier="c", images=("a",), groups=(None,),
             right=(True,), held_out=False,
-        ).to_json()  # fmt: skip
+        )  # fmt: skip
+        self._runs.write("run", run)
+        self._run_json = self._runs.path("run").read_bytes()
 
     def safetensors(self, rng):
         path = self._folder / "w.safetensors"
@@ -299,8 +301,14 @@ class Weights:
         path.write_bytes(mutations.mutated(rng, self._checkpoint))
         load_checkpoint(path, self._run, device=torch.device("cpu"))
 
-    def cell(self, rng):
-        AccuracyCell.from_json(mutations.mutated_document(rng, self._cell))
+    def finished_run(self, rng):
+        document = mutations.mutated_document(rng, json.loads(self._run_json))
+        self._runs.path("run").write_text(json.dumps(document))
+        self._runs.read("run")
+
+    def finished_run_bytes(self, rng):
+        self._runs.path("run").write_bytes(mutations.mutated(rng, self._run_json))
+        self._runs.read("run")
 
 
 class Archives:
@@ -378,7 +386,8 @@ READERS = {
     "safetensors, header": (Weights, "safetensors_header", 50, 1_500),
     "PyTorch weights": (Weights, "torch", 50, 1_500),
     "checkpoint": (Weights, "checkpoint", 50, 1_500),
-    "finished cell": (Weights, "cell", 100, 2_000),
+    "finished run": (Weights, "finished_run", 100, 2_000),
+    "finished run, its bytes": (Weights, "finished_run_bytes", 100, 2_000),
     "archive": (Archives, "archive", 50, 1_500),
     "SPEC": (Specs, "spec", 300, 5_000),
     "transform": (Specs, "transform", 100, 1_000),

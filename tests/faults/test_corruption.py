@@ -21,19 +21,23 @@ def activations(n=70, seed=0):
     return np.random.default_rng(seed).random((n, 8, 3, 4)).astype(np.float32)
 
 
+def make(path, seed=0, **options):
+    """Make a memory of three shards."""
+    return memory_from_arrays(path, activations(seed=seed), list("abcdefg") * 10, shard_images=32, **options)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A memory of three shards, two indexes and a file of codes, and one like it with other bytes."""
     folder = tmp_path_factory.mktemp("whole")
     for name, seed in (("m", 0), ("other", 1)):
-        settings = pytest.MonkeyPatch()
-        settings.setattr("hueprobe.memory.recipe._SHARD_IMAGES", 32)
-        memory = memory_from_arrays(folder / name, activations(seed=seed), list("abcdefg") * 10)
-        settings.undo()
+        memory = make(folder / name, seed=seed)
         assert len(memory.shards) == 3
         for spec in SPECS:
             build_index(memory, spec)
-        open_searcher(memory, memory_budget=0, products="int8")  # only rounded vectors are kept in a file
+        open_searcher(
+            memory, memory_budget=0, products="int8", device="cpu"
+        )  # only rounded vectors are kept in a file
     assert verify_memory(folder / "m").ok
     return folder
 
@@ -137,7 +141,9 @@ def answers(memory):
     found = []
     for spec, budget in (("exact", None), *((spec, None) for spec in SPECS), ("exact", 0)):
         try:
-            searcher = open_searcher(open_memory(memory), spec, memory_budget=budget, build=False)
+            searcher = open_searcher(
+                open_memory(memory), spec, memory_budget=budget, device="cpu", build=False
+            )
             neighbors = searcher.search(query.transpose(0, 2, 3, 1).reshape(-1, 8), 5)
             found.append((neighbors.ids.tolist(), neighbors.distances.tolist()))
         except TOLD as error:
@@ -214,14 +220,11 @@ def test_a_lost_ledger_does_not_cost_the_shards(whole, tmp_path, kept):
     shards = {path.name: path.read_bytes() for path in (memory / "shards").iterdir()}
     lines = (memory / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     (memory / "ledger.jsonl").write_bytes(b"".join(lines[:kept]))
-    settings = pytest.MonkeyPatch()
-    settings.setattr("hueprobe.memory.recipe._SHARD_IMAGES", 32)
     if kept < 3:  # one shard too many is what a killed build leaves
         with pytest.raises(HueprobeError, match="old one or lost"):
-            memory_from_arrays(memory, activations(), list("abcdefg") * 10)
+            make(memory)
         assert {path.name: path.read_bytes() for path in (memory / "shards").iterdir()} == shards
-    memory_from_arrays(memory, activations(), list("abcdefg") * 10, overwrite=kept < 3)
-    settings.undo()
+    make(memory, overwrite=kept < 3)
     assert {path.name: path.read_bytes() for path in (memory / "shards").iterdir()} == shards
 
 
@@ -281,7 +284,7 @@ def test_a_damaged_index_answers_nothing(whole, tmp_path, spec):
     memory = changed(whole, tmp_path / "m", path.relative_to(whole / "m").as_posix(), flipped)
 
     def search():
-        searcher = open_searcher(open_memory(memory), spec, memory_budget=0, products="int8")
+        searcher = open_searcher(open_memory(memory), spec, memory_budget=0, products="int8", device="cpu")
         return searcher.search(np.eye(8, dtype=np.float32), 3)
 
     with pytest.raises(SearcherError, match="damaged"):

@@ -13,9 +13,9 @@ from hueprobe import build_memory, memory_from_arrays, open_memory
 from hueprobe.errors import HueprobeError, MemoryFormatError, StorageError
 from hueprobe.files import written_whole
 from hueprobe.memory import ledger as ledger_file
-from hueprobe.memory.files import one_writer
+from hueprobe.memory.files import FileEntry, one_writer
 from hueprobe.memory.ledger import append_step, read_ledger
-from hueprobe.memory.steps import shard_files
+from hueprobe.memory.steps import ShardStep, SourceStep, shard_files
 from hueprobe.memory.writer import remove_memory
 from hueprobe.search import build_index, open_searcher
 from tests.faults.children import Children, contents
@@ -183,13 +183,12 @@ def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
     assert contents(memory) == contents(tmp_path / "whole")
 
 
-def step(kind, names, **fields):
-    files = {name: {"sha256": "0" * 64, "size": 1} for name in names}
-    return {"step": kind, "files": files, "start": 0, "stop": 1, **fields}
+def files(*names):
+    return {name: FileEntry(sha256="0" * 64, size=1) for name in names}
 
 
-SOURCE = step("source", ["memory.json", "source.parquet"])
-SHARD = step("shard", shard_files(0), number=0, nonnegative=True)
+SOURCE = SourceStep(start=0, stop=1, files=files("memory.json", "source.parquet"))
+SHARD = ShardStep(number=0, start=0, stop=1, nonnegative=True, files=files(*shard_files(0)))
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -272,8 +271,8 @@ def test_a_lock_that_cannot_be(tmp_path):
 def test_the_folder_is_made_durable_when_the_ledger_appears(tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(ledger_file, "fsync_folder", made.append)
-    ledger = append_step(tmp_path, read_ledger(tmp_path), {"step": "source", "files": {}})
-    append_step(tmp_path, ledger, {"step": "shard", "files": {}})
+    ledger = append_step(tmp_path, read_ledger(tmp_path), SOURCE)
+    append_step(tmp_path, ledger, SHARD)
     assert made == [tmp_path]
 
 

@@ -1,9 +1,12 @@
 """Whatever a file holds, its reader says what is wrong in a HueprobeError, and in little time."""
 
+import json
+import sys
 import time
 import traceback
 import warnings
 
+import msgspec
 import nibabel
 import numpy as np
 import pytest
@@ -16,8 +19,9 @@ from hueprobe.datasets.side_tables import read_side_table
 from hueprobe.datasets.volumes import read_slices
 from hueprobe.errors import HueprobeError, ImageError, InputError, ManifestError, SearcherError
 from hueprobe.memory.headers import read_header, write_header
-from hueprobe.observations.accuracy.grid import AccuracyCell
+from hueprobe.observations.accuracy.grid import AccuracyRun
 from hueprobe.search import build_index, open_searcher
+from hueprobe.studies.run_store import RunStore
 from tests.faults.readers import READERS
 from tests.tiny_sets import minimal
 
@@ -55,8 +59,7 @@ def test_a_matlab_file_that_crashes_scipy_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "scipy").mkdir()
     (tmp_path / "scipy" / "__init__.py").write_text("import os\nos.abort()\n")
     (tmp_path / "x.mat").write_bytes(b"no matter")
-    monkeypatch.setattr("sys.path", [str(tmp_path)])
-    monkeypatch.setattr("hueprobe.datasets.mat_files.__file__", str(tmp_path / "a" / "b" / "c" / "d.py"))
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
     with pytest.raises(ImageError, match=r"x\.mat: no MATLAB file that SciPy reads: the reader crashed"):
         read_mat(tmp_path / "x.mat", name="x.mat")
 
@@ -66,7 +69,7 @@ def test_an_index_header_names_a_plain_file(tmp_path, name):
     memory = memory_from_arrays(tmp_path / "m", np.eye(4, dtype=np.float32)[:, :, None, None])
     build_index(memory, "faiss:Flat")
     folder = tmp_path / "m" / "indexes" / "faiss-Flat"
-    write_header(folder, {**read_header(folder), "file": name})
+    write_header(folder, msgspec.structs.replace(read_header(folder), file=name))
     with pytest.raises(SearcherError, match="damaged"):
         open_searcher(open_memory(tmp_path / "m"), "faiss:Flat")
 
@@ -78,7 +81,7 @@ def test_a_volume_of_absurd_voxels_is_refused(tmp_path, zoom):
     data[80:84] = np.float32(zoom).tobytes()
     data[252:256] = bytes(4)  # neither of the two affines holds, so that the zooms count
     (tmp_path / "v.nii").write_bytes(data)
-    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1), window_is_percentile=False)
+    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1))
     with pytest.raises(ImageError):
         read_slices(tmp_path / "v.nii", slices)
 
@@ -87,14 +90,18 @@ def test_a_volume_of_absurd_voxels_is_refused(tmp_path, zoom):
     "change",
     [{"right": 7}, {"images": None}, {"groups": [1]}, {"right": ["yes"]}, {"network": 3}, {"held_out": "no"}],
 )
-def test_a_cell_of_other_types_is_refused(change):
-    cell = AccuracyCell(
+def test_a_run_of_other_types_is_refused(tmp_path, change):
+    run = AccuracyRun(
         network="n", descriptor="gap", task="t", classifier="c", images=("a",), groups=(None,), right=(True,),
         held_out=False,
     )  # fmt: skip
-    assert AccuracyCell.from_json(cell.to_json()) == cell
+    store = RunStore(tmp_path, AccuracyRun)
+    store.write("whole", run)
+    assert store.read("whole") == run
+    document = json.loads(store.path("whole").read_bytes())
+    store.path("other").write_text(json.dumps({**document, **change}))
     with pytest.raises(InputError, match=next(iter(change))):
-        AccuracyCell.from_json({**cell.to_json(), **change})
+        store.read("other")
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ from hueprobe.cli import main
 from hueprobe.datasets import from_manifest
 from hueprobe.datasets.drafting import draft_manifest
 from hueprobe.datasets.listing import list_set
-from hueprobe.datasets.schema import Slices, TorchvisionClass
+from hueprobe.datasets.origin import TorchvisionClass
+from hueprobe.datasets.schema import Slices
 from hueprobe.datasets.torchvision_sets import open_datasets
 from hueprobe.datasets.unpacking import unpack
 from hueprobe.datasets.volumes import read_slices
@@ -303,7 +304,7 @@ def test_a_volume_of_absurd_size_is_refused(tmp_path):
     header = bytearray(nibabel.Nifti1Image(np.ones((2, 2, 2), np.float32), np.eye(4)).to_bytes())
     header[40:48] = struct.pack("<4h", 3, 32_000, 32_000, 32_000)
     (tmp_path / "v.nii.gz").write_bytes(gzip.compress(bytes(header)))
-    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1), window_is_percentile=False)
+    slices = Slices(plane="axial", spacing=1.0, count=1, window=(0, 1))
     with pytest.raises(ImageError, match="32000 x 32000 x 32000 voxels"):
         read_slices(tmp_path / "v.nii.gz", slices)
 

@@ -57,11 +57,8 @@ def test_a_broken_network_is_named_with_image_and_layer_and_what_is_finished_sta
     options = {"backbone": network, "transform": transform, "layer": "3", "batch_size": 1, "device": "cpu"}
     if kind != "NaN weights":
         options["precision"] = "fp16"
-    patch = pytest.MonkeyPatch()
-    patch.setattr("hueprobe.memory.recipe._SHARD_IMAGES", 1)
     with pytest.raises(NumericsError, match=r"'3\.png' at layer '3'"):
-        build_memory(tmp_path / "m", tmp_path, **options)
-    patch.undo()
+        build_memory(tmp_path / "m", tmp_path, shard_images=1, **options)
     assert open_memory(tmp_path / "m").n_images == 3
     assert verify_memory(tmp_path / "m").problems == ()
     assert torch.get_default_dtype() == torch.float32

@@ -21,7 +21,7 @@ import pyarrow
 import torch
 
 from hueprobe import cli, open_memory
-from hueprobe.memory import recipe
+from hueprobe.memory import settings
 from hueprobe.search import open_searcher
 from hueprobe.search.exact.quantized import fastest_format
 from tests.faults.points import Points
@@ -46,13 +46,13 @@ def warm_up():
     pyarrow.array(["pyarrow imports pandas with its first array, where there is pandas"])
     torch.set_num_threads(1)
     fastest_format(torch.device("cpu"))  # measured once a process
-    recipe._SHARD_IMAGES = SHARD_IMAGES
+    settings.SHARD_IMAGES = SHARD_IMAGES
     assert threading.active_count() == 1
 
 
 def codes(memory):
     """Let exact search write the file of rounded vectors that a memory larger than its budget gets."""
-    open_searcher(open_memory(memory), memory_budget=1)
+    open_searcher(open_memory(memory), memory_budget=1, device="cpu")
 
 
 def child(asked, ready, names):

@@ -2,12 +2,13 @@
 
 import threading
 
+import msgspec
 import numpy as np
 import pytest
 
 from hueprobe.images.table import unfiled_table
 from hueprobe.memory import memory_from_arrays, open_memory, verify_memory
-from hueprobe.memory.filling import fill_memory
+from hueprobe.memory.filling import fill_memories
 from hueprobe.memory.writer import ShardWriter
 
 N, BATCH, SHARD = 11, 2, 4
@@ -19,7 +20,7 @@ RECORD = {"sha256": "0" * 64, "width": 1, "height": 1, "readable": True, "reason
 @pytest.fixture
 def settings(tmp_path):
     model = memory_from_arrays(tmp_path / "model", VALUES, list(TABLE.classes))
-    return {**model.settings, "batch_size": BATCH, "shard_images": SHARD}
+    return msgspec.structs.replace(model.settings, batch_size=BATCH, shard_images=SHARD)
 
 
 def contents(folder):
@@ -30,7 +31,7 @@ def batches(start, stop, *, before=lambda first: None):
     for first in range(start, stop, BATCH):
         before(first)
         part = VALUES[first : min(first + BATCH, stop)]
-        yield part, [RECORD] * len(part)
+        yield [part], [RECORD] * len(part)
 
 
 def fill_until(folder, settings, error, row):
@@ -40,7 +41,7 @@ def fill_until(folder, settings, error, row):
         if first == row:
             raise error
 
-    fill_memory(folder, settings, TABLE, lambda start, stop: batches(start, stop, before=fail))
+    fill_memories([folder], [settings], TABLE, lambda start, stop: batches(start, stop, before=fail))
 
 
 def assert_goes_on(folder, settings, *, done, tmp_path):
@@ -55,9 +56,9 @@ def assert_goes_on(folder, settings, *, done, tmp_path):
         asked.append((start, stop))
         return batches(start, stop)
 
-    fill_memory(folder, settings, TABLE, noted)
+    fill_memories([folder], [settings], TABLE, noted)
     assert asked == [(done, N)]
-    fill_memory(tmp_path / "straight", settings, TABLE, batches)
+    fill_memories([tmp_path / "straight"], [settings], TABLE, batches)
     assert contents(folder) == contents(tmp_path / "straight")
     assert verify_memory(folder).problems == ()
 
@@ -74,7 +75,7 @@ def test_a_full_disk_is_said_at_once_and_leaves_whole_shards(tmp_path, settings,
 
     monkeypatch.setattr(ShardWriter, "add", full)
     with pytest.raises(OSError, match=r"cannot write .*000001.*: No space left on device; make room"):
-        fill_memory(tmp_path / "m", settings, TABLE, lambda *rows: batches(*rows, before=made.append))
+        fill_memories([tmp_path / "m"], [settings], TABLE, lambda *rows: batches(*rows, before=made.append))
     assert len(made) <= 6
     monkeypatch.undo()
     assert_goes_on(tmp_path / "m", settings, done=SHARD, tmp_path=tmp_path)
@@ -102,5 +103,5 @@ def test_batches_are_closed_when_the_writing_fails(tmp_path, settings, monkeypat
 
     monkeypatch.setattr(ShardWriter, "add", full)
     with pytest.raises(OSError) as caught:
-        fill_memory(tmp_path / "m", settings, TABLE, closing)
+        fill_memories([tmp_path / "m"], [settings], TABLE, closing)
     assert closed == [True] and caught.tb  # which would keep a generator alive

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from hueprobe.activations import load_backbones
 from hueprobe.errors import ImageError, InputError, LayerError, MemoryFormatError, NumericsError
 from hueprobe.images import Transform
 from hueprobe.images import loading as image_loading
+from hueprobe.images.resolve import resolve_images
 from hueprobe.memory import append_images, layer_path, open_memory, verify_memory, writer
 from hueprobe.memory.ledger import read_ledger
 
@@ -57,10 +59,10 @@ def images(tmp_path):
 @pytest.fixture
 def shards_of_unequal_length(monkeypatch):
     """Shards of 4 images at '1' and of 8 at '3'."""
-    from hueprobe.memory import recipe
+    from hueprobe.memory import settings
 
-    monkeypatch.setattr(recipe, "_SHARD_IMAGES", 8)
-    monkeypatch.setattr(recipe, "_SHARD_BYTES", 5 * 8 * 8 * 16 * 2)
+    monkeypatch.setattr(settings, "SHARD_IMAGES", 8)
+    monkeypatch.setattr(settings, "SHARD_BYTES", 5 * 8 * 8 * 16 * 2)
 
 
 def contents(folder):
@@ -127,10 +129,7 @@ def test_killed_after_any_step_and_continued_nothing_shows(
         build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     monkeypatch.setattr(writer, "append_step", enter)
     assert not list(tmp_path.glob("m.*/**/*.partial"))
-    n_done = [
-        max([step["stop"] for step in read_ledger(tmp_path / name).of("shard")], default=0)
-        for name in ("m.1", "m.3")
-    ]
+    n_done = [read_ledger(tmp_path / name).n_done for name in ("m.1", "m.3")]
     network.n_seen = 0
     # The batch size, which is not the default, comes from the memories that were begun.
     built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, transform=TRANSFORM)
@@ -193,20 +192,74 @@ def test_another_list_of_images_is_refused(tmp_path, network, images):
         build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
 
 
-def test_one_of_several_may_be_appended_to(tmp_path, network, images, monkeypatch):
+def test_one_of_several_may_be_appended_to(tmp_path, network, images):
     built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     more = tmp_path / "more"
     more.mkdir()
     (images / "a" / "00.png").rename(more / "00.png")
-    with monkeypatch.context() as patched:
-        patched.setattr(writer.MemoryWriter, "shard", None)  # a build that dies before its first shard
-        with pytest.raises(TypeError):
-            append_images(built[0].path, more, backbone=network, transform=TRANSFORM)
+    killed_before_its_first_shard(append_images, built[0].path, more, backbone=network, transform=TRANSFORM)
     n_before = open_memory(built[0].path).n_images
-    with pytest.raises(MemoryFormatError, match=r"are being appended to .*m\.1; finish that first"):
-        build_memories(tmp_path / "m", [*more.iterdir()], backbone=network, layers=["1"], **OPTIONS)
     append_images(built[0].path, more, backbone=network, transform=TRANSFORM)
     assert open_memory(built[0].path).n_images == n_before + 1
+
+
+def killed_before_its_first_shard(build, *arguments, **options):
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writer.MemoryWriter, "shard", None)
+        with pytest.raises(TypeError):
+            build(*arguments, **options)
+
+
+@pytest.fixture
+def grown(tmp_path, network, images):
+    """Build layer 1's memory of all images but the last `n`, and leave an append of these unfinished."""
+
+    def grow(n):
+        table = resolve_images(images)
+        first, rest = table.select(range(len(table) - n)), table.select(range(len(table) - n, len(table)))
+        path = build_memory(tmp_path / "m.1", first, backbone=network, layer="1", **OPTIONS).path
+        killed_before_its_first_shard(append_images, path, rest, backbone=network, transform=TRANSFORM)
+        return table
+
+    return grow
+
+
+def test_a_build_of_all_images_goes_on_with_an_append(tmp_path, network, grown):
+    """For one layer always; for several where the append begins with a batch of the others."""
+    table = grown(3)
+    (alone,) = build_memories(tmp_path / "m", table, backbone=network, layers=["1"], **OPTIONS)
+    assert alone.complete and alone.n_images == len(table) and verify_memory(alone.path).ok
+
+    shutil.rmtree(alone.path)
+    table = grown(6)  # 22 images: the append begins with the fifth batch of 4
+    network.n_seen = 0
+    both = build_memories(tmp_path / "m", table, backbone=network, layers=LAYERS, **OPTIONS)
+    assert network.n_seen == 1 + len(table)
+    assert [memory.complete and verify_memory(memory.path).ok for memory in both] == [True, True]
+    whole = build_memory(tmp_path / "whole", table, backbone=network, layer="1", **OPTIONS)
+    for name in ("raw", "energy"):
+        rows = [np.arange(whole.n_slots)] if name == "raw" else []
+        np.testing.assert_array_equal(getattr(both[0], name)(*rows), getattr(whole, name)(*rows))
+    assert both[0].sha256 == whole.sha256
+
+
+def test_an_append_that_begins_within_a_batch_of_another_layer_is_refused(tmp_path, network, grown):
+    table = grown(3)
+    before = contents(tmp_path / "m.1")
+    with pytest.raises(MemoryFormatError, match=r"are being appended to .*m\.1; finish that first"):
+        build_memories(tmp_path / "m", table, backbone=network, layers=LAYERS, **OPTIONS)
+    assert contents(tmp_path / "m.1") == before and not (tmp_path / "m.3").exists()
+
+
+def test_a_layer_that_lacks_its_last_line_alone_waits_for_the_others(tmp_path, network, images, alone):
+    """22 images are no whole number of batches, and all of one memory's are in."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(writer.MemoryWriter, "complete", None)
+        with pytest.raises(TypeError):
+            build_memory(tmp_path / "m.1", images, backbone=network, layer="1", **OPTIONS)
+    assert not open_memory(tmp_path / "m.1").complete
+    built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
+    assert [contents(part.path) for part in built] == alone
 
 
 def test_folders_of_layers_are_distinct():

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,6 +22,7 @@ from hueprobe.errors import (
 )
 from hueprobe.memory import as_stored, derive_memory, verify_memory
 from hueprobe.memory.ledger import read_ledger
+from hueprobe.memory.steps import kind_of
 from hueprobe.memory.writer import open_writer
 
 
@@ -244,7 +246,7 @@ def test_only_the_ledger_makes_a_shard_real(tmp_path, settings_of_a_build):
 @pytest.fixture
 def settings_of_a_build(tmp_path):
     memory = memory_from_arrays(tmp_path / "model", activations(5, channels=3, grid=(1, 1)), list("abcab"))
-    return {**memory.settings, "shard_images": 2}, memory.images
+    return msgspec.structs.replace(memory.settings, shard_images=2), memory.images
 
 
 def test_appended_classes_get_the_next_ids(tmp_path, settings_of_a_build):
@@ -270,13 +272,14 @@ def test_one_writer_at_a_time(tmp_path, settings_of_a_build):
     settings_, _ = settings_of_a_build
     with open_writer(tmp_path / "m", settings_):
         code = (
-            "import json, sys; from pathlib import Path; from hueprobe.memory.writer import open_writer\n"
+            "import sys; from pathlib import Path; from hueprobe.memory.writer import open_writer\n"
+            "from hueprobe.memory.settings import read_settings; folder = Path(sys.argv[1])\n"
             "from hueprobe.errors import MemoryFormatError\n"
-            "try:\n  open_writer(Path(sys.argv[1]), json.loads(sys.argv[2])).__enter__()\n"
+            "try:\n  open_writer(folder, read_settings(folder)).__enter__()\n"
             "except MemoryFormatError as error: print(error); sys.exit(3)"
         )
         run = subprocess.run(
-            [sys.executable, "-c", code, str(tmp_path / "m"), json.dumps(settings_)],
+            [sys.executable, "-c", code, str(tmp_path / "m")],
             capture_output=True, text=True, env={**os.environ, "PYTHONPATH": os.getcwd()},
         )  # fmt: skip
     assert run.returncode == 3, run.stderr
@@ -286,7 +289,7 @@ def test_one_writer_at_a_time(tmp_path, settings_of_a_build):
 def test_a_ledger_out_of_order_is_damage(tmp_path):
     memory_from_arrays(tmp_path / "m", activations())
     path = tmp_path / "m" / "ledger.jsonl"
-    assert [step["step"] for step in read_ledger(path.parent).steps] == ["source", "shard", "complete"]
+    assert [kind_of(step) for step in read_ledger(path.parent).steps] == ["source", "shard", "complete"]
     lines = path.read_bytes().splitlines(keepends=True)
     for damaged in ([lines[1], lines[0], lines[2]], [lines[0], lines[2]], [lines[0], b"{}\n"]):
         path.write_bytes(b"".join(damaged))
@@ -301,7 +304,7 @@ def test_ids_out_of_range_are_refused(tmp_path):
 
 
 def test_a_class_without_a_readable_image_is_dropped_with_a_warning(tmp_path, settings_of_a_build):
-    from hueprobe.memory.filling import fill_memory
+    from hueprobe.memory.filling import fill_memories
 
     settings_, table = settings_of_a_build
 
@@ -322,10 +325,10 @@ def test_a_class_without_a_readable_image_is_dropped_with_a_warning(tmp_path, se
         ]
         values = np.ones((stop - start, 3, 1, 1), np.float32)
         values[[not record["readable"] for record in records]] = 0
-        return values, records
+        return [values], records
 
     with pytest.warns(HueprobeWarning, match="no readable image in class 'c'"):
-        memory = fill_memory(tmp_path / "m", settings_, table, batches)
+        (memory,) = fill_memories([tmp_path / "m"], [settings_], table, batches)
     assert memory.classes == ("a", "b")
     assert memory.image_class.tolist() == [0, 1, -1, 0, 1]
 
@@ -345,10 +348,14 @@ def test_pooled_memories_derived_and_direct_agree(tmp_path, descriptor):
         derive_memory(tmp_path / "again", derived, "gap")
 
 
-def test_a_weights_file_that_lies_elsewhere_is_no_other_setting():
+def test_a_weights_file_that_lies_elsewhere_is_no_other_setting(settings_of_a_build):
     from hueprobe.memory.settings import differences
 
-    here = {"weights": "/a/w.safetensors", "weights_sha256": "12", "layer": "x"}
-    assert differences(here, {**here, "weights": "/b/w.safetensors"}) == []
-    other = {**here, "weights": "/b/w.safetensors", "weights_sha256": "34"}
-    assert [line.partition(":")[0] for line in differences(here, other)] == ["weights", "weights_sha256"]
+    here = msgspec.structs.replace(settings_of_a_build[0], weights="/a/w.safetensors", weights_sha256="12")
+    assert differences(here, msgspec.structs.replace(here, weights="/b/w.safetensors", versions={})) == []
+    other = msgspec.structs.replace(here, weights="/b/w.safetensors", weights_sha256="34", seed=1)
+    assert differences(here, other) == [
+        "seed: 0 in the memory, 1 asked",
+        "weights: '/a/w.safetensors' in the memory, '/b/w.safetensors' asked",
+        "weights_sha256: '12' in the memory, '34' asked",
+    ]

@@ -3,47 +3,38 @@ import pytest
 
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.observations.accuracy.grid import AccuracyCell, AccuracyGrid, accuracy_cell
+from hueprobe.observations.accuracy.grid import AccuracyGrid, AccuracyRun, accuracy_run
 
 
-def cell(descriptor="pixel", right=(True, True, False), **changes):
+def run_of(descriptor="pixel", right=(True, True, False), **changes):
     fields = {
         "network": "resnet50", "descriptor": descriptor, "task": "textures", "classifier": "kernel density",
         "images": ("a", "b", "c"), "groups": (None, None, None), "right": right, "held_out": True, **changes,
     }  # fmt: skip
-    return AccuracyCell(**fields)
+    return AccuracyRun(**fields)
 
 
-def test_numbers_of_a_cell():
-    row = cell().row()
+def test_numbers_of_a_run():
+    row = run_of().row()
     assert row["accuracy"] == pytest.approx(2 / 3) and row["n"] == 3
     assert row["low"] == pytest.approx(0.2077, abs=1e-4) and row["high"] == pytest.approx(0.9385, abs=1e-4)
 
 
-def test_a_cell_survives_json():
-    import json
-
-    original = cell(groups=("g", None, "g"))
-    assert AccuracyCell.from_json(json.loads(json.dumps(original.to_json()))) == original
-    with pytest.raises(InputError, match="has the fields"):
-        AccuracyCell.from_json({"network": "x"})
-
-
-def test_cells_refuse_what_does_not_fit():
+def test_runs_refuse_what_does_not_fit():
     with pytest.raises(ShapeError, match="3 images, 3 groups and 2 answers"):
-        cell(right=(True, False))
+        run_of(right=(True, False))
     with pytest.raises(InputError, match="no labeled image"):
-        cell(images=(), groups=(), right=())
+        run_of(images=(), groups=(), right=())
 
 
-def test_comparisons_are_with_every_rival_of_network_and_task():
+def test_comparisons_are_with_all_others_of_network_and_task():
     grid = AccuracyGrid(
         (
-            cell(),
-            cell("gap", (False, True, False)),
-            cell("pixel", (True, True, True), classifier="majority vote"),
-            cell("gap", task="dogs"),
-            cell("gap", network="vgg16"),
+            run_of(),
+            run_of("gap", (False, True, False)),
+            run_of("pixel", (True, True, True), classifier="majority vote"),
+            run_of("gap", task="dogs"),
+            run_of("gap", network="vgg16"),
         )
     )
     found = grid.comparisons("resnet50", "textures")
@@ -51,18 +42,18 @@ def test_comparisons_are_with_every_rival_of_network_and_task():
     assert [(c.only_first, c.only_second) for c in found] == [(1, 0), (0, 1)]
     assert len(grid.rows()) == 5
     with pytest.raises(InputError, match="there are: resnet50 / gap / dogs"):
-        grid.cell("resnet50", "pixel", "dogs")
+        grid.run("resnet50", "pixel", "dogs")
 
 
 def test_grids_refuse_twins_and_other_images():
     with pytest.raises(InputError, match="is there twice"):
-        AccuracyGrid((cell(), cell()))
-    grid = AccuracyGrid((cell(), cell("gap", images=("a", "c", "b"))))
+        AccuracyGrid((run_of(), run_of()))
+    grid = AccuracyGrid((run_of(), run_of("gap", images=("a", "c", "b"))))
     with pytest.raises(InputError, match="same images"):
         grid.comparisons("resnet50", "textures")
 
 
-def test_cell_of_a_classification_leaves_out_what_cannot_be_right():
+def test_a_run_of_a_classification_leaves_out_what_cannot_be_right():
     result = Classification(
         classes=("u", "v"), images=("a", "b", "c", "d"), rows=np.arange(4),
         true_class=("v", None, "unknown", "u"), predicted=np.array([1, 0, 1, -1]), tie=np.zeros(4, bool),
@@ -70,9 +61,9 @@ def test_cell_of_a_classification_leaves_out_what_cannot_be_right():
         skipped=(), duplicates=(), seconds={},
     )  # fmt: skip
     names = {"network": "n", "descriptor": "gap", "task": "t"}
-    found = accuracy_cell(result, groups=("g", "h", None, None), **names)
+    found = accuracy_run(result, groups=("g", "h", None, None), **names)
     assert found.images == ("a", "d") and found.right == (True, False) and found.groups == ("g", None)
-    other = accuracy_cell(result, predicted=[0, 0, 0, 0], classifier="nearest centroid", **names)
+    other = accuracy_run(result, predicted=[0, 0, 0, 0], classifier="nearest centroid", **names)
     assert other.right == (False, True) and other.classifier == "nearest centroid"
     with pytest.raises(ShapeError, match="3 predictions"):
-        accuracy_cell(result, predicted=[0, 0, 0], **names)
+        accuracy_run(result, predicted=[0, 0, 0], **names)

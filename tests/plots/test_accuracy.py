@@ -4,23 +4,23 @@ from matplotlib.colors import to_hex
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyCell, AccuracyGrid
+from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun
 from hueprobe.plots.style import CATEGORIES
 
 
-def cell(network, descriptor, task, n_right, classifier=CLASSIFIER, n=20):
+def run_of(network, descriptor, task, n_right, classifier=CLASSIFIER, n=20):
     names = tuple(f"i{i}" for i in range(n))
     right = tuple(i < n_right for i in range(n))
-    return AccuracyCell(network, descriptor, task, classifier, names, (None,) * n, right, held_out=True)
+    return AccuracyRun(network, descriptor, task, classifier, names, (None,) * n, right, held_out=True)
 
 
 GRID = AccuracyGrid(
     (
-        cell("lite0", "pixel", "objects", 19),
-        cell("lite0", "gap", "objects", 18),
-        cell("lite0", "gap", "objects", 17, "nearest centroid"),
-        cell("resnet", "pixel", "objects", 16),
-        cell("resnet", "pixel", "textures", 10),
+        run_of("lite0", "pixel", "objects", 19),
+        run_of("lite0", "gap", "objects", 18),
+        run_of("lite0", "gap", "objects", 17, "nearest centroid"),
+        run_of("resnet", "pixel", "objects", 16),
+        run_of("resnet", "pixel", "textures", 10),
     )
 )
 
@@ -37,7 +37,7 @@ def dots(ax):
     }  # fmt: skip
 
 
-def test_each_cell_is_a_dot_with_its_wilson_interval(ax):
+def test_each_run_is_a_dot_with_its_wilson_interval(ax):
     assert plots.accuracy_dots(GRID, "objects", ax=ax) is ax
     drawn = dots(ax)
     assert set(drawn) == {0.95, 0.9, 0.85, 0.8}
@@ -47,7 +47,7 @@ def test_each_cell_is_a_dot_with_its_wilson_interval(ax):
     assert drawn[0.95][0] < drawn[0.9][0] < drawn[0.85][0] < drawn[0.8][0]
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first network on top
     spans = [tuple(line.get_xdata()) for line in ax.lines if line.get_marker() == "None"]
-    assert GRID.cells[0].ci95 in spans
+    assert GRID.runs[0].ci95 in spans
     assert [label.get_text() for label in ax.get_yticklabels()] == ["lite0", "resnet"]
     legend = [text.get_text() for text in ax.get_legend().get_texts()]
     assert legend == ["pixel", "gap", "gap, nearest centroid"]
@@ -63,8 +63,8 @@ def test_a_descriptor_looks_the_same_in_every_task():
 
 
 def test_many_tasks_take_several_rows():
-    cells = tuple(cell("lite0", "pixel", f"task {i}", 10 + i) for i in range(5))
-    figure = plots.accuracy_figure(AccuracyGrid(cells))
+    runs = tuple(run_of("lite0", "pixel", f"task {i}", 10 + i) for i in range(5))
+    figure = plots.accuracy_figure(AccuracyGrid(runs))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == 5 and shown[0].get_position().y0 > shown[3].get_position().y1
 
@@ -73,7 +73,7 @@ def test_many_tasks_take_several_rows():
     "draw", [lambda: plots.accuracy_dots(GRID, "faces"), lambda: plots.accuracy_figure(AccuracyGrid(()))]
 )
 def test_what_is_not_there_cannot_be_drawn(draw):
-    with pytest.raises(InputError, match=r"objects, textures|no cells"):
+    with pytest.raises(InputError, match=r"objects, textures|no runs"):
         draw()
 
 

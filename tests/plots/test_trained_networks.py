@@ -15,7 +15,7 @@ def summaries():
     def observation(loss):
         names = ["class positions", "full direction", *(["angle, head's plane"] if loss == "hue:eq5" else [])]
         numbers = {name: Measured(estimate=rng.random(), low=0, high=1) for name in names}
-        return TrainedObservation(pictures="test", n_images=9, grid=(2, 2), numbers=numbers)
+        return TrainedObservation(part="test", n_images=9, grid=(2, 2), numbers=numbers)
 
     found = {(loss, 1e-3, seed): [observation(loss)] for loss in ("onehot", "hue:eq5") for seed in range(6)}
     return summarize_measures(found, baseline="onehot")

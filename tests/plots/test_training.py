@@ -5,7 +5,7 @@ import pytest
 
 from hueprobe import plots
 from hueprobe.errors import InputError
-from hueprobe.studies import LossRun, compare_losses
+from hueprobe.studies import LossRun, compare_curves, compare_losses
 
 LOSSES = ("onehot", "hue:eq5", "hue:chord", "hue:l2", "smooth", "al2")
 PERTURBED = (("blur", 1), ("blur", 2), ("noise", 1), ("noise", 2))
@@ -49,7 +49,7 @@ def test_robustness_has_a_part_a_perturbation_and_an_interval_a_point():
 
 @pytest.mark.parametrize("n_losses", [2, 6])
 def test_a_legend_hides_no_curve(n_losses):
-    ax = plots.loss_curves(runs_of(LOSSES[:n_losses]))
+    ax = plots.loss_curves(compare_curves(runs_of(LOSSES[:n_losses])))
     ax.figure.canvas.draw()
     legend, axis = ax.get_legend().get_window_extent(), ax.get_window_extent()
     assert (legend.y1 <= axis.y0) == (n_losses > 5)

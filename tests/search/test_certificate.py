@@ -104,8 +104,10 @@ def test_a_neighbor_that_rounding_hides_is_found(folder, number_format, hide, gr
         query, rows = hide(number_format, np.random.default_rng(seed))
         memory = memory_of(folder / "b", rows)
         stored = memory.vectors(np.arange(len(rows)))
-        codes, asked = (quantized.encode(torch.from_numpy(part), number_format) for part in (stored, query))
-        shown = (codes.values.float() @ asked.values[0].float() * codes.scale).numpy()
+        codes, queried = (
+            quantized.quantize(torch.from_numpy(part), number_format) for part in (stored, query)
+        )
+        shown = (codes.values.float() @ queried.values[0].float() * codes.scale).numpy()
         truth = int(np.argmax(stored.astype(float) @ query[0].astype(float)))
         fooled += int(np.argmax(shown) != truth)  # ranked by rounded products alone, another one wins
         assert ExactSearcher(memory, products=number_format).search(query, 1).ids[0, 0] == truth
@@ -132,7 +134,7 @@ def test_residuals_and_sums_hold(seed, number_format, d, sparse):
     rows = rng.standard_normal((20, d)) * (rng.random((20, d)) < (0.1 if sparse else 1.0))
     rows[:, 0] += 0.1
     vectors = unit(rows)
-    codes = quantized.encode(torch.from_numpy(vectors), number_format)
+    codes = quantized.quantize(torch.from_numpy(vectors), number_format)
     decoded = codes.values.double().numpy() * codes.scale.double().numpy()[:, None]
     error = np.linalg.norm(vectors.astype(float) - decoded, axis=1)
     assert (error <= codes.residual.numpy()).all() and (codes.residual.numpy() < error * 1.01 + 1e-6).all()
@@ -172,19 +174,19 @@ def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_fo
     memory = memory_of(folder / "d", rows)
     kept = open_searcher(memory).search(query, 7)
     assert not list_indexes(memory)
-    searcher = open_searcher(memory, memory_budget=0)
-    assert searcher.codebook.file.is_file() and not searcher.codebook.fits
+    searcher = open_searcher(memory, memory_budget=0, device="cpu")
+    assert searcher.quantized.file.is_file() and not searcher.quantized.fits
     assert [name.partition(",")[0] for name in list_indexes(memory)] == [f"exact-{number_format}"]
     size = {"int8": 1, "half": 2}[number_format]
-    assert searcher.codebook.file.stat().st_size == (3 * 128 + 32) * (48 * size + 16)
-    make, made = blocks.Codebook._make, []
+    assert searcher.quantized.file.stat().st_size == (3 * 128 + 32) * (48 * size + 16)
+    make, made = blocks.QuantizedVectors._make, []
 
     def counted(self, number):
         made.append(self._format)
         return make(self, number)
 
-    monkeypatch.setattr(blocks.Codebook, "_make", counted)
-    again = open_searcher(open_memory(memory.path), memory_budget=0)
+    monkeypatch.setattr(blocks.QuantizedVectors, "_make", counted)
+    again = open_searcher(open_memory(memory.path), memory_budget=0, device="cpu")
     for _ in range(2):
         found = again.search(query, 7)
         np.testing.assert_array_equal(found.ids, kept.ids)
@@ -196,17 +198,19 @@ def test_codes_of_another_state_are_made_anew_and_damaged_ones_named(folder, mon
     monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
     rows, query = colliding(6)
     shutil.rmtree(folder / "e", ignore_errors=True)
-    file = open_searcher(memory_of(folder / "e", rows), memory_budget=0).codebook.file
+    file = open_searcher(memory_of(folder / "e", rows), memory_budget=0, device="cpu").quantized.file
     memory = memory_of(folder / "e2", rows[::-1].copy())
     shutil.copytree(file.parent, memory.path / "indexes" / file.parent.name)
-    found = open_searcher(memory, memory_budget=0).search(query, 3)
+    found = open_searcher(memory, memory_budget=0, device="cpu").search(query, 3)
     np.testing.assert_array_equal(found.ids, open_searcher(memory).search(query, 3).ids)
     codes = memory.path / "indexes" / file.parent.name / file.name
-    searcher = open_searcher(memory, memory_budget=0)
+    searcher = open_searcher(memory, memory_budget=0, device="cpu")
     codes.write_bytes(codes.read_bytes()[:-9])
     with pytest.raises(SearcherError, match="ends too early"):
         searcher.search(query, 3)
-    np.testing.assert_array_equal(open_searcher(memory, memory_budget=0).search(query, 3).ids, found.ids)
+    np.testing.assert_array_equal(
+        open_searcher(memory, memory_budget=0, device="cpu").search(query, 3).ids, found.ids
+    )
     assert codes.stat().st_size == file.stat().st_size
 
 
@@ -219,12 +223,12 @@ def test_without_a_file_the_search_is_slower_and_right(folder, monkeypatch):
     def full(self, path, *, progress=False):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(blocks.Codebook, "write", full)
-    with pytest.warns(HueprobeWarning, match=r"no file of rounded vectors.*No space left"):
-        searcher = open_searcher(memory, memory_budget=0)
-    assert searcher.codebook.file is None and not list_indexes(memory)
+    monkeypatch.setattr(blocks.QuantizedVectors, "write", full)
+    with pytest.warns(HueprobeWarning, match=r"no file of quantized vectors.*No space left"):
+        searcher = open_searcher(memory, memory_budget=0, device="cpu")
+    assert searcher.quantized.file is None and not list_indexes(memory)
     np.testing.assert_array_equal(searcher.search(query, 5).ids, truth.ids)
-    assert not open_searcher(memory, memory_budget=0, build=False).codebook.file
+    assert not open_searcher(memory, memory_budget=0, device="cpu", build=False).quantized.file
 
 
 def test_certified_says_how_many_the_first_pass_settled(folder):
@@ -242,25 +246,25 @@ def test_certified_says_how_many_the_first_pass_settled(folder):
     )
     both.search(equal[:1], 3)
     both.search(np.concatenate([np.eye(8, dtype=np.float32)[:2], np.zeros((1, 8), np.float32)]), 1)
-    assert (both.n_asked, both.n_certified) == (3, 2) and both.certified == pytest.approx(2 / 3)
+    assert (both.n_queries, both.n_certified) == (3, 2) and both.certified == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("number_format", ROUNDED)
-@pytest.mark.parametrize("ranked", [exact._RANKED, 0])
+@pytest.mark.parametrize("ranked", [exact._RERANKED, 0])
 def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float32(folder, number_format, ranked, monkeypatch):
     """Hundreds within rounding of each other, as cells of blank background are: more candidates settle it."""
-    monkeypatch.setattr(exact, "_RANKED", ranked)
+    monkeypatch.setattr(exact, "_RERANKED", ranked)
     rng = np.random.default_rng(0)
     base = rng.random(64)
     rows = unit(np.concatenate([rng.random((3_000, 64)), base + 1e-4 * rng.standard_normal((300, 64))]))
     memory = memory_of(folder / "crowd", rows)
     stored = memory.vectors(np.arange(len(rows)))
     queries = np.concatenate([stored[:20], stored[-2:]])
-    asked = []
+    looks = []
     passes = ExactSearcher._pass
 
     def noted(self, vectors, k, width, barred, form):
-        asked.append((form, len(vectors), width))
+        looks.append((form, len(vectors), width))
         return passes(self, vectors, k, width, barred, form)
 
     monkeypatch.setattr(ExactSearcher, "_pass", noted)
@@ -268,6 +272,6 @@ def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float32(folder, number_f
     ids, distances = nearest(queries, stored, 10, np.ones((len(queries), len(rows)), bool))
     np.testing.assert_array_equal(found.ids, ids)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)
-    assert len(asked) > 1 and asked[1][1] < len(queries), "nobody was asked again: is this test awake?"
-    assert ("float32" in {form for form, _, _ in asked}) == (ranked == 0)
-    assert all(n * width <= ranked * len(rows) for form, n, width in asked[1:] if form != "float32")
+    assert len(looks) > 1 and looks[1][1] < len(queries), "nobody was searched again: is this test awake?"
+    assert ("float32" in {form for form, _, _ in looks}) == (ranked == 0)
+    assert all(n * width <= ranked * len(rows) for form, n, width in looks[1:] if form != "float32")

@@ -13,7 +13,7 @@ from hueprobe.search.approximate import n_threads
 from hueprobe.search.exact import blocks as blocks_module
 from hueprobe.search.exact import searcher as exact_module
 from hueprobe.search.exact.searcher import ExactSearcher
-from hueprobe.search.index import has_index, list_indexes, recall_of
+from hueprobe.search.index import StoredIndex, list_indexes, recall_of
 from tests.oracles import nearest, stored_vector
 
 APPROXIMATE = ["annoy:trees=5,search_k=100000", "faiss:Flat", "faiss:HNSW32;efSearch=256"]
@@ -196,8 +196,8 @@ def test_search_settings_change_the_recall_and_not_the_index(tmp_path):
     few = open_searcher(memory, "faiss:IVF16,Flat")
     many = open_searcher(memory, "faiss:IVF16,Flat;nprobe=16")
     assert len(list_indexes(memory)) == 1
-    assert recall_of(memory, few) < recall_of(memory, many) == 1.0
-    assert recall_of(memory, many) == pytest.approx(measure_recall(memory, many))
+    assert recall_of(few) < recall_of(many) == 1.0
+    assert recall_of(many) == pytest.approx(measure_recall(memory, many))
 
 
 def test_an_index_of_another_state_or_memory_is_refused(tmp_path):
@@ -218,7 +218,9 @@ def test_an_index_of_another_state_or_memory_is_refused(tmp_path):
 
 def test_an_absent_index_is_an_error_where_it_may_not_be_built(tmp_path):
     memory = memory_from_arrays(tmp_path / "m", activations(1))
-    assert has_index(memory, "exact") and not has_index(memory, "annoy")
+    assert not StoredIndex(memory, "annoy").exists and not StoredIndex(memory, "annoy").is_current
+    with pytest.raises(SearcherError, match="'exact' search has no index"):
+        StoredIndex(memory, "exact")
     with pytest.raises(SearcherError, match="hueprobe index --searcher annoy"):
         open_searcher(memory, "annoy", build=False)
 
@@ -309,7 +311,7 @@ def test_candidates_left_unread_could_not_have_been_among_the_nearest(tmp_path, 
     excluded = (np.arange(0, memory.n_slots, 5) // memory.grid.n_cells)[:, None]
     searcher = open_searcher(memory, spec)
     found = searcher.search(queries, 5, exclude_images=excluded)
-    monkeypatch.setattr(approximate, "_plausible", lambda candidates, *_: candidates)
+    monkeypatch.setattr(approximate, "plausible", lambda candidates, *_: (candidates, None))
     everything = searcher.search(queries, 5, exclude_images=excluded)
     np.testing.assert_array_equal(found.ids, everything.ids)
     np.testing.assert_array_equal(found.distances, everything.distances)
@@ -317,8 +319,8 @@ def test_candidates_left_unread_could_not_have_been_among_the_nearest(tmp_path, 
 
 def test_some_candidates_are_left_unread(memory, monkeypatch):
     kept = []
-    plausible = approximate._plausible
-    monkeypatch.setattr(approximate, "_plausible", lambda *a: kept.append(plausible(*a)) or kept[-1])
+    plausible = approximate.plausible
+    monkeypatch.setattr(approximate, "plausible", lambda *a: kept.append(plausible(*a)) or kept[-1])
     queries = memory.vectors(np.arange(18))
     open_searcher(memory, "faiss:Flat").search(queries, 5, exclude_images=np.repeat([0, 1], 9)[:, None])
-    assert 5 <= kept[0].shape[1] < 5 + memory.grid.n_cells
+    assert 5 <= kept[0][0].shape[1] < 5 + memory.grid.n_cells

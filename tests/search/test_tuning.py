@@ -7,7 +7,7 @@ from hueprobe import memory_from_arrays, open_searcher
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.search import Trial, Tuning, measure_recall, parse_spec, tune_searcher
 from hueprobe.search import tuning as tuning_module
-from hueprobe.search.index import has_current_index, list_indexes
+from hueprobe.search.index import StoredIndex, list_indexes
 from hueprobe.search.tuning import candidate_specs
 
 SPECS = ("annoy:trees=2", "faiss:IVF16,Flat;nprobe=1", "faiss:IVF16,Flat;nprobe=16", "exact")
@@ -64,8 +64,8 @@ def test_a_kept_index_is_the_one_that_is_recommended(memory, monkeypatch):
     tuning = tune_searcher(memory, specs=SPECS, n_queries=20, keep=True)
     best = tuning.recommended
     assert best.spec != "exact"
-    assert set(list_indexes(memory)) == {parse_spec(best.spec).folder_name}
-    assert has_current_index(memory, best.spec)
+    assert set(list_indexes(memory)) == {StoredIndex(memory, best.spec).folder.path.name}
+    assert StoredIndex(memory, best.spec).is_current
     open_searcher(memory, best.spec, build=False)
 
 
@@ -73,7 +73,7 @@ def test_a_failure_removes_what_was_built(memory, monkeypatch):
     def fail(*_args, **_options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(tuning_module, "open_files", fail)
+    monkeypatch.setattr(StoredIndex, "load", fail)
     with pytest.raises(KeyboardInterrupt):
         tune_searcher(memory, specs=["annoy:trees=2"])
     assert not (memory.path / "indexes").exists()

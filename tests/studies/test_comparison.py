@@ -1,4 +1,4 @@
-"""The training comparison: resumed cell by cell, paired by seed, and what it leaves for people."""
+"""The training comparison: resumed run by run, paired by seed, and what it leaves for people."""
 
 import csv
 import fcntl
@@ -13,6 +13,7 @@ from hueprobe import images, plots
 from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.studies import (
     ComparisonSettings,
+    compare_curves,
     compare_losses,
     compare_observed,
     run_comparison,
@@ -64,13 +65,13 @@ def test_runs_are_paired_and_weight_zero_is_one_hot(study):
 def test_goes_on_where_it_stopped_and_may_grow(table, study, monkeypatch):
     folder, runs = study
     trained = []
-    real = module.train_cell
+    real = module.train_run
 
-    def train_cell(cell, *given, **options):
-        trained.append((cell.loss, cell.seed))
-        real(cell, *given, **options)
+    def train_run(run, *given, **options):
+        trained.append((run.loss, run.seed))
+        real(run, *given, **options)
 
-    monkeypatch.setattr(module, "train_cell", train_cell)
+    monkeypatch.setattr(module, "train_run", train_run)
     assert run_comparison(table, folder, ComparisonSettings(**SETTINGS)) == runs and not trained
     (folder / "cells" / "onehot_seed1_test_lr0.001.json").unlink()
     more = ComparisonSettings(**{**SETTINGS, "losses": (*SETTINGS["losses"], "smooth"), "seeds": 2})
@@ -87,7 +88,10 @@ def test_another_study_is_refused_with_the_difference(table, study):
     with pytest.raises(InputError, match="another study: images was"):
         run_comparison(table.select(slice(0, 20)), folder, ComparisonSettings(**SETTINGS))
     (folder / "cells" / "onehot_seed0_test_lr0.001.json").write_text("{}")
-    with pytest.raises(InputError, match="no run of this version; remove it"):
+    with pytest.raises(
+        InputError,
+        match=r"lr0.001.json is no finished run of this version .* remove it, and it is trained again",
+    ):
         run_comparison(table, folder, ComparisonSettings(**SETTINGS))
 
 
@@ -102,9 +106,9 @@ def test_leaves_tables_a_page_and_figures(study, tmp_path):
     assert len((tmp_path / "curves.csv").read_text().splitlines()) == 1 + 6 * 2
     page = (tmp_path / "comparison.md").read_text()
     assert "**hue:eq5**" in page and "fewer than 6 seeds" in page and "(losses.png)" in page
-    figure = plots.loss_figure(runs, summaries)
+    figure = plots.loss_figure(summaries, compare_curves(runs))
     assert len([ax for ax in figure.axes if ax.get_visible()]) == 4
-    curves = plots.loss_curves(runs)
+    curves = plots.loss_curves(compare_curves(runs))
     assert curves.lines[2].get_ydata() == pytest.approx(np.mean([runs[2].curve, runs[5].curve], axis=0))
 
 
@@ -114,7 +118,7 @@ def test_trained_networks_are_observed_and_their_weights_dropped(table, study):
     assert (folder / "observed" / "hue-eq5_seed0_test_lr0.001_test36.json").exists()
     plain, zero, hue = (run.observed for run in runs[:3])
     assert len(plain.notes) == 1 and "class positions: 0 of 3 classes have" in plain.notes[0]  # 4 a class
-    assert plain.images == "test" and plain.n_images == 12 and plain.grid == (2, 2)
+    assert plain.part == "test" and plain.n_images == 12 and plain.grid == (2, 2)
     # weight 0 trains the same network, so all that is not the head's is the same
     assert {name: zero.numbers[name] for name in plain.numbers} == dict(plain.numbers)
     assert set(hue.numbers) - set(plain.numbers) == {
@@ -136,13 +140,13 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
     none = ComparisonSettings(**few, observe="none", keep_weights=True)
     (run,) = run_comparison(table, tmp_path, none)
     assert run.observed is None and not (tmp_path / "observed").exists()
-    monkeypatch.setattr(module, "train_cell", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(module, "train_run", lambda *_, **__: pytest.fail("trained again"))
     asked = ComparisonSettings(**few, observe="test", observe_crop=64, keep_weights=True)
     (tested,) = run_comparison(table, tmp_path, asked)
     larger = ComparisonSettings(**few, observe="train", observe_crop=64)
     (seen,) = run_comparison(table, tmp_path, larger)
-    assert tested.observed.pictures == "test" and tested.observed.numbers != seen.observed.numbers
-    assert seen.observed.pictures == "train" and seen.observed.grid == (3, 3)
+    assert tested.observed.part == "test" and tested.observed.numbers != seen.observed.numbers
+    assert seen.observed.part == "train" and seen.observed.grid == (3, 3)
     assert run_comparison(table, tmp_path, larger) == [seen] and not list((tmp_path / "weights").iterdir())
     (missing,) = run_comparison(table, tmp_path, ComparisonSettings(**few))
     assert "without keeping its weights" in missing.observed.notes[0] and not missing.observed.numbers
@@ -172,18 +176,18 @@ def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeyp
         assert fresh.observed.numbers[name] != trained.numbers[name], name
 
 
-def test_two_processes_share_the_cells(table, tmp_path, monkeypatch):
-    """While a process holds a cell another goes on with the rest, and waits for it in the end."""
+def test_two_processes_share_the_runs(table, tmp_path, monkeypatch):
+    """While a process holds a run another goes on with the rest, and waits for it in the end."""
     settings = ComparisonSettings(**{**SETTINGS, "seeds": 1, "observe": "none"})
-    order, real = [], module.train_cell
+    order, real = [], module.train_run
 
-    def train_cell(cell, *given, **options):
-        order.append(cell.loss)
-        if len(order) == 2:  # the other process ends without having finished its cell
+    def train_run(run, *given, **options):
+        order.append(run.loss)
+        if len(order) == 2:  # the other process ends without having finished its run
             holder.close()
-        real(cell, *given, **options)
+        real(run, *given, **options)
 
-    monkeypatch.setattr(module, "train_cell", train_cell)
+    monkeypatch.setattr(module, "train_run", train_run)
     (tmp_path / "running").mkdir()
     with (tmp_path / "running" / "onehot_seed0_test_lr0.001.lock").open("a") as holder:
         fcntl.flock(holder, fcntl.LOCK_EX)
@@ -223,7 +227,7 @@ def test_settings_without_sense_are_refused(wrong, text):
 
 
 def test_settings_are_written_before_anything_is_trained(table, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "train_cell", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(module, "train_run", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         run_comparison(table, tmp_path, ComparisonSettings(**SETTINGS))
     assert json.loads((tmp_path / "comparison.json").read_text())["primary"] == "hue:eq5"

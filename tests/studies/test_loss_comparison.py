@@ -1,13 +1,14 @@
 """Losses compared over seeds: numbers worked by hand."""
 
 import math
+from dataclasses import replace
 
 import pytest
 from scipy import stats
 
 from hueprobe.errors import InputError
 from hueprobe.studies import LossRun, compare_losses
-from hueprobe.studies.comparison.loss_comparison import epochs_to, mean_curve
+from hueprobe.studies.comparison.loss_comparison import compare_curves, epochs_to
 
 
 def run(loss, seed, n_right, *, fold="", rate=1e-3, seconds=1.0, saved=100, extra=0):
@@ -53,8 +54,6 @@ def test_no_interval_reaches_beyond_what_an_accuracy_can_be():
     assert (onehot.accuracy.low, onehot.accuracy.high) == (0, 1) and smooth.accuracy.high == 1
     assert (smooth.difference.low, smooth.difference.high) == (-1, 1)
     assert smooth.accuracy.low == pytest.approx(stats.t.interval(0.95, 1, loc=0.96, scale=0.04)[0])
-    (first,) = mean_curve(runs[:2], [[0.1], [0.9]])
-    assert (first.estimate, first.low, first.high) == (0.5, 0, 1)
 
 
 def test_holm_leaves_the_primary_alone():
@@ -75,6 +74,23 @@ def test_folds_are_summed_within_a_seed_and_half_done_seeds_wait():
     onehot, al2 = compare_losses(runs)
     assert (onehot.n_seeds, al2.n_seeds) == (2, 2)
     assert al2.accuracy.estimate == 0.5 and al2.p == pytest.approx(2 / 4)
+
+
+def test_curves_are_means_over_seeds_whose_folds_are_averaged():
+    runs = [run("hue:eq5", s, n, fold=f) for s, n in ((0, 5), (1, 45)) for f in "ab"]
+    runs = [replace(one, shares=(0.25, 0.5)) for one in runs]
+    runs += [run("onehot", s, n, fold=f) for s, n in ((0, 20), (1, 30)) for f in "ab"]
+    runs[-1] = replace(runs[-1], curve=(0.3, 0.4))
+    runs.append(run("onehot", 2, 50, fold="a"))  # without its other fold
+    hue, plain = compare_curves(runs)
+    assert (hue.loss, plain.loss, hue.learning_rate) == ("hue:eq5", "onehot", 1e-3)
+    assert [at.estimate for at in hue.accuracy] == pytest.approx([0.1, 0.5])
+    assert (hue.accuracy[1].low, hue.accuracy[1].high) == (0, 1)  # no accuracy lies beyond
+    assert [at.estimate for at in hue.shares] == [0.25, 0.5] and plain.shares == ()
+    # seed 0: .1, .4; seed 1: the mean of .1 and .3, of .6 and .4
+    assert [at.estimate for at in plain.accuracy] == pytest.approx([0.15, 0.45])
+    low, high = stats.t.interval(0.95, 1, loc=0.15, scale=stats.sem([0.1, 0.2]))
+    assert (plain.accuracy[0].low, plain.accuracy[0].high) == pytest.approx((max(low, 0), high))
 
 
 def test_rates_stand_apart_and_doubles_are_refused():

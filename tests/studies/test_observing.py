@@ -1,5 +1,6 @@
 """The observe study on small memories of made-up activations."""
 
+import fcntl
 import json
 
 import numpy as np
@@ -19,6 +20,7 @@ from hueprobe.studies.observing.accuracy_runs import _counts_without_self
 from hueprobe.studies.observing.controls import Changed, controlled, mirror, padded, shifted
 from hueprobe.studies.observing.near_duplicates import near_duplicates, without_near_duplicates
 from hueprobe.studies.observing.subject import Subject
+from hueprobe.studies.run_store import RunStore
 
 SETTINGS = ObserveSettings(k=4)
 
@@ -108,20 +110,47 @@ def test_a_memory_without_labels_and_signed_activations(tmp_path):
         observe(signed, ["energy", "hue"], settings=SETTINGS, folder=tmp_path)
 
 
-def test_accuracy_cells_are_kept_and_agree_with_the_classifier(tmp_path):
+def test_accuracy_runs_are_kept_and_agree_with_the_classifier(tmp_path):
     memory = memory_of(tmp_path / "m", n=24)
     grid = accuracy_grid(memory, tmp_path / "work", k=3)
-    assert [cell.descriptor for cell in grid.cells[:6]] == ["pixel", "gap", "gmp", "gem", "rmac", "flat"]
-    assert {cell.classifier for cell in grid.cells} == {
+    assert [run.descriptor for run in grid.runs[:6]] == ["pixel", "gap", "gmp", "gem", "rmac", "flat"]
+    assert {run.classifier for run in grid.runs} == {
         "kernel density", "majority vote", "kernel density, K tuned", "nearest centroid",
         "logistic regression",
     }  # fmt: skip
     own = KernelDensityClassifier(memory, k=3).leave_one_out()
-    assert grid.cells[0].accuracy == np.mean(own.predicted == memory.image_class)
+    assert grid.runs[0].accuracy == np.mean(own.predicted == memory.image_class)
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "work").glob("*.cell.json")}
-    assert len(before) == len(grid.cells)
+    assert len(before) == len(grid.runs) == len(list((tmp_path / "work").iterdir())) - 5  # memories
     assert accuracy_grid(memory, tmp_path / "work", k=3) == grid
     assert {p: p.stat().st_mtime_ns for p in before} == before
+    damaged = min(before)
+    damaged.write_text(damaged.read_text()[:-9])
+    with pytest.raises(InputError, match=f"{damaged.name} is no finished run"):
+        accuracy_grid(memory, tmp_path / "work", k=3)
+
+
+def test_two_processes_share_the_accuracy_runs(tmp_path, monkeypatch):
+    """While a process holds a run another goes on with the rest, and makes it when that process has ended."""
+    memory = memory_of(tmp_path / "m", n=24)
+    whole = accuracy_grid(memory, tmp_path / "whole", k=3)
+    names = [path.stem.removesuffix(".cell") for path in (tmp_path / "whole").glob("*.cell.json")]
+    held = min(name for name in names if name.startswith("flat"))
+    folder, order = tmp_path / "work", []
+    folder.mkdir()
+    real = RunStore.write
+
+    def write(store, name, run):
+        order.append(name)
+        if len(order) == len(names) - 1:  # the other process ends without having finished its run
+            holder.close()
+        real(store, name, run)
+
+    monkeypatch.setattr(RunStore, "write", write)
+    with (folder / f"{held}.lock").open("a") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        assert accuracy_grid(memory, folder, k=3) == whole
+    assert order[-1] == held and sorted(order) == sorted(names) and not list(folder.glob("*.lock"))
 
 
 def test_an_image_does_not_count_itself(tmp_path):
@@ -222,7 +251,7 @@ def test_mirrored_queries_and_random_mirrors_come_from_one_extraction(tmp_path):
     queries = controlled("mirror-queries", subject, tmp_path / "w")
     assert queries.memory is memory and queries.query_memory.path == mirrored.path
     weights = controlled("random-weights", subject, tmp_path / "w").memory
-    assert weights.settings["weights"] == "none" and weights.settings["layer"] == "3"
+    assert weights.settings.weights == "none" and weights.settings.layer == "3"
 
 
 def test_distances_are_taken_from_the_networks_own_center_on_request(tmp_path):

@@ -10,7 +10,7 @@ from hueprobe.studies.comparison.trained_networks import Measured, TrainedObserv
 
 def observation(value, name="full direction"):
     numbers = {name: Measured(estimate=value, low=value, high=value)}
-    return TrainedObservation(pictures="test", n_images=9, grid=(2, 2), numbers=numbers)
+    return TrainedObservation(part="test", n_images=9, grid=(2, 2), numbers=numbers)
 
 
 def test_pairs_seeds_averages_folds_and_flips_signs_exactly():

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from hueprobe.errors import InputError, NumericsError, ShapeError
-from hueprobe.training import Objective, TrainingSettings, image_answers, train
+from hueprobe.training import Objective, TrainingSettings, predict_classes, train
 from hueprobe.training.objective import gradient_shares
 from tests.training.conftest import hue_objective, small_network
 
@@ -45,8 +45,8 @@ def test_learns_logs_and_leaves_the_generators_alone(images, test_images, settin
     with (tmp_path / "log.csv").open() as file:
         assert [float(row["loss"]) for row in csv.DictReader(file)] == [row["loss"] for row in run.log]
     assert pq.read_table(tmp_path / "log.parquet").num_rows == 15
-    answers = image_answers(objective.network, test_images, settings)
-    assert float((answers == test_images.targets.numpy()).mean()) == run.log[-1]["test_accuracy"]
+    predicted = predict_classes(objective.network, test_images, settings)
+    assert float((predicted == test_images.targets.numpy()).mean()) == run.log[-1]["test_accuracy"]
 
 
 def test_is_the_same_again_and_another_from_another_seed(images, settings):
@@ -141,9 +141,9 @@ def test_shares_are_norms_of_gradients_by_hand():
 def test_evaluation_leaves_each_module_in_its_mode(images, settings):
     network = small_network().train()
     network[1].eval()
-    answers = image_answers(network, images, settings)
-    assert answers.shape == (40,) and not network[1].training and network[5].training
-    moved = image_answers(network, images, settings, perturb=torch.zeros_like)
+    predicted = predict_classes(network, images, settings)
+    assert predicted.shape == (40,) and not network[1].training and network[5].training
+    moved = predict_classes(network, images, settings, perturb=torch.zeros_like)
     assert len(np.unique(moved)) == 1
 
 

@@ -5,19 +5,19 @@ import torch
 
 from hueprobe.errors import InputError
 from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
-from hueprobe.training.perturbations import LEVELS, perturbation
+from hueprobe.training.perturbations import SEVERITIES, perturbation
 
 MEAN, STD = (torch.tensor(values)[:, None, None] for values in (IMAGENET_MEAN, IMAGENET_STD))
 
 
-def pixels_after(kind, level, pixels):
-    return perturbation(kind, level, seed=0)((pixels - MEAN) / STD) * STD + MEAN
+def pixels_after(kind, severity, pixels):
+    return perturbation(kind, severity, seed=0)((pixels - MEAN) / STD) * STD + MEAN
 
 
 def test_noise_has_its_deviation_and_is_the_same_again():
     gray = torch.full((2, 3, 50, 50), 0.5)
-    for level, deviation in enumerate(LEVELS["noise"], 1):
-        assert float(pixels_after("noise", level, gray).std()) == pytest.approx(deviation, rel=0.05)
+    for severity, deviation in enumerate(SEVERITIES["noise"], 1):
+        assert float(pixels_after("noise", severity, gray).std()) == pytest.approx(deviation, rel=0.05)
     assert torch.equal(pixels_after("noise", 1, gray), pixels_after("noise", 1, gray))
 
 
@@ -39,8 +39,8 @@ def test_blur_keeps_a_flat_image_and_spreads_a_point_as_a_gaussian():
     assert float((found.sum(0) * places**2).sum()) == pytest.approx(2.02**2, rel=0.05)
 
 
-def test_unknown_kinds_and_levels_are_refused():
+def test_unknown_kinds_and_severities_are_refused():
     with pytest.raises(InputError, match="noise, blur, contrast"):
         perturbation("rain", 1, seed=0)
-    with pytest.raises(InputError, match="level of blur is 4; it must be 1 to 3"):
+    with pytest.raises(InputError, match="severity of blur is 4; it must be 1 to 3"):
         perturbation("blur", 4, seed=0)

@@ -1,5 +1,5 @@
 from .evaluation import evaluate as evaluate
-from .grid import AccuracyCell as AccuracyCell
 from .grid import AccuracyGrid as AccuracyGrid
-from .grid import accuracy_cell as accuracy_cell
+from .grid import AccuracyRun as AccuracyRun
+from .grid import accuracy_run as accuracy_run
 from .votes import query_votes as query_votes

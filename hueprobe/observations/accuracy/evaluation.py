@@ -8,6 +8,7 @@ import numpy as np
 
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError
+from hueprobe.stats.intervals import proportion_interval
 
 NO_PREDICTION = "(none)"  # in the confusion table, where no neighbor had a class
 
@@ -115,17 +116,5 @@ def predictions(classification: Classification) -> list[dict[str, Any]]:
     ]
 
 
-def wilson_interval(correct: int, n: int) -> tuple[float, float]:
-    """Return the 95 % Wilson score interval of a share.
-
-    >>> [round(limit, 4) for limit in wilson_interval(9, 10)]
-    [0.5958, 0.9821]
-    """
-    z = 1.959963984540054
-    center = (correct + z**2 / 2) / (n + z**2)
-    half = z / (n + z**2) * np.sqrt(correct * (n - correct) / n + z**2 / 4)
-    return max(0.0, float(center - half)), min(1.0, float(center + half))
-
-
 def _accuracy(n: int, correct: int) -> ClassAccuracy:
-    return ClassAccuracy(n, correct, correct / n, wilson_interval(correct, n))
+    return ClassAccuracy(n, correct, correct / n, proportion_interval(correct, n))

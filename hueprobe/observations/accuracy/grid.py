@@ -1,18 +1,17 @@
 """Observation 2: accuracy by network, descriptor, task and classifier, and whether `pixel` beats the rest."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
-from hueprobe.observations.accuracy.evaluation import wilson_interval
 from hueprobe.observations.table import Row
 from hueprobe.observations.verdicts.evidence import accuracy_claim
 from hueprobe.observations.verdicts.rules import Verdict
-from hueprobe.stats.intervals import Interval
+from hueprobe.stats.intervals import Interval, proportion_interval
 from hueprobe.stats.paired import PairedComparison, compare_paired
 
 BASELINE = "pixel"
@@ -20,7 +19,7 @@ CLASSIFIER = "kernel density"  # Eq. (1)-(3)
 
 
 @dataclass(frozen=True)
-class AccuracyCell:
+class AccuracyRun:
     """One classifier on one task.
 
     Attributes
@@ -47,7 +46,7 @@ class AccuracyCell:
     held_out: bool
 
     def __post_init__(self) -> None:
-        """Refuse columns of different lengths, and a cell without images."""
+        """Refuse columns of different lengths, and a run without images."""
         if not len(self.images) == len(self.groups) == len(self.right):
             raise ShapeError(
                 f"{len(self.images)} images, {len(self.groups)} groups and {len(self.right)} answers; "
@@ -74,7 +73,7 @@ class AccuracyCell:
     @property
     def ci95(self) -> tuple[float, float]:
         """95 % Wilson interval of the accuracy; with groups it is too narrow."""
-        return wilson_interval(sum(self.right), self.n)
+        return proportion_interval(sum(self.right), self.n)
 
     def row(self) -> dict[str, Any]:
         """Return the numbers of a table row."""
@@ -90,37 +89,8 @@ class AccuracyCell:
             "high": high,
         }
 
-    def to_json(self) -> dict[str, Any]:
-        """Return everything, for `from_json`."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, document: dict[str, Any]) -> "AccuracyCell":
-        """Return the cell that `to_json` gave."""
-        names = {field.name for field in fields(cls)}
-        if set(document) != names:
-            raise InputError(
-                f"an accuracy cell has the fields {sorted(names)}, this document has {sorted(document)}"
-            )
-        values: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in document.items()
-        }
-        columns: dict[str, set[type]] = {"images": {str}, "groups": {str, type(None)}, "right": {bool}}
-        wrong = [
-            name
-            for name, value in values.items()
-            if not (
-                isinstance(value, tuple) and {type(item) for item in value} <= columns[name]
-                if name in columns
-                else type(value) is (bool if name == "held_out" else str)
-            )
-        ]
-        if wrong:
-            raise InputError(f"{wrong[0]} of an accuracy cell is {str(values[wrong[0]])[:80]!r}")
-        return cls(**values)
-
-
-def accuracy_cell(
+def accuracy_run(
     result: Classification,
     *,
     network: str,
@@ -130,8 +100,8 @@ def accuracy_cell(
     groups: Sequence[str | None] | None = None,
     predicted: Sequence[int] | None = None,
     held_out: bool = True,
-) -> AccuracyCell:
-    """Return the cell of a classification, or of other predictions for its images.
+) -> AccuracyRun:
+    """Take a classification as a run, or other predictions for its images.
 
     Parameters
     ----------
@@ -155,7 +125,7 @@ def accuracy_cell(
         )
     ids = {name: number for number, name in enumerate(result.classes)}
     known = [i for i, name in enumerate(result.true_class) if name in ids]
-    return AccuracyCell(
+    return AccuracyRun(
         network=network,
         descriptor=descriptor,
         task=task,
@@ -169,92 +139,95 @@ def accuracy_cell(
 
 @dataclass(frozen=True)
 class AccuracyGrid:
-    """Cells of networks x descriptors x tasks x classifiers, each at most once.
+    """Runs of networks x descriptors x tasks x classifiers, each at most once.
 
     Attributes
     ----------
-    cells : tuple of AccuracyCell
+    runs : tuple of AccuracyRun
         In the order given.
     """
 
-    cells: tuple[AccuracyCell, ...]
+    runs: tuple[AccuracyRun, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a cell that is there twice."""
-        keys = [cell.key for cell in self.cells]
+        """Refuse a run that is there twice."""
+        keys = [run.key for run in self.runs]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
-            raise InputError(f"{' / '.join(twice[0])} is there twice; give each cell once")
+            raise InputError(f"{' / '.join(twice[0])} is there twice; give each run once")
 
-    def cell(self, network: str, descriptor: str, task: str, classifier: str = CLASSIFIER) -> AccuracyCell:
-        """Return one cell.
+    def run(self, network: str, descriptor: str, task: str, classifier: str = CLASSIFIER) -> AccuracyRun:
+        """Return one run.
+
+        Parameters
+        ----------
+        network, descriptor, task, classifier : str
+            As in the run; the classifier is Eq. (1)-(3) by default.
 
         Raises
         ------
         InputError
-            There is no such cell; the message lists those of the same task.
+            There is no such run; the message lists those of the same task.
         """
-        for cell in self.cells:
-            if cell.key == (network, descriptor, task, classifier):
-                return cell
-        there = [" / ".join(cell.key) for cell in self.cells if cell.task == task]
+        for run in self.runs:
+            if run.key == (network, descriptor, task, classifier):
+                return run
+        there = [" / ".join(run.key) for run in self.runs if run.task == task]
         raise InputError(
             f"no accuracy of {network} / {descriptor} / {task} / {classifier}; there are: "
             f"{'; '.join(there) or 'none of this task'}"
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a table row for each cell."""
-        return [cell.row() for cell in self.cells]
+        """Return a table row for each run."""
+        return [run.row() for run in self.runs]
 
     def numbers(self) -> dict[str, Interval]:
         """Return every accuracy with its Wilson interval, by descriptor, classifier, task and network."""
         return {
-            f"{cell.descriptor}, {cell.classifier}, {cell.task}, {cell.network}": Interval(
-                cell.accuracy, *cell.ci95, standard_error=float("nan"), degrees=cell.n - 1
+            f"{run.descriptor}, {run.classifier}, {run.task}, {run.network}": Interval(
+                run.accuracy, *run.ci95, standard_error=float("nan"), degrees=run.n - 1
             )
-            for cell in self.cells
+            for run in self.runs
         }
 
     def claims(
         self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdict on claim 2, from the first cell and the descriptors of its network and task."""
-        first = self.cells[0]
+        """Return the verdict on claim 2, from the first run and the descriptors of its network and task."""
+        first = self.runs[0]
         rivals = [
             comparison
             for comparison in self.comparisons(first.network, first.task)
-            if comparison.second in {cell.descriptor for cell in self.cells}
+            if comparison.second in {run.descriptor for run in self.runs}
         ]
         return (accuracy_claim(rivals, memory=memory, definitions=definitions),) if rivals else ()
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return a row for each cell."""
+        """Return a row for each run."""
         return {"accuracy": list(self.rows())}
 
     def comparisons(
         self, network: str, task: str, *, descriptor: str = BASELINE, classifier: str = CLASSIFIER
     ) -> tuple[PairedComparison, ...]:
-        """Compare one cell with every other cell of its network and task.
+        """Compare one run with every other run of its network and task.
 
         Parameters
         ----------
         network, task, descriptor, classifier : str
-            The cell that is compared.
+            The run that is compared.
 
         Returns
         -------
         tuple of PairedComparison
-            A rival is named by its descriptor, and by its classifier where that is another one.
+            The other is named by its descriptor, and by its classifier where that is another one.
         """
-        first = self.cell(network, descriptor, task, classifier)
-        rivals = [
-            cell for cell in self.cells if (cell.network, cell.task) == (network, task) and cell is not first
-        ]
-        return tuple(_compare(first, rival) for rival in rivals)
+        first = self.run(network, descriptor, task, classifier)
+        others = [run for run in self.runs if (run.network, run.task) == (network, task) and run is not first]
+        return tuple(_compare(first, other) for other in others)
 
 
-def _compare(first: AccuracyCell, second: AccuracyCell) -> PairedComparison:
+def _compare(first: AccuracyRun, second: AccuracyRun) -> PairedComparison:
     if first.images != second.images:
         raise InputError(
             f"{' / '.join(first.key)} and {' / '.join(second.key)} were not asked the same images in the "

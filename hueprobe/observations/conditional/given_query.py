@@ -12,6 +12,7 @@ from hueprobe.stats.information import (
     pointwise_information,
 )
 from hueprobe.stats.intervals import Interval, ratio_influence
+from hueprobe.stats.permutation import permutation_p
 
 
 @dataclass(frozen=True)
@@ -132,5 +133,5 @@ def _information(
         unknown = Interval(plug_in - by_chance, np.nan, np.nan, np.nan, 0)
         return Information(unknown, plug_in, by_chance, float("nan"), n_images, undecided)
     bits = table.interval(plug_in - by_chance, information_influence(table, part), part)
-    p = (1 + (permuted >= plug_in * (1 - 1e-12)).sum()) / (1 + len(permuted))
+    p = permutation_p(plug_in, permuted)
     return Information(bits, plug_in, by_chance, float(p), n_images, None)

@@ -17,6 +17,7 @@ from hueprobe.observations.hue.planes import (
 )
 from hueprobe.stats.dealing import deal
 from hueprobe.stats.intervals import Interval, unit_codes, unit_interval
+from hueprobe.stats.permutation import permutation_p
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def hue_accuracy(
     def accuracy(values: np.ndarray) -> Interval:
         return unit_interval(values[asked], np.ones(asked.sum()), units)
 
-    random = [hits[f"random {draw}"][asked].mean() for draw in range(n_random)]
+    random = np.array([hits[f"random {draw}"][asked].mean() for draw in range(n_random)])
     expected = np.mean([hits[f"random {draw}"] for draw in range(n_random)], axis=0)
     shares = np.bincount(labels[asked]) / asked.sum()
     names = [plane if isinstance(plane, str) else plane.name for plane in planes]
@@ -175,11 +176,11 @@ def hue_accuracy(
                 angle=accuracy(hits[f"angle {name}"]),
                 both=accuracy(hits[f"both {name}"]),
                 advantage=accuracy(hits[f"angle {name}"] - expected),
-                p=float((1 + np.sum(random >= hits[f"angle {name}"][asked].mean() - 1e-12)) / (1 + n_random)),
+                p=float(permutation_p(hits[f"angle {name}"][asked].mean(), random)),
             )
             for name in names
         ),
-        random=np.array(random),
+        random=random,
         saturation=accuracy(hits["saturation"]),
         direction=accuracy(hits["direction"]),
     )

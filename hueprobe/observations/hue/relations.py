@@ -9,6 +9,7 @@ from hueprobe.errors import ShapeError
 from hueprobe.grid import Grid
 from hueprobe.observations.units.radial import require_grid
 from hueprobe.stats.intervals import Interval, unit_codes
+from hueprobe.stats.permutation import permutation_p
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def correlation(a: np.ndarray, b: np.ndarray, *, seed: int, n_permutations: int 
         return Correlation(Interval(np.nan, np.nan, np.nan, np.nan, n - 3), float("nan"), n)
     r = float(np.clip(a @ b / scale, -1, 1))
     order = np.random.default_rng(seed).random((n_permutations, n)).argsort(1)
-    null = np.abs(b[order] @ a / scale)
-    p = (1 + (null >= abs(r) - 1e-12).sum()) / (1 + n_permutations)
+    p = permutation_p(r, b[order] @ a / scale, alternative="two-sided")
     with np.errstate(divide="ignore"):
         error = 1 / np.sqrt(n - 3) if n > 3 else np.nan
         low, high = np.tanh(np.arctanh(r) + np.array([-1, 1]) * 1.959964 * error)
@@ -170,7 +170,7 @@ def angle_relation(
         with_theta=float(lengths[0]),
         against_theta=float(lengths[1]),
         strength=float(np.sign(squared) * np.sqrt(abs(squared))),
-        p=float((1 + (null >= observed * (1 - 1e-12)).sum()) / (1 + n_permutations)),
+        p=float(permutation_p(observed, null)),
         n_images=int(known.any((1, 2)).sum()),
     )
 
@@ -208,6 +208,6 @@ def class_angle_relation(
         with_theta=float(with_theta),
         against_theta=float(against_theta),
         strength=float(np.sign(squared) * np.sqrt(abs(squared))),
-        p=float((1 + (null >= observed * (1 - 1e-12)).sum()) / (1 + n_permutations)),
+        p=float(permutation_p(observed, null)),
         n_images=n,
     )

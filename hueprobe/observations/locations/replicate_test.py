@@ -28,6 +28,7 @@ from hueprobe.observations.locations.blocks import (
     default_blocks,
 )
 from hueprobe.stats.intervals import Interval, normal_interval
+from hueprobe.stats.permutation import permutation_p
 
 COMPONENTS = ("both", "u", "v")
 # Worth of the pooled variance, in degrees of freedom, when a class's own variance is estimated.
@@ -153,8 +154,8 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
         observed, null = np.full((n_classes, 2), np.nan), np.full((0, n_classes, 2), np.nan)
 
     def component(axes: list[int]) -> ComponentTest:
-        p = _p(observed[:, axes].sum(), null[:, :, axes].sum((1, 2)))
-        return ComponentTest(replace(_effect(plain[..., axes]), p_value=float(p)), float(p))
+        p = float(permutation_p(observed[:, axes].sum(), null[:, :, axes].sum((1, 2))))
+        return ComponentTest(replace(_effect(plain[..., axes]), p_value=p), p)
 
     own, others = observed.sum(1), null.sum(2)
     return BlockedTest(
@@ -169,8 +170,8 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
         u=component([0]),
         v=component([1]),
         # after scaling every class has the same null, so minP is the largest of all classes' values
-        class_p=_p(own, others.ravel()),
-        class_p_adjusted=_p(own, others.max(1, initial=-np.inf)),
+        class_p=permutation_p(own, others.ravel()),
+        class_p_adjusted=permutation_p(own, others.max(1, initial=-np.inf)),
         undecided=undecided,
     )
 
@@ -204,17 +205,6 @@ def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray,
         order = generator.random((n, len(z), n_classes)).argsort(2)
         null[start : start + n] = _replication(np.take_along_axis(z[None], order[..., None], axis=2))
     return _replication(z), null
-
-
-def _p(values: np.ndarray | float, null: np.ndarray) -> np.ndarray:
-    """Share of the null at least as large, counting the observed one; NaN without a null."""
-    values = np.asarray(values, float)
-    if not len(null):
-        return np.full(values.shape, np.nan)
-    tolerance = 1e-12 * (1 + np.abs(values))  # arrangements that equal the observed one up to rounding
-    below = np.searchsorted(np.sort(null), values - tolerance)
-    p: np.ndarray = (1 + len(null) - below) / (1 + len(null))
-    return p
 
 
 def _effect(z: np.ndarray) -> Interval:

@@ -19,7 +19,7 @@ import numpy as np
 from hueprobe.matches import Matches
 from hueprobe.stats.dyadic import dyadic_variance
 from hueprobe.stats.intervals import (
-    LEVEL,
+    CONFIDENCE,
     Interval,
     clustered_variance,
     normal_interval,
@@ -96,7 +96,7 @@ def pigeonhole_variance(influence: np.ndarray, units: MatchUnits) -> float:
 
 
 def influence_interval(
-    estimate: float, influence: np.ndarray, units: MatchUnits, *, level: float = LEVEL
+    estimate: float, influence: np.ndarray, units: MatchUnits, *, level: float = CONFIDENCE
 ) -> Interval:
     """Return the pigeonhole interval of any smooth statistic of matches, from its influence values.
 
@@ -116,7 +116,7 @@ def influence_interval(
 
 
 def ratio_interval(
-    numerator: np.ndarray, denominator: np.ndarray, units: MatchUnits, *, level: float = LEVEL
+    numerator: np.ndarray, denominator: np.ndarray, units: MatchUnits, *, level: float = CONFIDENCE
 ) -> Interval:
     """Return sum(numerator) / sum(denominator) over matches with its pigeonhole interval.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from hueprobe.matches import Matches
 from hueprobe.observations.units.match_units import MatchUnits, influence_interval, match_units
-from hueprobe.stats.intervals import LEVEL, Interval
+from hueprobe.stats.intervals import CONFIDENCE, Interval
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class WeightedMatches:
         return entries
 
     def interval(
-        self, estimate: float, influence: np.ndarray, part: np.ndarray, *, level: float = LEVEL
+        self, estimate: float, influence: np.ndarray, part: np.ndarray, *, level: float = CONFIDENCE
     ) -> Interval:
         """Return the interval of a statistic of some of the matches.
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy import stats
 
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
@@ -18,7 +17,7 @@ from hueprobe.observations.conditional.conditional import measure as measure_con
 from hueprobe.observations.locations.maps import measure as measure_locations
 from hueprobe.observations.locations.replicate_test import blocked_replicate_test
 from hueprobe.progress import progress_bar
-from hueprobe.stats.intervals import unit_codes
+from hueprobe.stats.intervals import proportion_interval, unit_codes
 
 NOMINAL = 0.05
 Test = Callable[[np.ndarray, int], Mapping[str, float]]
@@ -64,9 +63,8 @@ def rejection_rate(test: str, p_values: Sequence[float], *, level: float = NOMIN
     values = np.asarray(p_values, float)
     known = values[~np.isnan(values)]
     rejections, n = int((known <= level).sum()), len(known)
-    low = stats.beta.ppf(0.025, rejections, n - rejections + 1) if rejections else 0.0
-    high = stats.beta.ppf(0.975, rejections + 1, n - rejections) if rejections < n else 1.0
-    return RejectionRate(test, rejections, n, len(values) - n, (float(low), float(high)))
+    interval = proportion_interval(rejections, n, method="exact")
+    return RejectionRate(test, rejections, n, len(values) - n, interval)
 
 
 def pseudo_classes(

@@ -1,4 +1,4 @@
-"""The rounded copy of a memory that exact search multiplies with, in blocks, kept in RAM or read ahead."""
+"""A memory's quantized vectors, with which exact search multiplies: in blocks, kept in RAM or read ahead."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ import torch
 from hueprobe.errors import SearcherError
 from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
-from hueprobe.search.exact.quantized import Codes, encode
+from hueprobe.search.exact.quantized import Codes, quantize
 from hueprobe.threads import threaded_map
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ _GPU_SHARE = 0.7  # of the memory that is free on a GPU
 
 @dataclass(frozen=True)
 class Block:
-    """Some of a memory's vectors, rounded; the member m of group j stands at m * n_groups + j.
+    """Some of a memory's vectors, quantized; the member m of group j stands at m * n_groups + j.
 
     Attributes
     ----------
@@ -40,7 +40,7 @@ class Block:
     n_groups : int
     scale, least_scale, residual : Tensor of float32, shape (n_groups,), or None
         Largest and smallest scale and largest residual of each group; None where all scales are 1, and where
-        nothing was rounded.
+        nothing was quantized.
     signed : bool
         Some codes are negative.
     """
@@ -62,8 +62,8 @@ class Block:
 
     @classmethod
     def of(cls, vectors: torch.Tensor, ids: np.ndarray, number_format: str) -> "Block":
-        """Round float32 vectors (n, d) with ascending ids (n,)."""
-        codes = encode(vectors, number_format)
+        """Quantize float32 vectors (n, d) with ascending ids (n,)."""
+        codes = quantize(vectors, number_format)
         n = len(ids)
         n_groups = -(-n // GROUP)
         order = np.arange(n_groups * GROUP)  # pads, if any, come last
@@ -90,7 +90,7 @@ class Block:
         n_groups = len(ids) // GROUP
         places = np.argsort(ids, kind="stable")[int((ids < 0).sum()) :]
         by_group = codes.scale.view(GROUP, n_groups)
-        scaled, rounded = number_format == "int8", number_format != "float32"
+        scaled, quantized = number_format == "int8", number_format != "float32"
         return cls(
             codes=codes,
             ids=torch.from_numpy(ids).to(codes.values.device),
@@ -99,13 +99,13 @@ class Block:
             n_groups=n_groups,
             scale=by_group.amax(0) if scaled else None,
             least_scale=by_group.amin(0) if scaled else None,
-            residual=codes.residual.view(GROUP, n_groups).amax(0) if rounded else None,
+            residual=codes.residual.view(GROUP, n_groups).amax(0) if quantized else None,
             signed=bool(codes.values.min() < 0),
         )
 
 
-class Codebook:
-    """A memory's vectors rounded to one format.
+class QuantizedVectors:
+    """A memory's vectors quantized to one format.
 
     Where they fit into the budget they are kept after the first search. A larger memory is read again by each
     search, one block ahead of the products: from a file of codes where there is one, else from the
@@ -117,7 +117,7 @@ class Codebook:
     ids : ndarray of int64, shape (n,)
         The vectors to be searched, ascending.
     number_format : str
-        One of `rounded.FORMATS`.
+        One of `quantized.FORMATS`.
     device : torch.device
     budget : int, optional
         Bytes that may be kept; 1 GiB on a CPU, 70 % of what is free on a GPU.
@@ -142,7 +142,7 @@ class Codebook:
 
     @property
     def wants_file(self) -> bool:
-        """Whether a file of codes would save time: rounded vectors on a CPU, more than the budget keeps."""
+        """Whether a file of codes would save time: quantized vectors on a CPU, more than the budget keeps."""
         return not self.fits and self._device.type == "cpu" and self._format != "float32"
 
     def read_from(self, file: Path, sha256: str) -> None:
@@ -174,7 +174,7 @@ class Codebook:
         """Write block behind block: values, scales (float32), residuals (float32), ids (int64)."""
         with (
             written_whole(path) as file,
-            progress_bar(len(self._parts), label="round", unit="blocks", enabled=progress) as advance,
+            progress_bar(len(self._parts), label="quantize", unit="blocks", enabled=progress) as advance,
         ):
             for number in range(len(self._parts)):
                 block = self._make(number)
@@ -243,7 +243,7 @@ def _padded(n: int) -> int:
 
 
 def _value_type(number_format: str, device: torch.device) -> torch.dtype:
-    return encode(torch.zeros(1, 1, device=device), number_format).values.dtype
+    return quantize(torch.zeros(1, 1, device=device), number_format).values.dtype
 
 
 def _budget(device: torch.device) -> int:

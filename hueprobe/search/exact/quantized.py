@@ -1,4 +1,4 @@
-"""Vectors rounded to a cheap number format, their products, and what the rounding can have changed.
+"""Vectors quantized to a cheap number format, their products, and what quantizing can have changed.
 
 A vector x is kept as scale * codes; its *residual* is an upper bound of ||x - scale * codes||. Three formats:
 
@@ -21,11 +21,11 @@ from dataclasses import dataclass
 import torch
 
 from hueprobe.errors import InputError
+from hueprobe.search.reranking import UNIT, gamma
 
 FORMATS = ("int8", "half", "float32")
-UNIT = 2.0**-24  # half the spacing of float32 at 1
 ARITHMETIC = 16 * UNIT  # of the few float32 operations that turn codes into a score of at most about 1
-# In units of a query's scale every reach lies above NOTHING, that of `lowest` below, with this many channels.
+# In units of a query's scale every upper bound lies above NOTHING, and `lowest` below, with so many channels:
 MOST_INT8_CHANNELS = 32_768
 NOTHING = -46_000.0
 _TRIAL = (256, 2048, 1024)  # queries, vectors and channels of the measurement
@@ -34,7 +34,7 @@ _TRIAL_SECONDS = 0.35
 
 @dataclass(frozen=True)
 class Codes:
-    """Rounded vectors.
+    """Quantized vectors.
 
     Attributes
     ----------
@@ -50,8 +50,8 @@ class Codes:
     residual: torch.Tensor
 
 
-def encode(vectors: torch.Tensor, number_format: str) -> Codes:
-    """Round float32 vectors (n, d) to a format, on their device."""
+def quantize(vectors: torch.Tensor, number_format: str) -> Codes:
+    """Quantize float32 vectors (n, d) to a format, on their device."""
     ones = torch.ones(len(vectors), device=vectors.device)
     if number_format == "float32":
         return Codes(vectors, ones, torch.zeros_like(ones))
@@ -100,13 +100,13 @@ def highest(raw: torch.Tensor) -> torch.Tensor:
 def sum_error(number_format: str, n_channels: int, device: torch.device) -> float:
     """Return gamma: how far computed sums of products of unit vectors may lie from the true ones.
 
-    gamma_d = d u / (1 - d u) in whatever order float32 sums run. Four times that where the hardware adds
+    `reranking.gamma` in whatever order float32 sums run. Four times that where the hardware adds
     up in its own way: in half precision, and on a GPU.
     """
     if number_format == "int8":
         return 0.0
-    gamma = n_channels * UNIT / (1 - n_channels * UNIT)
-    return gamma if number_format == "float32" and device.type == "cpu" else 4 * gamma
+    error = gamma(n_channels)
+    return error if number_format == "float32" and device.type == "cpu" else 4 * error
 
 
 def require_format(number_format: str, n_channels: int) -> None:
@@ -127,7 +127,7 @@ def fastest_format(device: torch.device) -> str:
     if device.type != "cpu":
         return "float32"
     seconds = product_seconds()
-    # A rounded format has to win by enough to pay for its candidates.
+    # A quantized format has to win by enough to pay for its candidates.
     return min(FORMATS, key=lambda name: seconds[name] * (1.25 if name != "float32" else 1))
 
 
@@ -141,7 +141,7 @@ def product_seconds() -> dict[str, float]:
     least = dict.fromkeys(FORMATS, float("inf"))
     trials = {}
     for name in FORMATS:
-        codes, queries = encode(vectors, name), encode(vectors[:n_queries], name)
+        codes, queries = quantize(vectors, name), quantize(vectors[:n_queries], name)
         trials[name] = (
             queries,
             codes.values,

@@ -6,13 +6,14 @@ of each seed's difference, exactly: with n seeds it cannot be below 2^(1-n), so 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.stats.intervals import Interval
-from hueprobe.stats.paired import sign_flip_p
+from hueprobe.stats.permutation import sign_flip_p
+from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.studies.comparison.trained_networks import (
     MeasureSummary,
     TrainedObservation,
@@ -22,54 +23,6 @@ from hueprobe.studies.comparison.trained_networks import (
 
 BASELINE = "onehot"
 _SHARES = (0.0, 1.0)  # what an accuracy can be
-
-
-@dataclass(frozen=True, kw_only=True)
-class LossRun:
-    """One trained network: a loss, a seed, a fold, a learning rate.
-
-    Attributes
-    ----------
-    loss : str
-    seed : int
-    fold : str
-        Empty where the images come with their own test part.
-    learning_rate : float
-    n_right, n_test : int
-        Test images after the last epoch.
-    curve : tuple of float
-        Test accuracy after each epoch.
-    train_loss : tuple of float
-        Of the class term, mean over each epoch.
-    shares : tuple of float
-        Of the terms beside the class term in the gradient norm at the bottleneck, each epoch; empty without.
-    seconds_per_step : float
-        Median over epochs.
-    saved_bytes : int
-        What one training step keeps for its backward pass.
-    n_parameters, n_extra : int
-        Of the network; of what is trained beside it.
-    robustness : dict of str to int
-        Right answers on perturbed test images, "noise 1" to "contrast 3".
-    observed : TrainedObservation or None
-        Observations 3 to 5 with the trained network.
-    """
-
-    loss: str
-    seed: int
-    fold: str
-    learning_rate: float
-    n_right: int
-    n_test: int
-    curve: tuple[float, ...]
-    train_loss: tuple[float, ...]
-    shares: tuple[float, ...]
-    seconds_per_step: float
-    saved_bytes: int
-    n_parameters: int
-    n_extra: int
-    robustness: dict[str, int] = field(default_factory=dict)
-    observed: TrainedObservation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +68,26 @@ class LossSummary:
     robustness: dict[str, Interval]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LossCurves:
+    """A loss at one learning rate, epoch by epoch, over seeds.
+
+    Attributes
+    ----------
+    loss : str
+    learning_rate : float
+    accuracy : tuple of Interval
+        Test accuracy after each epoch: mean over seeds, with Student's interval.
+    shares : tuple of Interval
+        Of the terms beside the class term in the gradient norm at the bottleneck, each epoch; empty without.
+    """
+
+    loss: str
+    learning_rate: float
+    accuracy: tuple[Interval, ...]
+    shares: tuple[Interval, ...]
+
+
 def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> list[LossSummary]:
     """Summarize runs by learning rate and loss, in the order in which they come.
 
@@ -130,20 +103,8 @@ def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> li
     InputError
         There is no run, or one is there twice.
     """
-    if not runs:
-        raise InputError("no training runs to compare; give at least one")
-    keys = [(run.loss, run.seed, run.fold, run.learning_rate) for run in runs]
-    if len(set(keys)) < len(keys):
-        raise InputError("a training run is there twice; give each loss, seed, fold and learning rate once")
-    folds = {run.fold for run in runs}
     summaries = []
-    for rate in dict.fromkeys(run.learning_rate for run in runs):
-        of_rate = [run for run in runs if run.learning_rate == rate]
-        grouped = {
-            loss: _by_seed([run for run in of_rate if run.loss == loss], folds)
-            for loss in dict.fromkeys(run.loss for run in of_rate)
-        }
-        grouped = {loss: seeds for loss, seeds in grouped.items() if seeds}
+    for rate, grouped in _whole_seeds(runs).items():
         baseline = grouped.get(BASELINE, {})
         p_values = {loss: _p(seeds, baseline) for loss, seeds in grouped.items() if loss != BASELINE}
         corrected = _holm({loss: p for loss, p in p_values.items() if loss != primary and not np.isnan(p)})
@@ -156,6 +117,31 @@ def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> li
                 )
             )  # fmt: skip
     return summaries
+
+
+def compare_curves(runs: Sequence[LossRun]) -> list[LossCurves]:
+    """Summarize runs epoch by epoch, by learning rate and loss; see `compare_losses`.
+
+    Parameters
+    ----------
+    runs : sequence of LossRun
+        A seed counts for a loss once all its folds are there.
+
+    Raises
+    ------
+    InputError
+        There is no run, or one is there twice.
+    """
+    return [
+        LossCurves(
+            loss=loss,
+            learning_rate=rate,
+            accuracy=_mean_curve([[run.curve for run in found] for found in seeds.values()]),
+            shares=_mean_curve([[run.shares for run in found] for found in seeds.values()]),
+        )
+        for rate, losses in _whole_seeds(runs).items()
+        for loss, seeds in losses.items()
+    ]
 
 
 def compare_observed(runs: Sequence[LossRun]) -> list[MeasureSummary]:
@@ -185,28 +171,30 @@ def epochs_to(curve: Sequence[float], share: float = 0.95) -> int:
     return int(np.argmax(values >= share * values[-1])) + 1
 
 
-def mean_curve(runs: Sequence[LossRun], values: Sequence[Sequence[float]]) -> list[Interval]:
-    """Return the mean over seeds of a share that each run has for each epoch, with Student's interval.
-
-    Parameters
-    ----------
-    runs : sequence of LossRun
-        Of one loss; a seed's folds are averaged first.
-    values : sequence of sequences of float
-        Of each run, one an epoch, 0 to 1; so is the interval.
-    """
-    of_seed: dict[int, list[Sequence[float]]] = {}
-    for run, row in zip(runs, values, strict=True):
-        of_seed.setdefault(run.seed, []).append(row)
-    rows = np.array([np.mean(found, axis=0) for found in of_seed.values()])  # (seeds, epochs)
-    return [over_seeds(column, within=_SHARES) for column in rows.T.tolist()]
-
-
-def _by_seed(runs: Sequence[LossRun], folds: set[str]) -> dict[int, list[LossRun]]:
-    seeds: dict[int, list[LossRun]] = {}
+def _whole_seeds(runs: Sequence[LossRun]) -> dict[float, dict[str, dict[int, list[LossRun]]]]:
+    """Group runs by learning rate, loss and seed, in the order in which they come; seeds with all folds."""
+    if not runs:
+        raise InputError("no training runs to compare; give at least one")
+    keys = [(run.loss, run.seed, run.fold, run.learning_rate) for run in runs]
+    if len(set(keys)) < len(keys):
+        raise InputError("a training run is there twice; give each loss, seed, fold and learning rate once")
+    grouped: dict[float, dict[str, dict[int, list[LossRun]]]] = {}
     for run in runs:
-        seeds.setdefault(run.seed, []).append(run)
-    return {seed: found for seed, found in seeds.items() if {run.fold for run in found} == folds}
+        of_loss = grouped.setdefault(run.learning_rate, {}).setdefault(run.loss, {})
+        of_loss.setdefault(run.seed, []).append(run)
+    n_folds = len({run.fold for run in runs})
+    for losses in grouped.values():
+        for loss, seeds in list(losses.items()):
+            losses[loss] = {seed: found for seed, found in seeds.items() if len(found) == n_folds}
+            if not losses[loss]:
+                del losses[loss]
+    return grouped
+
+
+def _mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[Interval, ...]:
+    """Return the mean over seeds of shares that each seed's folds have by epoch; folds are averaged first."""
+    rows = np.array([np.mean(folds, axis=0) for folds in curves])  # (seeds, epochs)
+    return tuple(over_seeds(epoch, within=_SHARES) for epoch in rows.T.tolist())
 
 
 def _summary(
@@ -254,7 +242,7 @@ def _p(seeds: dict[int, list[LossRun]], baseline: dict[int, list[LossRun]]) -> f
 
 
 def _holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Return p-values corrected by Holm's step-down procedure."""
+    """Return p-values corrected by Holm's (1979) step-down procedure."""
     corrected, reached = {}, 0.0
     for place, loss in enumerate(sorted(p_values, key=lambda name: p_values[name])):
         reached = max(reached, min(1.0, (len(p_values) - place) * p_values[loss]))

@@ -9,7 +9,8 @@ from typing import Any
 
 from hueprobe.files import written_whole
 from hueprobe.stats.intervals import Interval
-from hueprobe.studies.comparison.loss_comparison import LossRun, LossSummary, compare_observed
+from hueprobe.studies.comparison.loss_comparison import LossSummary, compare_observed
+from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.studies.comparison.trained_networks import MEASURES, MeasureSummary
 
 COLUMNS = (
@@ -46,7 +47,7 @@ def write_comparison(
     """
     robust = list(dict.fromkeys(name for found in summaries for name in found.robustness))
     rows = [
-        [*_cells(found), *(found.robustness[n].estimate if n in found.robustness else "" for n in robust)]
+        [*_columns(found), *(found.robustness[n].estimate if n in found.robustness else "" for n in robust)]
         for found in summaries
     ]
     texts = {
@@ -58,14 +59,14 @@ def write_comparison(
         "comparison.md": _page(runs, summaries, figures),
     }
     if measures := compare_observed(runs):
-        texts["observed.csv"] = _csv(OBSERVED_COLUMNS, [_measure_cells(found) for found in measures])
+        texts["observed.csv"] = _csv(OBSERVED_COLUMNS, [_measure_columns(found) for found in measures])
     for name, text in texts.items():
         with written_whole(Path(folder) / name) as file:
             file.write(text.encode())
     return [Path(folder) / name for name in texts]
 
 
-def _cells(found: LossSummary) -> list[Any]:
+def _columns(found: LossSummary) -> list[Any]:
     nan = float("nan")
     gain = found.difference or Interval(nan, nan, nan, nan, nan)
     return [
@@ -75,7 +76,7 @@ def _cells(found: LossSummary) -> list[Any]:
     ]  # fmt: skip
 
 
-def _measure_cells(found: MeasureSummary) -> list[Any]:
+def _measure_columns(found: MeasureSummary) -> list[Any]:
     nan = float("nan")
     gain = found.difference or Interval(nan, nan, nan, nan, nan)
     return [
@@ -135,7 +136,7 @@ def _observed_part(runs: Sequence[LossRun]) -> list[str]:
     if measures:
         some = next(one for one in seen if one.numbers)
         lines += [
-            f"On {max(one.n_images for one in seen)} {some.pictures} images, each left out in turn, on a "
+            f"On {max(one.n_images for one in seen)} {some.part} images, each left out in turn, on a "
             f"grid of {some.grid[0]} x {some.grid[1]}; mean over seeds with its 95 % interval, difference to "
             "one-hot with the same seeds, p by exact sign-flip, not corrected for the number of measures.",
             "",

@@ -1,185 +1,134 @@
-"""One cell of a training comparison: a network trained with one loss, and its files."""
+"""One run of a training comparison: a network trained with one loss, tested, and observed."""
 
-import json
 import shutil
 import statistics
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from hueprobe.errors import HueprobeError, InputError
-from hueprobe.files import written_whole
-from hueprobe.studies.comparison.loss_comparison import LossRun
+from hueprobe.errors import HueprobeError
+from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.studies.comparison.settings import NOT_OBSERVED, TRAINING_CROP, ComparisonSettings
+from hueprobe.studies.comparison.study_files import ComparisonRun, StudyFolder
 from hueprobe.studies.comparison.trained_networks import TrainedObservation
-from hueprobe.studies.comparison.trained_observing import observe_trained, read_observation, write_observation
+from hueprobe.studies.comparison.trained_observing import observe_trained
 
 if TYPE_CHECKING:
+    from hueprobe.activations.hooks import Tap
     from hueprobe.training.images import TrainingImages
     from hueprobe.training.objective import Objective
 
-CELLS, RUNNING, WEIGHTS, OBSERVED = "cells", "running", "weights", "observed"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """What one run is told by, and where its files lie.
-
-    Attributes
-    ----------
-    study : Path
-        The study's folder.
-    loss : str
-    seed : int
-    fold : str
-        Empty where the images come with their own test part.
-    learning_rate : float
-    """
-
-    study: Path
-    loss: str
-    seed: int
-    fold: str
-    learning_rate: float
-
-    @property
-    def name(self) -> str:
-        """Name of the cell's files."""
-        loss = self.loss.replace(":", "-")
-        return f"{loss}_seed{self.seed}_{self.fold or 'test'}_lr{self.learning_rate:g}"
-
-    @property
-    def result(self) -> Path:
-        """The finished run, as JSON."""
-        return self.study / CELLS / f"{self.name}.json"
-
-    @property
-    def running(self) -> Path:
-        """Folder of checkpoints while it is trained."""
-        return self.study / RUNNING / self.name
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that works on the cell."""
-        return self.study / RUNNING / f"{self.name}.lock"
-
-    @property
-    def weights(self) -> Path:
-        """What the run ended with."""
-        return self.study / WEIGHTS / f"{self.name}.safetensors"
-
-    def observed(self, settings: ComparisonSettings) -> Path:
-        """What was observed on the images that the settings name, as JSON."""
-        how = f"{settings.observe}{settings.observed_crop}"
-        return self.study / OBSERVED / f"{self.name}_{how}.json"
-
 
 @contextmanager
-def cell_objective(
-    cell: Cell, settings: ComparisonSettings, num_classes: int
-) -> "Iterator[tuple[Objective, Any]]":
-    """Give the objective with which a cell begins, and the tap at its network's bottleneck."""
+def run_objective(
+    run: ComparisonRun, settings: ComparisonSettings, num_classes: int
+) -> "Iterator[tuple[Objective, Tap]]":
+    """Give the objective with which a run begins, and the tap at its network's bottleneck."""
     from hueprobe.training.networks import fresh_network
     from hueprobe.training.objectives import objective_named
 
-    network, tap = fresh_network(settings.backbone, num_classes, seed=cell.seed, weights=settings.weights)
+    network, tap = fresh_network(settings.backbone, num_classes, seed=run.seed, weights=settings.weights)
     with objective_named(
-        cell.loss, network, num_classes, tap=tap, image_size=settings.training.get("crop", TRAINING_CROP),
-        seed=cell.seed, stages=settings.stages, **settings.head,
+        run.loss, network, num_classes, tap=tap, image_size=settings.training.get("crop", TRAINING_CROP),
+        seed=run.seed, stages=settings.stages, **settings.head,
     ) as objective:  # fmt: skip
         yield objective, tap
 
 
-def train_cell(
-    cell: Cell, settings: ComparisonSettings, images: "TrainingImages", test: "TrainingImages", *,
-    keep_weights: bool,
+def train_run(
+    run: ComparisonRun, files: StudyFolder, settings: ComparisonSettings, images: "TrainingImages",
+    test: "TrainingImages", *, keep_weights: bool,
 ) -> None:  # fmt: skip
-    """Train a cell's network, or go on with it, test it, and write the result: last, so it is whole."""
-    from hueprobe.training.loop import image_answers, train
+    """Train a run's network, or go on with it, test it, and write the result: last, so it is whole."""
+    from hueprobe.training.loop import train
     from hueprobe.training.memory_use import bytes_kept
-    from hueprobe.training.perturbations import LEVELS, perturbation
     from hueprobe.training.trained import save_trained
 
-    own = settings.training_settings(seed=cell.seed, learning_rate=cell.learning_rate)
-    with cell_objective(cell, settings, len(images.class_names)) as (objective, _):
-        network = objective.network
-        run = train(objective, images, own, test=test, folder=cell.running)
-        truth = test.targets.numpy()
-        answers = image_answers(network, test, own)
-        robust = {}
-        if settings.robustness:
-            for kind, levels in LEVELS.items():
-                for level in range(1, len(levels) + 1):
-                    changed = perturbation(kind, level, seed=cell.seed)
-                    found = image_answers(network, test, own, perturb=changed)
-                    robust[f"{kind} {level}"] = int((found == truth).sum())
+    own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
+    with run_objective(run, settings, len(images.class_names)) as (objective, _):
+        trained = train(objective, images, own, test=test, folder=files.checkpoints(run))
+        tested = _tested(run, settings, objective, test)
         if keep_weights:
-            cell.weights.parent.mkdir(exist_ok=True)
-            save_trained(cell.weights, objective)
-        n_network = sum(p.numel() for p in network.parameters())
-        beside = [name for name in run.log[0] if name.startswith("share_") and name != "share_class"]
+            files.weights(run).parent.mkdir(exist_ok=True)
+            save_trained(files.weights(run), objective)
+        n_network = sum(p.numel() for p in objective.network.parameters())
+        beside = [name for name in trained.log[0] if name.startswith("share_") and name != "share_class"]
         result = LossRun(
-            loss=cell.loss, seed=cell.seed, fold=cell.fold, learning_rate=cell.learning_rate,
-            n_right=int((answers == truth).sum()), n_test=int((answers >= 0).sum()),
-            curve=tuple(row["test_accuracy"] for row in run.log),
-            train_loss=tuple(row["loss_class"] for row in run.log),
-            shares=tuple(sum(row[name] for name in beside) for row in run.log) if beside else (),
-            seconds_per_step=statistics.median(row["seconds"] / row["steps"] for row in run.log),
+            loss=run.loss, seed=run.seed, fold=run.fold, learning_rate=run.learning_rate,
+            **tested,
+            curve=tuple(row["test_accuracy"] for row in trained.log),
+            train_loss=tuple(row["loss_class"] for row in trained.log),
+            shares=tuple(sum(row[name] for name in beside) for row in trained.log) if beside else (),
+            seconds_per_step=statistics.median(row["seconds"] / row["steps"] for row in trained.log),
             saved_bytes=bytes_kept(objective, images, own),
             n_parameters=n_network,
             n_extra=sum(p.numel() for p in objective.parameters()) - n_network,
-            robustness=robust,
         )  # fmt: skip
-    with written_whole(cell.result) as out:
-        out.write(json.dumps(asdict(result), sort_keys=True, indent=1).encode())
-    shutil.rmtree(cell.running)
+    files.runs.write(run.name, result)
+    shutil.rmtree(files.checkpoints(run))
 
 
-def observe_cell(
-    cell: Cell, settings: ComparisonSettings, num_classes: int, images: "TrainingImages"
-) -> None:
-    """Observe the network that a cell left, and write what was found; what fails becomes a note."""
+def _tested(
+    run: ComparisonRun, settings: ComparisonSettings, objective: "Objective", test: "TrainingImages"
+) -> dict[str, Any]:
+    """Return `n_right`, `n_test` and `robustness` of a LossRun."""
+    from hueprobe.training.loop import predict_classes
+    from hueprobe.training.perturbations import SEVERITIES, perturbation
+
+    own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
+    truth = test.targets.numpy()
+    predicted = predict_classes(objective.network, test, own)
+    robustness = {}
+    for kind, strengths in SEVERITIES.items() if settings.robustness else ():
+        for severity in range(1, len(strengths) + 1):
+            changed = perturbation(kind, severity, seed=run.seed)
+            found = predict_classes(objective.network, test, own, perturb=changed)
+            robustness[f"{kind} {severity}"] = int((found == truth).sum())
+    return {
+        "n_right": int((predicted == truth).sum()),
+        "n_test": int((predicted >= 0).sum()),
+        "robustness": robustness,
+    }
+
+
+def observe_run(
+    run: ComparisonRun, files: StudyFolder, settings: ComparisonSettings, num_classes: int,
+    images: "TrainingImages",
+) -> None:  # fmt: skip
+    """Observe the network that a run left, and write what was found; what fails becomes a note."""
     from hueprobe.training.trained import load_trained
 
-    own = settings.training_settings(seed=cell.seed, learning_rate=cell.learning_rate)
-    with cell_objective(cell, settings, num_classes) as (objective, tap):
-        load_trained(cell.weights, objective)
+    own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
+    with run_objective(run, settings, num_classes) as (objective, tap):
+        load_trained(files.weights(run), objective)
         try:
             own = replace(own, crop=settings.observed_crop)
             found = observe_trained(objective, tap, images, own, part=settings.observe)
         except HueprobeError as error:
             found = _unobserved(settings.observe, str(error))
-    path = cell.observed(settings)
-    path.parent.mkdir(exist_ok=True)
-    write_observation(path, found)
+    files.observed.write(run.name, found)
 
 
-def read_cell(cell: Cell, settings: ComparisonSettings) -> LossRun:
+def read_run(run: ComparisonRun, files: StudyFolder, settings: ComparisonSettings) -> LossRun:
     """Return a finished run, with what was observed on the images that the settings name.
 
     Raises
     ------
     InputError
-        The file is none, or of another version.
+        A file is none, or of another version.
     """
-    try:
-        values: dict[str, Any] = dict(json.loads(cell.result.read_bytes()))
-        values |= {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        run = LossRun(**values)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{cell.result} is no run of this version; remove it, and it is trained again"
-        ) from error
+    found = files.runs.read(run.name)
     if settings.observe == NOT_OBSERVED:
-        return run
-    path = cell.observed(settings)
-    if path.exists():
-        return replace(run, observed=read_observation(path))
-    note = f"{cell.name} was trained without keeping its weights; remove {cell.result.name} to train it again"
-    return replace(run, observed=_unobserved(settings.observe, note))
+        return found
+    if run.name in files.observed:
+        return replace(found, observed=files.observed.read(run.name))
+    note = (
+        f"{run.name} was trained without keeping its weights; remove {files.runs.path(run.name).name} to "
+        "train it again"
+    )
+    return replace(found, observed=_unobserved(settings.observe, note))
 
 
 def _unobserved(part: str, note: str) -> TrainedObservation:
-    return TrainedObservation(pictures=part, n_images=0, grid=(0, 0), notes=(f"not observed: {note}",))
+    return TrainedObservation(part=part, n_images=0, grid=(0, 0), notes=(f"not observed: {note}",))

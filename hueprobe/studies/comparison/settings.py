@@ -81,7 +81,7 @@ class ComparisonSettings:
     keep_weights: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse a study without cells."""
+        """Refuse a study without runs."""
         if not self.losses or len(set(self.losses)) < len(self.losses):
             raise InputError(f"losses are {', '.join(self.losses) or 'none'}; give at least one, each once")
         if self.primary is not None and self.primary not in self.losses:

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,15 +11,13 @@ from hueprobe.images.folds import draw_folds, hold_out
 from hueprobe.images.splits import TEST, TRAIN
 from hueprobe.images.table import ImageTable
 from hueprobe.progress import progress_bar
-from hueprobe.studies.comparison.loss_comparison import LossRun
-from hueprobe.studies.comparison.runs import CELLS, RUNNING, Cell, observe_cell, read_cell, train_cell
-from hueprobe.studies.comparison.settings import NOT_OBSERVED, ComparisonSettings, write_settings
-from hueprobe.studies.locks import claimed
+from hueprobe.studies.comparison.loss_run import LossRun
+from hueprobe.studies.comparison.runs import observe_run, read_run, train_run
+from hueprobe.studies.comparison.settings import NOT_OBSERVED, ComparisonSettings
+from hueprobe.studies.comparison.study_files import ComparisonRun, StudyFolder
 
 if TYPE_CHECKING:
     from hueprobe.training.images import TrainingImages
-
-SETTINGS = "comparison.json"
 
 
 def run_comparison(
@@ -28,7 +27,7 @@ def run_comparison(
     """Train what is not trained yet and return all runs; the same call goes on where it was stopped.
 
     Seeds are the outermost loop, so that a study that is stopped has whole pairs. Several processes may work
-    on one folder: each takes the cells that no other has, and returns when all are there.
+    on one folder: each takes the runs that no other has, and returns when all are there.
 
     Parameters
     ----------
@@ -40,6 +39,7 @@ def run_comparison(
     workers : int, optional
         Threads that read images, once at the start; None for one a core.
     progress : bool
+        Show a bar of runs.
 
     Raises
     ------
@@ -52,66 +52,51 @@ def run_comparison(
         parse_names(loss)
     settings.training_settings(seed=0, learning_rate=settings.learning_rates[0])
     parts = dict(_parts(images, settings.folds))
-    path = Path(folder)
-    for sub in (CELLS, RUNNING):
-        (path / sub).mkdir(parents=True, exist_ok=True)
-    with claimed(path / RUNNING / "settings.lock", wait=True):
-        write_settings(path / SETTINGS, settings, images)
-    cells = [
-        Cell(path, loss, seed, fold, rate)
+    files = StudyFolder(Path(folder), settings)
+    files.begin(images)
+    runs = [
+        ComparisonRun(loss, seed, fold, rate)
         for seed in range(settings.seeds)
         for fold in parts
         for rate in settings.learning_rates
         for loss in settings.losses
     ]
-    held: dict[tuple[str, int], tuple[TrainingImages, TrainingImages]] = {}
+    named = {run.name: run for run in runs}
 
+    @lru_cache(maxsize=1)
     def loaded(fold: str, side: int) -> "tuple[TrainingImages, TrainingImages]":
-        nonlocal held
-        if (fold, side) not in held:
-            held = {(fold, side): _load(parts[fold], side, workers)}
-        return held[fold, side]
+        return _load(parts[fold], side, workers)
 
-    def work(cell: Cell, *, wait: bool) -> bool:
-        """Do what is to be done for a cell; False where another process is at it."""
-        with claimed(cell.lock, wait=wait) as free:
-            if free:
-                try:
-                    _finish(cell, settings, loaded)
-                except HueprobeError as error:
-                    raise type(error)(f"{cell.name}: {error}") from error
-        return free
+    def make(name: str) -> None:
+        try:
+            _finish(named[name], files, settings, loaded)
+        except HueprobeError as error:
+            raise type(error)(f"{name}: {error}") from error
 
-    with progress_bar(len(cells), label="comparing", unit="runs", enabled=progress) as advance:
-        others = []
-        for cell in cells:
-            if work(cell, wait=False):
-                advance(1)
-            else:
-                others.append(cell)
-        for cell in others:
-            work(cell, wait=True)  # what its process left undone, if it was stopped
+    with progress_bar(len(named), label="comparing", unit="runs", enabled=progress) as advance:
+        for _ in files.runs.shared_out(list(named), make):
             advance(1)
-    return [read_cell(cell, settings) for cell in cells]
+    return [read_run(run, files, settings) for run in runs]
 
 
 def _finish(
-    cell: Cell,
+    run: ComparisonRun,
+    files: StudyFolder,
     settings: ComparisonSettings,
     loaded: "Callable[[str, int], tuple[TrainingImages, TrainingImages]]",
 ) -> None:
-    """Train a cell and observe its network, each unless it is done."""
+    """Train a run's network and observe it, each unless it is done."""
     observe = settings.observe != NOT_OBSERVED
-    if not cell.result.exists():
-        train, test = loaded(cell.fold, settings.side)
-        train_cell(cell, settings, train, test, keep_weights=settings.keep_weights or observe)
-    if observe and cell.weights.exists() and not cell.observed(settings).exists():
+    if run.name not in files.runs:
+        train, test = loaded(run.fold, settings.side)
+        train_run(run, files, settings, train, test, keep_weights=settings.keep_weights or observe)
+    if observe and files.weights(run).exists() and run.name not in files.observed:
         larger = -(-settings.observe_crop * 8 // 7)  # as 256 is of 224
-        train, test = loaded(cell.fold, larger or settings.side)
+        train, test = loaded(run.fold, larger or settings.side)
         seen = test if settings.observe == TEST else train
-        observe_cell(cell, settings, len(train.class_names), seen)
+        observe_run(run, files, settings, len(train.class_names), seen)
     if not settings.keep_weights:
-        cell.weights.unlink(missing_ok=True)
+        files.weights(run).unlink(missing_ok=True)
 
 
 def _parts(images: ImageTable, folds: int) -> Iterator[tuple[str, ImageTable]]:

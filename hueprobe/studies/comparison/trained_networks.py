@@ -1,12 +1,15 @@
 """Observations 3 to 5 with trained networks: each one's numbers, and losses compared by them."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from hueprobe.stats.intervals import Interval, normal_interval
-from hueprobe.stats.paired import sign_flip_p
+from hueprobe.stats.permutation import sign_flip_p
 
 # Name and unit of each number that a trained network is observed by.
 MEASURES = {
@@ -55,8 +58,8 @@ class TrainedObservation:
 
     Attributes
     ----------
-    pictures : str
-        `test` or `train`.
+    part : str
+        Which images: `test` or `train`.
     n_images : int
         Images observed.
     grid : (int, int)
@@ -67,11 +70,30 @@ class TrainedObservation:
         Why others could not.
     """
 
-    pictures: str
+    part: str
     n_images: int
     grid: tuple[int, int]
     numbers: Mapping[str, Measured] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what a study's file holds: `part` is called "pictures" there, and NaN is null."""
+        values = asdict(self)
+        values["pictures"] = values.pop("part")
+        for number in values["numbers"].values():
+            number |= {name: None for name, value in number.items() if math.isnan(value)}
+        return values
+
+    @classmethod
+    def from_json(cls, document: Any) -> "TrainedObservation":
+        """Return the observation that `to_json` gave."""
+        values = dict(document)
+        values["part"] = values.pop("pictures")
+        values["numbers"] = {
+            measure: {name: math.nan if value is None else value for name, value in number.items()}
+            for measure, number in values["numbers"].items()
+        }
+        return msgspec.convert(values, cls)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,16 +1,12 @@
 """Observations 3 to 5 with a network that was just trained, in a memory that is thrown away."""
 
-import json
 import math
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hueprobe.errors import InputError
-from hueprobe.files import written_whole
 from hueprobe.memory.arrays import memory_from_arrays
 from hueprobe.observations.hue.planes import Plane, plane_through, uniform_axis
 from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation
@@ -72,7 +68,7 @@ def observe_trained(
     chosen = images.select(capped_rows(images.targets.numpy(), per_class, seed=seed))
     seen = bottleneck_activations(objective.network, tap, chosen, settings)
     _, channels, height, width = seen.values.shape
-    told: dict[str, Any] = {"pictures": part, "n_images": len(seen.rows), "grid": (height, width)}
+    told: dict[str, Any] = {"part": part, "n_images": len(seen.rows), "grid": (height, width)}
     if height * width == 1:
         note = f"images of {settings.crop} px leave a bottleneck of 1x1, without places; use a larger --crop"
         return TrainedObservation(**told, notes=(f"observations 3 to 5: {note}",))
@@ -118,33 +114,3 @@ def report_numbers(report: MemoryReport) -> dict[str, Measured]:
         for measure, place in _PLACES.items()
         if place in found and not math.isnan(found[place].estimate)
     }
-
-
-def write_observation(path: Path, found: TrainedObservation) -> None:
-    """Write an observation as JSON; the file appears whole."""
-    values = asdict(found)
-    for number in values["numbers"].values():
-        number |= {name: None for name, value in number.items() if math.isnan(value)}
-    with written_whole(path) as file:
-        file.write(json.dumps(values, sort_keys=True, indent=1, allow_nan=False).encode())
-
-
-def read_observation(path: Path) -> TrainedObservation:
-    """Return an observation that `write_observation` wrote.
-
-    Raises
-    ------
-    InputError
-        The file is none, or of another version.
-    """
-    try:
-        values = json.loads(path.read_text())
-        values["numbers"] = {
-            name: Measured(**{key: math.nan if value is None else value for key, value in number.items()})
-            for name, number in values["numbers"].items()
-        }
-        return TrainedObservation(**values | {"grid": tuple(values["grid"]), "notes": tuple(values["notes"])})
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is no observation of this version; remove it and its run in cells/, or keep the weights"
-        ) from error

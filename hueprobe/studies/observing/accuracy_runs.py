@@ -1,8 +1,7 @@
-"""Observation 2 on one memory: every descriptor and the rows a sceptic asks for, kept cell by cell."""
+"""Observation 2 on one memory: every descriptor and the rows a sceptic asks for, each a run that is kept."""
 
-import hashlib
-import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,10 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
-from hueprobe.errors import InputError
-from hueprobe.files import storing, written_whole
+from hueprobe.files import storing
+from hueprobe.images.resolve import resolve_images
+from hueprobe.images.table import ImageTable
+from hueprobe.matches import Matches
 from hueprobe.memory.arrays import derive_memory
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
@@ -24,7 +25,9 @@ from hueprobe.observations.accuracy.baselines import (
     nearest_centroid,
     tune_k,
 )
-from hueprobe.observations.accuracy.grid import AccuracyCell, AccuracyGrid, accuracy_cell
+from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun, accuracy_run
+from hueprobe.studies.locks import locked
+from hueprobe.studies.run_store import RunStore, settings_hash
 
 TUNED = ("pixel", "gap")  # descriptors whose K is tuned on the memory
 
@@ -41,17 +44,17 @@ def accuracy_grid(
     progress: bool = False,
     **network: Any,
 ) -> AccuracyGrid:
-    """Classify with each descriptor and with reference classifiers; finished cells are not run again.
+    """Classify with each descriptor and with reference classifiers; finished runs are not made again.
 
     Pooled memories are derived from the `pixel` memory into `folder`. Held-out images are sent through
-    the network once for each descriptor.
+    the network once for each descriptor. Several processes may work on one folder.
 
     Parameters
     ----------
     memory : Memory
         Of descriptor `pixel`.
     folder : path
-        Where pooled memories and cells are kept; cells of other settings are another file.
+        Where pooled memories and runs are kept; runs of other settings are other files.
     images
         Held-out images as `build_memory` takes them; None leaves the memory's own out one at a time.
     k, searcher, exclude
@@ -59,103 +62,171 @@ def accuracy_grid(
     seed : int
         Of the folds of logistic regression.
     progress : bool
+        Show a bar for each classification.
     **network
         `backbone`, `transform`, `weights`, `device` and `workers` of `KernelDensityClassifier`.
+
+    Raises
+    ------
+    InputError
+        A finished run's file is damaged.
     """
     folder = Path(folder)
+    images = None if images is None else resolve_images(images)
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    held_out = images is not None
-    task = "held out" if held_out else "leave one out"
-    name = str(memory.settings["backbone"])
-    settings = {
-        "memory": memory.ledger.tip, "images": _images_key(images), "k": k, "searcher": searcher,
-        "exclude": exclude, "seed": seed,
-    }  # fmt: skip
-    classified: dict[str, Classification] = {}
+    asked = _Asked(
+        memory=memory, folder=folder, images=images, k=k, searcher=searcher, exclude=exclude, seed=seed,
+        progress=progress, network=network,
+    )  # fmt: skip
+    store = RunStore(folder, AccuracyRun, ending=".cell.json")
+    rows = {asked.name_of(row): row for row in _ROWS}
 
-    def classify(descriptor: str, n: int = k) -> Classification:
-        if f"{descriptor}{n}" not in classified:
-            pooled = memory if descriptor == "pixel" else _pooled(memory, folder, descriptor)
+    def make(name: str) -> None:
+        if name not in store:
+            store.write(name, asked.run_of(rows[name]))
+
+    for _ in store.shared_out(list(rows), make):
+        pass
+    return AccuracyGrid(tuple(store.read(name) for name in rows))
+
+
+@dataclass(kw_only=True)
+class _Asked:
+    """A memory, who asks it and how; what several runs need is made once."""
+
+    memory: Memory
+    folder: Path
+    images: ImageTable | None
+    k: int
+    searcher: str
+    exclude: str
+    seed: int
+    progress: bool
+    network: dict[str, Any]
+    _pooled: dict[str, Memory] = field(default_factory=dict)
+    _classified: dict[tuple[str, int], Classification] = field(default_factory=dict)
+
+    def name_of(self, row: "_Row") -> str:
+        """Name the run of a row after all that it depends on."""
+        asked = None
+        if self.images is not None:
+            asked = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
+        settings = {
+            "memory": self.memory.ledger.tip, "images": asked,
+            "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
+        }  # fmt: skip
+        label = "" if row.predict is None else row.classifier
+        return f"{row.descriptor}-{settings_hash([settings, row.descriptor, label])}"
+
+    def run_of(self, row: "_Row") -> AccuracyRun:
+        """Make the run of a row."""
+        predicted = None if row.predict is None else row.predict(self, row.descriptor)
+        result = self.classification(row.descriptor)
+        groups = [result.matches.query_image_group[i] for i in result.rows] if result.matches else None
+        return accuracy_run(
+            result,
+            network=str(self.memory.settings.backbone),
+            descriptor=row.descriptor,
+            task="leave one out" if self.images is None else "held out",
+            classifier=row.classifier,
+            groups=groups,
+            predicted=None if predicted is None else predicted[result.rows].tolist(),
+            held_out=self.images is not None,
+        )
+
+    def memory_of(self, descriptor: str) -> Memory:
+        """Return the memory of a descriptor, derived where it is not there, or is of an older memory."""
+        if descriptor == "pixel":
+            return self.memory
+        if descriptor not in self._pooled:
+            path = self.folder / f"{self.memory.path.name}-{descriptor}.memory"
+            with locked(path.with_suffix(".lock"), wait=True):
+                there = (path / FILE_NAME).is_file()
+                stale = there and read_settings(path).derived_from != self.memory.ledger.tip
+                self._pooled[descriptor] = derive_memory(path, self.memory, descriptor, overwrite=stale)
+        return self._pooled[descriptor]
+
+    def classification(self, descriptor: str, *, k: int | None = None) -> Classification:
+        """Classify what is asked by Eq. (1)-(3)."""
+        k = self.k if k is None else k
+        if (descriptor, k) not in self._classified:
+            searcher = self.searcher if descriptor == "pixel" else "exact"
             classifier = KernelDensityClassifier(
-                pooled, k=n, searcher=searcher if descriptor == "pixel" else "exact", exclude=exclude,
-                progress=progress, **network,
+                self.memory_of(descriptor), k=k, searcher=searcher, exclude=self.exclude,
+                progress=self.progress, **self.network,
             )  # fmt: skip
-            result = classifier.classify(images) if held_out else classifier.leave_one_out()
-            classified[f"{descriptor}{n}"] = result
-        return classified[f"{descriptor}{n}"]
+            self._classified[descriptor, k] = (
+                classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
+            )
+        return self._classified[descriptor, k]
 
-    def cell(descriptor: str, label: str, predict: Callable[[], np.ndarray | None]) -> AccuracyCell:
-        path = folder / f"{_key(settings, descriptor, label)}.cell.json"
-        if path.is_file():
-            return _read_cell(path)
-        predicted = predict()
-        result = classify(descriptor)
-        groups = [result.matches.query_image_group[row] for row in result.rows] if result.matches else None
-        options: dict[str, Any] = {"classifier": label} if label else {}
-        if predicted is not None:
-            options["predicted"] = predicted[result.rows].tolist()
-        made = accuracy_cell(
-            result, network=name, descriptor=descriptor, task=task, held_out=held_out, groups=groups,
-            **options,
-        )  # fmt: skip
-        with written_whole(path) as file:
-            file.write((json.dumps(made.to_json(), sort_keys=True) + "\n").encode())
-        return made
-
-    def tuned(descriptor: str) -> np.ndarray:
-        source = memory if descriptor == "pixel" else _pooled(memory, folder, descriptor)
-        most = min(max(KS), int(source.valid().sum()) - source.grid.n_cells)
-        own = KernelDensityClassifier(source, k=most, exclude=exclude, progress=progress).leave_one_out()
-        counts = _counts_without_self(source)
-        best = tune_k(_required(own.matches), counts).k
-        if not held_out:
-            return kernel_vote(_required(own.matches), counts, k=best)
-        return kernel_vote(_required(classify(descriptor, best).matches), source.class_counts())
-
-    pooled = _pooled(memory, folder, "gap")
-    labels = memory.image_class
-    groups = memory.images.groups
-
-    def gap_queries() -> np.ndarray | None:
-        return _query_vectors(pooled, images, network) if held_out else None
-
-    cells = [cell(descriptor, "", lambda: None) for descriptor in DESCRIPTORS]
-    cells.append(cell("pixel", "majority vote", lambda: majority_vote(_required(classify("pixel").matches))))
-    cells += [cell(d, "kernel density, K tuned", lambda d=d: tuned(d)) for d in TUNED]  # type: ignore[misc]
-    vectors = pooled.image_vectors(np.arange(pooled.n_images))[:, 0]
-    cells.append(
-        cell(
-            "gap",
-            "nearest centroid",
-            lambda: nearest_centroid(vectors, labels, query_vectors=gap_queries(), groups=groups),
-        )
-    )
-    cells.append(
-        cell(
-            "gap",
-            "logistic regression",
-            lambda: logistic_regression(
-                vectors, labels, seed=seed, query_vectors=gap_queries(), groups=groups
-            ),
-        )
-    )
-    return AccuracyGrid(tuple(cells))
+    def query_vectors(self, descriptor: str) -> np.ndarray | None:
+        """Return a vector (n, C) for each held-out image, zero where it is unreadable; None without such."""
+        if self.images is None:
+            return None
+        classifier = KernelDensityClassifier(self.memory_of(descriptor), **self.network)
+        return classifier.vectors_of(self.images)[:, 0]
 
 
-def _read_cell(path: Path) -> AccuracyCell:
-    try:
-        return AccuracyCell.from_json(json.loads(path.read_bytes()))
-    except (ValueError, TypeError, RecursionError) as error:
-        raise InputError(
-            f"{path} is no finished cell ({error}); remove it, and it is computed again"
-        ) from None
+def _by_majority(asked: _Asked, descriptor: str) -> np.ndarray:
+    return majority_vote(_matches(asked.classification(descriptor)))
 
 
-def _pooled(memory: Memory, folder: Path, descriptor: str) -> Memory:
-    path = folder / f"{memory.path.name}-{descriptor}.memory"
-    stale = (path / FILE_NAME).is_file() and read_settings(path).get("derived_from") != memory.ledger.tip
-    return derive_memory(path, memory, descriptor, overwrite=stale)
+def _with_tuned_k(asked: _Asked, descriptor: str) -> np.ndarray:
+    """Eq. (1)-(3) with the K that is best for the memory's own images, each left out in turn."""
+    memory = asked.memory_of(descriptor)
+    most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
+    own = KernelDensityClassifier(memory, k=most, exclude=asked.exclude, progress=asked.progress)
+    matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
+    best = tune_k(matches, counts).k
+    if asked.images is None:
+        return kernel_vote(matches, counts, k=best)
+    return kernel_vote(_matches(asked.classification(descriptor, k=best)), memory.class_counts())
+
+
+def _by_centroid(asked: _Asked, descriptor: str) -> np.ndarray:
+    memory = asked.memory_of(descriptor)
+    return nearest_centroid(
+        _image_vectors(memory), memory.image_class, groups=memory.images.groups,
+        query_vectors=asked.query_vectors(descriptor),
+    )  # fmt: skip
+
+
+def _by_logistic_regression(asked: _Asked, descriptor: str) -> np.ndarray:
+    memory = asked.memory_of(descriptor)
+    return logistic_regression(
+        _image_vectors(memory), memory.image_class, groups=memory.images.groups,
+        query_vectors=asked.query_vectors(descriptor), seed=asked.seed,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A run of the grid: `predict` gives each image's class where it is not Eq. (1)-(3) with the K asked."""
+
+    descriptor: str
+    classifier: str = CLASSIFIER
+    predict: Callable[[_Asked, str], np.ndarray] | None = None
+
+
+_ROWS = (
+    *(_Row(descriptor) for descriptor in DESCRIPTORS),
+    _Row("pixel", "majority vote", _by_majority),
+    *(_Row(descriptor, "kernel density, K tuned", _with_tuned_k) for descriptor in TUNED),
+    _Row("gap", "nearest centroid", _by_centroid),
+    _Row("gap", "logistic regression", _by_logistic_regression),
+)
+
+
+def _matches(result: Classification) -> Matches:
+    assert result.matches is not None
+    return result.matches
+
+
+def _image_vectors(memory: Memory) -> np.ndarray:
+    """Return the one vector (n_images, C) that a pooled memory has of each image."""
+    return memory.image_vectors(np.arange(memory.n_images))[:, 0]
 
 
 def _counts_without_self(memory: Memory) -> np.ndarray:
@@ -164,22 +235,3 @@ def _counts_without_self(memory: Memory) -> np.ndarray:
     rows = np.flatnonzero(memory.image_class >= 0)
     counts[rows, memory.image_class[rows]] -= memory.valid_per_image[rows]
     return counts
-
-
-def _query_vectors(pooled: Memory, images: Any, network: dict[str, Any]) -> np.ndarray:
-    """Return the held-out images' pooled vectors, one an image asked, zero where unreadable."""
-    return KernelDensityClassifier(pooled, **network).vectors_of(images)[:, 0]
-
-
-def _required(matches: Any) -> Any:
-    assert matches is not None
-    return matches
-
-
-def _images_key(images: Any) -> Any:
-    return None if images is None else [list(images.paths), list(images.classes), list(images.sizes)]
-
-
-def _key(settings: dict[str, Any], descriptor: str, label: str) -> str:
-    text = json.dumps([settings, descriptor, label], sort_keys=True)
-    return f"{descriptor}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"

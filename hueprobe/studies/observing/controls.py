@@ -11,13 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.build import build_memory
-from hueprobe.memory.filling import Filled, fill_memory
-from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.filling import Filled, fill_memories
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
 from hueprobe.observations.table import CONTROLS
@@ -75,14 +76,14 @@ def _extracted(
     settings = memory.settings
     backbone = load_recorded_backbone(settings, weights=subject.settings.weights)
     options: dict[str, Any] = {
-        "dtype": memory.dtype, "precision": settings["precision"], "batch_size": settings["batch_size"],
+        "dtype": memory.dtype, "precision": settings.precision, "batch_size": settings.batch_size,
         "device": subject.settings.device, "workers": subject.settings.workers, "progress": subject.progress,
     }  # fmt: skip
     path = folder / f"{memory.path.name}-{kind}.memory"
     if change is None:
         return build_memory(
-            path, table, backbone=settings["backbone"], weights="none", seed=settings["seed"],
-            layer=None if settings["table_layer"] else settings["layer"], transform=backbone.transform,
+            path, table, backbone=settings.backbone, weights="none", seed=settings.seed,
+            layer=None if settings.table_layer else settings.layer, transform=backbone.transform,
             **options,
         )  # fmt: skip
     changed = replace(backbone, transform=Changed(backbone.transform, kind, change))
@@ -134,23 +135,24 @@ def _from_array(values: np.ndarray) -> Any:
 
 def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
     """Return a memory with each image's vectors from either of two, by a hash of its content."""
-    settings = {**memory.settings, "mixed_from": [memory.ledger.tip, mirrored.ledger.tip]}
-    stale = (path / FILE_NAME).is_file() and read_settings(path).get("mixed_from") != settings["mixed_from"]
+    settings = msgspec.structs.replace(memory.settings, mixed_from=(memory.ledger.tip, mirrored.ledger.tip))
+    stale = (path / FILE_NAME).is_file() and read_settings(path).mixed_from != settings.mixed_from
     key = [sha or name for sha, name in zip(memory.sha256, memory.images.paths, strict=True)]
     heads = np.array([hashlib.sha256(k.encode()).digest()[0] & 1 for k in key], bool)
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
-        for first in range(start, stop, settings["batch_size"]):
-            rows = np.arange(first, min(first + settings["batch_size"], stop))
+        for first in range(start, stop, settings.batch_size):
+            rows = np.arange(first, min(first + settings.batch_size, stop))
             parts = []
             for source in (memory, mirrored):
                 vectors = source.image_vectors(rows).reshape(len(rows), *memory.grid.shape, memory.n_channels)
                 parts.append(vectors * np.sqrt(source.energy()[rows])[..., None])
             chosen = np.where(heads[rows][:, None, None, None], parts[1], parts[0])
             records = memory.records.slice(first, len(rows)).drop_columns(["image"]).to_pylist()
-            yield np.ascontiguousarray(chosen.transpose(0, 3, 1, 2)), records
+            yield [np.ascontiguousarray(chosen.transpose(0, 3, 1, 2))], records
 
-    return fill_memory(path, settings, memory.images, batches, overwrite=stale)
+    (mixed,) = fill_memories([path], [settings], memory.images, batches, overwrite=stale)
+    return mixed
 
 
 _CHANGES = {"mirror-all": mirror, "shifted-crop": shifted, "reflect-padding": padded}

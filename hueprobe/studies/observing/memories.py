@@ -13,7 +13,7 @@ from hueprobe.errors import HueprobeError, InputError, require_choice
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
-from hueprobe.memory.recipe import load_recorded_backbone
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.store import Memory
 from hueprobe.observations.accuracy.grid import AccuracyGrid
 from hueprobe.observations.conditional import conditional
@@ -233,7 +233,7 @@ def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -
         verdicts += result.claims(memory=name, definitions=definitions)
     return MemoryReport(
         name=name,
-        network="" if memory is None else str(memory.settings["backbone"]),
+        network="" if memory is None else str(memory.settings.backbone),
         n_images=n_images,
         seed=settings.seed,
         verdicts=tuple(verdicts),

@@ -68,7 +68,7 @@ class Subject:
         classifier = self._classifier(self.rows, progress=self.progress)
         if self.images is not None:
             return _table(classifier.classify(self.images).matches)
-        return _table(classifier.leave_one_out(ask=self.query_memory).matches)
+        return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
 
     @cached_property
     def block_of_image(self) -> np.ndarray:
@@ -86,7 +86,7 @@ class Subject:
         """The matches of each block, searched against itself alone."""
 
         def search(rows: np.ndarray) -> Matches:
-            found = self._classifier(rows).leave_one_out(ask=self.query_memory)
+            found = self._classifier(rows).leave_one_out(query_memory=self.query_memory)
             return _table(found.matches)
 
         return search_blocks(self.block_of_image, search)

@@ -16,7 +16,7 @@ IMAGENET_TRANSFORM = Transform(resize=256, crop=224)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Blueprint:
     """A network that is not made yet.
 
     Parameters

@@ -1,0 +1,198 @@
+"""Where queries come from: images, activations, or the memory's own images, left out one at a time."""
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from hueprobe.activations.descriptors import require_finite
+from hueprobe.errors import InputError, require_choice
+from hueprobe.exclusion import EXCLUDE, Exclusion
+from hueprobe.images.resolve import resolve_images
+from hueprobe.images.table import unfiled_table
+from hueprobe.memory.store import Memory
+from hueprobe.progress import progress_bar
+from hueprobe.queries import Queries, QueryExtractor, match_images, stored_vectors
+
+_LEAVE_ONE_OUT_VECTORS = 16_384  # of one batch: each batch streams the whole memory once
+
+
+class QuerySource:
+    """Gives images' vectors as the memory would store them, with what each image may not match.
+
+    Parameters
+    ----------
+    memory : Memory
+    exclude : {"image", "group", "none", None}
+        What a query may not match; None is "none".
+    images : array_like of int, optional
+        The memory rows in use; all by default.
+    backbone, transform, weights, device, workers
+        As in `KernelDensityClassifier`.
+    progress : bool
+        Show how many images are done.
+
+    Attributes
+    ----------
+    rows : ndarray of int64
+        The memory rows in use, ascending.
+    exclude : str
+    exclusion : Exclusion
+
+    Raises
+    ------
+    InputError
+        `exclude` is unknown, or a row is not in the memory.
+    """
+
+    def __init__(
+        self,
+        memory: Memory,
+        *,
+        exclude: str | None,
+        images: Any,
+        backbone: Any,
+        transform: Any,
+        weights: Any,
+        device: str,
+        workers: int | None,
+        progress: bool,
+    ) -> None:
+        self.memory, self.exclude = memory, exclude or "none"
+        require_choice("exclude", self.exclude, EXCLUDE)
+        self.rows = np.arange(memory.n_images) if images is None else np.unique(np.asarray(images, np.int64))
+        if len(self.rows) and not 0 <= self.rows[0] <= self.rows[-1] < memory.n_images:
+            raise InputError(
+                f"images are rows {self.rows[0]} to {self.rows[-1]}, {memory.path} has 0 to "
+                f"{memory.n_images - 1}; choose among those"
+            )
+        self.exclusion = Exclusion(memory, self.exclude, images=self.rows)
+        self._extractor = QueryExtractor(
+            memory=memory, backbone=backbone, transform=transform, weights=weights, device=device,
+            workers=workers,
+        )  # fmt: skip
+        self._progress = progress
+
+    def of_images(self, images: Any) -> Iterator[Queries]:
+        """Yield one batch of images after another.
+
+        Parameters
+        ----------
+        images
+            Whatever `build_memory` takes.
+        """
+        table = resolve_images(images)
+        sides = match_images(self.memory, table)
+        with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
+            started = time.perf_counter()
+            for batch, readable, vectors in self._extractor.batches(table):
+                rows = batch.start + readable
+                hashes = [batch.records[i].sha256 for i in readable]
+                sources = list(zip(hashes, rows, strict=True))
+                yield Queries(
+                    row=rows,
+                    vectors=vectors,
+                    barred=[self.exclusion.of(sha256, table.groups[row]) for sha256, row in sources],
+                    images=sides,
+                    true_class=tuple(table.classes[row] for row in rows),
+                    skipped=tuple(
+                        (table.paths[batch.start + i], record.reason or "unreadable")
+                        for i, record in enumerate(batch.records)
+                        if not record.readable
+                    ),
+                    duplicates=tuple(
+                        table.paths[row] for sha256, row in sources if sha256 in self.exclusion.known
+                    ),
+                    seconds=time.perf_counter() - started,
+                )
+                advance(len(batch.records))
+                started = time.perf_counter()
+
+    def of_activations(
+        self,
+        activations: np.ndarray,
+        *,
+        names: Sequence[str] | None = None,
+        classes: Sequence[str | None] | None = None,
+        groups: Sequence[str | None] | None = None,
+    ) -> Queries:
+        """Return activations extracted elsewhere; see `KernelDensityClassifier.classify_activations`.
+
+        Parameters
+        ----------
+        activations : ndarray of shape (n, C, H, W)
+        names, classes, groups : sequence, optional
+            One an image.
+        """
+        activations = np.asarray(activations, np.float32)
+        table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
+        require_finite(activations, table.paths, self.memory.settings.layer)
+        return Queries(
+            row=np.arange(len(table)),
+            vectors=stored_vectors(self.memory, activations),
+            barred=[self.exclusion.of(None, group) for group in table.groups],
+            images=match_images(self.memory, table),
+            true_class=table.classes,
+        )
+
+    def of_memory(self, query_memory: Memory | None = None) -> Iterator[Queries]:
+        """Yield one batch of the memory's own images after another, each barred from itself.
+
+        Parameters
+        ----------
+        query_memory : Memory, optional
+            Another memory of the same images, row by row, whose vectors are the queries.
+
+        Raises
+        ------
+        InputError
+            Nothing is excluded, so that each image would match itself; or the memories hold different images.
+        """
+        if self.exclude == "none":
+            raise InputError(
+                "leave-one-out without exclusion would match each image to itself; use 'image' or 'group'"
+            )
+        memory = self.memory
+        vectors_of = memory if query_memory is None else query_memory
+        if vectors_of.images.paths != memory.images.paths or vectors_of.grid != memory.grid:
+            raise InputError(f"{vectors_of.path} does not hold the images of {memory.path}, row by row")
+        sides = match_images(memory, memory.images)
+        known = set(memory.classes)
+        readable = self.rows[memory.readable[self.rows]]
+        unreadable = self.rows[~memory.readable[self.rows]].tolist()
+        skipped = tuple((memory.images.paths[i], memory.records["reason"][i].as_py()) for i in unreadable)
+        step = max(1, _LEAVE_ONE_OUT_VECTORS // memory.grid.n_cells)
+        with progress_bar(len(readable), label="classify", enabled=self._progress) as advance:
+            for start in range(0, len(readable), step):
+                started = time.perf_counter()
+                rows = readable[start : start + step]
+                classes = (memory.images.classes[row] for row in rows)
+                yield Queries(
+                    row=rows,
+                    vectors=vectors_of.image_vectors(rows),
+                    barred=[self.exclusion.of_row(int(row)) for row in rows],
+                    images=sides,
+                    true_class=tuple(name if name in known else None for name in classes),
+                    skipped=skipped if start == 0 else (),
+                    seconds=time.perf_counter() - started,
+                )
+                advance(len(rows))
+
+    def vectors_of(self, images: Any) -> np.ndarray:
+        """Return images' vectors as the memory would store them, zero where an image is unreadable.
+
+        Parameters
+        ----------
+        images
+            Whatever `build_memory` takes.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_images, n_cells, n_channels)
+        """
+        table = resolve_images(images)
+        vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
+        for batch, readable, found in self._extractor.batches(table):
+            vectors[batch.start + readable] = found
+        return vectors

@@ -1,0 +1,115 @@
+"""Re-ranking: the exact distances by which the candidates of every searcher are put in order."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from hueprobe.search.neighbors import Neighbors
+from hueprobe.threads import n_cores, threaded_map
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
+
+# So that their candidates stay in a processor's cache.
+_QUERIES_AT_A_TIME, _CANDIDATES_AT_A_TIME = 16, 1_024
+UNIT = 2.0**-24  # half the spacing of float32 at 1
+# renormalize() divides by a norm whose float32 sum is off by some units: generous.
+NORM_ERROR = 64 * UNIT
+
+
+def gamma(n_channels: int) -> float:
+    """Return d u / (1 - d u): how far a float32 sum of products of unit vectors may lie from the true one.
+
+    In whatever order it runs.
+    """
+    return n_channels * UNIT / (1 - n_channels * UNIT)
+
+
+def rerank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
+    """Re-rank candidates by their exact distance and keep the k nearest.
+
+    The distance is ||q - x|| by subtraction in float64, so that a duplicate is at exactly 0;
+    2 - 2<q, x> would put it at up to 1.4e-3. Ties go to the lower id.
+
+    Parameters
+    ----------
+    memory : Memory
+    vectors : ndarray of float32, shape (n_queries, n_channels)
+    candidates : ndarray of int64, shape (n_queries, c)
+        Distinct vector ids; -1 pads.
+    k : int
+    """
+    n_queries, width = candidates.shape
+    step = min(_QUERIES_AT_A_TIME, max(1, _CANDIDATES_AT_A_TIME // max(1, width)))
+    parts = [slice(start, start + step) for start in range(0, n_queries, step)]
+
+    def reranked(part: slice) -> Neighbors:
+        return _rerank_part(memory, vectors[part], candidates[part], k)
+
+    if len(parts) > 1:
+        with threaded_map(min(n_cores(), len(parts)), name="hueprobe-rerank") as each:
+            found = list(each(reranked, parts))
+    else:
+        found = [reranked(part) for part in parts]
+    if not found:
+        return Neighbors(np.empty((0, k), np.int64), np.empty((0, k)))
+    return Neighbors(
+        np.concatenate([part.ids for part in found]), np.concatenate([part.distances for part in found])
+    )
+
+
+def _rerank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
+    unique, where = np.unique(candidates, return_inverse=True)
+    where = where.reshape(candidates.shape)
+    rows = memory.vectors(np.maximum(unique, 0))
+    if candidates.shape[1] > k:
+        # A product is off by gamma at most, a squared length by NORM_ERROR, on either side of the comparison.
+        margin = 2 * gamma(memory.n_channels) * (1 + NORM_ERROR) + 2 * NORM_ERROR
+        products = np.einsum("qcd,qd->qc", rows[where], vectors)
+        candidates, columns = plausible(candidates, products, k, margin)
+        where = np.take_along_axis(where, columns, axis=1)
+    distance = exact_distances(vectors, rows, where)
+    distance[candidates < 0] = np.inf
+    order = np.lexsort((candidates, distance), axis=1)[:, :k]
+    distance = np.take_along_axis(distance, order, axis=1)
+    ids = np.where(np.isinf(distance), -1, np.take_along_axis(candidates, order, axis=1))
+    missing = ((0, 0), (0, k - order.shape[1]))
+    return Neighbors(
+        np.pad(ids, missing, constant_values=-1), np.pad(distance, missing, constant_values=np.inf)
+    )
+
+
+def plausible(
+    candidates: np.ndarray, products: np.ndarray, k: int, margin: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Keep the candidates that can be among the k nearest: the others need not be looked at.
+
+    Parameters
+    ----------
+    candidates : ndarray of int64, shape (n_queries, c)
+        Vector ids; -1 pads.
+    products : ndarray of shape (n_queries, c)
+        Of the query with each candidate, as computed.
+    k : int
+    margin : float
+        Whatever lies lower than the k-th highest product by more than this is surely farther away.
+
+    Returns
+    -------
+    candidates, columns : ndarray of int64, shape (n_queries, fewer)
+        The ids that are left, -1 for the others, and the columns that they stood in.
+    """
+    products = np.where(candidates >= 0, products, -np.inf)
+    low = products < np.partition(products, -k, axis=1)[:, -k, None] - margin
+    columns = np.argsort(low, axis=1, kind="stable")[:, : int((~low).sum(axis=1).max(initial=k))]
+    return np.take_along_axis(np.where(low, -1, candidates), columns, axis=1), columns
+
+
+def exact_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """Return ||vectors[i] - rows[where[i, j]]|| in float64, shape of `where`."""
+    queries = vectors.astype(np.float64)
+    distance = np.empty(where.shape, np.float64)
+    for column in range(where.shape[1]):
+        difference = queries - rows[where[:, column]]
+        distance[:, column] = np.sqrt(np.einsum("ij,ij->i", difference, difference))
+    return distance
