@@ -46,10 +46,17 @@ def complaints(name):
     return [f"{name}: {text}" for code, text in validate(name)["errors"] if code in CODES]
 
 
+def fields_of(cls):
+    """Return the names of a record's fields: a dataclass's or a msgspec Struct's; None for other classes."""
+    if dataclasses.is_dataclass(cls):
+        return [one.name for one in dataclasses.fields(cls) if one.init and not one.name.startswith("_")]
+    return getattr(cls, "__struct_fields__", None)
+
+
 def field_complaints(name, cls):
-    """A dataclass has its own fields, those of its bases apart, under Attributes or under Parameters."""
+    """A record has its own fields, those of its bases apart, under Attributes or under Parameters."""
     told, own = told_by(cls, "Parameters", "Attributes"), cls.__annotations__
-    fields = [one.name for one in dataclasses.fields(cls) if one.init and not one.name.startswith("_")]
+    fields = fields_of(cls)
     lacking = [f"{name}: no word of {field}" for field in fields if field in own and field not in told]
     unknown = [one for one in told if one not in fields and not hasattr(cls, one)]
     return lacking + [f"{name}: there is no {one}" for one in unknown]
@@ -60,7 +67,7 @@ def of_one(name, value):
         return complaints(name)
     if getattr(value, "_is_protocol", False):
         found = []
-    elif dataclasses.is_dataclass(value):
+    elif fields_of(value) is not None:
         found = field_complaints(name, value)
     else:
         found = complaints(name)
