@@ -1,5 +1,6 @@
 """The command line as a user meets it, on a seeded network that runs in milliseconds."""
 
+import inspect
 import json
 import os
 import pickle
@@ -517,6 +518,15 @@ def test_help_is_light_and_lists_every_command():
     for name in ("backbones", "data", "demo", "evaluate", "index", "info", "observe", "query", "verify"):
         assert f"  {name} " in shown.stdout
         run(name, "--help")
+
+
+def test_commands_name_their_parameters():
+    commands = [main.get_command(None, name) for name in main.list_commands(None)]
+    commands += [sub for one in commands if isinstance(one, click.Group) for sub in one.commands.values()]
+    assert len(commands) > 15
+    for command in commands:
+        parameters = inspect.signature(command.callback).parameters.values()
+        assert not [p.name for p in parameters if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL)], command.name
 
 
 @pytest.mark.parametrize(
