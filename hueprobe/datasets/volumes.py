@@ -5,7 +5,7 @@ import importlib.util
 import json
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from PIL import Image
@@ -144,7 +144,7 @@ def _image(plane: np.ndarray, zooms: list[float], low: float, high: float) -> np
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _nibabel():  # type: ignore[no-untyped-def]  # a module that may not be installed
+def _nibabel() -> Any:  # a module that may not be installed
     if importlib.util.find_spec("nibabel") is None:
         raise MissingDependencyError(
             "volumes are read with nibabel, which is not installed; pip install 'hueprobe[volumes]'"

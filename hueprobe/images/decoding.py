@@ -103,7 +103,8 @@ def _known_formats() -> tuple[str, ...]:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        return image.getexif().get(ExifTags.Base.Orientation, 1)
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(orientation) if orientation in _UPRIGHT else 1
     except Warning:
         raise
     except Exception:  # EXIF that cannot be parsed tells no orientation
