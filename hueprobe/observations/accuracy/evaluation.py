@@ -53,6 +53,11 @@ class Evaluation:
 def evaluate(classification: Classification) -> Evaluation:
     """Compare predictions with the classes given with the images.
 
+    Parameters
+    ----------
+    classification : Classification
+        Images without a class, or of one that the memory lacks, leave the accuracy.
+
     Raises
     ------
     InputError
@@ -91,7 +96,12 @@ def evaluate(classification: Classification) -> Evaluation:
 
 
 def predictions(classification: Classification) -> list[dict[str, Any]]:
-    """Return one record an image: image, class, predicted, tie, likelihood by class name."""
+    """Return one record an image: image, class, predicted, tie, likelihood by class name.
+
+    Parameters
+    ----------
+    classification : Classification
+    """
     return [
         {
             "image": image,
