@@ -109,7 +109,8 @@ class AL2(nn.Module):
             raise LayerError(
                 "AL2 has seen no features; make it with AL2.before(network) and call the network"
             )
-        return self(self._features)
+        term: Tensor = self(self._features)
+        return term
 
     def remove(self) -> None:
         """Take the hook off the network."""

@@ -100,13 +100,17 @@ class HueHead(nn.Module):
         Parameters
         ----------
         network : nn.Module
-        layer, tap
+        layer : str, optional
+        tap : Tap, optional
             As in `LayerWatch`; the bottleneck by default.
         image_size : (int, int)
             Height and width of the images; one pass over an empty one tells the grid.
         detached : bool
             A control: the head learns, and no gradient goes from it into the network.
-        hidden, input, project, outputs, seed
+        hidden : sequence of int
+        input : str
+        project : bool
+        outputs, seed : int
             As for the class.
 
         Raises
@@ -141,7 +145,8 @@ class HueHead(nn.Module):
     def points(self) -> Tensor:
         """Return the points (B, outputs) for the network's last forward pass."""
         grid = self.watch.grid()
-        return self(grid.detach() if self.detached else grid)
+        points: Tensor = self(grid.detach() if self.detached else grid)
+        return points
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the points (B, outputs) for activations (B, C, H, W)."""
@@ -170,12 +175,13 @@ def on_circle(points: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    return points / torch.linalg.vector_norm(points, dim=-1, keepdim=True).clamp_min(_CENTRE)
+    length: Tensor = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
+    return points / length.clamp_min(_CENTRE)
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Return a linear layer initialized as PyTorch does, uniform in +-1/sqrt(n_in), from `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out)
+    layer: nn.Linear = nn.utils.skip_init(nn.Linear, n_in, n_out)
     bound = 1 / math.sqrt(n_in)
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

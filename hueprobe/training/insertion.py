@@ -51,7 +51,8 @@ def apply_behind(network: nn.Module, layers: Sequence[str], module: nn.Module) -
                 f"{type(output).__name__}; name one that gives a tensor"
             )
         module.train(layer.training)
-        return module(output)
+        changed: Tensor = module(output)
+        return changed
 
     handles = [target.register_forward_hook(act) for target in targets]
     try:
