@@ -108,7 +108,9 @@ def likelihoods(
     slot = np.asarray(query_image, np.int64)[:, None] * n_classes + neighbor_class
     sums = np.bincount(slot[votes], weights=weights[votes], minlength=n_images * n_classes)
     sums = sums.reshape(n_images, n_classes)
-    return np.divide(sums, class_counts, out=np.zeros_like(sums, np.float64), where=class_counts > 0)
+    zeros = np.zeros_like(sums, np.float64)
+    likelihood: np.ndarray = np.divide(sums, class_counts, out=zeros, where=class_counts > 0)
+    return likelihood
 
 
 def decide(likelihood: np.ndarray) -> Decision:

@@ -62,7 +62,8 @@ class Grid:
 
     def vector_id(self, image: np.ndarray | int, y: np.ndarray | int, x: np.ndarray | int) -> np.ndarray:
         """Return image*(H*W) + y*W + x (int64), the id under which a memory and its indexes hold a vector."""
-        return np.asarray(image, np.int64) * self.n_cells + self.cell_index(y, x)
+        ids: np.ndarray = np.asarray(image, np.int64) * self.n_cells + self.cell_index(y, x)
+        return ids
 
     def locate(self, vector_id: np.ndarray | int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return (image, y, x) of a vector id; the inverse of `vector_id`.
@@ -104,7 +105,8 @@ class Grid:
         self, y: np.ndarray | float, x: np.ndarray | float, *, center: tuple[float, float] | None = None
     ) -> np.ndarray:
         """Return the distance from the center, in cells."""
-        return np.hypot(*self.centered(y, x, center=center))
+        radii: np.ndarray = np.hypot(*self.centered(y, x, center=center))
+        return radii
 
     def bounds_in_image(
         self, y: np.ndarray | int, x: np.ndarray | int, size: tuple[int, int]

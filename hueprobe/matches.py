@@ -71,17 +71,20 @@ class Matches(MatchImages):
     @property
     def query_class(self) -> np.ndarray:
         """Class id of each match's query image, shape (n,); -1 where it has none."""
-        return self.query_image_class[self.query_image]
+        of_query: np.ndarray = self.query_image_class[self.query_image]
+        return of_query
 
     @property
     def match_class(self) -> np.ndarray:
         """Class id of each match's memory image, shape (n,); -1 where it has none."""
-        return self.image_class[self.image]
+        of_match: np.ndarray = self.image_class[self.image]
+        return of_match
 
     @property
     def same_class(self) -> np.ndarray:
         """Whether query and matched image share a class, shape (n,) bool; False without a class."""
-        return (self.query_class == self.match_class) & (self.query_class >= 0)
+        same: np.ndarray = (self.query_class == self.match_class) & (self.query_class >= 0)
+        return same
 
     @property
     def query_cell(self) -> np.ndarray:

@@ -175,4 +175,5 @@ class PooledClassifier:
 def _distances(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
     """Euclidean distances (n, m) in float64; good to 1e-8, enough to rank and to choose hulls."""
     squared = (queries**2).sum(1)[:, None] + (vectors**2).sum(1) - 2 * queries @ vectors.T
-    return np.sqrt(np.maximum(squared, 0.0))
+    distances: np.ndarray = np.sqrt(np.maximum(squared, 0.0))
+    return distances

@@ -53,12 +53,15 @@ def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
 
 def _pooled(activations: np.ndarray, descriptor: str) -> np.ndarray:
     if descriptor == "gap":
-        return activations.mean(axis=(2, 3), keepdims=True)
+        mean: np.ndarray = activations.mean(axis=(2, 3), keepdims=True)
+        return mean
     if descriptor == "gmp":
-        return activations.max(axis=(2, 3), keepdims=True)
+        largest: np.ndarray = activations.max(axis=(2, 3), keepdims=True)
+        return largest
     if descriptor == "gem":
         powers = np.maximum(activations, GEM_FLOOR) ** GEM_POWER
-        return powers.mean(axis=(2, 3), keepdims=True) ** (1 / GEM_POWER)
+        powered: np.ndarray = powers.mean(axis=(2, 3), keepdims=True) ** (1 / GEM_POWER)
+        return powered
     if descriptor == "rmac":
         return rmac(activations)[:, :, None, None]
     return activations.reshape(len(activations), math.prod(activations.shape[1:]), 1, 1)

@@ -96,7 +96,7 @@ def find_tap(module: nn.Module, bottleneck: Bottleneck | None, layer: str | None
 
 def require_layer(module: nn.Module, layer: str, *, name: str) -> nn.Module:
     """Return the sub-module called `layer` ('' is the network itself), or raise LayerError."""
-    layers = dict(module.named_modules())
+    layers: dict[str, nn.Module] = dict(module.named_modules())
     if layer not in layers:
         near = ", ".join(map(repr, nearest_names(layer, [known for known in layers if known])))
         raise LayerError(f"no layer {layer!r} in {name}; nearest names: {near or 'none'}")
@@ -171,7 +171,8 @@ def as_grid(outputs: list[Any], tap: Tap, *, images: torch.Size) -> torch.Tensor
                 f"{what} gives {n_cells} tokens behind {tap.prefix_tokens}, which fill no {grid}; "
                 "choose another with --layer"
             )
-        return output[:, tap.prefix_tokens :].transpose(1, 2).unflatten(2, (height, width))
+        cells: torch.Tensor = output[:, tap.prefix_tokens :].transpose(1, 2).unflatten(2, (height, width))
+        return cells
     return output
 
 

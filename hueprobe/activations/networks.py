@@ -196,7 +196,8 @@ def _import_callable(spec: str) -> Callable[[], Any]:
         callables = [known for known, value in vars(module).items() if callable(value)]
         near = ", ".join(nearest_names(attribute, callables)) or "none"
         raise BackboneError(f"no callable {attribute!r} in {module_name}; nearest names: {near}")
-    return getattr(module, attribute)
+    found: Callable[[], Any] = getattr(module, attribute)
+    return found
 
 
 def _as_transform(transform: ImageTransform) -> ImageTransform:

@@ -52,7 +52,8 @@ def timm_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
 
     def pretrained(_: nn.Module) -> Mapping[str, Tensor]:
         try:
-            return timm.create_model(own_name, pretrained=True).state_dict()
+            state: Mapping[str, Tensor] = timm.create_model(own_name, pretrained=True).state_dict()
+            return state
         except Exception as error:  # whatever the hub's client, its network layer or the file's reader raise
             raise WeightsError(
                 f"cannot get timm's weights of {own_name} ({' '.join(str(error).split())}); download them by "
@@ -97,7 +98,8 @@ class TimmTransform:
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return an RGB image as a float32 tensor of shape (3, h, w)."""
-        return importlib.import_module("timm.data").create_transform(**self.config)(image)
+        tensor: Tensor = importlib.import_module("timm.data").create_transform(**self.config)(image)
+        return tensor
 
 
 def _eval_transform(config: dict[str, Any]) -> Transform | TimmTransform:

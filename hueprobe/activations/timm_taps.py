@@ -7,7 +7,7 @@ No nonlinearity is added or named: which one the activations have been through l
 their signs are what a memory measures (`Memory.nonnegative`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -104,7 +104,10 @@ def _bottleneck(module: nn.Module, images: Tensor, *, name: str) -> tuple[str, T
         )
     # A view of the same numbers will do: where the axes are swapped last, outside any module. A later
     # in-place operation, which would raise the version, will not.
-    for same in (lambda output: output is features, lambda output: _is_view(output, features)):
+    alike: tuple[Callable[[Tensor], bool], ...] = (
+        lambda output: output is features, lambda output: _is_view(output, features)
+    )  # fmt: skip
+    for same in alike:
         found = [
             (layer, out) for layer, out, version in outputs if same(out) and version == features._version
         ]

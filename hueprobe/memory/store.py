@@ -136,7 +136,8 @@ class Memory:
     @cached_property
     def readable(self) -> np.ndarray:
         """Whether each image could be read, shape (n_images,) bool."""
-        return self.records["readable"].to_numpy()
+        readable: np.ndarray = self.records["readable"].to_numpy()
+        return readable
 
     @cached_property
     def sha256(self) -> tuple[str, ...]:
@@ -187,7 +188,8 @@ class Memory:
     @cached_property
     def valid_per_image(self) -> np.ndarray:
         """Number of nonzero vectors of each image, shape (n_images,) int64."""
-        return self.valid().reshape(self.n_images, -1).sum(axis=1)
+        counts: np.ndarray = self.valid().reshape(self.n_images, -1).sum(axis=1)
+        return counts
 
     def class_counts(self, images: np.ndarray | None = None) -> np.ndarray:
         """Return the number of nonzero vectors of each class, n_C of Eq. (2), shape (n_classes,) int64.

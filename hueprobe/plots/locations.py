@@ -184,7 +184,8 @@ def _ratio(result: Locations, kind: str) -> np.ndarray:
 
 def _over(density: np.ndarray, base: np.ndarray) -> np.ndarray:
     """Density over base; NaN in cells that nothing can match."""
-    return np.divide(density, base, out=np.full(density.shape, np.nan), where=base > 0)
+    ratio: np.ndarray = np.divide(density, base, out=np.full(density.shape, np.nan), where=base > 0)
+    return ratio
 
 
 def _title(result: Locations, kind: str) -> str:

@@ -229,7 +229,8 @@ def class_colors(votes: QueryVotes) -> tuple[str, ...]:
 
 def _ranked(votes: QueryVotes) -> list[int]:
     """Return class ids, most likely first, the lower id in ties."""
-    return np.argsort(-votes.likelihood, kind="stable").tolist()
+    ranked: list[int] = np.argsort(-votes.likelihood, kind="stable").tolist()
+    return ranked
 
 
 def _caption(votes: QueryVotes, i: int, image: SeenImage) -> str:

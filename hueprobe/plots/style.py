@@ -131,7 +131,8 @@ def interval_text(interval: Interval, digits: int = 2) -> str:
 
 def angle_colors(angles: np.ndarray) -> np.ndarray:
     """Return a color (RGBA) for each angle in radians: -pi and pi are the same, pi/2 apart are distinct."""
-    return mpl.colormaps[CYCLIC](ANGLES(np.asarray(angles, float)))
+    colors: np.ndarray = mpl.colormaps[CYCLIC](ANGLES(np.asarray(angles, float)))
+    return colors
 
 
 def text_on(color: str) -> str:

@@ -89,7 +89,8 @@ def _index_name(trial: "Trial") -> str:
 
 
 def _spread(recall: np.ndarray, floor: float) -> np.ndarray:
-    return -np.log10(np.maximum(1 - np.asarray(recall, float), 0) + floor)
+    nines: np.ndarray = -np.log10(np.maximum(1 - np.asarray(recall, float), 0) + floor)
+    return nines
 
 
 def _recall(place: np.ndarray, floor: float) -> np.ndarray:

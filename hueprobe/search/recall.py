@@ -69,4 +69,5 @@ def share_found(found: "Neighbors", truth: "Neighbors") -> float:
 
 
 def _last_finite(distances: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(distances), distances, -np.inf).max(axis=1, keepdims=True)
+    last: np.ndarray = np.where(np.isfinite(distances), distances, -np.inf).max(axis=1, keepdims=True)
+    return last

@@ -25,7 +25,8 @@ def find_classifier(network: nn.Module) -> str:
     for kind in (nn.Linear, nn.Conv2d):
         names: list[str] = [name for name, part in network.named_modules() if isinstance(part, kind)]
         if names:
-            return names[-1]
+            last: str = names[-1]
+            return last
     raise BackboneError(
         f"network {type(network).__name__} has neither a Linear nor a convolution: no layer that classifies"
     )

@@ -225,4 +225,5 @@ def _pooling_layer(network: nn.Module) -> str:
             f"network {type(network).__name__} has no pooling layer for dropout to stand behind; "
             "use apply_behind with a layer's name"
         )
-    return names[-1]
+    last: str = names[-1]
+    return last

@@ -248,9 +248,11 @@ def test_wrong_specs_say_what_is_allowed(tmp_path, spec, said):
 
 
 def test_a_broken_annoy_is_noticed(monkeypatch):
+    from annoy import AnnoyIndex
+
     from hueprobe.search import annoy
 
-    class OneNeighbor(annoy.AnnoyIndex):
+    class OneNeighbor(AnnoyIndex):
         def get_nns_by_vector(self, vector, n, search_k=-1):
             return super().get_nns_by_vector(vector, 1, search_k=search_k)
 

@@ -67,7 +67,8 @@ def displacement_parts(
 def squared_distances(grid: Grid) -> np.ndarray:
     """Return the squared distance of each pair of cells, shape (n, n) int64, exact."""
     y, x = grid.cell(np.arange(grid.n_cells))
-    return (y - y[:, None]) ** 2 + (x - x[:, None]) ** 2
+    squared: np.ndarray = (y - y[:, None]) ** 2 + (x - x[:, None]) ** 2
+    return squared
 
 
 def _parts(form: str, radial: np.ndarray, tangential: np.ndarray, defined: np.ndarray) -> DisplacementParts:

@@ -119,7 +119,8 @@ def information_influence(table: WeightedMatches, part: np.ndarray) -> np.ndarra
     if not counts.any():
         return np.full(len(part), np.nan)
     own = table.at_cells(pointwise_information(counts)) - mutual_information(counts)
-    return table.weight * part * own / counts.sum()
+    influence: np.ndarray = table.weight * part * own / counts.sum()
+    return influence
 
 
 def _information(

@@ -121,7 +121,8 @@ def gravity_projection(model: GravityModel, values: np.ndarray) -> np.ndarray:
     scale = np.divide(1, scale, out=np.zeros_like(scale), where=scale > 0)
     solution = np.linalg.lstsq(normal * scale * scale[:, None], (moments * scale).T, rcond=1e-10)[0]
     alpha, beta, gamma = np.split(solution.T * scale, [n, 2 * n], axis=1)
-    return alpha[:, :, None] + beta[:, None, :] + gamma[:, ring]
+    projected: np.ndarray = alpha[:, :, None] + beta[:, None, :] + gamma[:, ring]
+    return projected
 
 
 def isotropic_projection(grid: Grid, values: np.ndarray) -> np.ndarray:
@@ -163,4 +164,5 @@ def base_projection(base: str, table: np.ndarray, grid: Grid, values: np.ndarray
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """Part / whole, 0 where nothing is expected."""
-    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    ratio: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+    return ratio

@@ -53,7 +53,8 @@ def quality_strata(
     if not len(distance):
         return np.zeros(0, np.int64)
     limits = np.quantile(distance, np.arange(1, n_bins) / n_bins)
-    return np.searchsorted(limits, distance, side="right") * n_cells + query_cell
+    strata: np.ndarray = np.searchsorted(limits, distance, side="right") * n_cells + query_cell
+    return strata
 
 
 def stratified_means(

@@ -195,7 +195,8 @@ def _plane(plane: str | Plane, vectors: np.ndarray, labels: np.ndarray, axis: np
 def _directions(vectors: np.ndarray) -> np.ndarray:
     """Unit vectors; NaN for a vector without direction, which then neither votes nor is told."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, length, out=np.full(vectors.shape, np.nan), where=length > 1e-6)
+    units: np.ndarray = np.divide(vectors, length, out=np.full(vectors.shape, np.nan), where=length > 1e-6)
+    return units
 
 
 class _Vote:
@@ -224,7 +225,8 @@ class _Vote:
 def _nearest(known: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
     """Rows of the k nearest, (n, k), by Euclidean distance: a tree in the plane, else products."""
     if known.shape[1] <= 3:
-        return cKDTree(known).query(asked, k)[1].reshape(len(asked), k)
+        nearest: np.ndarray = cKDTree(known).query(asked, k)[1].reshape(len(asked), k)
+        return nearest
     found = np.empty((len(asked), k), np.int64)
     half_norm = (known**2).sum(1) / 2
     for start in range(0, len(asked), 1024):

@@ -278,4 +278,5 @@ def _quantile_bins(values: np.ndarray, strata: np.ndarray, n_bins: int) -> np.nd
     start = np.cumsum(size) - size
     rank = np.empty(len(values), np.int64)
     rank[order] = np.arange(len(values)) - np.repeat(start, size)
-    return rank * n_bins // np.maximum(size[strata], 1)
+    bins: np.ndarray = rank * n_bins // np.maximum(size[strata], 1)
+    return bins

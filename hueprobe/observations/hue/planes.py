@@ -44,7 +44,8 @@ class Plane:
 
     def coordinates(self, vectors: np.ndarray) -> np.ndarray:
         """Return the coordinates in the plane, (..., 2), of vectors (..., C)."""
-        return vectors @ self.basis.T.astype(vectors.dtype)
+        coordinates: np.ndarray = vectors @ self.basis.T.astype(vectors.dtype)
+        return coordinates
 
     def hue(self, vectors: np.ndarray) -> np.ndarray:
         """Return atan2 of the coordinates in radians, (...,), of vectors (..., C); NaN on the axis."""
@@ -102,13 +103,15 @@ def saturation(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
     squared = np.asarray((vectors**2).sum(-1), float)
     along = np.asarray(vectors @ axis.astype(vectors.dtype), float)
     ratio = np.divide(along**2, squared, out=np.full(squared.shape, np.nan), where=squared > 0)
-    return np.sqrt(np.clip(1 - ratio, 0, 1))
+    sine: np.ndarray = np.sqrt(np.clip(1 - ratio, 0, 1))
+    return sine
 
 
 def across(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Return the part of vectors (..., C) across the axis."""
     axis = axis.astype(vectors.dtype)
-    return vectors - (vectors @ axis)[..., None] * axis
+    across: np.ndarray = vectors - (vectors @ axis)[..., None] * axis
+    return across
 
 
 def plane_through(first: np.ndarray, second: np.ndarray, axis: np.ndarray, *, name: str = "given") -> Plane:
@@ -194,7 +197,8 @@ def _principal(rows: np.ndarray) -> np.ndarray:
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     directions = directions[:2][sizes[:2] > 1e-9 * max(sizes[0], 1e-300)]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], axis=1)
-    return directions * np.sign(largest)
+    turned: np.ndarray = directions * np.sign(largest)
+    return turned
 
 
 def _shrunk_covariance(residuals: np.ndarray) -> np.ndarray:
@@ -211,7 +215,8 @@ def _shrunk_covariance(residuals: np.ndarray) -> np.ndarray:
     shrinkage = min(1.0, (size - spread) / n / away) if away > 0 else 1.0
     identity = np.eye(n_channels) * (mean if mean > 0 else 1.0)
     # a trace of the identity keeps directions without any spread, such as the axis itself, invertible
-    return (1 - shrinkage) * sample + max(shrinkage, 1e-6) * identity
+    shrunk: np.ndarray = (1 - shrinkage) * sample + max(shrinkage, 1e-6) * identity
+    return shrunk
 
 
 @dataclass(frozen=True)

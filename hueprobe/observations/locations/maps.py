@@ -251,12 +251,14 @@ def _base(valid: np.ndarray | None, n_images: int, grid: Grid) -> np.ndarray:
             f"{n_images * grid.n_cells} vectors; give one for each"
         )
     counts = np.reshape(valid, (n_images, *grid.shape)).sum(0)
-    return counts / counts.sum()
+    share: np.ndarray = counts / counts.sum()
+    return share
 
 
 def _density(counts: np.ndarray) -> np.ndarray:
     total = counts.sum((-2, -1), keepdims=True)
-    return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    density: np.ndarray = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
+    return density
 
 
 def _share(
@@ -265,7 +267,8 @@ def _share(
     part = np.bincount(cell, weight * same, grid.n_cells)
     whole = np.bincount(cell, weight * labeled, grid.n_cells)
     share = np.divide(part, whole, out=np.full(grid.n_cells, np.nan), where=whole > 0)
-    return share.reshape(grid.shape)
+    shares: np.ndarray = share.reshape(grid.shape)
+    return shares
 
 
 def _profile(

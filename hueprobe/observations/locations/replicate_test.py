@@ -184,12 +184,14 @@ def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
         return np.ones(len(degrees))
     pooled = squares.sum() / degrees.sum()
     variance = (squares + PRIOR_DEGREES * pooled) / (degrees + PRIOR_DEGREES)
-    return 1 / (variance * (1 / positions.n_images[:, kept]).mean(0))
+    precision: np.ndarray = 1 / (variance * (1 / positions.n_images[:, kept]).mean(0))
+    return precision
 
 
 def _replication(z: np.ndarray) -> np.ndarray:
     """Sum over b < b' of z_cb * z_cb', from (..., n_blocks, M, d) to (..., M, d)."""
-    return (z.sum(-3) ** 2 - (z**2).sum(-3)) / 2
+    products: np.ndarray = (z.sum(-3) ** 2 - (z**2).sum(-3)) / 2
+    return products
 
 
 def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray, np.ndarray]:

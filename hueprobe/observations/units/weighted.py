@@ -44,7 +44,8 @@ class WeightedMatches:
 
     def at_cells(self, table: np.ndarray) -> np.ndarray:
         """Return the entry of a table of shape (n_cells, n_cells) for each match, shape (n,)."""
-        return table[self.matches.query_cell, self.matches.match_cell]
+        entries: np.ndarray = table[self.matches.query_cell, self.matches.match_cell]
+        return entries
 
     def interval(
         self, estimate: float, influence: np.ndarray, part: np.ndarray, *, level: float = CONFIDENCE
