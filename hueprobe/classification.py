@@ -1,7 +1,7 @@
 """The result of classifying images."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from hueprobe.images.table import ImageTable
+    from hueprobe.memory.store import Memory
     from hueprobe.queries import Queries
 
 _VERSION = 1
@@ -38,6 +40,21 @@ class _Stored(msgspec.Struct):
     skipped: tuple[tuple[str, str], ...]
     duplicates: tuple[str, ...]
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True, repr=False)
+class Sources:
+    """Where the images on both sides of a classification can be seen again.
+
+    Attributes
+    ----------
+    queries : ImageTable
+        All query images; `Classification.rows` are rows of it.
+    memory : Memory
+    """
+
+    queries: "ImageTable"
+    memory: "Memory"
 
 
 @dataclass(frozen=True, repr=False)
@@ -68,6 +85,8 @@ class Classification:
         Images whose very file is also in the memory (not in leave-one-out).
     seconds : dict of str to float
         Time spent in `extract`, `search` and `density`.
+    sources : Sources or None
+        Where the images can be seen again; None once loaded from a file.
     """
 
     classes: tuple[str, ...]
@@ -83,6 +102,7 @@ class Classification:
     skipped: tuple[tuple[str, str], ...]
     duplicates: tuple[str, ...]
     seconds: dict[str, float]
+    sources: Sources | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -210,7 +230,7 @@ class Classification:
     def of_queries(
         cls,
         queries: "Queries",
-        classes: tuple[str, ...],
+        memory: "Memory",
         unnormalized: np.ndarray,
         *,
         n_matches: np.ndarray,
@@ -222,7 +242,7 @@ class Classification:
         Parameters
         ----------
         queries : Queries
-        classes : tuple of str
+        memory : Memory
         unnormalized : ndarray of float64, shape (n, n_classes)
         n_matches : ndarray of int64, shape (n,)
         matches : Matches or None
@@ -231,7 +251,7 @@ class Classification:
         """
         decision = decide(unnormalized)
         return cls(
-            classes=classes,
+            classes=memory.classes,
             images=tuple(queries.images.query_paths[row] for row in queries.row),
             rows=queries.row,
             true_class=queries.true_class,
@@ -244,6 +264,7 @@ class Classification:
             skipped=queries.skipped,
             duplicates=queries.duplicates,
             seconds={"extract": queries.seconds, **seconds},
+            sources=Sources(queries.table, memory),
         )
 
     @classmethod
@@ -265,16 +286,16 @@ class Classification:
         if not parts:
             raise InputError("no classifications to join; give at least one image")
         joined: dict[str, Any] = {}
-        for field in fields(cls):
-            values = [getattr(part, field.name) for part in parts]
-            if field.name == "classes":
-                joined[field.name] = values[0]
-            elif field.name == "matches":
-                joined[field.name] = None if values[0] is None else Matches.concatenate(values)
-            elif field.name == "seconds":
-                joined[field.name] = {name: sum(value[name] for value in values) for name in values[0]}
+        for part_field in fields(cls):
+            values = [getattr(part, part_field.name) for part in parts]
+            if part_field.name in ("classes", "sources"):
+                joined[part_field.name] = values[0]
+            elif part_field.name == "matches":
+                joined[part_field.name] = None if values[0] is None else Matches.concatenate(values)
+            elif part_field.name == "seconds":
+                joined[part_field.name] = {name: sum(value[name] for value in values) for name in values[0]}
             elif isinstance(values[0], tuple):
-                joined[field.name] = tuple(item for value in values for item in value)
+                joined[part_field.name] = tuple(item for value in values for item in value)
             else:
-                joined[field.name] = np.concatenate(values)
+                joined[part_field.name] = np.concatenate(values)
         return cls(**joined)

@@ -207,7 +207,7 @@ class KernelDensityClassifier:
             images=queries.images,
         )
         return Classification.of_queries(
-            queries, memory.classes, unnormalized,
+            queries, memory, unnormalized,
             n_matches=(neighbors.ids >= 0).reshape(n, n_cells * self.k).sum(axis=1),
             matches=matches,
             seconds={"search": searched - started, "density": time.perf_counter() - searched},

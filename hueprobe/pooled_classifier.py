@@ -135,7 +135,7 @@ class PooledClassifier:
         n_classes = len(self.memory.classes)
         scores = self._votes(distances, n_classes) if self.rule == "knn" else self._kernel(vectors, distances)
         return Classification.of_queries(
-            queries, self.memory.classes, scores,
+            queries, self.memory, scores,
             n_matches=np.minimum(np.isfinite(distances).sum(1), self.k),
             matches=None,
             seconds={"search": searched - started, "density": time.perf_counter() - searched},

@@ -36,6 +36,8 @@ class Queries:
         Of all query images, not of these alone.
     true_class : tuple of (str or None)
         Class name given with each image.
+    table : ImageTable
+        Of all query images.
     skipped : tuple of (str, str)
         Path and reason of each image that could not be read and is not among these.
     duplicates : tuple of str
@@ -49,6 +51,7 @@ class Queries:
     barred: list[np.ndarray]
     images: MatchImages
     true_class: tuple[str | None, ...]
+    table: ImageTable
     skipped: tuple[tuple[str, str], ...] = ()
     duplicates: tuple[str, ...] = ()
     seconds: float = 0.0

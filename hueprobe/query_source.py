@@ -96,6 +96,7 @@ class QuerySource:
                     barred=[self.exclusion.of(sha256, table.groups[row]) for sha256, row in sources],
                     images=sides,
                     true_class=tuple(table.classes[row] for row in rows),
+                    table=table,
                     skipped=tuple(
                         (table.paths[batch.start + i], record.reason or "unreadable")
                         for i, record in enumerate(batch.records)
@@ -134,6 +135,7 @@ class QuerySource:
             barred=[self.exclusion.of(None, group) for group in table.groups],
             images=match_images(self.memory, table),
             true_class=table.classes,
+            table=table,
         )
 
     def of_memory(self, query_memory: Memory | None = None) -> Iterator[Queries]:
@@ -174,6 +176,7 @@ class QuerySource:
                     barred=[self.exclusion.of_row(int(row)) for row in rows],
                     images=sides,
                     true_class=tuple(name if name in known else None for name in classes),
+                    table=memory.images,
                     skipped=skipped if start == 0 else (),
                     seconds=time.perf_counter() - started,
                 )

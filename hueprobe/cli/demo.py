@@ -43,7 +43,7 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     result = classifier.classify(asked)
     found = evaluate(result)
     one = asked.select([asked.classes.index(_ASKED_IN_THE_FIGURE)])
-    save_query_figures(output / "query.png", one, classifier.classify(one), memory)
+    save_query_figures(output / "query.png", classifier.classify(one))
     energy = observations.energy.measure(
         memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
     )

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from hueprobe.classification import Classification
-    from hueprobe.images.table import ImageTable
-    from hueprobe.memory.store import Memory
 
 FORMATS = (".png", ".pdf", ".svg")
 _DPI = 200
@@ -37,12 +35,7 @@ def require_figure_name(path: Path) -> None:
 
 
 def save_query_figures(
-    path: Path,
-    table: "ImageTable",
-    result: "Classification",
-    memory: "Memory",
-    *,
-    images_root: Path | None = None,
+    path: Path, result: "Classification", *, images_root: Path | None = None
 ) -> list[Path]:
     """Draw every classified image beside its best matches; return the files' names.
 
@@ -50,32 +43,10 @@ def save_query_figures(
     image that is no longer where it was is an error with a word on `--images-root`.
     """
     from hueprobe import plots
-    from hueprobe.images import show_image
-    from hueprobe.observations.accuracy.votes import query_votes
 
-    transform = memory.settings.transform
-    kept = memory.images.relocated(images_root) if images_root is not None else memory.images
     paths = [path]
     if len(result.images) > 1:
         paths = [path.with_name(f"{path.stem}-{i + 1}{path.suffix}") for i in range(len(result.images))]
     for i, file in enumerate(paths):
-        votes = query_votes(result, i)
-        asked = show_image(table, int(result.rows[i]))
-        matched = {int(row): _memory_image(kept, int(row)) for row in set(votes.closest.image.tolist())}
-        figure = plots.query_figure(
-            votes,
-            plots.SeenImage.as_recorded(asked, transform),
-            {row: plots.SeenImage.as_recorded(image, transform) for row, image in matched.items()},
-        )
-        save_figure(figure, file)
+        save_figure(plots.query(result, i, images_root=images_root), file)
     return paths
-
-
-def _memory_image(kept: "ImageTable", row: int) -> Any:
-    from hueprobe.errors import ImageError
-    from hueprobe.images import show_image
-
-    try:
-        return show_image(kept, row)
-    except ImageError as error:
-        raise ImageError(f"{error}; if the memory's images have moved, pass --images-root FOLDER") from None

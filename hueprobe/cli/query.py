@@ -68,7 +68,7 @@ def query(
     if matches_file is not None:
         matches.save(matches_file)
     if figure is not None:
-        save_query_figures(figure, table, result, opened, images_root=images_root)
+        save_query_figures(figure, result, images_root=images_root)
     queries = [
         {
             "image": images[row],

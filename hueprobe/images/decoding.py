@@ -103,8 +103,8 @@ def _known_formats() -> tuple[str, ...]:
 
 def _orientation(image: Image.Image) -> int:
     try:
-        orientation: int = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return orientation
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+        return int(orientation) if orientation in _UPRIGHT else 1
     except Warning:
         raise
     except Exception:  # EXIF that cannot be parsed tells no orientation

@@ -24,9 +24,10 @@ from .locations import match_locations as match_locations
 from .locations import match_profile as match_profile
 from .locations import same_class_shares as same_class_shares
 from .of_results import figures as figures
-from .query import class_likelihoods as class_likelihoods
-from .query import query_figure as query_figure
-from .query import vote_map as vote_map
+from .queries import class_likelihoods as class_likelihoods
+from .queries import query as query
+from .queries import query_figure as query_figure
+from .queries import vote_map as vote_map
 from .trained_networks import loss_measure as loss_measure
 from .trained_networks import measure_figure as measure_figure
 from .training import loss_accuracies as loss_accuracies

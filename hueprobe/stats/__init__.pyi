@@ -1,4 +1,11 @@
 from . import circular as circular
+from .dyadic import dyadic_variance as dyadic_variance
 from .hulls import hull_distances as hull_distances
+from .information import mutual_information as mutual_information
 from .intervals import Interval as Interval
+from .intervals import proportion_interval as proportion_interval
+from .intervals import unit_interval as unit_interval
 from .paired import compare_paired as compare_paired
+from .paired import split_spread as split_spread
+from .permutation import permutation_p as permutation_p
+from .permutation import sign_flip_p as sign_flip_p

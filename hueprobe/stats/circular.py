@@ -1,5 +1,7 @@
 """Circular statistics: angles in radians, NaN where there is none (the grid's center) and then left out.
 
+Fisher, Statistical Analysis of Circular Data (1993), and Mardia and Jupp, Directional Statistics (2000).
+
 Image-plane angles are theta = atan2(v, u) with v upwards (see `hueprobe.grid`), so an image mirrored left to
 right has theta -> pi - theta, and a quarter turn against the clock adds pi/2.
 """
@@ -10,6 +12,13 @@ import numpy as np
 def wrap(angles: np.ndarray | float) -> np.ndarray:
     """Return the angles in (-pi, pi].
 
+    Parameters
+    ----------
+    angles : ndarray or float
+        Radians, any shape.
+
+    Examples
+    --------
     >>> wrap(3 * np.pi / 2) == -np.pi / 2
     np.True_
     """
@@ -19,6 +28,13 @@ def wrap(angles: np.ndarray | float) -> np.ndarray:
 def difference(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
     """Return a - b the short way round, in (-pi, pi] radians.
 
+    Parameters
+    ----------
+    a, b : ndarray or float
+        Radians, of shapes that broadcast.
+
+    Examples
+    --------
     >>> float(np.degrees(difference(np.radians(10), np.radians(350)))).__round__(6)
     20.0
     """
@@ -26,12 +42,26 @@ def difference(a: np.ndarray | float, b: np.ndarray | float) -> np.ndarray:
 
 
 def mirror(theta: np.ndarray | float) -> np.ndarray:
-    """Return the angle in an image mirrored left to right, pi - theta, in (-pi, pi]."""
+    """Return the angle in an image mirrored left to right, pi - theta, in (-pi, pi].
+
+    Parameters
+    ----------
+    theta : ndarray or float
+        Radians, any shape.
+    """
     return wrap(np.pi - np.asarray(theta, float))
 
 
 def quarter_turn(theta: np.ndarray | float, turns: int = 1) -> np.ndarray:
-    """Return the angle after `turns` quarter turns against the clock, in (-pi, pi]."""
+    """Return the angle after quarter turns against the clock, in (-pi, pi].
+
+    Parameters
+    ----------
+    theta : ndarray or float
+        Radians, any shape.
+    turns : int
+        How many; negative ones with the clock.
+    """
     return wrap(np.asarray(theta, float) + turns * np.pi / 2)
 
 
@@ -59,6 +89,13 @@ def mean_direction(angles: np.ndarray, weights: np.ndarray | None = None) -> flo
 
     The linear mean of 350 and 10 degrees is 180; this one is 0.
 
+    Parameters
+    ----------
+    angles, weights : ndarray
+        As in `mean_vector`.
+
+    Examples
+    --------
     >>> round(mean_direction(np.radians([350, 10])), 6) + 0.0
     0.0
     """
@@ -71,6 +108,11 @@ def resultant_length(angles: np.ndarray, weights: np.ndarray | None = None) -> f
 
     R is biased upward: n directions drawn at random have R of about sqrt(pi / (4 n)), see
     `resultant_by_chance`.
+
+    Parameters
+    ----------
+    angles, weights : ndarray
+        As in `mean_vector`.
     """
     return abs(mean_vector(angles, weights))
 
@@ -80,6 +122,13 @@ def resultant_by_chance(n: np.ndarray | int) -> np.ndarray:
 
     Exact for n = 1 and as n grows, 1.6 % low at n = 2.
 
+    Parameters
+    ----------
+    n : ndarray of int, or int
+        Directions.
+
+    Examples
+    --------
     >>> float(resultant_by_chance(20).round(2))
     0.2
     """
@@ -91,7 +140,7 @@ def resultant_by_chance(n: np.ndarray | int) -> np.ndarray:
 def rayleigh_p(angles: np.ndarray) -> float:
     """Return the Rayleigh test's p-value of *independent* angles being uniform on the circle.
 
-    Greenwood and Durand's approximation, good to three decimals from n = 10::
+    Greenwood and Durand's (1955) approximation, good to three decimals from n = 10::
 
         p = exp( sqrt(1 + 4 n + 4 n^2 (1 - R^2)) - (1 + 2 n) )
 

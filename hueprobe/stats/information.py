@@ -2,7 +2,8 @@
 
 The plug-in estimate is biased upward, and not as for independent draws: matches come by the image. So the
 query cells are permuted *within each image*, all matches of one query vector together, and the mean of the
-estimate over permutations is taken off. That still needs images::
+estimate over permutations is taken off (the shuffling correction that Panzeri et al. 2007 review). That still
+needs images::
 
     I = sum p(q, m) log2( p(q, m) / (p(q) p(m)) )  -  its mean over permutations
 """
@@ -34,7 +35,13 @@ def mutual_information(tables: np.ndarray) -> np.ndarray:
 
 
 def pointwise_information(table: np.ndarray) -> np.ndarray:
-    """Return log2( p(q, m) / (p(q) p(m)) ) of each pair, 0 where it never occurs; shape of `table`."""
+    """Return log2( p(q, m) / (p(q) p(m)) ) of each pair, 0 where it never occurs; shape of `table`.
+
+    Parameters
+    ----------
+    table : ndarray of shape (n_rows, n_columns)
+        Counts or weights, at least 0, and not all 0.
+    """
     share = table / table.sum()
     by_chance = share.sum(1, keepdims=True) * share.sum(0, keepdims=True)
     bits: np.ndarray = np.log2(np.divide(share, by_chance, out=np.ones_like(share), where=share > 0))
@@ -98,5 +105,5 @@ def _entropy(counts: np.ndarray) -> np.ndarray:
     total = counts.sum(-1)
     logs = np.log2(np.where(counts > 0, counts, 1))
     with np.errstate(invalid="ignore", divide="ignore"):
-        entropy: np.ndarray = np.log2(total) - (counts * logs).sum(-1) / total
-        return entropy
+        bits: np.ndarray = np.log2(total) - (counts * logs).sum(-1) / total
+    return bits

@@ -2,7 +2,7 @@
 
 The influence of row k on a statistic t is psi_k with t - E[t] ~ sum_k psi_k; for a ratio of sums
 t = sum(a) / sum(b) it is (a_k - t b_k) / sum(b). Rows of one unit (an image, a subject, a family) are summed
-before they are squared.
+before they are squared (Liang and Zeger 1986; Cameron and Miller 2015 review such variances).
 """
 
 from collections.abc import Sequence
@@ -44,7 +44,13 @@ class Interval:
     p_value: float = float("nan")
 
     def p(self, null: float = 0.0) -> float:
-        """Return the two-sided p-value of the statistic being `null`; NaN where there is no interval."""
+        """Return the two-sided p-value by Student's t; NaN where there is no interval.
+
+        Parameters
+        ----------
+        null : float
+            What the statistic is under the null hypothesis.
+        """
         return t_test(self.estimate - null, self.standard_error, self.degrees)
 
 
@@ -101,7 +107,13 @@ def clustered_variance(influence: np.ndarray, codes: np.ndarray) -> float:
 
 
 def ratio_influence(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return sum(numerator) / sum(denominator) and each row's influence on it, shape (n,)."""
+    """Return sum(numerator) / sum(denominator) and each row's influence on it, shape (n,).
+
+    Parameters
+    ----------
+    numerator, denominator : ndarray of shape (n,)
+        A row each; the ratio is NaN where the denominators sum to 0.
+    """
     numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
     total = denominator.sum()
     if total == 0:
@@ -132,7 +144,22 @@ def unit_interval(
 def normal_interval(
     estimate: float, standard_error: float, *, degrees: float = np.inf, level: float = CONFIDENCE
 ) -> Interval:
-    """Return estimate -+ t standard errors, t with `degrees` degrees of freedom (inf: the normal)."""
+    """Return estimate -+ t standard errors.
+
+    Parameters
+    ----------
+    estimate, standard_error : float
+        In the statistic's own unit.
+    degrees : float
+        Degrees of freedom of t; inf is the normal, and 0 or less gives no bounds (NaN).
+    level : float
+        Confidence level.
+
+    Raises
+    ------
+    InputError
+        The level is not between 0 and 1.
+    """
     if not 0 < level < 1:
         raise InputError(f"confidence level {level} is not between 0 and 1; give for instance 0.95")
     margin = stats.t.ppf((1 + level) / 2, degrees) * standard_error if degrees > 0 else np.nan
@@ -141,7 +168,15 @@ def normal_interval(
 
 
 def t_test(difference: float, standard_error: float, degrees: float) -> float:
-    """Return the two-sided p-value of a difference of 0; NaN without a standard error."""
+    """Return the two-sided p-value of a difference of 0 by Student's t; NaN without a standard error.
+
+    Parameters
+    ----------
+    difference, standard_error : float
+        In the statistic's own unit.
+    degrees : float
+        Degrees of freedom; inf is the normal.
+    """
     if not degrees > 0 or np.isnan(standard_error) or np.isnan(difference):
         return float("nan")
     if standard_error == 0:

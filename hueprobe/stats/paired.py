@@ -1,9 +1,9 @@
 """Is one classifier better than another on the same images: exact paired tests with their intervals.
 
-Held out, every image counts by itself: McNemar's exact test. In leave-one-out or with groups, each group's
-sum of (first right - second right) keeps or changes its sign as a whole: the exact sign-flip test on group
-sums. With one image a group the two are the same test. Both are conditional on the memory: how far another
-memory would have moved the accuracies is for `split_spread` to tell.
+Held out, every image counts by itself: McNemar's (1947) test, exact. In leave-one-out or with groups, each
+group's sum of (first right - second right) keeps or changes its sign as a whole: the exact sign-flip test on
+group sums. With one image a group the two are the same test. Both are conditional on the memory: how far
+another memory would have moved the accuracies is for `split_spread` to tell.
 """
 
 from collections.abc import Sequence
@@ -119,7 +119,18 @@ def compare_paired(
 
 
 def split_spread(accuracies: Sequence[float]) -> SplitSpread:
-    """Summarize one classifier's accuracy over several splits."""
+    """Summarize one classifier's accuracy over several splits.
+
+    Parameters
+    ----------
+    accuracies : sequence of float
+        One a split.
+
+    Raises
+    ------
+    InputError
+        There is none.
+    """
     values = np.asarray(accuracies, float)
     if not len(values):
         raise InputError("no split to summarize; give at least one accuracy")

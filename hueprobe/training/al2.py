@@ -109,8 +109,8 @@ class AL2(nn.Module):
             raise LayerError(
                 "AL2 has seen no features; make it with AL2.before(network) and call the network"
             )
-        loss: Tensor = self(self._features)
-        return loss
+        term: Tensor = self(self._features)
+        return term
 
     def remove(self) -> None:
         """Take the hook off the network."""

@@ -23,7 +23,7 @@ def find_classifier(network: nn.Module) -> str:
     '2'
     """
     for kind in (nn.Linear, nn.Conv2d):
-        names = [name for name, part in network.named_modules() if isinstance(part, kind)]
+        names: list[str] = [name for name, part in network.named_modules() if isinstance(part, kind)]
         if names:
             last: str = names[-1]
             return last

@@ -100,13 +100,17 @@ class HueHead(nn.Module):
         Parameters
         ----------
         network : nn.Module
-        layer, tap
+        layer : str, optional
+        tap : Tap, optional
             As in `LayerWatch`; the bottleneck by default.
         image_size : (int, int)
             Height and width of the images; one pass over an empty one tells the grid.
         detached : bool
             A control: the head learns, and no gradient goes from it into the network.
-        hidden, input, project, outputs, seed
+        hidden : sequence of int
+        input : str
+        project : bool
+        outputs, seed : int
             As for the class.
 
         Raises
@@ -141,8 +145,8 @@ class HueHead(nn.Module):
     def points(self) -> Tensor:
         """Return the points (B, outputs) for the network's last forward pass."""
         grid = self.watch.grid()
-        head_points: Tensor = self(grid.detach() if self.detached else grid)
-        return head_points
+        points: Tensor = self(grid.detach() if self.detached else grid)
+        return points
 
     def forward(self, grid: Tensor) -> Tensor:
         """Return the points (B, outputs) for activations (B, C, H, W)."""
@@ -171,8 +175,8 @@ def on_circle(points: Tensor) -> Tensor:
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
-    projected: Tensor = points / torch.linalg.vector_norm(points, dim=-1, keepdim=True).clamp_min(_CENTRE)
-    return projected
+    length: Tensor = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
+    return points / length.clamp_min(_CENTRE)
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:

@@ -62,6 +62,19 @@ class TrainingImages:
         All draws come from `seed` and `epoch` alone: images in memory and images read by workers give the
         same batches, and so does every loss.
 
+        Parameters
+        ----------
+        batch_size : int
+            Images a batch; a last batch of one image is left out.
+        crop : int
+            Side of the square that is cut at random, in pixels.
+        flip : bool
+            Mirror half of the images.
+        seed, epoch : int
+            Of the draws; epochs count from 0.
+        device : torch.device
+            Where the batches go.
+
         Yields
         ------
         (Tensor of float32, shape (B, 3, crop, crop), Tensor of int64, shape (B,))
@@ -80,7 +93,17 @@ class TrainingImages:
     def batches(
         self, *, batch_size: int, crop: int, device: torch.device
     ) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Yield the center crops in order, as float32 (B, 3, crop, crop) on the device, and their rows."""
+        """Yield the center crops in order, as float32 (B, 3, crop, crop) on the device, and their rows.
+
+        Parameters
+        ----------
+        batch_size : int
+            Images a batch, unreadable ones too, which are left out of it.
+        crop : int
+            Side of the square in the middle, in pixels.
+        device : torch.device
+            Where the batches go.
+        """
         require_crop(crop, self.side)
         corner = (self.side - crop) // 2
         for rows, images in self._raw(np.arange(len(self)), batch_size):
@@ -89,7 +112,13 @@ class TrainingImages:
                 yield _cropped(images, corners, mirrored, crop, device), rows
 
     def select(self, rows: np.ndarray) -> "TrainingImages":
-        """Return some of the images, in the order of `rows` (int64), as images of their own."""
+        """Return some of the images as images of their own.
+
+        Parameters
+        ----------
+        rows : ndarray of int64
+            Which, in the order that they get.
+        """
         chosen = torch.from_numpy(rows)
         numbers = rows.tolist()
         return replace(
@@ -149,6 +178,7 @@ def load_images(
     workers : int, optional
         Threads that read; None for one a core.
     progress : bool
+        Show a bar of images, where they are read now.
 
     Raises
     ------

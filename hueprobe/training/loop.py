@@ -77,6 +77,7 @@ def train(
     tensorboard : bool
         Log to TensorBoard's event files in the folder too.
     progress : bool
+        Show a bar of epochs.
 
     Raises
     ------

@@ -65,7 +65,9 @@ def objective_named(
         Of class angles, heads and mixing, each with a generator of its own.
     stages : sequence of str
         Layers for MaxDropout and Catch-up Mix; ResNet's layer1 ... layer4 by default.
-    head_input, head_hidden, project
+    head_input : str
+    head_hidden : sequence of int
+    project : bool
         `input`, `hidden` and `project` of the HueHead.
 
     Raises
@@ -109,6 +111,11 @@ def objective_named(
 
 def parse_names(name: str) -> list[str]:
     """Split `hue:eq5+smooth` into its parts.
+
+    Parameters
+    ----------
+    name : str
+        As `objective_named` takes it.
 
     Raises
     ------
@@ -210,7 +217,9 @@ def _stages(network: nn.Module, stages: Sequence[str]) -> Sequence[str]:
 
 def _pooling_layer(network: nn.Module) -> str:
     """Return the last adaptive pooling, whose output the classifier reads."""
-    names = [name for name, part in network.named_modules() if isinstance(part, nn.AdaptiveAvgPool2d)]
+    names: list[str] = [
+        name for name, part in network.named_modules() if isinstance(part, nn.AdaptiveAvgPool2d)
+    ]
     if not names:
         raise LayerError(
             f"network {type(network).__name__} has no pooling layer for dropout to stand behind; "

@@ -3,13 +3,15 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
-from hueprobe.errors import InputError
+import hueprobe as hp
+from hueprobe import plots
+from hueprobe.errors import ImageError, InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
 from hueprobe.observations.accuracy.votes import QueryVotes
 from hueprobe.plots import SeenImage, class_likelihoods, query_figure, visible_box, vote_map
 from hueprobe.plots.images import draw_image, mark_cell
-from hueprobe.plots.query import class_colors
+from hueprobe.plots.queries import class_colors
 from hueprobe.plots.style import CATEGORIES, GRAY
 
 CROPPED = {"resize": 256, "crop": 224, "mean": [], "std": [], "interpolation": "bilinear"}
@@ -186,3 +188,28 @@ def test_query_figure_without_match_or_class_says_so(likelihood):
 def test_query_figure_names_the_missing_image():
     with pytest.raises(InputError, match="lacks row 1"):
         query_figure(votes(), image(), {0: image(), 2: image()})
+
+
+def test_one_call_draws_a_classified_image(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (tmp_path / "p" / name).mkdir(parents=True)
+        for i in range(3):
+            values = rng.integers(0, 256, (24, 24, 3), np.uint8)
+            Image.fromarray(values).save(tmp_path / "p" / name / f"{i}.png")
+    memory = hp.build_memory(tmp_path / "m", tmp_path / "p", backbone="tests.tiny_network:tiny", layer="3")
+    result = hp.KernelDensityClassifier(memory, k=2).leave_one_out()
+    figure = plots.query(result, 4, n_closest=3)
+    titles = [ax.get_title() for part in figure.subfigs for ax in part.axes]
+    assert any(title.startswith("query: b/1.png") for title in titles)
+    assert sum("dist. " in title for title in titles) == 3
+    with pytest.raises(InputError, match="count from 0"):
+        plots.query(result, 6)
+    (tmp_path / "p").rename(tmp_path / "moved")
+    with pytest.raises(ImageError, match="images_root"):
+        plots.query(result, 4)
+    outside = hp.KernelDensityClassifier(memory, k=2).classify([tmp_path / "moved" / "a" / "0.png"])
+    assert len(plots.query(outside, images_root=tmp_path / "moved").subfigs) == 4
+    outside.save(tmp_path / "c.json")
+    with pytest.raises(InputError, match="match table"):
+        plots.query(hp.Classification.load(tmp_path / "c.json"))

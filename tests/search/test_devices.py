@@ -1,5 +1,6 @@
 """Where exact search runs. Its result is the same everywhere; no GPU is needed to see which is chosen."""
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,7 @@ import torch
 from hueprobe import KernelDensityClassifier, memory_from_arrays, open_searcher
 from hueprobe.errors import InputError
 from hueprobe.search.exact import searcher as exact
-from hueprobe.search.exact.searcher import search_device
+from hueprobe.search.exact.device import search_device
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def machine(monkeypatch):
 
 
 def made_on(memory, device):
-    memory.settings.update(device=device, backbone="densenet201")
+    memory.settings = msgspec.structs.replace(memory.settings, device=device, backbone="densenet201")
     return memory
 
 

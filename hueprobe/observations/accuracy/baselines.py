@@ -166,11 +166,14 @@ def logistic_regression(
 
     Parameters
     ----------
-    vectors, image_class, query_vectors, groups
-        As for `nearest_centroid`; the memory's own images are predicted by cross-validation over whole
-        groups, stratified by class.
+    vectors : ndarray of shape (n_images, C)
+    image_class : ndarray of int64, shape (n_images,)
     seed : int
         Of the folds.
+    query_vectors : ndarray of shape (n, C), optional
+    groups : sequence of (str or None), length n_images, optional
+        All as for `nearest_centroid`; the memory's own images are predicted by cross-validation over whole
+        groups, stratified by class.
     n_folds : int
         Parts to cross-validate over, at least 2.
 
@@ -207,7 +210,12 @@ def logistic_regression(
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors (n, C) scaled to unit length in float64, zero ones as they are."""
+    """Return vectors scaled to unit length in float64, zero ones as they are.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, C)
+    """
     vectors = np.asarray(vectors, np.float64)
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
     units: np.ndarray = np.divide(vectors, norm, out=np.zeros_like(vectors), where=norm > 0)

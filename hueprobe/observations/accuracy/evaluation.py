@@ -96,7 +96,12 @@ def evaluate(classification: Classification) -> Evaluation:
 
 
 def predictions(classification: Classification) -> list[dict[str, Any]]:
-    """Return one record an image: image, class, predicted, tie, likelihood by class name."""
+    """Return one record an image: image, class, predicted, tie, likelihood by class name.
+
+    Parameters
+    ----------
+    classification : Classification
+    """
     return [
         {
             "image": image,

@@ -17,7 +17,6 @@ without it. What else the claim needs does not enter: a control is never asked f
 `hueprobe.observations.verdicts.evidence` says which results speak for which claim.
 """
 
-import html
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -25,6 +24,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hueprobe.errors import InputError, require_choice
+from hueprobe.html_tables import html_table
 from hueprobe.observations.verdicts.claims import CLAIMS, Claim
 from hueprobe.stats.intervals import Interval
 
@@ -327,20 +327,20 @@ def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
         ) from error
 
 
-def verdicts_html(verdicts: Iterable[Verdict]) -> str:
+def verdicts_html(verdicts: Iterable[Verdict], *, caption: str = "") -> str:
     """Return a table of verdicts for a notebook: claim, effect with interval, null, p, n, controls lost."""
     head = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
     rows = []
     for v in verdicts:
-        first, lost = v.findings[0], [name for name, survives in v.survives.items() if not survives]
-        cells = (
-            f"{v.id}: {v.claim.text}", v.memory, f"{v.effect:.3f} {v.claim.unit}",
-            f"{first.interval.low:.3f} to {first.interval.high:.3f}", f"{v.claim.null:g}", p_text(v.p), v.n,
-            v.verdict, ", ".join(lost),
+        low, high = v.ci95
+        lost = ", ".join(name for name, survives in v.survives.items() if not survives)
+        rows.append(
+            (
+                f"{v.id}: {v.claim.text}", v.memory, f"{v.effect:.3f} {v.claim.unit}",
+                f"{low:.3f} to {high:.3f}", f"{v.claim.null:g}", p_text(v.p), v.n, v.verdict, lost,
+            )
         )  # fmt: skip
-        rows.append("".join(f"<td>{html.escape(str(cell))}</td>" for cell in cells))
-    titles = "".join(f"<th>{name}</th>" for name in head)
-    return f"<table><tr>{titles}</tr>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+    return html_table(head, rows, caption=caption)
 
 
 def p_text(p: float) -> str:

@@ -27,9 +27,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from hueprobe.activations.devices import choose_device
-from hueprobe.errors import InputError
 from hueprobe.search.exact.blocks import Block, QuantizedVectors
+from hueprobe.search.exact.device import search_device
 from hueprobe.search.exact.quantized import (
     ARITHMETIC,
     MOST_INT8_CHANNELS,
@@ -59,32 +58,6 @@ _RERANKED = (
     4  # candidates are re-ranked in about the time of one vector's way from its shard to float32 products
 )
 _MOST_RESIDUAL = 2.0**-7  # of a quantized vector whose products have a sum error (gamma > 0)
-
-
-def search_device(memory: "Memory", device: str) -> torch.device:
-    """Return the torch device of exact search. Its result does not depend on it.
-
-    Parameters
-    ----------
-    memory : Memory
-    device : str
-        `cpu`, `cuda`, `cuda:<i>` or `mps`; `auto` is the kind of device that made the memory, or the best
-        there is where that is absent or none made it. But it never is MPS, whose sums have no stated error
-        on which the bound could rest: there the CPU searches.
-
-    Raises
-    ------
-    InputError
-        The device that is named is unknown or not there.
-    """
-    if device != "auto":
-        return choose_device(device)
-    made_on = memory.settings.device if memory.settings.backbone != "arrays" else "auto"
-    try:
-        chosen = choose_device(made_on)
-    except InputError:
-        chosen = choose_device("auto")
-    return torch.device("cpu") if chosen.type == "mps" else chosen
 
 
 class ExactSearcher:

@@ -55,9 +55,10 @@ def accuracy_grid(
         Of descriptor `pixel`.
     folder : path
         Where pooled memories and runs are kept; runs of other settings are other files.
-    images
+    images : optional
         Held-out images as `build_memory` takes them; None leaves the memory's own out one at a time.
-    k, searcher, exclude
+    k : int
+    searcher, exclude : str
         As in `KernelDensityClassifier`; the searcher is that of `pixel`, pooled memories are small.
     seed : int
         Of the folds of logistic regression.

@@ -1,7 +1,6 @@
 """What observations leave behind: verdicts, numbers, figures; in a notebook, and as files of a folder."""
 
 import csv
-import html
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -187,8 +186,7 @@ class Report:
         return f"<Report on {names}: {len(self.verdicts)} verdicts>"
 
     def _repr_html_(self) -> str:
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        return verdicts_html(self.verdicts) + (f"<ul>{notes}</ul>" if notes else "")
+        return verdicts_html(self.verdicts, caption="; ".join(self.notes))
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:

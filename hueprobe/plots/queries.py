@@ -1,6 +1,7 @@
 """One image's answer: where its pixels matched, what they voted for, how likely each class is."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import matplotlib.patheffects as effects
@@ -11,12 +12,65 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
-from hueprobe.errors import InputError
-from hueprobe.observations.accuracy.votes import QueryVotes
+from hueprobe.classification import Classification
+from hueprobe.errors import ImageError, InputError
+from hueprobe.images.reading import show_image
+from hueprobe.observations.accuracy.votes import QueryVotes, query_votes
 from hueprobe.plots.images import SeenImage, draw_image, mark_cell
 from hueprobe.plots.style import CATEGORIES, GRAY, INK, PAGE, PALE, cell_axes, composing, drawing, shortened
 
 _COLUMNS = 3  # matched images in a row
+
+
+def query(
+    result: Classification,
+    i: int = 0,
+    *,
+    images_root: str | Path | None = None,
+    n_closest: int = 6,
+    n_classes: int = 8,
+) -> Figure:
+    """Draw one image of a classification beside its closest matches, its votes and its class likelihoods.
+
+    The images are read again, from where they were classified and where the memory was made.
+
+    Parameters
+    ----------
+    result : Classification
+        With its match table, of image files (or a Dataset).
+    i : int
+        Position in `result.images`.
+    images_root : path, optional
+        Where the memory's images lie now, if they have moved.
+    n_closest : int
+        Matches to show, at most.
+    n_classes : int
+        Classes in the bar chart.
+
+    Raises
+    ------
+    InputError
+        The result has no match table, was loaded from a file, or has no such image.
+    ImageError
+        An image cannot be read.
+    """
+    votes = query_votes(result, i, n_closest=n_closest)
+    if result.sources is None:
+        raise InputError(
+            "this classification was loaded from a file and does not say where its images lie; classify "
+            "them again, or give images to query_figure"
+        )
+    memory, transform = result.sources.memory, result.sources.memory.settings.transform
+    kept = memory.images if images_root is None else memory.images.relocated(Path(images_root))
+    matched = sorted(set(votes.closest.image.tolist()))
+    try:
+        seen = {row: SeenImage.as_recorded(show_image(kept, row), transform) for row in matched}
+    except ImageError as error:
+        raise ImageError(
+            f"{error}; if the memory's images have moved, say where with images_root (--images-root)"
+        ) from None
+    own = SeenImage.as_recorded(show_image(result.sources.queries, int(result.rows[i])), transform)
+    return query_figure(votes, own, seen, n_classes=n_classes)
 
 
 def query_figure(
