@@ -7,7 +7,7 @@ import click
 from hueprobe.cli.figures import save_figure, save_query_figures
 from hueprobe.cli.options import device_option, say, workers_option
 
-_ASKED_IN_THE_FIGURE = "chelsea"
+_DRAWN = "chelsea"
 
 
 @click.command()
@@ -38,11 +38,11 @@ def demo(output: Path, device: str, workers: int | None) -> None:
         output / "demo.memory", table.where_split("memory"), backbone="efficientnet_lite0", device=device,
         workers=workers, progress=True,
     )  # fmt: skip
-    asked = table.where_split("query")
+    queries = table.where_split("query")
     classifier = KernelDensityClassifier(memory, device=device, workers=workers, progress=True)
-    result = classifier.classify(asked)
+    result = classifier.classify(queries)
     found = evaluate(result)
-    one = asked.select([asked.classes.index(_ASKED_IN_THE_FIGURE)])
+    one = queries.select([queries.classes.index(_DRAWN)])
     save_query_figures(output / "query.png", classifier.classify(one))
     energy = observations.energy.measure(
         memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes

@@ -29,8 +29,8 @@ def max_pixels() -> int | None:
     """
     from PIL import Image
 
-    asked = _asked(PIXELS)
-    return Image.MAX_IMAGE_PIXELS if asked is None else asked
+    requested = _requested(PIXELS)
+    return Image.MAX_IMAGE_PIXELS if requested is None else requested
 
 
 def max_image_bytes() -> int | None:
@@ -49,11 +49,11 @@ def max_unpacked(packed: int) -> int:
     InputError
         The variable holds no positive whole number.
     """
-    asked = _asked(UNPACKED)
-    return _ALWAYS_UNPACKED + _MOST_EXPANSION * packed if asked is None else asked
+    requested = _requested(UNPACKED)
+    return _ALWAYS_UNPACKED + _MOST_EXPANSION * packed if requested is None else requested
 
 
-def _asked(variable: str) -> int | None:
+def _requested(variable: str) -> int | None:
     text = os.environ.get(variable, "")
     if not text:
         return None

@@ -115,24 +115,24 @@ def library_versions() -> dict[str, str]:
 
 
 def images_per_shard(
-    grid: tuple[int, int], channels: int, dtype: str, batch_size: int, asked: int | None = None
+    grid: tuple[int, int], channels: int, dtype: str, batch_size: int, wanted: int | None = None
 ) -> int:
-    """Return how many images a shard holds: what is asked, else what is lost without much regret.
+    """Return how many images a shard holds: what is wanted, else what is lost without much regret.
 
     Raises
     ------
     InputError
-        What is asked is no whole number of batches.
+        What is wanted is no whole number of batches.
     """
-    if asked is None:
+    if wanted is None:
         bytes_an_image = math.prod(grid) * channels * np.dtype(dtype).itemsize
         return max(1, min(SHARD_IMAGES, SHARD_BYTES // bytes_an_image) // batch_size) * batch_size
-    if asked < 1 or asked % batch_size:
+    if wanted < 1 or wanted % batch_size:
         raise InputError(
-            f"shard_images must be a whole number of batches of {batch_size} images, got {asked}; take "
-            f"{max(1, round(asked / batch_size)) * batch_size}, or another batch size"
+            f"shard_images must be a whole number of batches of {batch_size} images, got {wanted}; take "
+            f"{max(1, round(wanted / batch_size)) * batch_size}, or another batch size"
         )
-    return asked
+    return wanted
 
 
 def settings_text(settings: MemorySettings) -> str:

@@ -124,12 +124,12 @@ def test_images_a_shard_by_hand():
     assert images_per_shard((7, 7), 1920, "float16", 600) == 600  # one batch at least
     # 56 x 56 x 256 in float32 take 3,211,264 bytes: 83 images.
     assert images_per_shard((56, 56), 256, "float32", 32) == 64
-    assert images_per_shard((56, 56), 256, "float32", 32, asked=96) == 96
+    assert images_per_shard((56, 56), 256, "float32", 32, wanted=96) == 96
     for asked, instead in ((40, 32), (0, 32), (-32, 32), (63, 64)):
         with pytest.raises(
             InputError, match=f"whole number of batches of 32 images, got {asked}; take {instead}"
         ):
-            images_per_shard((7, 7), 1920, "float16", 32, asked=asked)
+            images_per_shard((7, 7), 1920, "float16", 32, wanted=asked)
 
 
 def test_a_build_that_goes_on_takes_its_own_shards(tmp_path):

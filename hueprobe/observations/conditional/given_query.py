@@ -91,10 +91,10 @@ def given_query(table: WeightedMatches, part: np.ndarray, permuted_bits: np.ndar
     """
     grid, weight = table.matches.grid, table.weight * part
     counts = table.counts(part)
-    asked, total = counts.sum(1), counts.sum()
+    by_query, total = counts.sum(1), counts.sum()
     with np.errstate(invalid="ignore", divide="ignore"):
-        rows, columns = asked / total, counts.sum(0) / total
-        density = counts / asked[:, None]
+        rows, columns = by_query / total, counts.sum(0) / total
+        density = counts / by_query[:, None]
         chance = float(rows @ columns)
         # a product of two margins, and a match moves both
         psi_chance = weight / total * (columns[table.matches.query_cell] - chance)

@@ -131,8 +131,8 @@ def hue_accuracy(
             f"{len(in_both)} of the classes have two images (groups) with activations, and accuracy by hue "
             "needs two such classes; label more images"
         )
-    asked = half >= 0
-    units = unit_codes(groups, len(labels))[asked]
+    tested = half >= 0
+    units = unit_codes(groups, len(labels))[tested]
     sizes = np.bincount(labels[half >= 0])
     k = max(1, min(k, int(np.median(sizes[sizes > 0])) // 2))
     axis = uniform_axis(pooled.shape[1]) if axis is None else axis
@@ -146,28 +146,28 @@ def hue_accuracy(
         vote = _Vote(labels[memory], labels[query], k)
         fitted = [_plane(plane, pooled[memory], labels[memory], axis) for plane in planes]
         for plane in fitted:
-            known, asking = plane.coordinates(pooled[memory]), plane.coordinates(pooled[query])
-            record(f"angle {plane.name}", query, vote(_directions(known), _directions(asking)))
-            record(f"both {plane.name}", query, vote(known, asking))
+            known, queries = plane.coordinates(pooled[memory]), plane.coordinates(pooled[query])
+            record(f"angle {plane.name}", query, vote(_directions(known), _directions(queries)))
+            record(f"both {plane.name}", query, vote(known, queries))
         generator = np.random.default_rng([seed, 1])  # the same planes for both halves
         for draw in range(n_random):
             plane = random_plane(axis, generator)
-            known, asking = plane.coordinates(pooled[memory]), plane.coordinates(pooled[query])
-            record(f"random {draw}", query, vote(_directions(known), _directions(asking)))
+            known, queries = plane.coordinates(pooled[memory]), plane.coordinates(pooled[query])
+            record(f"random {draw}", query, vote(_directions(known), _directions(queries)))
         distance = [saturation(pooled[part], axis)[:, None] for part in (memory, query)]
         record("saturation", query, vote(*distance))
         parts = [_directions(across(pooled[part], axis)) for part in (memory, query)]
         record("direction", query, vote(*parts))
 
     def accuracy(values: np.ndarray) -> Interval:
-        return unit_interval(values[asked], np.ones(asked.sum()), units)
+        return unit_interval(values[tested], np.ones(tested.sum()), units)
 
-    random = np.array([hits[f"random {draw}"][asked].mean() for draw in range(n_random)])
+    random = np.array([hits[f"random {draw}"][tested].mean() for draw in range(n_random)])
     expected = np.mean([hits[f"random {draw}"] for draw in range(n_random)], axis=0)
-    shares = np.bincount(labels[asked]) / asked.sum()
+    shares = np.bincount(labels[tested]) / tested.sum()
     names = [plane if isinstance(plane, str) else plane.name for plane in planes]
     return HueAccuracy(
-        n_images=int(asked.sum()),
+        n_images=int(tested.sum()),
         k=k,
         chance=float((shares**2).sum()),
         planes=tuple(
@@ -176,7 +176,7 @@ def hue_accuracy(
                 angle=accuracy(hits[f"angle {name}"]),
                 both=accuracy(hits[f"both {name}"]),
                 advantage=accuracy(hits[f"angle {name}"] - expected),
-                p=float(permutation_p(hits[f"angle {name}"][asked].mean(), random)),
+                p=float(permutation_p(hits[f"angle {name}"][tested].mean(), random)),
             )
             for name in names
         ),
@@ -202,34 +202,34 @@ def _directions(vectors: np.ndarray) -> np.ndarray:
 class _Vote:
     """Majority vote of the k nearest rows of one half about the other."""
 
-    def __init__(self, known_labels: np.ndarray, asked_labels: np.ndarray, k: int) -> None:
-        self.known_labels, self.asked_labels, self.k = known_labels, asked_labels, k
-        self.n_classes = int(max(known_labels.max(), asked_labels.max())) + 1
+    def __init__(self, known_labels: np.ndarray, query_labels: np.ndarray, k: int) -> None:
+        self.known_labels, self.query_labels, self.k = known_labels, query_labels, k
+        self.n_classes = int(max(known_labels.max(), query_labels.max())) + 1
 
-    def __call__(self, known: np.ndarray, asked: np.ndarray) -> np.ndarray:
-        """Return whether each asked row (n, d) is told right by known rows (m, d), as 0 and 1."""
-        usable, answerable = ~np.isnan(known).any(1), ~np.isnan(asked).any(1)
-        correct = np.zeros(len(asked))
+    def __call__(self, known: np.ndarray, queries: np.ndarray) -> np.ndarray:
+        """Return whether each query row (n, d) is told right by known rows (m, d), as 0 and 1."""
+        usable, answerable = ~np.isnan(known).any(1), ~np.isnan(queries).any(1)
+        correct = np.zeros(len(queries))
         k = min(self.k, int(usable.sum()))
         if k == 0 or not answerable.any():
             return correct
-        nearest = _nearest(known[usable], asked[answerable], k)
+        nearest = _nearest(known[usable], queries[answerable], k)
         labels = self.known_labels[usable][nearest]
         row = np.arange(len(labels))[:, None] * self.n_classes
         votes = np.bincount((row + labels).ravel(), minlength=len(labels) * self.n_classes)
         told = votes.reshape(-1, self.n_classes).argmax(1)
-        correct[answerable] = told == self.asked_labels[answerable]
+        correct[answerable] = told == self.query_labels[answerable]
         return correct
 
 
-def _nearest(known: np.ndarray, asked: np.ndarray, k: int) -> np.ndarray:
+def _nearest(known: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
     """Rows of the k nearest, (n, k), by Euclidean distance: a tree in the plane, else products."""
     if known.shape[1] <= 3:
-        nearest: np.ndarray = cKDTree(known).query(asked, k)[1].reshape(len(asked), k)
+        nearest: np.ndarray = cKDTree(known).query(queries, k)[1].reshape(len(queries), k)
         return nearest
-    found = np.empty((len(asked), k), np.int64)
+    found = np.empty((len(queries), k), np.int64)
     half_norm = (known**2).sum(1) / 2
-    for start in range(0, len(asked), 1024):
-        score = half_norm - asked[start : start + 1024] @ known.T
+    for start in range(0, len(queries), 1024):
+        score = half_norm - queries[start : start + 1024] @ known.T
         found[start : start + 1024] = np.argpartition(score, k - 1, axis=1)[:, :k]
     return found

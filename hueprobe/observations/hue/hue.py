@@ -246,12 +246,12 @@ def axis_information(matches: Matches, distance: np.ndarray, *, n_bins: int = 10
     part = matches.select(labeled_matches(matches))
     units, same = match_units(part), part.same_class
     vector = part.query_image * part.query_grid.n_cells + part.query_cell
-    asking = np.unique(vector)
-    far = distance.ravel()[asking]
+    queries = np.unique(vector)
+    far = distance.ravel()[queries]
     bins = np.full(distance.size, -1)
-    bins[asking] = _quantile_bins(far, np.zeros(len(asking), np.int64), n_bins)
+    bins[queries] = _quantile_bins(far, np.zeros(len(queries), np.int64), n_bins)
     of_match = bins[vector]
-    bins[asking] = _quantile_bins(far, asking % part.query_grid.n_cells, n_bins)
+    bins[queries] = _quantile_bins(far, queries % part.query_grid.n_cells, n_bins)
     within_cell = bins[vector]
 
     def far_minus_near(of_match: np.ndarray) -> Interval:
@@ -260,7 +260,7 @@ def axis_information(matches: Matches, distance: np.ndarray, *, n_bins: int = 10
         taken = ends[0] | ends[1]
         return influence_interval(high - low, (psi_high - psi_low)[taken], units.select(taken))
 
-    number = _quantile_bins(far, np.zeros(len(asking), np.int64), n_bins)
+    number = _quantile_bins(far, np.zeros(len(queries), np.int64), n_bins)
     count = np.bincount(number, minlength=n_bins)
     total = np.bincount(number, far, n_bins)
     return AxisInformation(

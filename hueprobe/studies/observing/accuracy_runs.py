@@ -76,16 +76,16 @@ def accuracy_grid(
     images = None if images is None else resolve_images(images)
     with storing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    asked = _Asked(
+    setup = _Setup(
         memory=memory, folder=folder, images=images, k=k, searcher=searcher, exclude=exclude, seed=seed,
         progress=progress, network=network,
     )  # fmt: skip
     store = RunStore(folder, AccuracyRun, ending=".cell.json")
-    rows = {asked.name_of(row): row for row in _ROWS}
+    rows = {setup.name_of(row): row for row in _ROWS}
 
     def make(name: str) -> None:
         if name not in store:
-            store.write(name, asked.run_of(rows[name]))
+            store.write(name, setup.run_of(rows[name]))
 
     for _ in store.shared_out(list(rows), make):
         pass
@@ -93,8 +93,8 @@ def accuracy_grid(
 
 
 @dataclass(kw_only=True)
-class _Asked:
-    """A memory, who asks it and how; what several runs need is made once."""
+class _Setup:
+    """A memory, its queries and how they are classified; what several runs need is made once."""
 
     memory: Memory
     folder: Path
@@ -110,11 +110,11 @@ class _Asked:
 
     def name_of(self, row: "_Row") -> str:
         """Name the run of a row after all that it depends on."""
-        asked = None
+        listed = None
         if self.images is not None:
-            asked = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
+            listed = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
         settings = {
-            "memory": self.memory.ledger.tip, "images": asked,
+            "memory": self.memory.ledger.tip, "images": listed,
             "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
         }  # fmt: skip
         label = "" if row.predict is None else row.classifier
@@ -149,7 +149,7 @@ class _Asked:
         return self._pooled[descriptor]
 
     def classification(self, descriptor: str, *, k: int | None = None) -> Classification:
-        """Classify what is asked by Eq. (1)-(3)."""
+        """Classify what is setup by Eq. (1)-(3)."""
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
             searcher = self.searcher if descriptor == "pixel" else "exact"
@@ -170,45 +170,45 @@ class _Asked:
         return classifier.vectors_of(self.images)[:, 0]
 
 
-def _by_majority(asked: _Asked, descriptor: str) -> np.ndarray:
-    return majority_vote(_matches(asked.classification(descriptor)))
+def _by_majority(setup: _Setup, descriptor: str) -> np.ndarray:
+    return majority_vote(_matches(setup.classification(descriptor)))
 
 
-def _with_tuned_k(asked: _Asked, descriptor: str) -> np.ndarray:
+def _with_tuned_k(setup: _Setup, descriptor: str) -> np.ndarray:
     """Eq. (1)-(3) with the K that is best for the memory's own images, each left out in turn."""
-    memory = asked.memory_of(descriptor)
+    memory = setup.memory_of(descriptor)
     most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
-    own = KernelDensityClassifier(memory, k=most, exclude=asked.exclude, progress=asked.progress)
+    own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
     matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
     best = tune_k(matches, counts).k
-    if asked.images is None:
+    if setup.images is None:
         return kernel_vote(matches, counts, k=best)
-    return kernel_vote(_matches(asked.classification(descriptor, k=best)), memory.class_counts())
+    return kernel_vote(_matches(setup.classification(descriptor, k=best)), memory.class_counts())
 
 
-def _by_centroid(asked: _Asked, descriptor: str) -> np.ndarray:
-    memory = asked.memory_of(descriptor)
+def _by_centroid(setup: _Setup, descriptor: str) -> np.ndarray:
+    memory = setup.memory_of(descriptor)
     return nearest_centroid(
         _image_vectors(memory), memory.image_class, groups=memory.images.groups,
-        query_vectors=asked.query_vectors(descriptor),
+        query_vectors=setup.query_vectors(descriptor),
     )  # fmt: skip
 
 
-def _by_logistic_regression(asked: _Asked, descriptor: str) -> np.ndarray:
-    memory = asked.memory_of(descriptor)
+def _by_logistic_regression(setup: _Setup, descriptor: str) -> np.ndarray:
+    memory = setup.memory_of(descriptor)
     return logistic_regression(
         _image_vectors(memory), memory.image_class, groups=memory.images.groups,
-        query_vectors=asked.query_vectors(descriptor), seed=asked.seed,
+        query_vectors=setup.query_vectors(descriptor), seed=setup.seed,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A run of the grid: `predict` gives each image's class where it is not Eq. (1)-(3) with the K asked."""
+    """A run of the grid: `predict` gives each image's class where it is not Eq. (1)-(3) with the K setup."""
 
     descriptor: str
     classifier: str = CLASSIFIER
-    predict: Callable[[_Asked, str], np.ndarray] | None = None
+    predict: Callable[[_Setup, str], np.ndarray] | None = None
 
 
 _ROWS = (
