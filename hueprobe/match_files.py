@@ -3,15 +3,13 @@
 import contextlib
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from hueprobe.errors import InputError
 from hueprobe.files import written_whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-    from hueprobe.matches import Matches
 
 COLUMNS = (
     "query_image", "query_path", "query_y", "query_x", "query_class", "rank",
@@ -21,6 +19,14 @@ NAMES = ("query_path", "query_class", "path", "class")
 SUFFIXES = (".parquet", ".arrow", ".csv")
 _FLOATS = ("distance", "weight")
 _LONGEST_METADATA = 2**31 - 1  # bytes; the image tables of a million images pass Parquet's own limit
+
+
+class HasRows(Protocol):
+    """A match table (`hueprobe.matches.Matches`), as far as a file of it is concerned."""
+
+    def to_arrow(self, *, with_images: bool = ...) -> "pa.Table":
+        """Return its rows."""
+        ...
 
 
 class MatchWriter:
@@ -49,7 +55,7 @@ class MatchWriter:
         self._file: IO[bytes] = self._stack.enter_context(written_whole(self._path))
         return self
 
-    def write(self, matches: "Matches") -> None:
+    def write(self, matches: HasRows) -> None:
         """Append the rows of one table.
 
         Parameters

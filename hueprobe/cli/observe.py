@@ -94,7 +94,8 @@ def observe(
     from hueprobe.images.resolve import resolve_images
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
-    from hueprobe.observations.verdicts.rules import p_text, verdicts_json
+    from hueprobe.observations.verdicts.documents import verdicts_json
+    from hueprobe.observations.verdicts.rules import p_text
     from hueprobe.studies.observing.memories import network_center, observe_memory
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings

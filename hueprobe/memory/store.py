@@ -22,7 +22,7 @@ from hueprobe.memory.contents import (
 from hueprobe.memory.ledger import Ledger, read_ledger
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
 from hueprobe.memory.settings import MemorySettings, read_settings
-from hueprobe.memory.show import memory_html
+from hueprobe.memory.show import facts_html, index_states
 from hueprobe.memory.steps import ShardStep, shard_files, source_file
 from hueprobe.memory.vectors import renormalize
 
@@ -87,7 +87,23 @@ class Memory:
         )
 
     def _repr_html_(self) -> str:
-        return memory_html(self)
+        settings, n_unreadable = self.settings, int((~self.readable).sum())
+        listed = self.ledger.n_listed
+        return facts_html(
+            {
+                "path": str(self.path),
+                "backbone": settings.backbone,
+                "layer": settings.layer,
+                "grid": f"{self.grid.height} x {self.grid.width} cells",
+                "channels": f"{self.n_channels:,}",
+                "descriptor": settings.descriptor,
+                "dtype": settings.dtype,
+                "images": f"{self.n_images:,}" + (f" ({n_unreadable:,} unreadable)" if n_unreadable else ""),
+                "classes": f"{len(self.classes):,}",
+                "complete": "yes" if self.complete else f"no: {self.n_images:,} of {listed:,} images are in",
+                "indexes": ", ".join(index_states(self.path, self.ledger.tip)) or "none",
+            }
+        )
 
     def _open_shard(self, step: ShardStep) -> Shard:
         path = self.path / shard_files(step.number)[0]

@@ -11,9 +11,8 @@ the rectangle. Both norms are sums over pairs of *different* images (or groups),
 single images neither adds to nor takes from them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from hueprobe.grid import Grid
 from hueprobe.observations.table import Row
 from hueprobe.observations.units.radial import RadialProfile, require_grid, rings
 from hueprobe.observations.units.tables import map_rows
-from hueprobe.observations.verdicts.evidence import energy_claims
+from hueprobe.observations.verdicts.evidence import Definitions, one_finding
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, normal_interval, unit_codes, unit_interval
 
@@ -90,10 +89,14 @@ class Energy:
         return {"rho": self.rho, "symmetric share": self.symmetry}
 
     def claims(
-        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+        self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
         """Return the verdicts on claims 1a and 1b."""
-        return energy_claims(self, memory=memory, definitions=definitions)
+        definitions = {**(definitions or {}), "centre (y, x)": list(self.center)}
+        return (
+            one_finding("1a centre", self.rho, memory, definitions),
+            one_finding("1b symmetry", self.symmetry, memory, definitions),
+        )
 
     def tables(self) -> dict[str, list[Row]]:
         """Return the mean map."""

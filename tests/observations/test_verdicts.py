@@ -9,6 +9,7 @@ import pytest
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
+from hueprobe.observations.accuracy.grid import accuracy_claim
 from hueprobe.observations.conditional.conditional import measure as measure_conditional
 from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.observations.hue.accuracy import HueAccuracy, PlaneAccuracy
@@ -16,11 +17,8 @@ from hueprobe.observations.hue.hue import AxisInformation, Hue
 from hueprobe.observations.locations.maps import measure as measure_locations
 from hueprobe.observations.locations.replicate_test import BlockedTest, ComponentTest
 from hueprobe.observations.verdicts.claims import CLAIMS
-from hueprobe.observations.verdicts.evidence import (
-    accuracy_claim,
-    conditional_claims,
-)
-from hueprobe.observations.verdicts.rules import Finding, Verdict, finding, verdicts_from_json, verdicts_json
+from hueprobe.observations.verdicts.documents import verdicts_from_json, verdicts_json
+from hueprobe.observations.verdicts.rules import Finding, Verdict, finding
 from hueprobe.stats.intervals import Interval
 from hueprobe.stats.paired import compare_paired
 
@@ -254,9 +252,7 @@ def test_conditional_claims(simulate_matches):
     matches = replace(
         matches, x=np.where(scattered, rng.integers(0, 7, len(matches)), matches.x).astype(np.int32)
     )
-    stay, spread, tangential = conditional_claims(
-        measure_conditional(matches, seed=0, n_permutations=5), memory="m"
-    )
+    stay, spread, tangential = measure_conditional(matches, seed=0, n_permutations=5).claims()
     assert stay.verdict == spread.verdict == "holds" and spread.effect < 0
     assert len(spread.findings) == 2 and stay.definitions["bits"] > 0
     assert len(tangential.findings) == 2 and len(tangential.controls) == 5

@@ -1,6 +1,6 @@
 """Observation 2: accuracy by network, descriptor, task and classifier, and whether `pixel` beats the rest."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +9,8 @@ import numpy as np
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.observations.table import Row
-from hueprobe.observations.verdicts.evidence import accuracy_claim
-from hueprobe.observations.verdicts.rules import Verdict
+from hueprobe.observations.verdicts.evidence import Definitions
+from hueprobe.observations.verdicts.rules import Verdict, finding
 from hueprobe.stats.intervals import Interval, proportion_interval
 from hueprobe.stats.paired import PairedComparison, compare_paired
 
@@ -192,7 +192,7 @@ class AccuracyGrid:
         }
 
     def claims(
-        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+        self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
         """Return the verdict on claim 2, from the first run and the descriptors of its network and task."""
         first = self.runs[0]
@@ -225,6 +225,36 @@ class AccuracyGrid:
         first = self.run(network, descriptor, task, classifier)
         others = [run for run in self.runs if (run.network, run.task) == (network, task) and run is not first]
         return tuple(_compare(first, other) for other in others)
+
+
+def accuracy_claim(
+    comparisons: Sequence[PairedComparison], *, memory: str, definitions: Definitions | None = None
+) -> Verdict:
+    """Return the verdict on claim 2: `pixel` must beat every descriptor that it was compared with.
+
+    Parameters
+    ----------
+    comparisons : sequence of PairedComparison
+        Of `pixel` with each pooled or flattened descriptor (`AccuracyGrid.comparisons`); at least one.
+    memory : str
+        Name of the memory.
+    definitions : mapping of str to Any, optional
+        How it was measured.
+    """
+    nearest_first = sorted(comparisons, key=lambda comparison: comparison.difference.estimate)
+    findings = tuple(
+        finding(
+            "2 pixel",
+            comparison.difference,
+            comparison.p,
+            comparison.n_units,
+            name=f"accuracy less that of {comparison.second}",
+        )
+        for comparison in nearest_first
+    )
+    tests = sorted({comparison.test for comparison in comparisons})
+    definitions = {**(definitions or {}), "test": ", ".join(tests)}
+    return Verdict(id="2 pixel", memory=memory, findings=findings, definitions=definitions)
 
 
 def _compare(first: AccuracyRun, second: AccuracyRun) -> PairedComparison:

@@ -6,9 +6,7 @@ at equal match quality (`.stratified`). And the spread is *tangential* rather th
 (`hueprobe.observations.conditional.tangential`).
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -24,7 +22,7 @@ from hueprobe.observations.locations.positions import WEIGHTINGS
 from hueprobe.observations.table import Row
 from hueprobe.observations.units.radial import require_grid
 from hueprobe.observations.units.weighted import WeightedMatches, weighted_matches
-from hueprobe.observations.verdicts.evidence import conditional_claims
+from hueprobe.observations.verdicts.evidence import Definitions, one_finding, own_finding
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.information import permuted_information
 from hueprobe.stats.intervals import Interval
@@ -85,10 +83,31 @@ class Conditional:
         return numbers
 
     def claims(
-        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+        self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdicts on claims 4a, 4b and 4c."""
-        return conditional_claims(self, memory=memory, definitions=definitions)
+        """Return the verdicts on claims 4a, 4b and 4c; base rates of 4c but the first are controls."""
+        definitions = {**(definitions or {}), "weighting": self.weighting}
+        of_stay = {
+            **definitions,
+            "stay-put share": self.all.stay.estimate,
+            "bits": self.all.information.bits.estimate,
+        }
+        raw = "RMS displacement, same less other class, all matches"
+        of_spread = (
+            own_finding("4b spread", self.spread.adjusted),
+            own_finding("4b spread", self.spread.raw, name=raw),
+        )
+        tangential, *others = (
+            Verdict(id="4c tangential", memory=memory, findings=row.findings(), definitions=definitions)
+            for row in self.tangential
+        )
+        for row, other in zip(self.tangential[1:], others, strict=True):
+            tangential = tangential.under(f"{row.base} base rate, {row.form} form", other)
+        return (
+            one_finding("4a stay", self.all.stay_excess, memory, of_stay),
+            Verdict(id="4b spread", memory=memory, findings=of_spread, definitions=definitions),
+            tangential,
+        )
 
     def tables(self) -> dict[str, list[Row]]:
         """Return nothing: the density has four dimensions."""

@@ -16,6 +16,8 @@ from hueprobe.grid import Grid
 from hueprobe.observations.conditional.displacement import FORMS, displacement_parts
 from hueprobe.observations.conditional.gravity import BASES, base_projection
 from hueprobe.observations.units.weighted import WeightedMatches
+from hueprobe.observations.verdicts.evidence import own_finding
+from hueprobe.observations.verdicts.rules import Finding
 from hueprobe.stats.intervals import Interval
 
 
@@ -82,6 +84,14 @@ class TangentialRow:
     same: TangentialSide
     other: TangentialSide
     difference: Interval
+
+    def findings(self) -> tuple[Finding, Finding]:
+        """Return what claim 4c needs: an excess of same-class matches, and more of it than of others."""
+        base = f"log(tangential / radial) less that of the {self.base} base rate, {self.form} form"
+        return (
+            own_finding("4c tangential", self.same.excess, name=f"{base}, same class"),
+            own_finding("4c tangential", self.difference, name=f"{base}, same less other class"),
+        )
 
 
 def tangential_rows(

@@ -7,9 +7,8 @@ axis; a null of permuted labels would not do, since random planes beat it too.
 """
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -32,10 +31,12 @@ from hueprobe.observations.locations.positions import class_positions
 from hueprobe.observations.table import Row
 from hueprobe.observations.units.match_units import influence_interval, match_units, ratio_interval
 from hueprobe.observations.units.radial import require_grid
-from hueprobe.observations.verdicts.evidence import hue_claim
-from hueprobe.observations.verdicts.rules import Verdict
+from hueprobe.observations.verdicts.evidence import Definitions, own_finding
+from hueprobe.observations.verdicts.rules import Verdict, finding
 from hueprobe.stats.circular import mean_direction, resultant_length
 from hueprobe.stats.intervals import Interval, ratio_influence
+
+AXIS_MARGIN = 0.02  # of the share of same-class matches, in claim 5
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,20 @@ class Hue:
         return numbers
 
     def claims(
-        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+        self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdicts on claim 5."""
-        return (hue_claim(self, memory=memory, definitions=definitions),)
+        """Return the verdict on claim 5, from the first plane asked for."""
+        plane, information = self.accuracy.planes[0], self.information
+        angle = finding("5 hue", plane.advantage, plane.p, self.accuracy.n_images)
+        settings = {**(definitions or {}), "plane": plane.name, "axis": self.axis, "signed": self.signed}
+
+        def judged(axis: Interval) -> Verdict:
+            name = "share of same-class matches, decile farthest from the axis less the nearest"
+            parts = (angle, own_finding("5 hue", axis, name=name, margin=AXIS_MARGIN))
+            return Verdict(id="5 hue", memory=memory, findings=parts, definitions=settings)
+
+        within_cell = judged(information.far_minus_near_within_cell)
+        return (judged(information.far_minus_near).under("within each cell", within_cell),)
 
     def tables(self) -> dict[str, list[Row]]:
         """Return nothing beside the numbers."""

@@ -10,9 +10,8 @@ below 1 for matches nearer to the center than chance, above 1 for matches scatte
 classes have positions of their own is for `.replicate_test` to test, not for this file.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -35,7 +34,7 @@ from hueprobe.observations.units.match_units import (
 )
 from hueprobe.observations.units.radial import RadialProfile, require_grid, rings
 from hueprobe.observations.units.tables import map_rows
-from hueprobe.observations.verdicts.evidence import location_claims
+from hueprobe.observations.verdicts.evidence import Definitions, one_finding
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, ratio_influence
 
@@ -114,10 +113,14 @@ class Locations:
         return numbers
 
     def claims(
-        self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
+        self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
         """Return the verdicts on claims 3a and 3c, and on 3b where blocks were searched."""
-        return location_claims(self, memory=memory, definitions=definitions)
+        definitions = {**(definitions or {}), "weighting": self.weighting}
+        verdicts = [one_finding("3a centre", self.rho_same, memory, definitions)]
+        if self.blocked is not None:
+            verdicts.append(self.blocked.claim(memory=memory, definitions=definitions))
+        return (*verdicts, one_finding("3c border", self.rho_other, memory, definitions))
 
     def tables(self) -> dict[str, list[Row]]:
         """Return the maps, and the position of each class with its interval and p (minP)."""

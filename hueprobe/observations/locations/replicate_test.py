@@ -27,6 +27,9 @@ from hueprobe.observations.locations.blocks import (
     block_positions,
     default_blocks,
 )
+from hueprobe.observations.verdicts.claims import CLAIMS
+from hueprobe.observations.verdicts.evidence import Definitions
+from hueprobe.observations.verdicts.rules import Verdict, finding
 from hueprobe.stats.intervals import Interval, normal_interval
 from hueprobe.stats.permutation import permutation_p
 
@@ -89,6 +92,24 @@ class BlockedTest:
     class_p: np.ndarray
     class_p_adjusted: np.ndarray
     undecided: str | None
+
+    def claim(self, *, memory: str, definitions: Definitions) -> Verdict:
+        """Return the verdict on claim 3b: the plane, and both components, must show positions of the classes.
+
+        Parameters
+        ----------
+        memory : str
+            Name of the memory.
+        definitions : mapping of str to Any
+            How it was measured.
+        """
+        parts = {CLAIMS["3b angle"].effect: self.both, "u alone": self.u, "v alone": self.v}
+        findings = tuple(
+            finding("3b angle", part.effect, part.p, self.n_images, name=label, undecided=self.undecided)
+            for label, part in parts.items()
+        )
+        definitions = {**definitions, "blocks": self.n_blocks, "classes": len(self.classes)}
+        return Verdict(id="3b angle", memory=memory, findings=findings, definitions=definitions)
 
 
 def blocked_replicate_test(

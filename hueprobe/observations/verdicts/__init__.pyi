@@ -1,12 +1,7 @@
 from .claims import CLAIMS as CLAIMS
 from .claims import Claim as Claim
-from .evidence import accuracy_claim as accuracy_claim
-from .evidence import conditional_claims as conditional_claims
-from .evidence import energy_claims as energy_claims
-from .evidence import hue_claim as hue_claim
-from .evidence import location_claims as location_claims
+from .documents import verdicts_from_json as verdicts_from_json
+from .documents import verdicts_json as verdicts_json
 from .rules import Finding as Finding
 from .rules import Verdict as Verdict
-from .rules import verdicts_from_json as verdicts_from_json
-from .rules import verdicts_json as verdicts_json
 from .selftest import self_test as self_test

@@ -17,7 +17,6 @@ without it. What else the claim needs does not enter: a control is never asked f
 `hueprobe.observations.verdicts.evidence` says which results speak for which claim.
 """
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -29,6 +28,7 @@ from hueprobe.observations.verdicts.claims import CLAIMS, Claim
 from hueprobe.stats.intervals import Interval
 
 SIGNIFICANCE = 0.05
+COLUMNS = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
 HOLDS, DOES_NOT_HOLD, UNDECIDED = "holds", "does not hold", "undecided"
 
 
@@ -272,8 +272,18 @@ class Verdict:
             lines.append(f"    under {name}: {'the same' if survives else conclusion(self.controls[name])}")
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
+    def row(self) -> tuple[str, ...]:
+        """Return the cells of a table, under `COLUMNS`."""
+        low, high = self.ci95
+        lost = ", ".join(name for name, survives in self.survives.items() if not survives)
+        return (
+            f"{self.id}: {self.claim.text}", self.memory, f"{self.effect:.3f} {self.claim.unit}",
+            f"{low:.3f} to {high:.3f}", f"{self.claim.null:g}", p_text(self.p), str(self.n), self.verdict,
+            lost,
+        )  # fmt: skip
+
     def _repr_html_(self) -> str:
-        return verdicts_html((self,))
+        return html_table(COLUMNS, [self.row()], caption="; ".join(self.reasons))
 
 
 def finding(
@@ -301,48 +311,6 @@ def finding(
     )
 
 
-def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
-    return {part.name: part.to_json() for part in findings}
-
-
-def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
-    """Return the verdicts of `verdicts.json`.
-
-    Parameters
-    ----------
-    text : str
-        What `verdicts_json` returned.
-
-    Raises
-    ------
-    InputError
-        The text is no such document.
-    """
-    try:
-        return tuple(Verdict.from_json(record) for record in json.loads(text)["verdicts"])
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(
-            f"this is no verdicts.json of hueprobe ({type(error).__name__}: {error}); make one with "
-            "`hueprobe observe`"
-        ) from error
-
-
-def verdicts_html(verdicts: Iterable[Verdict], *, caption: str = "") -> str:
-    """Return a table of verdicts for a notebook: claim, effect with interval, null, p, n, controls lost."""
-    head = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
-    rows = []
-    for v in verdicts:
-        low, high = v.ci95
-        lost = ", ".join(name for name, survives in v.survives.items() if not survives)
-        rows.append(
-            (
-                f"{v.id}: {v.claim.text}", v.memory, f"{v.effect:.3f} {v.claim.unit}",
-                f"{low:.3f} to {high:.3f}", f"{v.claim.null:g}", p_text(v.p), v.n, v.verdict, lost,
-            )
-        )  # fmt: skip
-    return html_table(head, rows, caption=caption)
-
-
 def p_text(p: float) -> str:
     """Return a p-value as text; what is below .0001 says no more than that.
 
@@ -352,15 +320,8 @@ def p_text(p: float) -> str:
     return "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 
-def verdicts_json(verdicts: Iterable[Verdict]) -> str:
-    """Return the text of `verdicts.json`: sorted keys, null and never NaN.
-
-    Parameters
-    ----------
-    verdicts : iterable of Verdict
-    """
-    document = {"verdicts": [verdict.to_json() for verdict in verdicts]}
-    return json.dumps(document, sort_keys=True, allow_nan=False, indent=2) + "\n"
+def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
+    return {part.name: part.to_json() for part in findings}
 
 
 def _number(value: float | None) -> float:

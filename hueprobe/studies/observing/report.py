@@ -20,7 +20,8 @@ from hueprobe.observations.hue.hue import Hue
 from hueprobe.observations.hue.relations import EnergyPosition, energy_position
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.observations.table import OBSERVATIONS, Result, Row
-from hueprobe.observations.verdicts.rules import Verdict, verdicts_html, verdicts_json
+from hueprobe.observations.verdicts.documents import verdicts_html, verdicts_json
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval
 
 if TYPE_CHECKING:
