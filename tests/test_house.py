@@ -76,7 +76,7 @@ NAMES = {module_name(path): path for path in MODULES}
 
 
 def imports_of(path, *, for_checker=True):
-    """Yield the names of imported modules, those in functions and, if wanted, for the type checker among them."""
+    """Yield the names of imported modules, also those in functions and, if wanted, for the type checker."""
     tree = ast.parse((ROOT / path).read_text())
     checker = {
         node
