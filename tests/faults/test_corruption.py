@@ -12,6 +12,8 @@ from hueprobe.errors import HueprobeError, HueprobeWarning, MemoryDamagedError, 
 from hueprobe.memory import verify_memory
 from hueprobe.search import build_index, open_searcher
 
+pytestmark = pytest.mark.slow
+
 SPECS = ("annoy:trees=2", "faiss:Flat")
 # Bytes of vectors are mapped, not read, so that opening them is instant; `verify` reads them.
 NOT_READ_WHOLE = ".vectors.npy"

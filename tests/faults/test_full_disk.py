@@ -23,6 +23,8 @@ from tests.faults.conftest import LONG
 from tests.faults.jobs import INDEXES, TINY
 from tests.tiny_network import tiny
 
+pytestmark = pytest.mark.slow
+
 REFUSALS = {
     errno.ENOSPC: "No space left on device",
     errno.EIO: "Input/output error",

@@ -25,6 +25,8 @@ from hueprobe.studies.run_store import RunStore
 from tests.faults.readers import READERS
 from tests.tiny_sets import minimal
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 20  # of one trial: more is taken for a loop without end
 
 

@@ -377,6 +377,7 @@ def absurd(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_headers_with_absurd_sizes_allocate_nothing(absurd):
     """In a process that may take 300 MB more than it has, refusal comes before allocation."""
     command = [sys.executable, "-c", CHILD, str(absurd), *ABSURD.values()]

@@ -17,6 +17,8 @@ from hueprobe.memory.writer import open_writer, remove_memory
 from tests.faults.children import contents, differences
 from tests.faults.conftest import LONG
 
+pytestmark = pytest.mark.slow
+
 BUSY = "another process is writing"
 
 
