@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from hueprobe import images, memory_from_arrays, open_memory
+from hueprobe import images, open_memory
 from hueprobe.activations.weights import put_weights, read_weights
 from hueprobe.datasets import from_manifest, load_manifest
 from hueprobe.datasets.parsing import parse_manifest
@@ -30,6 +30,7 @@ from hueprobe.search import build_index, open_searcher, parse_spec
 from hueprobe.studies.run_store import RunStore
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests.faults import mutations
+from tests.small_memories import memory_of_noise
 from tests.tiny_network import tiny
 
 SPECS = (
@@ -52,8 +53,7 @@ class Memories:
 
     def __init__(self, folder):
         self.memory = folder / "m"
-        values = np.random.default_rng(0).random((40, 4, 2, 2)).astype(np.float32)
-        build_index(memory_from_arrays(self.memory, values, list("ab") * 20), "faiss:Flat")
+        build_index(memory_of_noise(self.memory, 40, grid=(2, 2), classes="ab"), "faiss:Flat")
         self._whole = {p: p.read_bytes() for p in self.memory.rglob("*") if p.is_file()}
         self._ledger = self.memory / "ledger.jsonl"
         self._header = self.memory / "indexes" / "faiss-Flat" / "index.json"
