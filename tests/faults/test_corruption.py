@@ -229,10 +229,10 @@ def test_a_lost_ledger_does_not_cost_the_shards(whole, tmp_path, kept):
 
 
 def test_an_index_of_the_memory_before_is_refused_not_damage(tmp_path, small_memory):
-    memory = small_memory(tmp_path / "m", n=40, classes="ab")
+    memory = small_memory(tmp_path / "m", n=40, **SHAPE, classes="ab")
     for spec in SPECS:
         build_index(memory, spec)
-    small_memory(tmp_path / "m", n=41, classes="ab", overwrite=True)
+    small_memory(tmp_path / "m", n=41, **SHAPE, classes="ab", overwrite=True)
     assert verify_memory(tmp_path / "m").ok  # overwriting took the indexes along
     shutil.copytree(tmp_path / "m", tmp_path / "later")
     for spec in SPECS:
