@@ -3,9 +3,14 @@
 import importlib.util
 import os
 import signal
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from hueprobe import Memory
+from tests.small_memories import memory_of_noise
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in a shell's background: Ctrl-C is tested there too
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -45,3 +50,17 @@ def timm_extra() -> None:
 def _demo_extra_where_marked(request: pytest.FixtureRequest) -> None:
     if request.node.get_closest_marker("demo") is not None:
         request.getfixturevalue("demo_extra")
+
+
+@pytest.fixture(scope="session")
+def small_memory(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Memory]:
+    """Make a memory of noise: `small_memory()`, in a folder of its own, or `small_memory(path, ...)`.
+
+    What may be asked of it stands in `tests.small_memories.memory_of_noise`. Every call makes another, so a
+    test may change what it was given.
+    """
+
+    def make(path: Path | None = None, **asked: Any) -> Memory:
+        return memory_of_noise(path or tmp_path_factory.mktemp("small") / "m", **asked)
+
+    return make

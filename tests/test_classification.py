@@ -13,10 +13,8 @@ from hueprobe.search import Neighbors
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory):
-    values = np.random.default_rng(0).random((12, 5, 2, 3)).astype(np.float32)
-    labels = ["<b>", "b", None] * 4
-    memory = hp.memory_from_arrays(tmp_path_factory.mktemp("m") / "m", values, labels)
+def result(small_memory):
+    memory = small_memory(n=12, channels=5, classes=["<b>", "b", None])
     return hp.KernelDensityClassifier(memory, k=3).leave_one_out()
 
 
@@ -57,8 +55,8 @@ def test_what_is_saved_is_loaded_but_for_the_matches(result, tmp_path):
     one = replace(result, skipped=(("x.png", "torn"),), duplicates=("y.png",))
     one.save(tmp_path / "c.json")
     found = Classification.load(tmp_path / "c.json")
-    assert found.matches is None
-    for name in {field.name for field in fields(one)} - {"matches"}:
+    assert found.matches is None and found.sources is None
+    for name in {field.name for field in fields(one)} - {"matches", "sources"}:
         saved, loaded = getattr(one, name), getattr(found, name)
         assert type(saved) is type(loaded)
         if isinstance(saved, np.ndarray):

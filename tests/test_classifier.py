@@ -10,13 +10,14 @@ from hueprobe.errors import HueprobeWarning, InputError, NumericsError, Searcher
 from hueprobe.memory import build_memory
 from hueprobe.observations.accuracy.evaluation import evaluate
 from tests.oracles import likelihoods, stored_vector
+from tests.small_memories import noise
 from tests.tiny_network import TRANSFORM, tiny
 
 N_CELLS, CHANNELS = 6, 5
 
 
 def activations(seed, n):
-    return np.random.default_rng(seed).random((n, CHANNELS, 2, 3)).astype(np.float32)
+    return noise(n, channels=CHANNELS, seed=seed)
 
 
 def pixels(values, dtype="float16"):
@@ -82,8 +83,8 @@ def test_groups_are_barred_and_fall_back_to_the_image(tmp_path):
     )
 
 
-def test_the_match_table_says_where_every_weight_came_from(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(1, 6), list("aabbcc"))
+def test_the_match_table_says_where_every_weight_came_from(small_memory):
+    memory = small_memory(n=6, channels=CHANNELS, seed=1, classes="aabbcc")
     result = KernelDensityClassifier(memory, k=3).leave_one_out()
     matches = result.matches
     assert len(matches) == 6 * N_CELLS * 3 == result.n_matches.sum()
@@ -110,8 +111,8 @@ def test_likelihoods_do_not_depend_on_the_order_of_the_memory(tmp_path):
     )
 
 
-def test_a_memory_without_labels_gives_matches_and_no_class(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(1, 3))
+def test_a_memory_without_labels_gives_matches_and_no_class(small_memory):
+    memory = small_memory(n=3, channels=CHANNELS, seed=1)
     result = KernelDensityClassifier(memory).classify_activations(activations(2, 1))
     assert result.predicted_class == (None,)
     assert result.n_matches[0] == N_CELLS * 10
@@ -119,16 +120,16 @@ def test_a_memory_without_labels_gives_matches_and_no_class(tmp_path):
         evaluate(result)
 
 
-def test_one_class_is_predicted_and_not_evaluated(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(1, 3), list("aaa"))
+def test_one_class_is_predicted_and_not_evaluated(small_memory):
+    memory = small_memory(n=3, channels=CHANNELS, seed=1, classes="a")
     result = KernelDensityClassifier(memory).leave_one_out()
     assert result.predicted_class == ("a", "a", "a")
     with pytest.raises(InputError, match="at least 2"):
         evaluate(result)
 
 
-def test_evaluation_counts_by_hand(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(1, 4), list("abab"))
+def test_evaluation_counts_by_hand(small_memory):
+    memory = small_memory(n=4, channels=CHANNELS, seed=1, classes="ab")
     values = memory.vectors(np.arange(memory.n_slots)).reshape(4, 2, 3, CHANNELS).transpose(0, 3, 1, 2)
     result = KernelDensityClassifier(memory, k=1, exclude=None).classify_activations(
         np.concatenate([values, values[:2]]), classes=["a", "b", "b", "b", "zebra", None]
@@ -143,8 +144,8 @@ def test_evaluation_counts_by_hand(tmp_path):
     assert found.overall.ci95 == pytest.approx((0.3006, 0.9544), abs=2e-4)
 
 
-def test_images_of_another_shape_are_refused(tmp_path):
-    classifier = KernelDensityClassifier(memory_from_arrays(tmp_path / "m", activations(1, 3)))
+def test_images_of_another_shape_are_refused(small_memory):
+    classifier = KernelDensityClassifier(small_memory(n=3, channels=CHANNELS, seed=1))
     with pytest.raises(ShapeError, match=r"2x2 cells of 5 channels.*2x3 of 5"):
         classifier.classify_activations(np.ones((1, CHANNELS, 2, 2)))
     broken = activations(1, 1)

@@ -14,6 +14,8 @@ from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.observations.locations import class_positions
 from hueprobe.stats.circular import difference, mirror, quarter_turn
 
+pytestmark = pytest.mark.slow
+
 N, CLASSES = 24, ("a", "b", "c")
 
 

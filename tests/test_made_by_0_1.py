@@ -253,6 +253,7 @@ def numbers_of(log):
     return [{k: v for k, v in row.items() if k not in ("seconds", "images_per_second")} for row in rows]
 
 
+@pytest.mark.slow
 def test_a_stopped_training_goes_on_to_the_same_numbers(tmp_path):
     """To the bit on the processor that made them; others round otherwise, hence the tolerance."""
     folder = copied(tmp_path, "training")
@@ -273,6 +274,7 @@ def test_a_stopped_training_goes_on_to_the_same_numbers(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_comparison_goes_on_and_trains_no_finished_run_again(tmp_path):
     folder = copied(tmp_path, "comparison")
     path = folder / "running" / "hue-eq5_seed0_test_lr0.01" / "checkpoint.pt"
@@ -310,6 +312,7 @@ def accuracies(text):
     return rows, [float(row.pop(limit)) for row in rows for limit in ("low", "high")]
 
 
+@pytest.mark.slow
 def test_kept_cells_of_accuracy_are_taken_up_and_lacking_ones_made_the_same(tmp_path):
     copied(tmp_path, "layers.1", "observed")
     work = tmp_path / "observed" / "work" / "layers.1-accuracy"

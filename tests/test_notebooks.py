@@ -8,6 +8,8 @@ import nbclient
 import nbformat
 import pytest
 
+pytestmark = pytest.mark.slow
+
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 LARGEST = 400 * 1024  # bytes
 ABSOLUTE = re.compile(r"/(work|home|root|tmp|Users|usr|opt)/|[A-Z]:\\\\")

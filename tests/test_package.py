@@ -97,6 +97,7 @@ def test_array_modules_do_without_torch(name):
     assert loaded_by(f"import hueprobe.{name}") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_public_name_is_what_it_says_even_after_all_modules_are_loaded(package):
     module = importlib.import_module(package)
@@ -144,6 +145,7 @@ def installed(tmp_path_factory):
     return python
 
 
+@pytest.mark.slow
 def test_a_wheel_works_elsewhere(installed, tmp_path):
     (wheel,) = installed.parents[2].glob("hueprobe-*.whl")
     with zipfile.ZipFile(wheel) as file:
@@ -168,6 +170,7 @@ def test_a_wheel_works_elsewhere(installed, tmp_path):
     assert Path(where).is_relative_to(installed.parents[1]) and rest == ["True", "True"], shown.stderr
 
 
+@pytest.mark.slow
 def test_the_command_alone_asks_for_huge_pages(installed):
     code = """
 import importlib.metadata, os, sys
@@ -230,6 +233,7 @@ def snippets(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_mypy_sees_the_types_of_an_installed_hueprobe(installed, snippets):
     # torch's own types take it most of a minute, and say nothing about hueprobe's.
     (snippets / "mypy.ini").write_text(
@@ -248,6 +252,7 @@ def test_mypy_sees_the_types_of_an_installed_hueprobe(installed, snippets):
     assert "hueprobe.training.losses.HueLoss" in revealed[1]
 
 
+@pytest.mark.slow
 def test_pyright_sees_the_types_of_an_installed_hueprobe(installed, snippets):
     command = [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", installed]
     shown = subprocess.run(

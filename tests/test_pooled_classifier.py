@@ -76,8 +76,8 @@ def test_one_neighbor_is_the_same_rule_three_times_and_likelihoods_sum_to_one(me
     assert found[0].likelihood[voted].sum(1) == pytest.approx(1)
 
 
-def test_grids_and_unknown_rules_are_refused(memory, tmp_path):
-    grids = hp.memory_from_arrays(tmp_path / "m", np.ones((4, 3, 2, 2), np.float32), [*"aabb"])
+def test_grids_and_unknown_rules_are_refused(memory, small_memory):
+    grids = small_memory(n=4, grid=(2, 2), classes="ab")
     with pytest.raises(InputError, match="holds 4 vectors an image; hull needs one"):
         hp.PooledClassifier(grids)
     with pytest.raises(InputError, match="hull, centroid, knn"):

@@ -13,7 +13,7 @@ CLASSES = ("elephant", "grand_piano", "starfish", "watch")
 PER_CLASS = 6
 ZERO = "elephant/image_0020.jpg"  # has a zero vector at the bottom right under EfficientNet-Lite0
 
-pytestmark = [pytest.mark.realdata, pytest.mark.demo]
+pytestmark = [pytest.mark.realdata, pytest.mark.demo, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -11,6 +11,8 @@ from torch.nn import functional
 from hueprobe.activations import Extractor, backbone_names, backbones, load_backbone
 from hueprobe.activations.bottlenecks import TABLE
 
+pytestmark = pytest.mark.slow
+
 HUGE = ("regnet_y_128gf",)  # 2.6 GB of weights; tested with HUEPROBE_ALL_BACKBONES=1
 EVERY_CNN = [
     name

@@ -89,6 +89,7 @@ def test_descriptions_are_right_and_need_no_weights(name):
     assert info.weights[0] == "default" and info.weights[-1] == "none"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["squeezenet1_1", "mnasnet0_5", "shufflenet_v2_x0_5", "regnet_y_400mf", "vit_b_32"]
 )

@@ -10,6 +10,8 @@ from PIL import Image
 
 from hueprobe.cli import main
 
+pytestmark = pytest.mark.slow
+
 SMALL = [
     "--backbone",
     "squeezenet1_1",

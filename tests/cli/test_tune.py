@@ -1,18 +1,15 @@
 import json
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from hueprobe import memory_from_arrays
 from hueprobe.cli import main
 
 
 @pytest.fixture(scope="module")
-def memory(tmp_path_factory):
-    values = np.random.default_rng(0).random((40, 8, 3, 3)).astype(np.float32)
-    return memory_from_arrays(tmp_path_factory.mktemp("m") / "a.memory", values)
+def memory(small_memory):
+    return small_memory(n=40, channels=8, grid=(3, 3))
 
 
 def tune(memory, *arguments, code=0):

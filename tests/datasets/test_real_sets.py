@@ -14,7 +14,7 @@ from hueprobe.datasets import from_manifest, load_manifest, verify_set, verify_t
 from hueprobe.images import draw_shots, from_dataset
 from hueprobe.images.table import from_items
 
-pytestmark = pytest.mark.realdata
+pytestmark = [pytest.mark.realdata, pytest.mark.slow]
 
 
 def unpacked(shared, tmp_path_factory, name):

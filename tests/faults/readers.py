@@ -14,7 +14,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from hueprobe import images, memory_from_arrays, open_memory
+from hueprobe import images, open_memory
 from hueprobe.activations.weights import put_weights, read_weights
 from hueprobe.datasets import from_manifest, load_manifest
 from hueprobe.datasets.parsing import parse_manifest
@@ -23,6 +23,7 @@ from hueprobe.datasets.unpacking import unpack
 from hueprobe.datasets.verifying import verify_set
 from hueprobe.datasets.volumes import read_slices
 from hueprobe.memory import verify_memory
+from hueprobe.memory.headers import folder_name
 from hueprobe.memory.recorded import recorded_transform
 from hueprobe.memory.settings import differences
 from hueprobe.observations.accuracy.grid import AccuracyRun
@@ -30,6 +31,7 @@ from hueprobe.search import build_index, open_searcher, parse_spec
 from hueprobe.studies.run_store import RunStore
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from tests.faults import mutations
+from tests.small_memories import memory_of_noise
 from tests.tiny_network import tiny
 
 SPECS = (
@@ -52,8 +54,7 @@ class Memories:
 
     def __init__(self, folder):
         self.memory = folder / "m"
-        values = np.random.default_rng(0).random((40, 4, 2, 2)).astype(np.float32)
-        build_index(memory_from_arrays(self.memory, values, list("ab") * 20), "faiss:Flat")
+        build_index(memory_of_noise(self.memory, 40, grid=(2, 2), classes="ab"), "faiss:Flat")
         self._whole = {p: p.read_bytes() for p in self.memory.rglob("*") if p.is_file()}
         self._ledger = self.memory / "ledger.jsonl"
         self._header = self.memory / "indexes" / "faiss-Flat" / "index.json"
@@ -354,9 +355,8 @@ class Specs:
 
     def spec(self, rng):
         parsed = parse_spec(mutations.mutated_text(rng, SPECS[rng.integers(len(SPECS))]))
-        assert (
-            len(parsed.folder_name) < 250 and parsed.folder_name.isascii() and "/" not in parsed.folder_name
-        )
+        name = folder_name(parsed.index)
+        assert len(name) < 250 and name.isascii() and "/" not in name
         assert parse_spec(parsed.text) == parsed
 
     def transform(self, rng):

@@ -7,23 +7,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hueprobe import KernelDensityClassifier, memory_from_arrays, open_memory
+from hueprobe import KernelDensityClassifier, open_memory
 from hueprobe.errors import HueprobeError, HueprobeWarning, MemoryDamagedError, SearcherError
 from hueprobe.memory import verify_memory
 from hueprobe.search import build_index, open_searcher
+from tests.small_memories import memory_of_noise, noise
+
+pytestmark = pytest.mark.slow
 
 SPECS = ("annoy:trees=2", "faiss:Flat")
 # Bytes of vectors are mapped, not read, so that opening them is instant; `verify` reads them.
 NOT_READ_WHOLE = ".vectors.npy"
+SHAPE = {"channels": 8, "grid": (3, 4)}
 
 
-def activations(n=70, seed=0):
-    return np.random.default_rng(seed).random((n, 8, 3, 4)).astype(np.float32)
-
-
-def make(path, seed=0, **options):
+def make(path, **options):
     """Make a memory of three shards."""
-    return memory_from_arrays(path, activations(seed=seed), list("abcdefg") * 10, shard_images=32, **options)
+    return memory_of_noise(path, 70, **SHAPE, classes="abcdefg", shard_images=32, **options)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +137,7 @@ TOLD = (HueprobeError, HueprobeWarning)
 
 def answers(memory):
     """Return what a memory answers by each way of searching, or the error or warning that it gives."""
-    query = activations(2, seed=9)
+    query = noise(2, **SHAPE, seed=9)
     found = []
     for spec, budget in (("exact", None), *((spec, None) for spec in SPECS), ("exact", 0)):
         try:
@@ -228,11 +228,11 @@ def test_a_lost_ledger_does_not_cost_the_shards(whole, tmp_path, kept):
     assert {path.name: path.read_bytes() for path in (memory / "shards").iterdir()} == shards
 
 
-def test_an_index_of_the_memory_before_is_refused_not_damage(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(40), list("ab") * 20)
+def test_an_index_of_the_memory_before_is_refused_not_damage(tmp_path, small_memory):
+    memory = small_memory(tmp_path / "m", n=40, **SHAPE, classes="ab")
     for spec in SPECS:
         build_index(memory, spec)
-    memory_from_arrays(tmp_path / "m", activations(41), list("ab") * 20 + ["a"], overwrite=True)
+    small_memory(tmp_path / "m", n=41, **SHAPE, classes="ab", overwrite=True)
     assert verify_memory(tmp_path / "m").ok  # overwriting took the indexes along
     shutil.copytree(tmp_path / "m", tmp_path / "later")
     for spec in SPECS:

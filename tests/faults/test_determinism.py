@@ -10,6 +10,8 @@ from tests.faults.children import contents
 from tests.faults.conftest import LONG
 from tests.faults.jobs import INDEXES, TINY
 
+pytestmark = pytest.mark.slow
+
 
 def test_workers_do_not_change_a_byte(children, jobs, faults, tmp_path):
     job, failures = jobs["index"], []

@@ -6,10 +6,9 @@ import shutil
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-from hueprobe import build_memory, memory_from_arrays, open_memory
+from hueprobe import build_memory, open_memory
 from hueprobe.errors import HueprobeError, MemoryFormatError, StorageError
 from hueprobe.files import written_whole
 from hueprobe.memory import ledger as ledger_file
@@ -22,6 +21,8 @@ from tests.faults.children import Children, contents
 from tests.faults.conftest import LONG
 from tests.faults.jobs import INDEXES, TINY
 from tests.tiny_network import tiny
+
+pytestmark = pytest.mark.slow
 
 REFUSALS = {
     errno.ENOSPC: "No space left on device",
@@ -151,10 +152,6 @@ def test_annoy_on_a_disk_too_small_says_so(small_disk, jobs):
     shutil.rmtree(children.seen(disk / "m"))
 
 
-def arrays(n=6):
-    return np.random.default_rng(0).random((n, 3, 2, 2)).astype(np.float32)
-
-
 def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
     """It is moved away while the third batch is read, and brought back."""
     images = jobs["index"].command(tmp_path)[1]
@@ -257,7 +254,7 @@ def test_a_mistake_that_is_none_of_the_disk_keeps_its_words(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_lock_that_cannot_be(tmp_path):
+def test_a_lock_that_cannot_be(tmp_path, small_memory):
     with (
         pytest.raises(StorageError, match=r"gone/lock: No such file or directory"),
         one_writer(tmp_path / "gone"),
@@ -265,7 +262,7 @@ def test_a_lock_that_cannot_be(tmp_path):
         pass
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="Not a directory"):
-        memory_from_arrays(tmp_path / "file" / "m", arrays())
+        small_memory(tmp_path / "file" / "m")
 
 
 def test_the_folder_is_made_durable_when_the_ledger_appears(tmp_path, monkeypatch):
@@ -276,8 +273,8 @@ def test_the_folder_is_made_durable_when_the_ledger_appears(tmp_path, monkeypatc
     assert made == [tmp_path]
 
 
-def test_removing_a_memory_leaves_what_is_not_its_own(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", arrays())
+def test_removing_a_memory_leaves_what_is_not_its_own(tmp_path, small_memory):
+    memory = small_memory(tmp_path / "m")
     build_index(memory, "annoy:trees=2")
     own = {
         "notes.txt", "source_notes.parquet", "thesis.partial", "shards/mine.npy", "indexes/mine/thesis.txt"
@@ -285,17 +282,17 @@ def test_removing_a_memory_leaves_what_is_not_its_own(tmp_path):
     for name in own:
         (tmp_path / "m" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "m" / name).write_text("three years")
-    memory_from_arrays(tmp_path / "m", arrays(7), overwrite=True)
+    small_memory(tmp_path / "m", n=7, overwrite=True)
     assert own < contents(tmp_path / "m").keys()
     remove_memory(tmp_path / "m")
     assert contents(tmp_path / "m").keys() == own
-    memory_from_arrays(tmp_path / "n", arrays())
+    small_memory(tmp_path / "n")
     remove_memory(tmp_path / "n")
     assert not (tmp_path / "n").exists()
 
 
-def test_a_removal_that_is_killed_leaves_no_damaged_memory(tmp_path, monkeypatch):
-    memory_from_arrays(tmp_path / "m", arrays())
+def test_a_removal_that_is_killed_leaves_no_damaged_memory(tmp_path, small_memory, monkeypatch):
+    small_memory(tmp_path / "m")
     whole = contents(tmp_path / "m")
     unlink, removed = type(tmp_path).unlink, []
 
@@ -312,13 +309,13 @@ def test_a_removal_that_is_killed_leaves_no_damaged_memory(tmp_path, monkeypatch
             remove_memory(tmp_path / "m")
     with pytest.raises(MemoryFormatError, match="no finished shard yet"):
         open_memory(tmp_path / "m")
-    memory_from_arrays(tmp_path / "m", arrays())
+    small_memory(tmp_path / "m")
     assert contents(tmp_path / "m") == whole
 
 
-def test_a_removal_that_fails_at_once_leaves_the_memory_whole(tmp_path, monkeypatch):
+def test_a_removal_that_fails_at_once_leaves_the_memory_whole(tmp_path, small_memory, monkeypatch):
     """Found by ENOENT at each write in turn: the ledger stayed, and what it names was gone."""
-    memory_from_arrays(tmp_path / "m", arrays())
+    small_memory(tmp_path / "m")
     whole = contents(tmp_path / "m")
 
     def fails(*_):
@@ -331,15 +328,15 @@ def test_a_removal_that_fails_at_once_leaves_the_memory_whole(tmp_path, monkeypa
     assert contents(tmp_path / "m") == whole
 
 
-def test_what_a_killed_index_build_left_is_removed_by_the_next(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", arrays())
+def test_what_a_killed_index_build_left_is_removed_by_the_next(tmp_path, small_memory):
+    memory = small_memory(tmp_path / "m")
     (tmp_path / "m" / "indexes" / "faiss-Flat.partial").mkdir(parents=True)
     build_index(memory, "annoy:trees=2")
     assert [p.name for p in (tmp_path / "m" / "indexes").iterdir()] == ["annoy-trees=2"]
 
 
-def test_a_failing_index_build_says_why_and_is_gone(tmp_path, monkeypatch):
-    memory = memory_from_arrays(tmp_path / "m", arrays())
+def test_a_failing_index_build_says_why_and_is_gone(tmp_path, small_memory, monkeypatch):
+    memory = small_memory(tmp_path / "m")
     fsync = os.fsync
 
     def full(descriptor):
@@ -353,8 +350,8 @@ def test_a_failing_index_build_says_why_and_is_gone(tmp_path, monkeypatch):
     assert list((tmp_path / "m" / "indexes").iterdir()) == []
 
 
-def test_a_full_disk_behind_standard_output(jobs, tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", arrays())
+def test_a_full_disk_behind_standard_output(jobs, tmp_path, small_memory):
+    memory = small_memory(tmp_path / "m")
     command = [sys.executable, "-m", "hueprobe", "info", str(memory.path), "--json"]
     with open("/dev/full", "w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)

@@ -11,7 +11,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from hueprobe import memory_from_arrays, open_memory
+from hueprobe import open_memory
 from hueprobe.datasets.library import load_manifest
 from hueprobe.datasets.mat_files import read_mat
 from hueprobe.datasets.schema import SideTable, Slices
@@ -24,6 +24,8 @@ from hueprobe.search import build_index, open_searcher
 from hueprobe.studies.run_store import RunStore
 from tests.faults.readers import READERS
 from tests.tiny_sets import minimal
+
+pytestmark = pytest.mark.slow
 
 SECONDS = 20  # of one trial: more is taken for a loop without end
 
@@ -65,8 +67,8 @@ def test_a_matlab_file_that_crashes_scipy_is_an_error(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["\ud800", "a" * 300, "../index.json", "a/b", "", "index.json", "a\0b"])
-def test_an_index_header_names_a_plain_file(tmp_path, name):
-    memory = memory_from_arrays(tmp_path / "m", np.eye(4, dtype=np.float32)[:, :, None, None])
+def test_an_index_header_names_a_plain_file(tmp_path, small_memory, name):
+    memory = small_memory(tmp_path / "m")
     build_index(memory, "faiss:Flat")
     folder = tmp_path / "m" / "indexes" / "faiss-Flat"
     write_header(folder, msgspec.structs.replace(read_header(folder), file=name))

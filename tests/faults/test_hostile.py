@@ -25,7 +25,7 @@ from click.testing import CliRunner
 from PIL import EpsImagePlugin, Image
 
 import hueprobe
-from hueprobe import images, memory_from_arrays, open_memory
+from hueprobe import images, open_memory
 from hueprobe.activations.weights import read_weights
 from hueprobe.cli import main
 from hueprobe.datasets import from_manifest
@@ -110,7 +110,7 @@ def test_the_scan_sees_what_it_looks_for(line):
     assert list(faults_of(ast.parse(line)))
 
 
-def test_pickles_are_refused_wherever_tensors_or_arrays_are_read(tmp_path):
+def test_pickles_are_refused_wherever_tensors_or_arrays_are_read(tmp_path, small_memory):
     ran = tmp_path / "ran"
     torch.save({"weight": Runs(ran)}, tmp_path / "w.pth")
     (tmp_path / "plain.pth").write_bytes(pickle.dumps(Runs(ran)))
@@ -121,7 +121,7 @@ def test_pickles_are_refused_wherever_tensors_or_arrays_are_read(tmp_path):
         with pytest.raises(InputError, match="no checkpoint"):
             load_checkpoint(tmp_path / name, {}, device=torch.device("cpu"))
     memory = tmp_path / "m"
-    memory_from_arrays(memory, np.ones((2, 3, 1, 1), np.float32))
+    small_memory(memory)
     for name in ("shards/000000.vectors.npy", "shards/000000.energy.npy"):
         whole = (memory / name).read_bytes(), (memory / "ledger.jsonl").read_bytes()
         data = io.BytesIO()
@@ -231,9 +231,9 @@ def test_an_archive_cannot_leave_its_folder(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", ["../../secret", "/etc/passwd", "shards/../../secret", "memory.json"])
-def test_a_ledger_names_no_file_but_its_own(tmp_path, name):
+def test_a_ledger_names_no_file_but_its_own(tmp_path, small_memory, name):
     memory = tmp_path / "m"
-    memory_from_arrays(memory, np.ones((2, 3, 1, 1), np.float32))
+    small_memory(memory)
     (tmp_path / "secret").write_text("x")
     for number in range(3):
         steps = steps_of(memory / "ledger.jsonl")
@@ -345,11 +345,11 @@ for text in sys.argv[2:]:
 
 
 @pytest.fixture(scope="module")
-def absurd(tmp_path_factory):
+def absurd(tmp_path_factory, small_memory):
     """Files whose headers ask for terabytes."""
     folder = tmp_path_factory.mktemp("absurd")
     for name in ("array", "settings"):
-        memory_from_arrays(folder / name, np.ones((2, 3, 1, 1), np.float32))
+        small_memory(folder / name, n=2, grid=(1, 1))
     text = "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 1, 1000000000000)}"
     header = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text) + 1) + text.encode() + b"\n"
     forge(folder / "array", "shards/000000.energy.npy", header + bytes(8))
@@ -377,6 +377,7 @@ def absurd(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_headers_with_absurd_sizes_allocate_nothing(absurd):
     """In a process that may take 300 MB more than it has, refusal comes before allocation."""
     command = [sys.executable, "-c", CHILD, str(absurd), *ABSURD.values()]

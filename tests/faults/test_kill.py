@@ -13,6 +13,8 @@ from tests.faults.children import contents, differences
 from tests.faults.conftest import LONG
 from tests.faults.jobs import TINY
 
+pytestmark = pytest.mark.slow
+
 WORK = ["index", "append", "pooled", "layers", "annoy", "faiss", "codes", "observe accuracy"]
 AT_A_WRITE = WORK if LONG else ["index", "append", "layers", "annoy"]
 AT_A_TIME = WORK if LONG else ["index"]

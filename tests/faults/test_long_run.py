@@ -6,6 +6,8 @@ from tests.faults.jobs import draw_images
 from tests.faults.long_run import grown, held, one_round
 from tests.tiny_network import tiny
 
+pytestmark = pytest.mark.slow
+
 
 def rows(**growing):
     flat = {"files": 7, "threads": 1, "system_threads": 4, "anonymous_mib": 400.0}

@@ -87,12 +87,12 @@ def test_unit_vectors_at_the_ends_of_a_type(dtype):
     assert (vectors == (0.5 if is_direction else 0)).all() and (energy > 0).all() == is_direction
 
 
-def test_a_query_that_is_nan_is_refused(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", np.ones((3, 2, 1, 1), np.float32), list("abc"))
+def test_a_query_that_is_nan_is_refused(small_memory):
+    memory = small_memory(classes="abc")
     for value in (math.nan, math.inf):
         with pytest.raises(NumericsError):
             KernelDensityClassifier(memory, k=1).classify_activations(
-                np.full((1, 2, 1, 1), value, np.float32)
+                np.full((1, 4, 2, 3), value, np.float32)
             )
 
 

@@ -6,22 +6,18 @@ import subprocess
 import sys
 import time
 
-import numpy as np
 import pytest
 
-from hueprobe import memory_from_arrays, open_memory
+from hueprobe import open_memory
 from hueprobe.errors import MemoryDamagedError, MemoryFormatError
-from hueprobe.memory import files as memory_files
 from hueprobe.memory.files import one_writer
 from hueprobe.memory.writer import open_writer, remove_memory
 from tests.faults.children import contents, differences
 from tests.faults.conftest import LONG
 
+pytestmark = pytest.mark.slow
+
 BUSY = "another process is writing"
-
-
-def arrays(n=6):
-    return np.random.default_rng(0).random((n, 3, 2, 2)).astype(np.float32)
 
 
 @pytest.mark.parametrize(
@@ -76,8 +72,8 @@ def test_a_reader_sees_finished_shards_only(children, jobs, faults, tmp_path):
     faults.tried(f"readers during a build ({looks} looks)", n, failures)
 
 
-def test_the_second_says_so_at_once_and_a_dead_holder_does_not_count(tmp_path):
-    memory_from_arrays(tmp_path / "m", arrays())
+def test_the_second_says_so_at_once_and_a_dead_holder_does_not_count(tmp_path, small_memory):
+    small_memory(tmp_path / "m")
     whole = contents(tmp_path / "m")
     code = (
         "import sys, time; from pathlib import Path; from hueprobe.memory.files import one_writer\n"
@@ -87,20 +83,20 @@ def test_the_second_says_so_at_once_and_a_dead_holder_does_not_count(tmp_path):
     assert holder.stdout.readline() == b"held\n"
     started = time.monotonic()
     with pytest.raises(MemoryFormatError, match=rf"{BUSY} .*m; wait for it to end"):
-        memory_from_arrays(tmp_path / "m", arrays(7), overwrite=True)
+        small_memory(tmp_path / "m", n=7, overwrite=True)
     with pytest.raises(MemoryFormatError, match=BUSY):
         remove_memory(tmp_path / "m")
     assert time.monotonic() - started < 5
     assert contents(tmp_path / "m") == whole
     holder.kill()
     holder.communicate()
-    memory_from_arrays(tmp_path / "m", arrays(7), overwrite=True)
+    small_memory(tmp_path / "m", n=7, overwrite=True)
     assert open_memory(tmp_path / "m").n_images == 7
 
 
-def test_who_is_refused_takes_nothing_away(tmp_path, monkeypatch):
+def test_who_is_refused_takes_nothing_away(tmp_path, small_memory, monkeypatch):
     """Both saw no folder; the first has locked it and has no shard yet. The second must leave it alone."""
-    settings = memory_from_arrays(tmp_path / "model", arrays()).settings
+    settings = small_memory(tmp_path / "model").settings
     exists, first = type(tmp_path).exists, []
     folder = tmp_path / "m"
 
@@ -110,22 +106,21 @@ def test_who_is_refused_takes_nothing_away(tmp_path, monkeypatch):
     monkeypatch.setattr(type(tmp_path), "exists", not_yet)
     with open_writer(folder, settings):
         with pytest.raises(MemoryFormatError, match=BUSY):
-            memory_from_arrays(folder, arrays())
+            small_memory(folder)
         assert (folder / "memory.json").is_file() and (folder / "lock").is_file()
 
 
-def test_a_memory_finished_by_another_before_the_lock_is_not_overwritten(tmp_path, monkeypatch):
+def test_a_memory_finished_by_another_before_the_lock_is_not_overwritten(tmp_path, small_memory, monkeypatch):
     """What the folder holds is asked behind the lock, not only before."""
-    settings = memory_from_arrays(tmp_path / "model", arrays(), descriptor="gap").settings
-    locked = memory_files._locked
+    settings = small_memory(tmp_path / "model", descriptor="gap").settings
+    flock = fcntl.flock
 
-    def late(folder, path):
-        if folder == tmp_path / "m" and not (folder / "memory.json").exists():
-            monkeypatch.setattr(memory_files, "_locked", locked)
-            memory_from_arrays(folder, arrays())
-        return locked(folder, path)
+    def late(file, operation):
+        monkeypatch.setattr(fcntl, "flock", flock)
+        small_memory(tmp_path / "m")
+        flock(file, operation)
 
-    monkeypatch.setattr(memory_files, "_locked", late)
+    monkeypatch.setattr(fcntl, "flock", late)
     with pytest.raises(MemoryFormatError, match="other settings"), open_writer(tmp_path / "m", settings):
         pass
     assert open_memory(tmp_path / "m").complete

@@ -15,7 +15,7 @@ from PIL import Image
 from hueprobe.errors import ImageError, MissingDependencyError
 from hueprobe.images import DEMO_IMAGES, demo, from_folder, resolve_images
 
-pytestmark = pytest.mark.demo
+pytestmark = [pytest.mark.demo, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

@@ -223,7 +223,7 @@ def test_a_failed_save_leaves_the_old_file(tmp_path, write_image, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("hueprobe.images.table_files._write_csv", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match="No space left"):
         save_table(table, tmp_path / "t.csv")
     assert (tmp_path / "t.csv").read_bytes() == before

@@ -24,23 +24,20 @@ from hueprobe.memory import as_stored, derive_memory, verify_memory
 from hueprobe.memory.ledger import read_ledger
 from hueprobe.memory.steps import kind_of
 from hueprobe.memory.writer import open_writer
-
-
-def activations(n=5, channels=4, grid=(2, 3), seed=0):
-    return np.random.default_rng(seed).random((n, channels, *grid)).astype(np.float32)
+from tests.small_memories import noise
 
 
 def contents(folder):
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def test_hashes_may_be_given_and_take_the_place_of_those_of_the_activations(tmp_path):
+def test_hashes_may_be_given_and_take_the_place_of_those_of_the_activations(tmp_path, small_memory):
     given_hashes = [f"{n:064x}" for n in range(5)]
-    memory = memory_from_arrays(tmp_path / "a", activations(), hashes=given_hashes)
+    memory = small_memory(tmp_path / "a", hashes=given_hashes)
     assert list(memory.sha256) == given_hashes
-    assert set(memory_from_arrays(tmp_path / "b", activations()).sha256).isdisjoint(given_hashes)
+    assert set(small_memory(tmp_path / "b").sha256).isdisjoint(given_hashes)
     with pytest.raises(ShapeError, match="4 hashes for 5 activation arrays"):
-        memory_from_arrays(tmp_path / "c", activations(), hashes=given_hashes[:4])
+        small_memory(tmp_path / "c", hashes=given_hashes[:4])
 
 
 @given(
@@ -77,89 +74,87 @@ def test_what_is_written_is_read(tmp_path, values, dtype, classes):
 
 
 def test_class_counts_leave_zero_vectors_out(tmp_path):
-    values = activations(4)
+    values = noise(4)
     values[1, :, 0, 0] = 0
     memory = memory_from_arrays(tmp_path / "m", values, ["a", "a", "b", None])
     assert memory.class_counts().tolist() == [11, 6]
     assert memory.valid_per_image.tolist() == [6, 5, 6, 6]
 
 
-def test_a_query_takes_the_way_the_memory_took(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(3, channels=64))
-    pixels = activations(3, channels=64).transpose(0, 2, 3, 1).reshape(-1, 64)
+def test_a_query_takes_the_way_the_memory_took(small_memory):
+    memory = small_memory(n=3, channels=64)
+    pixels = noise(3, channels=64).transpose(0, 2, 3, 1).reshape(-1, 64)
     unit = pixels / np.sqrt((pixels**2).sum(axis=1, keepdims=True))
     np.testing.assert_array_equal(as_stored(unit, "float16"), memory.vectors(np.arange(18)))
 
 
-def test_signs_are_recorded(tmp_path):
-    assert memory_from_arrays(tmp_path / "a", activations()).nonnegative
-    assert not memory_from_arrays(tmp_path / "b", activations() - 0.5).nonnegative
+def test_signs_are_recorded(tmp_path, small_memory):
+    assert small_memory(tmp_path / "a").nonnegative
+    assert not memory_from_arrays(tmp_path / "b", noise() - 0.5).nonnegative
 
 
-def test_a_memory_is_reproducible_byte_for_byte(tmp_path):
+def test_a_memory_is_reproducible_byte_for_byte(tmp_path, small_memory):
     for name in ("one", "two"):
-        memory_from_arrays(tmp_path / name, activations(), list("abcab"))
+        small_memory(tmp_path / name, classes="abc")
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_the_same_call_again_changes_nothing(tmp_path):
-    memory_from_arrays(tmp_path / "m", activations())
+def test_the_same_call_again_changes_nothing(tmp_path, small_memory):
+    small_memory(tmp_path / "m")
     before = contents(tmp_path / "m")
-    memory_from_arrays(tmp_path / "m", activations())
+    small_memory(tmp_path / "m")
     assert contents(tmp_path / "m") == before
 
 
-def test_other_settings_are_refused_with_their_difference(tmp_path):
-    memory_from_arrays(tmp_path / "m", activations())
+def test_other_settings_are_refused_with_their_difference(tmp_path, small_memory):
+    small_memory(tmp_path / "m")
     before = contents(tmp_path / "m")
     with pytest.raises(
         MemoryFormatError, match=r"descriptor: 'pixel' in the memory, 'gap' asked.*--overwrite"
     ):
-        memory_from_arrays(tmp_path / "m", activations(), descriptor="gap")
+        small_memory(tmp_path / "m", descriptor="gap")
     with pytest.raises(MemoryFormatError, match="1 new, 0 gone"):
-        memory_from_arrays(tmp_path / "m", activations(6))
+        small_memory(tmp_path / "m", n=6)
     assert contents(tmp_path / "m") == before
-    assert (
-        memory_from_arrays(tmp_path / "m", activations(), descriptor="gap", overwrite=True).grid.n_cells == 1
-    )
+    assert small_memory(tmp_path / "m", descriptor="gap", overwrite=True).grid.n_cells == 1
 
 
-def test_a_folder_that_is_no_memory_is_left_alone(tmp_path):
+def test_a_folder_that_is_no_memory_is_left_alone(tmp_path, small_memory):
     (tmp_path / "thesis.txt").write_text("three years")
     for overwrite in (False, True):
         with pytest.raises(MemoryFormatError, match="not empty and not a memory"):
-            memory_from_arrays(tmp_path, activations(), overwrite=overwrite)
+            small_memory(tmp_path, overwrite=overwrite)
     with pytest.raises(MemoryFormatError, match="is a file"):
-        memory_from_arrays(tmp_path / "thesis.txt", activations())
+        small_memory(tmp_path / "thesis.txt")
     assert contents(tmp_path) == {"thesis.txt": b"three years"}
 
 
 def test_broken_activations_stop_the_build_and_leave_nothing(tmp_path):
-    values = activations()
+    values = noise()
     values[3, 0, 1, 1] = np.nan
     with pytest.raises(NumericsError, match="array-0000003"):
         memory_from_arrays(tmp_path / "m", values)
     assert not (tmp_path / "m").exists()
 
 
-def test_bad_arrays_are_refused(tmp_path):
+def test_bad_arrays_are_refused(tmp_path, small_memory):
     with pytest.raises(ShapeError, match=r"\(5, 4\)"):
         memory_from_arrays(tmp_path / "m", np.ones((5, 4)))
     with pytest.raises(ShapeError, match="2 classes for 5"):
-        memory_from_arrays(tmp_path / "m", activations(), ["a", "b"])
+        memory_from_arrays(tmp_path / "m", noise(), ["a", "b"])
     with pytest.raises(InputError, match="pixel, gap, gmp, gem, rmac, flat"):
-        memory_from_arrays(tmp_path / "m", activations(), descriptor="max")
+        small_memory(tmp_path / "m", descriptor="max")
     with pytest.raises(InputError, match="float16, float32"):
-        memory_from_arrays(tmp_path / "m", activations(), dtype="int8")
+        small_memory(tmp_path / "m", dtype="int8")
     assert not (tmp_path / "m").exists()
 
 
-def test_folders_that_cannot_be_opened(tmp_path):
+def test_folders_that_cannot_be_opened(tmp_path, small_memory):
     with pytest.raises(MemoryFormatError, match="does not exist"):
         open_memory(tmp_path / "nowhere")
     with pytest.raises(MemoryFormatError, match=r"no memory\.json"):
         open_memory(tmp_path)
-    memory_from_arrays(tmp_path / "m", activations())
+    small_memory(tmp_path / "m")
     path = tmp_path / "m" / "memory.json"
     newer = json.loads(path.read_text())
     newer["format"] = 99
@@ -172,8 +167,8 @@ def test_folders_that_cannot_be_opened(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["shards/000000.vectors.npy", "shards/000000.energy.npy", "source.parquet"])
-def test_files_of_another_size_are_noticed_on_opening(tmp_path, name):
-    memory_from_arrays(tmp_path / "m", activations())
+def test_files_of_another_size_are_noticed_on_opening(tmp_path, small_memory, name):
+    small_memory(tmp_path / "m")
     path = tmp_path / "m" / name
     path.write_bytes(path.read_bytes() + b"x")
     with pytest.raises(MemoryDamagedError, match=name):
@@ -183,8 +178,8 @@ def test_files_of_another_size_are_noticed_on_opening(tmp_path, name):
         open_memory(tmp_path / "m")
 
 
-def test_verify_finds_one_flipped_byte_in_any_file(tmp_path):
-    memory_from_arrays(tmp_path / "m", activations(), list("abcab"))
+def test_verify_finds_one_flipped_byte_in_any_file(tmp_path, small_memory):
+    small_memory(tmp_path / "m", classes="abc")
     for name, data in contents(tmp_path / "m").items():
         if not data or name == "lock":
             continue
@@ -202,8 +197,8 @@ def test_verify_finds_one_flipped_byte_in_any_file(tmp_path):
     assert verify_memory(tmp_path / "m").problems == ()
 
 
-def test_verify_reports_what_is_not_in_the_ledger(tmp_path):
-    memory_from_arrays(tmp_path / "m", activations())
+def test_verify_reports_what_is_not_in_the_ledger(tmp_path, small_memory):
+    small_memory(tmp_path / "m")
     (tmp_path / "m" / "shards" / "000007.vectors.npy").write_bytes(b"stray")
     assert any("000007" in problem for problem in verify_memory(tmp_path / "m").problems)
 
@@ -244,8 +239,8 @@ def test_only_the_ledger_makes_a_shard_real(tmp_path, settings_of_a_build):
 
 
 @pytest.fixture
-def settings_of_a_build(tmp_path):
-    memory = memory_from_arrays(tmp_path / "model", activations(5, channels=3, grid=(1, 1)), list("abcab"))
+def settings_of_a_build(small_memory):
+    memory = small_memory(channels=3, grid=(1, 1), classes="abc")
     return msgspec.structs.replace(memory.settings, shard_images=2), memory.images
 
 
@@ -286,8 +281,8 @@ def test_one_writer_at_a_time(tmp_path, settings_of_a_build):
     assert "another process is writing" in run.stdout
 
 
-def test_a_ledger_out_of_order_is_damage(tmp_path):
-    memory_from_arrays(tmp_path / "m", activations())
+def test_a_ledger_out_of_order_is_damage(tmp_path, small_memory):
+    small_memory(tmp_path / "m")
     path = tmp_path / "m" / "ledger.jsonl"
     assert [kind_of(step) for step in read_ledger(path.parent).steps] == ["source", "shard", "complete"]
     lines = path.read_bytes().splitlines(keepends=True)
@@ -297,8 +292,8 @@ def test_a_ledger_out_of_order_is_damage(tmp_path):
             read_ledger(path.parent)
 
 
-def test_ids_out_of_range_are_refused(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations())
+def test_ids_out_of_range_are_refused(tmp_path, small_memory):
+    memory = small_memory(tmp_path / "m")
     with pytest.raises(InputError, match=r"0\.\.29"):
         memory.vectors(np.array([30]))
 
@@ -335,7 +330,7 @@ def test_a_class_without_a_readable_image_is_dropped_with_a_warning(tmp_path, se
 
 @pytest.mark.parametrize("descriptor", ["gap", "gmp", "gem", "rmac", "flat"])
 def test_pooled_memories_derived_and_direct_agree(tmp_path, descriptor):
-    values = activations(6, channels=8, grid=(3, 3))
+    values = noise(6, channels=8, grid=(3, 3))
     pixels = memory_from_arrays(tmp_path / "pixel", values, list("abcabc"), dtype="float32")
     derived = derive_memory(tmp_path / "derived", pixels, descriptor)
     direct = memory_from_arrays(

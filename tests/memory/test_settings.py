@@ -4,11 +4,10 @@ import json
 import os
 
 import msgspec
-import numpy as np
 import pytest
 from PIL import Image
 
-from hueprobe import build_memory, memory_from_arrays, open_memory
+from hueprobe import build_memory, open_memory
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.memory import append_images, plan_memory
 from hueprobe.memory.ledger import read_ledger
@@ -19,9 +18,8 @@ from tests.tiny_network import TRANSFORM, tiny
 
 
 @pytest.fixture
-def memory(tmp_path):
-    values = np.random.default_rng(0).random((70, 3, 2, 4)).astype(np.float32)
-    return memory_from_arrays(tmp_path / "m", values, shard_images=32).path
+def memory(tmp_path, small_memory):
+    return small_memory(tmp_path / "m", n=70, channels=3, grid=(2, 4), shard_images=32).path
 
 
 def test_settings_go_back_to_the_bytes_they_came_from(memory):

@@ -1,20 +1,18 @@
 """Where exact search runs. Its result is the same everywhere; no GPU is needed to see which is chosen."""
 
 import msgspec
-import numpy as np
 import pytest
 import torch
 
-from hueprobe import KernelDensityClassifier, memory_from_arrays, open_searcher
+from hueprobe import KernelDensityClassifier, open_searcher
 from hueprobe.errors import InputError
 from hueprobe.search.exact import searcher as exact
 from hueprobe.search.exact.device import search_device
 
 
 @pytest.fixture
-def memory(tmp_path):
-    values = np.random.default_rng(0).random((6, 4, 2, 2)).astype(np.float32)
-    return memory_from_arrays(tmp_path / "m", values, list("ababab"))
+def memory(small_memory):
+    return small_memory(n=6, classes="ab")
 
 
 @pytest.fixture

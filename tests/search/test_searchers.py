@@ -170,10 +170,10 @@ def test_torch_settings_do_not_reach_the_products_and_are_given_back(memory):
     )
 
 
-def test_indexes_are_reproducible_and_carry_their_recall(tmp_path):
+def test_indexes_are_reproducible_and_carry_their_recall(tmp_path, small_memory):
     files = []
     for name in ("one", "two"):
-        memory = memory_from_arrays(tmp_path / name, activations(5, n=30, channels=8, grid=(3, 3)))
+        memory = small_memory(tmp_path / name, n=30, channels=8, grid=(3, 3), seed=5)
         for spec in ("annoy:trees=4", "faiss:HNSW16", "faiss:IVF4,Flat"):
             build_index(memory, spec)
         files.append(
@@ -191,8 +191,8 @@ def test_indexes_are_reproducible_and_carry_their_recall(tmp_path):
         assert not header["stale"]
 
 
-def test_search_settings_change_the_recall_and_not_the_index(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(6, n=60, channels=8, grid=(3, 3)))
+def test_search_settings_change_the_recall_and_not_the_index(small_memory):
+    memory = small_memory(n=60, channels=8, grid=(3, 3), seed=6)
     few = open_searcher(memory, "faiss:IVF16,Flat")
     many = open_searcher(memory, "faiss:IVF16,Flat;nprobe=16")
     assert len(list_indexes(memory)) == 1
@@ -200,9 +200,9 @@ def test_search_settings_change_the_recall_and_not_the_index(tmp_path):
     assert recall_of(many) == pytest.approx(measure_recall(memory, many))
 
 
-def test_an_index_of_another_state_or_memory_is_refused(tmp_path):
-    one = memory_from_arrays(tmp_path / "one", activations(1, n=8, channels=6))
-    two = memory_from_arrays(tmp_path / "two", activations(2, n=8, channels=6))
+def test_an_index_of_another_state_or_memory_is_refused(small_memory):
+    one = small_memory(n=8, seed=1)
+    two = small_memory(n=8, seed=2)
     build_index(one, "annoy:trees=2")
     (two.path / "indexes").mkdir()
     (one.path / "indexes/annoy-trees=2").rename(two.path / "indexes/annoy-trees=2")
@@ -216,8 +216,8 @@ def test_an_index_of_another_state_or_memory_is_refused(tmp_path):
         open_searcher(two, "annoy:trees=2")
 
 
-def test_an_absent_index_is_an_error_where_it_may_not_be_built(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(1))
+def test_an_absent_index_is_an_error_where_it_may_not_be_built(small_memory):
+    memory = small_memory()
     assert not StoredIndex(memory, "annoy").exists and not StoredIndex(memory, "annoy").is_current
     with pytest.raises(SearcherError, match="'exact' search has no index"):
         StoredIndex(memory, "exact")
@@ -240,8 +240,8 @@ def test_an_absent_index_is_an_error_where_it_may_not_be_built(tmp_path):
         ("faiss:IVF4096,Flat", "fewer lists"),
     ],
 )
-def test_wrong_specs_say_what_is_allowed(tmp_path, spec, said):
-    memory = memory_from_arrays(tmp_path / "m", activations(1))
+def test_wrong_specs_say_what_is_allowed(small_memory, spec, said):
+    memory = small_memory()
     with pytest.raises(SearcherError, match=said):
         open_searcher(memory, spec)
     assert not list(memory.path.glob("indexes/*.partial"))

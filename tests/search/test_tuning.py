@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from hueprobe import memory_from_arrays, open_searcher
+from hueprobe import open_searcher
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.search import Trial, Tuning, measure_recall, parse_spec, tune_searcher
 from hueprobe.search import tuning as tuning_module
@@ -14,9 +14,8 @@ SPECS = ("annoy:trees=2", "faiss:IVF16,Flat;nprobe=1", "faiss:IVF16,Flat;nprobe=
 
 
 @pytest.fixture
-def memory(tmp_path):
-    values = np.random.default_rng(0).random((80, 8, 3, 3)).astype(np.float32)
-    return memory_from_arrays(tmp_path / "m", values)
+def memory(small_memory):
+    return small_memory(n=80, channels=8, grid=(3, 3))
 
 
 def files_of(memory):
@@ -98,9 +97,8 @@ def test_an_index_that_cannot_be_built_is_named_and_the_others_go_on(memory):
 
 
 @pytest.mark.parametrize("n_images", [2, 80])
-def test_candidates_can_all_be_built(tmp_path, n_images):
-    values = np.random.default_rng(0).random((n_images, 8, 3, 3)).astype(np.float32)
-    tuning = tune_searcher(memory_from_arrays(tmp_path / "m", values), n_queries=10, k=3)
+def test_candidates_can_all_be_built(small_memory, n_images):
+    tuning = tune_searcher(small_memory(n=n_images, channels=8, grid=(3, 3)), n_queries=10, k=3)
     assert tuning.failed == ()
     assert {parse_spec(trial.spec).kind for trial in tuning.trials} == {"exact", "annoy", "faiss"}
 

@@ -22,6 +22,8 @@ from hueprobe.studies import (
 from hueprobe.studies.comparison import study as module
 from hueprobe.studies.comparison import trained_observing
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "backbone": "squeezenet1_1", "losses": ("onehot", "hue:eq5:weight0", "hue:eq5"), "seeds": 2, "side": 40,
     "training": {"epochs": 2, "batch_size": 6, "crop": 36, "device": "cpu"}, "primary": "hue:eq5",

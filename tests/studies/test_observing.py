@@ -101,8 +101,8 @@ def test_memories_that_cannot_tell_are_said_to_be(tmp_path, change, said):
     report.save(tmp_path, figure_format=None)
 
 
-def test_a_memory_without_labels_and_signed_activations(tmp_path):
-    unlabeled = memory_from_arrays(tmp_path / "u", activations(12))
+def test_a_memory_without_labels_and_signed_activations(tmp_path, small_memory):
+    unlabeled = small_memory(n=12, channels=8, grid=(5, 5))
     report = observe(unlabeled, ["energy", "locations"], settings=SETTINGS, folder=tmp_path)
     assert report.memories[0].energy is not None
     signed = memory_from_arrays(tmp_path / "s", activations(24) - 0.5, [f"c{i % 3}" for i in range(24)])
@@ -153,8 +153,8 @@ def test_two_processes_share_the_accuracy_runs(tmp_path, monkeypatch):
     assert order[-1] == held and sorted(order) == sorted(names) and not list(folder.glob("*.lock"))
 
 
-def test_an_image_does_not_count_itself(tmp_path):
-    memory = memory_from_arrays(tmp_path / "m", activations(3, grid=(2, 2)), ["a", "a", "b"])
+def test_an_image_does_not_count_itself(small_memory):
+    memory = small_memory(n=3, grid=(2, 2), classes="aab")
     # Two images of a, one of b, four vectors each; each leaves its own four out.
     assert _counts_without_self(memory).tolist() == [[4, 4], [4, 4], [8, 0]]
 
