@@ -53,7 +53,7 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     save_figure(plots.match_locations(where).figure, output / "locations.png")
     overall = found.overall
     say(
-        f"{overall.n} patches of {len(memory.classes)} images asked, {memory.n_images} in the memory",
+        f"{overall.n} patches of {len(memory.classes)} images classified, {memory.n_images} in the memory",
         f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}) "
         f"against a chance of {found.chance:.3f}",
         f"written: {output}/demo.memory, query.png, energy.png, locations.png",
