@@ -6,10 +6,12 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import device_search, loss_comparison, search, tables
+from benchmarks import device_search, loss_comparison, search, tables, verdict_table
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
+from hueprobe.observations import CONTROLS
+from hueprobe.observations.verdicts import CLAIMS, verdicts_from_json
 from hueprobe.search.recall import share_found
 from hueprobe.studies import LossRun, TrainedObservation
 from hueprobe.studies.comparison.loss_comparison import compare_losses, compare_observed
@@ -119,3 +121,25 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
     assert "| hue:eq5 (primary) | 6 | 0.625 [0.605, 0.645] | +0.100 [+0.100, +0.100] | 0.031 |" in text
     assert "| Cars | 0.357 | 0.801 | +0.444 |" in text
     assert "| full direction, hue:eq5 | 6 | 0.500 [0.500, 0.500] | +0.000 [+0.000, +0.000] | 1 |" in text
+
+
+@pytest.mark.parametrize(
+    "path", sorted(verdict_table.RESULTS.glob("observations-*.json")), ids=lambda p: p.stem
+)
+def test_published_verdicts_follow_from_their_findings_and_name_each_control_once(path):
+    records = json.loads(path.read_text())["verdicts"]
+    assert sorted(record["id"] for record in records) == sorted(CLAIMS)
+    others = ("within each cell", "base rate")  # definitions that claims 4c and 5 are read by, too
+    for record, verdict in zip(records, verdicts_from_json(path.read_text()), strict=True):
+        assert record["verdict"] == verdict.verdict
+        names = [name for name in record["controls"] if not any(other in name for other in others)]
+        assert set(names) <= set(CONTROLS)
+        for name, survives in verdict.survives.items():
+            assert record["controls"][name] is survives
+    angle = next(record for record in records if record["id"] == "3b angle")
+    assert set(angle["controls"]) == set(angle["definitions"]["findings under controls"])
+    assert (angle["definitions"]["k"], angle["definitions"]["exclude"]) == (10, "image")
+
+
+def test_there_are_twelve_published_records():
+    assert len(PUBLISHED) == 12
