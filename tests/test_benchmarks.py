@@ -123,9 +123,10 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
     assert "| full direction, hue:eq5 | 6 | 0.500 [0.500, 0.500] | +0.000 [+0.000, +0.000] | 1 |" in text
 
 
-@pytest.mark.parametrize(
-    "path", sorted(verdict_table.RESULTS.glob("observations-*.json")), ids=lambda p: p.stem
-)
+PUBLISHED = sorted(verdict_table.RESULTS.glob("observations-*.json"))
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.stem)
 def test_published_verdicts_follow_from_their_findings_and_name_each_control_once(path):
     records = json.loads(path.read_text())["verdicts"]
     assert sorted(record["id"] for record in records) == sorted(CLAIMS)
