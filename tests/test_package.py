@@ -41,6 +41,7 @@ def test_importing_a_package_loads_nothing_heavy(package):
     assert loaded_by(f"import {package}") == []
 
 
+@pytest.mark.slow
 def test_the_test_above_can_fail():
     assert "torch" in loaded_by("import hueprobe\nhueprobe.load_backbone")
 
@@ -60,6 +61,7 @@ def test_unknown_names_are_refused_as_by_any_module():
     assert {"Memory", "open_memory", "plots"} <= set(dir(hueprobe))
 
 
+@pytest.mark.slow
 def test_importing_and_using_the_package_changes_nothing_in_the_process(tmp_path):
     code = """
 import os, random, signal, sys, threading, warnings

@@ -18,7 +18,7 @@ from hueprobe.activations.timm_taps import find_timm_tap, fixed_size_of_patches
 from hueprobe.errors import BackboneError, LayerError, MissingDependencyError, ShapeError, WeightsError
 from hueprobe.images.transform import Transform
 
-pytestmark = pytest.mark.usefixtures("timm_extra")
+pytestmark = [pytest.mark.usefixtures("timm_extra"), pytest.mark.slow]
 
 # Network: layer, layout, tokens before the grid's, channels, grid; worked out from timm's sources.
 KNOWN = {

@@ -128,6 +128,7 @@ def test_matches_are_saved_with_every_column(memory, tmp_path, suffix):
     assert row["rank"] == 3 and f"/{row['class']}/" in row["path"] and row["query_image"] != row["image"]
 
 
+@pytest.mark.slow
 def test_figures_are_drawn(memory, images, tmp_path):
     run("query", memory, images / "red" / "0.png", "--figure", tmp_path / "one.png")
     with Image.open(tmp_path / "one.png") as drawn:
@@ -208,6 +209,7 @@ def test_several_layers_become_a_memory_each_and_each_may_be_asked(table, memory
         assert (tmp_path / f"m.{layer}" / "indexes" / "annoy-trees=2").is_dir()
 
 
+@pytest.mark.slow
 def test_several_layers_killed_and_continued(table, tmp_path, monkeypatch):
     """The process dies at its fifth ledger line, as under SIGKILL: nothing is tidied up."""
     monkeypatch.setattr(settings, "SHARD_BYTES", 4 * 36 * 16 * 2)
@@ -233,6 +235,7 @@ def test_several_layers_killed_and_continued(table, tmp_path, monkeypatch):
         assert one == other and len(open_memory(tmp_path / f"m.{layer}").shards) > 2
 
 
+@pytest.mark.slow
 def test_a_network_of_timm_is_indexed_and_asked(table, images, tmp_path, timm_extra):
     build = ["index", table, "--split", "train", "-o", tmp_path / "m", "--backbone", "timm:test_resnet"]
     run(*build, "--weights", "none", "--seed", "1", "--resize", "64", "--crop", "64")
@@ -330,6 +333,7 @@ def test_unreadable_images_are_listed_and_counted(images, tmp_path):
     assert "none of 1 images" in refused("query", tmp_path / "m", root / "red" / "text.png")
 
 
+@pytest.mark.slow
 def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     controls = ["--control", "random-mirror", "--control", "mirror-queries"]
     result = run("observe", "all", memory, "-o", tmp_path / "o", "--k", "4", "--json", *controls)
@@ -365,6 +369,7 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     assert first == second and len(both) == 2 * len(first) > 0
 
 
+@pytest.mark.slow
 def test_observations_are_measured_from_a_table_of_matches(memory, tmp_path):
     run("evaluate", memory, "--leave-one-out", "--k", "4", "--matches", tmp_path / "m.parquet")
     options = ["--k", "4", "--json", "-o"]

@@ -242,6 +242,7 @@ def test_csv_tables(tmp_path):
         read_side_table(side_table(file="a.csv", columns={"subject": "Subject"}), tmp_path)
 
 
+@pytest.mark.slow
 def test_matlab_tables(tmp_path):
     savemat(
         tmp_path / "a.mat",

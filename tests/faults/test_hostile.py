@@ -429,6 +429,7 @@ def run_evil(*arguments):
     return result
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

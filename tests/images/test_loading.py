@@ -335,6 +335,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="signals are other there")
 def test_ctrl_c_ends_the_threads(tmp_path, write_image):
     for i in range(60):

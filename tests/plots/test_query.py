@@ -5,7 +5,7 @@ from PIL import Image
 
 import hueprobe as hp
 from hueprobe import plots
-from hueprobe.errors import ImageError, InputError
+from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
 from hueprobe.observations.accuracy.votes import QueryVotes
@@ -208,7 +208,8 @@ def test_one_call_draws_a_classified_image(tmp_path):
     (tmp_path / "p").rename(tmp_path / "moved")
     with pytest.raises(ImageError, match="images_root"):
         plots.query(result, 4)
-    outside = hp.KernelDensityClassifier(memory, k=2).classify([tmp_path / "moved" / "a" / "0.png"])
+    with pytest.warns(HueprobeWarning, match="in the memory too"):
+        outside = hp.KernelDensityClassifier(memory, k=2).classify([tmp_path / "moved" / "a" / "0.png"])
     assert len(plots.query(outside, images_root=tmp_path / "moved").subfigs) == 4
     outside.save(tmp_path / "c.json")
     with pytest.raises(InputError, match="match table"):

@@ -41,6 +41,7 @@ def colliding(seed, *, n=300, d=48, spread=1e-3, signed=False):
     return unit(base + spread * rng.standard_normal((n, d))), unit(base[None])
 
 
+@pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
     number_format=st.sampled_from(quantized.FORMATS),

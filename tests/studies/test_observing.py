@@ -39,6 +39,7 @@ def memory_of(path, n=32, n_classes=4, **options):
     return memory_from_arrays(path, activations(n, labels=labels, **options), names)
 
 
+@pytest.mark.slow
 def test_everything_is_measured_judged_and_written(tmp_path):
     memory = memory_of(tmp_path / "a.memory")
     report = observe(memory, settings=SETTINGS, folder=tmp_path / "work")
@@ -318,6 +319,7 @@ def test_a_report_shows_itself(tmp_path):
     assert {"energy", "locations"} == set(report.memories[0].results)
 
 
+@pytest.mark.slow
 def test_every_result_has_the_one_form(tmp_path):
     """Numbers, claims, tables and figures of all; the table of observations names their claims."""
     report = observe(memory_of(tmp_path / "a.memory"), settings=SETTINGS, folder=tmp_path)

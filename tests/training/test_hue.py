@@ -136,6 +136,7 @@ def test_bad_input_is_refused_in_words():
         HueHead((3, 1, 1)).points()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, size, channels", [
     ("resnet18", 64, 512), ("densenet121", 64, 1024), ("mobilenet_v3_small", 64, 576),
     ("vit_b_16", 224, 768), ("swin_t", 64, 768),
