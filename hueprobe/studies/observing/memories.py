@@ -83,9 +83,11 @@ def observe(
         An unknown observation or control; controls together with `images` or `matches`; matches of another
         memory; neither a memory nor matches.
 
-    Examples
-    --------
-    >>> hp.observe(memory, "locations", controls=["random-mirror"]).save("report/")  # doctest: +SKIP
+    Notes
+    -----
+    As in a script::
+
+        hp.observe(memory, "locations", controls=["random-mirror"]).save("report/")
     """
     settings = settings or ObserveSettings()
     names = NAMES if which == "all" else (which,) if isinstance(which, str) else tuple(which)
