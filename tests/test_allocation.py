@@ -101,6 +101,7 @@ def test_without_glibc_the_block_just_runs(monkeypatch):
     assert ran
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not HUGE_PAGES.exists() or "[madvise]" not in HUGE_PAGES.read_text(),
     reason="Linux does not grant huge pages to those who ask only",

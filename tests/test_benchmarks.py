@@ -67,6 +67,7 @@ def test_a_larger_memory_begins_with_the_real_vectors_and_goes_on_with_noisy_cop
     np.testing.assert_array_equal(smaller.image_vectors([1]), memory.image_vectors([3]))
 
 
+@pytest.mark.slow
 def test_search_on_a_device_measures_the_memory_that_it_made(tmp_path, monkeypatch):
     given = "x --device cpu --sizes 1000 --channels 200 --rounds 2 --folder F --output F/r.json".replace(
         "F", str(tmp_path)

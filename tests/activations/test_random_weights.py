@@ -44,6 +44,7 @@ def test_weights_are_the_networks_own_initialization_under_the_seed(quick_random
         assert torch.equal(parameter, backbone.module.get_parameter(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["densenet121", "resnet18", "efficientnet_b0", "mobilenet_v2", "regnet_y_400mf"]
 )

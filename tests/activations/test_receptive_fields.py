@@ -50,6 +50,7 @@ def test_padding_on_one_side_moves_one_coordinate():
     )
 
 
+@pytest.mark.slow
 def test_the_middle_of_a_resnet_looks_up_and_to_the_left_and_a_densenets_straight():
     resnet = field_center(load_backbone("resnet50", weights="none"))
     assert resnet.pixel == pytest.approx((99, 99), abs=2)  # of 223 / 2 = 111.5

@@ -79,6 +79,7 @@ def test_unknown_truths_are_named():
         Truth(planted="hue")
 
 
+@pytest.mark.slow
 def test_calibration_runs_and_its_records_are_json():
     records = simulate(1, 1)
     json.dumps(records, allow_nan=False)

@@ -61,6 +61,7 @@ def test_only_leave_one_out_matches_can_be_relabeled(simulate_matches):
         relabeled(matches, np.zeros(11, int))
 
 
+@pytest.mark.slow
 def test_right_tests_pass_and_a_wrong_one_is_caught(simulate_matches):
     rng = np.random.default_rng(1)
     image_class = np.arange(40) % 4

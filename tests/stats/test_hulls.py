@@ -33,6 +33,7 @@ def test_equals_scipys_quadratic_program(seed, k, c):
     assert hull_distances(points, corners) == pytest.approx(expected, abs=2e-5)
 
 
+@pytest.mark.slow
 def test_the_promised_gap_is_reached_everywhere():
     """The weights are of the hull, so no distance is too small; none is larger than SciPy's either."""
     for seed in range(200):

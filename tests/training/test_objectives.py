@@ -10,6 +10,8 @@ from hueprobe.training.objective import gradient_shares
 from hueprobe.training.objectives import KNOWN, parse_names
 from tests.training.conftest import colored
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = TrainingSettings(epochs=2, batch_size=6, crop=32, device="cpu")
 
 
