@@ -31,8 +31,8 @@ class Interval:
         Degrees of freedom of the t quantile behind low and high.
     level : float
         Confidence level.
-    p_value : float
-        Of the statistic's own test, where it has another than Student's (a permutation); NaN else.
+    p_value : float or None
+        Of the statistic's own test, where it has another than Student's (a permutation).
     """
 
     estimate: float
@@ -41,7 +41,7 @@ class Interval:
     standard_error: float
     degrees: float
     level: float = CONFIDENCE
-    p_value: float = float("nan")
+    p_value: float | None = None
 
     def p(self, null: float = 0.0) -> float:
         """Return the two-sided p-value by Student's t; NaN where there is no interval.

@@ -49,7 +49,8 @@ class Measured:
     @classmethod
     def of(cls, interval: Interval) -> "Measured":
         """Take an interval, with the p-value of its own test."""
-        return cls(estimate=interval.estimate, low=interval.low, high=interval.high, p=interval.p_value)
+        own = math.nan if interval.p_value is None else interval.p_value
+        return cls(estimate=interval.estimate, low=interval.low, high=interval.high, p=own)
 
 
 @dataclass(frozen=True, kw_only=True)
