@@ -16,7 +16,7 @@ test: .venv/dev.stamp
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
-# For the hand while working: the tests that are not marked `slow`, in under three minutes on two cores, without
+# For the hand while working: the tests that are not marked `slow`, in about three minutes on two cores, without
 # ruff and mypy. It replaces nothing: CI runs `make test`, which leaves no test out.
 quick: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile -m "not slow"
