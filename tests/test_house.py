@@ -3,6 +3,7 @@
 import ast
 import importlib
 import pkgutil
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from types import ModuleType
@@ -75,8 +76,13 @@ def module_name(path):
 NAMES = {module_name(path): path for path in MODULES}
 
 
+@cache
 def imports_of(path, *, for_checker=True):
-    """Yield the names of imported modules, also those in functions and, if wanted, for the type checker."""
+    """Return the names of imported modules, also those in functions and, if wanted, for the type checker."""
+    return tuple(_imports_of(path, for_checker))
+
+
+def _imports_of(path, for_checker):
     tree = ast.parse((ROOT / path).read_text())
     checker = {
         node
