@@ -16,10 +16,13 @@ from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
 from hueprobe.activations.networks import find_blueprint, live_blueprint, network_names, weights_choices
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness
 from hueprobe.activations.timm_taps import fixed_size_of_patches
+from hueprobe.activations.transform_trials import try_transform
 from hueprobe.activations.weights import put_weights, weights_sha256
 from hueprobe.errors import InputError
+from hueprobe.images.transform import Transform
 
 DEFAULT_SIZE = (224, 224)  # of images, where the transform does not say
+DRAWN_SIZE = (400, 320)  # width and height of an image whose channels are counted after the transform
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,13 +38,18 @@ class Backbone(Tap):
     module : nn.Module
         The network, in eval mode unless it was handed over.
     transform : callable
-        PIL image to (3, h, w) float32 tensor.
+        PIL image to float32 tensor (channels, h, w).
     weights : str
         Enum name, `default`, `none`, or a file's absolute path; loads the same weights again.
     weights_sha256 : str
         Over name, dtype, shape and bytes of the state dict, sorted by name.
     fixed_size : int or None
         Side in pixels, where the network takes square images of one size only.
+    transform_of : str or None
+        Where the weights are a file, whose transform this is and why, since no file holds one; None of
+        others, and where the transform was given.
+    transform_assumed : bool
+        That is a guess: nothing shows whose weights the file holds.
     """
 
     module: nn.Module
@@ -49,6 +57,8 @@ class Backbone(Tap):
     weights: str
     weights_sha256: str
     fixed_size: int | None
+    transform_of: str | None = None
+    transform_assumed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +123,9 @@ def load_backbone(
         - a name of torchvision's weights, such as `IMAGENET1K_V1`;
         - `none`: the network's own initialization under `seed`, its BatchNorm statistics taken from
           one pass over random images;
-        - a `.safetensors` file or a plain PyTorch state dict, cast to the network's dtypes.
+        - a `.safetensors` file or a plain PyTorch state dict, cast to the network's dtypes. It holds no
+          transform: that of the torchvision weights is taken whose file it is, by its name or sha256, else
+          the default weights'.
     layer : str, optional
         Any dotted module name ('' is the network itself) instead of the bottleneck. No nonlinearity
         is added to it.
@@ -175,7 +187,8 @@ def load_backbones(
             )
         elif blueprint.weights == "none":
             # At the network's own image size: weights must not depend on the transform that is asked for.
-            calibrate_batchnorm(module, image_size(own_transform), seed=seed)
+            channels, *size = image_shape(own_transform)
+            calibrate_batchnorm(module, (size[0], size[1]), seed=seed, channels=channels)
     if module is not backbone:
         module.eval()
     sha256 = weights_sha256(module)
@@ -187,6 +200,8 @@ def load_backbones(
             weights=blueprint.weights,
             weights_sha256=sha256,
             fixed_size=_fixed_size(module, row),
+            transform_of=blueprint.transform_of if transform is None else None,
+            transform_assumed=blueprint.transform_assumed and transform is None,
         )
         for tap in taps
     ]
@@ -210,7 +225,7 @@ def describe_backbone(name: str) -> BackboneInfo:
     module, transform = _built_without_numbers(blueprint)
     row = blueprint.bottleneck or bottleneck_of_module(module)
     tap = _find_tap(blueprint, module, row, None, name=name)
-    images = torch.empty(1, 3, *image_size(transform), device="meta")
+    images = torch.empty(1, *image_shape(transform), device="meta")
     with torch.no_grad(), captured_output(module.get_submodule(tap.layer)) as outputs:
         module(images)
     _, channels, height, width = as_grid(outputs, tap, images=images.shape).shape
@@ -263,10 +278,18 @@ class _ShapesOnly(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def image_size(transform: ImageTransform) -> tuple[int, int]:
-    """Return height and width of the images that a transform gives, as far as it says."""
+def image_shape(transform: ImageTransform) -> tuple[int, int, int]:
+    """Return (channels, h, w) of the images that a transform gives.
+
+    Height and width as far as it says; of one that does not say, channels are counted.
+    """
     shape = getattr(transform, "shape", None)
-    return DEFAULT_SIZE if shape is None else shape[1:]
+    if isinstance(shape, tuple) and len(shape) == 3:
+        return shape
+    if type(transform) is Transform:
+        return (3, *DEFAULT_SIZE)
+    output = try_transform(transform, *DRAWN_SIZE).output
+    return (3 if output is None else len(output), *DEFAULT_SIZE)
 
 
 def _fixed_size(module: nn.Module, row: Bottleneck | None) -> int | None:

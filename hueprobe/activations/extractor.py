@@ -87,7 +87,7 @@ class Extractor:
         ----------
         taps : sequence of Tap
             Of the backbone's network.
-        images : Tensor of shape (B, 3, h, w)
+        images : Tensor of shape (B, channels, h, w)
             As the backbone's transform gives them; on any device, of any size the network takes.
 
         Returns
@@ -108,7 +108,7 @@ class Extractor:
         backbone = self.backbone
         if images.ndim != 4 or len(images) == 0:
             raise ShapeError(
-                f"images must be (B, 3, h, w) with B at least 1, got shape {tuple(images.shape)}"
+                f"images must be (B, channels, h, w) with B at least 1, got shape {tuple(images.shape)}"
             )
         size = backbone.fixed_size
         if size is not None and tuple(images.shape[2:]) != (size, size):
@@ -167,7 +167,19 @@ class Extractor:
                 shape = tuple(images.shape)
                 raise BackboneError(
                     f"{self.backbone.name} fails on images of shape {shape}: {reason}"
+                    f"{_other_channels(self.backbone.module, shape)}"
                 ) from error
+
+
+def _other_channels(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """Say so where a network's first convolution takes other images than it got."""
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    if first is None or first.in_channels == shape[1]:
+        return ""
+    return (
+        f"; its first convolution takes {first.in_channels} channels, so give a transform= that makes "
+        f"({first.in_channels}, h, w) of an image"
+    )
 
 
 def _grid(outputs: list[Any], tap: Tap, images: torch.Size) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """How a network is made: from torchvision, the `demo` extra, timm, or by a user's own callable."""
 
 import contextlib
+import hashlib
 import importlib
 import importlib.resources
 import os
@@ -11,11 +12,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
-from hueprobe.activations.blueprint import IMAGENET_TRANSFORM, Blueprint, ImageTransform
+from hueprobe.activations.blueprint import IMAGENET_TRANSFORM, NOTHING_TOLD, Blueprint, ImageTransform
 from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, bottleneck_of_name
 from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
 from hueprobe.activations.timm_networks import timm_blueprint
@@ -94,14 +96,15 @@ def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
 def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
     """Blueprint of a torchvision network.
 
-    A file takes the transform (for ViT also the image size) of the torchvision weights whose file
-    name it bears, as one that was downloaded by hand does; else that of the default weights.
+    A file takes the transform (for ViT also the image size) of the torchvision weights that it is, as
+    one that was downloaded by hand; else that of the default weights.
     """
+    transform_of, assumed = None, False
     entries = torchvision.models.get_model_weights(name)
     entry = entries["DEFAULT"]
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
-        entry = next((entry for entry in entries if entry.url.endswith(f"/{file.name}")), entry)
+        entry, transform_of, assumed = _entry_of_file(file, entries)
         weights, state = str(file), lambda _: read_weights(file)
     elif weights != "none":
         entry = entry if weights == "default" else entries[weights]
@@ -116,7 +119,28 @@ def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Bluepr
         module = torchvision.models.get_model(name, weights=None, **row.options, **size)
         return module, _as_transform(entry.transforms())
 
-    return Blueprint(build=build, bottleneck=row, weights=weights, state=state)
+    return Blueprint(
+        build=build, bottleneck=row, weights=weights, state=state, transform_of=transform_of,
+        transform_assumed=assumed,
+    )  # fmt: skip
+
+
+def _entry_of_file(file: Path, entries: Any) -> tuple[Any, str, bool]:
+    """Return the entry of torchvision's weights whose file this is, and why; else the default one, and True.
+
+    Names of torchvision's files end in the first digits of their sha256.
+    """
+    urls = {entry.url.rsplit("/", 1)[-1]: entry for entry in entries}
+    if file.name in urls:
+        return urls[file.name], f"{urls[file.name].name}, whose file name it bears", False
+    with file.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    for name, entry in urls.items():
+        digest = torch.hub.HASH_REGEX.search(name)
+        if digest is not None and sha256.startswith(digest.group(1)):
+            return entry, f"{entry.name}, whose sha256 it has", False
+    default = entries["DEFAULT"]
+    return default, f"{default.name}, the default weights, {NOTHING_TOLD}", True
 
 
 def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
@@ -134,7 +158,11 @@ def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
         weights, state = str(file), lambda _: read_weights(file)
     elif weights == "default":
         state = packaged
-    return Blueprint(build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state)
+    transform_of = None if file is None else f"its own weights, {NOTHING_TOLD}"
+    return Blueprint(
+        build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state, transform_of=transform_of,
+        transform_assumed=file is not None,
+    )  # fmt: skip
 
 
 def _demo_module(name: str) -> ModuleType:

@@ -23,24 +23,24 @@ def own_randomness(seed: int) -> Iterator[None]:
         yield
 
 
-def random_images(n: int, size: tuple[int, int], *, seed: int) -> Tensor:
-    """Return (n, 3, h, w) images of blobs of every size, with mean 0 and variance 1.
+def random_images(n: int, size: tuple[int, int], *, seed: int, channels: int = 3) -> Tensor:
+    """Return (n, channels, h, w) images of blobs of every size, with mean 0 and variance 1.
 
     Noise of one cell, 2 x 2 cells, 4 x 4, ... is stretched over the image and summed, so that the
     spectrum falls with frequency as a photograph's does; white noise would leave random kernels, and
     so BatchNorm, with another scale than photographs do.
     """
     generator = torch.Generator().manual_seed(seed)
-    images = torch.zeros(n, 3, *size)
+    images = torch.zeros(n, channels, *size)
     n_cells = 1
     while n_cells <= max(size):
-        noise = torch.randn(n, 3, n_cells, n_cells, generator=generator)
+        noise = torch.randn(n, channels, n_cells, n_cells, generator=generator)
         images += nn.functional.interpolate(noise, size=size, mode="bilinear", align_corners=False)
         n_cells *= 2
     return (images - images.mean()) / images.std()
 
 
-def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int) -> None:
+def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int, channels: int = 3) -> None:
     """Set the running statistics of every BatchNorm from one pass over a fixed batch.
 
     Parameters
@@ -52,6 +52,8 @@ def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int) 
         Height and width of the images that the network will see.
     seed : int
         Of the batch.
+    channels : int
+        Of the images.
     """
     module.eval()
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.track_running_stats]
@@ -64,7 +66,7 @@ def calibrate_batchnorm(module: nn.Module, size: tuple[int, int], *, seed: int) 
         norm.train()
     try:
         with torch.no_grad():
-            module(random_images(N_CALIBRATION_IMAGES, size, seed=seed))
+            module(random_images(N_CALIBRATION_IMAGES, size, seed=seed, channels=channels))
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from hueprobe.activations.blueprint import Blueprint, ImageTransform
+from hueprobe.activations.blueprint import NOTHING_TOLD, Blueprint, ImageTransform
 from hueprobe.activations.hooks import Tap
 from hueprobe.activations.timm_taps import find_timm_tap
 from hueprobe.activations.weights import read_weights
@@ -65,7 +65,11 @@ def timm_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
         weights, state = str(file), lambda _: read_weights(file)
     elif weights == "default":
         state = pretrained
-    return Blueprint(build=build, bottleneck=None, weights=weights, state=state, tap=tap)
+    transform_of = None if file is None else f"timm's {own_name}, {NOTHING_TOLD}"
+    return Blueprint(
+        build=build, bottleneck=None, weights=weights, state=state, tap=tap, transform_of=transform_of,
+        transform_assumed=file is not None,
+    )  # fmt: skip
 
 
 def _timm(name: str) -> ModuleType:

@@ -13,6 +13,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -63,7 +64,7 @@ class _Commands(click.Group):
             # A warning is a line on stderr; what libraries warn of is shown with -v.
             warnings.simplefilter("default" if verbose else "ignore")
             warnings.simplefilter("always", HueprobeWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = partial(_show_warning, set())
             try:
                 with _stopped_by_signals():
                     return super().invoke(ctx)
@@ -110,8 +111,13 @@ def _stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {escape_controls(str(message))}", err=True)
+def _show_warning(
+    shown: set[str], message: Warning | str, category: type[Warning], *_: Any, **__: Any
+) -> None:
+    """Show a warning, once a command: what is planned and what is done warn of the same."""
+    if str(message) not in shown:
+        shown.add(str(message))
+        click.echo(f"warning: {escape_controls(str(message))}", err=True)
 
 
 def _fail(text: str, verbose: int) -> None:

@@ -143,7 +143,9 @@ def index(
     if not backbone:
         raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
     backbones = load_backbones(backbone, layers=layers or [None], weights=weights, seed=seed)
-    backbones = _with_geometry(backbones, {name: x for name, x in geometry.items() if x is not None})
+    given = {name: x for name, x in geometry.items() if x is not None}
+    backbones = _with_geometry(backbones, given)
+    _say_whose_transform(backbones[0], weights, given)
     stored: dict[str, Any] = {
         "descriptor": descriptor, "dtype": dtype, "precision": precision, "batch_size": batch_size,
         "device": device, "seed": seed,
@@ -173,12 +175,26 @@ def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> lis
         return backbones
     changed = []
     for backbone in backbones:
-        if not isinstance(backbone.transform, Transform):
+        if type(backbone.transform) is not Transform:
             raise click.UsageError(
                 f"{backbone.name} has its own transform; --{next(iter(geometry))} cannot change it"
             )
         changed.append(replace(backbone, transform=replace(backbone.transform, **geometry)))
     return changed
+
+
+def _say_whose_transform(backbone: "Backbone", weights: str, given: dict[str, Any]) -> None:
+    """Say which transform goes with a weights file, and why."""
+    from hueprobe.memory.transforms import describe_transform, transform_words
+
+    if backbone.transform_of is not None:
+        options = ", ".join(f"--{name}" for name in given)
+        others = "--resize, --crop, --mean, --std and --interpolation change it"
+        say(
+            f"transform for {weights}: {transform_words(describe_transform(backbone.transform))}; "
+            f"that of {backbone.transform_of}; " + (f"but for {options}" if given else others),
+            err=True,
+        )
 
 
 def _finish(built: "Memory", searchers: tuple[str, ...]) -> None:

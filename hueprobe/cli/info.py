@@ -13,6 +13,7 @@ from hueprobe.cli.options import json_option, memory_argument, print_json, print
 def info(memory: Path, as_json: bool) -> None:
     """Show what MEMORY holds: network, images, classes, indexes."""
     from hueprobe.memory import open_memory
+    from hueprobe.memory.transforms import transform_words
     from hueprobe.search.index import list_indexes
 
     opened = open_memory(memory)
@@ -43,6 +44,7 @@ def info(memory: Path, as_json: bool) -> None:
         ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
         ["network", f"{settings.backbone}, layer {settings.layer}, closing {settings.closing}"],
         ["weights", f"{settings.weights} (sha256 {settings.weights_sha256[:12]})"],
+        ["transform", transform_words(settings.transform)],
         ["descriptor", f"{settings.descriptor}: {height}x{width} cells x {settings.channels} channels"],
         [
             "stored",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from hueprobe.errors import ImageError, InputError, require_choice
+from hueprobe.errors import ImageError, InputError, ShapeError, require_choice
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -144,6 +144,70 @@ class Transform:
         if set(settings) != names:
             raise InputError(f"settings of a transform are {sorted(settings)}; expected {sorted(names)}")
         return cls(**settings)
+
+
+def apply_transform(transform: ToTensor, image: Image.Image, *, name: str) -> Tensor:
+    """Return what a transform makes of an image, as a float32 tensor (channels, h, w) on the CPU.
+
+    Parameters
+    ----------
+    transform : Transform or callable
+    image : PIL image, RGB
+    name : str
+        Of the image, for messages.
+
+    Raises
+    ------
+    ImageError
+        As a Transform raises it.
+    InputError
+        The transform raises anything else, or gives no float tensor.
+    ShapeError
+        The tensor is not (channels, h, w).
+    """
+    try:
+        made = transform(image)
+    except ImageError:
+        raise
+    except Exception as error:
+        text = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InputError(
+            f"the transform fails on image {name!r}: {text}; it gets an RGB PIL image and must give a float "
+            "tensor (channels, h, w)"
+        ) from error
+    return _checked_tensor(made, name=name)
+
+
+def _checked_tensor(made: Any, *, name: str) -> Tensor:
+    if not isinstance(made, Tensor) or not made.is_floating_point():
+        what = made.dtype if isinstance(made, Tensor) else type(made).__name__
+        raise InputError(
+            f"the transform gives {what} for image {name!r}; it must give a float tensor (channels, h, w), "
+            f"so {_way_to_floats(made)}"
+        )
+    shape = tuple(made.shape)
+    # No image of a few columns is meant where the last axis looks like colors.
+    colors_last = len(shape) == 3 and shape[0] > 4 >= shape[2]
+    if len(shape) != 3 or not made.numel() or colors_last:
+        hint = "permute it by (2, 0, 1)" if colors_last else _WAYS_TO_THREE_AXES.get(len(shape), "reshape it")
+        raise ShapeError(
+            f"the transform gives {shape} for image {name!r}; need (channels, h, w)"
+            + (f", so {hint}" if made.numel() else ", none of them 0")
+        )
+    return made.detach().as_subclass(Tensor).to("cpu", torch.float32)
+
+
+_WAYS_TO_THREE_AXES = {2: "put an axis of channels before it ([None])", 4: "take the batch's axis off ([0])"}
+
+
+def _way_to_floats(made: Any) -> str:
+    if isinstance(made, np.ndarray):
+        return "pass the array through torch.from_numpy"
+    if isinstance(made, Image.Image):
+        return "end it with torchvision's ToTensor()"
+    if isinstance(made, Tensor):
+        return "convert it, as torchvision's v2.ToDtype(torch.float32, scale=True) does"
+    return "return the tensor alone"
 
 
 def _size(name: str, value: Any) -> int | tuple[int, int] | None:

@@ -1,5 +1,6 @@
 """Building memories: images through a network into shards on disk, one memory a layer, resumable."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,13 +8,14 @@ from urllib.parse import quote
 
 import msgspec
 
-from hueprobe.errors import InputError
+from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.images.resolve import resolve_images
 from hueprobe.memory.extraction import extracted_batches, plan_extractions
 from hueprobe.memory.filling import fill_memories
 from hueprobe.memory.recorded import load_recorded_backbone
-from hueprobe.memory.settings import read_settings
+from hueprobe.memory.settings import MemorySettings, read_settings
 from hueprobe.memory.store import Memory
+from hueprobe.memory.transforms import describe_transform, transform_words
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,7 +61,8 @@ def build_memory(
     layer : str, optional
         Dotted module name to hook instead of the backbone's bottleneck.
     transform : Transform or callable, optional
-        Image to tensor (3, h, w); the weights' own by default.
+        RGB image to float tensor (channels, h, w); the weights' own by default. What it does is recorded;
+        one that is no `Transform` must be given again to whatever looks at other images.
     descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}
         What each image is reduced to: all cells of its grid, or one vector.
     dtype : {"float16", "float32"}
@@ -97,6 +100,12 @@ def build_memory(
         An image's activations are NaN or infinite.
     ImageError
         No image could be read.
+
+    Warns
+    -----
+    HueprobeWarning
+        The transform is random, fails on the images that are drawn to see what it does, or is assumed of
+        a weights file that does not tell it.
     """
     from hueprobe.activations.backbones import Backbone, load_backbone
 
@@ -105,11 +114,13 @@ def build_memory(
         loaded = backbone
     else:
         loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
+        _warn_of_assumed_transform(loaded)
     paths = [Path(path)]
     extractions = plan_extractions(
-        paths, [loaded], descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
-        shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
+        paths, [loaded], table, descriptor=descriptor, dtype=dtype, precision=precision,
+        batch_size=batch_size, shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
     )  # fmt: skip
+    extractions[0].seen.warn()
     (memory,) = fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
         extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
@@ -178,11 +189,13 @@ def build_memories(
         loaded = list(backbone)
     else:
         loaded = load_backbones(backbone, layers=layers, weights=weights, transform=transform, seed=seed)
+        _warn_of_assumed_transform(loaded[0])
     paths = [layer_path(path, tapped.layer) for tapped in loaded]
     extractions = plan_extractions(
-        paths, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
+        paths, loaded, table, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
         shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
     )  # fmt: skip
+    extractions[0].seen.warn()
     return fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
         extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
@@ -241,7 +254,7 @@ def append_images(
     weights : path, optional
         Where the recorded weights file lies now.
     transform : callable, optional
-        The live module's, or another than is recorded.
+        That which made the memory, where it was no `Transform` and the network does not bring it.
     device, workers, progress
         As in `build_memory`.
 
@@ -252,7 +265,7 @@ def append_images(
     Raises
     ------
     InputError
-        Some of the images are in the memory already.
+        Some of the images are in the memory already, or give another grid.
     MemoryFormatError
         There is no memory, or its first build is not finished.
     BackboneError, WeightsError
@@ -265,13 +278,33 @@ def append_images(
     old = read_settings(path)
     loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
     extractions = plan_extractions(
-        [path], [loaded], descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed
+        [path], [loaded], table, descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed
     )
+    _require_grid(path, old, extractions[0].settings)
     # The weights file may have moved: what was recorded first stays.
     settings = msgspec.structs.replace(
         extractions[0].settings, backbone=old.backbone, weights=old.weights, closing=old.closing,
-        table_layer=old.table_layer, transform=old.transform,
+        table_layer=old.table_layer, transform=old.transform, transform_probe=old.transform_probe,
     )  # fmt: skip
     batches = extracted_batches(extractions, table, workers)
     (memory,) = fill_memories([path], [settings], table, batches, append=True, progress=progress)
     return memory
+
+
+def _require_grid(path: Path, old: MemorySettings, new: MemorySettings) -> None:
+    if new.grid != old.grid:
+        raise InputError(
+            f"the images to append give {new.grid[0]} x {new.grid[1]} cells, those of {path} "
+            f"{old.grid[0]} x {old.grid[1]}: they come out of the transform in another size, so resize them"
+        )
+
+
+def _warn_of_assumed_transform(loaded: "Backbone") -> None:
+    if loaded.transform_assumed:
+        words = transform_words(describe_transform(loaded.transform))
+        warnings.warn(
+            f"transform for {loaded.weights}: {words}; that of {loaded.transform_of}; give another with "
+            "transform=",
+            HueprobeWarning,
+            stacklevel=3,
+        )

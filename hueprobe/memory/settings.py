@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
+from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
 from hueprobe.memory.vectors import DTYPES
 
 FILE_NAME = "memory.json"
@@ -49,7 +50,8 @@ class MemorySettings(Record, frozen=True):
     weights, weights_sha256 : str
         What loads the weights again, and the hash of what was loaded.
     transform : mapping
-        `Transform.to_json()`; `{"custom": its repr}` of any other, empty where there was none.
+        `Transform.to_json()`; `{"custom": its repr}` of any other, without addresses; empty where there
+        was none.
     grid : (int, int)
         Rows and columns of cells an image.
     channels : int
@@ -70,6 +72,8 @@ class MemorySettings(Record, frozen=True):
         Hash of the last ledger line of the memory that this one was computed from; absent without one.
     mixed_from : (str, str)
         The same of two memories, whose images were dealt out.
+    transform_probe : tuple of TransformProbe
+        What the transform does; absent where it is random, fails on drawn images, or 0.1 recorded it.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -93,6 +97,7 @@ class MemorySettings(Record, frozen=True):
     versions: Mapping[str, str]
     derived_from: str | UnsetType = UNSET
     mixed_from: tuple[str, str] | UnsetType = UNSET
+    transform_probe: Annotated[tuple[TransformProbe, ...], Meta(max_length=8)] | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images that no array could hold."""
@@ -185,11 +190,17 @@ def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
     Library versions are left out, and where a weights file lies, as long as it holds the same weights.
+    Transforms are compared by what they do, as far as that is recorded.
     """
-    ignored = {"versions", "weights"} if old.weights_sha256 == new.weights_sha256 else {"versions"}
+    ignored = {"versions", "transform", "transform_probe"}
+    ignored |= {"weights"} if old.weights_sha256 == new.weights_sha256 else set()
     before, now = old.to_json(), new.to_json()
-    return [
+    lines = [
         f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} asked"
         for key in sorted((before.keys() | now.keys()) - ignored)
         if before.get(key) != now.get(key)
     ]
+    transform = transform_difference(
+        seen_transform(old.transform, old.transform_probe), seen_transform(new.transform, new.transform_probe)
+    )
+    return sorted([*lines, *([f"transform: {transform}"] if transform else [])])
