@@ -167,10 +167,12 @@ def load_backbones(
     Raises
     ------
     InputError
-        There is no layer, or one is there twice.
+        There is no layer, or one is there twice; the transform cannot be called.
     BackboneError, LayerError, WeightsError, MissingDependencyError
         As in `load_backbone`; every layer is looked for before the weights are.
     """
+    if transform is not None:
+        _require_transform(transform)
     if isinstance(backbone, nn.Module):
         name, blueprint = f"live {type(backbone).__name__}", live_blueprint(backbone, weights)
     else:
@@ -238,6 +240,14 @@ def describe_backbone(name: str) -> BackboneInfo:
         grid=(height, width),
         field_center=FIELD_CENTERS.get(name),
     )
+
+
+def _require_transform(transform: Any) -> None:
+    if isinstance(transform, type):
+        name = transform.__name__
+        raise InputError(f"the transform is the class {name}; give an instance, such as {name}()")
+    if not callable(transform):
+        raise InputError(f"the transform is {transform!r}; give a Transform or a function of an image")
 
 
 def _find_tap(
