@@ -5,6 +5,7 @@ import hashlib
 import importlib
 import importlib.resources
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -104,7 +105,7 @@ def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Bluepr
     entry = entries["DEFAULT"]
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
-        entry, transform_of, assumed = _entry_of_file(file, entries)
+        entry, transform_of, assumed = _entry_of_file(file, name, entries)
         weights, state = str(file), lambda _: read_weights(file)
     elif weights != "none":
         entry = entry if weights == "default" else entries[weights]
@@ -125,8 +126,8 @@ def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Bluepr
     )  # fmt: skip
 
 
-def _entry_of_file(file: Path, entries: Any) -> tuple[Any, str, bool]:
-    """Return the entry of torchvision's weights whose file this is, and why; else the default one, and True.
+def _entry_of_file(file: Path, name: str, entries: Any) -> tuple[Any, str, bool]:
+    """Return the entry of torchvision's weights that a file holds, why, and whether that is a guess.
 
     Names of torchvision's files end in the first digits of their sha256.
     """
@@ -135,12 +136,25 @@ def _entry_of_file(file: Path, entries: Any) -> tuple[Any, str, bool]:
         return urls[file.name], f"{urls[file.name].name}, whose file name it bears", False
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
-    for name, entry in urls.items():
-        digest = torch.hub.HASH_REGEX.search(name)
+    for url, entry in urls.items():
+        digest = torch.hub.HASH_REGEX.search(url)
         if digest is not None and sha256.startswith(digest.group(1)):
             return entry, f"{entry.name}, whose sha256 it has", False
+    if (entry := _entry_named(file, name, entries)) is not None:
+        return entry, f"{entry.name}, as the file's name says", True
     default = entries["DEFAULT"]
     return default, f"{default.name}, the default weights, {NOTHING_TOLD}", True
+
+
+def _entry_named(file: Path, name: str, entries: Any) -> Any:
+    """Return the entry that a file's name names, in whole or by its version: `resnet50_v1.pth`."""
+    words = file.name.lower().replace("-", "_").replace(name, "")
+    named = [entry for entry in entries if entry.name.lower() in words]
+    versions = set(re.findall(r"(?<![0-9a-z])v\d(?![0-9a-z])", words))
+    if not named and len(versions) == 1:
+        (version,) = versions
+        named = [entry for entry in entries if entry.name.lower() == f"imagenet1k_{version}"]
+    return max(named, key=lambda entry: len(entry.name), default=None)
 
 
 def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:

@@ -282,6 +282,78 @@ def test_info_and_verify(memory, tmp_path):
     assert json.loads(run("verify", memory, "--json").stdout)["problems"] == []
 
 
+def test_info_shows_the_transform(memory, images, tmp_path, monkeypatch):
+    shown = " ".join(run("info", memory).stdout.split())
+    assert "transform resize 24 (bilinear), crop 24, mean 0.5, 0.5, 0.5, std 0.25, 0.25, 0.25" in shown
+    monkeypatch.setattr("tests.tiny_network.TRANSFORM", _Halved())
+    run("index", images, "-o", tmp_path / "m", *TINY)
+    assert f"transform <{__name__}._Halved object> " in " ".join(run("info", tmp_path / "m").stdout.split())
+
+
+class _Halved:
+    factor = 0.5
+
+    def __call__(self, image):
+        import torch
+
+        pixels = np.asarray(image.resize((24, 24)), np.float32).transpose(2, 0, 1)
+        return torch.from_numpy(pixels) / 255 * self.factor
+
+
+def test_a_callables_transform_goes_on_and_a_changed_one_is_told(images, tmp_path, monkeypatch):
+    """By its output: neither the address nor the repr of the object is the same, or another."""
+    from hueprobe import build_memory
+    from tests.tiny_network import tiny
+
+    for _ in range(2):
+        monkeypatch.setattr("tests.tiny_network.TRANSFORM", _Halved())
+        run("index", images, "-o", tmp_path / "m", *TINY)
+    asked = images / "red" / "0.png"
+    run("query", tmp_path / "m", asked)
+    run("evaluate", tmp_path / "m", images, "--k", "3")
+    monkeypatch.setattr(_Halved, "factor", 0.4)
+    assert "other settings (transform: " in refused("index", images, "-o", tmp_path / "m", *TINY)
+    for line in (
+        refused("query", tmp_path / "m", asked),
+        refused("evaluate", tmp_path / "m", images, "--k", "3"),
+        refused("index", images, "-o", tmp_path / "m", "--append"),
+    ):
+        assert "_Halved object" in line and "values up to" in line and "give it in Python with trans" in line
+    live = build_memory(tmp_path / "live", images, backbone=tiny()[0], transform=_Halved(), layer="3")
+    assert "backbone=module, transform=transform" in refused("query", live.path, asked)
+
+
+def test_a_random_transform_is_told_once(images, tmp_path, monkeypatch):
+    import torchvision.transforms as T
+
+    monkeypatch.setattr("tests.tiny_network.TRANSFORM", T.Compose([T.RandomResizedCrop(24), T.ToTensor()]))
+    said = run("index", images, "-o", tmp_path / "m", *TINY).stderr
+    assert said.count("warning: the transform is random") == 1 and "not reproducible" in said
+
+
+def test_the_transform_for_a_weights_file_is_told(images, tmp_path):
+    import torch
+    from torchvision.models import squeezenet1_1
+
+    torch.save(squeezenet1_1().state_dict(), tmp_path / "mine.pth")
+    options = (
+        "--backbone",
+        "squeezenet1_1",
+        "--weights",
+        tmp_path / "mine.pth",
+        "--dry-run",
+        "-o",
+        tmp_path / "m",
+    )
+    (line,) = [x for x in run("index", images, *options).stderr.splitlines() if x.startswith("transform for")]
+    assert "mine.pth: resize 256 (bilinear), crop 224, mean 0.485, 0.456, 0.406, std " in line
+    assert "that of IMAGENET1K_V1, the default weights, since the file does not tell" in line
+    assert "--resize, --crop, --mean, --std and --interpolation change it" in line
+    said = run("index", images, *options, "--resize", "64", "--crop", "64").stderr
+    assert "mine.pth: resize 64 (bilinear), crop 64," in said and "but for --resize, --crop" in said
+    assert "transform for" not in run("index", images, "--dry-run", "-o", tmp_path / "m", *TINY).stderr
+
+
 def test_verify_reports_damage(table, tmp_path):
     run("index", table, "-o", tmp_path / "m", *TINY)
     path = tmp_path / "m" / "shards" / "000000.vectors.npy"

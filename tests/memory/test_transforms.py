@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import hashlib
+import importlib
 import json
 import random
 import re
@@ -143,7 +144,7 @@ def test_a_callable_brings_its_transform_and_a_changed_one_is_noticed(tmp_path, 
     memory = build_memory(tmp_path / "m", folder, backbone="brought:make", **OPTIONS)
     assert distance_to_itself(memory, folder) == 0
     before = contents(tmp_path / "m")
-    import brought
+    brought = importlib.import_module("brought")
 
     monkeypatch.setattr(brought, "now", brought.halved)
     with pytest.raises(BackboneError, match=r"\(<function shrunk>\).*nor does its network 'brought:make' b"):
@@ -320,17 +321,17 @@ def test_a_random_transform_does_not_continue_a_memory_of_another(tmp_path, fold
         distance_to_itself(open_memory(tmp_path / "m"), folder, backbone=network, transform=other)
 
 
-@pytest.mark.parametrize(("side", "cells"), [((200, 200), 50), ((32, 32), 8), ((40, 72), None)])
+@pytest.mark.parametrize(("side", "cells"), [((100, 100), 25), ((32, 32), 8), ((40, 72), None)])
 @pytest.mark.parametrize("transform", [Transform(resize=None, crop=None), T.ToTensor(), to_tensor])
 def test_the_grid_comes_from_the_images(tmp_path, network, side, cells, transform):
-    folder = draw(tmp_path / "images", side=side)
+    folder = draw(tmp_path / "images", 2, side=side)
     (folder / "a" / "0.png").write_bytes(b"no image")
     loaded = load_backbone(network, layer="3", transform=transform)
     plan = plan_memory(tmp_path / "m", folder, backbone=loaded, batch_size=4, device="cpu")
     memory = build_memory(tmp_path / "m", folder, backbone=network, transform=transform, **OPTIONS)
     assert plan.settings.grid == memory.grid.shape == ((cells, cells) if cells else (10, 18))
     assert plan.settings.to_json() == memory.settings.to_json()
-    assert memory.readable.tolist() == [False] + [True] * 7
+    assert memory.readable.tolist() == [False, True, True, True]
     before = contents(tmp_path / "m")
     build_memory(tmp_path / "m", folder, backbone=network, transform=transform, **OPTIONS)
     assert contents(tmp_path / "m") == before
