@@ -73,7 +73,9 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random weights.")
 @click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and how large, and stop.")
-@click.option("--overwrite", is_flag=True, help="Replace a memory of other settings.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace a memory that is there, of whatever settings and images."
+)
 def index(
     images: str,
     memory: Path,
@@ -134,6 +136,7 @@ def index(
     if append:
         own = {"backbone": backbone, "layer": layers, "precision": precision, "batch-size": batch_size}
         _refuse_settings({**geometry, **own})
+        _say_what_is_there(memory)
         appended = append_images(
             memory, table, device=device, workers=workers, progress=True,
             weights=None if weights == "default" else weights,
@@ -152,6 +155,8 @@ def index(
     for one in backbones:
         path = layer_path(memory, one.layer) if several else memory
         _show_plan(plan_memory(path, table, backbone=one, **stored), path)
+        if not overwrite:
+            _say_what_is_there(path)
     if dry_run:
         return
     running: dict[str, Any] = {"workers": workers, "overwrite": overwrite, "progress": True, **stored}
@@ -203,6 +208,18 @@ def _refuse_settings(settings: dict[str, Any]) -> None:
     given = [f"--{name}" for name, value in settings.items() if value]
     if given:
         raise click.UsageError(f"--append takes the memory's own settings; leave out {', '.join(given)}")
+
+
+def _say_what_is_there(memory: Path) -> None:
+    """Say how far a memory got that is continued."""
+    from hueprobe.memory.ledger import read_ledger
+
+    ledger = read_ledger(memory)
+    if ledger.complete:
+        say(f"{memory}: complete already; its {ledger.n_done} images are compared with IMAGES", err=True)
+    elif ledger.lists:
+        done = f"{ledger.n_done} of {ledger.n_listed} images are in"
+        say(f"{memory}: goes on with what was stopped: {done}", err=True)
 
 
 def _show_plan(plan: Any, memory: Path) -> None:

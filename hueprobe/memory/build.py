@@ -14,6 +14,7 @@ from hueprobe.memory.filling import fill_memories
 from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.settings import read_settings
 from hueprobe.memory.store import Memory
+from hueprobe.memory.unchanged import image_hashes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +44,8 @@ def build_memory(
     """Extract every image's activations into a memory on disk.
 
     Finished shards survive anything; the same call again continues where the last one stopped, and
-    the result is byte for byte that of an undisturbed build.
+    the result is byte for byte that of an undisturbed build. Images that were read already must hold what
+    they held: files by their times, or else by their sha256; the items of a Dataset by their pixels.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ def build_memory(
     seed : int
         Of whatever is random in making the network.
     overwrite : bool
-        Replace a memory of other settings.
+        Replace a memory that is there, of whatever settings and images.
     progress : bool
         Show a progress bar.
 
@@ -90,7 +92,8 @@ def build_memory(
     Raises
     ------
     MemoryFormatError
-        The folder holds something else, or a memory of other settings or images.
+        The folder holds something else, or a memory of other settings or images; or images changed since
+        they were read.
     InputError, LayerError
         An option is none of its choices, or the layer gives no grid.
     NumericsError
@@ -112,7 +115,8 @@ def build_memory(
     )  # fmt: skip
     (memory,) = fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
+        extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
     return memory
 
@@ -185,7 +189,8 @@ def build_memories(
     )  # fmt: skip
     return fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
+        extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
 
 
@@ -252,9 +257,10 @@ def append_images(
     Raises
     ------
     InputError
-        Some of the images are in the memory already.
+        Some of the images are in the memory already, be it under another name or root.
     MemoryFormatError
-        There is no memory, or its first build is not finished.
+        There is no memory, or its first build is not finished; or images of an append that was interrupted
+        changed since they were read.
     BackboneError, WeightsError
         As in `hueprobe.memory.recorded.load_recorded_backbone`.
     NumericsError
@@ -273,5 +279,13 @@ def append_images(
         table_layer=old.table_layer, transform=old.transform,
     )  # fmt: skip
     batches = extracted_batches(extractions, table, workers)
-    (memory,) = fill_memories([path], [settings], table, batches, append=True, progress=progress)
+    (memory,) = fill_memories(
+        [path],
+        [settings],
+        table,
+        batches,
+        hashes=image_hashes(table, workers),
+        append=True,
+        progress=progress,
+    )
     return memory

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
-from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
+from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
 from hueprobe.memory.vectors import DTYPES
 
 FILE_NAME = "memory.json"
@@ -70,6 +70,8 @@ class MemorySettings(Record, frozen=True):
         Hash of the last ledger line of the memory that this one was computed from; absent without one.
     mixed_from : (str, str)
         The same of two memories, whose images were dealt out.
+    content_sha256 : str
+        Of the arrays that this one was made from; absent where images were read.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -93,6 +95,7 @@ class MemorySettings(Record, frozen=True):
     versions: Mapping[str, str]
     derived_from: str | UnsetType = UNSET
     mixed_from: tuple[str, str] | UnsetType = UNSET
+    content_sha256: Sha256 | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images that no array could hold."""
@@ -184,9 +187,12 @@ def read_settings(folder: Path) -> MemorySettings:
 def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
-    Library versions are left out, and where a weights file lies, as long as it holds the same weights.
+    Library versions are left out, where a weights file lies, as long as it holds the same weights, and the
+    arrays' content, of which `hueprobe.memory.listing` says more.
     """
-    ignored = {"versions", "weights"} if old.weights_sha256 == new.weights_sha256 else {"versions"}
+    ignored = {"versions", "content_sha256"}
+    if old.weights_sha256 == new.weights_sha256:
+        ignored.add("weights")
     before, now = old.to_json(), new.to_json()
     return [
         f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} asked"
