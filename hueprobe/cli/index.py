@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import device_option, report_skipped, say, workers_option
+from hueprobe.cli.options import device_option, named_images, report_skipped, say, workers_option
 
 if TYPE_CHECKING:
     from hueprobe.activations import Backbone
@@ -108,7 +108,6 @@ def index(
     The same command again continues a build that was stopped.
     """
     from hueprobe.activations import load_backbones
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import (
         append_images,
         build_memories,
@@ -127,9 +126,7 @@ def index(
         pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
         _finish(pooled, searchers)
         return
-    table = resolve_images(images)
-    if split:
-        table = table.where_split(split)
+    table = named_images(images, split)
     geometry = {
         "resize": resize, "crop": crop, "mean": mean, "std": std, "interpolation": interpolation
     }  # fmt: skip
