@@ -77,7 +77,10 @@ def read_table(
     if of_manifest is not None and MANIFEST in rows[0].cells:
         return _of_manifest(rows, folder, path, of_manifest)
     files = _files(rows, folder, path)
-    if os.path.islink(path) and not any(map(os.path.exists, files)):
+    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
+    if os.path.islink(path) and not any(
+        os.path.exists(file) for file, is_absolute in zip(files, absolute, strict=True) if not is_absolute
+    ):
         folder = os.path.dirname(os.path.realpath(path))
         files = _files(rows, folder, path)
     if fenced:
@@ -88,7 +91,6 @@ def read_table(
             f"none of the {len(rows)} images in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
             "paths are relative to the table's folder"
         )
-    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
     elsewhere = [file for file, is_absolute in zip(files, absolute, strict=True) if is_absolute]
     common = common_folder(elsewhere) if elsewhere else folder
     roots = [common if is_absolute else folder for is_absolute in absolute]
