@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from hueprobe.cli.options import json_option, print_json, print_table, say
+from hueprobe.cli.options import json_option, named_images, print_json, print_table, say
 from hueprobe.cli.training_options import TrainingOptions, training_options
 
 
@@ -67,7 +67,6 @@ def compare(
     added to one, and several processes may work on it at once. Controls: hue:eq5:detached, :shuffled, :3d,
     :8d, :weight0, and auxiliary.
     """
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.plots.trained_networks import measure_figure
     from hueprobe.plots.training import loss_figure
     from hueprobe.studies.comparison.loss_comparison import compare_curves, compare_losses, compare_observed
@@ -83,7 +82,7 @@ def compare(
         stages=training.stages, robustness=robustness, training=training.settings(), observe=observe,
         observe_crop=observe_crop or 0, keep_weights=keep_weights, head=training.head(),
     )  # fmt: skip
-    table = resolve_images(images)
+    table = named_images(images)
     runs = run_comparison(table, output, settings, workers=training.workers, progress=True)
     summaries = compare_losses(runs, primary=primary)
     curves, measures = compare_curves(runs), compare_observed(runs)

@@ -56,7 +56,6 @@ def evaluate(
 ) -> None:
     """Classify labeled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import open_memory
     from hueprobe.observations.accuracy.evaluation import evaluate as compare
     from hueprobe.pooled_classifier import PooledClassifier
@@ -74,8 +73,7 @@ def evaluate(
         raise click.UsageError(f"{memory} has {len(opened.classes)} classes; evaluate needs at least 2")
     table = None
     if images is not None:
-        table = resolve_images(images)
-        table = table.where_split(split) if split else table
+        table = common.named_images(images, split)
         if not table.class_names:
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import device_option, report_skipped, say, workers_option
+from hueprobe.cli.options import device_option, named_images, report_skipped, say, workers_option
 
 if TYPE_CHECKING:
     from hueprobe.activations import Backbone
@@ -73,7 +73,9 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random weights.")
 @click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and how large, and stop.")
-@click.option("--overwrite", is_flag=True, help="Replace a memory of other settings.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace a memory that is there, of whatever settings and images."
+)
 def index(
     images: str,
     memory: Path,
@@ -106,7 +108,6 @@ def index(
     The same command again continues a build that was stopped.
     """
     from hueprobe.activations import load_backbones
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import (
         append_images,
         build_memories,
@@ -125,15 +126,14 @@ def index(
         pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
         _finish(pooled, searchers)
         return
-    table = resolve_images(images)
-    if split:
-        table = table.where_split(split)
+    table = named_images(images, split)
     geometry = {
         "resize": resize, "crop": crop, "mean": mean, "std": std, "interpolation": interpolation
     }  # fmt: skip
     if append:
         own = {"backbone": backbone, "layer": layers, "precision": precision, "batch-size": batch_size}
         _refuse_settings({**geometry, **own})
+        _say_what_is_there(memory)
         appended = append_images(
             memory, table, device=device, workers=workers, progress=True,
             weights=None if weights == "default" else weights,
@@ -154,6 +154,8 @@ def index(
     for one in backbones:
         path = layer_path(memory, one.layer) if several else memory
         _show_plan(plan_memory(path, table, backbone=one, **stored), path)
+        if not overwrite:
+            _say_what_is_there(path)
     if dry_run:
         return
     running: dict[str, Any] = {"workers": workers, "overwrite": overwrite, "progress": True, **stored}
@@ -219,6 +221,18 @@ def _refuse_settings(settings: dict[str, Any]) -> None:
     given = [f"--{name}" for name, value in settings.items() if value]
     if given:
         raise click.UsageError(f"--append takes the memory's own settings; leave out {', '.join(given)}")
+
+
+def _say_what_is_there(memory: Path) -> None:
+    """Say how far a memory got that is continued."""
+    from hueprobe.memory.ledger import read_ledger
+
+    ledger = read_ledger(memory)
+    if ledger.complete:
+        say(f"{memory}: complete already; its {ledger.n_done} images are compared with IMAGES", err=True)
+    elif ledger.lists:
+        done = f"{ledger.n_done} of {ledger.n_listed} images are in"
+        say(f"{memory}: goes on with what was stopped: {done}", err=True)
 
 
 def _show_plan(plan: Any, memory: Path) -> None:

@@ -91,7 +91,6 @@ def observe(
     Writes figures, tables (CSV), verdicts.json and report.md into the output folder. Controls and
     accuracy keep what they extracted there, and are taken up again by the same command.
     """
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts.documents import verdicts_json
@@ -118,9 +117,7 @@ def observe(
     for memory in opened:
         if memory is not None and matches_file is None:
             common.require_k(k, int(memory.valid().sum()))
-    table = resolve_images(images) if images else None
-    if table is not None and split:
-        table = table.where_split(split)
+    table = common.named_images(images, split) if images else None
     matches = None if matches_file is None else read_matches(matches_file)
     output.mkdir(parents=True, exist_ok=True)
     settings = ObserveSettings(

@@ -13,6 +13,7 @@ import click
 from hueprobe.escapes import escape_controls, escape_json
 
 if TYPE_CHECKING:
+    from hueprobe.images.table import ImageTable
     from hueprobe.memory.store import Memory
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -78,6 +79,27 @@ exclude_option = click.option(
     help="What an image may not match: itself, its group, or nothing.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+
+
+def named_images(images: str, split: str | None = None) -> "ImageTable":
+    """Return the table of the images that a user names, or one split of it; say where a table's lie."""
+    from hueprobe.images.resolve import resolve_images
+
+    table = resolve_images(images)
+    if split:
+        table = table.where_split(split)
+    say_where(table, images)
+    return table
+
+
+def say_where(table: "ImageTable", file: str | Path) -> None:
+    """Say on stderr where the images of a table lie that is in a file elsewhere."""
+    from hueprobe.images.paths import TABLE_ENDINGS
+    from hueprobe.images.trust import outside_of
+
+    is_table = Path(file).suffix.lower() in TABLE_ENDINGS and all(table.roots)
+    if is_table and (outside := outside_of(table, file)):
+        say(f"{file}: its images lie in {outside}", err=True)
 
 
 def print_json(document: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from hueprobe.cli.options import report_skipped, say
+from hueprobe.cli.options import named_images, report_skipped, say
 from hueprobe.cli.training_options import TrainingOptions, training_options
 
 
@@ -36,7 +36,6 @@ def train(
     (its split "train", where it has one) is trained on. Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2,
     al2, maxdropout, catchup, dropout, auxiliary. The same command goes on where a run was stopped.
     """
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.images.splits import TEST, TRAIN
     from hueprobe.training import (
         TrainingSettings,
@@ -52,7 +51,7 @@ def train(
     if tensorboard:
         require_tensorboard()
     settings = TrainingSettings(**training.settings(), learning_rate=learning_rate, seed=seed)
-    table = resolve_images(images)
+    table = named_images(images)
     read = partial(
         load_images, side=training.side_before_crop(), in_memory=not from_files, workers=training.workers,
         progress=True,

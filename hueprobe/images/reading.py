@@ -99,6 +99,20 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord
     return image, ImageRecord(pixels, *image.size, readable=True, reason=None)
 
 
+def content_hash(table: ImageTable, i: int) -> str | None:
+    """Return the sha256 that `read_row` records of row `i` as it is now; None where nothing can be read.
+
+    Parameters
+    ----------
+    table : ImageTable
+    i : int
+    """
+    if table.item(i) is not None:
+        return read_row(table, i)[1].sha256 or None
+    data, _ = _read_bytes(table.file(i)) if table.roots[i] else (None, None)
+    return None if data is None else hashlib.sha256(data).hexdigest()
+
+
 def show_image(table: ImageTable, i: int) -> Image.Image:
     """Return row `i` of a table as an upright RGB image.
 

@@ -7,12 +7,14 @@ from typing import Any
 
 from hueprobe.datasets.library import ENDING, is_manifest
 from hueprobe.datasets.resolving import from_manifest
+from hueprobe.datasets.roots import data_root
 from hueprobe.errors import HueprobeWarning, ImageError
 from hueprobe.images.demo_images import demo
 from hueprobe.images.paths import ACCEPTED, IMAGE_ENDINGS, TABLE_ENDINGS, from_folder, from_paths
 from hueprobe.images.table import ImageTable
 from hueprobe.images.table_files import read_table
 from hueprobe.images.torch_datasets import from_dataset
+from hueprobe.images.trust import Below
 
 _MANIFEST = "manifest:"
 
@@ -65,6 +67,9 @@ def from_table(path: str | Path) -> ImageTable:
     As `hueprobe.images.table_files.read_table`; with a column `manifest`, the same in every row, the paths
     are those of that data set's images, and its root is looked up as for the manifest itself.
 
+    The images may lie anywhere. Only a table that lies among the data sets, where archives are unpacked,
+    must stay below its own folder, or those that you name; see `hueprobe.images.trust`.
+
     Parameters
     ----------
     path : path
@@ -75,7 +80,8 @@ def from_table(path: str | Path) -> ImageTable:
     ImageError
         As for `read_table`, or the data set is not there.
     """
-    return read_table(path, of_manifest=from_manifest)
+    among_sets = Below([os.path.realpath(data_root())])
+    return read_table(path, of_manifest=from_manifest, fenced=among_sets(os.path.abspath(path)))
 
 
 def manifest_of(spec: str) -> str | None:

@@ -29,15 +29,20 @@ class _Row:
     cells: dict[str, str | None]
 
 
-def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | None = None) -> ImageTable:
+def read_table(
+    path: str | Path,
+    *,
+    of_manifest: Callable[[str], ImageTable] | None = None,
+    fenced: bool = False,
+) -> ImageTable:
     """List the images of a CSV (UTF-8) or Parquet file, in its order.
 
     Columns are `path` (relative to the file's folder, or absolute) and `class`, and if wanted `split`
     and `group`; others are ignored with a warning. An empty cell is no value. An image that does not
     exist keeps its row, as an unreadable one does.
 
-    A table may come from others, so its images must lie below its own folder, links resolved, or below
-    one that the user names, see `hueprobe.images.trust`.
+    Where the table is a link to a file in another folder, and its images are not beside the link, paths are
+    relative to that folder.
 
     Parameters
     ----------
@@ -45,6 +50,9 @@ def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | N
     of_manifest : callable, optional
         Gives the table of a data manifest by its name; the rows of a column `manifest` are looked up in it.
         Without, that column is ignored with a warning, as others are.
+    fenced : bool
+        Whether the table came with others' data: its images must then lie below its own folder, links
+        resolved, or below one that the user names, see `hueprobe.images.trust`.
 
     Raises
     ------
@@ -69,14 +77,20 @@ def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | N
     if of_manifest is not None and MANIFEST in rows[0].cells:
         return _of_manifest(rows, folder, path, of_manifest)
     files = _files(rows, folder, path)
-    _require_below(trusted_folders(folder), files, rows, path)
+    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
+    if os.path.islink(path) and not any(
+        os.path.exists(file) for file, is_absolute in zip(files, absolute, strict=True) if not is_absolute
+    ):
+        folder = os.path.dirname(os.path.realpath(path))
+        files = _files(rows, folder, path)
+    if fenced:
+        _require_below(trusted_folders(os.path.dirname(os.path.realpath(path))), files, rows, path)
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
         raise ImageError(
             f"none of the {len(rows)} images in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
             "paths are relative to the table's folder"
         )
-    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
     elsewhere = [file for file, is_absolute in zip(files, absolute, strict=True) if is_absolute]
     common = common_folder(elsewhere) if elsewhere else folder
     roots = [common if is_absolute else folder for is_absolute in absolute]
@@ -95,9 +109,9 @@ def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[_Row
     for file, row in zip(files, rows, strict=True):
         if not is_below(file):
             raise ImageError(
-                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder; "
-                f"where you trust the table, name the folder of its images in {ROOTS}, such as "
-                f"{ROOTS}={shlex.quote(os.path.dirname(file))}"
+                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder, "
+                f"which is among data sets; where you trust it, name the folder of its images in {ROOTS}, "
+                f"such as {ROOTS}={shlex.quote(os.path.dirname(file))}"
             )
 
 
@@ -105,7 +119,7 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
 
     Paths are relative to the file's own folder where the image lies below it, else absolute, so that
-    `from_table` finds the same images (below a folder that it is told to trust).
+    `from_table` finds the same images.
 
     Parameters
     ----------

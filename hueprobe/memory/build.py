@@ -16,6 +16,7 @@ from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.settings import MemorySettings, read_settings
 from hueprobe.memory.store import Memory
 from hueprobe.memory.transforms import describe_transform, transform_words
+from hueprobe.memory.unchanged import image_hashes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -45,7 +46,8 @@ def build_memory(
     """Extract every image's activations into a memory on disk.
 
     Finished shards survive anything; the same call again continues where the last one stopped, and
-    the result is byte for byte that of an undisturbed build.
+    the result is byte for byte that of an undisturbed build. Images that were read already must hold what
+    they held: files by their times, or else by their sha256; the items of a Dataset by their pixels.
 
     Parameters
     ----------
@@ -82,7 +84,7 @@ def build_memory(
     seed : int
         Of whatever is random in making the network.
     overwrite : bool
-        Replace a memory of other settings.
+        Replace a memory that is there, of whatever settings and images.
     progress : bool
         Show a progress bar.
 
@@ -93,7 +95,8 @@ def build_memory(
     Raises
     ------
     MemoryFormatError
-        The folder holds something else, or a memory of other settings or images.
+        The folder holds something else, or a memory of other settings or images; or images changed since
+        they were read.
     InputError, LayerError
         An option is none of its choices, or the layer gives no grid.
     NumericsError
@@ -123,7 +126,8 @@ def build_memory(
     extractions[0].seen.warn()
     (memory,) = fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
+        extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
     return memory
 
@@ -198,7 +202,8 @@ def build_memories(
     extractions[0].seen.warn()
     return fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers), overwrite=overwrite, progress=progress,
+        extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
 
 
@@ -265,9 +270,11 @@ def append_images(
     Raises
     ------
     InputError
-        Some of the images are in the memory already, or give another grid.
+        Some of the images are in the memory already, be it under another name or root; or they give another
+        grid.
     MemoryFormatError
-        There is no memory, or its first build is not finished.
+        There is no memory, or its first build is not finished; or images of an append that was interrupted
+        changed since they were read.
     BackboneError, WeightsError
         As in `hueprobe.memory.recorded.load_recorded_backbone`.
     NumericsError
@@ -287,7 +294,15 @@ def append_images(
         table_layer=old.table_layer, transform=old.transform, transform_probe=old.transform_probe,
     )  # fmt: skip
     batches = extracted_batches(extractions, table, workers)
-    (memory,) = fill_memories([path], [settings], table, batches, append=True, progress=progress)
+    (memory,) = fill_memories(
+        [path],
+        [settings],
+        table,
+        batches,
+        hashes=image_hashes(table, workers),
+        append=True,
+        progress=progress,
+    )
     return memory
 
 

@@ -12,7 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
-from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
+from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
 from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
 from hueprobe.memory.vectors import DTYPES
 
@@ -74,6 +74,8 @@ class MemorySettings(Record, frozen=True):
         The same of two memories, whose images were dealt out.
     transform_probe : tuple of TransformProbe
         What the transform does; absent where it is random, fails on drawn images, or 0.1 recorded it.
+    content_sha256 : str
+        Of the arrays that this one was made from; absent where images were read.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -98,6 +100,7 @@ class MemorySettings(Record, frozen=True):
     derived_from: str | UnsetType = UNSET
     mixed_from: tuple[str, str] | UnsetType = UNSET
     transform_probe: Annotated[tuple[TransformProbe, ...], Meta(max_length=8)] | UnsetType = UNSET
+    content_sha256: Sha256 | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images that no array could hold."""
@@ -189,10 +192,11 @@ def read_settings(folder: Path) -> MemorySettings:
 def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
-    Library versions are left out, and where a weights file lies, as long as it holds the same weights.
-    Transforms are compared by what they do, as far as that is recorded.
+    Library versions are left out, where a weights file lies, as long as it holds the same weights, and the
+    arrays' content, of which `hueprobe.memory.listing` says more. Transforms are compared by what they do, as
+    far as that is recorded.
     """
-    ignored = {"versions", "transform", "transform_probe"}
+    ignored = {"versions", "transform", "transform_probe", "content_sha256"}
     ignored |= {"weights"} if old.weights_sha256 == new.weights_sha256 else set()
     before, now = old.to_json(), new.to_json()
     lines = [

@@ -620,3 +620,28 @@ def test_sizes_are_read(size, n_bytes):
     assert CliRunner().invoke(show, ["--memory-budget", size]).output == f"{n_bytes}\n"
     wrong = CliRunner().invoke(show, ["--memory-budget", f"{size}X"])
     assert wrong.exit_code == 2 and "such as 512M" in wrong.output
+
+
+# --- Images that lie elsewhere than their table ---
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_every_route_takes_a_table_whose_images_lie_elsewhere(
+    images, tmp_path, monkeypatch, ending, relative
+):
+    work, linked = tmp_path / "work", tmp_path / "linked"
+    work.mkdir()
+    linked.symlink_to(images.parent)
+    monkeypatch.chdir(work)
+    source = os.path.relpath(images) if relative else linked / images.name
+    table = f"split.{ending}" if relative else work / f"split.{ending}"
+    line = f"{table}: its images lie in {images if relative else source}"
+    assert line in run("data", "split", source, "--seed", 0, "-o", table).stderr
+    assert line in run("index", table, "--split", "train", "-o", "m", *TINY, "--device", "cpu").stderr
+    assert line in run("data", "split", table, "--split", "train", "-o", f"again.{ending}").stderr
+    found = run("evaluate", "m", table, "--split", "test", "--json")
+    assert line in found.stderr and json.loads(found.stdout)["images"] == 12
+    assert line in run("observe", "energy", "m", "--images", table, "--split", "test", "-o", "o").stderr
+    training = ["--backbone", "squeezenet1_1", "--epochs", 1, "--crop", 32, "--device", "cpu"]
+    assert line in run("train", table, "-o", "t", "--loss", "onehot", *training).stderr
