@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from hueprobe.errors import HueprobeError, ImageError
 from hueprobe.images.decoding import decode
 from hueprobe.images.limits import PIXELS, max_image_bytes, max_pixels
+from hueprobe.images.names import OnDisk
 from hueprobe.images.rgb import item_as_rgb
 from hueprobe.images.table import ImageTable
 
@@ -76,7 +77,8 @@ def read_image(source: str | Path | bytes) -> tuple[Image.Image | None, ImageRec
 def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord]:
     """Read row `i` of a table as `read_image` does, be it a file or the item of a Dataset.
 
-    An item is taken as it comes: no EXIF orientation is applied to it.
+    A file is found too where its path is spelled in another Unicode form on disk. An item is taken as it
+    comes: no EXIF orientation is applied to it.
 
     Parameters
     ----------
@@ -90,7 +92,7 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord
     """
     item = table.item(i)
     if item is None:
-        return read_image(table.file(i))
+        return read_image(OnDisk()(str(table.file(i))))
     try:
         image = item_as_rgb(table.dataset[item])
     except Exception as error:  # as for a damaged file

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.images.names import normal_name, normalized, warn_of_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = ("paths", "roots", "classes", "splits", "groups", "sizes")
 _COLUMNS = ("path", "root", "class", "split", "group", "size")
+_NAMES = {"classes": "class", "splits": "split", "groups": "group"}
 _ITEM = "item-"
 
 
@@ -29,7 +31,8 @@ class ImageTable:
     roots : tuple of str
         Absolute folder of each; empty for what is no file (items of a Dataset, arrays).
     classes, splits, groups : tuple of (str or None)
-        Class; name of the part of the data (`"train"`); what belongs together (subject, family).
+        Class; name of the part of the data (`"train"`); what belongs together (subject, family). Names are
+        brought to one form, Unicode NFC without space at the ends, with a warning where that changes any.
     sizes : tuple of int
         Bytes; -1 where unknown.
     dataset : torch Dataset, optional
@@ -52,12 +55,18 @@ class ImageTable:
     dataset: Any = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse columns of differing length and names that cannot be written down."""
+        """Refuse columns of differing length and names that cannot be written down; normalize names."""
         lengths = {name: len(getattr(self, name)) for name in _ROWS}
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"columns of an image table differ in length: {lengths}")
         for name in ("paths", "roots", "classes", "splits", "groups"):
             _require_unicode(getattr(self, name))
+        changed = {name: normalized(getattr(self, name)) for name in _NAMES}
+        for name, normal in changed.items():
+            if normal:
+                values = tuple([normal.get(value, value) for value in getattr(self, name)])
+                object.__setattr__(self, name, values)
+        warn_of_names({_NAMES[name]: normal for name, normal in changed.items()}, stacklevel=3)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -132,6 +141,7 @@ class ImageTable:
         InputError
             No row is of that split; the message lists those there are.
         """
+        name = normal_name(name)
         rows = [i for i, split in enumerate(self.splits) if split == name]
         if not rows:
             present = sorted({split for split in self.splits if split is not None})
