@@ -10,6 +10,7 @@ import numpy as np
 
 from hueprobe.errors import ImageError, InputError, ShapeError
 from hueprobe.images.names import normal_name, normalized, warn_of_names
+from hueprobe.images.value_range import ValueRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,8 @@ class ImageTable:
         Bytes; -1 where unknown.
     dataset : torch Dataset, optional
         Where the items come from; the path is then `"item-0000012"` for item 12.
+    value_range : ValueRange, optional
+        Which values of images of more than 8 bits are black and white when they are read.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class ImageTable:
     groups: tuple[str | None, ...]
     sizes: tuple[int, ...]
     dataset: Any = field(default=None, compare=False)
+    value_range: ValueRange | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         """Refuse columns of differing length and names that cannot be written down; normalize names."""
@@ -185,7 +189,7 @@ class ImageTable:
         Raises
         ------
         InputError
-            There is no table, or several Datasets.
+            There is no table, or several Datasets or ranges of values.
         """
         tables = list(tables)
         if not tables:
@@ -195,8 +199,11 @@ class ImageTable:
             raise InputError(
                 f"{len(datasets)} Datasets in one image table; join them with torch's ConcatDataset"
             )
+        ranges = {table.value_range for table in tables}
+        if len(ranges) > 1:
+            raise InputError("the tables to join have other ranges of values; give them the same value_range")
         columns = {name: tuple(value for table in tables for value in getattr(table, name)) for name in _ROWS}
-        return cls(**columns, dataset=next(iter(datasets.values()), None))
+        return cls(**columns, dataset=next(iter(datasets.values()), None), value_range=ranges.pop())
 
     def to_arrow(self) -> "pa.Table":
         """Return columns image (int64, the row), path, root, class, split, group (string), size (int64)."""

@@ -3,17 +3,20 @@
 import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import require_choice
+from hueprobe.images.noticed import Tally
 from hueprobe.images.table import ImageTable
+from hueprobe.images.value_range import ValueRange
 from hueprobe.memory.filling import Batches, Filled
 from hueprobe.memory.settings import (
     CLASS_ORDER,
@@ -56,6 +59,7 @@ def plan_extractions(
     device: str = "auto",
     seed: int = 0,
     resume: bool = True,
+    value_range: ValueRange | None = None,
 ) -> list[Extraction]:
     """See what grids one network gives at its taps and put the settings of a memory for each together.
 
@@ -72,6 +76,8 @@ def plan_extractions(
         As in `hueprobe.build_memory`.
     resume : bool
         Whether memories that are there are to be continued, and lend anything.
+    value_range : ValueRange, optional
+        That of the images' table.
 
     Raises
     ------
@@ -119,6 +125,7 @@ def plan_extractions(
             precision=extractor.precision,
             seed=seed,
             versions=library_versions(),
+            value_range=UNSET if value_range is None else value_range.text,
         )
         extractions.append(Extraction(backbone, extractor, settings))
     return extractions
@@ -147,7 +154,7 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
         unreadable = np.array([not record.readable for record in batch.records])
         for activations in grids:
             activations[unreadable] = 0
-        return grids, [asdict(record) for record in batch.records]
+        return grids, [record.stored() for record in batch.records]
 
     def run(batch: "Batch") -> Filled:
         return finished(batch, extractor.begin(taps, batch.images))
@@ -164,8 +171,10 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
             image_shape=tuple(blank_batch(taps[0]).shape[1:]),
         )
         begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
+        tally = Tally()
         with freed_memory_kept(on_cpu), contextlib.closing(loaded):
             for batch in loaded:
+                tally.add(record.noticed for record in batch.records)
                 if on_cpu:
                     yield partial(run, batch)
                     continue
@@ -174,5 +183,6 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
                     yield finished(*begun.popleft())
             while begun:
                 yield finished(*begun.popleft())
+        tally.warn()
 
     return batches

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
+from hueprobe.images.value_range import ValueRange
 from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
 from hueprobe.memory.vectors import DTYPES
 
@@ -70,6 +71,9 @@ class MemorySettings(Record, frozen=True):
         Hash of the last ledger line of the memory that this one was computed from; absent without one.
     mixed_from : (str, str)
         The same of two memories, whose images were dealt out.
+    value_range : str
+        Black and white of images of more than 8 bits, `ValueRange.text`; absent where they are those of the
+        files' type.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -93,6 +97,7 @@ class MemorySettings(Record, frozen=True):
     versions: Mapping[str, str]
     derived_from: str | UnsetType = UNSET
     mixed_from: tuple[str, str] | UnsetType = UNSET
+    value_range: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images that no array could hold."""
@@ -101,6 +106,11 @@ class MemorySettings(Record, frozen=True):
                 f"says grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
                 "values an image"
             )
+        self.range_of_values()
+
+    def range_of_values(self) -> ValueRange | None:
+        """Return black and white of images of more than 8 bits, None for the files' own."""
+        return None if self.value_range is UNSET else ValueRange.of(self.value_range)
 
 
 def library_versions() -> dict[str, str]:
