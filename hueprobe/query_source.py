@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class QuerySource:
         images
             Whatever `build_memory` takes.
         """
-        table = resolve_images(images)
+        table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         sides = match_images(self.memory, table)
         with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
             started = time.perf_counter()
@@ -194,7 +195,7 @@ class QuerySource:
         -------
         ndarray of float32, shape (n_images, n_cells, n_channels)
         """
-        table = resolve_images(images)
+        table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
         for batch, readable, found in self._extractor.batches(table):
             vectors[batch.start + readable] = found

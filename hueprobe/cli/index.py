@@ -26,6 +26,17 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     return values * 3 if len(values) == 1 else values
 
 
+def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
+    from hueprobe.errors import InputError
+    from hueprobe.images.value_range import ValueRange
+
+    try:
+        ValueRange.of(text)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
+    return text
+
+
 @click.command()
 @click.argument("images")
 @click.option(
@@ -67,6 +78,20 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
 @click.option("--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True)
 @click.option("--resize", type=click.IntRange(min=1), help="Short side in pixels.")
 @click.option("--crop", type=click.IntRange(min=1), help="Side of the square cut from the center.")
+@click.option(
+    "--fit",
+    type=click.Choice(["crop", "squash", "pad"]),
+    help="How images of another shape come to that size: crop loses what lies beyond the square in the "
+    "center; squash distorts and pad puts a border round, both keep all  [default: crop]",
+)
+@click.option(
+    "--range",
+    "value_range",
+    callback=_range,
+    metavar="BITS|LOW:HIGH|auto|full",
+    help="Black and white of images of more than 8 bits: 12 is 0:4095; auto is each image's own least and "
+    "greatest value  [default: full]",
+)
 @click.option("--mean", callback=_numbers, help="Channel means, such as 0.485,0.456,0.406.")
 @click.option("--std", callback=_numbers, help="Channel standard deviations.")
 @click.option("--interpolation", type=click.Choice(["nearest", "bilinear", "bicubic"]))
@@ -92,6 +117,8 @@ def index(
     dtype: str,
     resize: int | None,
     crop: int | None,
+    fit: str | None,
+    value_range: str | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
     interpolation: str | None,
@@ -104,7 +131,8 @@ def index(
 
     IMAGES is a folder of class folders, a flat folder, a CSV or Parquet table (path, class, split,
     group), a data manifest's name or file, `demo`, or a memory of pixels to pool with --descriptor
-    without running the network again.
+    without running the network again. Folders named train, test and the like are splits; where their
+    names do not tell, say splits:FOLDER or classes:FOLDER.
     The same command again continues a build that was stopped.
     """
     from hueprobe.activations import load_backbones
@@ -128,10 +156,13 @@ def index(
         return
     table = named_images(images, split)
     geometry = {
-        "resize": resize, "crop": crop, "mean": mean, "std": std, "interpolation": interpolation
+        "resize": resize, "crop": crop, "mean": mean, "std": std, "interpolation": interpolation, "fit": fit
     }  # fmt: skip
     if append:
-        own = {"backbone": backbone, "layer": layers, "precision": precision, "batch-size": batch_size}
+        own = {
+            "backbone": backbone, "layer": layers, "precision": precision, "batch-size": batch_size,
+            "range": value_range,
+        }  # fmt: skip
         _refuse_settings({**geometry, **own})
         _say_what_is_there(memory)
         appended = append_images(
@@ -139,6 +170,7 @@ def index(
             weights=None if weights == "default" else weights,
         )  # fmt: skip
         _finish(appended, searchers)
+        _say_cropped(appended)
         return
     if not backbone:
         raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
@@ -158,13 +190,16 @@ def index(
             _say_what_is_there(path)
     if dry_run:
         return
-    running: dict[str, Any] = {"workers": workers, "overwrite": overwrite, "progress": True, **stored}
+    running: dict[str, Any] = {
+        "workers": workers, "overwrite": overwrite, "progress": True, "value_range": value_range, **stored
+    }  # fmt: skip
     if several:
         built = build_memories(memory, table, backbone=backbones, **running)
     else:
         built = [build_memory(memory, table, backbone=backbones[0], **running)]
     for each in built:
         _finish(each, searchers)
+    _say_cropped(built[0])
 
 
 def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> list["Backbone"]:
@@ -215,6 +250,20 @@ def _finish(built: "Memory", searchers: tuple[str, ...]) -> None:
         f"{built.path}: {int(built.readable.sum())} images in {len(built.classes)} classes, "
         f"{int(built.valid().sum())} vectors of {built.n_channels} channels"
     )
+
+
+def _say_cropped(built: "Memory") -> None:
+    """Say how many images lost much to the crop in the center, and what keeps them whole."""
+    from hueprobe.memory.cropping import shares_kept
+
+    kept = shares_kept(built)
+    n = 0 if kept is None else int((kept < 2 / 3).sum())
+    if n:
+        say(
+            f"{n} of {built.n_images} images lose more than a third of their area to the center crop; "
+            "--fit pad or --fit squash keeps them whole",
+            err=True,
+        )
 
 
 def _refuse_settings(settings: dict[str, Any]) -> None:

@@ -10,7 +10,10 @@ from hueprobe.datasets.resolving import from_manifest
 from hueprobe.datasets.roots import data_root
 from hueprobe.errors import HueprobeWarning, ImageError
 from hueprobe.images.demo_images import demo
-from hueprobe.images.paths import ACCEPTED, IMAGE_ENDINGS, TABLE_ENDINGS, from_folder, from_paths
+from hueprobe.images.endings import HEIF_ENDINGS, is_image
+from hueprobe.images.layout import CLASSES, SPLITS
+from hueprobe.images.names import OnDisk
+from hueprobe.images.paths import ACCEPTED, TABLE_ENDINGS, from_folder, from_paths
 from hueprobe.images.table import ImageTable
 from hueprobe.images.table_files import read_table
 from hueprobe.images.torch_datasets import from_dataset
@@ -28,7 +31,8 @@ def resolve_images(spec: Any) -> ImageTable:
         `"demo"` (for a folder of that name say `"./demo"`), a folder, a CSV or Parquet table, an image
         file, a data manifest's name (`"dtd"`, `"dtd:2"`) or TOML file, a list of image files, a Dataset, or
         a table, which comes back as it is. What exists under a manifest's name is taken before it, with a
-        warning; `"manifest:dtd"` is always the manifest.
+        warning; `"manifest:dtd"` is always the manifest. `"classes:FOLDER"` and `"splits:FOLDER"` say what
+        the outer folders of a folder are where their names do not tell, see `from_folder`.
 
     Raises
     ------
@@ -43,9 +47,12 @@ def resolve_images(spec: Any) -> ImageTable:
         return from_paths(spec)
     if not isinstance(spec, str | os.PathLike):
         return from_dataset(spec)
-    spec = os.fspath(spec)
+    spec = OnDisk()(os.fspath(spec))
     if spec == "demo":
         return demo()
+    for prefix in (CLASSES, SPLITS):
+        if spec.startswith(prefix) and not os.path.lexists(spec):
+            return from_folder(spec.removeprefix(prefix), splits=prefix == SPLITS)
     if (manifest := manifest_of(spec)) is not None:
         return from_manifest(manifest)
     _warn_of_both(spec)
@@ -56,7 +63,7 @@ def resolve_images(spec: Any) -> ImageTable:
         return from_table(spec)
     if not os.path.lexists(spec):
         raise ImageError(f"no images at {spec!r}; give {ACCEPTED}")
-    if ending not in IMAGE_ENDINGS:
+    if not is_image(spec) and ending not in HEIF_ENDINGS:
         raise ImageError(f"{spec!r} is neither a folder, a table nor an image; give {ACCEPTED}")
     return from_paths([spec])
 

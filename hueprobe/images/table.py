@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.images.names import normal_name, normalized, warn_of_names
+from hueprobe.images.value_range import ValueRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = ("paths", "roots", "classes", "splits", "groups", "sizes")
 _COLUMNS = ("path", "root", "class", "split", "group", "size")
+_NAMES = {"classes": "class", "splits": "split", "groups": "group"}
 _ITEM = "item-"
 
 
@@ -29,11 +32,14 @@ class ImageTable:
     roots : tuple of str
         Absolute folder of each; empty for what is no file (items of a Dataset, arrays).
     classes, splits, groups : tuple of (str or None)
-        Class; name of the part of the data (`"train"`); what belongs together (subject, family).
+        Class; name of the part of the data (`"train"`); what belongs together (subject, family). Names are
+        brought to one form, Unicode NFC without space at the ends, with a warning where that changes any.
     sizes : tuple of int
         Bytes; -1 where unknown.
     dataset : torch Dataset, optional
         Where the items come from; the path is then `"item-0000012"` for item 12.
+    value_range : ValueRange, optional
+        Which values of images of more than 8 bits are black and white when they are read.
 
     Raises
     ------
@@ -50,14 +56,21 @@ class ImageTable:
     groups: tuple[str | None, ...]
     sizes: tuple[int, ...]
     dataset: Any = field(default=None, compare=False)
+    value_range: ValueRange | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse columns of differing length and names that cannot be written down."""
+        """Refuse columns of differing length and names that cannot be written down; normalize names."""
         lengths = {name: len(getattr(self, name)) for name in _ROWS}
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"columns of an image table differ in length: {lengths}")
         for name in ("paths", "roots", "classes", "splits", "groups"):
             _require_unicode(getattr(self, name))
+        changed = {name: normalized(getattr(self, name)) for name in _NAMES}
+        for name, normal in changed.items():
+            if normal:
+                values = tuple([normal.get(value, value) for value in getattr(self, name)])
+                object.__setattr__(self, name, values)
+        warn_of_names({_NAMES[name]: normal for name, normal in changed.items()}, stacklevel=3)
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -132,6 +145,7 @@ class ImageTable:
         InputError
             No row is of that split; the message lists those there are.
         """
+        name = normal_name(name)
         rows = [i for i, split in enumerate(self.splits) if split == name]
         if not rows:
             present = sorted({split for split in self.splits if split is not None})
@@ -175,7 +189,7 @@ class ImageTable:
         Raises
         ------
         InputError
-            There is no table, or several Datasets.
+            There is no table, or several Datasets or ranges of values.
         """
         tables = list(tables)
         if not tables:
@@ -185,8 +199,11 @@ class ImageTable:
             raise InputError(
                 f"{len(datasets)} Datasets in one image table; join them with torch's ConcatDataset"
             )
+        ranges = {table.value_range for table in tables}
+        if len(ranges) > 1:
+            raise InputError("the tables to join have other ranges of values; give them the same value_range")
         columns = {name: tuple(value for table in tables for value in getattr(table, name)) for name in _ROWS}
-        return cls(**columns, dataset=next(iter(datasets.values()), None))
+        return cls(**columns, dataset=next(iter(datasets.values()), None), value_range=ranges.pop())
 
     def to_arrow(self) -> "pa.Table":
         """Return columns image (int64, the row), path, root, class, split, group (string), size (int64)."""

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -10,6 +11,8 @@ import msgspec
 
 from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.images.resolve import resolve_images
+from hueprobe.images.table import ImageTable
+from hueprobe.images.value_range import ValueRange
 from hueprobe.memory.extraction import extracted_batches, plan_extractions
 from hueprobe.memory.filling import fill_memories
 from hueprobe.memory.recorded import load_recorded_backbone
@@ -39,6 +42,7 @@ def build_memory(
     shard_images: int | None = None,
     device: str = "auto",
     workers: int | None = None,
+    value_range: Any = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -81,6 +85,11 @@ def build_memory(
     workers : int, optional
         Threads that decode images, one a core by default, none with 0; the memory's bytes do not
         depend on it.
+    value_range : int, str or (float, float), optional
+        Which values of images of more than 8 bits are black and white: a number of bits (12: 0 to 4095),
+        `"LOW:HIGH"`, `"auto"` for each image's own least and greatest, or `"full"`. It is recorded, and
+        other images are read alike. By default 16 bits are 0 to 65535, and floats and 32 bits as in
+        `hueprobe.images.read_image`.
     seed : int
         Of whatever is random in making the network.
     overwrite : bool
@@ -112,7 +121,7 @@ def build_memory(
     """
     from hueprobe.activations.backbones import Backbone, load_backbone
 
-    table = resolve_images(images)
+    table = _in_range(resolve_images(images), value_range)
     if isinstance(backbone, Backbone):
         loaded = backbone
     else:
@@ -147,6 +156,7 @@ def build_memories(
     shard_images: int | None = None,
     device: str = "auto",
     workers: int | None = None,
+    value_range: Any = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -169,7 +179,7 @@ def build_memories(
         Dotted module names, each once.
     weights, transform, descriptor, dtype, precision, batch_size, shard_images, device
         As in `build_memory`.
-    workers, seed, overwrite, progress
+    workers, value_range, seed, overwrite, progress
         As in `build_memory`.
 
     Returns
@@ -186,7 +196,7 @@ def build_memories(
     """
     from hueprobe.activations.backbones import load_backbones
 
-    table = resolve_images(images)
+    table = _in_range(resolve_images(images), value_range)
     if isinstance(backbone, Sequence) and not isinstance(backbone, str):
         if layers or not backbone:
             raise InputError("backbones that are loaded have their layers; give one at least, and no layers=")
@@ -205,6 +215,11 @@ def build_memories(
         extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
         overwrite=overwrite, progress=progress,
     )  # fmt: skip
+
+
+def _in_range(table: ImageTable, value_range: Any) -> ImageTable:
+    """Return the table with the range of values that is asked for, or its own where none is."""
+    return table if value_range is None else replace(table, value_range=ValueRange.of(value_range))
 
 
 def layer_path(path: str | Path, layer: str) -> Path:
@@ -281,8 +296,8 @@ def append_images(
         An image's activations are NaN or infinite.
     """
     path = Path(path)
-    table = resolve_images(images)
     old = read_settings(path)
+    table = replace(resolve_images(images), value_range=old.range_of_values())
     loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
     extractions = plan_extractions(
         [path], [loaded], table, descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed

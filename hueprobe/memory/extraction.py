@@ -3,17 +3,18 @@
 import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from msgspec import UnsetType
+from msgspec import UNSET, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ImageError, require_choice
+from hueprobe.images.noticed import Tally
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import Batches, Filled
 from hueprobe.memory.settings import (
@@ -146,6 +147,7 @@ def plan_extractions(
             precision=extractor.precision,
             seed=seed,
             versions=library_versions(),
+            value_range=UNSET if table.value_range is None else table.value_range.text,
         )
         shape = None if sample.images is None else tuple(sample.images.shape[1:])
         extractions.append(Extraction(backbone, extractor, settings, shape, seen))
@@ -199,7 +201,7 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
         unreadable = np.array([not record.readable for record in batch.records])
         for activations in grids:
             activations[unreadable] = 0
-        return grids, [asdict(record) for record in batch.records]
+        return grids, [record.stored() for record in batch.records]
 
     def run(batch: "Batch") -> Filled:
         return finished(batch, extractor.begin(taps, batch.images))
@@ -216,8 +218,10 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
             image_shape=extractions[0].image_shape,
         )
         begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
+        tally = Tally()
         with freed_memory_kept(on_cpu), contextlib.closing(loaded):
             for batch in loaded:
+                tally.add(record.noticed for record in batch.records)
                 if on_cpu:
                     yield partial(run, batch)
                     continue
@@ -226,5 +230,6 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
                     yield finished(*begun.popleft())
             while begun:
                 yield finished(*begun.popleft())
+        tally.warn()
 
     return batches

@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
+from hueprobe.images.value_range import ValueRange
 from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
 from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
 from hueprobe.memory.vectors import DTYPES
@@ -76,6 +77,9 @@ class MemorySettings(Record, frozen=True):
         What the transform does; absent where it is random, fails on drawn images, or 0.1 recorded it.
     content_sha256 : str
         Of the arrays that this one was made from; absent where images were read.
+    value_range : str
+        Black and white of images of more than 8 bits, `ValueRange.text`; absent where they are those of the
+        files' type.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -101,6 +105,7 @@ class MemorySettings(Record, frozen=True):
     mixed_from: tuple[str, str] | UnsetType = UNSET
     transform_probe: Annotated[tuple[TransformProbe, ...], Meta(max_length=8)] | UnsetType = UNSET
     content_sha256: Sha256 | UnsetType = UNSET
+    value_range: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images that no array could hold."""
@@ -109,6 +114,11 @@ class MemorySettings(Record, frozen=True):
                 f"says grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
                 "values an image"
             )
+        self.range_of_values()
+
+    def range_of_values(self) -> ValueRange | None:
+        """Return black and white of images of more than 8 bits, None for the files' own."""
+        return None if self.value_range is UNSET else ValueRange.of(self.value_range)
 
 
 def library_versions() -> dict[str, str]:

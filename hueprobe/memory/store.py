@@ -1,7 +1,7 @@
 """Reading a memory: opening is instant, vectors are memory-mapped."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -136,7 +136,7 @@ class Memory:
                 for name, step in zip(names, steps, strict=True)
             ]
         )
-        return table.select(range(self.n_images))
+        return replace(table.select(range(self.n_images)), value_range=self.settings.range_of_values())
 
     @cached_property
     def records(self) -> pa.Table:

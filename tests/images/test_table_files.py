@@ -2,6 +2,7 @@
 
 import csv
 import os
+import unicodedata
 from dataclasses import replace
 
 import pyarrow as pa
@@ -16,6 +17,7 @@ from hueprobe.images.trust import outside_of
 
 # Whatever Unicode allows; a NUL fits in no file name.
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
+LABEL = TEXT.map(lambda text: unicodedata.normalize("NFC", text).strip()).filter(bool)
 NAME = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0/"), min_size=1, max_size=8)
 PATH = st.lists(NAME.filter(lambda n: n not in (".", "..")), min_size=1, max_size=3).map("/".join)
 
@@ -28,7 +30,7 @@ def test_what_is_saved_is_read_again(ending, data, tmp_path, monkeypatch):
     paths = data.draw(st.lists(PATH, min_size=1, max_size=6, unique=True))
     n = len(paths)
     classes, groups, splits = (
-        tuple(data.draw(st.lists(st.none() | TEXT, min_size=n, max_size=n))) for _ in range(3)
+        tuple(data.draw(st.lists(st.none() | LABEL, min_size=n, max_size=n))) for _ in range(3)
     )
     roots = (str(tmp_path / "sub"),) * n
     sizes = tuple(len(os.fsencode(os.path.join(roots[0], path))) for path in paths)
