@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hueprobe.arguments import as_rows
 from hueprobe.memory.store import Memory
 
 EXCLUDE = ("image", "group", "none")
@@ -19,7 +20,7 @@ class Exclusion:
     rule : {"image", "group", "none"}
         `image`: the same memory row, or the same file content. `group`: also the rows of the
         image's group. `none`: nothing.
-    images : ndarray of int64, optional
+    images : array_like of int or of bool, optional
         The memory rows in use; all by default.
 
     Attributes
@@ -33,7 +34,8 @@ class Exclusion:
         by_hash: dict[str, list[int]] = defaultdict(list)
         by_group: dict[str, list[int]] = defaultdict(list)
         hashes, groups = memory.sha256, memory.images.groups
-        for row in range(memory.n_images) if images is None else np.asarray(images).tolist():
+        rows = range(memory.n_images) if images is None else as_rows("images", images, memory.n_images)
+        for row in map(int, rows):
             if hashes[row]:
                 by_hash[hashes[row]].append(row)
             if (group := groups[row]) is not None:

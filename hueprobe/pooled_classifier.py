@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hueprobe.arguments import as_count
 from hueprobe.classification import Classification
 from hueprobe.classifier import warn_of_duplicates
 from hueprobe.density import DEFAULT_EPS
@@ -70,9 +71,7 @@ class PooledClassifier:
                 f"{memory.path} holds {memory.grid.n_cells} vectors an image; {rule} needs one: make a "
                 "pooled memory of it with `hueprobe index MEMORY -o POOLED --descriptor gap`"
             )
-        if k < 1:
-            raise InputError(f"k must be at least 1, got {k}")
-        self.memory, self.rule, self.k, self.eps = memory, rule, k, eps
+        self.memory, self.rule, self.k, self.eps = memory, rule, as_count("k", k), eps
         self._source = QuerySource(
             memory, exclude=exclude, images=images, backbone=backbone, transform=transform, weights=weights,
             device=device, workers=workers, progress=progress,

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.stats.intervals import proportion_interval
@@ -50,6 +51,7 @@ class Evaluation:
     chance: float
 
 
+@takes(Classification)
 def evaluate(classification: Classification) -> Evaluation:
     """Compare predictions with the classes given with the images.
 
@@ -95,6 +97,7 @@ def evaluate(classification: Classification) -> Evaluation:
     )
 
 
+@takes(Classification)
 def predictions(classification: Classification) -> list[dict[str, Any]]:
     """Return one record an image: image, class, predicted, tie, likelihood by class name.
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.observations.table import Row
@@ -90,6 +91,7 @@ class AccuracyRun:
         }
 
 
+@takes(Classification)
 def accuracy_run(
     result: Classification,
     *,
@@ -227,6 +229,7 @@ class AccuracyGrid:
         return tuple(_compare(first, other) for other in others)
 
 
+@takes(PairedComparison, several=True)
 def accuracy_claim(
     comparisons: Sequence[PairedComparison], *, memory: str, definitions: Definitions | None = None
 ) -> Verdict:

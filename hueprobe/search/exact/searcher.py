@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from hueprobe.arguments import as_rows
 from hueprobe.search.exact.blocks import QuantizedVectors
 from hueprobe.search.exact.candidates import Candidates
 from hueprobe.search.exact.device import search_device
@@ -64,7 +65,7 @@ class ExactSearcher:
     memory : Memory
     device : str
         Where products are computed; see `search_device`.
-    images : array_like of int, optional
+    images : array_like of int or of bool, optional
         Search these memory rows alone; all by default.
     products : {"int8", "half", "float32"}, optional
         Format of the first pass; by default the one that is fastest here, measured once. The result does
@@ -101,7 +102,7 @@ class ExactSearcher:
         searched = memory.valid()
         if images is not None:
             chosen = np.zeros(memory.n_images, bool)
-            chosen[np.asarray(images, np.int64)] = True
+            chosen[as_rows("images", images, memory.n_images)] = True
             searched = searched & np.repeat(chosen, memory.grid.n_cells)
         self._ids = np.flatnonzero(searched)  # zero vectors are left out
         self._budget = memory_budget
@@ -128,7 +129,7 @@ class ExactSearcher:
         vectors, k, exclude_images
             As in `Searcher.search`.
         """
-        vectors, excluded = checked_queries(self.memory, vectors, k, exclude_images)
+        vectors, k, excluded = checked_queries(self.memory, vectors, k, exclude_images)
         excluded = _each_once(excluded)
         everything = len(self._ids)
         number_format, n_looks = self.format, 0
@@ -157,7 +158,7 @@ class ExactSearcher:
     def _pass(
         self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[Neighbors, np.ndarray, np.ndarray]:
-        """Return the k nearest among `width` candidates, whether the bound proves them, and the candidates."""
+        """Return the k nearest among `width` candidates, whether the bound proves it, and the candidates."""
         # The few queries that come to float32 read the shards themselves: a second copy is not kept for them.
         rows = self.quantized if number_format == self.format else self._quantized(number_format)
         with full_products():
