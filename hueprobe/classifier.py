@@ -209,7 +209,7 @@ class KernelDensityClassifier:
             images=queries.images,
         )
         return Classification.of_queries(
-            queries, memory, unnormalized,
+            queries, memory, unnormalized, class_counts=counts,
             n_matches=(neighbors.ids >= 0).reshape(n, n_cells * self.k).sum(axis=1),
             matches=matches,
             seconds={"search": searched - started, "density": time.perf_counter() - searched},

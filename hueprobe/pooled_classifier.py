@@ -81,6 +81,7 @@ class PooledClassifier:
         self._held = rows[valid & (memory.image_class[rows] >= 0)]
         self._vectors = memory.image_vectors(self._held)[:, 0].astype(np.float64)
         self._class = memory.image_class[self._held]
+        self._class_counts = memory.class_counts(rows)
 
     def classify(self, images: Any) -> Classification:
         """Classify images; see `KernelDensityClassifier.classify`.
@@ -132,9 +133,10 @@ class PooledClassifier:
         distances[~vectors.any(1)] = np.inf
         searched = time.perf_counter()
         n_classes = len(self.memory.classes)
+        counts = self._class_counts - self._source.exclusion.barred_counts(queries.barred)
         scores = self._votes(distances, n_classes) if self.rule == "knn" else self._kernel(vectors, distances)
         return Classification.of_queries(
-            queries, self.memory, scores,
+            queries, self.memory, scores, class_counts=counts,
             n_matches=np.minimum(np.isfinite(distances).sum(1), self.k),
             matches=None,
             seconds={"search": searched - started, "density": time.perf_counter() - searched},
