@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hueprobe.observations.accuracy.evaluation import Evaluation
 
 
+_NAMED = 10  # classes named in a line
+
+
 @click.command()
 @common.memory_argument
 @click.argument("images", required=False)
@@ -143,6 +146,7 @@ def _document(
         "predictions": predictions(result),
         "unknown_classes": found.unknown_classes,
         "unlabeled": found.n_unlabeled,
+        "alone_in_their_class": found.lone,
         "chance": found.chance,
         "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
         "searcher": searcher,
@@ -172,6 +176,13 @@ def _report(
         common.say(f"not in the memory, left out of the accuracy: {names}")
     if found.n_unlabeled:
         common.say(f"without a class, left out of the accuracy: {found.n_unlabeled}")
+    if found.lone:
+        some = [f"{name} ({n})" for name, n in list(found.lone.items())[:_NAMED]]
+        more = f" and {len(found.lone) - _NAMED} more classes" if len(found.lone) > _NAMED else ""
+        common.say(
+            f"alone in their class, so that they could not be right, left out of the accuracy: "
+            f"{sum(found.lone.values())} images: {', '.join(some)}{more}"
+        )
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"

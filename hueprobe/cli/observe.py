@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hueprobe.cli import options as common
+from hueprobe.errors import HueprobeError, InputError
 from hueprobe.observations.table import CONTROLS, NAMES
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def observe(
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts.documents import verdicts_json
     from hueprobe.observations.verdicts.rules import p_text
-    from hueprobe.studies.observing.memories import network_center, observe_memory
+    from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings
 
@@ -119,12 +120,16 @@ def observe(
             common.require_k(k, int(memory.valid().sum()))
     table = common.named_images(images, split) if images else None
     matches = None if matches_file is None else read_matches(matches_file)
-    output.mkdir(parents=True, exist_ok=True)
     settings = ObserveSettings(
         k=k, searcher=searcher, exclude=exclude, seed=seed, weighting=weighting, plane=plane,
         weights=weights, device=device, workers=workers,
     )  # fmt: skip
     which = NAMES if observation == "all" else (observation,)
+    told = [foreseen(memory, which, settings=settings, images=table, matches=matches) for memory in opened]
+    for memory, notes in zip(opened, told, strict=True):
+        for note in notes:
+            common.say(f"note: {'matches' if memory is None else memory.path.name}: {note}", err=True)
+    output.mkdir(parents=True, exist_ok=True)
     reports = []
     for memory in opened:
         name = memory.path.name if memory is not None else str(matches_file)
@@ -144,8 +149,12 @@ def observe(
     if n_draws:
         tested = _self_tests([m for m in opened if m is not None], settings, n_draws, output, figure_format)
     files = report.save(output, figure_format=figure_format, more_figures=tested)
+    already = {f"{one.name}: {note}" for one, notes in zip(reports, told, strict=True) for note in notes}
     for note in report.notes:
-        common.say(f"note: {note}", err=True)
+        if note not in already:
+            common.say(f"note: {note}", err=True)
+    if not any(one.results for one in reports):
+        raise InputError(f"nothing could be measured of: {', '.join(which)}; the notes say why")
     if as_json:
         click.echo(verdicts_json(report.verdicts), nl=False)  # ASCII alone
         return
@@ -189,7 +198,11 @@ def _self_tests(
 
     names = []
     for memory in memories:
-        rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
+        try:
+            rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
+        except HueprobeError as error:
+            common.say(f"note: {memory.path.name}: self-test: {error}", err=True)
+            continue
         stem = memory.path.name.removesuffix(".memory")
         names.append(f"{stem}_self_test.{figure_format}")
         save_figure(plots.rejection_rates(rates), output / names[-1])

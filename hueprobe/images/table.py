@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hueprobe.arguments import as_names
 from hueprobe.errors import ImageError, InputError, ShapeError
 from hueprobe.images.names import normal_name, normalized, warn_of_names
 from hueprobe.images.value_range import ValueRange
@@ -246,23 +247,30 @@ def unfiled_table(
     ----------
     n : int
     names, classes, groups : sequence, length n, optional
-        Names are `array-0000000`, ... by default.
+        Names are `array-0000000`, ... by default. Of whole numbers the digits are taken.
 
     Raises
     ------
+    InputError
+        One is neither a name nor a whole number (nor, of classes and groups, missing).
     ShapeError
         A sequence of another length.
     """
-    for what, values in (("names", names), ("classes", classes), ("groups", groups)):
-        if values is not None and len(values) != n:
-            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
     none = (None,) * n
+    given = {"names": names, "classes": classes, "groups": groups}
+    told = {what: none if values is None else as_names(what, values) for what, values in given.items()}
+    for what, values in told.items():
+        if len(values) != n:
+            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
+    named = tuple(name for name in told["names"] if name is not None)
+    if names is not None and len(named) < n:
+        raise InputError(f"names hold none at position {told['names'].index(None)}; give a name for each")
     return ImageTable(
-        paths=tuple(names) if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
+        paths=named if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
         roots=("",) * n,
-        classes=tuple(classes) if classes is not None else none,
+        classes=told["classes"],
         splits=none,
-        groups=tuple(groups) if groups is not None else none,
+        groups=told["groups"],
         sizes=(-1,) * n,
     )
 

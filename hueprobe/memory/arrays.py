@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
+from hueprobe.arguments import as_array
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.images.table import unfiled_table
 from hueprobe.memory.filling import Filled, fill_memories
@@ -42,10 +43,10 @@ def memory_from_arrays(
     ----------
     path : path
         Folder of the memory.
-    activations : ndarray of shape (n, C, H, W)
+    activations : array_like or tensor of shape (n, C, H, W)
         After the closing nonlinearity; not normalized.
-    classes, groups : sequence of (str or None), optional
-        One an image.
+    classes, groups : sequence of (str, int or None), optional
+        One an image; a whole number is taken by its digits, NaN as none.
     names : sequence of str, optional
         One an image; `array-0000000`, ... by default.
     hashes : sequence of str, optional
@@ -60,6 +61,8 @@ def memory_from_arrays(
 
     Raises
     ------
+    InputError
+        The activations are no numbers, or a class is neither a name nor a whole number.
     ShapeError
         The activations have another number of axes, or what goes with them another length.
     NumericsError
@@ -67,9 +70,12 @@ def memory_from_arrays(
     MemoryFormatError
         The folder holds something else, or a memory of other settings or activations.
     """
-    activations = np.asarray(activations)
+    activations = as_array("activations", activations)
     if activations.ndim != 4 or not len(activations):
-        raise ShapeError(f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}")
+        raise ShapeError(
+            f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}; give one array "
+            "an image, (n, C, 1, 1) where each is one vector"
+        )
     require_choice("descriptor", descriptor, DESCRIPTORS)
     require_choice("dtype", dtype, DTYPES)
     if hashes is not None and len(hashes) != len(activations):

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid
 from hueprobe.plots.style import CATEGORIES, GRAY, PAGE, PALE, SAME, composing, drawing, shortened
@@ -15,6 +16,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 _COLUMNS = 3  # tasks in a row
 
 
+@takes(AccuracyGrid)
 def accuracy_figure(grid: AccuracyGrid) -> Figure:
     """Draw the accuracies of every task side by side, on one scale; see `accuracy_dots`.
 
@@ -49,6 +51,7 @@ def accuracy_figure(grid: AccuracyGrid) -> Figure:
     return figure
 
 
+@takes(AccuracyGrid)
 def accuracy_dots(grid: AccuracyGrid, task: str, *, legend: bool = True, ax: Axes | None = None) -> Axes:
     """Draw the accuracies of one task, a group of rows a network, with 95 % Wilson intervals.
 
@@ -100,6 +103,7 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, legend: bool = True, ax: Axe
     return ax
 
 
+@takes(PairedComparison, several=True)
 def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | None = None) -> Axes:
     """Draw how much better the first classifier of each pair is, with 95 % intervals and p-values.
 

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError, require_choice
 from hueprobe.grid import Grid
 from hueprobe.observations.conditional.conditional import Conditional
@@ -30,6 +31,7 @@ _UNIT = "p(x, y | query cell)"
 _MOST = 7  # rows and columns of query cells, unless more are asked for
 
 
+@takes(Conditional)
 def conditional_maps(
     result: Conditional, *, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None
 ) -> Figure:
@@ -65,6 +67,7 @@ def conditional_maps(
     return figure
 
 
+@takes(Conditional)
 def conditional_map(
     result: Conditional,
     y: int,
@@ -108,6 +111,7 @@ def conditional_map(
     return ax
 
 
+@takes(Conditional)
 def conditional_summary(result: Conditional) -> Figure:
     """Draw stay-put share, spread and mutual information of same-class and other-class matches.
 
@@ -148,6 +152,7 @@ def conditional_summary(result: Conditional) -> Figure:
     return figure
 
 
+@takes(Conditional)
 def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
     """Draw the excess of tangential over radial spread against every base rate, with 95 % intervals.
 
@@ -177,6 +182,7 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@takes(Conditional)
 def tangential_spreads(result: Conditional, side: str = "same", *, ax: Axes | None = None) -> Axes:
     """Draw radial and tangential spread as measured (filled) and under every base rate (open).
 

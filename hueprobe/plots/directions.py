@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.energy import Energy
 from hueprobe.observations.hue.relations import EnergyPosition
@@ -28,6 +29,7 @@ from hueprobe.plots.style import (
 _MOST_LABELS = 24
 
 
+@takes(ClassPositions, BlockedTest)
 def class_directions(
     result: ClassPositions | BlockedTest, *, level: float = 0.05, ax: Axes | None = None
 ) -> Axes:
@@ -136,6 +138,7 @@ def _test_title(test: BlockedTest) -> str:
     return f"{effect}, {'undecided' if test.undecided else f'p = {test.both.p:.2g}'}"
 
 
+@takes(Energy)
 def energy_and_matches(
     energy: Energy, locations: Locations, *, relation: EnergyPosition | None = None
 ) -> Figure:

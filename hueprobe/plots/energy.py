@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from hueprobe.arguments import require_kind, takes
 from hueprobe.errors import InputError
 from hueprobe.observations.energy import Energy
 from hueprobe.plots.maps import (
@@ -33,6 +34,7 @@ from hueprobe.stats.intervals import Interval
 _UNIT = "energy, multiple of an image's mean"
 
 
+@takes(Energy)
 def energy_map(
     result: Energy, *, vmin: float = 0.0, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
@@ -59,13 +61,13 @@ def energy_map(
     return ax
 
 
-def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
+def energy_maps(results: Energy | Mapping[str, Energy], *, columns: int = 4) -> Figure:
     """Draw the mean maps of several networks side by side on one scale.
 
     Parameters
     ----------
-    results : mapping of str to Energy
-        By the network's name.
+    results : Energy or mapping of str to Energy
+        One, or several by the network's name.
     columns : int
         Maps in a row.
 
@@ -74,6 +76,7 @@ def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
     InputError
         No result is given.
     """
+    results = _named(results)
     if not results:
         raise InputError("no energy results to draw; give at least one")
     vmax = largest([result.mean_map for result in results.values()])
@@ -82,13 +85,14 @@ def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
         axes = small_multiples(figure, len(results), columns=columns)
         for ax, (name, result) in zip(axes, results.items(), strict=True):
             energy_map(result, vmax=vmax, show_colorbar=False, ax=ax)
-            ax.set_title(f"{shortened(name, 28)}\n{_rho(result.rho)}")
+            ax.set_title(f"{shortened(name, 28)}\n{_rho(result.rho)}".lstrip())
         if len({result.grid for result in results.values()}) == 1:
             label_outer(axes, columns=columns)
         colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
     return figure
 
 
+@takes(Energy)
 def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, columns: int = 5) -> Figure:
     """Draw the mean map of each class on one scale.
 
@@ -128,7 +132,7 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
         of the grid's longer side instead of cells.
     ax : Axes, optional
     """
-    named = {"": results} if isinstance(results, Energy) else dict(results)
+    named = _named(results)
     same_grid = len({result.grid for result in named.values()}) < 2
     with drawing(ax) as ax:
         for i, (name, result) in enumerate(named.items()):
@@ -142,6 +146,14 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
         if named.keys() - {""}:
             ax.legend()
     return ax
+
+
+def _named(results: Energy | Mapping[str, Energy]) -> dict[str, Energy]:
+    require_kind("results", results, Energy, Mapping)
+    named = {"": results} if isinstance(results, Energy) else dict(results)
+    for name, result in named.items():
+        require_kind(f"results[{name!r}]", result, Energy)
+    return named
 
 
 def _rho(rho: Interval) -> str:

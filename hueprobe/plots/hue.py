@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.hue.accuracy import HueAccuracy
 from hueprobe.observations.hue.hue import AxisInformation, Hue
@@ -29,6 +30,7 @@ _BINS = 100
 _ANGLE_TICKS = {-np.pi: "-π", -np.pi / 2: "-π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
 
 
+@takes(HueAccuracy)
 def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
     """Draw how well the angle in each plane tells the class, with the histogram of random planes: the null.
 
@@ -69,6 +71,7 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@takes(AxisInformation)
 def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes:
     """Draw the share of same-class matches by the query vector's distance from the axis.
 
@@ -92,6 +95,7 @@ def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes
     return ax
 
 
+@takes(Hue)
 def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     """Draw each class's mean activation hue as a dot in the unit disc; its radius is the concentration R.
 
@@ -134,6 +138,7 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@takes(HueMap)
 def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar: bool = True) -> Axes:
     """Draw the activation hue of every cell of one image, in cyclic colors; cells without one are gray.
 

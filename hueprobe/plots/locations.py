@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError, require_choice
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.plots.maps import (
@@ -38,6 +39,7 @@ _UNIT = "p(x, y), multiple of the base rate"
 _SHARE = "share of same-class matches"
 
 
+@takes(Locations)
 def match_locations(result: Locations) -> Figure:
     """Draw p(x, y) of same-class and of other-class matches side by side, on one scale.
 
@@ -61,6 +63,7 @@ def match_locations(result: Locations) -> Figure:
     return figure
 
 
+@takes(Locations)
 def location_map(
     result: Locations, kind: str = "same", *, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
@@ -87,6 +90,7 @@ def location_map(
     return ax
 
 
+@takes(Locations)
 def class_locations(
     result: Locations, *, kind: str = "same", classes: Sequence[str] | None = None, columns: int = 5
 ) -> Figure:
@@ -125,6 +129,7 @@ def class_locations(
     return figure
 
 
+@takes(Locations)
 def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
     """Draw matches by distance from the center, over the base rate, with 95 % pigeonhole intervals.
 
@@ -146,6 +151,7 @@ def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@takes(Locations)
 def same_class_shares(result: Locations) -> Figure:
     """Draw the share of same-class matches by the cell matched and by the cell that asked, on one scale.
 

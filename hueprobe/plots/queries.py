@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import ImageError, InputError
 from hueprobe.images.reading import show_image
@@ -22,6 +23,7 @@ from hueprobe.plots.style import CATEGORIES, GRAY, INK, PAGE, PALE, cell_axes, c
 _COLUMNS = 3  # matched images in a row
 
 
+@takes(Classification)
 def query(
     result: Classification,
     i: int = 0,
@@ -73,6 +75,7 @@ def query(
     return query_figure(votes, own, seen, n_classes=n_classes)
 
 
+@takes(QueryVotes)
 def query_figure(
     votes: QueryVotes, query: SeenImage, memory_images: Mapping[int, SeenImage], *, n_classes: int = 8
 ) -> Figure:
@@ -139,6 +142,7 @@ def query_figure(
     return figure
 
 
+@takes(QueryVotes)
 def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
     """Draw a square for each pixel: its color the class that got most kernel weight, its area the share.
 
@@ -175,6 +179,7 @@ def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@takes(QueryVotes)
 def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None = None) -> Axes:
     """Draw the normalized likelihoods of the most likely classes; predicted and true class are named.
 

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.plots.style import GRAY, PAGE, SAME, composing, drawing, shortened
 from hueprobe.plots.training import write_p
@@ -15,6 +16,7 @@ from hueprobe.studies.comparison.trained_networks import MEASURES, MeasureSummar
 _COLUMNS = 2
 
 
+@takes(MeasureSummary, several=True)
 def measure_figure(summaries: Sequence[MeasureSummary]) -> Figure:
     """Draw each measure of one learning rate in a panel of its own, as `loss_measure` does.
 
@@ -45,6 +47,7 @@ def measure_figure(summaries: Sequence[MeasureSummary]) -> Figure:
     return figure
 
 
+@takes(MeasureSummary, several=True)
 def loss_measure(summaries: Sequence[MeasureSummary], *, ax: Axes | None = None) -> Axes:
     """Draw one measure: each loss's mean over seeds with its interval, and p against one-hot.
 

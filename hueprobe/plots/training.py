@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.plots.style import CATEGORIES, GRAY, LINESTYLES, PAGE, SAME, composing, drawing, shortened
 from hueprobe.stats.intervals import Interval
@@ -15,6 +16,7 @@ from hueprobe.studies.comparison.loss_comparison import LossCurves, LossSummary
 _MOST_INSIDE = 5  # losses whose legend has room beside the lines
 
 
+@takes(LossSummary, several=True)
 def loss_figure(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) -> Figure:
     """Draw accuracies, curves and, where measured, the terms' shares and robustness, of one learning rate.
 
@@ -51,6 +53,7 @@ def loss_figure(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) 
     return figure
 
 
+@takes(LossSummary, several=True)
 def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
     """Draw the mean test accuracy of each loss with its 95 % interval over seeds, and p against one-hot.
 
@@ -80,6 +83,7 @@ def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     return ax
 
 
+@takes(LossCurves, several=True)
 def loss_curves(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes:
     """Draw test accuracy against the epoch, a line a loss: the mean over its seeds, and its 95 % interval.
 
@@ -96,6 +100,7 @@ def loss_curves(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes
     return _lines(curves, lambda found: found.accuracy, "test accuracy (share)", ax)
 
 
+@takes(LossCurves, several=True)
 def loss_shares(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes:
     """Draw the share of the gradient norm at the bottleneck that the terms beside the class term have.
 
@@ -119,6 +124,7 @@ def loss_shares(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes
     return ax
 
 
+@takes(LossSummary, several=True)
 def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of each loss on perturbed test images, with its 95 % interval over seeds.
 

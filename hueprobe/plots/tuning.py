@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
+from hueprobe.arguments import require_kind
 from hueprobe.plots.style import CATEGORIES, GRAY, INK, OTHER, PALE, SAME, drawing
 from hueprobe.search.spec import parse_spec
 
@@ -42,6 +43,9 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     tuning : Tuning
     ax : Axes, optional
     """
+    from hueprobe.search.tuning import Tuning
+
+    require_kind("tuning", tuning, Tuning)
     floor = 0.5 / (tuning.n_queries * tuning.k)
     with drawing(ax, width=4.8, height=3.6) as ax:
         ax.set_xscale("function", functions=(lambda r: _spread(r, floor), lambda x: _recall(x, floor)))

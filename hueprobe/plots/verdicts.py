@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.verdicts.claims import CLAIMS
 from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict
@@ -19,6 +20,7 @@ _LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDE
 _CLAIMED = "#EDF3F8"
 
 
+@takes(Verdict, several=True)
 def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
     """Draw all verdicts, a panel a claim and a row a memory; see `verdict_forest`.
 
@@ -53,6 +55,7 @@ def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
     return figure
 
 
+@takes(Verdict, several=True)
 def verdict_forest(
     verdicts: Sequence[Verdict],
     *,
@@ -111,6 +114,7 @@ def verdict_forest(
     return ax
 
 
+@takes(RejectionRate, several=True)
 def rejection_rates(
     rates: Sequence[RejectionRate], *, level: float = NOMINAL, ax: Axes | None = None
 ) -> Axes:

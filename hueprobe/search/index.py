@@ -170,8 +170,8 @@ def open_searcher(
     device : str
         Of exact search: `auto`, `cpu`, `cuda` or `cuda:<i>`; see `search_device`. Annoy and FAISS search on
         the CPU.
-    images : ndarray of int, optional
-        Search these memory rows alone; exact search only.
+    images : array_like of int or of bool, optional
+        Search these memory rows (or those of this mask) alone; exact search only.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
         quantized vectors beside it (half its size), which every search reads.

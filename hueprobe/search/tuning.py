@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hueprobe.arguments import as_count
 from hueprobe.errors import InputError, SearcherError
 from hueprobe.files import PARTIAL
 from hueprobe.memory.files import one_writer
@@ -138,8 +139,7 @@ def tune_searcher(
     """
     if not 0 < recall <= 1:
         raise InputError(f"recall must lie above 0 and be at most 1, got {recall}")
-    if min(k, n_queries) < 1:
-        raise InputError(f"k and the number of queries must be at least 1, got {k} and {n_queries}")
+    k, n_queries = as_count("k", k), as_count("n_queries", n_queries)
     if not memory.complete:
         raise SearcherError(f"{memory.path} is not complete; finish `hueprobe index` before tuning")
     parsed = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]

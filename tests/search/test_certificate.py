@@ -61,7 +61,7 @@ def test_what_is_certified_is_never_wrong(folder, seed, number_format, spread, s
     stored = memory.vectors(np.arange(300))
     searcher = ExactSearcher(memory, products=number_format)
     width = min(k + extra, 300)
-    found, settled = searcher._pass(query, k, width, np.empty((1, 0), np.int64), number_format)
+    found, settled, _ = searcher._pass(query, k, width, np.empty((1, 0), np.int64), number_format)
     ids, distances = nearest(query, stored, k, np.ones((1, 300), bool))
     if settled[0]:
         np.testing.assert_array_equal(found.ids, ids)

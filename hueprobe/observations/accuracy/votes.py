@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
@@ -53,6 +54,7 @@ class QueryVotes:
     closest: Matches
 
 
+@takes(Classification)
 def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryVotes:
     """Return the votes and the closest matches of image `i` of a classification.
 

@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterable
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.html_tables import html_table
 from hueprobe.observations.verdicts.rules import COLUMNS, Verdict
 
 
+@takes(Verdict, several=True)
 def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     """Return the text of `verdicts.json`: sorted keys, null and never NaN.
 
@@ -19,6 +21,7 @@ def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     return json.dumps(document, sort_keys=True, allow_nan=False, indent=2) + "\n"
 
 
+@takes(str)
 def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
     """Return the verdicts of `verdicts.json`.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.exclusion import Exclusion
 from hueprobe.files import storing
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
@@ -113,12 +115,19 @@ class _Setup:
         listed = None
         if self.images is not None:
             listed = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
-        settings = {
+        settings: dict[str, Any] = {
             "memory": self.memory.ledger.tip, "images": listed,
             "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
         }  # fmt: skip
+        if self._n_lone:  # left out since 0.2
+            settings["alone in their class"] = self._n_lone
         label = "" if row.predict is None else row.classifier
         return f"{row.descriptor}-{settings_hash([settings, row.descriptor, label])}"
+
+    @cached_property
+    def _n_lone(self) -> int:
+        own = self.images is None
+        return int(Exclusion(self.memory, self.exclude).lone().sum()) if own else 0
 
     def run_of(self, row: "_Row") -> AccuracyRun:
         """Make the run of a row."""

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hueprobe.errors import InputError, require_choice
+from hueprobe.errors import HueprobeWarning, InputError, require_choice
 from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
 from hueprobe.observations.accuracy.grid import AccuracyGrid
@@ -120,10 +121,14 @@ class Report:
                 for name, figure in plots.figures(result).items():
                     yield f"{stem}_{name}", figure
             if report.energy is not None and report.locations is not None:
-                yield (
-                    f"{stem}_energy_and_matches",
-                    plots.energy_and_matches(report.energy, report.locations, relation=report.relation),
-                )
+                try:
+                    figure = plots.energy_and_matches(
+                        report.energy, report.locations, relation=report.relation
+                    )
+                except InputError as error:
+                    warnings.warn(f"no figure 'energy_and_matches': {error}", HueprobeWarning, stacklevel=2)
+                else:
+                    yield f"{stem}_energy_and_matches", figure
         if self.verdicts:
             yield "verdicts", plots.verdict_figure(self.verdicts)
 

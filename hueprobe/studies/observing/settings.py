@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hueprobe.arguments import as_count
 from hueprobe.observations.hue.planes import Plane
 
 
@@ -47,6 +48,10 @@ class ObserveSettings:
     weights: Path | None = None
     device: str = "auto"
     workers: int | None = None
+
+    def __post_init__(self) -> None:
+        """Take a K that is whole, such as 3.0, for what it is."""
+        object.__setattr__(self, "k", as_count("k", self.k))
 
     @property
     def definitions(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import numpy as np
 
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import InputError
+from hueprobe.exclusion import Exclusion
 from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
@@ -61,6 +62,11 @@ class Subject:
         return self.rows is None and self.query_memory is None and self.images is None
 
     @cached_property
+    def lone(self) -> np.ndarray:
+        """Whether leave-one-out leaves each image without another of its class, (n_images,) bool."""
+        return Exclusion(self.known_memory, self.settings.exclude, images=self.rows).lone()
+
+    @cached_property
     def matches(self) -> Matches:
         """The matches that everything but energy is measured from."""
         if self.given is not None:
@@ -80,6 +86,11 @@ class Subject:
         keys = [sha or path for sha, path in zip(memory.sha256, memory.images.paths, strict=True)]
         n_blocks = default_blocks(len(np.unique(labels[labels >= 0])))
         return block_labels(keys, labels, n_blocks=n_blocks, groups=memory.images.groups)
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the images make two blocks or more to test class positions on."""
+        return int(self.block_of_image.max(initial=-1)) > 0
 
     @cached_property
     def matches_of_blocks(self) -> tuple[Matches, ...]:
