@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from PIL import Image
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from hueprobe.activations.blueprint import Blueprint, ImageTransform
@@ -15,6 +16,7 @@ from hueprobe.activations.field_centers import FIELD_CENTERS
 from hueprobe.activations.hooks import Tap, as_grid, captured_output, find_tap
 from hueprobe.activations.networks import find_blueprint, live_blueprint, network_names, weights_choices
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness
+from hueprobe.activations.reach import tensors_behind
 from hueprobe.activations.timm_taps import fixed_size_of_patches
 from hueprobe.activations.transform_trials import try_transform
 from hueprobe.activations.weights import put_weights, weights_sha256
@@ -182,10 +184,16 @@ def load_backbones(
         row = blueprint.bottleneck or bottleneck_of_module(module)
         taps = [_find_tap(blueprint, module, row, layer, name=name) for layer in layers]
         _require_distinct([tap.layer for tap in taps], name=name)
+        not_loaded: frozenset[str] = frozenset()
         if blueprint.state is not None:
-            what = f"weights {blueprint.weights!r} for {name}"
-            put_weights(
-                module, blueprint.state(module), what=what, training_only=row.training_only if row else ()
+            not_loaded = put_weights(
+                module.eval(),
+                blueprint.state(module),
+                what=f"weights {blueprint.weights!r} for {name}",
+                training_only=row.training_only if row else (),
+                behind=lambda: tensors_behind(
+                    module, [tap.layer for tap in taps], _blank_image(transform or own_transform)
+                ),
             )
         elif blueprint.weights == "none":
             # At the network's own image size: weights must not depend on the transform that is asked for.
@@ -193,7 +201,7 @@ def load_backbones(
             calibrate_batchnorm(module, (size[0], size[1]), seed=seed, channels=channels)
     if module is not backbone:
         module.eval()
-    sha256 = weights_sha256(module)
+    sha256 = weights_sha256(module, without=not_loaded)
     return [
         Backbone(
             **vars(tap),
@@ -300,6 +308,13 @@ def image_shape(transform: ImageTransform) -> tuple[int, int, int]:
         return (3, *DEFAULT_SIZE)
     output = try_transform(transform, *DRAWN_SIZE).output
     return (3 if output is None else len(output), *DEFAULT_SIZE)
+
+
+def _blank_image(transform: ImageTransform) -> Tensor:
+    """Return a batch of one gray image as the network gets it."""
+    if getattr(transform, "shape", None) is None:
+        return transform(Image.new("RGB", DEFAULT_SIZE, (128, 128, 128)))[None]
+    return torch.zeros(1, *transform.shape)  # type: ignore[attr-defined]
 
 
 def _fixed_size(module: nn.Module, row: Bottleneck | None) -> int | None:

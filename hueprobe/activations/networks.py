@@ -8,6 +8,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +24,7 @@ from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, bottleneck_of_n
 from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
 from hueprobe.activations.timm_networks import timm_blueprint
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
+from hueprobe.activations.wrappings import transform_beside, weights_for
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
 from hueprobe.images.transform import Transform
 
@@ -74,12 +76,18 @@ def find_blueprint(name: str, weights: str | Path) -> Blueprint:
                 f"weights {str(weights)!r} for {name} are neither a file nor one of: {', '.join(choices)}"
             )
     if name.startswith(TIMM_PREFIX):
-        return timm_blueprint(name, str(weights), file)
-    if ":" in name:
-        return _callable_blueprint(name, str(weights), file)
-    if name in EFFICIENTNET_LITE0.names:
-        return _lite0_blueprint(str(weights), file)
-    return _torchvision_blueprint(name, str(weights), file)
+        blueprint = timm_blueprint(name, str(weights), file)
+    elif ":" in name:
+        blueprint = _callable_blueprint(name, str(weights), file)
+    elif name in EFFICIENTNET_LITE0.names:
+        blueprint = _lite0_blueprint(str(weights), file)
+    else:
+        blueprint = _torchvision_blueprint(name, str(weights), file)
+    trained_with = None if file is None else transform_beside(file, name)
+    if trained_with is None:
+        return blueprint
+    build = blueprint.build
+    return replace(blueprint, build=lambda: (build()[0], trained_with))
 
 
 def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
@@ -106,7 +114,7 @@ def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Bluepr
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
         entry, transform_of, assumed = _entry_of_file(file, name, entries)
-        weights, state = str(file), lambda _: read_weights(file)
+        weights, state = str(file), partial(weights_for, file)
     elif weights != "none":
         entry = entry if weights == "default" else entries[weights]
         weights = entry.name
@@ -169,7 +177,7 @@ def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
 
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
-        weights, state = str(file), lambda _: read_weights(file)
+        weights, state = str(file), partial(weights_for, file)
     elif weights == "default":
         state = packaged
     transform_of = None if file is None else f"its own weights, {NOTHING_TOLD}"
@@ -201,7 +209,7 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
             )
         return module, _as_transform(transform)
 
-    state = None if file is None else lambda _: read_weights(file)
+    state = None if file is None else partial(weights_for, file)
     return Blueprint(
         build=build, bottleneck=None, weights=weights if file is None else str(file), state=state
     )
