@@ -61,6 +61,11 @@ def compare(
 ) -> None:
     """Train on IMAGES with each of several losses, from the same weights and on the same batches.
 
+    The split of IMAGES called train or training is trained on, test or testing is tested on, whatever their
+    case; where none is called train or training, the images without a split train. --train-split and
+    --test-split name others. All other splits, such as val, are neither trained nor tested on, and no image of
+    a test image's content is trained on.
+
     Prints mean accuracies, differences to one-hot with interval and exact p, and cost; writes tables, curves
     and figures. With each trained network observations 3 to 5 are made again: does the loss give classes an
     angle? The same command goes on where a study was stopped; more losses, seeds or learning rates may be
@@ -81,7 +86,7 @@ def compare(
         backbone=training.backbone, weights=training.weights, losses=names, primary=primary, seeds=seeds,
         folds=folds or 0, learning_rates=learning_rates, side=training.side_before_crop(),
         stages=training.stages, robustness=robustness, training=training.settings(), observe=observe,
-        observe_crop=observe_crop or 0, keep_weights=keep_weights, head=training.head(),
+        observe_crop=observe_crop or 0, keep_weights=keep_weights, head=training.head(), **training.parts(),
     )  # fmt: skip
     table = resolve_images(images)
     runs = run_comparison(table, output, settings, workers=training.workers, progress=True)

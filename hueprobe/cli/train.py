@@ -32,9 +32,13 @@ def train(
 ) -> None:
     """Train a network on IMAGES with one loss.
 
-    IMAGES is a folder of class folders or a table. Its split "test" is measured after each epoch; the rest
-    (its split "train", where it has one) is trained on. Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2,
-    al2, maxdropout, catchup, dropout, auxiliary. The same command goes on where a run was stopped.
+    IMAGES is a folder of class folders or a table. Its split called train or training is trained on, test or
+    testing is measured after each epoch, whatever their case; where none is called train or training, the
+    images without a split train. --train-split and --test-split name others. All other splits, such as val,
+    are neither trained nor tested on, and no image of a test image's content is trained on.
+
+    Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2, al2, maxdropout, catchup, dropout, auxiliary. The same
+    command goes on where a run was stopped.
     """
     from hueprobe.images.resolve import resolve_images
     from hueprobe.images.splits import TEST, TRAIN
@@ -43,6 +47,7 @@ def train(
         fresh_network,
         load_images,
         objective_named,
+        training_parts,
     )
     from hueprobe.training import train as train_objective
     from hueprobe.training.logs import require_tensorboard
@@ -52,16 +57,16 @@ def train(
     if tensorboard:
         require_tensorboard()
     settings = TrainingSettings(**training.settings(), learning_rate=learning_rate, seed=seed)
-    table = resolve_images(images)
+    table = training_parts(resolve_images(images), **training.parts(), progress=True)
     read = partial(
         load_images, side=training.side_before_crop(), in_memory=not from_files, workers=training.workers,
         progress=True,
     )  # fmt: skip
-    parts = set(table.splits)
-    loaded = read(table.where_split(TRAIN) if TRAIN in parts else table)
+    loaded = read(table.where_split(TRAIN))
     test = None
-    if TEST in parts:
+    if TEST in table.splits:
         test = read(table.where_split(TEST), class_names=loaded.class_names)
+    say(f"{len(loaded):,} images to train on, {0 if test is None else len(test):,} to test on", err=True)
     n_classes = len(loaded.class_names)
     network, tap = fresh_network(training.backbone, n_classes, seed=seed, weights=training.weights)
     with objective_named(

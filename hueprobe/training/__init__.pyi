@@ -17,4 +17,5 @@ from .maxdropout import MaxDropout as MaxDropout
 from .networks import fresh_network as fresh_network
 from .objective import Objective as Objective
 from .objectives import objective_named as objective_named
+from .parts import training_parts as training_parts
 from .settings import TrainingSettings as TrainingSettings

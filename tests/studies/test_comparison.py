@@ -203,14 +203,14 @@ def test_two_processes_share_the_runs(table, tmp_path, monkeypatch):
 
 
 def test_folds_cover_each_image_once_and_bad_images_are_named(table, tmp_path):
-    folds = list(module._parts(table, 3))
+    folds = list(module._parts(table, ComparisonSettings(**SETTINGS, folds=3)))
     assert [name for name, _ in folds] == ["fold1", "fold2", "fold3"]
     tested = [path for _, part in folds for path in part.where_split("test").paths]
     assert sorted(tested) == sorted(table.paths)
     with pytest.raises(InputError, match="no parts 'train' and 'test'"):
-        list(module._parts(images.from_folder(table.roots[0]), 0))
+        list(module._parts(images.from_folder(table.roots[0]), ComparisonSettings(**SETTINGS)))
     with pytest.raises(InputError, match="folds is 30"):
-        list(module._parts(table, 30))
+        list(module._parts(table, ComparisonSettings(**SETTINGS, folds=30)))
     bad = tmp_path / "bad"
     for number, path in enumerate(table.paths):
         (bad / path).parent.mkdir(parents=True, exist_ok=True)
