@@ -41,7 +41,11 @@ def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float
     type=click.IntRange(min=1),
     help="Pixels of the images observed; more than --crop gives a finer grid  [default: --crop]",
 )
-@click.option("--keep-weights", is_flag=True, help="Keep each trained network as safetensors.")
+@click.option(
+    "--keep-weights",
+    is_flag=True,
+    help="Keep each trained network, as weights/RUN.safetensors and RUN.json: `index --weights` takes it.",
+)
 @training_options
 @json_option
 def compare(
@@ -63,8 +67,8 @@ def compare(
 
     The split of IMAGES called train or training is trained on, test or testing is tested on, whatever their
     case; where none is called train or training, the images without a split train. --train-split and
-    --test-split name others. All other splits, such as val, are neither trained nor tested on, and no image of
-    a test image's content is trained on.
+    --test-split name others. All other splits, such as val, are neither trained nor tested on, and no image
+    of a test image's content is trained on.
 
     Prints mean accuracies, differences to one-hot with interval and exact p, and cost; writes tables, curves
     and figures. With each trained network observations 3 to 5 are made again: does the loss give classes an

@@ -1,5 +1,6 @@
 """`hueprobe train`: one network, one loss."""
 
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def train(
     are neither trained nor tested on, and no image of a test image's content is trained on.
 
     Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2, al2, maxdropout, catchup, dropout, auxiliary. The same
-    command goes on where a run was stopped.
+    command goes on where a run was stopped. The folder gets checkpoint.pt and log.csv, and in the end
+    weights.safetensors, which `index --weights` takes, and config.json, which says what network it is.
     """
     from hueprobe.images.resolve import resolve_images
     from hueprobe.images.splits import TEST, TRAIN
@@ -47,11 +49,13 @@ def train(
         fresh_network,
         load_images,
         objective_named,
+        save_trained,
         training_parts,
     )
     from hueprobe.training import train as train_objective
     from hueprobe.training.logs import require_tensorboard
     from hueprobe.training.objectives import parse_names
+    from hueprobe.training.trained import CONFIG, WEIGHTS
 
     parse_names(loss)
     if tensorboard:
@@ -81,6 +85,11 @@ def train(
                 "head": str(training.head()),
             },
         )  # fmt: skip
+        save_trained(
+            objective, run, loaded, settings, test=test, backbone=training.backbone,
+            begun_from=training.weights, head=training.head(), stages=training.stages,
+            weights=output / WEIGHTS, config=output / CONFIG,
+        )  # fmt: skip
     report_skipped(run.skipped)
     last = run.log[-1]
     shown = "" if test is None else f", test accuracy {last['test_accuracy']:.3f}"
@@ -90,3 +99,8 @@ def train(
         if name.startswith("share_") and name != "share_class"
     )
     say(f"{output}: {settings.epochs} epochs, loss {last['loss']:.4f}{shown}{share}")
+    say(
+        f"its activations: hueprobe index IMAGES -o MEMORY --backbone {training.backbone} --weights "
+        f"{shlex.quote(str(output / WEIGHTS))} --resize {loaded.side} --crop {settings.crop}",
+        err=True,
+    )

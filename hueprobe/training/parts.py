@@ -45,8 +45,8 @@ def training_parts(
     Returns
     -------
     ImageTable
-        The same rows. Those that are neither trained nor tested on keep the name of their split, or None where
-        it is "train" or "test".
+        The same rows. Those that are neither trained nor tested on keep the name of their split, or None
+        where it is "train" or "test".
 
     Raises
     ------
@@ -80,10 +80,10 @@ def training_parts(
             "with train_splits= and test_splits= (--train-split, --test-split)"
         )
     if rest := sorted(set(counts) - training - testing):
+        n, which = sum(counts[name] for name in rest), ", ".join(shown[name] for name in rest)
         warnings.warn(
-            f"{sum(counts[name] for name in rest):,} images of split {', '.join(shown[name] for name in rest)} are neither "
-            "trained on nor tested on; to use them name their split with train_splits= or test_splits= "
-            "(--train-split, --test-split)",
+            f"{n:,} images of split {which} are neither trained on nor tested on; to use them name their "
+            "split with train_splits= or test_splits= (--train-split, --test-split)",
             HueprobeWarning,
             stacklevel=2,
         )
@@ -140,10 +140,11 @@ def without_repeated(
     own, other = next(iter(repeated.items()))
     same = _place(table, own) == _place(table, other)
     what = "is there twice" if same else f"has the content of {table.paths[other]!r} in the test part"
-    found = f"{len(repeated):,} images to train on are test images, too; the first: {table.paths[own]!r} {what}"
+    first = f"{table.paths[own]!r} {what}"
+    found = f"{len(repeated):,} images to train on are test images, too; the first: {first}"
     if not drop:
         raise InputError(
-            f"{found}; take them out of one part, or out of training with drop_repeated=True (--drop-repeated)"
+            f"{found}; take them out of one part, or out of training with drop_repeated= (--drop-repeated)"
         )
     warnings.warn(f"{found}; they are left out of training", HueprobeWarning, stacklevel=3)
     splits = [None if i in repeated else split for i, split in enumerate(table.splits)]
@@ -162,7 +163,8 @@ def _named(wanted: Sequence[str], counts: Counter[str], option: str, there: str)
     """Return the names asked for, each of which must be there."""
     names = {_plain(name): name for name in ([wanted] if isinstance(wanted, str) else wanted)}
     if missing := [name for plain, name in names.items() if not counts[plain]]:
-        raise InputError(f"no image in split {_shown(missing[0])}, which {option} names; the splits are {there}")
+        which = _shown(missing[0])
+        raise InputError(f"no image in split {which}, which {option} names; the splits are {there}")
     return set(names)
 
 

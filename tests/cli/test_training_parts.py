@@ -19,14 +19,15 @@ def parts_of(tmp_path, monkeypatch):
     rng, seen = np.random.default_rng(0), []
     for name in "ab":
         for number in range(4):
-            Image.fromarray(rng.integers(0, 256, (40, 40, 3), np.uint8)).save(tmp_path / f"{name}{number}.png")
+            pixels = rng.integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{name}{number}.png")
 
     def stop(images, test):
         seen.append((images.table.paths, test and test.table.paths))
         raise InputError("stop here")
 
-    monkeypatch.setattr(training, "train", lambda _objective, images, _settings, *, test, **_: stop(images, test))
-    monkeypatch.setattr(study, "train_run", lambda _run, _files, _settings, images, test, **_: stop(images, test))
+    monkeypatch.setattr(training, "train", lambda _, images, __, *, test, **___: stop(images, test))
+    monkeypatch.setattr(study, "train_run", lambda *given, **_: stop(*given[3:]))
 
     def parts(command, splits, *options):
         rows = [f"{name}{i}.png,{name},{splits[i]}" for name in "ab" for i in range(4)]

@@ -163,7 +163,7 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
 def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeypatch):
     _, runs = study
     settings = ComparisonSettings(**{**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "robustness": False})
-    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_: None)  # as it began
+    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_, **__: None)  # as it began
     hashes, real = [], trained_observing.memory_from_arrays
 
     def from_arrays(path, values, *given, **options):

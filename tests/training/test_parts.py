@@ -83,7 +83,7 @@ def test_splits_that_are_named_count(table):
     two = split(table, "test", "train")
     assert parted(two, train_splits=["test"], test_splits=["train"]) == [[*range(6)], [*range(6, 12)]]
     assert parted(split(table, None, "train"), train_splits=["train"], test_splits=[""])[1] == [*range(6)]
-    with pytest.raises(InputError, match="no image in split 'C', which test_splits= .* 'B '") as error:
+    with pytest.raises(InputError, match=r"no image in split 'C', which test_splits= .* 'B '") as error:
         training_parts(four, test_splits=["C"])
     assert "--test-split" in str(error.value)
     with pytest.raises(InputError, match="split 'test' would be trained on and tested on"):
@@ -106,7 +106,7 @@ def test_the_same_content_on_both_sides_is_named_or_dropped(table, tmp_path, own
 
 def test_one_file_on_both_sides_is_named(table):
     twice = images.ImageTable.concatenate([split(table, "train"), split(table.select([2, 3]), "Test")])
-    with pytest.raises(InputError, match="2 images to train on .* the first: 'a/2.bmp' is there twice"):
+    with pytest.raises(InputError, match=r"2 images to train on .* the first: 'a/2.bmp' is there twice"):
         training_parts(twice)
 
 
@@ -130,9 +130,10 @@ def test_a_fold_trains_on_no_copy_of_its_test_images(table, tmp_path):
     tested = [path for _, fold in folds for path in fold.where_split("test").paths]
     assert sorted(tested) == sorted(copied.paths)
     for _, fold in folds:
-        bytes_of = [
-            {(tmp_path / path).read_bytes() for path in fold.where_split(part).paths} for part in ("train", "test")
-        ]
-        assert not bytes_of[0] & bytes_of[1]
+        train, test = (
+            {(tmp_path / path).read_bytes() for path in fold.where_split(part).paths}
+            for part in ("train", "test")
+        )
+        assert not train & test
     with pytest.raises(InputError, match="folds is 6, which deals out all images anew"):
         ComparisonSettings(**asked, train_splits=("train",))

@@ -58,7 +58,8 @@ class ComparisonSettings:
         Side in pixels of the images observed; 0 for that of training. A larger one gives a finer grid, of
         things larger than the network has learnt.
     keep_weights : bool
-        Whether trained weights stay after they have been observed, as `weights/<run>.safetensors`.
+        Whether trained weights stay after they have been observed, as `weights/<run>.safetensors` under the
+        network's own names, with `<run>.json` (a `TrainedNetwork`) beside.
     train_splits, test_splits : tuple of str
         Splits to train and to test on, where they are not called train and test; see `training_parts`.
     drop_repeated : bool
@@ -101,8 +102,8 @@ class ComparisonSettings:
             raise InputError(f"folds is {self.folds}; it must be 2 or more, or 0 for the images' own parts")
         if self.folds and (self.train_splits or self.test_splits):
             raise InputError(
-                f"folds is {self.folds}, which deals out all images anew, and splits are named: leave out folds "
-                "(--folds), or train_splits and test_splits (--train-split, --test-split)"
+                f"folds is {self.folds}, which deals out all images anew, and splits are named: leave out "
+                "folds (--folds), or train_splits and test_splits (--train-split, --test-split)"
             )
         require_choice("images to observe", self.observe, OBSERVED)
         if self.observe_crop < 0:

@@ -102,7 +102,7 @@ def _finish(
         seen = test if settings.observe == TEST else train
         observe_run(run, files, settings, len(train.class_names), seen)
     if not settings.keep_weights:
-        files.weights(run).unlink(missing_ok=True)
+        files.drop_weights(run)
 
 
 def _parts(images: ImageTable, settings: ComparisonSettings) -> Iterator[tuple[str, ImageTable]]:
@@ -118,12 +118,14 @@ def _parts(images: ImageTable, settings: ComparisonSettings) -> Iterator[tuple[s
             there = sorted({split for split in images.splits if split is not None})
             named = f" (their splits are {', '.join(map(repr, there))})" if there else ""
             raise InputError(
-                f"these images have no parts 'train' and 'test'{named}; make them with `hueprobe data split`, name "
-                "the split to test on with test_splits= (--test-split), or cross-validate with folds= (--folds)"
+                f"these images have no parts 'train' and 'test'{named}; make them with `hueprobe data "
+                "split`, name the split to test on with test_splits= (--test-split), or cross-validate with "
+                "folds= (--folds)"
             )
         yield "", parts
         return
-    dealt, digests = draw_folds(images, folds=settings.folds, seed=0), {}
+    dealt = draw_folds(images, folds=settings.folds, seed=0)
+    digests: dict[int, str] = {}
     for name in sorted({name for name in dealt.splits if name is not None}):
         yield name, without_repeated(hold_out(dealt, name), drop=settings.drop_repeated, digests=digests)
 
