@@ -54,6 +54,7 @@ def train(
     )
     from hueprobe.training import train as train_objective
     from hueprobe.training.logs import require_tensorboard
+    from hueprobe.training.loop import CHECKPOINT
     from hueprobe.training.objectives import parse_names
     from hueprobe.training.trained import CONFIG, WEIGHTS
 
@@ -66,11 +67,13 @@ def train(
         load_images, side=training.side_before_crop(), in_memory=not from_files, workers=training.workers,
         progress=True,
     )  # fmt: skip
-    loaded = read(table.where_split(TRAIN))
+    loaded = read(table.where_split(TRAIN), label="reading to train")
     test = None
     if TEST in table.splits:
-        test = read(table.where_split(TEST), class_names=loaded.class_names)
+        test = read(table.where_split(TEST), class_names=loaded.class_names, label="reading to test")
     say(f"{len(loaded):,} images to train on, {0 if test is None else len(test):,} to test on", err=True)
+    if (output / CHECKPOINT).exists():
+        say(f"going on from {output / CHECKPOINT}", err=True)
     n_classes = len(loaded.class_names)
     network, tap = fresh_network(training.backbone, n_classes, seed=seed, weights=training.weights)
     with objective_named(

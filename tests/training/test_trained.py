@@ -34,7 +34,7 @@ def test_the_weights_are_the_networks_own_and_the_record_says_whose(images, test
     alone = small_network()
     alone.load_state_dict(state)  # strict: nothing of the head, nothing under another name
     batch = torch.rand(5, 3, 10, 10)
-    assert torch.equal(alone.eval()(batch), objective.network.eval()(batch))
+    torch.testing.assert_close(alone.eval()(batch), objective.network.eval()(batch))
     assert read_trained(tmp_path / "config.json") == told
     document = json.loads((tmp_path / "config.json").read_text())
     assert document["classes"] == ["red", "green", "blue"] and document["loss"] == "hue"

@@ -80,8 +80,9 @@ def run_comparison(
             raise type(error)(f"{name}: {error}") from error
 
     with progress_bar(len(named), label="comparing", unit="runs", enabled=progress) as advance:
-        for _ in files.runs.shared_out(list(named), make):
-            advance(1)
+        for name in files.runs.shared_out(list(named), make):
+            done = files.runs.read(name)
+            advance(1, f"{name}: test accuracy {done.n_right / done.n_test:.3f}")
     return [read_run(run, files, settings) for run in runs]
 
 
