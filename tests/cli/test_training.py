@@ -98,6 +98,8 @@ def test_compare_prints_one_document_and_leaves_a_page(table, tmp_path):
     assert "observed_lr0.001.png" in files and not list((tmp_path / "weights").iterdir())
     shown = run("compare", table, "-o", tmp_path, *SMALL, "--seeds", 1, "--losses", "onehot,hue:eq5")
     assert "hue:eq5 (primary)" in shown.stdout and "fewer than 6 seeds" in shown.stdout
+    assert "not measurable (1 seed)" in shown.stdout and "nan" not in shown.stdout
+    assert document["losses"][1]["p"] is None and document["losses"][1]["difference"]["high"] is None
 
 
 def test_each_network_is_left_under_its_own_names(table, tmp_path):
