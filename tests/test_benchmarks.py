@@ -119,9 +119,9 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
     )
     plain = json.loads(json.dumps(found), parse_constant=lambda _: None)
     text = tables.loss_tables(plain)
-    assert "| hue:eq5 (primary) | 6 | 0.625 [0.605, 0.645] | +0.100 [+0.100, +0.100] | 0.031 |" in text
+    assert "| hue:eq5 (primary) | 6 | 0.625 [0.605, 0.644] | +0.100 | 0.031 |" in text
     assert "| Cars | 0.357 | 0.801 | +0.444 |" in text
-    assert "| full direction, hue:eq5 | 6 | 0.500 [0.500, 0.500] | +0.000 [+0.000, +0.000] | 1 |" in text
+    assert "| full direction, hue:eq5 | 6 | 0.500 | +0.000 |  |" in text
 
 
 PUBLISHED = sorted(verdict_table.RESULTS.glob("observations-*.json"))

@@ -163,7 +163,7 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
 def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeypatch):
     _, runs = study
     settings = ComparisonSettings(**{**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "robustness": False})
-    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_: None)  # as it began
+    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_, **__: None)  # as it began
     hashes, real = [], trained_observing.memory_from_arrays
 
     def from_arrays(path, values, *given, **options):
@@ -203,14 +203,14 @@ def test_two_processes_share_the_runs(table, tmp_path, monkeypatch):
 
 
 def test_folds_cover_each_image_once_and_bad_images_are_named(table, tmp_path):
-    folds = list(module._parts(table, 3))
+    folds = list(module._parts(table, ComparisonSettings(**SETTINGS, folds=3)))
     assert [name for name, _ in folds] == ["fold1", "fold2", "fold3"]
     tested = [path for _, part in folds for path in part.where_split("test").paths]
     assert sorted(tested) == sorted(table.paths)
     with pytest.raises(InputError, match="no parts 'train' and 'test'"):
-        list(module._parts(images.from_folder(table.roots[0]), 0))
+        list(module._parts(images.from_folder(table.roots[0]), ComparisonSettings(**SETTINGS)))
     with pytest.raises(InputError, match="folds is 30"):
-        list(module._parts(table, 30))
+        list(module._parts(table, ComparisonSettings(**SETTINGS, folds=30)))
     bad = tmp_path / "bad"
     for number, path in enumerate(table.paths):
         (bad / path).parent.mkdir(parents=True, exist_ok=True)

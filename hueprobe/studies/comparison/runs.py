@@ -43,7 +43,7 @@ def train_run(
     """Train a run's network, or go on with it, test it, and write the result: last, so it is whole."""
     from hueprobe.training.loop import train
     from hueprobe.training.memory_use import bytes_kept
-    from hueprobe.training.trained import save_trained
+    from hueprobe.training.trained import save_beside, save_trained
 
     own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
     with run_objective(run, settings, len(images.class_names)) as (objective, _):
@@ -51,7 +51,12 @@ def train_run(
         tested = _tested(run, settings, objective, test)
         if keep_weights:
             files.weights(run).parent.mkdir(exist_ok=True)
-            save_trained(files.weights(run), objective)
+            save_beside(files.beside(run), objective)
+            save_trained(
+                objective, trained, images, own, test=test, backbone=settings.backbone,
+                begun_from=settings.weights, head=settings.head, stages=settings.stages,
+                weights=files.weights(run), config=files.config(run),
+            )  # fmt: skip
         n_network = sum(p.numel() for p in objective.network.parameters())
         beside = [name for name in trained.log[0] if name.startswith("share_") and name != "share_class"]
         result = LossRun(
@@ -101,7 +106,7 @@ def observe_run(
 
     own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
     with run_objective(run, settings, num_classes) as (objective, tap):
-        load_trained(files.weights(run), objective)
+        load_trained(files.weights(run), objective, beside=files.beside(run))
         try:
             own = replace(own, crop=settings.observed_crop)
             found = observe_trained(objective, tap, images, own, part=settings.observe)

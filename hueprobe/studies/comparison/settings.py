@@ -18,7 +18,9 @@ TRAINING_CROP = 224  # that of TrainingSettings
 NOT_OBSERVED = "none"
 OBSERVED = (TEST, TRAIN, NOT_OBSERVED)
 # A study may grow in these; the rest would mix two studies.
-_FREE = ("losses", "seeds", "learning_rates", "observe", "observe_crop", "keep_weights")
+_GROWING = ("losses", "seeds", "learning_rates", "observe", "observe_crop", "keep_weights")
+_PARTS = ("train_splits", "test_splits", "drop_repeated")  # the images' hash tells what came of them
+_FREE = (*_GROWING, *_PARTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +58,12 @@ class ComparisonSettings:
         Side in pixels of the images observed; 0 for that of training. A larger one gives a finer grid, of
         things larger than the network has learnt.
     keep_weights : bool
-        Whether trained weights stay after they have been observed, as `weights/<run>.safetensors`.
+        Whether trained weights stay after they have been observed, as `weights/<run>.safetensors` under the
+        network's own names, with `<run>.json` (a `TrainedNetwork`) beside.
+    train_splits, test_splits : tuple of str
+        Splits to train and to test on, where they are not called train and test; see `training_parts`.
+    drop_repeated : bool
+        Whether images of a test image's content are left out of training, instead of refusing them.
 
     Raises
     ------
@@ -79,6 +86,9 @@ class ComparisonSettings:
     observe: str = "test"
     observe_crop: int = 0
     keep_weights: bool = False
+    train_splits: tuple[str, ...] = ()
+    test_splits: tuple[str, ...] = ()
+    drop_repeated: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a study without runs."""
@@ -90,6 +100,11 @@ class ComparisonSettings:
             raise InputError(f"seeds is {self.seeds}; it must be at least 1, and 6 for a p-value below .05")
         if self.folds == 1 or self.folds < 0:
             raise InputError(f"folds is {self.folds}; it must be 2 or more, or 0 for the images' own parts")
+        if self.folds and (self.train_splits or self.test_splits):
+            raise InputError(
+                f"folds is {self.folds}, which deals out all images anew, and splits are named: leave out "
+                "folds (--folds), or train_splits and test_splits (--train-split, --test-split)"
+            )
         require_choice("images to observe", self.observe, OBSERVED)
         if self.observe_crop < 0:
             raise InputError(
