@@ -8,11 +8,11 @@ from hueprobe.errors import InputError
 from hueprobe.observations.hue.accuracy import HueAccuracy
 from hueprobe.observations.hue.hue import AxisInformation, Hue
 from hueprobe.observations.hue.planes import HueMap
-from hueprobe.plots.directions import label_sides
+from hueprobe.plots.cyclic import CYCLIC
+from hueprobe.plots.labels import key_size, name_points
 from hueprobe.plots.maps import cell_map
 from hueprobe.plots.style import (
     ANGLES,
-    CYCLIC,
     GRAY,
     INK,
     OTHER,
@@ -21,7 +21,6 @@ from hueprobe.plots.style import (
     angle_colors,
     colorbar,
     drawing,
-    shortened,
 )
 from hueprobe.stats.intervals import Interval
 
@@ -114,7 +113,9 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
     if not len(known):
         raise InputError("no class has a hue to draw; give class names with the images")
-    with drawing(ax, width=5.0, height=2.9) as ax:
+    names = [result.classes[c] for c in known]
+    across, up = key_size(names)
+    with drawing(ax, width=3.4 + across, height=max(3.4, up + 0.5)) as ax:
         turns = np.linspace(-np.pi, np.pi, 181)
         rim = np.stack([np.cos(turns), np.sin(turns)], axis=1)
         for start, end, color in zip(
@@ -125,12 +126,21 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
         ax.axvline(0, color=PALE, linewidth=0.6, zorder=0)
         colors = angle_colors(result.class_hue)
         for c in known:
-            ax.plot(*points[c], "o", color=INK, markerfacecolor=colors[c], markeredgewidth=0.7, zorder=3)
+            ax.plot(
+                *points[c],
+                "o",
+                color=INK,
+                markerfacecolor=colors[c],
+                markersize=4.5,
+                markeredgewidth=0.7,
+                zorder=3,
+            )
         ax.set(
-            xlim=(-2.1, 2.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1],
+            xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1],
             xlabel=f"R cos(hue), {result.map.plane.name} plane", ylabel="R sin(hue)",
+            title=f"mean hue of {len(known)} classes, {len(result.map.hue):,} images\n(rim: R = 1)",
         )  # fmt: skip
-        label_sides(ax, points[known], [shortened(result.classes[c], 13) for c in known], 1.1)
+        name_points([(ax, points[known])], names, [INK] * len(known), [colors[c] for c in known])
     return ax
 
 

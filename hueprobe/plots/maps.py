@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -22,7 +22,12 @@ _LEAST_TOP = 2.0  # a scale of multiples reaches at least this far, or noise wou
 
 
 def cell_map(
-    values: np.ndarray, ax: Axes, *, cmap: str, norm: Normalize, center: tuple[float, float] | None = None
+    values: np.ndarray,
+    ax: Axes,
+    *,
+    cmap: str | Colormap,
+    norm: Normalize,
+    center: tuple[float, float] | None = None,
 ) -> AxesImage:
     """Draw values of shape (H, W); cells without a value (NaN) are gray.
 
@@ -49,7 +54,7 @@ def draw_cells(
     values: np.ndarray,
     ax: Axes,
     *,
-    cmap: str,
+    cmap: str | Colormap,
     norm: Normalize,
     extent: tuple[float, float, float, float] | None = None,
 ) -> AxesImage:
@@ -60,7 +65,7 @@ def draw_cells(
     extent : (left, right, bottom, top), optional
         Where to draw in the Axes' coordinates; cell (y, x) at (x, y) by default.
     """
-    gray = mpl.colormaps[cmap].with_extremes(bad=PALE)
+    gray = mpl.colormaps.get_cmap(cmap).with_extremes(bad=PALE)
     return ax.imshow(values, cmap=gray, norm=norm, interpolation="nearest", origin="upper", extent=extent)
 
 
