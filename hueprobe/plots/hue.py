@@ -53,10 +53,20 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
                 at = row + (0.0 if len(intervals) == 1 else 0.15 if filled else -0.15)
                 color = SAME if filled else OTHER
                 ax.plot([found.low, found.high], [at, at], color=color, linewidth=1.0)
-                ax.plot(found.estimate, at, "o", color=color, markerfacecolor=color if filled else "white")
+                ax.plot(
+                    found.estimate,
+                    at,
+                    "o",
+                    color=color,
+                    markerfacecolor=color if filled else "white",
+                    clip_on=False,
+                )
         labels = [f"{len(result.random)} random planes", *(name for name, _ in rows)]
         ax.set_yticks(range(len(labels)), labels)
-        ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5), xlabel="accuracy (share of images)")
+        ax.set(
+            xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5),
+            xlabel=f"accuracy (share of {result.n_images:,} images)",
+        )  # fmt: skip
         ax.legend(
             handles=[
                 Line2D([], [], marker="o", color=SAME, label="angle alone"),
@@ -64,6 +74,7 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
                 Line2D([], [], linestyle=":", color=INK, label="chance"),
             ],
             loc="lower right", bbox_to_anchor=(1, 1), ncols=3, columnspacing=1.0, handlelength=1.5,
+            borderaxespad=0.2,
         )  # fmt: skip
     return ax
 
@@ -86,9 +97,15 @@ def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes
         ax.set(
             xlabel="distance from the axis (sine of the angle)",
             ylabel="share of same-class matches",
-            title=f"{len(rate)} bins of equally many query vectors",
+            title=f"{len(rate)} bins of equally many query vectors\n{_units(result)}",
         )
     return ax
+
+
+def _units(result: AxisInformation) -> str:
+    """Say how many images, or groups of them, the intervals count; the t quantile has one less."""
+    degrees = [part.degrees for part in result.rate if not np.isnan(part.degrees)]
+    return f"of {max(degrees) + 1:,.0f} images or groups, lines: 95 % intervals" if degrees else ""
 
 
 def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 
-from hueprobe.plots.fonts import cover_scripts
+from hueprobe.plots.fonts import cover_scripts, missing_told
 from hueprobe.plots.style import GRAY, INK, shortened
 
 MOST_BESIDE = 8  # points that carry their names themselves
@@ -63,11 +63,12 @@ def name_points(
         _draw_key([ax for ax, _ in panels], names, colors, faces)
     figure: Any = panels[0][0].figure.canvas.figure  # type: ignore[union-attr]
     cover_scripts(figure)
-    for _ in range(2):  # the second round finds what the first moved
-        figure.draw_without_rendering()
-    for ax, points in panels:
-        texts = [shortened(name) for name in names] if beside else [str(i + 1) for i in range(len(names))]
-        _place(ax, np.asarray(points, float), texts, figure)
+    texts = [shortened(name) for name in names] if beside else [str(i + 1) for i in range(len(names))]
+    with missing_told():
+        for _ in range(2):  # the second round finds what the first moved
+            figure.draw_without_rendering()
+        for ax, points in panels:
+            _place(ax, np.asarray(points, float), texts, figure)
 
 
 def _draw_key(
@@ -115,7 +116,8 @@ def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -
         label.set_in_layout(False)
         if not texts[i].isascii():
             cover_scripts(figure)
-        size = label.get_window_extent().size + (2.0 * scale, 0.0)  # two numbers side by side are not one
+        size = label.get_window_extent().size
+        size[0] += 2.0 * scale  # two numbers side by side are not one
         others = np.vstack([at[np.arange(len(at)) != i], ax.transData.transform([(0.0, 0.0)])])
         shift, far = _free_place(at[i], size, taken, frame, others, scale)
         taken.append(_box(at[i] + shift, size))

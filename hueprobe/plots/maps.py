@@ -16,8 +16,9 @@ from matplotlib.ticker import MaxNLocator
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.observations.units.radial import RadialProfile
-from hueprobe.plots.style import GRAY, INK, PAGE, PALE, cell_axes, colorbar
+from hueprobe.plots.style import GRAY, INK, PAGE, PALE, cell_axes, colorbar, fitting
 
+_TITLE = 6.5  # points, of a small map's title
 _LEAST_TOP = 2.0  # a scale of multiples reaches at least this far, or noise would look like a pattern
 
 
@@ -132,6 +133,21 @@ def class_ids(names: Sequence[str], chosen: Sequence[str] | None) -> list[int]:
     if not ids:
         raise InputError("this result has no classes to draw; give class names with the images")
     return ids
+
+
+def map_name(name: str, columns: int) -> str:
+    """Return a name as the title of one of so many maps in a row, no wider than the map."""
+    return fitting(name, 0.97 * (PAGE - 1.0) / max(columns, 3), fontsize=_TITLE)
+
+
+def title_map(ax: Axes, *lines: str) -> None:
+    """Write the title of one of several maps."""
+    ax.set_title("\n".join(lines), fontsize=_TITLE)
+
+
+def bar_share(n: int, columns: int) -> float:
+    """Return the share of the height of `n` maps in rows of `columns` that their color bar takes."""
+    return min(0.8, 2.0 / -(-n // columns))
 
 
 def map_size(n: int, columns: int) -> tuple[float, float]:

@@ -13,6 +13,8 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from hueprobe.escapes import escape_controls
 from hueprobe.grid import Grid
@@ -149,6 +151,33 @@ def measurable(interval: Interval, n: int, unit: str = "images", digits: int = 2
     if math.isnan(interval.estimate):
         return f"not measurable (n = {n:,} {unit})"
     return interval_text(interval, digits)
+
+
+def p_label(p: float) -> str:
+    """Return a p-value as figures show it, and nothing where there is none.
+
+    >>> p_label(0.0312), p_label(math.nan)
+    ('p = 0.031', '')
+    """
+    return "" if math.isnan(p) else f"p = {p:.2g}"
+
+
+def fitting(name: str, inches: float, *, fontsize: float) -> str:
+    """Return a name as a figure may show it, shortened until it is at most so wide.
+
+    Parameters
+    ----------
+    name : str
+    inches : float
+    fontsize : float
+        Points.
+    """
+    font = FontProperties(size=fontsize)
+    for length in range(min(len(name), 60), 3, -1):
+        text = shortened(name, length)
+        if TextPath((0, 0), text, prop=font).get_extents().width <= 72 * inches:
+            return text
+    return shortened(name, 3)
 
 
 def text_on(color: str) -> str:

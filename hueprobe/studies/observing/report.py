@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
-_DPI = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,10 +146,12 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         files = []
         if figure_format is not None:
+            from hueprobe.plots.fonts import missing_told
+
             for name, figure in self.figures():
                 files.append(folder / f"{name}.{figure_format}")
-                with written_whole(files[-1]) as file:
-                    figure.savefig(file, format=figure_format, dpi=_DPI)
+                with written_whole(files[-1]) as file, missing_told():
+                    figure.savefig(file, format=figure_format)
         drawn = [*(file.name for file in files), *more_figures]
         texts = {"verdicts.json": verdicts_json(self.verdicts), "report.md": _page(self, drawn)}
         for name, rows in self.tables().items():
