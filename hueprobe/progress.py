@@ -1,11 +1,32 @@
 """Progress of long work: a bar on a terminal or in Jupyter, a plain line on stderr now and then elsewhere."""
 
 import contextlib
+import contextvars
 import sys
 import time
 from collections.abc import Callable, Iterator
 
 SECONDS_BETWEEN_LINES = 5.0
+
+
+_pass: contextvars.ContextVar[str] = contextvars.ContextVar("pass", default="")
+
+
+@contextlib.contextmanager
+def named_pass(name: str) -> Iterator[None]:
+    """Name the pass, of several that one call makes over the same images, in the labels of its bars.
+
+    Parameters
+    ----------
+    name : str
+        Comes before a bar's own label; of a pass within another, after that one's name.
+    """
+    before = _pass.get()
+    token = _pass.set(f"{before}, {name}" if before else name)
+    try:
+        yield
+    finally:
+        _pass.reset(token)
 
 
 @contextlib.contextmanager
@@ -19,10 +40,11 @@ def progress_bar(
     total, done : int
         All units, and those finished before this run; the rate counts only what this run does.
     label, unit : str
-        What is done, and to what.
+        What is done, and to what; `named_pass` may add which of several passes this is.
     enabled : bool
         Off in the library by default; the command line turns it on.
     """
+    label = f"{_pass.get()}: {label}" if _pass.get() else label
     if not enabled:
         yield lambda n: None
     elif sys.stderr.isatty() or _in_jupyter():

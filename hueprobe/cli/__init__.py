@@ -7,6 +7,7 @@ inside it when it runs, so that `hueprobe --help` is instant.
 import contextlib
 import importlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -38,6 +39,7 @@ _COMMANDS = {
 }
 
 _STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
+_UNREAD = 128 + 13  # as a command that SIGPIPE ended
 
 
 class _Commands(click.Group):
@@ -72,6 +74,10 @@ class _Commands(click.Group):
             except KeyboardInterrupt as stop:
                 click.echo(_STOPPED, err=True)
                 sys.exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
+            except BrokenPipeError as error:
+                if not _nobody_reads():
+                    _fail(error.strerror or "a pipe broke", verbose)
+                sys.exit(_UNREAD)
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
                 _fail(f"{error.strerror or error}{where}", verbose)
@@ -108,6 +114,25 @@ def _stopped_by_signals() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _nobody_reads() -> bool:
+    """Say whether the reader of our output has gone, as `head` does; what is still to be written is dropped."""
+    gone = []
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            number = stream.fileno()
+            poll = select.poll()
+            poll.register(number, 0)
+            if poll.poll(0):  # an error, or nobody at the other end; nothing else was asked for
+                gone.append(number)
+        except (OSError, ValueError, AttributeError):  # no file, or a system without poll
+            continue
+    for number in gone:  # or Python would complain once more when it ends
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    return bool(gone)
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:

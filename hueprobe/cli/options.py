@@ -142,7 +142,9 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(heading, justify="right" if i else "left", no_wrap=True, overflow="ellipsis")
     for row in cells:
         table.add_row(*[Text(_elided(cell, width)) for cell, width in zip(row, widths, strict=True)])
-    console.print(table)
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo(drawn.get(), nl=False)
 
 
 def _elided(text: str, width: int) -> str:

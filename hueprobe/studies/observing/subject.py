@@ -10,6 +10,7 @@ from hueprobe.errors import InputError
 from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
+from hueprobe.progress import named_pass
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
 from hueprobe.studies.observing.settings import ObserveSettings
 
@@ -65,10 +66,11 @@ class Subject:
         """The matches that everything but energy is measured from."""
         if self.given is not None:
             return self.given
-        classifier = self._classifier(self.rows, progress=self.progress)
-        if self.images is not None:
-            return _table(classifier.classify(self.images).matches)
-        return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
+        with named_pass("matches"):
+            classifier = self._classifier(self.rows, progress=self.progress)
+            if self.images is not None:
+                return _table(classifier.classify(self.images).matches)
+            return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
 
     @cached_property
     def block_of_image(self) -> np.ndarray:
