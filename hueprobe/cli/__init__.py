@@ -117,7 +117,7 @@ def _stopped_by_signals() -> Iterator[None]:
 
 
 def _nobody_reads() -> bool:
-    """Say whether the reader of our output has gone, as `head` does; what is still to be written is dropped."""
+    """Say whether the reader of our output has gone, as `head` does; what is yet to be written is dropped."""
     gone = []
     for stream in (sys.stdout, sys.stderr):
         try:

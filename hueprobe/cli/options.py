@@ -109,13 +109,13 @@ def plain(value: Any) -> Any:
     return value
 
 
-def number(value: float, form: str) -> str:
-    """Return a number as a table shows it, and what cannot be measured as "-".
+def number(value: float | None, form: str, missing: str = "-") -> str:
+    """Return a number as a table shows it, and `missing` for what cannot be measured.
 
-    >>> number(0.5, ".2f"), number(math.nan, ".2f")
-    ('0.50', '-')
+    >>> number(0.5, ".2f"), number(math.nan, ".2f"), number(None, ".2f", "not measured")
+    ('0.50', '-', 'not measured')
     """
-    return "-" if value is None or math.isnan(value) else format(value, form)
+    return missing if value is None or math.isnan(value) else format(value, form)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:

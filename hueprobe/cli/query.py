@@ -25,7 +25,7 @@ _TELLING = 3  # memory images listed for each query
 @click.option(
     "--figure",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the query beside the matches that carry its decision (.png, .pdf or .svg); of several, numbered files.",
+    help="Draw the query beside its most telling matches (.png, .pdf or .svg); of several, numbered files.",
 )
 @common.matches_option
 @common.weights_moved_option

@@ -91,7 +91,7 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
     rows = [
         [
             trial.spec,
-            f"{trial.recall:.4f}",
+            common.number(trial.recall, ".4f"),
             f"{trial.queries_per_second:,.0f}",
             f"{trial.times_exact:.2f} ({trial.times_exact_low:.2f}-{trial.times_exact_high:.2f})",
             f"{trial.build_seconds:.1f}" if trial.n_bytes else "-",

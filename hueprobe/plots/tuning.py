@@ -33,9 +33,10 @@ _PLACES = (
 def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     """Draw the speed of every trial against its recall, a line an index, its settings beside the points.
 
-    Dots are medians over the rounds of timing, vertical lines go from quartile to quartile. Speed is in multiples of exact search in the same round. Recall is spaced by the share of neighbors that
-    is missed, logarithmically, down to half of one neighbor of the sample. The wished recall is a
-    dotted line, the recommended SPEC a ring. A setting whose label finds no free place has none.
+    Dots are medians over the rounds of timing, vertical lines go from quartile to quartile. Speed is in
+    multiples of exact search in the same round. Recall is spaced by the share of neighbors that is missed,
+    logarithmically, down to half of one neighbor of the sample. The wished recall is a dotted line, the
+    recommended SPEC a ring. A setting whose label finds no free place has none.
 
     Parameters
     ----------

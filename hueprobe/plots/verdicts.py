@@ -141,9 +141,13 @@ def rejection_rates(
     with drawing(ax, height=0.8 + 0.2 * len(rates)) as ax:
         ax.axvline(level, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         for row, found in enumerate(rates):
+            if not found.n:
+                across = ax.get_yaxis_transform()
+                ax.text(0.5, row, "not measurable", transform=across, ha="center", va="center", color=INK)
+                continue
             ax.plot(found.ci95, [row, row], color=SAME)
             ax.plot(found.rate, row, "o", color=SAME)
-        ax.set_yticks(range(len(rates)), [shortened(found.test, 28) for found in rates])
+        ax.set_yticks(range(len(rates)), [f"{shortened(found.test, 28)}, n = {found.n}" for found in rates])
         ax.set(
             xlim=(0, None), ylim=(len(rates) - 0.5, -0.5),
             xlabel=f"share of true nulls rejected at {level:g}",

@@ -146,7 +146,7 @@ def _most_telling(matches: Matches, parts: np.ndarray, predicted: int, n: int) -
 
 
 def _spread_out(matches: Matches, images: np.ndarray) -> np.ndarray:
-    """Return for each memory image the position of its weightiest match, in a cell of its own if it can be."""
+    """Return where each memory image has its weightiest match, in a query cell of its own if that can be."""
     chosen: list[int] = []
     cells: set[int] = set()
     for row in images:

@@ -10,8 +10,8 @@ from hueprobe.errors import InputError
 from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
-from hueprobe.progress import named_pass
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
+from hueprobe.progress import named_pass
 from hueprobe.studies.observing.settings import ObserveSettings
 
 
