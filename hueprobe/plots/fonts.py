@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontEntry, FontProperties, findfont, fontManager, get_font
 from matplotlib.text import Text
@@ -41,10 +42,11 @@ def cover_scripts(figure: Figure) -> None:
     if families:
         for text in lacking:
             text.set_fontfamily([*text.get_fontfamily(), *families])
-        for ax in figure.findobj(lambda artist: hasattr(artist, "get_ticklabels")):
-            labels = set(ax.get_ticklabels()) & lacking.keys()
+        for axis in figure.findobj(Axis):
+            assert isinstance(axis, Axis)
+            labels = lacking.keys() & set(axis.get_ticklabels())
             if labels:  # tick labels are made anew when they are drawn
-                ax.set_tick_params(labelfontfamily=next(iter(labels)).get_fontfamily())
+                axis.set_tick_params(labelfontfamily=next(iter(labels)).get_fontfamily())
     _tell(left)
 
 

@@ -61,7 +61,7 @@ def name_points(
     beside = len(names) <= MOST_BESIDE
     if not beside:
         _draw_key([ax for ax, _ in panels], names, colors, faces)
-    figure: Any = panels[0][0].figure.canvas.figure  # type: ignore[union-attr]
+    figure: Any = panels[0][0].figure.canvas.figure
     cover_scripts(figure)
     texts = [shortened(name) for name in names] if beside else [str(i + 1) for i in range(len(names))]
     with missing_told():
@@ -116,7 +116,7 @@ def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -
         label.set_in_layout(False)
         if not texts[i].isascii():
             cover_scripts(figure)
-        size = label.get_window_extent().size
+        size = np.array(label.get_window_extent().size)
         size[0] += 2.0 * scale  # two numbers side by side are not one
         others = np.vstack([at[np.arange(len(at)) != i], ax.transData.transform([(0.0, 0.0)])])
         shift, far = _free_place(at[i], size, taken, frame, others, scale)
@@ -162,4 +162,4 @@ def _box(center: Iterable[float], size: Iterable[float]) -> Bbox:
 
 
 def _overlap(one: Bbox, other: Bbox) -> bool:
-    return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1
+    return bool(one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 and other.y0 < one.y1)

@@ -30,7 +30,7 @@ def query(
     n_matches: int = 6,
     n_classes: int = 8,
 ) -> Figure:
-    """Draw one image of a classification beside its most telling matches, its votes and its class likelihoods.
+    """Draw one classified image beside its most telling matches, its votes and its class likelihoods.
 
     The images are read again, from where they were classified and where the memory was made.
 

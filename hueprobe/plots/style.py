@@ -77,7 +77,7 @@ def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> I
     """
     if ax is not None:
         yield ax
-        cover_scripts(ax.figure.canvas.figure)  # type: ignore[union-attr]
+        cover_scripts(ax.figure.canvas.figure)
         return
     with mpl.rc_context(_RC):
         pyplot = sys.modules.get("matplotlib.pyplot")

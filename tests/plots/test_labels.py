@@ -102,7 +102,7 @@ def test_energy_and_matches(n):
     locations = type(
         "L", (), {"classes": tuple(names), "positions": positions(points, classes=names)}
     )  # fmt: skip
-    missing = Correlation(Interval(*[np.nan] * 4, -1), np.nan, n)
+    missing = Correlation(Interval(np.nan, np.nan, np.nan, np.nan, -1), np.nan, n)
     known = Correlation(Interval(0.5, np.nan, np.nan, np.nan, 0), 0.3, n)
     figure = plots.energy_and_matches(energy, locations, relation=EnergyPosition(missing, known))
     for part, ax in enumerate(figure.axes):

@@ -58,11 +58,11 @@ def test_trials_say_what_each_searcher_does_and_leave_nothing_behind(memory):
 
 
 def test_a_glitch_of_the_clock_moves_neither_median_nor_quartile_and_rounds_are_counted(memory, monkeypatch):
-    """Exact search takes 20 ms, the other 10, save that every sixth search takes 50 times as long."""
+    """Exact search takes 20 ms, the other 10, save that every eleventh search takes 50 times as long."""
     calls = itertools.count()
 
     def seconds(self, searcher):
-        glitch = 50.0 if next(calls) % 6 == 5 else 1.0
+        glitch = 50.0 if next(calls) % 11 == 10 else 1.0
         return glitch * (0.02 if searcher is self._exact else 0.01)
 
     monkeypatch.setattr("hueprobe.search.tuning._Measurement._seconds", seconds)
