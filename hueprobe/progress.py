@@ -1,6 +1,7 @@
 """Progress of long work: a bar on a terminal or in Jupyter, a plain line on stderr now and then elsewhere."""
 
 import contextlib
+import contextvars
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +17,26 @@ class Advance(Protocol):
         """Show them."""
 
 
+_pass: contextvars.ContextVar[str] = contextvars.ContextVar("pass", default="")
+
+
+@contextlib.contextmanager
+def named_pass(name: str) -> Iterator[None]:
+    """Name the pass, of several that one call makes over the same images, in the labels of its bars.
+
+    Parameters
+    ----------
+    name : str
+        Comes before a bar's own label; of a pass within another, after that one's name.
+    """
+    before = _pass.get()
+    token = _pass.set(f"{before}, {name}" if before else name)
+    try:
+        yield
+    finally:
+        _pass.reset(token)
+
+
 @contextlib.contextmanager
 def progress_bar(
     total: int, *, label: str, unit: str = "images", done: int = 0, enabled: bool = False
@@ -29,10 +50,11 @@ def progress_bar(
     total, done : int
         All units, and those finished before this run; the rate counts only what this run does.
     label, unit : str
-        What is done, and to what.
+        What is done, and to what; `named_pass` may add which of several passes this is.
     enabled : bool
         Off in the library by default; the command line turns it on.
     """
+    label = f"{_pass.get()}: {label}" if _pass.get() else label
     if not enabled:
         yield lambda n, note="", /: None
     elif sys.stderr.isatty() or _in_jupyter():

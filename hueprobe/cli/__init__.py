@@ -7,6 +7,7 @@ inside it when it runs, so that `hueprobe --help` is instant.
 import contextlib
 import importlib
 import os
+import select
 import signal
 import sys
 import threading
@@ -39,6 +40,7 @@ _COMMANDS = {
 }
 
 _STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
+_UNREAD = 128 + 13  # as a command that SIGPIPE ended
 
 
 class _Commands(click.Group):
@@ -73,6 +75,10 @@ class _Commands(click.Group):
             except KeyboardInterrupt as stop:
                 click.echo(_STOPPED, err=True)
                 sys.exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
+            except BrokenPipeError as error:
+                if not _nobody_reads():
+                    _fail(error.strerror or "a pipe broke", verbose)
+                sys.exit(_UNREAD)
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
                 _fail(f"{error.strerror or error}{where}", verbose)
@@ -118,6 +124,25 @@ def _show_warning(
     if str(message) not in shown:
         shown.add(str(message))
         click.echo(f"warning: {escape_controls(str(message))}", err=True)
+
+
+def _nobody_reads() -> bool:
+    """Say whether the reader of our output has gone, as `head` does; what is yet to be written is dropped."""
+    gone = []
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            number = stream.fileno()
+            poll = select.poll()
+            poll.register(number, 0)
+            if poll.poll(0):  # an error, or nobody at the other end; nothing else was asked for
+                gone.append(number)
+        except (OSError, ValueError, AttributeError):  # no file, or a system without poll
+            continue
+    for number in gone:  # or Python would complain once more when it ends
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    return bool(gone)
 
 
 def _fail(text: str, verbose: int) -> None:

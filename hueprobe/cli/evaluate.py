@@ -160,9 +160,12 @@ def _report(
     result: "Classification", found: "Evaluation", searcher: str, recall: float, certified: float
 ) -> None:
     overall = found.overall
+    low, high = overall.ci95
     common.say(
-        f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}; "
+        f"accuracy {overall.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}; "
         f"{overall.correct} of {overall.n}; chance {found.chance:.3f})"
+        if overall.n
+        else "accuracy not measurable (n = 0 images of classes that the memory has)"
     )
     rows = [
         [name, str(c.n), f"{c.accuracy:.3f}", f"{c.ci95[0]:.3f}-{c.ci95[1]:.3f}", _mistakes(found, name)]
@@ -186,7 +189,7 @@ def _report(
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"
-    common.say(f"searcher {searcher}, recall@10 {recall:.3f}{proved}")
+    common.say(f"searcher {searcher}, recall@10 {common.number(recall, '.3f', 'not measurable')}{proved}")
 
 
 def _mistakes(found: "Evaluation", name: str) -> str:

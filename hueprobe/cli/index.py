@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import device_option, named_images, report_skipped, say, workers_option
+from hueprobe.cli.options import device_option, named_images, number, report_skipped, say, workers_option
 
 if TYPE_CHECKING:
     from hueprobe.activations import Backbone
@@ -243,7 +243,8 @@ def _finish(built: "Memory", searchers: tuple[str, ...]) -> None:
         parsed = parse_spec(spec)
         if parsed.needs_index and not StoredIndex(built, parsed).is_current:
             StoredIndex(built, parsed).build(progress=True)
-        say(f"{spec}: recall@10 {recall_of(open_searcher(built, parsed)):.3f}")
+        recall = recall_of(open_searcher(built, parsed))
+        say(f"{spec}: recall@10 {number(recall, '.3f', 'not measurable')}")
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     say(

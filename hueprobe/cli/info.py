@@ -1,10 +1,11 @@
 """`hueprobe info`: what a memory holds."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from hueprobe.cli.options import json_option, memory_argument, print_json, print_table
+from hueprobe.cli.options import json_option, memory_argument, number, print_json, print_table
 
 
 @click.command()
@@ -40,9 +41,10 @@ def info(memory: Path, as_json: bool) -> None:
     settings = opened.settings
     how = f"{settings.precision} on {settings.device}"
     height, width = settings.grid
+    closing = settings.closing or "with no function of its own"
     rows = [
         ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
-        ["network", f"{settings.backbone}, layer {settings.layer}, closing {settings.closing}"],
+        ["network", f"{settings.backbone}, layer {settings.layer}, closing {closing}"],
         ["weights", f"{settings.weights} (sha256 {settings.weights_sha256[:12]})"],
         ["transform", transform_words(settings.transform)],
         ["descriptor", f"{settings.descriptor}: {height}x{width} cells x {settings.channels} channels"],
@@ -55,10 +57,14 @@ def info(memory: Path, as_json: bool) -> None:
         ["values", "all >= 0" if opened.nonnegative else "of either sign"],
     ]
     rows += [
-        [f"index {name}", "stale" if header["stale"] else f"recall@10 {header['recall_at_10']}"]
+        [f"index {name}", "stale" if header["stale"] else f"recall@10 {_recall(header)}"]
         for name, header in indexes.items()
     ]
     print_table(str(memory), ["", ""], rows)
     print_table(
         "", ["class", "images", "vectors"], [[n, str(images[n]), str(counts[n])] for n in opened.classes]
     )
+
+
+def _recall(header: dict[str, Any]) -> str:
+    return number(header["recall_at_10"], ".3f", "not measurable")

@@ -95,7 +95,7 @@ def observe(
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts.documents import verdicts_json
-    from hueprobe.observations.verdicts.rules import p_text
+    from hueprobe.observations.verdicts.rules import effect_text, p_text, range_text
     from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings
@@ -162,8 +162,8 @@ def observe(
         [
             v.id,
             v.memory,
-            f"{v.effect:.3f}",
-            f"{v.ci95[0]:.3f}-{v.ci95[1]:.3f}",
+            effect_text(v.effect, v.claim.unit, v.n),
+            range_text(*v.ci95),
             f"{v.claim.null:g}",
             p_text(v.p),
             v.verdict,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
     from hueprobe.memory.store import Memory
 
+_BETWEEN = 2  # letters from one column of a table to the next
+_NARROWEST = 8  # letters that a column keeps on the narrowest terminal
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 memory_argument = click.argument("memory", type=click.Path(path_type=Path))
@@ -128,20 +131,59 @@ def plain(value: Any) -> Any:
     return value
 
 
+def number(value: float | None, form: str, missing: str = "-") -> str:
+    """Return a number as a table shows it, and `missing` for what cannot be measured.
+
+    >>> number(0.5, ".2f"), number(math.nan, ".2f"), number(None, ".2f", "not measured")
+    ('0.50', '-', 'not measured')
+    """
+    return missing if value is None or math.isnan(value) else format(value, form)
+
+
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on stdout; columns after the first are aligned right."""
+    """Print a table on stdout, its title on a line of its own; columns after the first are aligned right.
+
+    Where a terminal is too narrow, the widest cells lose their middle; nothing is broken within a word.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    heading = Text(escape_controls(title), "italic") if title else None  # no markup
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*[Text(escape_controls(cell)) for cell in row])
-    # In a pipe or a file nothing is cut to a terminal's width.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if title:
+        say(title)
+    cells = [[escape_controls(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    whole = sum(widths) + _BETWEEN * len(widths)
+    console = Console(width=None if sys.stdout.isatty() else whole)  # a pipe or a file takes all
+    while sum(widths) + _BETWEEN * len(widths) > console.width and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    table = Table(box=None, pad_edge=False)
+    for i, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        heading = _elided(column, width)
+        table.add_column(heading, justify="right" if i else "left", no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        table.add_row(*[Text(_elided(cell, width)) for cell, width in zip(row, widths, strict=True)])
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo(drawn.get(), nl=False)
+
+
+def _elided(text: str, width: int) -> str:
+    """Return a text of at most so many letters, its middle left out where it is longer.
+
+    >>> _elided("caltech/brain/image_0006.jpg", 15)
+    'caltech…006.jpg'
+    """
+    from rich.cells import cell_len
+
+    if cell_len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    tail = width - 1 - head
+    while cell_len(text[:head]) + cell_len(text[len(text) - tail :]) + 1 > width and head + tail > 1:
+        head, tail = (head - 1, tail) if head > tail else (head, tail - 1)
+    return f"{text[:head]}…{text[len(text) - tail :]}"
 
 
 def require_k(k: int, n_vectors: int) -> None:

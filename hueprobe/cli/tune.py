@@ -91,9 +91,9 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
     rows = [
         [
             trial.spec,
-            f"{trial.recall:.4f}",
+            common.number(trial.recall, ".4f"),
             f"{trial.queries_per_second:,.0f}",
-            f"{trial.times_exact:.2f}",
+            f"{trial.times_exact:.2f} ({trial.times_exact_low:.2f}-{trial.times_exact_high:.2f})",
             f"{trial.build_seconds:.1f}" if trial.n_bytes else "-",
             f"{trial.n_bytes / 1e6:,.1f}" if trial.n_bytes else "-",
             "<-" if trial is best else "",
@@ -104,8 +104,19 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
         f"{tuning.memory}: {tuning.n_vectors:,} vectors, {tuning.n_queries} of them asked at once, own image "
         "excluded"
     )
-    columns = ["searcher", f"recall@{tuning.k}", "queries/s", "x exact", "build s", "index MB", ""]
+    columns = [
+        "searcher",
+        f"recall@{tuning.k}",
+        "queries/s",
+        "x exact (quartiles)",
+        "build s",
+        "index MB",
+        "",
+    ]
     common.print_table("", columns, rows)
+    rounds = sorted({trial.rounds for trial in tuning.trials})
+    n = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
+    common.say(f"speeds are medians of {n} rounds; x exact: in multiples of exact search in the same round")
     for spec, reason in tuning.failed:
         common.say(f"left out: {spec}: {reason}", err=True)
     common.say("", f"recommended for recall {tuning.wished:g}: {best.spec}")
@@ -114,6 +125,11 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
             "Nothing approximate of that recall was faster. Exact is the default: leave --searcher out."
         )
         return
+    if not best.times_exact_low > 1:
+        common.say(
+            f"It is hardly faster than exact search here: in half of its {best.rounds} rounds "
+            f"{best.times_exact_low:.2f} to {best.times_exact_high:.2f} times as fast."
+        )
     when = "Its index is kept" if keep else "Its index is built at the first use"
     common.say(f"{when}:", f"  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'")
     common.say(f"  hueprobe.KernelDensityClassifier(memory, searcher={best.spec!r})")

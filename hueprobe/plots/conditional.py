@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from hueprobe.arguments import takes
@@ -18,6 +19,7 @@ from hueprobe.plots.maps import cell_map, draw_cells, largest
 from hueprobe.plots.style import (
     COLUMN,
     GRAY,
+    INK,
     OTHER,
     SAME,
     SEQUENTIAL,
@@ -62,7 +64,7 @@ def conditional_maps(
         axes = figure.subplots(len(sides), 1, squeeze=False)[:, 0]
         for ax, side, density in zip(axes, sides, chosen, strict=True):
             image = _mosaic(density, ax, rows, columns, norm)
-            ax.set_title(SIDES[side])
+            ax.set_title(f"{SIDES[side]}, n = {getattr(result, side).n:,} matches")
         colorbar(image, list(axes), _UNIT, shrink=0.7 if len(sides) > 1 else 1.0)
     return figure
 
@@ -105,7 +107,10 @@ def conditional_map(
         norm = Normalize(0.0, vmax if vmax is not None else largest([density], 1e-12))
         image = cell_map(density, ax, cmap=SEQUENTIAL, norm=norm)
         _outline(ax, x, y, 1.5)
-        ax.set_title(f"{SIDES[side]}, query cell row {y}, column {x}")
+        ax.set_title(
+            f"{SIDES[side]}, query cell row {y}, column {x}\n"
+            f"n = {getattr(result, side).n:,} matches of all query cells"
+        )
         if show_colorbar:
             colorbar(image, ax, _UNIT)
     return ax
@@ -131,6 +136,7 @@ def conditional_summary(result: Conditional) -> Figure:
         raise InputError("no match has a class on both sides; same and other class need labels")
     with composing(COLUMN, 3.2) as figure:
         stay, spread, bits = figure.subplots(3, 1)
+        rows = [f"{SIDES[side]}\n{getattr(result, side).n:,} matches" for side in ("other", "same")]
         for row, side in enumerate(("other", "same")):
             found: GivenQuery = getattr(result, side)
             color = SAME if side == "same" else OTHER
@@ -146,9 +152,15 @@ def conditional_summary(result: Conditional) -> Figure:
         spread.set_xlabel("root mean square displacement (cells)")
         bits.set_xlabel("mutual information of the two cells (bits)")
         for ax in (stay, spread, bits):
-            ax.set(ylim=(-0.6, 1.4), yticks=[0, 1], yticklabels=[SIDES["other"], SIDES["same"]])
+            ax.set(ylim=(-0.6, 1.4), yticks=[0, 1], yticklabels=rows)
             ax.margins(x=0.08)
-        stay.set_title("● measured   ○ at equal match quality   | chance")
+        handles = [
+            Line2D([], [], color=INK, marker="o", label="measured"),
+            Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="none",
+                   label="at equal match quality"),
+            Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="none", label="chance"),
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside upper center", ncols=3, columnspacing=1.0)
     return figure
 
 

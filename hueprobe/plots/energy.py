@@ -10,13 +10,16 @@ from hueprobe.arguments import require_kind, takes
 from hueprobe.errors import InputError
 from hueprobe.observations.energy import Energy
 from hueprobe.plots.maps import (
+    bar_share,
     cell_map,
     class_ids,
     label_outer,
     largest,
+    map_name,
     map_size,
     profile_line,
     small_multiples,
+    title_map,
     uniform_line,
 )
 from hueprobe.plots.style import (
@@ -26,10 +29,9 @@ from hueprobe.plots.style import (
     colorbar,
     composing,
     drawing,
-    interval_text,
+    measurable,
     shortened,
 )
-from hueprobe.stats.intervals import Interval
 
 _UNIT = "energy, multiple of an image's mean"
 
@@ -55,7 +57,7 @@ def energy_map(
     norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
     with drawing(ax, height=2.6) as ax:
         image = cell_map(result.mean_map, ax, cmap=ENERGY, norm=norm, center=result.center)
-        ax.set_title(_rho(result.rho))
+        ax.set_title(_rho(result))
         if show_colorbar:
             colorbar(image, ax, _UNIT)
     return ax
@@ -85,10 +87,10 @@ def energy_maps(results: Energy | Mapping[str, Energy], *, columns: int = 4) -> 
         axes = small_multiples(figure, len(results), columns=columns)
         for ax, (name, result) in zip(axes, results.items(), strict=True):
             energy_map(result, vmax=vmax, show_colorbar=False, ax=ax)
-            ax.set_title(f"{shortened(name, 28)}\n{_rho(result.rho)}".lstrip())
+            title_map(ax, map_name(name, columns), _rho(result))
         if len({result.grid for result in results.values()}) == 1:
             label_outer(axes, columns=columns)
-        colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
+        colorbar(axes[0].images[0], axes, _UNIT, shrink=bar_share(len(results), columns))
     return figure
 
 
@@ -116,9 +118,9 @@ def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, c
         axes = small_multiples(figure, len(shown), columns=columns)
         for ax, c in zip(axes, shown, strict=True):
             image = cell_map(result.class_maps[c], ax, cmap=ENERGY, norm=norm, center=result.center)
-            ax.set_title(f"{shortened(result.classes[c], 22)}\n{result.class_images[c]} images")
+            title_map(ax, map_name(result.classes[c], columns), f"{result.class_images[c]} images")
         label_outer(axes, columns=columns)
-        colorbar(image, axes, _UNIT, shrink=0.8)
+        colorbar(image, axes, _UNIT, shrink=bar_share(len(shown), columns))
     return figure
 
 
@@ -145,6 +147,9 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
         ax.set(xlabel=f"distance from the center ({unit})", ylabel=_UNIT, ylim=(0, None))
         if named.keys() - {""}:
             ax.legend()
+        counts = sorted({found.n_images for found in named.values()})
+        n = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+        ax.set_title(f"n = {n} images, bands: 95 % intervals")
     return ax
 
 
@@ -156,5 +161,5 @@ def _named(results: Energy | Mapping[str, Energy]) -> dict[str, Energy]:
     return named
 
 
-def _rho(rho: Interval) -> str:
-    return rf"$\rho$ = {interval_text(rho)}"
+def _rho(result: Energy) -> str:
+    return f"ρ = {measurable(result.rho, result.n_images)}, n = {result.n_images:,}"

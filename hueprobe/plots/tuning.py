@@ -34,9 +34,10 @@ _PLACES = (
 def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     """Draw the speed of every trial against its recall, a line an index, its settings beside the points.
 
-    Speed is in multiples of exact search in the same round. Recall is spaced by the share of neighbors that
-    is missed, logarithmically, down to half of one neighbor of the sample. The wished recall is a
-    dotted line, the recommended SPEC a ring. A setting whose label finds no free place has none.
+    Dots are medians over the rounds of timing, vertical lines go from quartile to quartile. Speed is in
+    multiples of exact search in the same round. Recall is spaced by the share of neighbors that is missed,
+    logarithmically, down to half of one neighbor of the sample. The wished recall is a dotted line, the
+    recommended SPEC a ring. A setting whose label finds no free place has none.
 
     Parameters
     ----------
@@ -59,6 +60,11 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
                 marker=_MARKERS[i % len(_MARKERS)], color=_COLORS[i % len(_COLORS)], label=name,
                 linewidth=0.9, clip_on=False,
             )  # fmt: skip
+            ax.vlines(
+                [trial.recall for trial in trials], [trial.times_exact_low for trial in trials],
+                [trial.times_exact_high for trial in trials], color=_COLORS[i % len(_COLORS)], linewidth=0.7,
+                clip_on=False,
+            )  # fmt: skip
         best = tuning.recommended
         ax.plot(
             best.recall, best.times_exact, "o", markersize=9, markerfacecolor="none", markeredgecolor=OTHER,
@@ -76,7 +82,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         ax.set_axisbelow(True)
         ax.set(
             xlabel=f"recall@{tuning.k} ({tuning.n_queries} queries at once, own image excluded)",
-            title=f"recommended for recall {tuning.wished:g}: {best.spec}",
+            title=f"recommended for recall {tuning.wished:g}: {best.spec}\n{_rounds(drawn)}".rstrip(),
             ylabel=f"speed in multiples of exact search\n({tuning.n_vectors:,} vectors)",
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
@@ -90,6 +96,15 @@ def _index_name(trial: "Trial") -> str:
     """Return a SPEC without the settings of the search."""
     spec = parse_spec(trial.spec)
     return "exact" if spec.kind == "exact" else f"{spec.kind}:{spec.build}"
+
+
+def _rounds(trials: Sequence["Trial"]) -> str:
+    """Say how often speeds were measured; nothing where that is not known."""
+    numbers = sorted({trial.rounds for trial in trials if trial.rounds})
+    if not numbers:
+        return ""
+    n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    return f"median speed of n = {n} rounds; vertical lines: quartiles"
 
 
 def _spread(recall: np.ndarray, floor: float) -> np.ndarray:
@@ -108,7 +123,8 @@ def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
     """
     points = ax.transData.transform([(trial.recall, trial.times_exact) for trial in trials])
     frame = ax.get_window_extent()
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in points]
+    dot = ax.figure.canvas.figure.dpi / 9  # pixels: 8 points
+    taken = [Bbox.from_bounds(x - dot / 2, y - dot / 2, dot, dot) for x, y in points]
     drawn = np.concatenate([_along(ax.transData.transform(line.get_xydata())) for line in ax.lines])
     for trial in sorted(trials, key=lambda trial: -trial.times_exact):
         settings = parse_spec(trial.spec).search

@@ -17,6 +17,7 @@ from hueprobe.errors import InputError, SearcherError
 from hueprobe.files import PARTIAL
 from hueprobe.memory.files import one_writer
 from hueprobe.memory.headers import FOLDER
+from hueprobe.progress import named_pass
 from hueprobe.search.index import StoredIndex, open_searcher
 from hueprobe.search.recall import sample_queries, share_found
 from hueprobe.search.spec import parse_spec
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from hueprobe.search.neighbors import Neighbors, Searcher
 
 DEFAULT_QUERIES = 500
-_ROUNDS = 3
+# A round times exact search and the trial once each, one after the other. As many are made as take a second,
+# so that one glitch of the machine moves neither a median nor a quartile.
+_FEWEST_ROUNDS, _MOST_ROUNDS, _SECONDS = 7, 25, 1.0
 _TREES = (10, 50)
 _EF_SEARCH = (64, 128, 256, 512)
 _FEWEST_TRAINING_VECTORS = 39  # a list, below which FAISS's k-means warns
@@ -45,10 +48,14 @@ class Trial:
         All queries at once, re-ranking and exclusion included; median of the rounds.
     times_exact : float
         That speed as a multiple of exact search's in the same round; median.
+    times_exact_low, times_exact_high : float
+        Its lower and upper quartile over the rounds; exact search has its own speed's, over its median.
     build_seconds : float
         Of its index, shared by all trials of one build.
     n_bytes : int
         Size of the index on disk; 0 for exact search, which has none.
+    rounds : int
+        Times that its speed was measured.
     """
 
     spec: str
@@ -57,6 +64,9 @@ class Trial:
     times_exact: float
     build_seconds: float
     n_bytes: int
+    times_exact_low: float = math.nan
+    times_exact_high: float = math.nan
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -203,18 +213,31 @@ class _Measurement:
         self._truth = self._search(self._exact)  # also keeps the quantized vectors that later searches use
 
     def of_exact_search(self) -> Trial:
-        seconds = [self._seconds(self._exact) for _ in range(_ROUNDS)]
-        return Trial("exact", 1.0, self.n / float(np.median(seconds)), 1.0, 0.0, 0)
+        seconds = self._rounds(self._exact)
+        median = float(np.median(seconds))
+        low, high = _quartiles(median / seconds)
+        return Trial("exact", 1.0, self.n / median, 1.0, 0.0, 0, low, high, len(seconds))
 
     def of(self, searcher: "Searcher", build_seconds: float, n_bytes: int) -> Trial:
         recall = share_found(self._search(searcher), self._truth)
-        rounds = [(self._seconds(self._exact), self._seconds(searcher)) for _ in range(_ROUNDS)]
-        rate = self.n / float(np.median([own for _, own in rounds]))
-        ratio = float(np.median([exact / own for exact, own in rounds]))
-        return Trial(searcher.spec.text, recall, rate, ratio, build_seconds, n_bytes)
+        exact, own = self._rounds(self._exact, searcher).reshape(-1, 2).T
+        low, high = _quartiles(exact / own)
+        return Trial(
+            searcher.spec.text, recall, self.n / float(np.median(own)), float(np.median(exact / own)),
+            build_seconds, n_bytes, low, high, len(own),
+        )  # fmt: skip
 
     def _search(self, searcher: "Searcher") -> "Neighbors":
         return searcher.search(self._vectors, self._k, exclude_images=self._excluded)
+
+    def _rounds(self, *searchers: "Searcher") -> np.ndarray:
+        """Return the seconds of each searcher in each round, shape (n_rounds * n_searchers,)."""
+        seconds: list[float] = []
+        while len(seconds) < _FEWEST_ROUNDS * len(searchers) or (
+            sum(seconds) < _SECONDS and len(seconds) < _MOST_ROUNDS * len(searchers)
+        ):
+            seconds += [self._seconds(searcher) for searcher in searchers]
+        return np.array(seconds)
 
     def _seconds(self, searcher: "Searcher") -> float:
         started = time.perf_counter()
@@ -228,9 +251,15 @@ def _try_index(
     """Build one index and measure it under each of its settings."""
     started = time.perf_counter()
     folder.mkdir()
-    file = settings[0].write(folder, progress=progress)
+    with named_pass(settings[0].spec.index):
+        file = settings[0].write(folder, progress=progress)
     seconds, n_bytes = time.perf_counter() - started, file.stat().st_size
     return [measurement.of(index.load(folder), seconds, n_bytes) for index in settings]
+
+
+def _quartiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(low), float(high)
 
 
 def _folder_name(index: StoredIndex) -> str:

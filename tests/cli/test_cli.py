@@ -85,7 +85,16 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, images, tmp_path):
     asked = json.loads(run("query", memory, images / "red" / "0.png", "--json").stdout)
     assert set(asked) == {"memory", "searcher", "k", "queries", "skipped"}
     (query,) = asked["queries"]
-    assert set(query) == {"image", "predicted", "tie", "likelihood", "unnormalized", "matches"}
+    assert set(query) == {
+        "image",
+        "predicted",
+        "tie",
+        "likelihood",
+        "unnormalized",
+        "matches",
+        "cells",
+        "telling",
+    }
     assert query["image"] == str(images / "red" / "0.png")
     assert query["predicted"] == "red" and query["matches"] == 36 * 10
     text = run("evaluate", memory, table, "--split", "test").stdout

@@ -28,6 +28,7 @@ from hueprobe.observations.accuracy.baselines import (
     tune_k,
 )
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun, accuracy_run
+from hueprobe.progress import named_pass
 from hueprobe.studies.locks import locked
 from hueprobe.studies.run_store import RunStore, settings_hash
 
@@ -162,13 +163,14 @@ class _Setup:
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
             searcher = self.searcher if descriptor == "pixel" else "exact"
-            classifier = KernelDensityClassifier(
-                self.memory_of(descriptor), k=k, searcher=searcher, exclude=self.exclude,
-                progress=self.progress, **self.network,
-            )  # fmt: skip
-            self._classified[descriptor, k] = (
-                classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
-            )
+            with named_pass(f"accuracy of {descriptor}, k {k}"):
+                classifier = KernelDensityClassifier(
+                    self.memory_of(descriptor), k=k, searcher=searcher, exclude=self.exclude,
+                    progress=self.progress, **self.network,
+                )  # fmt: skip
+                self._classified[descriptor, k] = (
+                    classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
+                )
         return self._classified[descriptor, k]
 
     def query_vectors(self, descriptor: str) -> np.ndarray | None:
@@ -187,8 +189,9 @@ def _with_tuned_k(setup: _Setup, descriptor: str) -> np.ndarray:
     """Eq. (1)-(3) with the K that is best for the memory's own images, each left out in turn."""
     memory = setup.memory_of(descriptor)
     most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
-    own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
-    matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
+    with named_pass(f"tuning K of {descriptor}"):
+        own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
+        matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
     best = tune_k(matches, counts).k
     if setup.images is None:
         return kernel_vote(matches, counts, k=best)

@@ -28,6 +28,7 @@ from hueprobe.observations.locations.maps import Locations
 from hueprobe.observations.table import NAMES, OBSERVATIONS, Observation, Result
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.observations.verdicts.selftest import RejectionRate, blocked_tests, match_tests, self_test
+from hueprobe.progress import named_pass
 from hueprobe.studies.observing.accuracy_runs import accuracy_grid
 from hueprobe.studies.observing.controls import controlled, require_control
 from hueprobe.studies.observing.measurable import cannot_measure, measured_in_part
@@ -150,9 +151,11 @@ def observe_memory(
         _require_matches_of(memory, matches)
     subject = Subject(settings=settings, memory=memory, images=images, given=matches, progress=progress)
     name = "matches" if memory is None else memory.path.name
-    report = _measured(subject, name, which, folder)
-    for control in controls:
-        report = _under(report, control, subject, which, folder, images_root)
+    with named_pass(name):
+        report = _measured(subject, name, which, folder)
+        for control in controls:
+            with named_pass(control):
+                report = _under(report, control, subject, which, folder, images_root)
     return report
 
 
@@ -194,14 +197,18 @@ def run_self_test(
     settings = settings or ObserveSettings()
     subject = Subject(settings=settings, memory=memory, progress=progress)
     labels, groups = memory.image_class, memory.images.groups
-    rates = self_test(
-        labels, match_tests(subject.matches, weighting=settings.weighting), n_draws=n_draws,
-        seed=settings.seed, groups=groups, progress=progress,
-    )  # fmt: skip
-    return rates + self_test(
-        labels, blocked_tests(subject.matches_of_blocks, weighting=settings.weighting), n_draws=n_draws,
-        seed=settings.seed, strata=subject.block_of_image, groups=groups, progress=progress,
-    )  # fmt: skip
+    with named_pass(memory.path.name):
+        tests = match_tests(subject.matches, weighting=settings.weighting)
+        with named_pass("matches"):
+            rates = self_test(
+                labels, tests, n_draws=n_draws, seed=settings.seed, groups=groups, progress=progress
+            )
+        tests = blocked_tests(subject.matches_of_blocks, weighting=settings.weighting)
+        with named_pass("class positions"):
+            return rates + self_test(
+                labels, tests, n_draws=n_draws, seed=settings.seed, strata=subject.block_of_image,
+                groups=groups, progress=progress,
+            )  # fmt: skip
 
 
 def network_center(memory: Memory, *, weights: Path | None = None) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
+from hueprobe.progress import named_pass
 from hueprobe.studies.observing.settings import ObserveSettings
 
 
@@ -71,10 +72,11 @@ class Subject:
         """The matches that everything but energy is measured from."""
         if self.given is not None:
             return self.given
-        classifier = self._classifier(self.rows, progress=self.progress)
-        if self.images is not None:
-            return _table(classifier.classify(self.images).matches)
-        return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
+        with named_pass("matches"):
+            classifier = self._classifier(self.rows, progress=self.progress)
+            if self.images is not None:
+                return _table(classifier.classify(self.images).matches)
+            return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
 
     @cached_property
     def block_of_image(self) -> np.ndarray:
