@@ -135,7 +135,8 @@ class ImageTable:
             Which rows: a range, a mask, or positions.
         """
         rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
-        return replace(self, **{name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS})
+        columns: dict[str, Any] = {name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS}
+        return replace(self, **columns)
 
     def where_split(self, name: str) -> "ImageTable":
         """Return the rows of one split, in order.
@@ -234,7 +235,8 @@ class ImageTable:
         """
         if missing := [name for name in _COLUMNS if name not in table.column_names]:
             raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")
-        return cls(*(tuple(table[name].to_pylist()) for name in _COLUMNS))
+        columns: list[Any] = [tuple(table[name].to_pylist()) for name in _COLUMNS]
+        return cls(*columns)
 
 
 def unfiled_table(

@@ -139,7 +139,8 @@ def _class_names(dataset: Any) -> Mapping[int, str] | None:
     """Return the names of integer labels by these."""
     column = _label_column(dataset)
     feature = None if column is None else dataset.features.get(column)
-    names = getattr(feature, "names", None) or getattr(dataset, "classes", None)
+    names: Any = getattr(feature, "names", None)
+    names = getattr(dataset, "classes", None) if names is None else names
     if names is None and hasattr(dataset, "dataset"):
         return _class_names(dataset.dataset)
     names = names.tolist() if hasattr(names, "tolist") else names
