@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,13 @@ def resolve_images(spec: Any) -> ImageTable:
 
     Parameters
     ----------
-    spec : str, path, list of paths, torch Dataset or ImageTable
+    spec : str, path, list of paths or items, torch Dataset or ImageTable
         `"demo"` (for a folder of that name say `"./demo"`), a folder, a CSV or Parquet table, an image
-        file, a data manifest's name (`"dtd"`, `"dtd:2"`) or TOML file, a list of image files, a Dataset, or
-        a table, which comes back as it is. What exists under a manifest's name is taken before it, with a
-        warning; `"manifest:dtd"` is always the manifest. `"classes:FOLDER"` and `"splits:FOLDER"` say what
-        the outer folders of a folder are where their names do not tell, see `from_folder`.
+        file, a data manifest's name (`"dtd"`, `"dtd:2"`) or TOML file, a list of image files or of a
+        Dataset's items, a Dataset, or a table, which comes back as it is. What exists under a manifest's
+        name is taken before it, with a warning; `"manifest:dtd"` is always the manifest.
+        `"classes:FOLDER"` and `"splits:FOLDER"` say what the outer folders of a folder are where their
+        names do not tell, see `from_folder`.
 
     Raises
     ------
@@ -43,7 +45,7 @@ def resolve_images(spec: Any) -> ImageTable:
     """
     if isinstance(spec, ImageTable):
         return spec
-    if isinstance(spec, list | tuple):
+    if isinstance(spec, list | tuple) and not (spec and _is_item(spec[0])):
         return from_paths(spec)
     if not isinstance(spec, str | os.PathLike):
         return from_dataset(spec)
@@ -89,6 +91,12 @@ def from_table(path: str | Path) -> ImageTable:
     """
     among_sets = Below([os.path.realpath(data_root())])
     return read_table(path, of_manifest=from_manifest, fenced=among_sets(os.path.abspath(path)))
+
+
+def _is_item(value: Any) -> bool:
+    """Whether a list of such values is one of images or of (image, label), and not of files."""
+    is_image = hasattr(value, "shape") or (hasattr(value, "size") and hasattr(value, "mode"))
+    return is_image or (isinstance(value, tuple | list | Mapping) and len(value) > 0)
 
 
 def manifest_of(spec: str) -> str | None:

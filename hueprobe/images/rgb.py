@@ -124,8 +124,8 @@ def _is_transparent(image: Image.Image) -> bool:
         return False
     if image.mode not in _WITH_ALPHA:
         image = image.convert("RGBA")
-    lowest, _ = image.getchannel(image.getbands()[-1]).getextrema()
-    return bool(lowest < 255)
+    extrema: Any = image.getchannel(image.getbands()[-1]).getextrema()
+    return bool(extrema[0] < 255)
 
 
 def _from_deep(values: np.ndarray, value_range: ValueRange | None) -> tuple[Image.Image, Noticed]:

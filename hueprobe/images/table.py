@@ -1,6 +1,7 @@
 """The image table: images in a fixed order, with class, split and group of each."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -78,11 +79,14 @@ class ImageTable:
         return len(self.paths)
 
     def __repr__(self) -> str:
-        """Return one line: how many images, classes and so on, and where."""
+        """Return one line: how many images, which classes and splits, how many groups, and where."""
         parts = [f"{len(self):,} images"]
-        for what, values in (("classes", self.classes), ("splits", self.splits), ("groups", self.groups)):
-            if names := set(values) - {None}:
-                parts.append(f"{len(names):,} {what}")
+        if names := self.class_names:
+            parts.append(f"{len(names):,} classes ({_few(names)})")
+        if splits := Counter(name for name in self.splits if name is not None):
+            parts.append(f"splits {_few([f'{name} {splits[name]:,}' for name in sorted(splits)])}")
+        if groups := set(self.groups) - {None}:
+            parts.append(f"{len(groups):,} groups")
         folders = set(self.roots) - {""}
         return f"<ImageTable {os.path.commonpath(folders) if folders else 'of no files'}: {', '.join(parts)}>"
 
@@ -132,7 +136,8 @@ class ImageTable:
             Which rows: a range, a mask, or positions.
         """
         rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
-        return replace(self, **{name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS})
+        columns: dict[str, Any] = {name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS}
+        return replace(self, **columns)
 
     def where_split(self, name: str) -> "ImageTable":
         """Return the rows of one split, in order.
@@ -231,7 +236,8 @@ class ImageTable:
         """
         if missing := [name for name in _COLUMNS if name not in table.column_names]:
             raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")
-        return cls(*(tuple(table[name].to_pylist()) for name in _COLUMNS))
+        columns: list[Any] = [tuple(table[name].to_pylist()) for name in _COLUMNS]
+        return cls(*columns)
 
 
 def unfiled_table(
@@ -281,6 +287,12 @@ def from_items(dataset: Any, classes: Sequence[str | None]) -> ImageTable:
     none = (None,) * n
     paths = tuple(f"{_ITEM}{i:07d}" for i in range(n))
     return ImageTable(paths, ("",) * n, tuple(classes), none, none, (-1,) * n, dataset=dataset)
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first of some names, each of which may be cut."""
+    shown = [name if len(name) <= 24 else f"{name[:23]}…" for name in names[:3]]
+    return ", ".join([*shown, *(["..."] if len(names) > 3 else [])])
 
 
 def _as_index(indices: Any) -> np.ndarray:

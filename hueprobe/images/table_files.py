@@ -75,10 +75,17 @@ def read_table(
     trusted = trusted_folders(os.path.dirname(os.path.realpath(path))) if fenced else None
     if trusted is not None:
         _require_below(trusted, named, rows, path)
-    files = _files_on_disk(named, rows, folder, path)
+    files, n_windows = _files_on_disk(named, rows, folder)
     if trusted is not None:
         _require_below(trusted, files, rows, path)
     _require_distinct(files, rows, path)
+    if n_windows:
+        warnings.warn(
+            f"{n_windows} of {len(files)} paths in {os.fspath(path)!r} have backslashes between folders, as "
+            "on Windows; they are read as /",
+            HueprobeWarning,
+            stacklevel=3,
+        )
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
         windows = "; it is written as on Windows: write / between folders" if "\\" in files[0] else ""
@@ -213,8 +220,8 @@ def _named_files(rows: list[Row], folder: str, path: str | Path) -> list[str]:
     return [os.path.normpath(os.path.join(folder, row.cells["path"] or "")) for row in rows]
 
 
-def _files_on_disk(files: list[str], rows: list[Row], folder: str, path: str | Path) -> list[str]:
-    """Return the files, those that are not there under the name that is more likely meant."""
+def _files_on_disk(files: list[str], rows: list[Row], folder: str) -> tuple[list[str], int]:
+    """Return the files, of those that are not there what is likely meant, and how many have backslashes."""
     on_disk = OnDisk()
     found = list(files)
     n_windows = 0
@@ -228,14 +235,7 @@ def _files_on_disk(files: list[str], rows: list[Row], folder: str, path: str | P
                 found[i] = there
                 n_windows += meant.count("\\") < name.count("\\")
                 break
-    if n_windows:
-        warnings.warn(
-            f"{n_windows} of {len(files)} paths in {os.fspath(path)!r} have backslashes between folders, as "
-            "on Windows; they are read as /",
-            HueprobeWarning,
-            stacklevel=4,
-        )
-    return found
+    return found, n_windows
 
 
 def _require_distinct(files: list[str], rows: list[Row], path: str | Path) -> None:

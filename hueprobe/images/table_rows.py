@@ -55,12 +55,12 @@ def csv_rows(path: str | Path) -> Iterator[Row]:
             told = re.fullmatch(r"sep=(.)\s*", first)  # as spreadsheets say it
             header = file.readline() if told else first
             separator = told[1] if told else _separator_of(header)
-            padded = any(name != name.strip() for name in _split(header, separator))
+            padded = any(name != name.strip() for name in _split(header.rstrip("\r\n"), separator))
             file.seek(0)
             reader = csv.reader(file, strict=True, delimiter=separator, skipinitialspace=padded)
             if told:
                 next(reader)
-            names = _columns(next(reader, []), path, separator=separator)
+            names = _columns(next(reader, []), path, separator=separator, padded=padded)
             for cells in reader:
                 line = reader.line_num
                 if not cells:
@@ -113,7 +113,7 @@ def parquet_rows(path: str | Path) -> Iterator[Row]:
 
 def _split(header: str, separator: str) -> list[str]:
     try:
-        return next(csv.reader([header], delimiter=separator, skipinitialspace=True), [])
+        return next(csv.reader([header], delimiter=separator), [])
     except csv.Error:
         return []
 
@@ -127,26 +127,28 @@ def _separator_of(header: str) -> str:
     return max(known, key=known.__getitem__)
 
 
-def _columns(written: Sequence[str], path: str | Path, *, separator: str = ",") -> list[str]:
+def _columns(
+    written: Sequence[str], path: str | Path, *, separator: str = ",", padded: bool = False
+) -> list[str]:
     """Return the columns' names as they are known here, and say what was not written so."""
     table = os.fspath(path)
     names = [_as_known(name, written) for name in written]
     _require_columns(names, table)
-    said = (
-        [f"cells are separated by {_SEPARATORS.get(separator, repr(separator))}"] if separator != "," else []
-    )
-    if renamed := [f"{old!r} as {new!r}" for old, new in zip(written, names, strict=True) if old != new]:
-        said.append(
-            f"columns are read without the space around them or in small letters: {', '.join(renamed)}"
-        )
+    said = []
+    if separator != ",":
+        said.append(f"cells are separated by {_SEPARATORS.get(separator, repr(separator))}")
+    if padded:
+        said.append("the space round cells is left out")
+    pairs = [(old.strip() if padded else old, new) for old, new in zip(written, names, strict=True)]
+    if renamed := [f"{old!r} as {new!r}" for old, new in pairs if old != new]:
+        said.append(f"columns are read as they are known here: {', '.join(renamed)}")
     if said:
         _warn(f"{table!r}: {'; '.join(said)}")
     if unknown := [name for name in names if name not in _KNOWN]:
         index = [name for name in unknown if _PANDAS_INDEX.fullmatch(name)]
         shown = [repr(name) if name in index else name for name in unknown]
-        hint = (
-            f"; {index[0]!r} is the index that pandas writes, which index=False leaves out" if index else ""
-        )
+        which = " and ".join(map(repr, index))
+        hint = f"; {which}: the index that pandas writes, which index=False leaves out" if index else ""
         _warn(f"columns of {table!r} that mean nothing here are ignored: {', '.join(shown)}{hint}")
     return names
 

@@ -1,5 +1,6 @@
 """Which files of a folder are images, and what is said of the others."""
 
+import importlib.util
 import io
 import sys
 import warnings
@@ -126,10 +127,8 @@ def test_heic_with_its_package(tmp_path, monkeypatch):
     if not _has_heif():
         monkeypatch.setitem(sys.modules, "pillow_heif", _Double())
     else:
-        import pillow_heif
-
         file = io.BytesIO()
-        pillow_heif.from_pillow(IMAGE).save(file)
+        importlib.import_module("pillow_heif").from_pillow(IMAGE).save(file)
         data = file.getvalue()
     monkeypatch.setattr("hueprobe.images.endings.reads_heif", lambda: True)
     (tmp_path / "set" / "a").mkdir(parents=True)
@@ -142,8 +141,6 @@ def test_heic_with_its_package(tmp_path, monkeypatch):
 
 
 def _has_heif():
-    import importlib.util
-
     return importlib.util.find_spec("pillow_heif") is not None
 
 

@@ -7,6 +7,7 @@ import hueprobe as hp
 from hueprobe import plots
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.grid import Grid
+from hueprobe.images import Transform
 from hueprobe.matches import Matches
 from hueprobe.observations.accuracy.votes import QueryVotes
 from hueprobe.plots import SeenImage, class_likelihoods, query_figure, visible_box, vote_map
@@ -76,6 +77,26 @@ def test_visible_box_is_what_torchvision_shows(size, resize, crop):
         interior = inside[(inside > inside[0] + 2) & (inside < inside[-1] - 2)]  # resizing bends the edges
         expected = low + (interior + 0.5) * (high - low) / n
         np.testing.assert_allclose(line[interior], expected, atol=0.1 * (high - low) / n + 1e-3)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 517), (256, 256), (90, 401)])
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+@pytest.mark.parametrize("crop", [64, (48, 80)])
+def test_visible_box_of_a_whole_image(size, fit, crop):
+    """Where the transform puts the image's own corners is where the box says."""
+    width, height = size
+    seen = Transform(resize=256, crop=crop, fit=fit, mean=(0,) * 3, std=(1,) * 3)(
+        Image.new("RGB", size, (255, 255, 255))
+    )[0].numpy()
+    rows, columns = np.flatnonzero(seen.max(axis=1)), np.flatnonzero(seen.max(axis=0))
+    left, top, right, bottom = SeenImage.as_recorded(
+        Image.new("RGB", size), Transform(resize=256, crop=crop, fit=fit).to_json()
+    ).box
+    across, down = (right - left) / seen.shape[1], (bottom - top) / seen.shape[0]
+    assert left + columns[0] * across == pytest.approx(0, abs=1e-9)
+    assert left + (columns[-1] + 1) * across == pytest.approx(width)
+    assert top + rows[0] * down == pytest.approx(0, abs=1e-9)
+    assert top + (rows[-1] + 1) * down == pytest.approx(height)
 
 
 def test_a_transform_of_ones_own_claims_no_geometry(ax):
