@@ -34,6 +34,8 @@ class ObserveSettings:
         As in `KernelDensityClassifier`.
     workers : int or None
         Threads that read images; one a core by default.
+    index_dir : Path or None
+        Where indexes are kept; see `open_searcher`.
     """
 
     k: int = 10
@@ -47,6 +49,7 @@ class ObserveSettings:
     weights: Path | None = None
     device: str = "auto"
     workers: int | None = None
+    index_dir: Path | None = None
 
     @property
     def definitions(self) -> dict[str, Any]:
