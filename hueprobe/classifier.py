@@ -47,6 +47,8 @@ class KernelDensityClassifier:
         Threads that decode images, one a core by default, none with 0.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM; see `open_searcher`.
+    index_dir : path, optional
+        Where indexes are kept; see `open_searcher`.
     progress : bool
         Show progress of index building and classification.
     """
@@ -66,6 +68,7 @@ class KernelDensityClassifier:
         device: str = "auto",
         workers: int | None = None,
         memory_budget: int | None = None,
+        index_dir: Any = None,
         progress: bool = False,
     ) -> None:
         self.memory, self.k, self.eps = memory, as_count("k", k), eps
@@ -80,6 +83,7 @@ class KernelDensityClassifier:
             device=device,
             images=None if images is None else self._source.rows,
             memory_budget=memory_budget,
+            index_dir=index_dir,
             progress=progress,
         )
         self._class_counts = memory.class_counts(self._source.rows)

@@ -34,6 +34,7 @@ _NAMED = 10  # classes named in a line
 )
 @common.k_option
 @common.searcher_option
+@common.index_dir_option
 @common.exclude_option
 @common.memory_budget_option
 @common.matches_option
@@ -49,6 +50,7 @@ def evaluate(
     rule: str,
     k: int,
     searcher: str,
+    index_dir: Path | None,
     exclude: str,
     memory_budget: int | None,
     matches_file: Path | None,
@@ -82,10 +84,10 @@ def evaluate(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
     pooled = rule != "kde"
-    if pooled and (searcher != "exact" or matches_file or memory_budget is not None):
+    if pooled and (searcher != "exact" or matches_file or memory_budget is not None or index_dir):
         raise click.UsageError(
             f"--classifier {rule} searches exactly, holds all vectors and keeps no matches; "
-            "leave out --searcher, --memory-budget and --matches"
+            "leave out --searcher, --index-dir, --memory-budget and --matches"
         )
     shared: dict[str, Any] = {
         "k": k, "weights": weights, "device": device, "workers": workers,
@@ -96,8 +98,10 @@ def evaluate(
     if pooled:
         classifier = PooledClassifier(opened, rule=rule, **shared)
     else:
-        common.announce_index(opened, searcher)
-        classifier = KernelDensityClassifier(opened, searcher=searcher, memory_budget=memory_budget, **shared)
+        common.announce_index(opened, searcher, index_dir)
+        classifier = KernelDensityClassifier(
+            opened, searcher=searcher, memory_budget=memory_budget, index_dir=index_dir, **shared
+        )
         spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
     result = _run(batches, matches_file)
@@ -189,7 +193,7 @@ def _report(
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"
-    common.say(f"searcher {searcher}, recall@10 {common.number(recall, '.3f', 'not measurable')}{proved}")
+    common.say(f"searcher {searcher}, recall@10 {common.recall_text(recall)}{proved}")
 
 
 def _mistakes(found: "Evaluation", name: str) -> str:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import device_option, named_images, number, report_skipped, say, workers_option
+from hueprobe.cli.options import (
+    device_option,
+    index_dir_option,
+    named_images,
+    recall_text,
+    report_skipped,
+    say,
+    workers_option,
+)
 
 if TYPE_CHECKING:
     from hueprobe.activations import Backbone
@@ -69,6 +77,7 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     multiple=True,
     help="Also build this index; may be given again.",
 )
+@index_dir_option
 @device_option
 @click.option(
     "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Of the forward pass  [default: fp32]"
@@ -110,6 +119,7 @@ def index(
     layers: tuple[str, ...],
     descriptor: str,
     searchers: tuple[str, ...],
+    index_dir: Path | None,
     device: str,
     precision: str | None,
     batch_size: int | None,
@@ -149,10 +159,12 @@ def index(
 
     for spec in searchers:
         parse_spec(spec)
+    if index_dir is not None and not searchers:
+        raise click.UsageError("--index-dir says where an index is kept; name one with --searcher")
     if (Path(images) / "memory.json").is_file():
         pixels = open_memory(images)
         pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
-        _finish(pooled, searchers)
+        _finish(pooled, searchers, index_dir)
         return
     table = named_images(images, split)
     geometry = {
@@ -169,7 +181,7 @@ def index(
             memory, table, device=device, workers=workers, progress=True,
             weights=None if weights == "default" else weights,
         )  # fmt: skip
-        _finish(appended, searchers)
+        _finish(appended, searchers, index_dir)
         _say_cropped(appended)
         return
     if not backbone:
@@ -198,7 +210,7 @@ def index(
     else:
         built = [build_memory(memory, table, backbone=backbones[0], **running)]
     for each in built:
-        _finish(each, searchers)
+        _finish(each, searchers, index_dir)
     _say_cropped(built[0])
 
 
@@ -234,17 +246,19 @@ def _say_whose_transform(backbone: "Backbone", weights: str, given: dict[str, An
         )
 
 
-def _finish(built: "Memory", searchers: tuple[str, ...]) -> None:
+def _finish(built: "Memory", searchers: tuple[str, ...], index_dir: Path | None) -> None:
     """Build the indexes asked for, list what could not be read, and say what there is now."""
     from hueprobe.search import open_searcher, parse_spec
     from hueprobe.search.index import StoredIndex, recall_of
 
     for spec in searchers:
         parsed = parse_spec(spec)
-        if parsed.needs_index and not StoredIndex(built, parsed).is_current:
-            StoredIndex(built, parsed).build(progress=True)
-        recall = recall_of(open_searcher(built, parsed))
-        say(f"{spec}: recall@10 {number(recall, '.3f', 'not measurable')}")
+        if parsed.needs_index:
+            index = StoredIndex(built, parsed, index_dir=index_dir)
+            if not index.is_current:
+                index.build(progress=True)
+        recall = recall_of(open_searcher(built, parsed, index_dir=index_dir))
+        say(f"{spec}: recall@10 {recall_text(recall)}")
     unreadable = [int(i) for i in (~built.readable).nonzero()[0]]
     report_skipped(tuple((built.images.paths[i], built.records["reason"][i].as_py()) for i in unreadable))
     say(

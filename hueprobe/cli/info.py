@@ -1,11 +1,11 @@
 """`hueprobe info`: what a memory holds."""
 
+import math
 from pathlib import Path
-from typing import Any
 
 import click
 
-from hueprobe.cli.options import json_option, memory_argument, number, print_json, print_table
+from hueprobe.cli.options import json_option, memory_argument, print_json, print_table, recall_text
 
 
 @click.command()
@@ -57,7 +57,7 @@ def info(memory: Path, as_json: bool) -> None:
         ["values", "all >= 0" if opened.nonnegative else "of either sign"],
     ]
     rows += [
-        [f"index {name}", "stale" if header["stale"] else f"recall@10 {_recall(header)}"]
+        [f"index {name}", "stale" if header["stale"] else _recalls(header["recall_at_10"])]
         for name, header in indexes.items()
     ]
     print_table(str(memory), ["", ""], rows)
@@ -66,5 +66,7 @@ def info(memory: Path, as_json: bool) -> None:
     )
 
 
-def _recall(header: dict[str, Any]) -> str:
-    return number(header["recall_at_10"], ".3f", "not measurable")
+def _recalls(measured: dict[str, float | None]) -> str:
+    """Return recall@10 by search settings, in words."""
+    known = [(name, recall_text(math.nan if recall is None else recall)) for name, recall in measured.items()]
+    return "recall@10 " + (", ".join(f"{recall} ({name})" for name, recall in known) or "not measured yet")

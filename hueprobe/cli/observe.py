@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 )
 @common.k_option
 @common.searcher_option
+@common.index_dir_option
 @click.option("--exclude", type=click.Choice(["image", "group"]), default="image", show_default=True)
 @click.option("--weighting", type=click.Choice(["count", "kernel"]), default="count", show_default=True)
 @click.option("--plane", type=click.Choice(["pca", "lda", "dft", "rgb"]), default="pca", show_default=True)
@@ -73,6 +74,7 @@ def observe(
     output: Path,
     k: int,
     searcher: str,
+    index_dir: Path | None,
     exclude: str,
     weighting: str,
     plane: str,
@@ -122,7 +124,7 @@ def observe(
     matches = None if matches_file is None else read_matches(matches_file)
     settings = ObserveSettings(
         k=k, searcher=searcher, exclude=exclude, seed=seed, weighting=weighting, plane=plane,
-        weights=weights, device=device, workers=workers,
+        weights=weights, device=device, workers=workers, index_dir=index_dir,
     )  # fmt: skip
     which = NAMES if observation == "all" else (observation,)
     told = [foreseen(memory, which, settings=settings, images=table, matches=matches) for memory in opened]

@@ -32,6 +32,11 @@ searcher_option = click.option(
     show_default=True,
     help="exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16].",
 )
+index_dir_option = click.option(
+    "--index-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where indexes are kept, such as those of a MEMORY that is read-only  [default: in MEMORY]",
+)
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
 )
@@ -186,6 +191,11 @@ def _elided(text: str, width: int) -> str:
     return f"{text[:head]}…{text[len(text) - tail :]}"
 
 
+def recall_text(recall: float) -> str:
+    """Return a measured recall in words; it is NaN where no image has a neighbor in another."""
+    return "not measurable (no neighbors in other images)" if math.isnan(recall) else f"{recall:.3f}"
+
+
 def require_k(k: int, n_vectors: int) -> None:
     """Refuse a k that the memory cannot fill."""
     if k > n_vectors:
@@ -202,11 +212,12 @@ def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
         say(f"{len(skipped)} images could not be read", err=True)
 
 
-def announce_index(memory: "Memory", spec: str) -> None:
+def announce_index(memory: "Memory", spec: str, index_dir: Path | None) -> None:
     """Say on stderr that an index is absent and will be built first."""
     from hueprobe.search.index import StoredIndex
     from hueprobe.search.spec import parse_spec
 
     parsed = parse_spec(spec)
-    if parsed.needs_index and not StoredIndex(memory, parsed).exists:
-        say(f"{memory.path} has no index for {spec!r} yet; building it", err=True)
+    if parsed.needs_index and not (index := StoredIndex(memory, parsed, index_dir=index_dir)).exists:
+        where = "" if index_dir is None else f" in {index.folder.indexes}"
+        say(f"{memory.path} has no index for {spec!r}{where} yet; building it", err=True)

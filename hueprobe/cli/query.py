@@ -19,6 +19,7 @@ _TELLING = 3  # memory images listed for each query
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @common.k_option
 @common.searcher_option
+@common.index_dir_option
 @common.exclude_option
 @common.memory_budget_option
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to list.")
@@ -37,6 +38,7 @@ def query(
     images: tuple[str, ...],
     k: int,
     searcher: str,
+    index_dir: Path | None,
     exclude: str,
     memory_budget: int | None,
     top: int,
@@ -59,10 +61,10 @@ def query(
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
     table = image_sources.from_paths(images)
-    common.announce_index(opened, searcher)
+    common.announce_index(opened, searcher, index_dir)
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=searcher, exclude=None if exclude == "none" else exclude,
-        weights=weights, device=device, memory_budget=memory_budget,
+        weights=weights, device=device, memory_budget=memory_budget, index_dir=index_dir,
     )  # fmt: skip
     result = classifier.classify(table)
     typed = dict(zip(table.paths, images, strict=False))

@@ -44,7 +44,8 @@ class IndexHeader(Record, frozen=True):
     library : mapping of str to str
         Name and version of the package that built the index.
     recall_at_10 : mapping of str to float
-        Measured recall@10 in [0, 1], by the search settings it was measured under.
+        Measured recall@10 in [0, 1], by the search settings it was measured under; None where there was
+        nothing to measure it by.
     """
 
     spec: str
@@ -55,7 +56,7 @@ class IndexHeader(Record, frozen=True):
     n_vectors: Count
     n_channels: Count
     library: Mapping[str, str]
-    recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)]]
+    recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)] | None]
 
 
 def write_header(folder: Path, header: IndexHeader) -> None:

@@ -14,11 +14,10 @@ import numpy as np
 
 from hueprobe.arguments import as_count
 from hueprobe.errors import InputError, SearcherError
-from hueprobe.files import PARTIAL
-from hueprobe.memory.files import one_writer
-from hueprobe.memory.headers import FOLDER
+from hueprobe.files import PARTIAL, storing
 from hueprobe.progress import named_pass
 from hueprobe.search.index import StoredIndex, open_searcher
+from hueprobe.search.index_folder import indexes_of, written_alone
 from hueprobe.search.recall import sample_queries, share_found
 from hueprobe.search.spec import parse_spec
 
@@ -114,12 +113,13 @@ def tune_searcher(
     n_queries: int = DEFAULT_QUERIES,
     keep: bool = False,
     seed: int = 0,
+    index_dir: str | Path | None = None,
     progress: bool = False,
 ) -> Tuning:
     """Try searchers on vectors drawn from the memory, their own image excluded.
 
     Indexes are built one after the other in a folder that is gone afterwards; the next run removes what a
-    killed one left. The memory's lock is held meanwhile.
+    killed one left. The lock of the indexes is held meanwhile, which for a memory's own is the memory's.
 
     Parameters
     ----------
@@ -137,6 +137,8 @@ def tune_searcher(
         Make the recommended index one of the memory's.
     seed : int
         Of the draw.
+    index_dir : path, optional
+        Where indexes are built and kept, as in `hueprobe.open_searcher`.
     progress : bool
         Show the builds'.
 
@@ -153,11 +155,15 @@ def tune_searcher(
     if not memory.complete:
         raise SearcherError(f"{memory.path} is not complete; finish `hueprobe index` before tuning")
     parsed = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]
-    indexes = {spec.text: StoredIndex(memory, spec) for spec in parsed if spec.needs_index}
-    measurement = _Measurement(memory, k, n_queries, seed, progress=progress)
+    indexes = {
+        spec.text: StoredIndex(memory, spec, index_dir=index_dir) for spec in parsed if spec.needs_index
+    }
+    with _building_site(memory, index_dir):
+        pass  # what cannot be written is told at once
+    measurement = _Measurement(memory, k, n_queries, seed, index_dir, progress=progress)
     trials, failed = [measurement.of_exact_search()], []
     best: StoredIndex | None = None
-    with _building_site(memory) as site:
+    with _building_site(memory, index_dir) as site:
         # What differs in search settings alone is built once.
         for name, group in groupby(sorted(indexes.values(), key=_folder_name), key=_folder_name):
             settings = list(group)
@@ -204,12 +210,21 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
 class _Measurement:
     """The queries, the truth, and the exact search that every round is compared with."""
 
-    def __init__(self, memory: "Memory", k: int, n_queries: int, seed: int, *, progress: bool) -> None:
+    def __init__(
+        self,
+        memory: "Memory",
+        k: int,
+        n_queries: int,
+        seed: int,
+        index_dir: str | Path | None,
+        *,
+        progress: bool,
+    ) -> None:
         self._vectors, self._excluded = sample_queries(memory, n_queries, seed=seed)
         self.n = len(self._vectors)
         if not self.n:
             raise InputError(f"{memory.path} holds no nonzero vectors; there is nothing to search")
-        self._k, self._exact = k, open_searcher(memory, progress=progress)
+        self._k, self._exact = k, open_searcher(memory, index_dir=index_dir, progress=progress)
         self._truth = self._search(self._exact)  # also keeps the quantized vectors that later searches use
 
     def of_exact_search(self) -> Trial:
@@ -267,18 +282,20 @@ def _folder_name(index: StoredIndex) -> str:
 
 
 @contextmanager
-def _building_site(memory: "Memory") -> Iterator[Path]:
+def _building_site(memory: "Memory", index_dir: str | Path | None) -> Iterator[Path]:
     """Give an empty folder among the memory's indexes, gone afterwards, while nobody else writes there."""
-    site = memory.path / FOLDER / f"tune{PARTIAL}"
-    with one_writer(memory.path):
+    indexes = indexes_of(memory, index_dir)
+    site = indexes / f"tune{PARTIAL}"
+    with written_alone(memory, indexes):
         shutil.rmtree(site, ignore_errors=True)
-        site.mkdir(parents=True)
+        with storing(site):
+            site.mkdir(parents=True)
         try:
             yield site
         finally:
             shutil.rmtree(site, ignore_errors=True)
-            if not any(site.parent.iterdir()):
-                site.parent.rmdir()
+            if not {path.name for path in indexes.iterdir()} - {"lock"}:
+                shutil.rmtree(indexes)
 
 
 def _remove_all_but(site: Path, name: str | None) -> None:

@@ -68,7 +68,7 @@ def accuracy_grid(
     progress : bool
         Show a bar for each classification.
     **network
-        `backbone`, `transform`, `weights`, `device` and `workers` of `KernelDensityClassifier`.
+        `backbone`, `transform`, `weights`, `device`, `workers` and `index_dir` of `KernelDensityClassifier`.
 
     Raises
     ------

@@ -324,6 +324,7 @@ def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
         memory, folder / f"{memory.path.name}-accuracy", images=subject.images, k=settings.k,
         searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed, progress=subject.progress,
         weights=settings.weights, device=settings.device, workers=settings.workers,
+        index_dir=settings.index_dir,
     )  # fmt: skip
 
 

@@ -35,6 +35,8 @@ class ObserveSettings:
         As in `KernelDensityClassifier`.
     workers : int or None
         Threads that read images; one a core by default.
+    index_dir : Path or None
+        Where indexes are kept; see `open_searcher`.
     """
 
     k: int = 10
@@ -48,6 +50,7 @@ class ObserveSettings:
     weights: Path | None = None
     device: str = "auto"
     workers: int | None = None
+    index_dir: Path | None = None
 
     def __post_init__(self) -> None:
         """Take a K that is whole, such as 3.0, for what it is."""

@@ -109,7 +109,7 @@ class Subject:
         return KernelDensityClassifier(
             self.known_memory, k=settings.k, exclude=settings.exclude, images=rows,
             searcher=settings.searcher if rows is None else "exact", weights=settings.weights,
-            device=settings.device, workers=settings.workers, progress=progress,
+            device=settings.device, workers=settings.workers, index_dir=settings.index_dir, progress=progress,
         )  # fmt: skip
 
 
