@@ -148,7 +148,7 @@ def test_candidates_grow_with_the_memory(n, lists):
     [
         ({"recall": 0.0}, InputError, "got 0.0"),
         ({"recall": 1.1}, InputError, "got 1.1"),
-        ({"k": 0}, InputError, "got 0 and"),
+        ({"k": 0}, InputError, "k must be at least 1, got 0"),
         ({"specs": ["annoyed"]}, SearcherError, "choose exact, annoy"),
     ],
 )

@@ -164,7 +164,7 @@ def test_points_before_the_network_ran_are_an_error_not_those_of_an_empty_image(
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
     head = HueHead.behind(network, layer="1", image_size=(8, 8))
     for read in (head.points, head.watch.output, head.watch.grid):
-        with pytest.raises(LayerError, match="has not run.*; call "):
+        with pytest.raises(LayerError, match=r"has not run.*; call "):
             read()
     assert network(torch.rand(5, 3, 8, 8)).shape == head.points().shape == (5, 2)
 

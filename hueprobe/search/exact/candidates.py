@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from hueprobe.search.exact.blocks import Block
-from hueprobe.search.exact.equal_vectors import EqualVectors, spread
+from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
 from hueprobe.search.exact.quantized import NOTHING, Codes, highest, lowest, product_dtype, products
 from hueprobe.search.reranking import NORM_ERROR
 
@@ -83,16 +83,7 @@ class Candidates:
 
     def _mask_excluded(self, raw: torch.Tensor, chunk: slice, block: Block) -> None:
         """Set the products with vectors that a query may not match to the lowest."""
-        ids, excluded = block.sorted_ids, self._excluded[chunk]
-        begin = np.searchsorted(ids, excluded * self._n_cells)
-        length = np.where(excluded >= 0, np.searchsorted(ids, (excluded + 1) * self._n_cells) - begin, 0)
-        rows, columns = spread(begin, length)
-        if self._equal is not None and len(ids):
-            # A representative may be matched as long as any member of its group may.
-            alone = ~np.isin(ids[columns], self._equal.representatives)
-            barred, representatives = self._equal.exhausted(excluded, int(ids[0]), int(ids[-1]))
-            rows = np.append(rows[alone], barred)
-            columns = np.append(columns[alone], np.searchsorted(ids, representatives))
+        rows, columns = barred_places(block.sorted_ids, self._excluded[chunk], self._n_cells, self._equal)
         if len(rows):
             places = torch.from_numpy(block.positions[columns]).to(raw.device)
             raw[torch.from_numpy(rows).to(raw.device), places] = lowest(raw.dtype)

@@ -237,6 +237,33 @@ def hashes_of(vectors: np.ndarray) -> np.ndarray:
     return np.asarray(np.einsum("ij,j->i", words.astype(np.uint64), factors))
 
 
+def barred_places(
+    ids: np.ndarray, excluded: np.ndarray, n_cells: int, equal: EqualVectors | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pairs of a query and a place among vectors that it may not match.
+
+    Parameters
+    ----------
+    ids : ndarray of int64, shape (n_vectors,)
+        Ascending.
+    excluded : ndarray of int64, shape (n_queries, m)
+        Images that each query may not match, each once in a row; -1 pads.
+    n_cells : int
+        Of an image.
+    equal : EqualVectors, optional
+        One of each of these groups is among the vectors; it may be matched as long as any member may.
+    """
+    begin = np.searchsorted(ids, excluded * n_cells)
+    length = np.where(excluded >= 0, np.searchsorted(ids, (excluded + 1) * n_cells) - begin, 0)
+    query, place = spread(begin, length)
+    if equal is None or not len(ids):
+        return query, place
+    alone = ~np.isin(ids[place], equal.representatives)
+    barred, representatives = equal.exhausted(excluded, int(ids[0]), int(ids[-1]))
+    places = np.searchsorted(ids, representatives)
+    return np.append(query[alone], barred), np.append(place[alone], places)
+
+
 def spread(begin: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return row and each number from `begin` on, `length` many, of arrays (n, m), row by row."""
     length = length.astype(np.int64)

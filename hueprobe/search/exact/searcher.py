@@ -14,8 +14,9 @@ highest one t that was left out bounds all others:
     ||q - x||^2  >=  ||q||^2 + 1 - norm_error - 2 (t + gamma ||q^|| (1 + r) + r_q (1 + norm_error)).
 
 Where the k-th exact distance is strictly below that, no vector outside can belong to the k nearest, ties
-included: the query is *certified*. The others are searched again with more candidates, and with float32
-products once re-ranking all those would take longer; so the result is always exact.
+included: the query is *certified*. The others are searched again with more candidates, and with float64
+products (`hueprobe.search.exact.double`) once re-ranking all those would take longer; so the result is
+always exact.
 
 No bound tells equal vectors from each other. As soon as a query that is not certified has some among its
 candidates, those of the whole memory are grouped, once, and one of each group is searched from then on
@@ -31,6 +32,7 @@ from hueprobe.arguments import as_rows
 from hueprobe.search.exact.blocks import QuantizedVectors
 from hueprobe.search.exact.candidates import Candidates
 from hueprobe.search.exact.device import search_device
+from hueprobe.search.exact.double import candidates_in_float64
 from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.quantized import (
     ARITHMETIC,
@@ -49,9 +51,10 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
 _EXTRA = {"int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
+_EXTRA_IN_FLOAT64 = 6
 _WIDEN = 4  # times as many for the queries that are not certified
 _RERANKED = (
-    4  # candidates are re-ranked in about the time of one vector's way from its shard to float32 products
+    4  # candidates are re-ranked in about the time of one vector's way from its shard to float64 products
 )
 _LOOKED_AT = 64  # queries, for equal vectors among their candidates
 _MOST_RESIDUAL = 2.0**-7  # of a quantized vector whose products have a sum error (gamma > 0)
@@ -136,8 +139,8 @@ class ExactSearcher:
 
         def look(queries: np.ndarray, barred: np.ndarray, width: int) -> tuple[np.ndarray, Neighbors]:
             nonlocal number_format, n_looks
-            if n_looks and len(queries) * width > _RERANKED * everything:
-                number_format = "float32"
+            if n_looks and number_format != "float64" and len(queries) * width > _RERANKED * everything:
+                number_format, width = "float64", min(k + _EXTRA_IN_FLOAT64, everything)
             found, settled, candidates = self._pass(queries, k, width, barred, number_format)
             settled |= width == everything
             if not n_looks:
@@ -159,27 +162,36 @@ class ExactSearcher:
         self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[Neighbors, np.ndarray, np.ndarray]:
         """Return the k nearest among `width` candidates, whether the bound proves it, and the candidates."""
-        # The few queries that come to float32 read the shards themselves: a second copy is not kept for them.
-        rows = self.quantized if number_format == self.format else self._quantized(number_format)
-        with full_products():
-            quantized = quantize(torch.from_numpy(queries).to(self.device), number_format)
-            candidates = Candidates(quantized, width, excluded, self.memory.grid.n_cells, self._equal)
-            for block in rows.blocks():
-                candidates.take(block)
-        ids, left_out = candidates.result()
+        if number_format == "float64":
+            ids, outside = candidates_in_float64(
+                self.memory, self._ids, queries, width, excluded, device=self.device, equal=self._equal
+            )
+        else:
+            ids, outside = self._quantized_candidates(queries, width, excluded, number_format)
         if self._equal is not None:
             ids = self._equal.led(ids, excluded)
         found = rerank(self.memory, queries, ids, k)
         if self._equal is not None:
             found = self._equal.followed(found, excluded)
+        # Where nothing was left out, nothing is outside.
+        return found, (np.square(found.distances[:, -1]) < outside) | np.isposinf(outside), ids
+
+    def _quantized_candidates(
+        self, queries: np.ndarray, width: int, excluded: np.ndarray, number_format: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates (n, width), and what the squared distance of all others is no less than (n,)."""
+        with full_products():
+            quantized = quantize(torch.from_numpy(queries).to(self.device), number_format)
+            candidates = Candidates(quantized, width, excluded, self.memory.grid.n_cells, self._equal)
+            for block in self.quantized.blocks():
+                candidates.take(block)
+        ids, left_out = candidates.result()
         squared = np.square(queries.astype(np.float64)).sum(axis=1)
         residual = quantized.residual.cpu().double().numpy()
         length = np.sqrt(squared) + residual
         gamma = sum_error(number_format, self.memory.n_channels, self.device)
         slack = gamma * length * (1 + _MOST_RESIDUAL) + residual * (1 + NORM_ERROR) + ARITHMETIC
-        outside = squared + 1 - NORM_ERROR - 2 * (left_out + slack)
-        # Where nothing was left out, nothing is outside.
-        return found, (np.square(found.distances[:, -1]) < outside) | np.isneginf(left_out), ids
+        return ids, squared + 1 - NORM_ERROR - 2 * (left_out + slack)
 
     def _ties_among(self, queries: np.ndarray, candidates: np.ndarray) -> bool:
         """Whether some of the queries, all but surely, have equal vectors among their candidates."""
