@@ -9,17 +9,10 @@ from typing import Protocol
 SECONDS_BETWEEN_LINES = 5.0
 
 
-class Advance(Protocol):
-    """Takes the number of units just finished, and what is worth a word about the last of them."""
-
-    def __call__(self, n: int, note: str = "", /) -> None:
-        """Show them."""
-
-
 @contextlib.contextmanager
 def progress_bar(
     total: int, *, label: str, unit: str = "images", done: int = 0, enabled: bool = False
-) -> Iterator[Advance]:
+) -> "Iterator[Advance]":
     """Give a function to call with the number of units just finished.
 
     A second argument stands behind the counts until the next: "loss 0.7448".
@@ -49,6 +42,13 @@ def progress_bar(
         lines = _PlainLines(total, label, unit, done)
         yield lines.advance
         lines.show()
+
+
+class Advance(Protocol):
+    """Takes the number of units just finished, and what is worth a word about the last of them."""
+
+    def __call__(self, n: int, note: str = "", /) -> None:
+        """Show them."""
 
 
 def _in_jupyter() -> bool:
