@@ -40,7 +40,7 @@ def named_pass(name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def progress_bar(
     total: int, *, label: str, unit: str = "images", done: int = 0, enabled: bool = False
-) -> Iterator[Advance]:
+) -> "Iterator[Advance]":
     """Give a function to call with the number of units just finished.
 
     A second argument stands behind the counts until the next: "loss 0.7448".

@@ -76,6 +76,7 @@ def compare(
     added to one, and several processes may work on it at once. Controls: hue:eq5:detached, :shuffled, :3d,
     :8d, :weight0, and auxiliary.
     """
+    from hueprobe.cli.figures import save_figure
     from hueprobe.plots.trained_networks import measure_figure
     from hueprobe.plots.training import loss_figure
     from hueprobe.studies.comparison.loss_comparison import compare_curves, compare_losses, compare_observed
@@ -98,14 +99,15 @@ def compare(
     figures = []
     for rate in settings.learning_rates:
         name = f"losses_lr{rate:g}.png"
-        loss_figure(
+        drawn = loss_figure(
             [found for found in summaries if found.learning_rate == rate],
             [found for found in curves if found.learning_rate == rate],
-        ).savefig(output / name)
+        )
+        save_figure(drawn, output / name)
         figures.append(name)
         if of_rate := [found for found in measures if found.learning_rate == rate]:
             name = f"observed_lr{rate:g}.png"
-            measure_figure(of_rate).savefig(output / name)
+            save_figure(measure_figure(of_rate), output / name)
             figures.append(name)
     write_comparison(runs, summaries, output, figures=figures)
     notes = sorted({note for run in runs if run.observed for note in run.observed.notes})
