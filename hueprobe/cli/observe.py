@@ -1,6 +1,5 @@
 """`hueprobe observe`: the paper's observations as numbers, figures and verdicts."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -196,6 +195,7 @@ def _self_tests(
     from hueprobe import plots
     from hueprobe.cli.figures import save_figure
     from hueprobe.files import written_whole
+    from hueprobe.json_documents import json_text
     from hueprobe.studies.observing.memories import run_self_test
 
     names = []
@@ -209,5 +209,7 @@ def _self_tests(
         names.append(f"{stem}_self_test.{figure_format}")
         save_figure(plots.rejection_rates(rates), output / names[-1])
         with written_whole(output / f"{stem}_self_test.json") as file:
-            file.write((json.dumps([asdict(rate) for rate in rates], indent=1) + "\n").encode())
+            file.write(
+                (json_text([asdict(rate) for rate in rates], indent=1, sort_keys=False) + "\n").encode()
+            )
     return names

@@ -1,6 +1,5 @@
 """Options and reports that several commands share, each defined once."""
 
-import json
 import math
 import re
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hueprobe.escapes import escape_controls, escape_json
+from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
@@ -112,28 +112,13 @@ def say_where(table: "ImageTable", file: str | Path) -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """Print one document: sorted keys, null and never NaN."""
-    click.echo(escape_json(json.dumps(plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False)))
+    click.echo(escape_json(json_text(document, ensure_ascii=False)))
 
 
 def say(*lines: str, err: bool = False) -> None:
     """Print lines of plain text, of which no name in them can make more, or anything else."""
     for line in lines:
         click.echo(escape_controls(line), err=err)
-
-
-def plain(value: Any) -> Any:
-    """Return a value that JSON takes: null for NaN and infinity, text for paths, lists for arrays."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return value
 
 
 def number(value: float | None, form: str, missing: str = "-") -> str:

@@ -1,6 +1,5 @@
 """`hueprobe tune`: which searcher is fastest on a memory at a wished recall."""
 
-import json
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ import click
 from hueprobe.cli import options as common
 from hueprobe.cli.figures import save_figure
 from hueprobe.files import written_whole
+from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
     from hueprobe.search.tuning import Tuning
@@ -94,7 +94,7 @@ def _save(tuning: "Tuning", folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / "tuning.json") as file:
-        file.write((json.dumps(common.plain(tuning.document()), indent=2, sort_keys=True) + "\n").encode())
+        file.write((json_text(tuning.document(), indent=2) + "\n").encode())
     drawn = recall_speed(tuning)
     for name in ("tuning.png", "tuning.pdf"):
         save_figure(drawn, folder / name)

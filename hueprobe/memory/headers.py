@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from hueprobe.errors import SearcherError
 from hueprobe.files import PARTIAL, sha256_of, written_whole
+from hueprobe.json_documents import json_text
 from hueprobe.memory.files import to_json_line
 from hueprobe.memory.records import Count, Record, RecordError, as_record
 
@@ -153,4 +154,4 @@ def folder_name(spec: str) -> str:
 
 def _text(header: dict[str, Any]) -> bytes:
     digest = hashlib.sha256(to_json_line(header).encode()).hexdigest()
-    return (json.dumps({**header, _OWN_HASH: digest}, sort_keys=True, indent=2) + "\n").encode()
+    return (json_text({**header, _OWN_HASH: digest}, indent=2) + "\n").encode()

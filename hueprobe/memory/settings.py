@@ -13,6 +13,7 @@ from msgspec import UNSET, Meta, UnsetType
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.images.value_range import ValueRange
+from hueprobe.json_documents import json_text
 from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
 from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
 from hueprobe.memory.vectors import DTYPES
@@ -156,7 +157,7 @@ def images_per_shard(
 def settings_text(settings: MemorySettings) -> str:
     """Return memory.json's text: indented for people, with sorted keys."""
     document = settings.to_json()
-    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_settings(folder: Path) -> MemorySettings:

@@ -10,6 +10,7 @@ from hueprobe.errors import InputError, require_choice
 from hueprobe.files import written_whole
 from hueprobe.images.splits import TEST, TRAIN
 from hueprobe.images.table import ImageTable
+from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
     from hueprobe.training.settings import TrainingSettings
@@ -129,7 +130,7 @@ class ComparisonSettings:
 def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable) -> None:
     """Write the study's settings, or raise InputError where its folder holds another study."""
     rows = repr((images.paths, images.classes, images.splits, images.groups, images.sizes))
-    own = json.loads(json.dumps(asdict(settings)))
+    own = json.loads(json_text(asdict(settings)))
     own["images"] = hashlib.sha256(rows.encode()).hexdigest()
     if path.exists():
         try:
@@ -148,4 +149,4 @@ def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable)
         if before == own:
             return
     with written_whole(path) as file:
-        file.write(json.dumps(own, sort_keys=True, indent=1).encode())
+        file.write(json_text(own, indent=1).encode())
