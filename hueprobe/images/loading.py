@@ -76,6 +76,8 @@ def load_batches(
         A number is out of range, or the transform fails on an image.
     ShapeError
         The transform gives no (channels, h, w), or another shape than for the images before.
+    NumericsError
+        The transform makes NaN or infinite values.
     ImageError
         No image can be read and the shape is unknown, or the table's Dataset is gone.
     """
@@ -93,7 +95,7 @@ def load_batches(
     rows = range(start, stop)
     shape = transform.shape if type(transform) is Transform and not image_shape else image_shape
     if shape:
-        shape_of = "image_shape"
+        shape_of = "that of the others"
     else:
         first = first_image(table, transform, rows)
         shape, shape_of = tuple(first.tensor.shape), repr(first.name)

@@ -12,7 +12,7 @@ from torch import Tensor
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
-from hueprobe.errors import ImageError, InputError, ShapeError, require_choice
+from hueprobe.errors import ImageError, InputError, NumericsError, ShapeError, require_choice
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -234,6 +234,8 @@ def apply_transform(transform: ToTensor, image: Image.Image, *, name: str) -> Te
         The transform raises anything else, or gives no float tensor.
     ShapeError
         The tensor is not (channels, h, w).
+    NumericsError
+        It holds NaN or infinite values.
     """
     try:
         made = transform(image)
@@ -249,8 +251,10 @@ def apply_transform(transform: ToTensor, image: Image.Image, *, name: str) -> Te
 
 
 def _checked_tensor(made: Any, *, name: str) -> Tensor:
-    if not isinstance(made, Tensor) or not made.is_floating_point():
-        what = made.dtype if isinstance(made, Tensor) else type(made).__name__
+    if not isinstance(made, Tensor) or not made.is_floating_point() or not _holds_numbers(made):
+        what = type(made).__name__
+        if isinstance(made, Tensor):
+            what = str(made.dtype) if _holds_numbers(made) else "a sparse tensor or one on 'meta'"
         raise InputError(
             f"the transform gives {what} for image {name!r}; it must give a float tensor (channels, h, w), "
             f"so {_way_to_floats(made)}"
@@ -264,7 +268,17 @@ def _checked_tensor(made: Any, *, name: str) -> Tensor:
             f"the transform gives {shape} for image {name!r}; need (channels, h, w)"
             + (f", so {hint}" if made.numel() else ", none of them 0")
         )
-    return made.detach().as_subclass(Tensor).to("cpu", torch.float32)
+    tensor = made.detach().as_subclass(Tensor).to("cpu", torch.float32)
+    if not bool(torch.isfinite(tensor).all()):
+        raise NumericsError(
+            f"the transform makes NaN or infinite values of image {name!r}; leave the image out, or mend the "
+            "transform (a division by 0?)"
+        )
+    return tensor
+
+
+def _holds_numbers(tensor: Tensor) -> bool:
+    return tensor.layout == torch.strided and not tensor.is_meta
 
 
 _WAYS_TO_THREE_AXES = {2: "put an axis of channels before it ([None])", 4: "take the batch's axis off ([0])"}
@@ -275,6 +289,8 @@ def _way_to_floats(made: Any) -> str:
         return "pass the array through torch.from_numpy"
     if isinstance(made, Image.Image):
         return "end it with torchvision's ToTensor()"
+    if isinstance(made, Tensor) and not _holds_numbers(made):
+        return "return a dense tensor on the CPU"
     if isinstance(made, Tensor):
         return "convert it, as torchvision's v2.ToDtype(torch.float32, scale=True) does"
     return "return the tensor alone"

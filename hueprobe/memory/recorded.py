@@ -144,10 +144,13 @@ def _not_made_again(settings: MemorySettings, difference: str) -> BackboneError 
             "versions that memory.json names, or build the memory anew"
         )
     live = settings.backbone.startswith(LIVE)
-    network = "" if live else f", nor does its network {settings.backbone!r} bring it ({difference})"
-    words = transform_words(settings.transform)
+    why = (
+        f"which its record cannot make again ({transform_words(settings.transform)})"
+        if live
+        else f"which neither its record nor its network {settings.backbone!r} makes again ({difference})"
+    )
     return BackboneError(
-        f"this memory was made with a transform of its own ({words}), which its record cannot make again"
-        f"{network}; give it in Python with transform=, as in KernelDensityClassifier(memory"
-        f"{', backbone=module' if live else ''}, transform=transform), or to append_images"
+        f"this memory was made with a transform of its own, {why}; give it in Python with transform=, as in "
+        f"KernelDensityClassifier(memory{', backbone=module' if live else ''}, transform=transform), or to "
+        "append_images"
     )

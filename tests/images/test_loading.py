@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.errors import ImageError, InputError, NumericsError, ShapeError
 from hueprobe.images import Transform, from_dataset, from_folder, load_batches, read_image
 
 TRANSFORM = Transform(resize=10, crop=8)
@@ -192,7 +192,7 @@ def test_images_of_differing_shape(table, workers):
         with pytest.raises(ShapeError, match=said) as caught:
             list(load_batches(table, Transform(resize=10, crop=None), batch_size=batch_size, workers=workers))
         assert "\n" not in str(caught.value)
-    with pytest.raises(ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*image_shape is \(3, 9, 9\)"):
+    with pytest.raises(ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*that of the others is \(3, 9, 9\)"):
         list(load_batches(table, TRANSFORM, batch_size=3, workers=workers, image_shape=(3, 9, 9)))
 
 
@@ -232,6 +232,14 @@ def _nothing(image):
     pass
 
 
+def _not_a_number(image):
+    return TRANSFORM(image) * float("nan")
+
+
+def _no_numbers(image):
+    return torch.zeros(3, 8, 8, device="meta")
+
+
 def _no_tensor(image):
     return np.asarray(image)
 
@@ -252,6 +260,12 @@ def _no_tensor(image):
             "gives ndarray for image 'a/00.png'.* so pass the array through",
         ),
         (_picture, InputError, r"gives Image for image 'a/00.png'; .* so end it with torchvision's ToTensor"),
+        (_not_a_number, NumericsError, "makes NaN or infinite values of image 'a/00.png'"),
+        (
+            _no_numbers,
+            InputError,
+            "gives a sparse .* for image 'a/00.png'.*so return a dense tensor on the CPU",
+        ),
         (_nothing, InputError, r"gives NoneType for image 'a/00.png'; .* so return the tensor alone"),
         (
             _no_channels,
