@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
     from hueprobe.studies.observing.settings import ObserveSettings
 
+_WORK = "work"  # below the output folder: what controls and accuracy keep
+
 
 @click.command()
 @click.argument("observation", type=click.Choice([*NAMES, "all"]))
@@ -121,6 +123,8 @@ def observe(
     table = common.named_images(images, split) if images else None
     matches = None if matches_file is None else read_matches(matches_file)
     output.mkdir(parents=True, exist_ok=True)
+    if (output / _WORK).is_dir():
+        common.say(f"{output}: goes on with what was extracted and classified there before", err=True)
     settings = ObserveSettings(
         k=k, searcher=searcher, exclude=exclude, seed=seed, weighting=weighting, plane=plane,
         weights=weights, device=device, workers=workers, index_dir=index_dir,
@@ -136,7 +140,7 @@ def observe(
             settings = replace(settings, center=network_center(memory, weights=weights))
         reports.append(
             observe_memory(
-                memory, which, settings=settings, folder=output / "work", images=table, matches=matches,
+                memory, which, settings=settings, folder=output / _WORK, images=table, matches=matches,
                 controls=controls, images_root=images_root, progress=True,
             )
         )  # fmt: skip
