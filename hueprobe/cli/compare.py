@@ -83,6 +83,7 @@ def compare(
     from hueprobe.studies.comparison.report import write_comparison
     from hueprobe.studies.comparison.settings import ComparisonSettings
     from hueprobe.studies.comparison.study import run_comparison
+    from hueprobe.studies.comparison.study_files import StudyFolder
 
     names = tuple(name.strip() for name in losses.split(","))
     primary = primary or ("hue:eq5" if "hue:eq5" in names else None)
@@ -93,6 +94,10 @@ def compare(
         observe_crop=observe_crop or 0, keep_weights=keep_weights, head=training.head(), **training.parts(),
     )  # fmt: skip
     table = named_images(images)
+    if finished := sum(1 for _ in StudyFolder(output, settings).runs.folder.glob("*.json")):
+        say(
+            f"{output}: goes on with the study that is there, of which {finished} runs are finished", err=True
+        )
     runs = run_comparison(table, output, settings, workers=training.workers, progress=True)
     summaries = compare_losses(runs, primary=primary)
     curves, measures = compare_curves(runs), compare_observed(runs)

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
     from hueprobe.studies.observing.settings import ObserveSettings
 
+_WORK = "work"  # below the output folder: what controls and accuracy keep
+
 
 @click.command()
 @click.argument("observation", type=click.Choice([*NAMES, "all"]))
@@ -131,6 +133,8 @@ def observe(
         for note in notes:
             common.say(f"note: {'matches' if memory is None else memory.path.name}: {note}", err=True)
     output.mkdir(parents=True, exist_ok=True)
+    if (output / _WORK).is_dir():
+        common.say(f"{output}: goes on with what was extracted and classified there before", err=True)
     reports = []
     for memory in opened:
         name = memory.path.name if memory is not None else str(matches_file)
@@ -141,7 +145,7 @@ def observe(
             settings = replace(settings, center=network_center(memory, weights=weights))
         reports.append(
             observe_memory(
-                memory, which, settings=settings, folder=output / "work", images=table, matches=matches,
+                memory, which, settings=settings, folder=output / _WORK, images=table, matches=matches,
                 controls=controls, images_root=images_root, progress=True,
             )
         )  # fmt: skip

@@ -654,3 +654,48 @@ def test_every_route_takes_a_table_whose_images_lie_elsewhere(
     assert line in run("observe", "energy", "m", "--images", table, "--split", "test", "-o", "o").stderr
     training = ["--backbone", "squeezenet1_1", "--epochs", 1, "--crop", 32, "--device", "cpu"]
     assert line in run("train", table, "-o", "t", "--loss", "onehot", *training).stderr
+
+
+# --- Stopping, and going on ---
+
+KEPT = "hueprobe: stopped; what was finished is kept: the same command goes on"
+
+
+@pytest.mark.parametrize(
+    "arguments, step, said",
+    [
+        (["index", "{images}", "-o", "{new}", *TINY], "hueprobe.memory.build_memory", KEPT),
+        (
+            ["index", "{images}", "-o", "{new}", *TINY, "--overwrite"],
+            "hueprobe.memory.build_memory",
+            f"{KEPT} (leave out --overwrite)",
+        ),
+        (
+            ["observe", "energy", "{memory}", "-o", "{new}"],
+            "hueprobe.studies.observing.memories.observe_memory", KEPT,
+        ),
+        (
+            ["train", "{images}", "-o", "{new}", "--backbone", "squeezenet1_1"],
+            "hueprobe.training.load_images", KEPT,
+        ),
+        (["-v", "info", "{memory}"], "hueprobe.search.index.list_indexes", "hueprobe: stopped"),
+        (["query", "{memory}", "index"], "hueprobe.images.from_paths", "hueprobe: stopped"),
+        (["data", "list"], "hueprobe.datasets.manifest_names", "hueprobe: stopped"),
+    ],
+)  # fmt: skip
+def test_a_command_that_is_stopped_says_what_it_keeps(
+    memory, images, tmp_path, monkeypatch, arguments, step, said
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    places = {"images": images, "memory": memory, "new": tmp_path / "new"}
+    monkeypatch.setattr(step, stop)
+    result = run(*(argument.format(**places) for argument in arguments), code=130)
+    assert result.stderr.splitlines()[-1] == said and result.stdout == ""
+
+
+def test_observe_says_that_it_goes_on(memory, tmp_path):
+    command = ["observe", "accuracy", memory, "--k", 2, "-o", tmp_path / "o"]
+    assert "goes on" not in run(*command).stderr
+    assert f"{tmp_path / 'o'}: goes on with what was extracted" in run(*command).stderr
