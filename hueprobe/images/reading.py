@@ -51,7 +51,7 @@ class ImageRecord:
 
 
 def read_image(
-    source: str | Path | bytes, *, value_range: ValueRange | None = None
+    source: str | Path | bytes, *, value_range: Any = None
 ) -> tuple[Image.Image | None, ImageRecord]:
     """Read an image file, or the bytes of one, as upright RGB.
 
@@ -63,14 +63,15 @@ def read_image(
     Parameters
     ----------
     source : path or bytes
-    value_range : ValueRange, optional
-        Black and white of images of more than 8 bits.
+    value_range : int, str or (float, float), optional
+        Black and white of images of more than 8 bits, as in `hueprobe.build_memory`.
 
     Returns
     -------
     image : PIL image in mode RGB, or None where unreadable
     record : ImageRecord
     """
+    black_and_white = ValueRange.of(value_range)
     data, reason = (source, None) if isinstance(source, bytes) else _read_bytes(source)
     if data is None:
         return _unreadable("", reason)
@@ -79,7 +80,7 @@ def read_image(
         return _unreadable(digest, "the file is empty")
     limit = max_pixels()
     try:
-        decoded, noticed = decode(data, limit, value_range)
+        decoded, noticed = decode(data, limit, black_and_white)
     except UnidentifiedImageError as error:
         return _unreadable(digest, _one_line(error))
     except Image.DecompressionBombError as error:

@@ -41,7 +41,8 @@ class ImageTable:
     dataset : torch Dataset, optional
         Where the items come from; the path is then `"item-0000012"` for item 12.
     value_range : ValueRange, optional
-        Which values of images of more than 8 bits are black and white when they are read.
+        Which values of images of more than 8 bits are black and white when they are read; may be given as
+        in `hueprobe.build_memory`.
 
     Raises
     ------
@@ -67,6 +68,7 @@ class ImageTable:
             raise ShapeError(f"columns of an image table differ in length: {lengths}")
         for name in ("paths", "roots", "classes", "splits", "groups"):
             _require_unicode(getattr(self, name))
+        object.__setattr__(self, "value_range", ValueRange.of(self.value_range))
         changed = {name: normalized(getattr(self, name)) for name in _NAMES}
         for name, normal in changed.items():
             if normal:
