@@ -82,11 +82,11 @@ def measured(
     for part in everyone:
         row: dict[str, Any] = {"n_vectors": int(memory.valid().sum()), "queries": len(vectors)}
         row |= {"searcher": part.name, **part.facts}
-        row["queries_per_second"] = _spread([len(vectors) / value for value in seconds[part.name]])
+        row["queries_per_second"] = spread([len(vectors) / value for value in seconds[part.name]])
         for name, other in (("times_flat", FLAT), ("times_ours", OURS)):
             if other in seconds:
                 pairs = zip(seconds[other], seconds[part.name], strict=True)
-                row[name] = _spread([base / value for base, value in pairs])
+                row[name] = spread([base / value for base, value in pairs])
         if part.excludes:
             row["recall_at_10"] = round(share_found(part.neighbors(memory, vectors, own, K), truth), 5)
         if isinstance(part, Exact):
@@ -153,7 +153,7 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def _spread(values: list[float]) -> list[float]:
+def spread(values: list[float]) -> list[float]:
     """Return median, least and greatest, to four digits."""
     return [float(f"{function(values):.4g}") for function in (statistics.median, min, max)]
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import device_search, loss_comparison, search, tables, verdict_table
+from benchmarks import device_search, duplicates, loss_comparison, search, tables, verdict_table
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
@@ -80,6 +80,19 @@ def test_search_on_a_device_measures_the_memory_that_it_made(tmp_path, monkeypat
     # what a machine makes of it is its own affair; that the share is work / time / peak is not
     work, took = 2 * 980 * 980 * 200, row["search_seconds"][0]
     assert row["share_of_peak"] == pytest.approx(work / took / results["peak_flops"], rel=2e-3)
+
+
+def test_memories_with_duplicates_have_the_share_that_they_are_named_for(tmp_path, monkeypatch):
+    given = f"x --images 4 --channels 64 --rounds 1 --output {tmp_path}/r.json"
+    monkeypatch.setattr("sys.argv", given.split())
+    duplicates.main()
+    rows = {row["form"]: row for row in json.loads((tmp_path / "r.json").read_text())["rows"]}
+    assert set(rows) == {name for name, *_ in duplicates.FORMS}
+    for name, share, n_originals, spread in duplicates.FORMS:
+        copies = round(share * 196)
+        distinct = 196 if spread else 196 - copies + min(n_originals, copies)
+        assert rows[name]["n_vectors"] == 196 and rows[name]["n_distinct"] == distinct
+    assert rows["none"]["times_none"] == [1, 1, 1]
 
 
 def test_results_become_tables(memory, tmp_path):
