@@ -11,7 +11,7 @@ from hueprobe.errors import InputError
 from hueprobe.images.resolve import resolve_images
 from hueprobe.memory.extraction import extracted_batches, plan_extractions
 from hueprobe.memory.filling import fill_memories
-from hueprobe.memory.recorded import load_recorded_backbone
+from hueprobe.memory.recorded import load_recorded_backbone, maker_of
 from hueprobe.memory.settings import read_settings
 from hueprobe.memory.store import Memory
 
@@ -104,7 +104,10 @@ def build_memory(
     if isinstance(backbone, Backbone):
         loaded = backbone
     else:
-        loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
+        loaded = load_backbone(
+            backbone, weights=weights, layer=layer, transform=transform, seed=seed,
+            made_by=None if overwrite else maker_of(Path(path)),
+        )  # fmt: skip
     paths = [Path(path)]
     extractions = plan_extractions(
         paths, [loaded], descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
@@ -177,7 +180,10 @@ def build_memories(
             raise InputError("backbones that are loaded have their layers; give one at least, and no layers=")
         loaded = list(backbone)
     else:
-        loaded = load_backbones(backbone, layers=layers, weights=weights, transform=transform, seed=seed)
+        made_by = None if overwrite or not layers else maker_of(layer_path(path, layers[0]))
+        loaded = load_backbones(
+            backbone, layers=layers, weights=weights, transform=transform, seed=seed, made_by=made_by
+        )
     paths = [layer_path(path, tapped.layer) for tapped in loaded]
     extractions = plan_extractions(
         paths, loaded, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hueprobe.errors import BackboneError, HueprobeWarning, InputError, WeightsError
-from hueprobe.memory.settings import MemorySettings
+from hueprobe.memory.settings import FILE_NAME, MemorySettings, random_weights_depend_on, read_settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -79,11 +79,23 @@ def load_recorded_backbone(
         layer=None if settings.table_layer else settings.layer,
         transform=transform if transform is not None else recorded_transform(settings),
         seed=settings.seed,
+        made_by=settings.versions.get("hueprobe"),
     )
     if loaded.weights_sha256 != settings.weights_sha256:
+        remedy = (
+            random_weights_depend_on(settings)
+            if settings.weights == "none"
+            else "pass --weights FILE with the original ones"
+        )
         raise WeightsError(
             f"the weights of {name} ({settings.weights}) are not those that made the memory: sha256 "
-            f"{loaded.weights_sha256[:12]}, recorded {settings.weights_sha256[:12]}; "
-            "pass --weights FILE with the original ones"
+            f"{loaded.weights_sha256[:12]}, recorded {settings.weights_sha256[:12]}; {remedy}"
         )
     return loaded
+
+
+def maker_of(path: Path) -> str | None:
+    """Return the version of hueprobe that began the memory at `path`, None where none is there."""
+    if not (path / FILE_NAME).is_file():
+        return None
+    return read_settings(path).versions.get("hueprobe")
