@@ -25,7 +25,7 @@ from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
 from hueprobe.activations.timm_networks import timm_blueprint
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
 from hueprobe.activations.wrappings import transform_beside, weights_for
-from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
+from hueprobe.errors import BackboneError, HueprobeError, MissingDependencyError, WeightsError, nearest_names
 from hueprobe.images.transform import Transform
 
 LITE0_TRANSFORM = Transform(
@@ -201,7 +201,16 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
 
     def build() -> tuple[nn.Module, ImageTransform]:
         with _current_folder_importable():
-            made = _import_callable(spec)()
+            function = _import_callable(spec)
+            try:
+                made = function()
+            except HueprobeError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise BackboneError(
+                    f"{spec}, called without arguments, raised {_said(error)}; it must return an nn.Module "
+                    "or (module, transform)"
+                ) from error
         module, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, IMAGENET_TRANSFORM)
         if not isinstance(module, nn.Module) or not callable(transform):
             raise BackboneError(
@@ -213,6 +222,11 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
     return Blueprint(
         build=build, bottleneck=None, weights=weights if file is None else str(file), state=state
     )
+
+
+def _said(error: BaseException) -> str:
+    """Return an exception's kind and its first line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
 
 
 def _kind(made: Any) -> str:
@@ -237,10 +251,16 @@ def _import_callable(spec: str) -> Callable[[], Any]:
     module_name, _, attribute = spec.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except HueprobeError:
+        raise
     except (ImportError, ValueError, TypeError) as error:  # empty and relative names raise the last two
         raise BackboneError(
-            f"cannot import {module_name!r} for backbone {spec!r}: {error}; "
+            f"cannot import {module_name!r} for backbone {spec!r}: {_said(error)}; "
             "it is looked for in the current folder and among the installed packages"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise BackboneError(
+            f"cannot import {module_name!r} for backbone {spec!r}: it raised {_said(error)}"
         ) from error
     if not callable(getattr(module, attribute, None)):
         callables = [known for known, value in vars(module).items() if callable(value)]

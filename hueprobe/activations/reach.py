@@ -62,7 +62,7 @@ class _Reads(TorchDispatchMode):
     """Collects the names of the tensors that operations read, be it through a view."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.names: set[str] = set()
         self._names: dict[int, list[str]] = {}
         for name, tensor in tensors.items():

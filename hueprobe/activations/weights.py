@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hueprobe.errors import HueprobeWarning, WeightsError, nearest_names
 
 # Training scripts keep their arguments and numbers of NumPy's beside the weights: plain values, no code.
-_HARMLESS = [
+_HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
     np.float64(0).__reduce__()[0],

@@ -15,7 +15,7 @@ from hueprobe.images.table import ImageTable
 from hueprobe.images.value_range import ValueRange
 from hueprobe.memory.extraction import extracted_batches, plan_extractions
 from hueprobe.memory.filling import fill_memories
-from hueprobe.memory.recorded import load_recorded_backbone
+from hueprobe.memory.recorded import load_recorded_backbone, maker_of
 from hueprobe.memory.settings import MemorySettings, read_settings
 from hueprobe.memory.store import Memory
 from hueprobe.memory.transforms import describe_transform, transform_words
@@ -125,7 +125,10 @@ def build_memory(
     if isinstance(backbone, Backbone):
         loaded = backbone
     else:
-        loaded = load_backbone(backbone, weights=weights, layer=layer, transform=transform, seed=seed)
+        loaded = load_backbone(
+            backbone, weights=weights, layer=layer, transform=transform, seed=seed,
+            made_by=None if overwrite else maker_of(Path(path)),
+        )  # fmt: skip
         _warn_of_assumed_transform(loaded)
     paths = [Path(path)]
     extractions = plan_extractions(
@@ -202,7 +205,10 @@ def build_memories(
             raise InputError("backbones that are loaded have their layers; give one at least, and no layers=")
         loaded = list(backbone)
     else:
-        loaded = load_backbones(backbone, layers=layers, weights=weights, transform=transform, seed=seed)
+        made_by = None if overwrite or not layers else maker_of(layer_path(path, layers[0]))
+        loaded = load_backbones(
+            backbone, layers=layers, weights=weights, transform=transform, seed=seed, made_by=made_by
+        )
         _warn_of_assumed_transform(loaded[0])
     paths = [layer_path(path, tapped.layer) for tapped in loaded]
     extractions = plan_extractions(

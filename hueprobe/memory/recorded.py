@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hueprobe.errors import BackboneError, HueprobeWarning, InputError, WeightsError
-from hueprobe.memory.settings import MemorySettings
+from hueprobe.memory.settings import FILE_NAME, MemorySettings, random_weights_depend_on, read_settings
 from hueprobe.memory.transforms import (
     CUSTOM,
     see_transform,
@@ -100,12 +100,17 @@ def load_recorded_backbone(
         layer=None if settings.table_layer else settings.layer,
         transform=transform if transform is not None else recorded_transform(settings),
         seed=settings.seed,
+        made_by=settings.versions.get("hueprobe"),
     )
     if loaded.weights_sha256 != settings.weights_sha256:
+        remedy = (
+            random_weights_depend_on(settings)
+            if settings.weights == "none"
+            else "pass --weights FILE with the original ones"
+        )
         raise WeightsError(
             f"the weights of {name} ({settings.weights}) are not those that made the memory: sha256 "
-            f"{loaded.weights_sha256[:12]}, recorded {settings.weights_sha256[:12]}; "
-            "pass --weights FILE with the original ones"
+            f"{loaded.weights_sha256[:12]}, recorded {settings.weights_sha256[:12]}; {remedy}"
         )
     if transform is None:
         _require_same_transform(settings, loaded.transform, given=False)
@@ -154,3 +159,10 @@ def _not_made_again(settings: MemorySettings, difference: str) -> BackboneError 
         f"KernelDensityClassifier(memory{', backbone=module' if live else ''}, transform=transform), or to "
         "append_images"
     )
+
+
+def maker_of(path: Path) -> str | None:
+    """Return the version of hueprobe that began the memory at `path`, None where none is there."""
+    if not (path / FILE_NAME).is_file():
+        return None
+    return read_settings(path).versions.get("hueprobe")

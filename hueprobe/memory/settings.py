@@ -215,7 +215,24 @@ def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
         for key in sorted((before.keys() | now.keys()) - ignored)
         if before.get(key) != now.get(key)
     ]
+    if len(lines) == 1 and old.weights_sha256 != new.weights_sha256 and old.weights == "none":
+        lines[0] += f": {random_weights_depend_on(old)}"
     transform = transform_difference(
         seen_transform(old.transform, old.transform_probe), seen_transform(new.transform, new.transform_probe)
     )
     return sorted([*lines, *([f"transform: {transform}"] if transform else [])])
+
+
+def random_weights_depend_on(settings: MemorySettings) -> str:
+    """Say what the weights of a memory made with weights `none` depend on besides network and seed."""
+    versions = settings.versions
+    threads = (
+        ", on the number of threads (OMP_NUM_THREADS)"
+        if versions.get("hueprobe", "").startswith("0.1.")
+        else ""
+    )
+    return (
+        f"random weights depend on torch's version ({versions.get('torch', 'not known')} made them), on the "
+        f"kind of processor{threads}, and on the network's own code; go on where those are the same, or "
+        "build the memory anew"
+    )

@@ -188,8 +188,8 @@ def test_a_head_of_its_own_is_not_loaded_and_said(tmp_path, state, case):
         "deeper": {"fc.1.weight": torch.rand(7, 5), "fc.1.bias": torch.rand(7)},
     }
     words = {
-        "classes": r"'fc.weight' of shape \(4, 5\) has shape \(7, 5\) in the file \(and 1 more\): not loaded",
-        "none": r"'fc.weight' of shape \(4, 5\) is not in the file \(and 1 more\): not loaded",
+        "classes": r"'fc.weight', \(4, 5\) in the network, has shape \(7, 5\) in the file \(and 1 more\):",
+        "none": r"'fc.weight', \(4, 5\) in the network, is not in the file \(and 1 more\): not loaded",
         "other name": "the network has no 'head.weight' of the file: not loaded",
         "deeper": r"the network has no 'fc.1.weight' of the file \(and 1 more\): not loaded",
     }
@@ -231,7 +231,7 @@ def test_behind_a_layer_is_what_runs_after_it(tmp_path, state):
     """The layer that is asked for decides, not the head's name: what lies behind may be another network's."""
     without = {name: tensor for name, tensor in state.items() if not name.startswith("last.")}
     torch.save(without, tmp_path / "w.pth")
-    with pytest.warns(HueprobeWarning, match="'last.weight' of shape .* is not in the file"):
+    with pytest.warns(HueprobeWarning, match=r"'last\.weight', .* in the network, is not in the file"):
         backbone = load_backbone(NETWORK, weights=tmp_path / "w.pth", layer="norm")
     assert torch.equal(backbone.module.conv.weight, state["conv.weight"])
     with pytest.raises(WeightsError, match=r"'last\.weight' of shape"):
