@@ -87,7 +87,10 @@ def find_blueprint(name: str, weights: str | Path) -> Blueprint:
     if trained_with is None:
         return blueprint
     build = blueprint.build
-    return replace(blueprint, build=lambda: (build()[0], trained_with))
+    return replace(
+        blueprint, build=lambda: (build()[0], trained_with), transform_assumed=False,
+        transform_of="the run that trained it, as config.json beside the file says",
+    )  # fmt: skip
 
 
 def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:

@@ -154,7 +154,7 @@ def label_rows(ax: Axes, losses: Sequence[str]) -> None:
 
 
 def write_behind(ax: Axes, row: int, mean: Interval, n_seeds: int, p: float) -> None:
-    """Write at the right of a row how many seeds it has, and p where it is known."""
+    """Write behind a row how many seeds it has, that they give no interval, and p where it is known."""
     told = f"n = {n_seeds}"
     if np.isnan(mean.low) and n_seeds:
         told += ", no interval"
