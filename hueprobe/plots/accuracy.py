@@ -1,6 +1,6 @@
 """Observation 2 in images: accuracy by network, descriptor and classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -92,8 +92,7 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, ax: Axes | None = None) -> A
             head.set_fontweight("bold")
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_locator(MaxNLocator(4))
-        sizes = sorted({run.n for run in runs})
-        n = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
+        n = _sizes(run.n for run in runs)
         ax.set(
             ylim=(len(networks) * step - 0.4, -0.6), title=f"{shortened(task, 30)}\nn = {n} images",
             xlabel="accuracy (share of images)",
@@ -131,8 +130,17 @@ def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | No
         names = [f"{found.first} − {shortened(found.second, 26)}" for found in comparisons]
         ax.set_yticks(range(len(comparisons)), names)
         ax.xaxis.set_major_locator(MaxNLocator(4))
-        ax.set(ylim=(len(comparisons) - 0.5, -0.5), xlabel="difference in accuracy")
+        n = _sizes(found.n for found in comparisons)
+        ax.set(
+            ylim=(len(comparisons) - 0.5, -0.5), xlabel="difference in accuracy", title=f"n = {n} images",
+        )  # fmt: skip
     return ax
+
+
+def _sizes(numbers: Iterable[int]) -> str:
+    """Return how many images there are, "240"; or from how many to how many, "180 to 240"."""
+    known = sorted(set(numbers))
+    return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
 
 
 def _networks(grid: AccuracyGrid, task: str) -> list[str]:

@@ -180,7 +180,8 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
             for side, color, marker, shift in (("same", SAME, "o", -0.15), ("other", OTHER, "s", 0.15)):
                 excess = getattr(found, side).excess
                 ax.plot([excess.low, excess.high], [row + shift] * 2, color=color)
-                label = SIDES[side] if row == 0 else None
+                n = f"{SIDES[side]}, n = {getattr(result, side).n:,}"
+                label = n if row == 0 else None
                 ax.plot(excess.estimate, row + shift, marker, color=color, linestyle="none", label=label)
         ax.axvline(0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         ax.set_yticks(
@@ -188,7 +189,7 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
         )
         ax.set(
             ylim=(len(result.tangential) - 0.5, -0.5),
-            xlabel="excess of log(tangential / radial)",
+            xlabel="excess of log(tangential / radial) over n matches",
         )
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return ax

@@ -157,7 +157,7 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
                 zorder=3,
             )
         ax.set(
-            xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1],
+            xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1],
             xlabel=f"R cos(hue), {result.map.plane.name} plane", ylabel="R sin(hue)",
             title=f"mean hue of {len(known)} classes, {len(result.map.hue):,} images\n(rim: R = 1)",
         )  # fmt: skip
@@ -187,6 +187,8 @@ def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar
         raise InputError(f"image {image} of {len(result.hue)}; count from 0")
     with drawing(ax) as ax:
         drawn = cell_map(result.hue[image], ax, cmap=CYCLIC, norm=ANGLES)
+        known = int((~np.isnan(result.hue[image])).sum())
+        ax.set_title(f"image {image}, n = {known} cells with a hue")
         if show_colorbar:
             label = f"activation hue, {result.plane.name} plane (radians)"
             bar = colorbar(drawn, ax, label, ticks=list(_ANGLE_TICKS))

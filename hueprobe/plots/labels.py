@@ -23,6 +23,7 @@ _LINE = 1.42 * _FONT / 72  # inches from one row of the key to the next
 _RADIUS = 2.5  # points, of a dot
 _RINGS = (1.0, 4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0, 56.0, 70.0)  # points between a dot's rim and its label
 _NEAR = 4.0  # points; what lies farther away has a line to its dot
+_OUTWARD = 3  # points of a line that may be covered rather than that a label moves to the next ring
 _ANGLES = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
@@ -106,6 +107,7 @@ def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -
     at = ax.transData.transform(points)
     frame = ax.get_window_extent()
     taken = [_box(center, (2 * _RADIUS * scale,) * 2) for center in at]
+    drawn = _along_lines(ax, scale)
     halo = [effects.withStroke(linewidth=1.2, foreground="white")]
     apart = np.linalg.norm(at[:, None] - at[None], axis=2) + np.diag(np.full(len(at), np.inf))
     for i in np.argsort(apart.min(axis=1), kind="stable") if len(at) > 1 else range(len(at)):
@@ -119,7 +121,7 @@ def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -
         size = np.array(label.get_window_extent().size)
         size[0] += 2.0 * scale  # two numbers side by side are not one
         others = np.vstack([at[np.arange(len(at)) != i], ax.transData.transform([(0.0, 0.0)])])
-        shift, far = _free_place(at[i], size, taken, frame, others, scale)
+        shift, far = _free_place(at[i], size, taken, frame, others, drawn, scale)
         taken.append(_box(at[i] + shift, size))
         label.set_position(tuple(shift / scale))
         if far:
@@ -132,18 +134,28 @@ def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -
 
 
 def _free_place(
-    at: np.ndarray, size: np.ndarray, taken: Sequence[Bbox], frame: Bbox, others: np.ndarray, scale: float
+    at: np.ndarray,
+    size: np.ndarray,
+    taken: Sequence[Bbox],
+    frame: Bbox,
+    others: np.ndarray,
+    drawn: np.ndarray,
+    scale: float,
 ) -> tuple[np.ndarray, bool]:
     """Return where a label's middle may stand, in pixels from its point, and whether that is far from it.
 
-    The nearest free ring is taken, and on it the side away from other points and from the origin.
+    The nearest free ring is taken, unless labels there would cover lines and those a little farther out
+    less of them; and on it the side away from other points and from the origin.
     """
     near = others[np.linalg.norm(others - at, axis=1) < 40 * scale]
     away = at - near.mean(axis=0) if len(near) else np.array([1.0, 0.0])
     preferred = np.arctan2(away[1], away[0]) if np.abs(away).max() > 0 else 0.0
     order = _ANGLES[np.argsort(np.abs(np.angle(np.exp(1j * (_ANGLES - preferred)))), kind="stable")]
-    fallback = None
-    for ring in _RINGS:
+    fallback = best = None
+    least = np.inf
+    for number, ring in enumerate(_RINGS):
+        if least <= _OUTWARD * number:  # nothing farther out can be better
+            break
         for angle in order:
             toward = np.array([np.cos(angle), np.sin(angle)])
             shift = toward * ((ring + _RADIUS) * scale + size / 2)
@@ -151,9 +163,22 @@ def _free_place(
             if any(_overlap(box, other) for other in taken):
                 continue
             if frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1:
-                return shift, ring > _NEAR
+                covered = ((drawn >= box.min) & (drawn <= box.max)).all(axis=1).sum()
+                if covered + _OUTWARD * number < least:
+                    least, best = covered + _OUTWARD * number, (shift, ring > _NEAR)
             fallback = fallback or (shift, ring > _NEAR)
-    return fallback or (np.array([0.0, size[1]]), False)
+    return best or fallback or (np.array([0.0, size[1]]), False)
+
+
+def _along_lines(ax: Axes, scale: float) -> np.ndarray:
+    """Return places a point apart along all lines of the Axes, in pixels, shape (n, 2)."""
+    parts = [np.empty((0, 2))]
+    for line in ax.lines:
+        corners = line.get_transform().transform(line.get_xydata())
+        for start, end in zip(corners, corners[1:], strict=False):
+            steps = max(2, int(np.hypot(*(end - start)) / scale))
+            parts.append(start + np.linspace(0, 1, steps)[:, None] * (end - start))
+    return np.concatenate(parts)
 
 
 def _box(center: Iterable[float], size: Iterable[float]) -> Bbox:

@@ -8,11 +8,16 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 
 from hueprobe import plots
+from hueprobe.grid import Grid
+from hueprobe.observations.conditional import conditional
+from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.observations.hue.relations import Correlation, EnergyPosition
+from hueprobe.observations.locations import maps as locations
 from hueprobe.plots.style import shortened
 from hueprobe.stats.intervals import Interval
 from tests.plots.test_directions import positions
 from tests.plots.test_hue import disc
+from tests.plots.test_locations import table
 
 LONG = "Tomato___Spider_mites_Two-spotted_spider_mite_{}"
 
@@ -99,14 +104,38 @@ def test_energy_and_matches(n):
     rng = np.random.default_rng(n)
     names, points, centroids = classes_of(n), rng.normal(0, 1, (n, 2)), rng.normal(0, 0.3, (n, 2))
     energy = type("E", (), {"classes": tuple(names), "centroids": centroids})
-    locations = type(
+    matched = type(
         "L", (), {"classes": tuple(names), "positions": positions(points, classes=names)}
     )  # fmt: skip
     missing = Correlation(Interval(np.nan, np.nan, np.nan, np.nan, -1), np.nan, n)
     known = Correlation(Interval(0.5, np.nan, np.nan, np.nan, 0), 0.3, n)
-    figure = plots.energy_and_matches(energy, locations, relation=EnergyPosition(missing, known))
+    figure = plots.energy_and_matches(energy, matched, relation=EnergyPosition(missing, known))
     for part, ax in enumerate(figure.axes):
         require_named(figure, ax, np.stack([centroids[:, part], points[:, part]], axis=1), names)
     require_readable(figure)
     assert f"not measurable (n = {n} classes)" in figure.axes[0].get_title()
     assert figure.axes[1].get_title().endswith("r = 0.50, p = 0.3")
+
+
+@pytest.mark.parametrize("n", [2, 20, 38])
+def test_maps_of_classes(n):
+    maps = np.random.default_rng(n).random((2 * n, 3, 3))
+    energy = measure_energy(maps, Grid(3, 3), image_class=np.arange(2 * n) % n, classes=classes_of(n))
+    figure = plots.class_energy_maps(energy)
+    require_readable(figure)
+    titles = [ax.get_title() for ax in figure.axes[:n]]
+    assert all(title.endswith("\n2 images") for title in titles)
+    assert len(set(titles)) > n / 2 and figure.axes[n].get_ylabel()  # names still differ; a color bar
+
+
+def test_every_figure_of_locations_and_conditional_matches():
+    found = locations.measure(table())
+    names = ("match_locations", "same_class_shares", "class_locations")
+    figures = [getattr(plots, name)(found) for name in names]
+    figures += [plots.location_map(found).figure, plots.match_profile(found).figure]
+    given = conditional.measure(table(), seed=0)
+    figures += [plots.conditional_summary(given), plots.conditional_maps(given)]
+    for figure in figures:
+        require_readable(figure)
+        shown = " ".join(text for text, _ in shown_texts(figure))
+        assert "matches" in shown or "images" in shown
