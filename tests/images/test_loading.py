@@ -192,7 +192,9 @@ def test_images_of_differing_shape(table, workers):
         with pytest.raises(ShapeError, match=said) as caught:
             list(load_batches(table, Transform(resize=10, crop=None), batch_size=batch_size, workers=workers))
         assert "\n" not in str(caught.value)
-    with pytest.raises(ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*the others is \(3, 9, 9\)"):
+    with pytest.raises(
+        ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*that of the others is \(3, 9, 9\)"
+    ):
         list(load_batches(table, TRANSFORM, batch_size=3, workers=workers, image_shape=(3, 9, 9)))
 
 
