@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from hueprobe.matches import Matches
 from hueprobe.memory.arrays import derive_memory
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
+from hueprobe.memory.unchanged import content_of
 from hueprobe.observations.accuracy.baselines import (
     KS,
     kernel_vote,
@@ -112,13 +114,20 @@ class _Setup:
         """Name the run of a row after all that it depends on."""
         listed = None
         if self.images is not None:
-            listed = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
+            listed = [
+                list(self.images.paths), list(self.images.classes), list(self.images.sizes), self._content,
+            ]  # fmt: skip
         settings = {
             "memory": self.memory.ledger.tip, "images": listed,
             "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
         }  # fmt: skip
         label = "" if row.predict is None else row.classifier
         return f"{row.descriptor}-{settings_hash([settings, row.descriptor, label])}"
+
+    @cached_property
+    def _content(self) -> str | None:
+        """Hash of the images that are asked, if there are such."""
+        return None if self.images is None else content_of(self.images, self.network.get("workers"))
 
     def run_of(self, row: "_Row") -> AccuracyRun:
         """Make the run of a row."""
