@@ -7,6 +7,7 @@ and held against the hash that the memory keeps of each image.
 """
 
 import contextlib
+import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -67,6 +68,21 @@ def image_hashes(table: ImageTable, workers: int | None) -> Hashes:
                 yield from each(partial(content_hash, table), rows[start : start + step])
 
     return hashes
+
+
+def content_of(table: ImageTable, workers: int | None = None) -> str:
+    """Return one sha256 of what all images of a table hold now, in order; what cannot be read counts as such.
+
+    Parameters
+    ----------
+    table : ImageTable
+    workers : int, optional
+        As in `hueprobe.build_memory`.
+    """
+    digest = hashlib.sha256()
+    for sha256 in image_hashes(table, workers)(range(len(table))):
+        digest.update(f"{sha256 or '-'}\n".encode())
+    return digest.hexdigest()
 
 
 class Unchanged:

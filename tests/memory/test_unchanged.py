@@ -16,6 +16,7 @@ from hueprobe.errors import HueprobeError, HueprobeWarning, InputError, MemoryFo
 from hueprobe.images import from_folder, from_table
 from hueprobe.memory import append_images, unchanged
 from hueprobe.memory.writer import MemoryWriter
+from hueprobe.studies.observing.accuracy_runs import accuracy_grid
 from tests.tiny_network import tiny
 
 APPEND = {"backbone": tiny()[0], "transform": tiny()[1], "device": "cpu"}
@@ -398,3 +399,30 @@ def test_appended_images_that_changed_are_noticed(tmp_path, images, monkeypatch,
     with pytest.raises(HueprobeError, match=r"'1.bmp'.* changed since") as refused:
         append_images(tmp_path / "m", images / "b", **APPEND)
     assert "overwrite" not in str(refused.value)
+
+
+# What was classified
+
+
+def test_accuracy_of_images_that_changed_is_measured_anew(tmp_path, images):
+    memory = build(tmp_path / "m", images)
+    shutil.copytree(images, tmp_path / "asked")
+    for file in (tmp_path / "asked").rglob("*.bmp"):
+        data = bytearray(file.read_bytes())
+        data[-4] ^= 1  # another file of nearly the same pixels
+        file.write_bytes(data)
+
+    def measured():
+        return (
+            accuracy_grid(memory, tmp_path / "work", images=tmp_path / "asked", k=1, **APPEND)
+            .runs[0]
+            .accuracy
+        )
+
+    assert measured() == 1.0  # each finds the image that it was made from
+    for first, second in ((0, 1), (2, 3), (4, 5)):
+        a, b = tmp_path / "asked" / "a" / f"{first}.bmp", tmp_path / "asked" / "b" / f"{second}.bmp"
+        a.rename(tmp_path / "t")
+        b.rename(a)
+        (tmp_path / "t").rename(b)
+    assert measured() == 0.0

@@ -1,6 +1,7 @@
 """The training comparison: resumed run by run, paired by seed, and what it leaves for people."""
 
 import csv
+import dataclasses
 import fcntl
 import json
 from hashlib import sha256
@@ -235,3 +236,26 @@ def test_settings_are_written_before_anything_is_trained(table, tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         run_comparison(table, tmp_path, ComparisonSettings(**SETTINGS))
     assert json.loads((tmp_path / "comparison.json").read_text())["primary"] == "hue:eq5"
+
+
+def test_a_study_of_images_that_changed_since_is_not_gone_on_with(tmp_path, monkeypatch):
+    for row in range(8):
+        file = tmp_path / "images" / "ab"[row % 2] / f"{row}.bmp"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (24, 24), (row, 0, 0)).save(file)
+    table = images.from_folder(tmp_path / "images")
+    table = dataclasses.replace(table, splits=("train", "test") * 4)
+    monkeypatch.setattr(module, "train_run", lambda *_, **__: (_ for _ in ()).throw(ZeroDivisionError))
+    settings = ComparisonSettings(**SETTINGS)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            run_comparison(table, tmp_path / "study", settings)
+    Image.new("RGB", (24, 24), (0, 0, 99)).save(file)
+    with pytest.raises(InputError, match="before they changed"):
+        run_comparison(table, tmp_path / "study", settings)
+    path = tmp_path / "study" / "comparison.json"
+    old = json.loads(path.read_text())
+    del old["content"]  # as version 0.1 wrote it
+    path.write_text(json.dumps(old))
+    with pytest.raises(ZeroDivisionError):
+        run_comparison(table, tmp_path / "study", settings)

@@ -11,6 +11,7 @@ from hueprobe.files import written_whole
 from hueprobe.images.splits import TEST, TRAIN
 from hueprobe.images.table import ImageTable
 from hueprobe.json_documents import json_text
+from hueprobe.memory.unchanged import content_of
 
 if TYPE_CHECKING:
     from hueprobe.training.settings import TrainingSettings
@@ -132,6 +133,7 @@ def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable)
     rows = repr((images.paths, images.classes, images.splits, images.groups, images.sizes))
     own = json.loads(json_text(asdict(settings)))
     own["images"] = hashlib.sha256(rows.encode()).hexdigest()
+    own["content"] = content_of(images)
     if path.exists():
         try:
             before: dict[str, Any] = dict(json.loads(path.read_bytes()))
@@ -139,12 +141,17 @@ def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable)
             raise InputError(f"{path} is damaged ({error}); choose another folder or remove it") from None
         differing = [
             f"{name} was {before.get(name)!r} and is {own.get(name)!r}"
-            for name in sorted({*before, *own} - set(_FREE))
+            for name in sorted({*before, *own} - {*_FREE, "content"})
             if before.get(name) != own.get(name)
         ]
         if differing:
             raise InputError(
                 f"{path.parent} holds another study: {'; '.join(differing)}; choose another folder"
+            )
+        if before.get("content", own["content"]) != own["content"]:  # 0.1 did not know it
+            raise InputError(
+                f"{path.parent} holds a study of these images before they changed; bring back what they were, "
+                "or choose another folder"
             )
         if before == own:
             return

@@ -19,6 +19,7 @@ from hueprobe.matches import Matches
 from hueprobe.memory.arrays import derive_memory
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
+from hueprobe.memory.unchanged import content_of
 from hueprobe.observations.accuracy.baselines import (
     KS,
     kernel_vote,
@@ -115,7 +116,9 @@ class _Setup:
         """Name the run of a row after all that it depends on."""
         listed = None
         if self.images is not None:
-            listed = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
+            listed = [
+                list(self.images.paths), list(self.images.classes), list(self.images.sizes), self._content,
+            ]  # fmt: skip
         settings: dict[str, Any] = {
             "memory": self.memory.ledger.tip, "images": listed,
             "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
@@ -126,9 +129,9 @@ class _Setup:
         return f"{row.descriptor}-{settings_hash([settings, row.descriptor, label])}"
 
     @cached_property
-    def _n_lone(self) -> int:
-        own = self.images is None
-        return int(Exclusion(self.memory, self.exclude).lone().sum()) if own else 0
+    def _content(self) -> str | None:
+        """Hash of the images that are asked, if there are such."""
+        return None if self.images is None else content_of(self.images, self.network.get("workers"))
 
     def run_of(self, row: "_Row") -> AccuracyRun:
         """Make the run of a row."""
