@@ -63,7 +63,9 @@ def train(
     if TEST in parts:
         test = read(table.where_split(TEST), class_names=loaded.class_names)
     n_classes = len(loaded.class_names)
-    network, tap = fresh_network(training.backbone, n_classes, seed=seed, weights=training.weights)
+    network, tap = fresh_network(
+        training.backbone, n_classes, seed=seed, weights=training.weights, layer=training.layer
+    )
     with objective_named(
         loss, network, n_classes, tap=tap, image_size=settings.crop, seed=seed, stages=training.stages,
         **training.head(),
@@ -73,7 +75,7 @@ def train(
             tensorboard=tensorboard,
             identity={
                 "backbone": training.backbone, "weights": training.weights, "stages": str(training.stages),
-                "head": str(training.head()),
+                "head": str(training.head()), **training.named_layer(),
             },
         )  # fmt: skip
     report_skipped(run.skipped)
