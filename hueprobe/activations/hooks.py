@@ -184,7 +184,7 @@ def failures_worded(what: str, *, doing: str, hint: str = "") -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip().partition("\n")[0]
-        kind = "" if isinstance(error, RuntimeError | AssertionError) else f"{type(error).__name__}: "
+        kind = "" if type(error) in (RuntimeError, AssertionError) else f"{type(error).__name__}: "
         said = (kind + reason).removesuffix(": ") or type(error).__name__
         raise BackboneError(f"{what} fails {doing}: {said}{hint}") from error
 

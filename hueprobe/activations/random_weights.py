@@ -86,31 +86,36 @@ def calibrate_batchnorm(
         norm.train()
     try:
         with torch.no_grad():
-            taken = rounded and _take_rounded_statistics(module, norms, size, seed=seed, channels=channels)
-            if not taken:
+            failure = (
+                _take_rounded_statistics(module, norms, size, seed=seed, channels=channels)
+                if rounded
+                else None
+            )
+            if failure is not None or not rounded:
                 module(random_images(N_CALIBRATION_IMAGES, size, seed=seed, channels=channels))
     finally:
         for norm, momentum in zip(norms.values(), momenta, strict=True):
             norm.momentum = momentum
         module.eval()
-
-
-def _take_rounded_statistics(
-    module: nn.Module, norms: Mapping[str, _BatchNorm], size: tuple[int, int], *, seed: int, channels: int
-) -> bool:
-    """Do so, and return whether the network can compute in double precision, with a warning if not."""
-    tensors = _double_copies(module)
-    images = random_images(N_CALIBRATION_IMAGES, size, seed=seed, channels=channels, dtype=torch.float64)
-    try:
-        torch.func.functional_call(module, tensors, (images,), tie_weights=False)
-    except Exception as error:  # if it fails in single precision too, it says so there
+    if failure is not None:
         warnings.warn(
-            f"{type(module).__name__} cannot compute in double precision ({' '.join(str(error).split())}), "
+            f"{type(module).__name__} cannot compute in double precision ({' '.join(str(failure).split())}), "
             "so the last digits of its random weights' BatchNorm statistics depend on the number of threads",
             HueprobeWarning,
             stacklevel=2,
         )
-        return False
+
+
+def _take_rounded_statistics(
+    module: nn.Module, norms: Mapping[str, _BatchNorm], size: tuple[int, int], *, seed: int, channels: int
+) -> Exception | None:
+    """Do so, and return what the network raises where it cannot compute in double precision."""
+    tensors = _double_copies(module)
+    images = random_images(N_CALIBRATION_IMAGES, size, seed=seed, channels=channels, dtype=torch.float64)
+    try:
+        torch.func.functional_call(module, tensors, (images,), tie_weights=False)
+    except Exception as error:  # where it fails in single precision too, it raises there
+        return error
     for name, norm in norms.items():
         prefix = f"{name}." if name else ""
         mean, variance = _rounded(
@@ -121,7 +126,7 @@ def _take_rounded_statistics(
             own.copy_(taken)
         assert norm.num_batches_tracked is not None
         norm.num_batches_tracked.fill_(1)
-    return True
+    return None
 
 
 def _rounded(mean: Tensor, variance: Tensor, *, eps: float) -> tuple[Tensor, Tensor]:

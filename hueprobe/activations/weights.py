@@ -222,7 +222,7 @@ def _not_loaded(
         found = (
             f"has shape {tuple(state[first].shape)} in the file" if first in state else "is not in the file"
         )
-        words.append(f"{first!r} of shape {tuple(own[first].shape)} {found}{_and_more(lacking)}")
+        words.append(f"{first!r}, {tuple(own[first].shape)} in the network, {found}{_and_more(lacking)}")
     if extra:
         words.append(f"the network has no {extra[0]!r} of the file{_and_more(extra)}")
     return f"{what}: {'; '.join(words)}: not loaded, and not needed for the activations that are asked for"

@@ -88,6 +88,7 @@ def compare(
     names = tuple(name.strip() for name in losses.split(","))
     primary = primary or ("hue:eq5" if "hue:eq5" in names else None)
     settings = ComparisonSettings(
+        layer=training.layer,
         backbone=training.backbone, weights=training.weights, losses=names, primary=primary, seeds=seeds,
         folds=folds or 0, learning_rates=learning_rates, side=training.side_before_crop(),
         stages=training.stages, robustness=robustness, training=training.settings(), observe=observe,

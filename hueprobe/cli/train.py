@@ -74,7 +74,9 @@ def train(
     if (output / CHECKPOINT).exists():
         say(f"going on from {output / CHECKPOINT}", err=True)
     n_classes = len(loaded.class_names)
-    network, tap = fresh_network(training.backbone, n_classes, seed=seed, weights=training.weights)
+    network, tap = fresh_network(
+        training.backbone, n_classes, seed=seed, weights=training.weights, layer=training.layer
+    )
     with objective_named(
         loss, network, n_classes, tap=tap, image_size=settings.crop, seed=seed, stages=training.stages,
         **training.head(),
@@ -84,7 +86,7 @@ def train(
             tensorboard=tensorboard,
             identity={
                 "backbone": training.backbone, "weights": training.weights, "stages": str(training.stages),
-                "head": str(training.head()),
+                "head": str(training.head()), **training.named_layer(),
             },
         )  # fmt: skip
         save_trained(

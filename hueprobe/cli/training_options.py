@@ -14,6 +14,9 @@ _OPTIONS = (
     click.option(
         "--weights", default="none", show_default=True, help="none: from scratch; default, a name, or a file."
     ),
+    click.option(
+        "--layer", help="Its bottleneck, where `hueprobe backbones` does not list the network: a dotted name."
+    ),
     click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True),
     click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True),
     click.option("--optimizer", type=click.Choice(["adam", "sgd"]), default="adam", show_default=True),
@@ -64,6 +67,7 @@ class TrainingOptions:
 
     backbone: str
     weights: str
+    layer: str | None
     epochs: int
     batch_size: int
     optimizer: str
@@ -89,6 +93,10 @@ class TrainingOptions:
     def parts(self) -> dict[str, Any]:
         """Return what tells which images train and test, as `training_parts` takes it."""
         return {name: getattr(self, name) for name in ("train_splits", "test_splits", "drop_repeated")}
+
+    def named_layer(self) -> dict[str, str]:
+        """Return the layer, where one was named, for what tells a run from others."""
+        return {} if self.layer is None else {"layer": self.layer}
 
     def side_before_crop(self) -> int:
         """Return the images' side: as given, or 8/7 of the crop, as 256 is of 224."""

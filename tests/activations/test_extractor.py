@@ -58,7 +58,7 @@ def test_hooks_are_gone_after_a_call_and_after_an_exception_in_the_network(tiny,
     extract(tiny, images, layer="1")
     assert n_hooks(tiny) == 0
     tiny.append(Raises())
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(BackboneError, match="ZeroDivisionError: in the head"):
         extract(tiny, images, layer="1")
     assert n_hooks(tiny) == 0
 

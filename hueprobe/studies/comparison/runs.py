@@ -28,7 +28,9 @@ def run_objective(
     from hueprobe.training.networks import fresh_network
     from hueprobe.training.objectives import objective_named
 
-    network, tap = fresh_network(settings.backbone, num_classes, seed=run.seed, weights=settings.weights)
+    network, tap = fresh_network(
+        settings.backbone, num_classes, seed=run.seed, weights=settings.weights, layer=settings.layer
+    )
     with objective_named(
         run.loss, network, num_classes, tap=tap, image_size=settings.training.get("crop", TRAINING_CROP),
         seed=run.seed, stages=settings.stages, **settings.head,

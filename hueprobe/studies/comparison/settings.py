@@ -33,6 +33,8 @@ class ComparisonSettings:
     ----------
     backbone, weights : str
         Of the networks; weights `none` starts from scratch.
+    layer : str or None
+        The networks' bottleneck, where it is not in the table.
     losses : tuple of str
         Names as `objective_named` takes them; one-hot should be among them.
     primary : str or None
@@ -80,6 +82,7 @@ class ComparisonSettings:
     training: dict[str, Any] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)
     weights: str = "none"
+    layer: str | None = None
     primary: str | None = None
     folds: int = 0
     learning_rates: tuple[float, ...] = (1e-3,)

@@ -11,7 +11,6 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
-from hueprobe.exclusion import Exclusion
 from hueprobe.files import storing
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
