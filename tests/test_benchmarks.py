@@ -90,8 +90,9 @@ def test_memories_with_duplicates_have_the_share_that_they_are_named_for(tmp_pat
     assert set(rows) == {name for name, *_ in duplicates.FORMS}
     for name, share, n_originals, spread in duplicates.FORMS:
         copies = round(share * 196)
-        distinct = 196 if spread else 196 - copies + min(n_originals, copies)
-        assert rows[name]["n_vectors"] == 196 and rows[name]["n_distinct"] == distinct
+        distinct = 196 - copies + min(n_originals, copies)
+        assert rows[name]["n_vectors"] == 196
+        assert rows[name]["n_distinct"] > distinct + 50 if spread else rows[name]["n_distinct"] == distinct
     assert rows["none"]["times_none"] == [1, 1, 1]
 
 
