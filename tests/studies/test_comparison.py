@@ -121,7 +121,10 @@ def test_trained_networks_are_observed_and_their_weights_dropped(table, study):
     assert not list((folder / "weights").iterdir())
     assert (folder / "observed" / "hue-eq5_seed0_test_lr0.001_test36.json").exists()
     plain, zero, hue = (run.observed for run in runs[:3])
-    assert len(plain.notes) == 1 and "class positions: 0 of 3 classes have" in plain.notes[0]  # 4 a class
+    stay, positions = plain.notes
+    assert "class positions: 0 of 3 classes have" in positions  # 4 a class
+    assert stay.startswith("stay-put, same less other: not measurable")
+    assert np.isnan(plain.numbers["stay-put, same less other"].estimate)
     assert plain.part == "test" and plain.n_images == 12 and plain.grid == (2, 2)
     # weight 0 trains the same network, so all that is not the head's is the same
     assert repr({name: zero.numbers[name] for name in plain.numbers}) == repr(dict(plain.numbers))
