@@ -212,7 +212,7 @@ def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None 
         top = values.max(initial=0.0) or 1.0
         some = f"{len(shown)} of {len(votes.classes)}" if len(shown) < len(votes.classes) else len(shown)
         ax.set(
-            xlim=(0, 1.75 * top), ylim=(max(len(shown), 5) - 0.4, -0.6),
+            xlim=(0, 2.0 * top), ylim=(max(len(shown), 5) - 0.4, -0.6),
             xticks=[tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= 1.05 * top],
             xlabel="likelihood (normalized, sums to 1 over all classes)",
             title=f"classes: {some}; cells: those of {votes.grid.n_cells} that a class leads",
