@@ -11,6 +11,7 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.exclusion import Exclusion
 from hueprobe.files import storing
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
@@ -126,6 +127,11 @@ class _Setup:
             settings["alone in their class"] = self._n_lone
         label = "" if row.predict is None else row.classifier
         return f"{row.descriptor}-{settings_hash([settings, row.descriptor, label])}"
+
+    @cached_property
+    def _n_lone(self) -> int:
+        own = self.images is None
+        return int(Exclusion(self.memory, self.exclude).lone().sum()) if own else 0
 
     @cached_property
     def _content(self) -> str | None:
