@@ -98,14 +98,16 @@ def save_trained(
         Trained.
     run : TrainingRun
         As `train` gave it.
-    images, test : TrainingImages
-        As `train` took them.
+    images : TrainingImages
     settings : TrainingSettings
+        As `train` took them.
     backbone : str
     begun_from : str or Path
         `backbone` and `weights` of `fresh_network`.
     weights, config : Path
         The files, in one folder.
+    test : TrainingImages, optional
+        As `train` took it.
     head : mapping, optional
         Options of the hue head that are not the defaults.
     stages : sequence of str
