@@ -64,6 +64,10 @@ class SearcherError(HueprobeError, ValueError):
     """An unknown searcher, a bad setting of one, or an index of another memory."""
 
 
+class ForkedError(HueprobeError, RuntimeError):
+    """A process that was forked from one with threads at work, and would wait for them without end."""
+
+
 class MissingDependencyError(HueprobeError, ImportError):
     """An optional package is needed and not installed."""
 

@@ -20,6 +20,7 @@ from hueprobe.activations.reach import tensors_behind
 from hueprobe.activations.timm_taps import fixed_size_of_patches
 from hueprobe.activations.weights import put_weights, weights_sha256
 from hueprobe.errors import BackboneError, InputError
+from hueprobe.threads import require_threads
 
 DEFAULT_SIZE = (224, 224)  # of images, where the transform does not say
 
@@ -173,6 +174,7 @@ def load_backbones(
     BackboneError, LayerError, WeightsError, MissingDependencyError
         As in `load_backbone`; every layer is looked for before the weights are.
     """
+    require_threads("torch", torch.get_num_threads())
     if isinstance(backbone, nn.Module):
         name, blueprint = f"live {type(backbone).__name__}", live_blueprint(backbone, weights)
     else:

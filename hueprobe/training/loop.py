@@ -16,6 +16,7 @@ from hueprobe.activations.devices import PRECISIONS, choose_device, choose_preci
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import InputError, NumericsError
 from hueprobe.progress import progress_bar
+from hueprobe.threads import require_threads
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from hueprobe.training.images import TrainingImages
 from hueprobe.training.logs import require_tensorboard, tensorboard_log, write_log
@@ -91,6 +92,7 @@ def train(
         raise InputError("TensorBoard is asked for without a folder to log to; give folder=")
     if tensorboard:
         require_tensorboard()
+    require_threads("torch", torch.get_num_threads())
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
