@@ -47,9 +47,9 @@ def require_threads(library: str, n_threads: int) -> None:
     if n_threads > 1 and _computed_by.setdefault(library, os.getpid()) != os.getpid():
         raise ForkedError(
             f"this process was forked from one that had computed with {library}'s threads, for which it "
-            "would wait without end; start processes with multiprocessing.get_context('spawn'), fork before the "
-            "first computation, or compute with one thread in each "
-            "(torch.set_num_threads(1), OMP_NUM_THREADS=1)"
+            "would wait without end; start processes with multiprocessing.get_context('spawn'), fork before "
+            "the first computation, or compute with one thread in each (torch.set_num_threads(1), "
+            "OMP_NUM_THREADS=1)"
         )
 
 
