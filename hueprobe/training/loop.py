@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
+from hueprobe.activations.hooks import evaluating
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import InputError, NumericsError
 from hueprobe.progress import progress_bar
@@ -172,19 +173,11 @@ def predict_classes(
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     predicted = np.full(len(images), -1, np.int64)
-    training = [part for part in network.modules() if part.training]
-    network.eval()
-    try:
-        with torch.no_grad():
-            for batch, rows in images.batches(
-                batch_size=settings.batch_size, crop=settings.crop, device=device
-            ):
-                given = batch if perturb is None else perturb(batch)
-                with autocasting(device, precision):
-                    predicted[rows] = network(given).argmax(1).cpu().numpy()
-    finally:
-        for part in training:
-            part.training = True
+    with torch.no_grad(), evaluating(network):
+        for batch, rows in images.batches(batch_size=settings.batch_size, crop=settings.crop, device=device):
+            given = batch if perturb is None else perturb(batch)
+            with autocasting(device, precision):
+                predicted[rows] = network(given).argmax(1).cpu().numpy()
     return predicted
 
 
