@@ -116,6 +116,7 @@ def index(
         open_memory,
         plan_memory,
     )
+    from hueprobe.memory.recorded import maker_of
     from hueprobe.search import parse_spec
 
     for spec in searchers:
@@ -142,7 +143,11 @@ def index(
         return
     if not backbone:
         raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
-    backbones = load_backbones(backbone, layers=layers or [None], weights=weights, seed=seed)
+    begun = layer_path(memory, layers[0]) if len(layers) > 1 else Path(memory)
+    backbones = load_backbones(
+        backbone, layers=layers or [None], weights=weights, seed=seed,
+        made_by=None if overwrite else maker_of(begun),
+    )  # fmt: skip
     backbones = _with_geometry(backbones, {name: x for name, x in geometry.items() if x is not None})
     stored: dict[str, Any] = {
         "descriptor": descriptor, "dtype": dtype, "precision": precision, "batch_size": batch_size,
