@@ -85,7 +85,7 @@ def test_splits_that_are_named_count(table):
     two = split(table, "test", "train")
     assert parted(two, train_splits=["test"], test_splits=["train"]) == [[*range(6)], [*range(6, 12)]]
     assert parted(split(table, None, "train"), train_splits=["train"], test_splits=[""])[1] == [*range(6)]
-    with pytest.raises(InputError, match=r"no image in split 'C', which test_splits= .* 'B '") as error:
+    with pytest.raises(InputError, match=r"no image in split 'C', which test_splits= .* 'B' ") as error:
         training_parts(four, test_splits=["C"])
     assert "--test-split" in str(error.value)
     with pytest.raises(InputError, match="split 'test' would be trained on and tested on"):
