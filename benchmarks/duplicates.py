@@ -11,7 +11,6 @@ the memory without copies in the same round. Writes benchmarks/results/duplicate
 """
 
 import argparse
-import json
 import tempfile
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 from benchmarks.machine import machine, versions
 from benchmarks.search import spread
 from hueprobe import Memory, memory_from_arrays
+from hueprobe.json_documents import json_text
 from hueprobe.search.exact.searcher import ExactSearcher
 
 RESULTS = Path(__file__).parent / "results" / "duplicates.json"
@@ -98,9 +98,9 @@ def main() -> None:
         for number_format in arguments.formats:
             for row in measured(memories, number_format, arguments.rounds):
                 results["rows"].append(row)
-                print(json.dumps(row), flush=True)
+                print(json_text(row), flush=True)
     arguments.output.parent.mkdir(exist_ok=True)
-    arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+    arguments.output.write_text(json_text(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
