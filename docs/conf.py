@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]  # benchmarks/ and generators/ are not installed
 
-from generators import api, claims, messages, results, schemas, tutorials  # noqa: E402
+from generators import api, claims, gallery, messages, results, schemas, tutorials  # noqa: E402
 
 import hueprobe  # noqa: E402
 
@@ -31,6 +31,7 @@ templates_path = ["_templates"]
 # The pages made from the code and from benchmarks/results, before Sphinx looks for sources.
 api.write(HERE / "reference" / "api")
 claims.write(HERE / "concepts")
+gallery.make(HERE / "gallery" / "data")
 messages.write(HERE / "how-to" / "messages.inc")
 results.write(HERE / "results")
 tutorials.write(HERE / "tutorials")
