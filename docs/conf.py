@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "sphinx_click",
     "sphinx_design",
+    "generators.mathml",
 ]
 exclude_patterns = ["_build", "generators", "README.md"]
 default_role = "py:obj"
@@ -52,6 +53,7 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"hueprobe {release}"
 html_static_path = ["_static"]
@@ -61,7 +63,8 @@ html_theme_options = {
     "logo": {"text": "hueprobe"},
     "show_prev_next": True,
     "navigation_with_keys": False,
-    "secondary_sidebar_items": ["page-toc"],
+    # Tables of results need the width.
+    "secondary_sidebar_items": {"**": ["page-toc"], "results/*": [], "reference/api/*": []},
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
