@@ -28,7 +28,7 @@ class FaissSearcher:
     """Searches a FAISS file; its ids are the memory's, its distances are computed anew."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
-        self.memory, self.spec = memory, spec
+        self.memory, self.spec, self.folder = memory, spec, folder
         self._whole = _WHOLE_VECTORS.fullmatch(spec.build) is not None
         try:
             self._index = faiss.read_index(str(folder / FILE_NAME))

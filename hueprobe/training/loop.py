@@ -139,7 +139,7 @@ def train(
                 write_log(path, log, finished=done == settings.epochs)
             if show is not None:
                 show(row)
-            advance(1)
+            advance(1, _told(row))
     skipped = [*images.skipped.values(), *(test.skipped.values() if test is not None else ())]
     return TrainingRun(tuple(log), tuple(skipped))
 
@@ -246,6 +246,12 @@ def _epoch(
         "seconds": seconds,
         "images_per_second": n_images / seconds,
     }
+
+
+def _told(row: Mapping[str, float]) -> str:
+    """Return what a row of the log says, in a few words."""
+    accuracy = row["test_accuracy"]
+    return f"loss {row['loss']:.4f}" + ("" if math.isnan(accuracy) else f", test accuracy {accuracy:.3f}")
 
 
 def _require_finite(losses: list[Tensor], epoch: int, n_steps: int) -> None:

@@ -167,19 +167,24 @@ def outside(tmp_path):
     "path", ["../secret.png", "{0}/secret.png", "a/../../secret.png", "link.png", "folder/secret.png"]
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_table_cannot_leave_its_folder(outside, path, ending, monkeypatch):
+def test_a_table_among_data_sets_cannot_leave_its_folder(outside, path, ending, monkeypatch):
     path = path.format(outside)
     table = outside / "set" / f"t.{ending}"
     if ending == "csv":
         table.write_text(f"path,class\na/1.png,a\n{path},b\n")
     else:
         pq.write_table(pa.table({"path": ["a/1.png", path], "class": ["a", "b"]}), table)
-    with pytest.raises(ImageError, match=r"(line 3|row 2): .* leads out of .*HUEPROBE_ROOTS"):
-        images.from_table(table)
-    for variable in ("HUEPROBE_ROOTS", "HUEPROBE_DATA"):
-        monkeypatch.setenv(variable, str(outside))
-        assert len(images.from_table(table)) == 2
-        monkeypatch.delenv(variable)
+    assert len(images.from_table(table)) == 2  # the user names it, and it did not come with others' data
+    monkeypatch.setenv("HUEPROBE_DATA", str(outside / "set"))
+    (outside / f"link.{ending}").symlink_to(table)
+    for name in (table, outside / f"link.{ending}"):
+        with pytest.raises(ImageError, match=r"(line 3|row 2): .* leads out of .*HUEPROBE_ROOTS"):
+            images.from_table(name)
+    monkeypatch.setenv("HUEPROBE_ROOTS", str(outside))
+    assert len(images.from_table(table)) == 2
+    monkeypatch.delenv("HUEPROBE_ROOTS")
+    monkeypatch.setenv("HUEPROBE_DATA", str(outside))
+    assert len(images.from_table(table)) == 2
 
 
 @pytest.mark.parametrize(
