@@ -51,6 +51,11 @@ class KernelDensityClassifier:
         Where indexes are kept; see `open_searcher`.
     progress : bool
         Show progress of index building and classification.
+
+    Notes
+    -----
+    The threads of torch and FAISS do not follow a fork: where a process has classified, start others with
+    `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
     """
 
     def __init__(

@@ -22,6 +22,7 @@ from hueprobe.activations.transform_trials import try_transform
 from hueprobe.activations.weights import put_weights, weights_sha256
 from hueprobe.errors import BackboneError, InputError
 from hueprobe.images.transform import Transform
+from hueprobe.threads import require_threads
 
 DEFAULT_SIZE = (224, 224)  # of images, where the transform does not say
 DRAWN_SIZE = (400, 320)  # width and height of an image whose channels are counted after the transform
@@ -186,6 +187,7 @@ def load_backbones(
     """
     if transform is not None:
         _require_transform(transform)
+    require_threads("torch", torch.get_num_threads())
     if isinstance(backbone, nn.Module):
         name, blueprint = f"live {type(backbone).__name__}", live_blueprint(backbone, weights)
     else:

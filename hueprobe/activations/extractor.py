@@ -12,6 +12,7 @@ from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
 from hueprobe.activations.hooks import Tap, as_grid, captured_output, evaluating, failures_worded
 from hueprobe.errors import BackboneError, ShapeError
+from hueprobe.threads import require_threads
 
 
 class Extractor:
@@ -105,6 +106,7 @@ class Extractor:
         BackboneError
             When the network fails on these images: too small, or too many for the device's memory.
         """
+        require_threads("torch", torch.get_num_threads())
         backbone = self.backbone
         if images.ndim != 4 or len(images) == 0:
             raise ShapeError(

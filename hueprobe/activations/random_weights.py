@@ -138,7 +138,8 @@ def _rounded(mean: Tensor, variance: Tensor, *, eps: float) -> tuple[Tensor, Ten
     one = torch.ones_like(variance)
     step = torch.ldexp(one, exponent - STATISTICS_BITS)
     step_of_mean = torch.ldexp(one, exponent // 2 - STATISTICS_BITS)
-    return (mean / step_of_mean).round() * step_of_mean, (variance / step).round() * step
+    rounded = (mean / step_of_mean).round() * step_of_mean
+    return rounded + 0.0, (variance / step).round() * step  # + 0.0: no zero keeps its noise's sign
 
 
 def _double_copies(module: nn.Module) -> dict[str, Tensor]:

@@ -155,6 +155,7 @@ def index(
         open_memory,
         plan_memory,
     )
+    from hueprobe.memory.recorded import maker_of
     from hueprobe.search import parse_spec
 
     for spec in searchers:
@@ -186,7 +187,11 @@ def index(
         return
     if not backbone:
         raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
-    backbones = load_backbones(backbone, layers=layers or [None], weights=weights, seed=seed)
+    begun = layer_path(memory, layers[0]) if len(layers) > 1 else Path(memory)
+    backbones = load_backbones(
+        backbone, layers=layers or [None], weights=weights, seed=seed,
+        made_by=None if overwrite else maker_of(begun),
+    )  # fmt: skip
     given = {name: x for name, x in geometry.items() if x is not None}
     backbones = _with_geometry(backbones, given)
     _say_whose_transform(backbones[0], weights, given)

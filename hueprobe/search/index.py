@@ -208,6 +208,11 @@ def open_searcher(
     ------
     SearcherError
         The SPEC is wrong, or the index is stale, damaged, of another memory, or absent with `build=False`.
+
+    Notes
+    -----
+    The threads of torch and FAISS do not follow a fork: where a process has searched, start others with
+    `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
     """
     parsed = parse_spec(spec)
     _warn_of_unfinished(memory)

@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from torch import nn
 from torchvision.models import efficientnet_b0, mobilenet_v2, resnet152
 
@@ -15,6 +16,7 @@ from hueprobe import KernelDensityClassifier, build_memory
 from hueprobe.activations import Extractor, load_backbone
 from hueprobe.activations.random_weights import calibrate_batchnorm, own_randomness, random_images
 from hueprobe.activations.weights import weights_sha256
+from hueprobe.cli import main
 from hueprobe.errors import HueprobeWarning, MemoryFormatError, WeightsError
 from hueprobe.images.transform import Transform
 from hueprobe.memory import append_images, extraction
@@ -182,6 +184,7 @@ def test_a_mean_that_is_zero_but_for_noise_is_zero():
     network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 8, 1, bias=False), nn.BatchNorm2d(8))
     calibrate_batchnorm(network, (20, 24), seed=4)
     assert network[2].running_mean.tolist() == [0] * 8
+    assert not network[2].running_mean.signbit().any()
     assert (network[2].running_var > 0).all()
 
 
@@ -219,6 +222,9 @@ def test_a_memory_of_0_1_with_random_weights_goes_on(tmp_path, old_memory):
     pictures = tmp_path / "pictures"
     options = {"backbone": NORMED, "weights": "none", "layer": "13", "device": "cpu"}
     assert build_memory(tmp_path / "m", pictures, **options).n_images == old_memory.n_images
+    command = ["index", pictures, "-o", tmp_path / "m", "--weights", "none", "--backbone", NORMED]
+    done = CliRunner().invoke(main, [*map(str, command), "--layer", "13", "--device", "cpu"])
+    assert done.exit_code == 0, done.output
     with pytest.warns(HueprobeWarning, match="in the memory too"):
         assert (
             len(KernelDensityClassifier(old_memory, k=2).classify(pictures).predicted) == old_memory.n_images

@@ -76,7 +76,7 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, images, tmp_path):
     assert set(found) == {
         "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
         "unlabeled", "chance", "skipped", "searcher", "searcher_recall", "searcher_certified", "k",
-        "seconds", "classifier",
+        "seconds", "classifier", "alone_in_their_class",
     }  # fmt: skip
     assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
     assert set(found["seconds"]) == {"extract", "search", "density", "total"}

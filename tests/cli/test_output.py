@@ -38,7 +38,13 @@ def piped(*arguments, reads=0):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["backbones"], ["backbones", "--json"], ["data", "list"], ["info", None], ["info", None, "--json"]],
+    [
+        pytest.param(["backbones"], marks=pytest.mark.slow),
+        ["data", "list"],
+        ["data", "list", "--json"],
+        ["info", None],
+        ["info", None, "--json"],
+    ],
     ids=lambda arguments: " ".join(filter(None, arguments)),
 )
 def test_a_reader_that_goes_away_ends_a_command_quietly(memory, arguments):

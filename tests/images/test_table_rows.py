@@ -98,7 +98,9 @@ def test_backslashes(written):
         written("path,class\nC:\\data\\1.png,cat\n")
 
 
-def test_backslashes_do_not_lead_out_of_the_folder(tmp_path, written, write_image):
+def test_backslashes_do_not_lead_out_of_the_folder(tmp_path, written, write_image, monkeypatch):
+    """Where a table is fenced: among unpacked data sets."""
+    monkeypatch.setenv("HUEPROBE_DATA", str(tmp_path / "tables"))
     write_image("other/3.png")
     (tmp_path / "tables").mkdir()
     (tmp_path / "tables" / "t.csv").write_text("path,class\n..\\other\\3.png,a\n")

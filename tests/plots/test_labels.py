@@ -70,7 +70,7 @@ def classes_of(n):
     return [LONG.format(i) if n > 30 else f"class {i}" for i in range(n)]
 
 
-@pytest.mark.parametrize("n", [1, 2, 20, 38, 101])
+@pytest.mark.parametrize("n", [1, 2, 20, 38, pytest.param(101, marks=pytest.mark.slow)])
 def test_class_positions(n):
     points = np.random.default_rng(n).normal(0, 0.4, (n, 2))
     found = positions(points, classes=classes_of(n))

@@ -46,6 +46,7 @@ from hueprobe.search.exact.quantized import (
 from hueprobe.search.neighbors import Neighbors, checked_queries, search_widening
 from hueprobe.search.reranking import NORM_ERROR, rerank
 from hueprobe.search.spec import EXACT, SearcherSpec
+from hueprobe.threads import require_threads
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -97,6 +98,7 @@ class ExactSearcher:
         products: str | None = None,
         memory_budget: int | None = None,
     ) -> None:
+        require_threads("torch", torch.get_num_threads())
         self.memory = memory
         self.device = search_device(memory, device)
         fastest = fastest_format(self.device) if memory.n_channels <= MOST_INT8_CHANNELS else "float32"
@@ -132,6 +134,7 @@ class ExactSearcher:
         vectors, k, exclude_images
             As in `Searcher.search`.
         """
+        require_threads("torch", torch.get_num_threads())
         vectors, k, excluded = checked_queries(self.memory, vectors, k, exclude_images)
         excluded = _each_once(excluded)
         everything = len(self._ids)

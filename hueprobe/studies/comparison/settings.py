@@ -153,8 +153,8 @@ def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable)
             )
         if before.get("content", own["content"]) != own["content"]:  # 0.1 did not know it
             raise InputError(
-                f"{path.parent} holds a study of these images before they changed; bring those back, "
-                "or choose another folder"
+                f"{path.parent} holds a study of these images before they changed; bring back what they "
+                "were, or choose another folder"
             )
         if before == own:
             return

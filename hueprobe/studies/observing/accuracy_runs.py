@@ -1,7 +1,7 @@
 """Observation 2 on one memory: every descriptor and the rows a sceptic asks for, each a run that is kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def accuracy_grid(
         memory=memory, folder=folder, images=images, k=k, searcher=searcher, exclude=exclude, seed=seed,
         progress=progress, network=network,
     )  # fmt: skip
-    store = RunStore(folder, AccuracyRun, ending=".cell.json")
+    store = RunStore(folder, AccuracyRun, ending=".cell.json", encode=_document)
     rows = {setup.name_of(row): row for row in _ROWS}
 
     def make(name: str) -> None:
@@ -94,6 +94,14 @@ def accuracy_grid(
     for _ in store.shared_out(list(rows), make):
         pass
     return AccuracyGrid(tuple(store.read(name) for name in rows))
+
+
+def _document(run: AccuracyRun) -> dict[str, Any]:
+    """Return what a run's file says; as in 0.1 where no image was left out."""
+    document = asdict(run)
+    if not run.n_lone:
+        del document["n_lone"]
+    return document
 
 
 @dataclass(kw_only=True)
