@@ -1,7 +1,7 @@
 """The two tables of README.md, from the results files.
 
-    python -m benchmarks.readme            writes them between their marks
-    python -m benchmarks.readme --check    says whether they are current, exit code 1 if not
+python -m benchmarks.readme            writes them between their marks
+python -m benchmarks.readme --check    says whether they are current, exit code 1 if not
 """
 
 import argparse
@@ -48,9 +48,7 @@ def verdicts() -> str:
 def speed() -> str:
     """Return search by a few searchers, against FAISS Flat."""
     results = json.loads((RESULTS / "search.json").read_text("utf-8"))
-    found = {
-        row["searcher"]: row for row in results["rows"] if (row["n_vectors"], row["queries"]) == SEARCH
-    }
+    found = {row["searcher"]: row for row in results["rows"] if (row["n_vectors"], row["queries"]) == SEARCH}
     rows = []
     for name in SEARCHERS:
         row = found[name]

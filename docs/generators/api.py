@@ -9,7 +9,14 @@ from generators.pages import write_page
 
 ROOT = Path(hueprobe.__file__).parent
 # In the order in which data flows upward; any other package follows by name.
-FIRST = ("hueprobe", "hueprobe.images", "hueprobe.datasets", "hueprobe.activations", "hueprobe.memory", "hueprobe.search")
+FIRST = (
+    "hueprobe",
+    "hueprobe.images",
+    "hueprobe.datasets",
+    "hueprobe.activations",
+    "hueprobe.memory",
+    "hueprobe.search",
+)
 
 
 def packages() -> list[str]:
@@ -50,7 +57,15 @@ def home_of(package: str, name: str) -> str:
 def page(package: str) -> str:
     """Return the reStructuredText of a package's page."""
     module = importlib.import_module(package)
-    lines = [package, "=" * len(package), "", inspect.getdoc(module) or "", "", f".. currentmodule:: {package}", ""]
+    lines = [
+        package,
+        "=" * len(package),
+        "",
+        inspect.getdoc(module) or "",
+        "",
+        f".. currentmodule:: {package}",
+        "",
+    ]
     for kind, every in public_names(package).items():
         # What another package exports too has its page there.
         elsewhere = {name: home for name in every if (home := home_of(package, name)) != package}
@@ -64,7 +79,14 @@ def page(package: str) -> str:
             lines += [text for name in names for text in (f".. autodata:: {name}", "   :no-value:", "")]
             continue
         template = ["   :template: class.rst"] if kind == "Classes" else []
-        lines += [".. autosummary::", "   :toctree: generated", *template, "", *(f"   {name}" for name in names), ""]
+        lines += [
+            ".. autosummary::",
+            "   :toctree: generated",
+            *template,
+            "",
+            *(f"   {name}" for name in names),
+            "",
+        ]
     return "\n".join(lines)
 
 

@@ -23,4 +23,6 @@ def write(folder: Path) -> None:
     table = markdown(("id", "claim", "measured as", "claimed side of the null", "margin"), rows)
     write_page(folder / "claims-table.inc", table.replace("---:", "---"))
     rows = [[f"`{name}`", text] for name, text in CONTROLS.items()]
-    write_page(folder / "controls-table.inc", markdown(("control", "what is measured"), rows).replace("---:", "---"))
+    write_page(
+        folder / "controls-table.inc", markdown(("control", "what is measured"), rows).replace("---:", "---")
+    )

@@ -55,4 +55,3 @@ WHOLE = {
     "galaxies": "hubble_deep_field.jpg",
     "retina": "retina.jpg",
 }
-

@@ -36,7 +36,10 @@ def write(page: Path) -> None:
     for title in [*ROOMS.values(), "Classifier, matches and everything else"]:
         found = by_room.get(title, {})
         if found:
-            rows = [f"| `{name}` | {_cell(text)} |" for text, name in sorted(found.items(), key=lambda row: row[::-1])]
+            rows = [
+                f"| `{name}` | {_cell(text)} |"
+                for text, name in sorted(found.items(), key=lambda row: row[::-1])
+            ]
             parts.append("\n".join([f"### {title}", "", "| error | message |", "|---|---|", *rows]))
     write_page(page, "\n\n".join(parts))
 

@@ -106,9 +106,7 @@ Anonymous memory of `hueprobe index`, measured with `python -m benchmarks.memory
 
 def verdicts() -> str:
     """Return the page with a table of verdicts for each set."""
-    parts = [
-        f"## {title}\n\n{verdict_table.table(folder)}" for folder, title in verdict_table.SETS.items()
-    ]
+    parts = [f"## {title}\n\n{verdict_table.table(folder)}" for folder, title in verdict_table.SETS.items()]
     text = "\n\n".join(parts)
     return f"""# Verdicts on the paper's claims
 

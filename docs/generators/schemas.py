@@ -10,7 +10,9 @@ def write(page: Path) -> None:
     folder = page.parent / "schemas"
     parts = []
     for schema in sorted(folder.glob("*.json")):
-        parts.append(f"## {schema.stem}\n\n```{{literalinclude}} schemas/{schema.name}\n:language: json\n```\n")
+        parts.append(
+            f"## {schema.stem}\n\n```{{literalinclude}} schemas/{schema.name}\n:language: json\n```\n"
+        )
     write_page(page, "# JSON schemas\n\n" + INTRODUCTION + "\n" + "\n".join(parts))
 
 
