@@ -192,8 +192,8 @@ def overhead_tables(results: dict[str, Any]) -> str:
         ["rounds by themselves, the bare loop hands memory back", _spread(loop["ratio_to_plain"])],
     ]
     told = (
-        f"ResNet-18 at {results['size']} px, batches of {results['batch_size']}, {results['threads']} threads, "
-        f"torch {results['torch']}. The hue term takes {results['hue_term']['ratio']:.2%} of a step."
+        f"ResNet-18 at {results['size']} px, batches of {results['batch_size']}, {results['threads']} "
+        f"threads, torch {results['torch']}. The hue term takes {results['hue_term']['ratio']:.2%} of a step."
     )
     return (
         f"{told}\n\n{markdown(('rate of `train`, x a bare PyTorch loop', 'median [least, greatest]'), rows)}"
