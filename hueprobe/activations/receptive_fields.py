@@ -42,7 +42,7 @@ class FieldCenter:
 def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
     """Measure where the middle cell of a network's grid looks.
 
-    The centroid of |d ||I||^2 / d image|, summed over colors, I being the middle cell's activation:
+    The centroid of ``|d ||I||^2 / d image|``, summed over colors, I being the middle cell's activation:
     the mean over 8 random images whose spectrum falls as a photograph's does. Cells are taken to look
     a stride (image / grid) apart.
 
