@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType, UnionType
@@ -35,7 +36,7 @@ def plain(value: Any) -> Any:
     >>> plain((float("inf"), Path("a/b")))
     [None, 'a/b']
     """
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key if isinstance(key, str) else str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]

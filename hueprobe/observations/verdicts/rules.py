@@ -24,6 +24,7 @@ from typing import Any
 
 from hueprobe.errors import InputError, require_choice
 from hueprobe.html_tables import html_table
+from hueprobe.json_documents import plain
 from hueprobe.observations.verdicts.claims import CLAIMS, Claim
 from hueprobe.stats.intervals import Interval
 
@@ -210,7 +211,7 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the record of `verdicts.json`: numbers, text, and None for what is not known."""
         controls = {name: _by_name(parts) for name, parts in self.controls.items()}
-        record: dict[str, Any] = _without_nan(
+        record: dict[str, Any] = plain(
             {
                 "id": self.id,
                 "claim": self.claim.text,
@@ -350,16 +351,3 @@ def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _without_nan(value: Any) -> Any:
-    """Plain Python values, None for NaN and infinities."""
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(part) for part in value]
-    if hasattr(value, "tolist"):
-        return _without_nan(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
