@@ -56,6 +56,13 @@ class KernelDensityClassifier:
     -----
     The threads of torch and FAISS do not follow a fork: where a process has classified, start others with
     `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
+
+    Examples
+    --------
+    >>> classifier = hp.KernelDensityClassifier(memory, k=5, backbone=network, transform=transform)
+    >>> result = classifier.classify("others")
+    >>> result.predicted
+    array([0, 2, 1, 0, 0, 1])
     """
 
     def __init__(
