@@ -52,7 +52,9 @@ def run(*arguments, code=0):
 
 
 def complaints(schema, document):
-    return [f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(document)]
+    return [
+        f"{error.json_path}: {error.message}" for error in Draft202012Validator(schema).iter_errors(document)
+    ]
 
 
 def test_each_schema_is_one(schemas):
