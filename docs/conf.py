@@ -63,8 +63,7 @@ html_theme_options = {
     "logo": {"text": "hueprobe"},
     "show_prev_next": True,
     "navigation_with_keys": False,
-    # Tables of results need the width.
-    "secondary_sidebar_items": {"**": ["page-toc"], "results/*": [], "reference/api/*": []},
+    "secondary_sidebar_items": ["page-toc"],  # pages of wide tables remove it themselves
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],
