@@ -1,4 +1,4 @@
-"""A plot shows itself in a notebook that never heard of pyplot: one that is a Figure, and one that is an Axes."""
+"""A plot shows itself in a notebook that has not imported pyplot: a Figure, and an Axes."""
 
 import nbformat
 import pytest
