@@ -53,6 +53,7 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+toc_object_entries_show_parents = "hide"
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"hueprobe {release}"
