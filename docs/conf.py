@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]  # benchmarks/ and generators/ are not installed
 
-from generators import api, claims, gallery, messages, results, schemas, tutorials  # noqa: E402
+from generators import api, claims, gallery, messages, results, schemas, sources, tutorials  # noqa: E402
 
 import hueprobe  # noqa: E402
 
@@ -25,7 +25,7 @@ extensions = [
     "sphinx_design",
     "generators.mathml",
 ]
-exclude_patterns = ["_build", "generators", "README.md"]
+exclude_patterns = ["_build", "generators", "README.md", "gallery/data"]
 default_role = "py:obj"
 templates_path = ["_templates"]
 
@@ -36,6 +36,7 @@ gallery.make(HERE / "gallery" / "data")
 messages.write(HERE / "how-to" / "messages.inc")
 results.write(HERE / "results")
 tutorials.write(HERE / "tutorials")
+sources.write(HERE / "gallery" / "sources.inc")
 schemas.write(HERE / "reference" / "schemas.md")
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline", "substitution"]
