@@ -1,4 +1,4 @@
-"""Accuracy of predicting an image's class from the angle, against random planes and the full direction.
+"""Accuracy of predicting an image's class from the angle, against random planes and the full direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -104,7 +104,7 @@ class Hue:
     class_relation: AngleRelation
 
     def numbers(self) -> dict[str, Interval]:
-        """Return the accuracy of each plane's angle, its references, and the contrast far minus near the axis."""
+        """Return the accuracy of each plane's angle, its references, and far minus near the axis."""
         numbers: dict[str, Interval] = {}
         for plane in self.accuracy.planes:
             numbers[f"angle-only accuracy, {plane.name}"] = replace(plane.angle, p_value=plane.p)
@@ -226,9 +226,7 @@ def measure(
     energy = as_array("energy", energy)
     grid, n_images = matches.grid, len(matches.image_paths)
     if np.shape(energy) != (n_images, *grid.shape):
-        raise ShapeError(
-            f"energy has shape {np.shape(energy)}; the memory needs {(n_images, *grid.shape)}"
-        )
+        raise ShapeError(f"energy has shape {np.shape(energy)}; the memory needs {(n_images, *grid.shape)}")
     pooled = pool(blocks(), energy)
     axis_name, axis_vector = choose_axis(axis, pooled.mean)
     labels = np.where(np.linalg.norm(pooled.vectors, axis=1) > 0, matches.image_class, -1)
@@ -249,7 +247,7 @@ def measure(
     found = hue_map(blocks(), fitted, n_images=n_images, grid=grid)
     if found.signed:
         warnings.warn(
-    """Return each value's bin by its rank among the values of its stratum, (n,), 0 to n_bins - 1."""
+            "activations are signed (this layer does not end in a ReLU), so vectors near the uniform axis need "
             "not be the uninformative ones; compare axis='mean'",
             HueprobeWarning,
             stacklevel=2,

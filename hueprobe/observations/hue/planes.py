@@ -160,8 +160,10 @@ def fit_plane(name: str, vectors: np.ndarray, labels: np.ndarray, axis: np.ndarr
     axis : ndarray of shape (C,)
         Unit vector that the plane is orthogonal to.
 
-    Notes ----- The means of two classes span a line. The second direction is then the first principal
-    direction of the vectors.
+    Notes
+    -----
+    The means of two classes span a line. The second direction is then the first principal direction of what
+    remains of the vectors.
     """
     require_choice("plane", name, PLANES)
     n_channels = len(axis)
