@@ -247,8 +247,8 @@ def measure(
     found = hue_map(blocks(), fitted, n_images=n_images, grid=grid)
     if found.signed:
         warnings.warn(
-            "activations are signed (this layer does not end in a ReLU), so vectors near the uniform axis need "
-            "not be the uninformative ones; compare axis='mean'",
+            "activations are signed (this layer does not end in a ReLU), so vectors near the uniform axis "
+            "need not be the uninformative ones; compare axis='mean'",
             HueprobeWarning,
             stacklevel=2,
         )

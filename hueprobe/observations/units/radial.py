@@ -70,8 +70,10 @@ def rings(grid: Grid, *, center: tuple[float, float] | None = None) -> tuple[np.
     ring : ndarray of int64, shape (H, W)
         Ring of each cell.
 
-    Notes ----- Each distinct distance is a ring if there are at most 12 of them (7x7 has 10, 8x8 has 9).
-    Otherwise rings are one cell wide.
+    Notes
+    -----
+    Each distinct distance is a ring if there are at most 12 of them (7x7 has 10, 8x8 has 9). Otherwise rings
+    are one cell wide.
     """
     distance = grid.radius(*grid.rows_and_columns(), center=center)
     keys, ring = np.unique(np.round(distance, 9), return_inverse=True)
