@@ -66,6 +66,18 @@ class Energy:
     operations : dict of str to Interval
         Correlation of the mean map with its image under each operation (`left-right`, `up-down`, `half turn`,
         and on a square grid `quarter turn`).
+
+    See Also
+    --------
+    hueprobe.observations.energy.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> found.mean_map.shape == memory.grid.shape, round(float(found.mean_map.mean()), 6)
+    (True, 1.0)
+    >>> list(found.operations)[:3]
+    ['left-right', 'up-down', 'half turn']
     """
 
     grid: Grid
@@ -86,7 +98,18 @@ class Energy:
     operations: dict[str, Interval]
 
     def numbers(self) -> dict[str, Interval]:
-        """Return rho and the symmetric share, each with its interval."""
+        """Return rho and the symmetric share, each with its interval.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> list(hp.observations.energy.measure(memory.energy(), memory.grid).numbers())
+        ['rho', 'symmetric share']
+        """
         return {"rho": self.rho, "symmetric share": self.symmetry}
 
     def claims(
@@ -119,7 +142,19 @@ class Energy:
         )
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return the mean map as rows of a table `maps`."""
+        """Return the mean map as rows of a table `maps`.
+
+        Returns
+        -------
+        dict of str to list of dict
+            One row per cell.
+
+        Examples
+        --------
+        >>> rows = hp.observations.energy.measure(memory.energy(), memory.grid).tables()["maps"]
+        >>> len(rows) == memory.grid.n_cells, sorted(rows[0])
+        (True, ['map', 'value', 'x', 'y'])
+        """
         return {"maps": map_rows({"energy, multiples of the mean": self.mean_map})}
 
 

@@ -98,7 +98,22 @@ class AccuracyRun:
         return proportion_interval(sum(self.right), self.n)
 
     def row(self) -> dict[str, Any]:
-        """Return the numbers of a table row."""
+        """Return the numbers of a table row.
+
+        Returns
+        -------
+        dict
+            Names, number of images, accuracy and its interval.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> row = run.row()
+        >>> row["n"], row["low"] < row["accuracy"] < row["high"]
+        (12, True)
+        """
         low, high = self.ci95
         return {
             "network": self.network,
@@ -241,6 +256,15 @@ class AccuracyGrid:
         ------
         InputError
             There is no such run; the message lists those of the same task.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> grid = hp.observations.accuracy.AccuracyGrid((run,))
+        >>> grid.run("tiny", "pixel", "shapes").n
+        12
         """
         for run in self.runs:
             if run.key == (network, descriptor, task, classifier):
@@ -252,11 +276,39 @@ class AccuracyGrid:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a table row for each run."""
+        """Return a table row for each run.
+
+        Returns
+        -------
+        list of dict
+            One row per run, as in `AccuracyRun.row`.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> [row["descriptor"] for row in hp.observations.accuracy.AccuracyGrid((run,)).rows()]
+        ['pixel']
+        """
         return [run.row() for run in self.runs]
 
     def numbers(self) -> dict[str, Interval]:
-        """Return every accuracy with its Wilson interval, by descriptor, classifier, task and network."""
+        """Return every accuracy with its Wilson interval, by descriptor, classifier, task and network.
+
+        Returns
+        -------
+        dict of str to Interval
+            Accuracies by name.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> list(hp.observations.accuracy.AccuracyGrid((run,)).numbers())
+        ['pixel, kernel density, shapes, tiny']
+        """
         return {
             f"{run.descriptor}, {run.classifier}, {run.task}, {run.network}": Interval(
                 run.accuracy, *run.ci95, standard_error=float("nan"), degrees=run.n - 1
@@ -280,6 +332,17 @@ class AccuracyGrid:
         -------
         tuple of Verdict
             One verdict; none if there is nothing to compare with.
+
+        Examples
+        --------
+        >>> names = {"network": "tiny", "task": "shapes", "held_out": False}
+        >>> pixel = hp.observations.accuracy.accuracy_run(result, descriptor="pixel", **names)
+        >>> other = hp.observations.accuracy.accuracy_run(
+        ...     result, descriptor="gap", predicted=np.zeros(12, int), **names
+        ... )
+        >>> (verdict,) = hp.observations.accuracy.AccuracyGrid((pixel, other)).claims(memory="shapes")
+        >>> verdict.findings[0].name
+        'accuracy less that of gap'
         """
         first = self.runs[0]
         rivals = [

@@ -53,6 +53,18 @@ class Conditional:
         Corrected mutual information of same-class matches minus that of other-class matches, in bits.
     tangential : tuple of TangentialRow
         Excess of tangential spread, one row per base rate and form; the first is gravity in polar form.
+
+    See Also
+    --------
+    hueprobe.observations.conditional.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+    >>> found.stay.raw.estimate == found.same.stay.estimate - found.other.stay.estimate
+    True
+    >>> found.tangential[0].base, found.tangential[0].form
+    ('gravity', 'polar')
     """
 
     grid: Grid
@@ -68,7 +80,19 @@ class Conditional:
     tangential: tuple[TangentialRow, ...]
 
     def numbers(self) -> dict[str, Interval]:
-        """Return bits, stay-put shares, their contrasts, and the excess of tangential spread by base rate."""
+        """Return bits, stay-put shares, their contrasts, and the excess of tangential spread by base rate.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+        >>> list(found.numbers())[:2]
+        ['bits, all', 'stay-put share, all']
+        """
         numbers: dict[str, Interval] = {}
         for name, given in {"all": self.all, "same": self.same, "other": self.other}.items():
             numbers[f"bits, {name}"] = given.information.bits
@@ -99,6 +123,13 @@ class Conditional:
         -------
         tuple of Verdict
             One verdict per claim.
+
+        Examples
+        --------
+        >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+        >>> *_, tangential = found.claims(memory="shapes")
+        >>> tangential.id, list(tangential.controls)[0]
+        ('4c tangential', 'gravity base rate, projected form')
         """
         definitions = {**(definitions or {}), "weighting": self.weighting}
         of_stay = {

@@ -89,6 +89,18 @@ class Hue:
         Relation of a cell's angle in the image plane and its hue.
     class_relation : AngleRelation
         Relation of the direction of a class's matches in the image plane and its hue.
+
+    See Also
+    --------
+    hueprobe.observations.hue.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.hue.measure(
+    ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+    ... )
+    >>> found.axis, found.signed, found.class_hue.shape
+    ('uniform', False, (3,))
     """
 
     classes: tuple[str, ...]
@@ -104,7 +116,21 @@ class Hue:
     class_relation: AngleRelation
 
     def numbers(self) -> dict[str, Interval]:
-        """Return the accuracy of each plane's angle, its references, and far minus near the axis."""
+        """Return the accuracy of each plane's angle, its references, and far minus near the axis.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> found = hp.observations.hue.measure(
+        ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+        ... )
+        >>> list(found.numbers())[0]
+        'angle-only accuracy, pca'
+        """
         numbers: dict[str, Interval] = {}
         for plane in self.accuracy.planes:
             numbers[f"angle-only accuracy, {plane.name}"] = replace(plane.angle, p_value=plane.p)
@@ -132,6 +158,15 @@ class Hue:
         -------
         tuple of Verdict
             One verdict.
+
+        Examples
+        --------
+        >>> found = hp.observations.hue.measure(
+        ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+        ... )
+        >>> (verdict,) = found.claims(memory="shapes")
+        >>> verdict.definitions["plane"], list(verdict.controls)
+        ('pca', ['within each cell'])
         """
         plane, information = self.accuracy.planes[0], self.information
         angle = finding("5 hue", plane.advantage, plane.p, self.accuracy.n_images)

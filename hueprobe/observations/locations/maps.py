@@ -75,6 +75,16 @@ class Locations:
         Position of each class.
     blocked : BlockedTest or None
         Whether classes have their own positions; None if no blocks were searched for the test.
+
+    See Also
+    --------
+    hueprobe.observations.locations.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.locations.measure(matches)
+    >>> found.rho_difference.estimate == found.rho_same.estimate - found.rho_other.estimate
+    True
     """
 
     grid: Grid
@@ -101,7 +111,18 @@ class Locations:
     blocked: BlockedTest | None = None
 
     def numbers(self) -> dict[str, Interval]:
-        """Return rho, the share of same-class matches, and the effects of the blocked test in cells."""
+        """Return rho, the share of same-class matches, and the effects of the blocked test in cells.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> list(hp.observations.locations.measure(matches).numbers())
+        ['rho same class', 'rho other class', 'share of same-class matches']
+        """
         numbers = {
             "rho same class": self.rho_same,
             "rho other class": self.rho_other,
@@ -143,7 +164,19 @@ class Locations:
         return (*verdicts, one_finding("3c border", self.rho_other, memory, definitions))
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return the maps, and the position of each class with its interval and p (minP)."""
+        """Return the maps, and the position of each class with its interval and p (minP).
+
+        Returns
+        -------
+        dict of str to list of dict
+            Rows of `class_positions` and of `maps`.
+
+        Examples
+        --------
+        >>> tables = hp.observations.locations.measure(matches).tables()
+        >>> [row["class"] for row in tables["class_positions"]]
+        ['circle', 'square', 'triangle']
+        """
         maps = {
             "p(x, y) same class": self.same,
             "p(x, y) other class": self.other,

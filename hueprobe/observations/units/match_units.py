@@ -63,13 +63,42 @@ class MatchUnits:
         return np.unique(self.query * (self.memory.max() + 1) + self.memory, return_inverse=True)[1]
 
     def n_units(self) -> int:
-        """Return the number of units; where the two sides differ, that of the smaller side."""
+        """Return the number of units; where the two sides differ, that of the smaller side.
+
+        Returns
+        -------
+        int
+            Number of units.
+
+        Examples
+        --------
+        >>> units = hp.observations.units.MatchUnits(query=np.array([0, 0, 1]), memory=np.array([5, 6, 7]))
+        >>> units.n_units()
+        2
+        """
         if self.shared:
             return len(np.union1d(self.query, self.memory))
         return min(len(np.unique(self.query)), len(np.unique(self.memory)))
 
     def select(self, rows: np.ndarray) -> "MatchUnits":
-        """Return the units of the matches selected by `rows`, a mask or positions."""
+        """Return the units of the selected matches.
+
+        Parameters
+        ----------
+        rows : ndarray
+            Mask or positions of the matches.
+
+        Returns
+        -------
+        MatchUnits
+            Units of these matches.
+
+        Examples
+        --------
+        >>> units = hp.observations.units.MatchUnits(query=np.array([0, 0, 1]), memory=np.array([5, 6, 7]))
+        >>> units.select(np.array([True, False, True])).memory
+        array([5, 7])
+        """
         return MatchUnits(self.query[rows], self.memory[rows], self.shared)
 
 

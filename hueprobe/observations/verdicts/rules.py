@@ -105,7 +105,20 @@ class Finding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers and the verdict as a JSON record."""
+        """Return the numbers and the verdict as a JSON record.
+
+        Returns
+        -------
+        dict
+            Effect, interval, null, claimed side, margin, p, n and verdict.
+
+        Examples
+        --------
+        >>> verdict = hp.observations.locations.measure(matches).claims()[0]
+        >>> record = verdict.findings[0].to_json()
+        >>> record["null"], record["claimed side"]
+        (1.0, 'below')
+        """
         return {
             "effect": self.interval.estimate,
             "ci95": [self.interval.low, self.interval.high],
@@ -120,7 +133,27 @@ class Finding:
 
     @classmethod
     def from_json(cls, name: str, record: Mapping[str, Any]) -> "Finding":
-        """Return the finding recorded by `to_json`; the interval has what is recorded."""
+        """Return the finding recorded by `to_json`; the interval has what is recorded.
+
+        Parameters
+        ----------
+        name : str
+            What was measured.
+        record : mapping of str to Any
+            Record from `to_json`.
+
+        Returns
+        -------
+        Finding
+            The finding.
+
+        Examples
+        --------
+        >>> finding = hp.observations.locations.measure(matches).claims()[0].findings[0]
+        >>> again = hp.observations.verdicts.Finding.from_json(finding.name, finding.to_json())
+        >>> again.verdict == finding.verdict
+        True
+        """
         low, high = (_number(end) for end in record["ci95"])
         interval = Interval(_number(record["effect"]), low, high, math.nan, record["n"] - 1)
         side = 1 if record["claimed side"] == "above" else -1
@@ -256,7 +289,19 @@ class Verdict:
         return replace(self, controls={**self.controls, control: other.findings})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record of `verdicts.json`: numbers, text, and None for unknown values."""
+        """Return the record of `verdicts.json`: numbers, text, and None for unknown values.
+
+        Returns
+        -------
+        dict
+            Record with the keys of `verdicts.json`.
+
+        Examples
+        --------
+        >>> record = hp.observations.locations.measure(matches).claims(memory="shapes")[0].to_json()
+        >>> record["id"], record["memory"], record["null"]
+        ('3a centre', 'shapes', 1.0)
+        """
         controls = {name: _by_name(parts) for name, parts in self.controls.items()}
         record: dict[str, Any] = plain(
             {
@@ -286,7 +331,24 @@ class Verdict:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Verdict":
-        """Return the verdict recorded by `to_json`."""
+        """Return the verdict recorded by `to_json`.
+
+        Parameters
+        ----------
+        record : mapping of str to Any
+            Record from `to_json`.
+
+        Returns
+        -------
+        Verdict
+            The verdict.
+
+        Examples
+        --------
+        >>> verdict = hp.observations.locations.measure(matches).claims(memory="shapes")[0]
+        >>> hp.observations.verdicts.Verdict.from_json(verdict.to_json()).verdict == verdict.verdict
+        True
+        """
         definitions = dict(record["definitions"])
         first, findings = definitions.pop("effect"), definitions.pop("findings")
         controls = definitions.pop("findings under controls", {})
@@ -324,7 +386,18 @@ class Verdict:
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
     def row(self) -> tuple[str, ...]:
-        """Return the cells of a table row with the columns `COLUMNS`."""
+        """Return the cells of a table row with the columns `COLUMNS`.
+
+        Returns
+        -------
+        tuple of str
+            Claim, memory, effect, interval, null, p, n, verdict, and failed controls.
+
+        Examples
+        --------
+        >>> hp.observations.locations.measure(matches).claims(memory="shapes")[0].row()[:2]
+        ('3a centre: Same-class matches gather near the center.', 'shapes')
+        """
         low, high = self.ci95
         lost = ", ".join(name for name, survives in self.survives.items() if not survives)
         return (

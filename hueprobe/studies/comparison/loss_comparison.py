@@ -57,6 +57,19 @@ class LossSummary:
     See Also
     --------
     hueprobe.studies.compare_losses : Make these summaries.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> runs = [run("onehot", 0, 70), run("onehot", 1, 72), run("hue:eq5", 0, 71), run("hue:eq5", 1, 74)]
+    >>> onehot, hue = hp.studies.compare_losses(runs)
+    >>> round(onehot.accuracy.estimate, 3), round(hue.difference.estimate, 3), onehot.difference
+    (0.71, 0.015, None)
     """
 
     loss: str
@@ -93,6 +106,18 @@ class LossCurves:
     See Also
     --------
     hueprobe.studies.compare_curves : Make these curves.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> (curves,) = hp.studies.compare_curves([run("onehot", 0, 70), run("onehot", 1, 72)])
+    >>> curves.loss, len(curves.accuracy), curves.shares
+    ('onehot', 2, ())
     """
 
     loss: str

@@ -72,5 +72,21 @@ class LossRun:
     observed: TrainedObservation | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all numbers as JSON values."""
+        """Return all numbers as JSON values.
+
+        Returns
+        -------
+        dict
+            JSON values.
+
+        Examples
+        --------
+        >>> run = hp.studies.LossRun(
+        ...     loss="onehot", seed=0, fold="", learning_rate=0.001, n_right=70, n_test=100, curve=(0.5, 0.7),
+        ...     train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1, saved_bytes=1000, n_parameters=500,
+        ...     n_extra=0,
+        ... )
+        >>> run.to_json()["curve"]
+        (0.5, 0.7)
+        """
         return {**asdict(self), "observed": self.observed and self.observed.to_json()}

@@ -97,7 +97,18 @@ class TrainedObservation:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the content of a study's file: `part` is named "pictures" there, and NaN is null."""
+        """Return the content of a study's file: `part` is named "pictures" there, and NaN is null.
+
+        Returns
+        -------
+        dict
+            JSON values.
+
+        Examples
+        --------
+        >>> hp.studies.TrainedObservation(part="test", n_images=40, grid=(7, 7)).to_json()["pictures"]
+        'test'
+        """
         values = asdict(self)
         values["pictures"] = values.pop("part")
         for number in values["numbers"].values():
@@ -106,7 +117,24 @@ class TrainedObservation:
 
     @classmethod
     def from_json(cls, document: Any) -> "TrainedObservation":
-        """Return the observation recorded by `to_json`."""
+        """Return the observation recorded by `to_json`.
+
+        Parameters
+        ----------
+        document : dict
+            Document from `to_json`.
+
+        Returns
+        -------
+        TrainedObservation
+            The observation.
+
+        Examples
+        --------
+        >>> seen = hp.studies.TrainedObservation(part="test", n_images=40, grid=(7, 7))
+        >>> hp.studies.TrainedObservation.from_json(seen.to_json()) == seen
+        True
+        """
         values = dict(document)
         values["part"] = values.pop("pictures")
         values["numbers"] = {

@@ -53,6 +53,16 @@ class MemoryReport:
         Verdicts on the claims.
     notes : tuple of str, default=()
         Reasons why something could not be measured.
+
+    See Also
+    --------
+    hueprobe.studies.observe_memory : Make a report of one memory.
+
+    Examples
+    --------
+    >>> report = hp.observe(memory, "locations").memories[0]
+    >>> report.name, report.n_images, list(report.results)
+    ('memory', 12, ['locations'])
     """
 
     name: str
