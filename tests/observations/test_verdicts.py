@@ -170,7 +170,7 @@ def test_verdicts_come_back_from_json():
     assert verdicts_json(again) == text
     assert (again[0].effect, again[0].verdict) == (verdicts[0].effect, "undecided")
     assert str(again[0]) == str(verdicts[0]) and math.isnan(again[1].effect)
-    with pytest.raises(InputError, match=r"no verdicts\.json"):
+    with pytest.raises(InputError, match=r"not a verdicts\.json"):
         verdicts_from_json('{"verdicts": [{}]}')
 
 

@@ -2,9 +2,10 @@
 
 A *finding* is one measured number with its interval, its p-value and what the claim expects of it:
 
-- *holds*: the interval excludes the null on the claimed side, and p < 0.05; - *does not hold*: the interval
-excludes the null on the other side, or lies inside the claim's margin around the null; - *undecided*:
-anything else, and wherever a number is missing.
+- *holds*: the interval excludes the null on the claimed side, and p < 0.05;
+- *does not hold*: the interval excludes the null on the other side, or lies inside the claim's margin around
+  the null;
+- *undecided*: anything else, or a number is missing.
 
 A claim may need several findings. It holds if all hold, does not hold if one does not, and is otherwise
 undecided. Its p-value is the largest of theirs. A claim may also need a control (`Claim.needs`): the same
