@@ -197,7 +197,7 @@ def measure(
 
     See Also
     --------
-    hueprobe.Memory.energy : Energy maps of a memory.
+    hueprobe.memory.Memory.energy : Energy maps of a memory.
     hueprobe.studies.network_center : Center of a network's receptive fields.
     hueprobe.observations.hue.energy_position : Relation of energy and match positions.
 

@@ -61,7 +61,7 @@ def content_or_position(matches: Matches) -> ContentOrPosition:
 
     See Also
     --------
-    hueprobe.observe : Runs the control `mirror-queries`.
+    hueprobe.studies.observe : Runs the control `mirror-queries`.
 
     Examples
     --------

@@ -87,7 +87,7 @@ def accuracy_grid(
 
     See Also
     --------
-    hueprobe.observe : Measure this and the other observations, with verdicts.
+    hueprobe.studies.observe : Measure this and the other observations, with verdicts.
     hueprobe.observations.accuracy.AccuracyGrid.comparisons : Paired comparisons of the runs.
 
     Examples

@@ -179,7 +179,7 @@ def observe_memory(
 
     See Also
     --------
-    hueprobe.observe : The same for one memory or several, with defaults.
+    hueprobe.studies.observe : The same for one memory or several, with defaults.
 
     Examples
     --------

@@ -121,7 +121,7 @@ class Report:
 
     See Also
     --------
-    hueprobe.observe : Make a report.
+    hueprobe.studies.observe : Make a report.
 
     Examples
     --------

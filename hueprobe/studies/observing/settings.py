@@ -42,7 +42,7 @@ class ObserveSettings:
 
     See Also
     --------
-    hueprobe.observe : Measure observations with these settings.
+    hueprobe.studies.observe : Measure observations with these settings.
 
     Examples
     --------
