@@ -127,7 +127,7 @@ def test_accuracy_runs_are_kept_and_agree_with_the_classifier(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in before} == before
     damaged = min(before)
     damaged.write_text(damaged.read_text()[:-9])
-    with pytest.raises(InputError, match=f"{damaged.name} is no finished run"):
+    with pytest.raises(InputError, match=f"{damaged.name} is not a finished run"):
         accuracy_grid(memory, tmp_path / "work", k=3)
 
 

@@ -137,5 +137,5 @@ def test_a_fold_trains_on_no_copy_of_its_test_images(table, tmp_path):
             for part in ("train", "test")
         )
         assert not train & test
-    with pytest.raises(InputError, match="folds is 6, which deals out all images anew"):
+    with pytest.raises(InputError, match="folds is 6, which splits all images again"):
         ComparisonSettings(**asked, train_splits=("train",))
