@@ -1,4 +1,4 @@
-"""Observation 2 in images: accuracy by network, descriptor and classifier."""
+"""Plots of observation 2: accuracy by network, descriptor and classifier."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,11 +19,12 @@ _ROW = 0.145  # inches
 
 @takes(AccuracyGrid)
 def accuracy_figure(grid: AccuracyGrid) -> Figure:
-    """Draw the accuracies of every task side by side, on one scale; see `accuracy_dots`.
+    """Draw the accuracies of all tasks side by side, on one scale.
 
     Parameters
     ----------
     grid : AccuracyGrid
+        Runs of networks, descriptors, tasks and classifiers.
 
     Raises
     ------
@@ -50,16 +51,19 @@ def accuracy_figure(grid: AccuracyGrid) -> Figure:
 
 @takes(AccuracyGrid)
 def accuracy_dots(grid: AccuracyGrid, task: str, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracies of one task, a group of rows a network, with 95 % Wilson intervals.
+    """Draw the accuracies of one task with 95 % Wilson intervals, one group of rows per network.
 
-    Every row bears its descriptor, and its classifier where that is another than the kernel density of
-    Eq. (1)-(3), whose dots are filled; color is the descriptor, shape the classifier.
+    Each row is labeled with its descriptor. Color encodes the descriptor, marker shape the classifier.
+    Filled dots are the kernel density classifier of Eq. (1)-(3); a row with another classifier names it.
 
     Parameters
     ----------
     grid : AccuracyGrid
+        Runs of networks, descriptors, tasks and classifiers.
     task : str
+        The task to draw, as in the runs.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
 
     Raises
     ------
@@ -102,18 +106,21 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, ax: Axes | None = None) -> A
 
 @takes(PairedComparison, several=True)
 def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | None = None) -> Axes:
-    """Draw how much better the first classifier of each pair is, with 95 % intervals and p-values.
+    """Draw the accuracy difference of each pair of classifiers, with 95 % intervals and p-values.
+
+    Positive differences mean that the first classifier of the pair is more accurate.
 
     Parameters
     ----------
     comparisons : sequence of PairedComparison
-        Such as `AccuracyGrid.comparisons` gives.
+        For example from `AccuracyGrid.comparisons`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
 
     Raises
     ------
     InputError
-        There is none.
+        The sequence is empty.
     """
     if not comparisons:
         raise InputError("no comparisons to draw; give at least one")
@@ -138,7 +145,7 @@ def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | No
 
 
 def _sizes(numbers: Iterable[int]) -> str:
-    """Return how many images there are, "240"; or from how many to how many, "180 to 240"."""
+    """Return the number of images, "240", or its range, "180 to 240"."""
     known = sorted(set(numbers))
     return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
 
@@ -148,12 +155,12 @@ def _networks(grid: AccuracyGrid, task: str) -> list[str]:
 
 
 def _series(grid: AccuracyGrid) -> list[tuple[str, str]]:
-    """(descriptor, classifier) in order of appearance, the same in every task."""
+    """Return (descriptor, classifier) pairs in order of appearance, the same in every task."""
     return list(dict.fromkeys((run.descriptor, run.classifier) for run in grid.runs))
 
 
 def _row(run: AccuracyRun, networks: Sequence[str], series: Sequence[tuple[str, str]], step: int) -> int:
-    """Return where a run stands, counted from the top; a network's name has the row above its first."""
+    """Return the row of a run, counted from the top; the row above a network's first one has its name."""
     return networks.index(run.network) * step + 1 + series.index((run.descriptor, run.classifier))
 
 

@@ -1,4 +1,4 @@
-"""Observation 1 in images: where in the image plane activation energy lies."""
+"""Plots of observation 1: where in the image plane activation energy lies."""
 
 from collections.abc import Mapping, Sequence
 
@@ -41,18 +41,22 @@ def energy_map(
     result: Energy, *, vmin: float = 0.0, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw the mean energy map; a cross marks the center that distances are taken from.
+    """Draw the mean energy map; a cross marks the center from which distances are measured.
 
-    The title gives rho, below 1 for energy near the center, with its interval.
+    The title gives rho with its interval; rho is below 1 if energy is concentrated near the center.
 
     Parameters
     ----------
     result : Energy
-        From `hueprobe.observations.energy`.
-    vmin, vmax : float, optional
-        Ends of the color scale, in multiples of an image's mean energy; from 0 to the largest value.
-    show_colorbar : bool
+        From `hueprobe.observations.energy.measure`.
+    vmin : float, default=0.0
+        Lower end of the color scale, in multiples of an image's mean energy.
+    vmax : float, optional
+        Upper end, in the same unit; the largest value of the map by default.
+    show_colorbar : bool, default=True
+        Draw a color bar beside the map.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
     """
     norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
     with drawing(ax, height=2.6) as ax:
@@ -69,9 +73,9 @@ def energy_maps(results: Energy | Mapping[str, Energy], *, columns: int = 4) -> 
     Parameters
     ----------
     results : Energy or mapping of str to Energy
-        One, or several by the network's name.
-    columns : int
-        Maps in a row.
+        One result, or several by the network's name.
+    columns : int, default=4
+        Maps per row.
 
     Raises
     ------
@@ -101,10 +105,11 @@ def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, c
     Parameters
     ----------
     result : Energy
+        From `hueprobe.observations.energy.measure`, with classes.
     classes : sequence of str, optional
-        Names to show; all by default.
-    columns : int
-        Maps in a row.
+        Names of the classes to draw; all by default.
+    columns : int, default=5
+        Maps per row.
 
     Raises
     ------
@@ -130,9 +135,10 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
     Parameters
     ----------
     results : Energy or mapping of str to Energy
-        One, or several by the network's name. Where their grids differ, the distance is given in halves
-        of the grid's longer side instead of cells.
+        One result, or several by the network's name. If their grids differ, the unit of distance is half
+        the grid's longer side instead of one cell.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
     """
     named = _named(results)
     same_grid = len({result.grid for result in named.values()}) < 2

@@ -1,4 +1,4 @@
-"""Observation 3 in images: where in the image plane matches land."""
+"""Plots of observation 3: where in the image plane matches land."""
 
 from collections.abc import Sequence
 
@@ -45,13 +45,13 @@ _SHARE = "share of same-class matches"
 def match_locations(result: Locations) -> Figure:
     """Draw p(x, y) of same-class and of other-class matches side by side, on one scale.
 
-    Densities are divided by the base rate, so 1 (white) is where matches land as often as by chance.
+    Densities are divided by the base rate: 1 (white) means that matches land there as often as by chance.
     Without labels there is one map, of all matches.
 
     Parameters
     ----------
     result : Locations
-        From `hueprobe.observations.locations.maps`.
+        From `hueprobe.observations.locations.measure`.
     """
     kinds = ("same", "other") if result.n_same + result.n_other else ("all",)
     norm = ratio_norm([_ratio(result, kind) for kind in kinds])
@@ -70,17 +70,21 @@ def location_map(
     result: Locations, kind: str = "same", *, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw p(x, y) of one kind of matches over the base rate.
+    """Draw p(x, y) of one kind of matches, divided by the base rate.
 
     Parameters
     ----------
     result : Locations
-    kind : {"same", "other", "all"}
+        From `hueprobe.observations.locations.measure`.
+    kind : {"same", "other", "all"}, default="same"
         Same-class matches, other-class matches, or all.
     vmax : float, optional
-        Upper end of the color scale, above 1; give the same to maps that are to be compared.
-    show_colorbar : bool
+        Upper end of the color scale, above 1. By default the largest value of the map, and at least 2. Use
+        one value for maps to be compared.
+    show_colorbar : bool, default=True
+        Draw a color bar beside the map.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
     """
     require_choice("kind of matches", kind, SIDES)
     ratio = _ratio(result, kind)
@@ -96,17 +100,18 @@ def location_map(
 def class_locations(
     result: Locations, *, kind: str = "same", classes: Sequence[str] | None = None, columns: int = 5
 ) -> Figure:
-    """Draw p(x, y) over the base rate for the queries of each class, on one scale.
+    """Draw p(x, y), divided by the base rate, for the queries of each class, on one scale.
 
     Parameters
     ----------
     result : Locations
-    kind : {"same", "other"}
-        Matches of the query's class, or of other classes.
+        From `hueprobe.observations.locations.measure`.
+    kind : {"same", "other"}, default="same"
+        Matches in the query's class, or in other classes.
     classes : sequence of str, optional
-        Names to show; all by default.
-    columns : int
-        Maps in a row.
+        Names of the classes to draw; all by default.
+    columns : int, default=5
+        Maps per row.
 
     Raises
     ------
@@ -133,12 +138,14 @@ def class_locations(
 
 @takes(Locations)
 def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
-    """Draw matches by distance from the center, over the base rate, with 95 % pigeonhole intervals.
+    """Draw matches by distance from the center, divided by the base rate, with 95 % pigeonhole intervals.
 
     Parameters
     ----------
     result : Locations
+        From `hueprobe.observations.locations.measure`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
     """
     with drawing(ax, height=2.9) as ax:
         for kind, profile, color, style in (
@@ -159,20 +166,21 @@ def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
 
 @takes(Locations)
 def same_class_shares(result: Locations) -> Figure:
-    """Draw the share of same-class matches by the cell matched and by the cell that asked, on one scale.
+    """Draw the share of same-class matches by matched cell and by query cell, on one scale.
 
     Parameters
     ----------
     result : Locations
+        From `hueprobe.observations.locations.measure`.
 
     Raises
     ------
     InputError
-        No match can be told to be same-class or other-class.
+        There is no match whose query and matched image both have a class.
     """
     shares = {
-        "by the cell that was matched": result.same_share_by_match_cell,
-        "by the cell that asked": result.same_share_by_query_cell,
+        "by matched cell": result.same_share_by_match_cell,
+        "by query cell": result.same_share_by_query_cell,
     }
     if not result.n_same + result.n_other:
         raise InputError("no match has a class on both sides; shares of same-class matches need labels")
@@ -197,7 +205,7 @@ def _ratio(result: Locations, kind: str) -> np.ndarray:
 
 
 def _over(density: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Density over base; NaN in cells that nothing can match."""
+    """Return density over base; NaN in cells that no query can match."""
     ratio: np.ndarray = np.divide(density, base, out=np.full(density.shape, np.nan), where=base > 0)
     return ratio
 

@@ -1,4 +1,4 @@
-"""All figures of one result: the drawn half of the form that every observation has."""
+"""All figures of one result of an observation, by name."""
 
 import warnings
 from collections.abc import Callable
@@ -25,26 +25,27 @@ Drawings = dict[str, Callable[[], Figure]]
 
 
 def figures(result: Any) -> dict[str, Figure]:
-    """Return every figure of an observation's result, by name.
+    """Draw every figure of an observation's result, by name.
 
     Parameters
     ----------
     result : Energy, AccuracyGrid, Locations, Conditional or Hue
-        What a `measure` of `hueprobe.observations` returned.
+        A result of one of the `measure` functions in `hueprobe.observations`, or an accuracy grid.
 
     Returns
     -------
     dict of str to Figure
+        Figures by name, such as "energy_map".
 
     Raises
     ------
     InputError
-        The result is of no observation.
+        The object is not the result of an observation.
 
     Warns
     -----
     HueprobeWarning
-        There is nothing to draw in one of them, such as no same-class match; that one is left out.
+        A figure has nothing to draw, for example no same-class matches; it is left out.
     """
     drawn = {}
     for name, draw in _drawings(result).items():
@@ -58,7 +59,7 @@ def figures(result: Any) -> dict[str, Figure]:
 @singledispatch
 def _drawings(result: Any) -> Drawings:
     raise InputError(
-        f"{type(result).__name__} is no result of an observation; give an Energy, AccuracyGrid, Locations, "
+        f"{type(result).__name__} is not the result of an observation; give an Energy, AccuracyGrid, Locations, "
         "Conditional or Hue"
     )
 
@@ -109,5 +110,5 @@ def _(result: Hue) -> Drawings:
 
 def _figure(ax: Axes) -> Figure:
     figure = ax.figure
-    assert isinstance(figure, Figure)  # not one part of a larger one
+    assert isinstance(figure, Figure)  # not a SubFigure
     return figure
