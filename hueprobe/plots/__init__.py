@@ -1,4 +1,4 @@
-"""Plots of results: a function takes a result and an Axes and returns the Axes; composites return a Figure."""
+"""Plots of results: functions take a result and an Axes and return the Axes; composites return a Figure."""
 
 import lazy_loader
 

@@ -59,8 +59,8 @@ def figures(result: Any) -> dict[str, Figure]:
 @singledispatch
 def _drawings(result: Any) -> Drawings:
     raise InputError(
-        f"{type(result).__name__} is not the result of an observation; give an Energy, AccuracyGrid, Locations, "
-        "Conditional or Hue"
+        f"{type(result).__name__} is not the result of an observation; give an Energy, AccuracyGrid, "
+        "Locations, Conditional or Hue"
     )
 
 

@@ -84,7 +84,7 @@ def query(
 def query_figure(
     votes: QueryVotes, query: SeenImage, memory_images: Mapping[int, SeenImage], *, n_classes: int = 8
 ) -> Figure:
-    """Draw a query image with its most informative matches, the votes of its pixels and its class likelihoods.
+    """Draw a query image with its most informative matches, its pixels' votes and its class likelihoods.
 
     Numbers pair a query pixel with the memory pixel it matched. Colors are classes, the same in all
     parts: the most likely classes have one color each, all others are gray.

@@ -133,7 +133,7 @@ def cell_axes(ax: Axes, grid: Grid) -> None:
 
 
 def interval_text(interval: Interval, digits: int = 2) -> str:
-    """Return an estimate with its interval, "0.68 [0.66, 0.70]"; only the estimate if there is no interval."""
+    """Return an estimate with its interval, "0.68 [0.66, 0.70]"; only the estimate without an interval."""
     estimate = f"{interval.estimate:.{digits}f}"
     if math.isnan(interval.low):
         return estimate

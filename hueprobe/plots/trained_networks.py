@@ -51,7 +51,7 @@ def loss_measure(
 ) -> Axes:
     """Draw one measure of trained networks: the mean of each loss over seeds, with its interval.
 
-    Beside each row are the number of seeds and the p-value against one-hot. The dashed line is one-hot's mean.
+    Beside each row are the number of seeds and the p-value against one-hot, whose mean is the dashed line.
 
     Parameters
     ----------

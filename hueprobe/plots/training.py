@@ -24,7 +24,7 @@ _MOST_TOGETHER = 4  # losses in one panel; more get one panel each
 
 @takes(LossSummary, several=True)
 def loss_figure(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) -> Figure:
-    """Draw accuracies, curves and, if measured, gradient shares and robustness of losses at one learning rate.
+    """Draw accuracies, curves and, if measured, gradient shares and robustness, for one learning rate.
 
     Up to four losses share each panel. If there are more, each loss has a panel of its own with one-hot in
     gray.
