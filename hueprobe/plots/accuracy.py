@@ -26,10 +26,29 @@ def accuracy_figure(grid: AccuracyGrid) -> Figure:
     grid : AccuracyGrid
         Runs of networks, descriptors, tasks and classifiers.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         The grid has no runs.
+
+    See Also
+    --------
+    hueprobe.plots.accuracy_dots : One task alone.
+    hueprobe.studies.accuracy_grid : Make the grid of a memory's descriptors.
+
+    Examples
+    --------
+    >>> accuracy = hp.observations.accuracy
+    >>> run = accuracy.accuracy_run(result, network="my-net", descriptor="pixel", task="shapes")
+    >>> grid = accuracy.AccuracyGrid((run,))
+    >>> figure = hp.plots.accuracy_figure(grid)
+    >>> figure.axes[0].get_title().splitlines()
+    ['shapes', 'n = 12 images']
     """
     tasks = list(dict.fromkeys(run.task for run in grid.runs))
     if not tasks:
@@ -65,10 +84,30 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, ax: Axes | None = None) -> A
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The grid has no such task.
+
+    See Also
+    --------
+    hueprobe.plots.accuracy_figure : All tasks in one figure.
+    hueprobe.plots.paired_differences : Differences between classifiers on the same images.
+    hueprobe.stats.proportion_interval : Wilson and exact intervals of a proportion.
+
+    Examples
+    --------
+    >>> accuracy = hp.observations.accuracy
+    >>> run = accuracy.accuracy_run(result, network="my-net", descriptor="pixel", task="shapes")
+    >>> grid = accuracy.AccuracyGrid((run,))
+    >>> ax = hp.plots.accuracy_dots(grid, "shapes")
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['my-net', 'pixel']
     """
     networks, series = _networks(grid, task), _series(grid)
     if not networks:
@@ -117,10 +156,31 @@ def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | No
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.plots.accuracy_dots : The accuracies themselves.
+    hueprobe.stats.compare_paired : Compare two classifiers on the same images.
+
+    Examples
+    --------
+    >>> nearest = hp.KernelDensityClassifier(memory, k=1, backbone=network, transform=transform)
+    >>> names = {"network": "my-net", "descriptor": "pixel", "task": "shapes"}
+    >>> five = hp.observations.accuracy.accuracy_run(result, **names)
+    >>> one = hp.observations.accuracy.accuracy_run(nearest.leave_one_out(), classifier="k = 1", **names)
+    >>> grid = hp.observations.accuracy.AccuracyGrid((five, one))
+    >>> ax = hp.plots.paired_differences(grid.comparisons("my-net", "shapes"))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['pixel − pixel, k = 1']
     """
     if not comparisons:
         raise InputError("no comparisons to draw; give at least one")

@@ -49,10 +49,27 @@ def conditional_maps(
     rows, columns : sequence of int, optional
         Query cells to show; at most 7 rows and columns, evenly spaced, by default.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         A row or column is outside the grid.
+
+    See Also
+    --------
+    hueprobe.plots.conditional_map : One query cell.
+    hueprobe.plots.match_locations : p(x, y) of the matches of all query cells.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> figure = hp.plots.conditional_maps(given, rows=[0, 3, 6], columns=[0, 3, 6])
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('query column x', 'query row y')
     """
     rows = _chosen("row", rows, result.grid.height)
     columns = _chosen("column", columns, result.grid.width)
@@ -97,10 +114,26 @@ def conditional_map(
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The cell is outside the grid, or the side is unknown.
+
+    See Also
+    --------
+    hueprobe.plots.conditional_maps : A grid of query cells.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> ax = hp.plots.conditional_map(given, 1, 1, "other")
+    >>> ax.get_title().splitlines()[0]
+    'other classes, query cell row 1, column 1'
     """
     require_choice("kind of matches", side, SIDES)
     _chosen("row", [y], result.grid.height)
@@ -131,10 +164,29 @@ def conditional_summary(result: Conditional) -> Figure:
     result : Conditional
         From `hueprobe.observations.conditional.measure`.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         There is no match whose query and matched image both have a class.
+
+    See Also
+    --------
+    hueprobe.plots.tangential_excess : Whether the spread is larger tangentially than radially.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> figure = hp.plots.conditional_summary(given)
+    >>> for ax in figure.axes:
+    ...     print(ax.get_xlabel())
+    share of matches in the query's own cell
+    root mean square displacement (cells)
+    mutual information of the two cells (bits)
     """
     if not result.same.n + result.other.n:
         raise InputError("no match has a class on both sides; same and other class need labels")
@@ -180,6 +232,22 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
         From `hueprobe.observations.conditional.measure`.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.tangential_spreads : The two spreads themselves.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> ax = hp.plots.tangential_excess(given)
+    >>> ax.get_yticklabels()[0].get_text()
+    'gravity, polar'
     """
     with drawing(ax, height=0.9 + 0.3 * len(result.tangential)) as ax:
         for row, found in enumerate(result.tangential):
@@ -213,6 +281,22 @@ def tangential_spreads(result: Conditional, side: str = "same", *, ax: Axes | No
         Same-class matches, other-class matches, or all.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.tangential_excess : Their ratio against that of every base rate.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> ax = hp.plots.tangential_spreads(given, "other")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['radial', 'tangential']
     """
     require_choice("kind of matches", side, SIDES)
     with drawing(ax, height=0.9 + 0.3 * len(result.tangential)) as ax:

@@ -45,10 +45,28 @@ def class_directions(
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         No class has a position.
+
+    See Also
+    --------
+    hueprobe.plots.class_locations : Maps of the matches of each class.
+    hueprobe.plots.energy_and_matches : Positions against energy centroids.
+    hueprobe.observations.locations.blocked_replicate_test : Test whether classes have positions of their own.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> ax = hp.plots.class_directions(where.positions)
+    >>> ax.get_title().splitlines()[0]
+    '3 classes, 12 images'
     """
     points = result.position if isinstance(result, BlockedTest) else result.points()
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
@@ -121,10 +139,30 @@ def energy_and_matches(
     relation : EnergyPosition, optional
         From `hueprobe.observations.hue.energy_position`; its correlations are written into the titles.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         The results share no class, or no shared class has both a centroid and a position.
+
+    See Also
+    --------
+    hueprobe.plots.class_directions : The positions alone.
+    hueprobe.observations.hue.energy_position : Correlate centroids with positions.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(
+    ...     memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    ... )
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.energy_and_matches(energy, where)
+    >>> [ax.get_title() for ax in figure.axes]
+    ['u, to the right', 'v, upwards']
     """
     shared = [name for name in energy.classes if name in locations.classes]
     if not shared:

@@ -57,6 +57,23 @@ def energy_map(
         Draw a color bar beside the map.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.energy_maps : Several networks on one scale.
+    hueprobe.plots.energy_profile : Energy by distance from the center.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> ax = hp.plots.energy_map(energy)
+    >>> ax.images[0].get_array().shape
+    (7, 7)
     """
     norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
     with drawing(ax, height=2.6) as ax:
@@ -77,10 +94,27 @@ def energy_maps(results: Energy | Mapping[str, Energy], *, columns: int = 4) -> 
     columns : int, default=4
         Maps per row.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         No result is given.
+
+    See Also
+    --------
+    hueprobe.plots.energy_map : One map.
+    hueprobe.plots.class_energy_maps : One map per class.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> figure = hp.plots.energy_maps({"layer 1": energy, "layer 3": energy})
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['layer 1', 'layer 3']
     """
     results = _named(results)
     if not results:
@@ -111,10 +145,29 @@ def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, c
     columns : int, default=5
         Maps per row.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         A name is unknown, or there are no classes.
+
+    See Also
+    --------
+    hueprobe.plots.energy_map : The mean over all classes.
+    hueprobe.plots.class_locations : Maps of the matches of each class.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(
+    ...     memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    ... )
+    >>> figure = hp.plots.class_energy_maps(energy, classes=["circle", "square"])
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['circle', 'square']
     """
     shown = class_ids(result.classes, classes)
     norm = Normalize(0.0, largest(result.class_maps[shown]))
@@ -139,6 +192,23 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
         the grid's longer side instead of one cell.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.energy_map : The map that the profile summarizes.
+    hueprobe.plots.match_profile : The same for matches.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> ax = hp.plots.energy_profile(energy)
+    >>> ax.get_xlabel(), ax.get_title()
+    ('distance from the center (cells)', 'n = 12 images, bands: 95 % intervals')
     """
     named = _named(results)
     same_grid = len({result.grid for result in named.values()}) < 2

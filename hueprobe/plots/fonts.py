@@ -116,8 +116,8 @@ def _tell(chars: Iterable[str]) -> None:
     scripts = ["CJK" if name == "Cjk" else name for name in scripts]
     some = ", ".join(map(repr, new[:_SHOWN])) + (f" and {len(new) - _SHOWN} more" if new[_SHOWN:] else "")
     warnings.warn(
-        f"no installed font has {some} ({', '.join(scripts)}), so figures show boxes; install a font for that "
-        "script, such as one of the Noto fonts, and draw again",
+        f"no installed font has {some} ({', '.join(scripts)}), so figures show boxes; install a font for "
+        "that script, such as one of the Noto fonts, and draw again",
         HueprobeWarning,
         stacklevel=4,
     )

@@ -42,6 +42,22 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
         `Hue.accuracy` of `hueprobe.observations.hue.measure`.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.axis_information : What the distance from the axis tells.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.angle_accuracy(hue.accuracy)
+    >>> [label.get_text() for label in ax.get_yticklabels()][:3]
+    ['200 random planes', 'saturation alone', 'pca plane']
     """
     rows: list[tuple[str, list[tuple[Interval, bool]]]] = [("saturation alone", [(result.saturation, True)])]
     rows += [(f"{plane.name} plane", [(plane.angle, True), (plane.both, False)]) for plane in result.planes]
@@ -94,6 +110,22 @@ def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes
         `Hue.information` of `hueprobe.observations.hue.measure`.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.angle_accuracy : What the angle across the axis tells.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.axis_information(hue.information)
+    >>> ax.get_xlabel()
+    'distance from the axis (sine of the angle)'
     """
     with drawing(ax) as ax:
         rate = np.array([[part.estimate, part.low, part.high] for part in result.rate])
@@ -127,10 +159,26 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         No class has a hue.
+
+    See Also
+    --------
+    hueprobe.plots.hue_map : The hue of each cell of one image.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.class_hues(hue)
+    >>> ax.get_title().splitlines()[0]
+    'mean hue of 3 classes, 12 images'
     """
     points = result.class_concentration[:, None] * np.stack(
         [np.cos(result.class_hue), np.sin(result.class_hue)], axis=1
@@ -184,10 +232,26 @@ def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar
     show_colorbar : bool, default=True
         Draw a color bar beside the map.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         There is no such image.
+
+    See Also
+    --------
+    hueprobe.plots.class_hues : Mean hues of classes.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.hue_map(hue.map, 0)
+    >>> ax.get_title()
+    'image 0, n = 49 cells with a hue'
     """
     if not 0 <= image < len(result.hue):
         raise InputError(f"image {image} of {len(result.hue)}; count from 0")

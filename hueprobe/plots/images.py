@@ -29,6 +29,18 @@ class SeenImage:
     box : (left, top, right, bottom) or None
         The visible part in pixels of `image`; edges lie between pixels. It extends beyond the image if the
         crop was padded. None if unknown because of a custom transform; then no cell is drawn into the image.
+
+    See Also
+    --------
+    hueprobe.plots.visible_box : Compute the box.
+    hueprobe.plots.query_figure : Draw a query and its matches.
+
+    Examples
+    --------
+    >>> image = hp.images.show_image(memory.images, 0)
+    >>> seen = hp.plots.SeenImage.as_recorded(image, memory.settings.transform)
+    >>> seen.box
+    (0.0, 0.0, 64.0, 64.0)
     """
 
     image: "Image.Image"
@@ -49,6 +61,12 @@ class SeenImage:
         -------
         SeenImage
             Its box is None if the record has no `resize` and `crop`, like that of a custom transform.
+
+        Examples
+        --------
+        >>> image = hp.images.show_image(memory.images, 0)
+        >>> hp.plots.SeenImage.as_recorded(image, {"resize": 64, "crop": 32}).box
+        (16.0, 16.0, 48.0, 48.0)
         """
         known = {"resize", "crop"} <= set(transform)
         if not known:
@@ -74,6 +92,11 @@ def visible_box(size: tuple[int, int], resize: Any, crop: Any, *, fit: str = "cr
     -------
     (float, float, float, float)
         Left, top, right and bottom; edges lie between pixels.
+
+    See Also
+    --------
+    hueprobe.plots.SeenImage : An image with its box.
+    hueprobe.images.Transform : The transform itself.
 
     Examples
     --------

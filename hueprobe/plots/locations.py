@@ -52,6 +52,23 @@ def match_locations(result: Locations) -> Figure:
     ----------
     result : Locations
         From `hueprobe.observations.locations.measure`.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
+    See Also
+    --------
+    hueprobe.plots.location_map : One of the two maps.
+    hueprobe.plots.match_profile : Matches by distance from the center.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.match_locations(where)
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['same class', 'other classes']
     """
     kinds = ("same", "other") if result.n_same + result.n_other else ("all",)
     norm = ratio_norm([_ratio(result, kind) for kind in kinds])
@@ -85,6 +102,22 @@ def location_map(
         Draw a color bar beside the map.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.match_locations : Same-class and other-class matches on one scale.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> ax = hp.plots.location_map(where, "all")
+    >>> ax.get_title().splitlines()
+    ['all matches', 'n = 2,940 matches']
     """
     require_choice("kind of matches", kind, SIDES)
     ratio = _ratio(result, kind)
@@ -113,10 +146,26 @@ def class_locations(
     columns : int, default=5
         Maps per row.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         A name is unknown, or there are no classes.
+
+    See Also
+    --------
+    hueprobe.plots.class_directions : The mean position of each class.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.class_locations(where, classes=["circle", "square"])
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['circle', 'square']
     """
     require_choice("kind of matches", kind, ("same", "other"))
     shown = class_ids(result.classes, classes)
@@ -146,6 +195,23 @@ def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
         From `hueprobe.observations.locations.measure`.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.match_locations : The maps that the profile summarizes.
+    hueprobe.plots.energy_profile : The same for energy.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> ax = hp.plots.match_profile(where)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('distance from the center (cells)', 'matches, multiple of the base rate')
     """
     with drawing(ax, height=2.9) as ax:
         for kind, profile, color, style in (
@@ -173,10 +239,26 @@ def same_class_shares(result: Locations) -> Figure:
     result : Locations
         From `hueprobe.observations.locations.measure`.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         There is no match whose query and matched image both have a class.
+
+    See Also
+    --------
+    hueprobe.plots.match_locations : Where same-class matches land.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.same_class_shares(where)
+    >>> [ax.get_title() for ax in figure.axes[:2]]
+    ['by matched cell', 'by query cell']
     """
     shares = {
         "by matched cell": result.same_share_by_match_cell,

@@ -46,6 +46,16 @@ def figures(result: Any) -> dict[str, Figure]:
     -----
     HueprobeWarning
         A figure has nothing to draw, for example no same-class matches; it is left out.
+
+    See Also
+    --------
+    hueprobe.studies.observe : Measure memories and write a report with these figures.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> sorted(hp.plots.figures(given))
+    ['conditional', 'conditional_summary']
     """
     drawn = {}
     for name, draw in _drawings(result).items():

@@ -60,6 +60,18 @@ def query(
         The result has no match table, was loaded from a file, or has no such image.
     ImageError
         An image cannot be read.
+
+    See Also
+    --------
+    hueprobe.plots.query_figure : The same with images of your own.
+    hueprobe.plots.vote_map : The votes alone.
+    hueprobe.plots.class_likelihoods : The likelihoods alone.
+
+    Examples
+    --------
+    >>> figure = hp.plots.query(result, 0, n_matches=2)
+    >>> figure.axes[0].get_title().splitlines()
+    ['query: circle/circle0.png', 'class: circle']
     """
     votes = query_votes(result, i, n_telling=n_matches)
     if result.sources is None:
@@ -110,6 +122,20 @@ def query_figure(
     ------
     InputError
         The image of one of the matches is missing.
+
+    See Also
+    --------
+    hueprobe.plots.query : Read the images of a classification and draw them.
+    hueprobe.plots.SeenImage : An image and its visible part.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0)
+    >>> rows = {0, *votes.telling.image.tolist()}
+    >>> seen = {row: hp.plots.SeenImage(hp.images.show_image(memory.images, row), None) for row in rows}
+    >>> figure = hp.plots.query_figure(votes, seen[0], seen)
+    >>> figure.axes[0].get_xlabel()
+    'whole image (the visible part is not recorded)'
     """
     telling = votes.telling
     missing = sorted({int(row) for row in telling.image} - set(memory_images))
@@ -158,6 +184,23 @@ def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
         From `hueprobe.observations.accuracy.query_votes`.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.query : The votes beside the query and its matches.
+    hueprobe.observations.accuracy.query_votes : Compute the votes.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0)
+    >>> ax = hp.plots.vote_map(votes)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('column x', 'row y')
     """
     colors = class_colors(votes)
     with drawing(ax, height=3.2) as ax:
@@ -199,6 +242,22 @@ def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None 
         Number of bars. The true class is added if it is not among them.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.query : The likelihoods beside the query and its matches.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0)
+    >>> ax = hp.plots.class_likelihoods(votes)
+    >>> sorted(label.get_text() for label in ax.get_yticklabels())
+    ['circle', 'square', 'triangle']
     """
     colors = class_colors(votes)
     ranked = _ranked(votes)

@@ -23,10 +23,27 @@ def measure_figure(summaries: Sequence[MeasureSummary]) -> Figure:
     summaries : sequence of MeasureSummary
         From `hueprobe.studies.compare_observed`, for one learning rate.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         The sequence is empty, or has several learning rates.
+
+    See Also
+    --------
+    hueprobe.plots.loss_measure : One measure.
+    hueprobe.plots.loss_figure : Accuracies and curves of the same runs.
+
+    Examples
+    --------
+    >>> observed = hp.studies.compare_observed(runs)
+    >>> figure = hp.plots.measure_figure(observed)
+    >>> [ax.get_title() for ax in figure.axes if ax.get_visible()]
+    ['angle, pca plane', "angle, head's plane", 'full direction']
     """
     if not summaries:
         raise InputError("no trained network was observed, so there is nothing to draw")
@@ -63,10 +80,27 @@ def loss_measure(
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The sequence is empty, or has several measures.
+
+    See Also
+    --------
+    hueprobe.plots.measure_figure : All measures.
+    hueprobe.studies.compare_observed : Summarize the measures over seeds.
+
+    Examples
+    --------
+    >>> observed = hp.studies.compare_observed(runs)
+    >>> ax = hp.plots.loss_measure([found for found in observed if found.measure == "full direction"])
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['onehot', 'hue:eq5']
     """
     measures = list(dict.fromkeys(found.measure for found in summaries))
     if len(measures) != 1:

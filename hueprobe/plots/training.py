@@ -36,10 +36,30 @@ def loss_figure(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) 
     curves : sequence of LossCurves
         From `hueprobe.studies.compare_curves`, for the same runs.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         There is nothing to draw, or there are several learning rates.
+
+    See Also
+    --------
+    hueprobe.plots.loss_accuracies : Accuracies alone.
+    hueprobe.plots.loss_curves : Curves alone.
+    hueprobe.plots.loss_shares : Gradient shares alone.
+    hueprobe.plots.loss_robustness : Robustness alone.
+
+    Examples
+    --------
+    >>> summaries = hp.studies.compare_losses(runs)
+    >>> curves = hp.studies.compare_curves(runs)
+    >>> figure = hp.plots.loss_figure(summaries, curves)
+    >>> len(figure.axes)  # accuracies, curves, gradient shares, robustness
+    4
     """
     rates = {found.learning_rate for found in summaries} | {found.learning_rate for found in curves}
     if len(rates) > 1:
@@ -112,10 +132,27 @@ def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+    hueprobe.studies.compare_losses : Summarize runs over seeds.
+
+    Examples
+    --------
+    >>> summaries = hp.studies.compare_losses(runs)
+    >>> ax = hp.plots.loss_accuracies(summaries)
+    >>> [label.get_text() for label in ax.get_yticklabels()], ax.texts[0].get_text()
+    (['onehot', 'hue:eq5'], 'n = 3')
     """
     if not summaries:
         raise InputError("no losses to draw; give at least one")
@@ -181,10 +218,27 @@ def loss_curves(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The sequence is empty, or has more losses than there are colors.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+    hueprobe.studies.compare_curves : Summarize runs epoch by epoch.
+
+    Examples
+    --------
+    >>> curves = hp.studies.compare_curves(runs)
+    >>> ax = hp.plots.loss_curves(curves)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['onehot (n = 3)', 'hue:eq5 (n = 3)']
     """
     return _lines(curves, lambda found: found.accuracy, "test accuracy (share)", ax)
 
@@ -200,10 +254,26 @@ def loss_shares(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         No loss has a second term, or there are more losses than colors.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+
+    Examples
+    --------
+    >>> curves = hp.studies.compare_curves(runs)
+    >>> ax = hp.plots.loss_shares(curves)
+    >>> ax.get_ylabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('share of gradient norm', ['hue:eq5 (n = 3)'])
     """
     if not any(found.shares for found in curves):
         raise InputError(
@@ -228,10 +298,26 @@ def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None)
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         No loss was tested on perturbed images, or there are more losses than colors.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+
+    Examples
+    --------
+    >>> summaries = hp.studies.compare_losses(runs)
+    >>> ax = hp.plots.loss_robustness(summaries)
+    >>> [text.get_text() for text in ax.texts]
+    ['noise', 'blur', 'contrast']
     """
     tested = [found for found in summaries if found.robustness]
     if not tested:

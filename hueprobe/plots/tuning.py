@@ -45,6 +45,22 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         From `hueprobe.search.tune_searcher`.
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.search.tune_searcher : Try searchers on a memory.
+
+    Examples
+    --------
+    >>> tuning = hp.search.tune_searcher(memory, recall=0.9, k=5, specs=["exact"], n_queries=50)
+    >>> ax = hp.plots.recall_speed(tuning)
+    >>> ax.get_xlabel()
+    'recall@5 (50 queries at once, own image excluded)'
     """
     from hueprobe.search.tuning import Tuning
 

@@ -31,10 +31,26 @@ def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
     columns : int, default=2
         Panels per row.
 
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
     Raises
     ------
     InputError
         The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.plots.verdict_forest : One claim.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> figure = hp.plots.verdict_figure(energy.claims())
+    >>> [ax.get_title() for ax in figure.axes]
+    ['1a centre', '1b symmetry']
     """
     if not verdicts:
         raise InputError("no verdicts to draw; give at least one")
@@ -79,10 +95,26 @@ def verdict_forest(
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         There is no verdict, or there are several claims.
+
+    See Also
+    --------
+    hueprobe.plots.verdict_figure : All claims in one figure.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> ax = hp.plots.verdict_forest(energy.claims()[:1])
+    >>> ax.get_title(), ax.get_xlabel()
+    ('1a centre', 'effect (ratio)')
     """
     claims = list(dict.fromkeys(verdict.id for verdict in verdicts))
     if len(claims) != 1:
@@ -138,10 +170,28 @@ def rejection_rates(
     ax : Axes, optional
         Where to draw; a new figure's Axes by default.
 
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
     Raises
     ------
     InputError
         The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.studies.run_self_test : Measure the rates on a memory.
+
+    Examples
+    --------
+    >>> def coin(classes, seed):
+    ...     return {"coin": np.random.default_rng(seed).random()}
+    >>> rates = hp.observations.verdicts.self_test(memory.image_class, coin, n_draws=20, seed=0)
+    >>> ax = hp.plots.rejection_rates(rates)
+    >>> ax.get_xlabel()
+    'share of true nulls rejected at 0.05'
     """
     if not rates:
         raise InputError("no rejection rates to draw; give at least one")
