@@ -75,7 +75,8 @@ def training_runs() -> list[Any]:
 
 
 @pytest.fixture(scope="session")
-def _example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Make the folder that examples work in, and the names that they find."""
     import hueprobe as hp
 
     folder, network = tmp_path_factory.mktemp("examples"), untrained_network()
@@ -99,7 +100,7 @@ def _examples_of_docstrings(request: pytest.FixtureRequest) -> Iterator[None]:
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return
-    made, names = request.getfixturevalue("_example_names")
+    made, names = request.getfixturevalue("example_names")
     request.getfixturevalue("doctest_namespace").update(names)
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:

@@ -81,7 +81,7 @@ def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> I
         cover_scripts(ax.figure.canvas.figure)
         return
     with mpl.rc_context(_RC):
-        pyplot = sys.modules.get("matplotlib.pyplot")
+        pyplot = _pyplot()
         make: Any = Figure if pyplot is None else pyplot.figure
         figure = make(figsize=(width, height), layout="constrained", dpi=_dpi(width))
         yield figure.add_subplot()
@@ -97,10 +97,20 @@ def composing(width: float, height: float) -> Iterator[Figure]:
     width, height : float
         Size of the figure in inches.
     """
+    _pyplot()
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=_dpi(width))
         yield figure
         _finish(figure)
+
+
+def _pyplot() -> Any:
+    """Return pyplot if it is loaded, else None; load it in a notebook, which displays no figure before."""
+    if "matplotlib.pyplot" not in sys.modules and "IPython" in sys.modules:
+        shell = sys.modules["IPython"].get_ipython()
+        if hasattr(shell, "kernel"):
+            shell.enable_matplotlib("inline")
+    return sys.modules.get("matplotlib.pyplot")
 
 
 def colorbar(mappable: ScalarMappable, axes: Any, label: str, **options: Any) -> Colorbar:
