@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0)
 _MARKERS = ("o", "s", "^", "v", "P", "X")
 _COLORS = (INK, GRAY, *CATEGORIES[1:4], SAME)
-# Where a label may stand about its point, in points, and how it is aligned there; the best that is free.
+# Candidate offsets of a label from its point, in points, with its alignment, in order of preference.
 _PLACES = (
     (4, 4, "left", "bottom"),
     (5, 0, "left", "center"), (-5, 0, "right", "center"), (0, 5, "center", "bottom"),
@@ -32,17 +32,35 @@ _PLACES = (
 
 
 def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
-    """Draw the speed of every trial against its recall, a line an index, its settings beside the points.
+    """Draw the speed of every trial against its recall, one line per index, with search settings as labels.
 
-    Dots are medians over the rounds of timing, vertical lines go from quartile to quartile. Speed is in
-    multiples of exact search in the same round. Recall is spaced by the share of neighbors that is missed,
-    logarithmically, down to half of one neighbor of the sample. The wished recall is a dotted line, the
-    recommended SPEC a ring. A setting whose label finds no free place has none.
+    Dots are medians over the timing rounds, and vertical lines connect the quartiles. Speed is in multiples
+    of exact search in the same round. The recall axis is logarithmic in the share of missed neighbors, down
+    to half of one neighbor of the sample. The dotted line is the target recall, the ring the recommended
+    SPEC. A setting without free space for its label has none.
 
     Parameters
     ----------
     tuning : Tuning
+        From `hueprobe.search.tune_searcher`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.search.tune_searcher : Try searchers on a memory.
+
+    Examples
+    --------
+    >>> tuning = hp.search.tune_searcher(memory, recall=0.9, k=5, specs=["exact"], n_queries=50)
+    >>> ax = hp.plots.recall_speed(tuning)
+    >>> ax.get_xlabel()
+    'recall@5 (50 queries at once, own image excluded)'
     """
     from hueprobe.search.tuning import Tuning
 
@@ -86,20 +104,20 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
             ylabel=f"speed in multiples of exact search\n({tuning.n_vectors:,} vectors)",
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
-        for _ in range(2):  # the second round finds what the first moved
+        for _ in range(2):  # the second pass sees the layout of the first
             ax.figure.canvas.figure.draw_without_rendering()
         _label(ax, drawn)
     return ax
 
 
 def _index_name(trial: "Trial") -> str:
-    """Return a SPEC without the settings of the search."""
+    """Return a SPEC without its search settings."""
     spec = parse_spec(trial.spec)
     return "exact" if spec.kind == "exact" else f"{spec.kind}:{spec.build}"
 
 
 def _rounds(trials: Sequence["Trial"]) -> str:
-    """Say how often speeds were measured; nothing where that is not known."""
+    """Return the number of timing rounds as text; an empty string if unknown."""
     numbers = sorted({trial.rounds for trial in trials if trial.rounds})
     if not numbers:
         return ""
@@ -117,9 +135,9 @@ def _recall(place: np.ndarray, floor: float) -> np.ndarray:
 
 
 def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
-    """Write each trial's settings beside its point, inside the frame, where they cover the least of lines.
+    """Write each trial's settings beside its point, inside the frame, where they cover lines least.
 
-    Text and points are never covered.
+    Other texts and points are never covered.
     """
     points = ax.transData.transform([(trial.recall, trial.times_exact) for trial in trials])
     frame = ax.get_window_extent()
@@ -153,7 +171,7 @@ def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
 
 
 def _along(corners: np.ndarray) -> np.ndarray:
-    """Return points on the line through corners (n, 2), in pixels."""
+    """Return points along the line through corners (n, 2), in pixels."""
     steps = np.linspace(0, 1, 100)[:, None]
     parts = [start + steps * (stop - start) for start, stop in zip(corners, corners[1:], strict=False)]
     return np.concatenate([corners, *parts])

@@ -1,4 +1,4 @@
-"""AL2: a penalty on the activations before the classifier that grows from epoch to epoch."""
+"""AL2: a penalty on the activations before the classifier that grows over the epochs."""
 
 import math
 
@@ -11,23 +11,30 @@ from hueprobe.training.classifiers import find_classifier
 
 
 class AL2(nn.Module):
-    """Penalise the mean square of the last features, more and more (El Helou et al., ICASSP 2020).
+    """Penalize the mean square of the features before the classifier, with a growing weight [1]_.
 
-    The term is w_e * mean(a^2), over all elements of the batch's features a. With the authors' numbers::
+    The term is w_e * mean(a^2), averaged over all elements of the batch's features a. The authors' schedule
+    is::
 
-        w_0 = .01,   w_e = 1.1 w_{e-1} while w_{e-1} < 5, then 1.01 w_{e-1}
+        w_0 = 0.01,   w_e = 1.1 w_{e-1} while w_{e-1} < 5, then 1.01 w_{e-1}
 
-    so w_66 is the first of at least 5, w_99 = 7.49 and w_249 = 33.3.
+    so w_66 is the first weight of at least 5, w_99 = 7.49 and w_249 = 33.3.
 
     Parameters
     ----------
-    initial, growth, knee, late_growth : float
-        w_0, the factor an epoch up to the knee, the weight where it changes, and the factor from there on.
+    initial : float, default=0.01
+        Weight w_0 of the first epoch.
+    growth : float, default=1.1
+        Factor per epoch while the weight is below `knee`.
+    knee : float, default=5.0
+        Weight at which the factor changes.
+    late_growth : float, default=1.01
+        Factor per epoch from then on.
 
     Raises
     ------
     InputError
-        A number that is not finite, or out of range.
+        A number is not finite, or negative.
 
     Examples
     --------
@@ -52,7 +59,7 @@ class AL2(nn.Module):
 
     @classmethod
     def before(cls, network: nn.Module, *, layer: str | None = None, **schedule: float) -> "AL2":
-        """Return an AL2 that reads what goes into a network's classifier; `penalty` gives the term.
+        """Return an AL2 hooked to the input of a network's classifier; `penalty` returns the term.
 
         ::
 
@@ -63,10 +70,16 @@ class AL2(nn.Module):
         Parameters
         ----------
         network : nn.Module
+            Network to regularize; it is not changed apart from the hook.
         layer : str, optional
-            Dotted name of the layer whose input is penalised; the classifier by default.
+            Dotted name of the layer whose input is penalized; the classifier by default.
         **schedule : float
-            As for the class.
+            Parameters of the class.
+
+        Returns
+        -------
+        AL2
+            With the weight of epoch 0.
 
         Raises
         ------
@@ -80,30 +93,68 @@ class AL2(nn.Module):
         return al2
 
     def weight_at(self, epoch: int) -> float:
-        """Return w_e, epochs counted from 0."""
+        """Return the weight w_e of an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+
+        Returns
+        -------
+        float
+            The weight.
+        """
         weight = self.initial
         for _ in range(epoch):
             weight *= self.growth if weight < self.knee else self.late_growth
         return weight
 
     def start_epoch(self, epoch: int) -> None:
-        """Set the weight for an epoch, counted from 0."""
+        """Set the weight for an epoch.
+
+        Parameters
+        ----------
+        epoch : int
+            Epoch, counted from 0.
+
+        Raises
+        ------
+        InputError
+            The epoch is negative.
+        """
         if epoch < 0:
             raise InputError(f"epoch is {epoch}; it must be 0 or more")
         self.weight = self.weight_at(epoch)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the term for features of any shape; in float32 at least."""
+        """Return the term for a batch of features.
+
+        Parameters
+        ----------
+        features : Tensor
+            Features of any shape; half precision is converted to float32.
+
+        Returns
+        -------
+        Tensor of shape ()
+            Mean square times the weight.
+        """
         values = features if features.dtype.itemsize >= 4 else features.float()
         return self.weight * values.square().mean()
 
     def penalty(self) -> Tensor:
         """Return the term for the network's last forward pass.
 
+        Returns
+        -------
+        Tensor of shape ()
+            Mean square of the classifier's input times the weight.
+
         Raises
         ------
         LayerError
-            It stands before no network, or the network has not run.
+            The instance was not made by `before`, or the network has not run.
         """
         if self._features is None:
             raise LayerError(
@@ -113,7 +164,7 @@ class AL2(nn.Module):
         return term
 
     def remove(self) -> None:
-        """Take the hook off the network."""
+        """Remove the hook from the network."""
         if self._handle is not None:
             self._handle.remove()
 
