@@ -90,7 +90,7 @@ def test_what_exists_comes_before_a_manifest_of_its_name(monkeypatch, tmp_path):
     write_image(tmp_path / "utkface" / "mine" / "a.png")
     write_image(tmp_path / "sets" / "UTKFace" / "3_1_0_2016.jpg")
     with pytest.warns(
-        HueprobeWarning, match=r"'utkface' is a path here and a data manifest too; .*'manifest:utkface'"
+        HueprobeWarning, match=r"'utkface' is both a path and a data manifest; .*'manifest:utkface'"
     ):
         assert resolve_images("utkface").classes == ("mine",)
     assert resolve_images("./utkface").classes == ("mine",)
