@@ -356,7 +356,7 @@ def test_the_transform_for_a_weights_file_is_told(images, tmp_path):
     )
     (line,) = [x for x in run("index", images, *options).stderr.splitlines() if x.startswith("transform for")]
     assert "mine.pth: resize 256 (bilinear), crop 224, mean 0.485, 0.456, 0.406, std " in line
-    assert "that of IMAGENET1K_V1, the default weights, since the file does not tell" in line
+    assert "that of IMAGENET1K_V1, the default weights, since the file does not record" in line
     assert "--resize, --crop, --mean, --std and --interpolation change it" in line
     said = run("index", images, *options, "--resize", "64", "--crop", "64").stderr
     assert "mine.pth: resize 64 (bilinear), crop 64," in said and "but for --resize, --crop" in said

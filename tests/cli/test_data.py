@@ -193,7 +193,7 @@ def test_a_folder_of_a_sets_name_is_taken_with_a_warning(faces, tmp_path):
     with pytest.warns(HueprobeWarning, match="a path here and a data manifest too"):
         resolve_images("utkface")
     result = run("data", "split", "utkface", "-o", "a.csv")
-    assert "warning: 'utkface' is a path here and a data manifest too" in result.stderr
+    assert "warning: 'utkface' is both a path and a data manifest" in result.stderr
     assert "a.csv: 1 train, 1 test" in result.stdout
     assert run("data", "split", "manifest:utkface", "-o", "b.csv").stderr == ""
     assert len(rows(tmp_path / "b.csv")) == 12
