@@ -167,8 +167,8 @@ def _require_same(
             known = paths[number], classes[image_class[number]] if image_class[number] >= 0 else None
         if found != known:
             raise InputError(
-                f"(path, class) of image {number} is {found} in the rows of {source}, but {known} in its image "
-                f"tables; if you changed the rows, drop the metadata {IMAGES_KEY.decode()!r}"
+                f"(path, class) of image {number} is {found} in the rows of {source}, but {known} in its "
+                f"image tables; if you changed the rows, drop the metadata {IMAGES_KEY.decode()!r}"
             )
 
 
@@ -200,7 +200,7 @@ def _images_of_rows(
     whose = "the memory's own" if own else "other"
     warnings.warn(
         f"{source} holds no image tables: they were inferred from its rows, with {said}; queries are {whose} "
-        f"images; no row gives path and class of {unnamed} of them; a .parquet or .arrow file saved by this "
+        f"images; no row gives path and class of {unnamed} images; a .parquet or .arrow file saved by this "
         "version holds the tables",
         HueprobeWarning,
         stacklevel=5,
