@@ -215,7 +215,7 @@ def with_column(name, values):
         (changed_json(grid=[0, 3]), "damaged .*at least one row"),
         (changed_json(version=2), "version 2"),
         (changed_json(classes=["a"]), "a class has no name"),
-        (changed_json(memory={"paths": ["a"], "classes": [], "groups": []}), "path, class or group of an image is missing"),
+        (changed_json(memory={"paths": ["a"], "classes": [], "groups": []}), "of an image is missing"),
         (changed_json(memory={}), "damaged"),
         (small().to_arrow().replace_schema_metadata({"hueprobe.match_images": "{"}), "damaged"),
         (small().to_arrow(with_images=False).slice(0, 0), "no rows from which to infer the grid"),
