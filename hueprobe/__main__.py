@@ -5,7 +5,7 @@ from hueprobe.cli import main
 
 
 def run() -> None:
-    """Run the command in a process that is its own: here alone torch is told how to ask for memory."""
+    """Run the command in its own process: only here is torch's memory allocation configured."""
     ask_for_huge_pages()
     main()
 

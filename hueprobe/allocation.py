@@ -1,8 +1,8 @@
-"""How the process asks its system for memory: freed blocks are used again, large ones lie on huge pages.
+"""How the process allocates RAM: freed blocks are reused, and large blocks use huge pages.
 
-A network on the CPU allocates and frees its activations layer by layer, gigabytes a batch. The C library
-hands a large block back to the kernel as soon as it is free, so the kernel finds, maps and zeroes the same
-pages for every layer anew. `benchmarks/extraction.py` times both ways.
+A network on the CPU allocates and frees its activations layer by layer, gigabytes per batch. The C library
+returns a large block to the kernel as soon as it is freed. The kernel then finds, maps and zeroes the same
+pages again for every layer. `benchmarks/extraction.py` times both ways.
 """
 
 import contextlib
@@ -11,7 +11,8 @@ import os
 import threading
 from collections.abc import Iterator
 
-# glibc's malloc.h: what `mallopt` sets, and what its own rule arrives at once a block of 32 MiB was freed.
+# From glibc's malloc.h: the parameters of `mallopt`, and the threshold that glibc itself sets once a block of
+# 32 MiB has been freed.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
 _LARGEST_THRESHOLD = 32 << 20
 _MOST_MAPPED = 65536
@@ -21,25 +22,25 @@ _n_keeping = 0
 
 
 def ask_for_huge_pages() -> None:
-    """Let torch put large tensors on the CPU on huge pages, where Linux grants those that are asked for.
+    """Let torch put large CPU tensors on huge pages, if Linux grants them on request.
 
-    Torch reads an environment variable, `THP_MEM_ALLOC_ENABLE`, at its first allocation, and has no function
-    for it; whoever has set it keeps their choice. The `hueprobe` command calls this in its own process; call
-    it at the top of your own script for the same.
+    Torch reads the environment variable `THP_MEM_ALLOC_ENABLE` at its first allocation, and has no function
+    for it. A value that is already set is kept. The `hueprobe` command calls this function in its own
+    process. For the same effect, call it at the top of your own script.
     """
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
 
 
 @contextlib.contextmanager
 def freed_memory_kept(keep: bool = True) -> Iterator[None]:
-    """Keep in the block what is freed, for the next allocation; give it back to the system at the end.
+    """Within the `with` block, keep freed RAM for the next allocation; at its end return it to the system.
 
-    Counts for the whole process, whose size does not shrink meanwhile; blocks may be nested. Without
+    This affects the whole process, whose size does not shrink meanwhile. Blocks may be nested. Without
     glibc's allocator (outside Linux, or with another libc) nothing happens.
 
     Parameters
     ----------
-    keep : bool
+    keep : bool, default=True
         False does nothing.
     """
     libc = _glibc() if keep else None

@@ -1,4 +1,4 @@
-"""What callers give in several forms: arrays and tensors, rows, whole numbers, names of classes."""
+"""Arguments that callers give in several forms: arrays and tensors, rows, whole numbers, class names."""
 
 import functools
 import inspect
@@ -15,19 +15,19 @@ R = TypeVar("R")
 
 
 def as_array(what: str, values: Any) -> np.ndarray:
-    """Return numbers as an array: an array as it is, a tensor without its gradient, bfloat16 as float32.
+    """Return numbers as an array: an array unchanged, a tensor without its gradient, bfloat16 as float32.
 
     Parameters
     ----------
     what : str
-        Their name, for the message.
+        Name of the argument, for the message.
     values : array_like or torch.Tensor
-        A tensor may lie on any device.
+        The numbers; a tensor may be on any device.
 
     Raises
     ------
     InputError
-        They are no numbers, or their rows differ in length.
+        The values are not numbers, or their rows differ in length.
     """
     if isinstance(values, list | tuple) and any(_is_tensor(value) for value in values):
         values = [as_array(what, value) for value in values]
@@ -37,28 +37,30 @@ def as_array(what: str, values: Any) -> np.ndarray:
     try:
         array = np.asarray(values)
     except (ValueError, TypeError) as error:
-        raise InputError(f"{what} is no array of numbers ({error}); give one array or tensor") from error
+        raise InputError(f"{what} is not an array of numbers ({error}); give one array or tensor") from error
     if array.dtype.kind not in "biuf":
-        raise InputError(f"{what} is no array of real numbers, it holds {array.dtype}; give one of float32")
+        raise InputError(
+            f"{what} is not an array of real numbers, it holds {array.dtype}; give an array of float32"
+        )
     return array
 
 
 def as_rows(what: str, rows: Any, n: int) -> np.ndarray:
-    """Return which of n rows are meant, in the order given, int64.
+    """Return the positions of selected rows in the order given, int64.
 
     Parameters
     ----------
     what : str
-        Their name, for the message.
+        Name of the argument, for the message.
     rows : array_like of int, or of bool of shape (n,)
-        Positions from 0 on, or a mask that is True where a row is meant; a single position is one row.
+        Positions, counted from 0, or a mask that is True for selected rows. A single position is one row.
     n : int
-        How many there are.
+        Number of rows.
 
     Raises
     ------
     InputError, ShapeError
-        A position is out of range or no whole number, or a mask is of another length.
+        A position is out of range or not a whole number, or a mask has another length.
 
     Examples
     --------
@@ -69,7 +71,7 @@ def as_rows(what: str, rows: Any, n: int) -> np.ndarray:
     if given.dtype == bool:
         if given.shape != (n,):
             raise ShapeError(
-                f"{what} is a mask of shape {given.shape}, there are {n}; give one True or False for each"
+                f"{what} is a mask of shape {given.shape}, but there are {n}; give one True or False for each"
             )
         return np.flatnonzero(given)
     found = _whole(what, given.reshape(1) if given.ndim == 0 else given)
@@ -77,25 +79,26 @@ def as_rows(what: str, rows: Any, n: int) -> np.ndarray:
         raise ShapeError(f"{what} has shape {found.shape}; give a list of rows, or a mask of shape ({n},)")
     if len(found) and not 0 <= found.min() <= found.max() < n:
         wrong = found[(found < 0) | (found >= n)][0]
-        raise InputError(f"{what} holds {wrong}, there are 0 to {n - 1}; choose among those")
+        raise InputError(f"{what} holds {wrong}; valid values are 0 to {n - 1}")
     return found
 
 
 def as_count(what: str, value: Any, *, least: int = 1) -> int:
-    """Return a whole number of at least `least`; 3.0 is 3.
+    """Return a whole number of at least `least`; 3.0 counts as 3.
 
     Parameters
     ----------
     what : str
-        Its name, for the message.
+        Name of the argument, for the message.
     value : int, or a float that is whole
-        Of Python, NumPy or torch.
-    least : int
+        The number, of Python, NumPy or torch.
+    least : int, default=1
+        Smallest valid number.
 
     Raises
     ------
     InputError
-        It is no whole number, or a smaller one.
+        The value is not a whole number, or is too small.
 
     Examples
     --------
@@ -117,19 +120,19 @@ def as_count(what: str, value: Any, *, least: int = 1) -> int:
 
 
 def as_names(what: str, values: Any) -> tuple[str | None, ...]:
-    """Return names of classes (or groups): whole numbers become their digits, what is missing None.
+    """Return names of classes (or groups): a whole number becomes a string of its digits, NaN becomes None.
 
     Parameters
     ----------
     what : str
-        What they are, in the plural, for the message.
+        Name of the argument, in the plural, for the message.
     values : iterable of str, int or None
-        Of Python, NumPy, pandas or torch; NaN and NA count as missing, 3.0 is 3.
+        The names, of Python, NumPy, pandas or torch. NaN and NA count as missing, 3.0 counts as 3.
 
     Raises
     ------
     InputError
-        One is neither a name nor a whole number; or a number and a text would become one name.
+        A value is neither a name nor a whole number, or a number and a string would become the same name.
     """
     if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
         raise InputError(f"{what} is {values!r}; give a list with one for each image")
@@ -152,24 +155,26 @@ def as_names(what: str, values: Any) -> tuple[str | None, ...]:
             written.add(name)
     numbered = {n for n, v in zip(names, values, strict=True) if n is not None and not isinstance(v, str)}
     if both := sorted(numbered & written):
-        raise InputError(f"{what} hold {both[0]} as a number and as a text; give one of them")
+        raise InputError(f"{what} hold {both[0]} as a number and as a string; use one of them")
     return tuple(names)
 
 
 def require_kind(what: str, value: Any, *kinds: type) -> None:
-    """Raise InputError unless a value is of one of some classes.
+    """Raise InputError unless a value is an instance of one of some classes.
 
     Parameters
     ----------
     what : str
-        Its name, for the message.
+        Name of the argument, for the message.
     value : object
+        Its value.
     *kinds : type
+        The classes.
 
     Raises
     ------
     InputError
-        The message names the classes, and what was given.
+        The message names the classes, and the class of the value.
     """
     if not isinstance(value, kinds):
         given = "None" if value is None else f"a {type(value).__name__}"
@@ -177,13 +182,14 @@ def require_kind(what: str, value: Any, *kinds: type) -> None:
 
 
 def takes(*kinds: type, several: bool = False) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Let a function refuse, in one sentence, a first argument that is of none of some classes.
+    """Decorate a function to raise InputError unless its first argument is of one of some classes.
 
     Parameters
     ----------
     *kinds : type
-    several : bool
-        The argument is a sequence of them; one alone is taken for a sequence of one.
+        The classes.
+    several : bool, default=False
+        Whether the argument is a sequence of instances; a single instance counts as a sequence of one.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -226,7 +232,9 @@ def _whole(what: str, numbers: np.ndarray) -> np.ndarray:
         return numbers.astype(np.int64, copy=False)
     whole = numbers.astype(np.int64) if np.isfinite(numbers).all() else None
     if whole is None or (whole != numbers).any():
-        raise InputError(f"{what} holds numbers that are not whole; give rows, counted from 0, or a mask")
+        raise InputError(
+            f"{what} holds numbers that are not whole; give row numbers, counted from 0, or a mask"
+        )
     return whole
 
 
@@ -241,7 +249,7 @@ def _name(value: Any) -> str | None:
 
 
 def _is_missing(value: Any) -> bool:
-    """None, NaN of any kind, and pandas' NA and NaT: what does not equal itself, or says so."""
+    """Return whether a value is None, a NaN of any kind, or the NA or NaT of pandas."""
     if value is None:
         return True
     try:

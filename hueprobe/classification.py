@@ -28,7 +28,7 @@ _SHOWN, _LIKELIEST = 10, 3  # images and classes of each, in a notebook
 
 
 class _Stored(msgspec.Struct):
-    """A classification as JSON; what follows from the likelihoods is made anew."""
+    """A classification as JSON; predictions and ties are recomputed from the likelihoods."""
 
     version: int
     classes: tuple[str, ...]
@@ -45,13 +45,14 @@ class _Stored(msgspec.Struct):
 
 @dataclass(frozen=True, repr=False)
 class Sources:
-    """Where the images on both sides of a classification can be seen again.
+    """Where the query images and the memory images of a classification can be read again.
 
     Attributes
     ----------
     queries : ImageTable
-        All query images; `Classification.rows` are rows of it.
+        All query images; `Classification.rows` holds row numbers of this table.
     memory : Memory
+        The memory that classified them.
     """
 
     queries: "ImageTable"
@@ -60,37 +61,54 @@ class Sources:
 
 @dataclass(frozen=True, repr=False)
 class Classification:
-    """What Eq. (1)-(3) make of some images.
+    """Predictions, likelihoods and matches of n images, Eq. (1)-(3).
 
     Attributes
     ----------
     classes : tuple of str
-        The memory's, by id.
+        Class names of the memory, indexed by class id.
     images : tuple of str
         Path or name of each image that could be read, n long.
     rows : ndarray of int64, shape (n,)
-        Position of each among all query images, unreadable ones included: `matches.query_image`.
+        Position of each image among all query images, unreadable ones included. `matches.query_image` uses
+        the same numbers.
     true_class : tuple of (str or None)
         Class name given with each image.
     predicted : ndarray of int64, shape (n,)
         Class id; -1 where no neighbor had a class.
     tie : ndarray of bool, shape (n,)
+        Whether another class reached the same likelihood; the lower class id is then predicted.
     likelihood, unnormalized : ndarray of float64, shape (n, n_classes)
-        Eq. (2), divided by its sum over classes, and as it is.
+        Eq. (2), divided by its sum over classes, and without that division.
     n_matches : ndarray of int64, shape (n,)
+        Number of matches of each image.
     matches : Matches or None
-        Every match. None if not asked for.
+        Every match; None with `keep_matches=False`, or once loaded from a file.
     skipped : tuple of (str, str)
         Path and reason of each unreadable image.
     duplicates : tuple of str
-        Images whose very file is also in the memory (not in leave-one-out).
+        Images whose file content is also in the memory (empty in leave-one-out).
     seconds : dict of str to float
         Time spent in `extract`, `search` and `density`.
     lone : ndarray of bool, shape (n,), or None
-        Whether an image may match nothing of its own class, though the memory has that: in leave-one-out the
-        only image (group) of its class. It cannot be classified right. None: not known.
+        Whether an image may match nothing of its own class, although the memory has that class. In
+        leave-one-out this is the only image (or group) of its class. It cannot be classified correctly.
+        None where this is not known.
     sources : Sources or None
-        Where the images can be seen again; None once loaded from a file.
+        Where the images can be read again; None once loaded from a file.
+
+    See Also
+    --------
+    hueprobe.KernelDensityClassifier : Makes classifications.
+    hueprobe.Matches : The match table.
+
+    Examples
+    --------
+    >>> len(result), result.classes, result.likelihood.shape
+    (12, ('circle', 'square', 'triangle'), (12, 3))
+    >>> right = [p == t for p, t in zip(result.predicted_class, result.true_class)]
+    >>> len(right) == len(result.judged)
+    True
     """
 
     classes: tuple[str, ...]
@@ -114,7 +132,7 @@ class Classification:
         return len(self.images)
 
     def __repr__(self) -> str:
-        """Say how many images there are and how many were classified as they are labeled."""
+        """Count the images, and those that were classified correctly."""
         matches = "no match table" if self.matches is None else f"{len(self.matches)} matches"
         return f"Classification({self._summary()}, {matches})"
 
@@ -130,7 +148,7 @@ class Classification:
 
     @property
     def judged(self) -> tuple[int, ...]:
-        """Positions of the images that an accuracy is over: of a class of the memory, and not `lone`."""
+        """Positions of the images that count for accuracy: their class is in the memory, and not `lone`."""
         known = set(self.classes)
         lone = np.zeros(len(self), bool) if self.lone is None else self.lone
         return tuple(i for i, name in enumerate(self.true_class) if name in known and not lone[i])
@@ -152,7 +170,23 @@ class Classification:
         return html_table(head, rows, caption=self._summary() + more)
 
     def to_arrow(self) -> "pa.Table":
-        """Return a row an image: image, class, predicted, tie, n_matches, `likelihood: C` of each class C."""
+        """Return an Arrow table with one row per image.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns `image`, `class`, `predicted`, `tie`, `n_matches`, and `likelihood: C` for each class C.
+
+        See Also
+        --------
+        hueprobe.Classification.to_pandas : The same table as a data frame.
+
+        Examples
+        --------
+        >>> table = result.to_arrow()
+        >>> table.num_rows, table.column_names[-1]
+        (12, 'likelihood: triangle')
+        """
         import pyarrow as pa
 
         columns: dict[str, Any] = {
@@ -167,21 +201,50 @@ class Classification:
         return pa.table(columns)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the table of `to_arrow` as a data frame.
+        """Return a data frame with one row per image.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of `to_arrow`.
 
         Raises
         ------
         MissingDependencyError
             pandas is not installed.
+
+        See Also
+        --------
+        hueprobe.Classification.to_arrow : The same table, without pandas.
+
+        Examples
+        --------
+        >>> frame = result.to_pandas()
+        >>> frame.groupby("class")["n_matches"].sum().to_dict()
+        {'circle': 980, 'square': 980, 'triangle': 980}
         """
         return to_frame(self.to_arrow())
 
     def save(self, path: str | Path) -> None:
-        """Write everything but the match table to a JSON file, whole or not at all; that has its own `save`.
+        """Write everything but the match table to a JSON file; `Matches.save` writes that table.
+
+        The file appears complete or not at all.
 
         Parameters
         ----------
         path : path
+            File to write.
+
+        See Also
+        --------
+        hueprobe.Classification.load : Read the file.
+        hueprobe.Matches.save : Write the match table.
+
+        Examples
+        --------
+        >>> result.save("result.json")
+        >>> len(hp.Classification.load("result.json"))
+        12
         """
         stored = _Stored(
             version=_VERSION, classes=self.classes, images=self.images, rows=self.rows.tolist(),
@@ -194,16 +257,32 @@ class Classification:
 
     @classmethod
     def load(cls, path: str | Path) -> "Classification":
-        """Read what `save` wrote; `matches` is None.
+        """Read a file that `save` wrote; `matches` is None.
 
         Parameters
         ----------
         path : path
+            File to read.
+
+        Returns
+        -------
+        Classification
 
         Raises
         ------
         InputError
             There is no such file, or it holds no classification.
+
+        See Also
+        --------
+        hueprobe.Classification.save : Write the file.
+
+        Examples
+        --------
+        >>> result.save("result.json")
+        >>> loaded = hp.Classification.load("result.json")
+        >>> np.array_equal(loaded.predicted, result.predicted), loaded.matches
+        (True, None)
         """
         try:
             stored = msgspec.json.decode(Path(path).read_bytes(), type=_Stored)
@@ -254,19 +333,28 @@ class Classification:
         matches: Matches | None,
         seconds: dict[str, float],
     ) -> "Classification":
-        """Decide for each query by its likelihoods.
+        """Predict the class of each query from its likelihoods.
 
         Parameters
         ----------
         queries : Queries
+            The query images.
         memory : Memory
+            Gives the class names.
         unnormalized : ndarray of float64, shape (n, n_classes)
+            Likelihoods, Eq. (2).
         class_counts : ndarray of int64, shape (n, n_classes)
-            n_C: the vectors of each class that each image may match.
+            n_C: number of vectors of each class that each image may match.
         n_matches : ndarray of int64, shape (n,)
+            Number of matches of each image.
         matches : Matches or None
+            The match table, if it is kept.
         seconds : dict of str to float
             Time spent in `search` and `density`.
+
+        Returns
+        -------
+        Classification
         """
         decision = decide(unnormalized)
         ids = {name: number for number, name in enumerate(memory.classes)}
@@ -293,18 +381,35 @@ class Classification:
 
     @classmethod
     def concatenate(cls, parts: Iterable["Classification"], *, keep_matches: bool = True) -> "Classification":
-        """Join parts of one run, in order.
+        """Join the parts of one run, in order.
 
         Parameters
         ----------
         parts : iterable of Classification
-        keep_matches : bool
-            Whether the result carries the match table; without, that of a part is dropped as it comes.
+            Parts, such as those of `classify_batches`.
+        keep_matches : bool, default=True
+            Whether the result carries the match table. With False, the table of each part is dropped as soon
+            as it arrives.
+
+        Returns
+        -------
+        Classification
 
         Raises
         ------
         InputError
             There is no part.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.classify_batches : Yields such parts.
+
+        Examples
+        --------
+        >>> classifier = hp.KernelDensityClassifier(memory, k=5)
+        >>> parts = classifier.leave_one_out_batches()
+        >>> len(hp.Classification.concatenate(parts, keep_matches=False))
+        12
         """
         parts = [part if keep_matches else replace(part, matches=None) for part in parts]
         if not parts:

@@ -19,43 +19,53 @@ from hueprobe.search import SearcherSpec, open_searcher
 
 
 class KernelDensityClassifier:
-    """Classifies by the adaptive kernel density over matched memory pixels, Eq. (1)-(3).
+    """Classifier by adaptive kernel density over matched memory pixels, Eq. (1)-(3).
 
     Parameters
     ----------
     memory : Memory
-    k : int
-        Neighbors of each query pixel; the paper takes 10.
-    searcher : str or SearcherSpec
-        A SPEC: `exact`, `annoy:trees=10`, `faiss:HNSW32`, ...; an absent index is built.
-    exclude : {"image", "group", None}
-        What a query may not match: the same image (memory row or file content), also its group
-        (falling back to the image where it has none), or nothing.
-    eps : float
-        Of Eq. (3), in squared distance.
+        Memory that query pixels are matched to.
+    k : int, default=10
+        Number of neighbors of each query pixel; the paper uses 10.
+    searcher : str or SearcherSpec, default="exact"
+        A SPEC: `exact`, `annoy:trees=10`, `faiss:HNSW32`, ... A missing index is built.
+    exclude : {"image", "group", None}, default="image"
+        What a query may not match. `"image"`: the same image (memory row or file content). `"group"`: also
+        all images of its group, if it has one. None: nothing is excluded.
+    eps : float, default=1e-6
+        Epsilon of Eq. (3), a squared distance.
     images : array_like of int or of bool, optional
-        Use these memory rows (or those of this mask) alone, as if the memory held no others; exact search
-        only.
-    backbone, transform : optional
-        The live module (and its transform) where the memory was made with one.
+        Use only these memory rows (or the rows of this mask), as if the memory held no others; exact search
+        only. By default all rows are used.
+    backbone : nn.Module, optional
+        The live module, if the memory was built with one. By default the recorded network is loaded.
+    transform : callable, optional
+        The transform, if the memory was built with a custom one. By default the recorded one is used.
     weights : path, optional
-        Where the recorded weights file lies now; its sha256 is checked.
-    device : str
-        Where the network runs and exact search: `"auto"` is the device kind that made the memory, or the best
-        there is where that is absent.
+        Where the recorded weights file is now; its sha256 is checked. By default its recorded path is used.
+    device : str, default="auto"
+        Where the network and exact search run. `"auto"` is the device kind that built the memory, or the
+        best available one if that kind is missing.
     workers : int, optional
-        Threads that decode images, one a core by default, none with 0.
+        Number of threads that decode images; 0 decodes in the main thread. By default one per core, at most
+        16.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM; see `open_searcher`.
     index_dir : path, optional
         Where indexes are kept; see `open_searcher`.
-    progress : bool
-        Show progress of index building and classification.
+    progress : bool, default=False
+        Whether to show progress of index building and classification.
+
+    See Also
+    --------
+    hueprobe.PooledClassifier : Classifies one pooled vector per image.
+    hueprobe.open_searcher : The searchers that a SPEC names.
 
     Notes
     -----
-    The threads of torch and FAISS do not follow a fork: where a process has classified, start others with
-    `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
+    The threads of torch and FAISS do not survive a fork. Once a process has classified, start other processes
+    with `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child process that would
+    otherwise wait for these threads forever.
 
     Examples
     --------
@@ -105,42 +115,83 @@ class KernelDensityClassifier:
 
         Parameters
         ----------
-        images
-            Whatever `build_memory` takes: files, a folder, a table, an ImageTable, a Dataset.
-        keep_matches : bool
-            Whether the result carries the match table; large sets are better read part by part from
-            `classify_batches`.
+        images : path, ImageTable, torch Dataset or list of files
+            Query images, in any form that `build_memory` takes.
+        keep_matches : bool, default=True
+            Whether the result carries the match table. For large sets, use `classify_batches` instead.
+
+        Returns
+        -------
+        Classification
 
         Warns
         -----
         HueprobeWarning
-            An image is also in the memory; it may not match itself.
+            An image is also in the memory; unless `exclude` is None, it may not match itself.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.classify_batches : The same, one batch at a time.
+        hueprobe.KernelDensityClassifier.leave_one_out : Classify the memory's own images.
+
+        Examples
+        --------
+        >>> classifier = hp.KernelDensityClassifier(memory, k=5, backbone=network, transform=transform)
+        >>> classifier.classify(["others/square/square0.png"]).predicted_class
+        ('square',)
         """
         result = Classification.concatenate(self.classify_batches(images), keep_matches=keep_matches)
         warn_of_duplicates(result.duplicates, self.exclude)
         return result
 
     def classify_batches(self, images: Any) -> Iterator[Classification]:
-        """Yield the classification of one batch of images after another.
+        """Classify images batch by batch, so that only one batch is held in RAM.
 
         Parameters
         ----------
-        images
-            As `classify` takes them.
+        images : path, ImageTable, torch Dataset or list of files
+            Query images, in any form that `build_memory` takes.
+
+        Yields
+        ------
+        Classification
+            One batch, with its match table.
+
+        See Also
+        --------
+        hueprobe.Classification.concatenate : Join the batches.
+
+        Examples
+        --------
+        >>> classifier = hp.KernelDensityClassifier(memory, k=5, backbone=network, transform=transform)
+        >>> for part in classifier.classify_batches("others"):
+        ...     print(len(part), len(part.matches))  # 6 images x 49 cells x 5 neighbors
+        6 1470
         """
         yield from map(self._classify, self._source.of_images(images))
 
     def vectors_of(self, images: Any) -> np.ndarray:
-        """Return images' vectors as the memory would store them, zero where an image is unreadable.
+        """Extract the vectors of images as the memory would store them.
 
         Parameters
         ----------
-        images
-            As `classify` takes them.
+        images : path, ImageTable, torch Dataset or list of files
+            Images, in any form that `build_memory` takes.
 
         Returns
         -------
         ndarray of float32, shape (n_images, n_cells, n_channels)
+            Unit vectors; zero where an image is unreadable.
+
+        See Also
+        --------
+        hueprobe.Memory.image_vectors : Vectors of images that are in a memory.
+
+        Examples
+        --------
+        >>> classifier = hp.KernelDensityClassifier(memory, backbone=network, transform=transform)
+        >>> classifier.vectors_of("others").shape
+        (6, 49, 16)
         """
         return self._source.vectors_of(images)
 
@@ -154,21 +205,40 @@ class KernelDensityClassifier:
     ) -> Classification:
         """Classify activations extracted elsewhere.
 
-        Nothing says which images they are: `exclude="image"` bars nothing, `"group"` bars `groups`.
+        Activations do not identify their images. So `exclude="image"` excludes nothing, and
+        `exclude="group"` excludes the given `groups`.
 
         Parameters
         ----------
         activations : array_like or tensor of shape (n, C, H, W), or (C, H, W) for one image
-            After the closing nonlinearity, not normalized, at the layer that made the memory.
-        names, classes, groups : sequence, optional
-            One an image; whole numbers are taken by their digits, NaN for none.
+            Activations of the layer that the memory was built from, after its nonlinearity, not normalized.
+        names : sequence of str, optional
+            Name of each image; numbered names by default.
+        classes, groups : sequence of (str, int or None), optional
+            Class and group of each image. An integer becomes a string of its digits; NaN means none. By
+            default images have none.
+
+        Returns
+        -------
+        Classification
 
         Raises
         ------
         InputError
-            They are no numbers, or a class is neither a name nor a whole number.
+            The activations are not numbers, or a class is neither a name nor a whole number.
         ShapeError
-            Channels or grid are not the memory's.
+            The channels or the grid differ from those of the memory.
+
+        See Also
+        --------
+        hueprobe.memory_from_arrays : Make a memory of activations.
+
+        Examples
+        --------
+        >>> rng = np.random.default_rng(0)
+        >>> small = hp.memory_from_arrays("small.memory", rng.random((4, 8, 3, 3)), ["a", "a", "b", "b"])
+        >>> hp.KernelDensityClassifier(small, k=3).classify_activations(rng.random((2, 8, 3, 3)))
+        Classification(2 images, 2 classes, 0 of 0 labeled images right, 0 ties, 0 skipped, 54 matches)
         """
         return self._classify(
             self._source.of_activations(activations, names=names, classes=classes, groups=groups)
@@ -177,25 +247,62 @@ class KernelDensityClassifier:
     def leave_one_out(
         self, *, keep_matches: bool = True, query_memory: Memory | None = None
     ) -> Classification:
-        """Classify every memory image by the others (those of other groups with `exclude="group"`).
+        """Classify every memory image by all others (with `exclude="group"`, by those of other groups).
 
         Parameters
         ----------
-        keep_matches : bool
+        keep_matches : bool, default=True
             Whether the result carries the match table.
         query_memory : Memory, optional
-            Take the queries from this memory, row by row of the same images, such as their mirror images.
+            Memory to take the query vectors from, such as one of mirrored images. It holds the same images in
+            the same rows. By default the queries are the vectors of the memory itself.
+
+        Returns
+        -------
+        Classification
+
+        Raises
+        ------
+        InputError
+            `exclude` is None, or `query_memory` holds different images.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.classify : Classify images from outside the memory.
+        hueprobe.KernelDensityClassifier.leave_one_out_batches : The same, one batch at a time.
+
+        Examples
+        --------
+        >>> result = hp.KernelDensityClassifier(memory, k=5).leave_one_out()
+        >>> len(result), len(result.matches)  # 12 images x 49 cells x 5 neighbors
+        (12, 2940)
         """
         parts = self.leave_one_out_batches(query_memory=query_memory)
         return Classification.concatenate(parts, keep_matches=keep_matches)
 
     def leave_one_out_batches(self, *, query_memory: Memory | None = None) -> Iterator[Classification]:
-        """Yield the leave-one-out classification of one batch of memory images after another.
+        """Classify every memory image by all others, batch by batch.
 
         Parameters
         ----------
         query_memory : Memory, optional
-            As in `leave_one_out`.
+            Memory to take the query vectors from; see `leave_one_out`. By default the memory itself.
+
+        Yields
+        ------
+        Classification
+            One batch, with its match table.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.leave_one_out : All batches at once.
+        hueprobe.Classification.concatenate : Join the batches.
+
+        Examples
+        --------
+        >>> classifier = hp.KernelDensityClassifier(memory, k=5)
+        >>> sum(len(part.matches) for part in classifier.leave_one_out_batches())
+        2940
         """
         yield from map(self._classify, self._source.of_memory(query_memory))
 
@@ -233,18 +340,18 @@ class KernelDensityClassifier:
 
 
 def warn_of_duplicates(names: Sequence[str], exclude: str) -> None:
-    """Warn where images from outside are in the memory too.
+    """Warn of query images that are in the memory too.
 
     Parameters
     ----------
     names : sequence of str
-        Those images.
+        Names of these images.
     exclude : {"image", "group", "none"}
         What a query may not match.
     """
     if names:
         few = ", ".join(map(repr, names[:3])) + (", ..." if len(names) > 3 else "")
-        what = "may match themselves" if exclude == "none" else "are kept from matching themselves"
+        what = "may match themselves" if exclude == "none" else "are prevented from matching themselves"
         warnings.warn(
             f"{len(names)} of the query images are in the memory too ({few}); they {what}",
             HueprobeWarning,

@@ -7,13 +7,13 @@ import numpy as np
 from hueprobe.errors import InputError, ShapeError
 
 DEFAULT_EPS = 1e-6  # the paper gives none
-# Sums of the same weights in another order differ by this much: closer likelihoods are a tie.
+# Relative difference that the order of summation alone can cause: closer likelihoods are a tie.
 _TIE_TOLERANCE = 1e-12
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What Eq. (1) makes of likelihoods.
+    """Predictions from likelihoods, Eq. (1).
 
     Attributes
     ----------
@@ -31,21 +31,21 @@ class Decision:
 
 
 def kernel_weights(distances: np.ndarray, *, eps: float = DEFAULT_EPS) -> np.ndarray:
-    """Adaptive-bandwidth kernel between each query vector and its neighbors, Eq. (3).
+    """Compute the adaptive-bandwidth kernel between each query vector and its neighbors, Eq. (3).
 
     The bandwidth of query pixel i is the distance to its nearest memory vector, so the nearest
     neighbor always weighs about exp(-1)::
 
         f_ij = exp(-d_ij^2 / (alpha_i^2 + eps)),   alpha_i = min_j d_ij
 
-    A query that is in the memory itself has alpha_i = 0: the duplicate weighs 1, the others next to nothing.
+    A query that is itself in the memory has alpha_i = 0: the duplicate weighs 1, the others almost 0.
 
     Parameters
     ----------
     distances : ndarray of shape (n_queries, k)
         Euclidean distances between unit vectors, ascending; +inf marks a missing neighbor.
-    eps : float
-        Keeps the denominator positive when a duplicate makes alpha_i zero; squared-distance units.
+    eps : float, default=1e-6
+        Keeps the denominator positive when a duplicate makes alpha_i zero; a squared distance.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def likelihoods(
     Parameters
     ----------
     weights : ndarray of shape (n_queries, k)
-        From `kernel_weights`.
+        Kernel weights, from `kernel_weights`.
     neighbor_class : ndarray of int, shape (n_queries, k)
         Class id of each neighbor; -1 for a missing or unlabeled one, which casts no vote.
     query_image : ndarray of int, shape (n_queries,)
@@ -91,7 +91,7 @@ def likelihoods(
     Returns
     -------
     ndarray of float64, shape (n_images, n_classes)
-        Not normalized; 0 for a class of which nothing may be matched.
+        Likelihoods, not normalized; 0 for a class of which no vector may be matched.
 
     Examples
     --------
@@ -114,11 +114,12 @@ def likelihoods(
 
 
 def decide(likelihood: np.ndarray) -> Decision:
-    """Pick each image's class, Eq. (1); ties go to the lower id and are reported.
+    """Predict each image's class, Eq. (1); ties go to the lower class id and are reported.
 
     Parameters
     ----------
     likelihood : ndarray of shape (n_images, n_classes)
+        Likelihoods, Eq. (2).
 
     Examples
     --------

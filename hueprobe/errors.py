@@ -1,7 +1,7 @@
-"""Every error hueprobe raises on purpose, and the one helper that words a wrong choice.
+"""All errors that hueprobe raises on purpose, and a helper that checks a choice.
 
 Each class is also a built-in, so that a script may catch either. A message says what is wrong, the
-value, what is allowed and what to do; the command line prints it as it is, in one line.
+value, what is allowed and what to do. The command line prints it unchanged, in one line.
 """
 
 import difflib
@@ -9,7 +9,16 @@ from collections.abc import Iterable
 
 
 class HueprobeError(Exception):
-    """Something the user can mend; its text is complete as it stands."""
+    """Base class of all errors that the user can fix; the message says how.
+
+    Examples
+    --------
+    >>> try:
+    ...     hp.open_memory("elsewhere")
+    ... except hp.HueprobeError as error:
+    ...     print(type(error).__name__, isinstance(error, ValueError))
+    MemoryFormatError True
+    """
 
 
 class InputError(HueprobeError, ValueError):
@@ -17,70 +26,78 @@ class InputError(HueprobeError, ValueError):
 
 
 class ShapeError(HueprobeError, ValueError):
-    """An array has another shape than the memory, the grid or its neighbors ask for."""
+    """An array's shape does not fit the memory, the grid or the other arrays."""
 
 
 class BackboneError(HueprobeError, ValueError):
-    """An unknown network, or one that gives no grid of activations."""
+    """A network is unknown, or its activations are not a grid."""
 
 
 class LayerError(HueprobeError, ValueError):
-    """A layer name that the network does not have."""
+    """The network has no layer of this name."""
 
 
 class WeightsError(HueprobeError, ValueError):
-    """Weights that are missing, unsafe to read, changed, or of another architecture."""
+    """Weights are missing, unsafe to read, changed, or of another architecture."""
 
 
 class ImageError(HueprobeError, OSError):
-    """Images that are not there or cannot be read."""
+    """Images are missing or cannot be read."""
 
 
 class ManifestError(HueprobeError, ValueError):
-    """A data manifest that is not valid, or none of that name."""
+    """A data manifest is invalid or unknown."""
 
 
 class DownloadError(HueprobeError, OSError):
-    """A data set that could not be fetched, or not whole."""
+    """A data set could not be downloaded, or not completely."""
 
 
 class NumericsError(HueprobeError, ArithmeticError):
-    """Activations that are NaN or infinite."""
+    """Activations are NaN or infinite."""
 
 
 class MemoryFormatError(HueprobeError, ValueError):
-    """Not a memory, or one that this version cannot read or does not match the request."""
+    """Not a memory, or a memory that this version cannot read or that does not match the request."""
 
 
 class MemoryDamagedError(HueprobeError, OSError):
-    """A memory whose files are not what its ledger says."""
+    """The files of a memory differ from its ledger."""
 
 
 class StorageError(HueprobeError, OSError):
-    """A file that could not be written: the disk is full or fails, the folder is gone or read-only."""
+    """A file could not be written: the disk is full or fails, or the folder is missing or read-only."""
 
 
 class SearcherError(HueprobeError, ValueError):
-    """An unknown searcher, a bad setting of one, or an index of another memory."""
+    """A searcher or its setting is unknown, or an index belongs to another memory."""
 
 
 class ForkedError(HueprobeError, RuntimeError):
-    """A process that was forked from one with threads at work, and would wait for them without end."""
+    """The process was forked from one with running threads, and would wait for them forever."""
 
 
 class MissingDependencyError(HueprobeError, ImportError):
-    """An optional package is needed and not installed."""
+    """An optional package is needed but not installed."""
 
 
 class HueprobeWarning(UserWarning):
-    """Something went another way than asked, or deserves a second look."""
+    """Something was done differently than requested, or should be checked.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", hp.HueprobeWarning)  # stop at the first warning
+    ...     result = hp.KernelDensityClassifier(memory, k=5).leave_one_out()
+    """
 
 
 def nearest_names(name: str, names: Iterable[str], *, n: int = 3) -> list[str]:
-    """Return the `n` of `names` that look most like `name`, best first; case does not count.
+    """Return the `n` names that are most similar to `name`, best first, ignoring case.
 
-    Names that hold it come first, then those that are alike as a whole or in their beginning: a family's name
-    is near its members, which have longer ones.
+    Names that contain it come first. Others are ranked by the similarity of the whole name or of its
+    beginning, so that the name of a family is near those of its members, which are longer.
 
     >>> nearest_names("densnet201", ["resnet50", "densenet201", "densenet121"], n=1)
     ['densenet201']

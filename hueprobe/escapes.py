@@ -1,8 +1,8 @@
-r"""Names as they may be shown: file and class names come from others, and may hold anything.
+r"""Safe display of names: file and class names come from others and may hold any characters.
 
-A terminal obeys escape sequences (ESC, and the C1 controls U+0080 to U+009F); text engines obey marks that
-turn the direction of what follows (U+202E); a newline forges a line of its own. Whatever is not printable, as
-`str.isprintable` says, is shown as the escape that Python would write.
+Terminals execute escape sequences (ESC, and the C1 controls U+0080 to U+009F). Text engines obey marks that
+reverse the direction of the following text (U+202E). A newline can fake an extra line. So every character
+that is not printable, according to `str.isprintable`, is shown as Python's escape sequence for it.
 """
 
 _MARKDOWN = frozenset("\\`*_{}[]()<>|#!~&")
@@ -18,7 +18,7 @@ def escape_controls(text: str) -> str:
 
 
 def escape_json(text: str) -> str:
-    r"""Return JSON text whose strings hold printable characters alone; it means what it meant.
+    r"""Return equivalent JSON text whose strings hold only printable characters.
 
     >>> escape_json('{"name": "\u202e\x9b"}')
     '{"name": "\\u202e\\u009b"}'
@@ -27,7 +27,7 @@ def escape_json(text: str) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return one line that Markdown, and HTML made from it, show as it is.
+    r"""Return one line that Markdown, and HTML made from it, display literally.
 
     >>> escape_markdown("<b>a_b|\n")
     '\\<b\\>a\\_b\\|\\\\n'

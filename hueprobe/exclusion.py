@@ -1,4 +1,4 @@
-"""What a query may not match, and what that leaves of each class."""
+"""Which images a query may not match, and how many vectors of each class this excludes."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -17,11 +17,12 @@ class Exclusion:
     Parameters
     ----------
     memory : Memory
+        The memory.
     rule : {"image", "group", "none"}
         `image`: the same memory row, or the same file content. `group`: also the rows of the
         image's group. `none`: nothing.
     images : array_like of int or of bool, optional
-        The memory rows in use; all by default.
+        The memory rows in use. By default all.
 
     Attributes
     ----------
@@ -46,12 +47,12 @@ class Exclusion:
         self.known = frozenset(by_hash)
 
     def of(self, sha256: str | None, group: str | None) -> np.ndarray:
-        """Return the rows barred to an image from outside, ascending, int64.
+        """Return the rows that an image from outside may not match, ascending, int64.
 
         Parameters
         ----------
         sha256, group : str or None
-            Of the image's file, and what it belongs to; None where not known.
+            Hash of the image's file, and the image's group; None if unknown.
         """
         if self._rule == "none":
             return np.empty(0, np.int64)
@@ -61,22 +62,23 @@ class Exclusion:
         return np.array(sorted(rows), np.int64)
 
     def of_row(self, row: int) -> np.ndarray:
-        """Return the rows barred to a memory image, its own among them.
+        """Return the rows that a memory image may not match, including its own.
 
         Parameters
         ----------
         row : int
+            Row of the image in the memory.
         """
         rows = self.of(self._memory.sha256[row], self._memory.images.groups[row])
         return rows if self._rule == "none" else np.union1d(rows, [row])
 
     def lone(self) -> np.ndarray:
-        """Return which images are left without another of their class: leave-one-out cannot be right on them.
+        """Return which images may match no other image of their class: leave-one-out always misses them.
 
         Returns
         -------
         ndarray of bool, shape (n_images,)
-            False for images without a class, and for those not in use.
+            False also for images without a class, and for those not in use.
         """
         memory = self._memory
         lone, left = np.zeros(memory.n_images, bool), memory.class_counts(self._rows)
@@ -87,12 +89,12 @@ class Exclusion:
         return lone
 
     def barred_counts(self, barred: Sequence[np.ndarray]) -> np.ndarray:
-        """Return how many vectors of each class the barred rows hold, shape (len(barred), n_classes).
+        """Return how many vectors of each class are excluded, shape (len(barred), n_classes).
 
         Parameters
         ----------
         barred : sequence of ndarray of int64
-            Rows, for each query image.
+            For each query image, the rows that it may not match.
         """
         memory = self._memory
         counts = np.zeros((len(barred), len(memory.classes)), np.int64)

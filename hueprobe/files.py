@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and their hashes."""
+"""Files that appear complete or not at all, and their hashes."""
 
 import contextlib
 import errno
@@ -15,24 +15,24 @@ _CHUNK = 1 << 20
 _WHAT_TO_DO = {
     errno.ENOSPC: "make room on that disk",
     errno.EDQUOT: "make room within your quota",
-    errno.EROFS: "name a folder on a disk that may be written to",
-    errno.EACCES: "name a folder that you may write to",
-    errno.EPERM: "name a folder that you may write to",
-    errno.ENOENT: "bring the folder back",
-    errno.ENOTDIR: "bring the folder back",
-    errno.ESTALE: "bring the folder back",
-    errno.EIO: "look after the disk or its connection",
+    errno.EROFS: "choose a folder on a writable disk",
+    errno.EACCES: "choose a folder with write permission",
+    errno.EPERM: "choose a folder with write permission",
+    errno.ENOENT: "restore the folder",
+    errno.ENOTDIR: "restore the folder",
+    errno.ESTALE: "restore the folder",
+    errno.EIO: "check the disk or its connection",
 }
 
 
 @contextlib.contextmanager
 def storing(path: Path) -> Iterator[None]:
-    """Word what the system says against writing `path`, in one sentence.
+    """Replace an OSError while writing `path` by a StorageError with a clear message.
 
     Raises
     ------
     StorageError
-        Instead of any other OSError: the file, what the system said, and what to do.
+        Replaces any other OSError. It names the file, the system's reason, and what to do.
     """
     try:
         yield
@@ -41,15 +41,15 @@ def storing(path: Path) -> Iterator[None]:
     except OSError as error:
         named = str(error.filename or path)
         where = path if named.startswith(str(path)) else named
-        advice = _WHAT_TO_DO.get(error.errno or 0, "mend that")
+        advice = _WHAT_TO_DO.get(error.errno or 0, "fix this")
         raise StorageError(
             f"cannot write {where}: {error.strerror or error}; {advice} and run the same again: "
-            "what was finished is kept"
+            "finished work is kept"
         ) from error
 
 
 def fsync_folder(folder: Path) -> None:
-    """Make the names in `folder` durable: new ones, and renames."""
+    """Make new and renamed files in `folder` durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -58,7 +58,7 @@ def fsync_folder(folder: Path) -> None:
 
 
 def fsync_file(path: Path) -> None:
-    """Make a file that something else wrote durable."""
+    """Make a file durable that another library wrote."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
@@ -70,7 +70,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
     Raises
     ------
     StorageError
-        It could not be written, or not made durable; `path` is then as it was.
+        The file could not be written or made durable; `path` is then unchanged.
     """
     partial = path.with_name(path.name + PARTIAL)
     with storing(path):
@@ -81,7 +81,7 @@ def written_whole(path: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
             partial.replace(path)
         except BaseException:
-            with contextlib.suppress(OSError):  # the first error is the one to tell
+            with contextlib.suppress(OSError):  # report the first error
                 partial.unlink()
             raise
         fsync_folder(path.parent)

@@ -1,4 +1,4 @@
-"""Tables as pandas data frames, where pandas is installed: hueprobe itself does without it."""
+"""Tables as pandas data frames; pandas is optional."""
 
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ def to_frame(table: "pa.Table") -> "pd.DataFrame":
     Parameters
     ----------
     table : pyarrow.Table
+        The table.
 
     Raises
     ------
@@ -25,6 +26,6 @@ def to_frame(table: "pa.Table") -> "pd.DataFrame":
         import pandas  # noqa: F401
     except ImportError:
         raise MissingDependencyError(
-            "a data frame needs pandas, which is not installed; get it with `pip install pandas`"
+            "a data frame needs pandas, which is not installed; install it with `pip install pandas`"
         ) from None
     return table.to_pandas()

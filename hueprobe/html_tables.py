@@ -1,4 +1,4 @@
-"""Small HTML tables, as notebooks show a result: whatever a name holds, it stays text."""
+"""Small HTML tables for notebooks; names are escaped."""
 
 import html
 from collections.abc import Iterable, Sequence
@@ -14,9 +14,9 @@ def html_table(head: Sequence[str], rows: Iterable[Sequence[object]], *, caption
     head : sequence of str
         Names of the columns.
     rows : iterable of sequences
-        Shown as `str` shows them; None as nothing.
+        Values, converted by `str`; None becomes an empty cell.
     caption : str
-        Below the table.
+        Text below the table.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""JSON documents: what is written as such holds null for NaN and infinity, which JSON does not know."""
+"""JSON documents with null for NaN and infinity, which JSON cannot represent."""
 
 import json
 import math
@@ -12,13 +12,16 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 def json_text(
     document: Any, *, indent: int | None = None, sort_keys: bool = True, ensure_ascii: bool = True
 ) -> str:
-    """Return a document as JSON; see `plain` for what it may hold.
+    """Return a document as JSON text.
 
     Parameters
     ----------
     document
-    indent, sort_keys, ensure_ascii
-        As in `json.dumps`.
+        The document; see `plain` for the values it may hold.
+    indent : int, optional
+        Spaces per level; by default one line.
+    sort_keys, ensure_ascii : bool, default=True
+        See `json.dumps`.
 
     Examples
     --------
@@ -31,7 +34,7 @@ def json_text(
 
 
 def plain(value: Any) -> Any:
-    """Return a value that JSON takes: null for NaN and infinity, text for paths, lists for arrays.
+    """Return a value that JSON can represent: None for NaN and infinity, strings for paths, lists for arrays.
 
     >>> plain((float("inf"), Path("a/b")))
     [None, 'a/b']
@@ -50,13 +53,14 @@ def plain(value: Any) -> Any:
 
 
 def with_nans(value: Any, kind: Any) -> Any:
-    """Return a document read from JSON with NaN for null wherever a type wants a number.
+    """Return a document read from JSON, with NaN for null wherever its type has a float.
 
     Parameters
     ----------
     value
+        The document.
     kind : type
-        Of what the document holds: a dataclass, a container, or a union with None.
+        Its type: a dataclass, a container, or a union with None.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Match tables as files: .parquet, .arrow (IPC file) or .csv, written part by part and read as a whole."""
+"""Match tables as files: .parquet, .arrow (IPC file) or .csv, written in parts and read at once."""
 
 import contextlib
 from pathlib import Path
@@ -18,31 +18,32 @@ COLUMNS = (
 NAMES = ("query_path", "query_class", "path", "class")
 SUFFIXES = (".parquet", ".arrow", ".csv")
 _FLOATS = ("distance", "weight")
-_LONGEST_METADATA = 2**31 - 1  # bytes; the image tables of a million images pass Parquet's own limit
+_LONGEST_METADATA = 2**31 - 1  # bytes; the image tables of a million images exceed Parquet's default limit
 
 
 class HasRows(Protocol):
-    """A match table (`hueprobe.matches.Matches`), as far as a file of it is concerned."""
+    """What a file needs of a match table (`hueprobe.matches.Matches`)."""
 
     def to_arrow(self, *, with_images: bool = ...) -> "pa.Table":
-        """Return its rows."""
+        """Return the rows as an Arrow table."""
         ...
 
 
 class MatchWriter:
-    """Writes a match table part by part, so that it never is in memory as a whole.
+    """Writes a match table in parts, so that the whole table is never in RAM.
 
-    The file appears under its name when the `with` block ends well; .parquet, .arrow (IPC file) or
-    .csv by its ending. Parts must be of the same images.
+    The file appears under its name when the `with` block ends without an error. All parts must be of the
+    same images.
 
     Parameters
     ----------
     path : path
+        File to write; its extension is the format: .parquet, .arrow (IPC file) or .csv.
 
     Raises
     ------
     InputError
-        The ending is none of these.
+        The extension is none of these.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -61,9 +62,9 @@ class MatchWriter:
         Parameters
         ----------
         matches : Matches
-            Of the same images as those before.
+            Part of the table, of the same images as the parts before.
         """
-        table = matches.to_arrow(with_images=self._writer is None)  # they stand in the file once
+        table = matches.to_arrow(with_images=self._writer is None)  # the file holds the images once
         if self._writer is None:
             self._writer = self._stack.enter_context(self._open(table.schema))
         self._writer.write_table(table)
@@ -109,17 +110,21 @@ class _CsvWriter:
 
 
 def read_match_file(path: str | Path) -> "pa.Table":
-    """Return a match table's columns as they lie in a file, with what its schema says besides.
+    """Read the columns of a match table from a file, with the metadata of its schema.
 
     Parameters
     ----------
     path : path
         A .parquet, .arrow or .csv file.
 
+    Returns
+    -------
+    pyarrow.Table
+
     Raises
     ------
     InputError
-        There is no such file, its ending is none of these, or it is no table of that format.
+        There is no such file, its extension is none of these, or it is not a table of that format.
     """
     import pyarrow as pa
 
@@ -137,13 +142,13 @@ def read_match_file(path: str | Path) -> "pa.Table":
                 return pa.ipc.open_file(file).read_all()
         return _read_csv(path)
     except (OSError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and error.strerror:  # of the system, not of the format
+        if isinstance(error, OSError) and error.strerror:  # an error of the system, not of the format
             raise InputError(
-                f"cannot read matches from {path}: {error.strerror}; give a file that can be read"
+                f"cannot read matches from {path}: {error.strerror}; give a readable file"
             ) from None
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(
-            f"{path} is no {suffix} file of matches, or damaged ({reason}); save the table again"
+            f"{path} is not a {suffix} file of matches, or is damaged ({reason}); save the table again"
         ) from None
 
 
@@ -156,7 +161,7 @@ def _read_csv(path: Path) -> "pa.Table":
     return csv.read_csv(
         path,
         parse_options=csv.ParseOptions(newlines_in_values=True),
-        # A class may be called NA, or nothing at all; only an empty field without quotes is none.
+        # A class may be named NA or ""; only an empty field without quotes means no class.
         convert_options=csv.ConvertOptions(
             column_types=types, null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False
         ),
@@ -166,5 +171,5 @@ def _read_csv(path: Path) -> "pa.Table":
 def _suffix(path: Path, what: str) -> str:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
-        raise InputError(f"cannot {what} {path.name!r}; end the name in {', '.join(SUFFIXES)}")
+        raise InputError(f"cannot {what} {path.name!r}; use one of the extensions {', '.join(SUFFIXES)}")
     return suffix

@@ -14,14 +14,14 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class MatchImages:
-    """What a match table knows of the images on both sides.
+    """Names, classes and groups of the images on both sides of a match table.
 
     Attributes
     ----------
     grid, query_grid : Grid
-        Of the memory and of the query images.
+        Grid of the memory and grid of the query images.
     classes : tuple of str
-        Class names by id: the memory's first, then those of query images that the memory lacks.
+        Class names by id: first those of the memory, then those that only query images have.
     query_paths : tuple of str
         Path (or name) of each query image, n_query_images long.
     query_image_class : ndarray of int64, shape (n_query_images,)
@@ -45,7 +45,7 @@ class MatchImages:
     image_group: tuple[str | None, ...]
 
     def __repr__(self) -> str:
-        """Say how much there is of each."""
+        """Count the images on both sides and the classes."""
         return (
             f"{type(self).__name__}({len(self.query_paths)} query images on {self.query_grid.height}x"
             f"{self.query_grid.width} cells, {len(self.image_paths)} memory images on {self.grid.height}x"
@@ -54,7 +54,7 @@ class MatchImages:
 
 
 class _Side(msgspec.Struct):
-    """The images of one side, by their numbers."""
+    """The images of one side, by image number."""
 
     paths: tuple[str, ...]
     classes: tuple[int, ...]
@@ -62,14 +62,14 @@ class _Side(msgspec.Struct):
 
     def check(self, n_classes: int) -> Self:
         if not len(self.paths) == len(self.classes) == len(self.groups):
-            raise ValueError("an image lacks its path, class or group")
+            raise ValueError("path, class or group of an image is missing")
         if any(not -1 <= number < n_classes for number in self.classes):
             raise ValueError("a class has no name")
         return self
 
 
 class _Images(msgspec.Struct):
-    """`MatchImages` as JSON; queries that are the memory's own images are written once."""
+    """`MatchImages` as JSON; in leave-one-out, `queries` is None: they are the memory's own images."""
 
     version: int
     grid: tuple[int, int]
@@ -80,7 +80,7 @@ class _Images(msgspec.Struct):
 
 
 def images_to_json(images: MatchImages) -> bytes:
-    """Return what `images_from_json` reads, one JSON document."""
+    """Return the images as one JSON document, which `images_from_json` reads."""
     memory = _Side(images.image_paths, tuple(images.image_class.tolist()), images.image_group)
     queries = _Side(images.query_paths, tuple(images.query_image_class.tolist()), images.query_image_group)
     return msgspec.json.encode(
@@ -96,18 +96,19 @@ def images_to_json(images: MatchImages) -> bytes:
 
 
 def images_from_json(text: bytes, source: str) -> MatchImages:
-    """Read what `images_to_json` wrote.
+    """Read a document that `images_to_json` wrote.
 
     Parameters
     ----------
     text : bytes
+        The document.
     source : str
-        What holds it, for the message.
+        Name of its source, for the message.
 
     Raises
     ------
     InputError
-        It is no such document, does not fit itself, or was written by a later version.
+        The document is invalid or inconsistent, or was written by a later version.
     """
     try:
         read = msgspec.json.decode(text, type=_Images)

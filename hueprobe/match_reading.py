@@ -1,4 +1,4 @@
-"""What the columns of a match table say, checked: its rows, and the images that they name."""
+"""Checked reading of a match table's columns: its rows, and the images that they name."""
 
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -14,43 +14,47 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 IMAGES_KEY = b"hueprobe.match_images"  # in the schema's metadata
-_INTEGERS: dict[str, tuple[type, int]] = {  # and the least that each can be
+_INTEGERS: dict[str, tuple[type, int]] = {  # dtype and smallest valid value
     "query_image": (np.int64, 0), "query_y": (np.int32, 0), "query_x": (np.int32, 0), "rank": (np.int32, 1),
     "image": (np.int64, 0), "y": (np.int32, 0), "x": (np.int32, 0),
 }  # fmt: skip
 _FLOATS = ("distance", "weight")
-_Named = dict[int, tuple[str, str | None]]  # path and class of the images of one side, by their numbers
+_Named = dict[int, tuple[str, str | None]]  # path and class of the images of one side, by image number
 
 
 def read_rows(table: "pa.Table", source: str) -> dict[str, Any]:
-    """Return the columns of numbers, as `Matches` holds them.
+    """Return the numeric columns as `Matches` holds them.
 
     Parameters
     ----------
     table : pyarrow.Table
-        With the columns of `COLUMNS`, in any order.
+        Table with the columns of `COLUMNS`, in any order.
     source : str
-        Where it comes from, for messages.
+        Name of its source, for messages.
 
     Raises
     ------
     InputError
-        A column is missing, holds something else, or a number that cannot be.
+        A column is missing, is of another type, or holds an invalid number.
     """
     if lacking := [name for name in COLUMNS if table.column_names.count(name) != 1]:
         raise InputError(
-            f"{source} is no match table: it should have one column {', one '.join(lacking)}; "
+            f"{source} is not a match table: it should have one column {', one '.join(lacking)}; "
             f"its columns are {', '.join(table.column_names) or 'none'}"
         )
     rows: dict[str, Any] = {}
     for name, (kind, least) in _INTEGERS.items():
         values = rows[name] = _numbers(table, name, kind, source)
         if len(values) and values.min() < least:
-            raise InputError(f"column {name} of {source} holds {values.min()}; it starts at {least}")
+            raise InputError(
+                f"column {name} of {source} holds {values.min()}; its smallest valid value is {least}"
+            )
     for name in _FLOATS:
         values = rows[name] = _numbers(table, name, np.float64, source)
         if not (values >= 0).all() or not np.isfinite(values).all():
-            raise InputError(f"column {name} of {source} holds a number below 0, infinite or none at all")
+            raise InputError(
+                f"column {name} of {source} holds a negative, infinite or NaN value; give finite values >= 0"
+            )
     return rows
 
 
@@ -64,35 +68,38 @@ def _numbers(table: "pa.Table", name: str, kind: type, source: str) -> np.ndarra
         reason = str(error).splitlines()[0]
         raise InputError(f"column {name} of {source} should hold {np.dtype(kind)}: {reason}") from None
     if column.null_count:
-        raise InputError(f"column {name} of {source} lacks {column.null_count} values; a match has them all")
-    values: np.ndarray = column.to_numpy().astype(kind, copy=True)  # Arrow's own memory is read-only
+        raise InputError(
+            f"column {name} of {source} has {column.null_count} missing values; every match needs a value"
+        )
+    values: np.ndarray = column.to_numpy().astype(kind, copy=True)  # Arrow's own buffers are read-only
     return values
 
 
 def read_images(
     table: "pa.Table", rows: dict[str, np.ndarray], source: str, *, grid: Grid | None = None
 ) -> MatchImages:
-    """Return the images of both sides: from the schema's metadata, or as far as the rows tell.
+    """Return the images of both sides, from the schema's metadata or else from the rows.
 
     Parameters
     ----------
     table : pyarrow.Table
+        The table.
     rows : dict of str to ndarray
-        What `read_rows` made of it.
+        Its numeric columns, from `read_rows`.
     source : str
-        Where it comes from, for messages.
+        Name of its source, for messages.
     grid : Grid, optional
-        Of both sides, where the metadata says nothing.
+        Grid of both sides, if there is no metadata. By default it is inferred from the rows.
 
     Raises
     ------
     InputError
-        Rows contradict each other, the metadata or the grid; or there is neither row nor grid.
+        Rows contradict each other, the metadata or the grid; or there are neither rows nor a grid.
 
     Warns
     -----
     HueprobeWarning
-        There is no metadata: what was taken from the rows, and what is not known.
+        There is no metadata. The warning names what was inferred and what is unknown.
     """
     query = _named(table, rows["query_image"], "query_path", "query_class", source)
     memory = _named(table, rows["image"], "path", "class", source)
@@ -103,7 +110,7 @@ def read_images(
         images = images_from_json(text, source)
         if grid is not None and grid != images.grid:
             raise InputError(
-                f"{source} holds a grid of {_size(images.grid)}, grid= says {_size(grid)}; leave grid out"
+                f"{source} holds a grid of {_size(images.grid)}, but grid= is {_size(grid)}; leave grid out"
             )
         _require_same(query, images.query_paths, images.query_image_class, images.classes, source)
         _require_same(memory, images.image_paths, images.image_class, images.classes, source)
@@ -119,7 +126,7 @@ def read_images(
 def _named(
     table: "pa.Table", numbers: np.ndarray, path_column: str, class_column: str, source: str
 ) -> _Named:
-    """Return the path and class that rows give each image number; all rows of an image must agree."""
+    """Return path and class of each image number; all rows of an image must agree."""
     unique, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
     found = []
     for name in (path_column, class_column):
@@ -131,12 +138,12 @@ def _named(
             )
         found.append([names[code] if code >= 0 else None for code in codes[first]])
     if None in found[0]:
-        raise InputError(f"column {path_column} of {source} lacks values; every image has a path")
+        raise InputError(f"column {path_column} of {source} has missing values; every image needs a path")
     return dict(zip(unique.tolist(), zip(*found, strict=True), strict=True))
 
 
 def _codes(column: "pa.ChunkedArray") -> tuple[np.ndarray, list[str]]:
-    """Return a code for each row of a column of strings, -1 for none, and the string of each code."""
+    """Return a code for each row of a column of strings, -1 for null, and the string of each code."""
     import pyarrow as pa
 
     if not pa.types.is_dictionary(column.type):
@@ -145,7 +152,7 @@ def _codes(column: "pa.ChunkedArray") -> tuple[np.ndarray, list[str]]:
     chunks = column.unify_dictionaries().chunks
     if not chunks:
         return np.zeros(0, np.int64), []
-    names = chunks[0].dictionary.to_pylist()  # one string may stand there twice
+    names = chunks[0].dictionary.to_pylist()  # may hold one string twice
     code = [-1 if name is None else number.setdefault(name, len(number)) for name in names]
     indices = [chunk.indices.fill_null(len(names)).to_numpy(zero_copy_only=False) for chunk in chunks]
     return np.array([*code, -1])[np.concatenate(indices)], list(number)
@@ -160,26 +167,26 @@ def _require_same(
             known = paths[number], classes[image_class[number]] if image_class[number] >= 0 else None
         if found != known:
             raise InputError(
-                f"rows of {source} say (path, class) of image {number} are {found}, its image tables say "
-                f"{known}; drop the metadata {IMAGES_KEY.decode()!r} where you changed the rows"
+                f"(path, class) of image {number} is {found} in the rows of {source}, but {known} in its "
+                f"image tables; if you changed the rows, drop the metadata {IMAGES_KEY.decode()!r}"
             )
 
 
 def _images_of_rows(
     query: _Named, memory: _Named, rows: dict[str, np.ndarray], source: str, grid: Grid | None
 ) -> MatchImages:
-    """Take the images from the rows that name them.
+    """Infer the images from the rows that name them.
 
-    Queries whose numbers never mean another image than the same numbers of the memory, and one at least the
-    same, are taken for the memory's own, as in leave-one-out.
+    Queries count as the memory's own images, as in leave-one-out, under two conditions. No number stands for
+    two different images, and at least one number stands for the same image on both sides.
     """
     said = "no groups"
     if grid is None:
         if not len(rows["y"]):
-            raise InputError(f"{source} has no rows to tell the grid from; give grid=")
+            raise InputError(f"{source} has no rows from which to infer the grid; give grid=")
         height, width = (int(max(rows[f"query_{name}"].max(), rows[name].max())) + 1 for name in "yx")
         grid = Grid(height, width)
-        said += f", and a grid of {_size(grid)}, the largest y and x (give grid= where it is another)"
+        said += f", and a grid of {_size(grid)}, from the largest y and x (give grid= if it is larger)"
     both = query.keys() & memory.keys()
     own = bool(both) and all(query[number] == memory[number] for number in both)
     if own:
@@ -192,9 +199,9 @@ def _images_of_rows(
     unnamed = len(query_paths) - len(query) + (0 if own else len(paths) - len(memory))
     whose = "the memory's own" if own else "other"
     warnings.warn(
-        f"{source} holds no image tables: taken from its rows, with {said}; queries are {whose} images; "
-        f"{unnamed} that no row names have no path and no class; a .parquet or .arrow file saved by this "
-        "hueprobe has them all",
+        f"{source} holds no image tables: they were inferred from its rows, with {said}; queries are {whose} "
+        f"images; no row gives path and class of {unnamed} images; a .parquet or .arrow file saved by this "
+        "version holds the tables",
         HueprobeWarning,
         stacklevel=5,
     )
@@ -212,7 +219,7 @@ def _images_of_rows(
 
 
 def _tables(side: _Named, classes: tuple[str, ...]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Return path and class id by image number, "" and -1 for a number that no row names."""
+    """Return path and class id by image number; "" and -1 for a number that no row names."""
     ids = {name: number for number, name in enumerate(classes)}
     paths, image_class = [""] * (max(side, default=-1) + 1), np.full(max(side, default=-1) + 1, -1, np.int64)
     for number, (path, name) in side.items():

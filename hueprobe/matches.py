@@ -1,4 +1,4 @@
-"""The match table: which query pixel matched which memory pixel, of what class, how far, with what weight."""
+"""The match table: pairs of a query pixel and a memory pixel, with class, distance and weight."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
@@ -26,20 +26,32 @@ _SHOWN = 10  # rows, in a notebook
 
 @dataclass(frozen=True, repr=False)
 class Matches(MatchImages):
-    """One row a match; n rows, ordered by query image, query cell and rank.
+    """The match table: one row per match, ordered by query image, query cell and rank.
 
-    It has what `MatchImages` has, and its own:
+    It has the attributes of `MatchImages` and, for n matches, these columns:
 
     Attributes
     ----------
     query_image : ndarray of int64, shape (n,)
-        Which query image: a position in `query_paths`. In leave-one-out these are memory rows.
+        Query image: a position in `query_paths`. In leave-one-out, these are memory rows.
     query_y, query_x, rank, y, x : ndarray of int32, shape (n,)
         Row and column of the query pixel and of the memory pixel; rank of the match, from 1.
     image : ndarray of int64, shape (n,)
         Memory row of the matched image.
     distance, weight : ndarray of float64, shape (n,)
         Euclidean distance between the unit vectors; kernel weight, Eq. (3).
+
+    See Also
+    --------
+    hueprobe.read_matches : Read a match table from a file.
+    hueprobe.Classification : Holds the match table of a classification.
+
+    Examples
+    --------
+    >>> len(matches), matches.grid.shape, matches.classes
+    (2940, (7, 7), ('circle', 'square', 'triangle'))
+    >>> bool((matches.distance[matches.rank == 1] <= matches.distance[matches.rank == 2]).all())
+    True
     """
 
     query_image: np.ndarray
@@ -57,7 +69,7 @@ class Matches(MatchImages):
         return len(self.query_image)
 
     def __repr__(self) -> str:
-        """Say how many matches there are, and of what."""
+        """Count the matches, the images on both sides and the classes."""
         return super().__repr__().replace("(", f"({len(self)} matches, ", 1)
 
     def _repr_html_(self) -> str:
@@ -82,7 +94,7 @@ class Matches(MatchImages):
 
     @property
     def same_class(self) -> np.ndarray:
-        """Whether query and matched image share a class, shape (n,) bool; False without a class."""
+        """Whether query image and memory image share a class, shape (n,) bool; False without a class."""
         same: np.ndarray = (self.query_class == self.match_class) & (self.query_class >= 0)
         return same
 
@@ -97,12 +109,22 @@ class Matches(MatchImages):
         return self.grid.cell_index(self.y, self.x)
 
     def select(self, rows: np.ndarray) -> "Matches":
-        """Return some of the matches; image tables stay whole.
+        """Return some of the matches; the image tables stay complete.
 
         Parameters
         ----------
         rows : ndarray of bool, shape (n,), or of int
-            A mask, or positions.
+            A mask of the matches, or their positions.
+
+        Returns
+        -------
+        Matches
+
+        Examples
+        --------
+        >>> nearest = matches.select(matches.rank == 1)
+        >>> len(nearest)  # 12 images x 49 cells
+        588
         """
         picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in _ROW_FIELDS}
         return replace(self, **picked)
@@ -117,7 +139,7 @@ class Matches(MatchImages):
         query_cell: np.ndarray,
         images: MatchImages,
     ) -> "Matches":
-        """Make the table from a search result.
+        """Make a match table of a search result.
 
         Parameters
         ----------
@@ -128,7 +150,24 @@ class Matches(MatchImages):
         query_image, query_cell : ndarray of shape (n_queries,)
             Image and cell of each query vector.
         images : MatchImages
-            What is known of the images on both sides.
+            Names, classes and groups of the images on both sides.
+
+        Returns
+        -------
+        Matches
+
+        See Also
+        --------
+        hueprobe.search.Searcher.search : Finds the neighbors.
+
+        Examples
+        --------
+        >>> found = hp.open_searcher(memory).search(memory.image_vectors([0])[0], 2)
+        >>> table = hp.Matches.from_neighbors(
+        ...     found, np.ones((49, 2)), query_image=np.zeros(49), query_cell=np.arange(49), images=matches
+        ... )
+        >>> len(table), set(table.rank.tolist())
+        (98, {1, 2})
         """
         found = neighbors.ids >= 0
         query, column = np.nonzero(found)
@@ -149,16 +188,31 @@ class Matches(MatchImages):
 
     @classmethod
     def concatenate(cls, parts: Iterable["Matches"]) -> "Matches":
-        """Join tables of the same images, in the order given.
+        """Join match tables of the same images, in the order given.
 
         Parameters
         ----------
         parts : iterable of Matches
+            Tables of the same query images and the same memory.
+
+        Returns
+        -------
+        Matches
 
         Raises
         ------
         InputError
-            There is none.
+            There is no table.
+
+        See Also
+        --------
+        hueprobe.Classification.concatenate : Join classifications with their match tables.
+
+        Examples
+        --------
+        >>> first, second = matches.select(matches.rank == 1), matches.select(matches.rank == 2)
+        >>> len(hp.Matches.concatenate([first, second]))
+        1176
         """
         parts = list(parts)
         if not parts:
@@ -169,12 +223,29 @@ class Matches(MatchImages):
         return replace(parts[0], **joined)
 
     def to_arrow(self, *, with_images: bool = True) -> "pa.Table":
-        """Return the table with the columns of `COLUMNS`; names are dictionary-encoded strings.
+        """Return an Arrow table with one row per match; names are dictionary-encoded strings.
 
         Parameters
         ----------
-        with_images : bool
-            Whether the schema's metadata holds the image tables too, from which `from_arrow` takes them.
+        with_images : bool, default=True
+            Whether the schema's metadata also holds the image tables, which `from_arrow` reads.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns `query_image`, `query_path`, `query_y`, `query_x`, `query_class`, `rank`, `image`, `path`,
+            `y`, `x`, `class`, `distance` and `weight`.
+
+        See Also
+        --------
+        hueprobe.Matches.from_arrow : Make matches of such a table.
+        hueprobe.Matches.to_pandas : The same columns as a data frame.
+
+        Examples
+        --------
+        >>> table = matches.to_arrow()
+        >>> table.num_rows, table.column_names[:3]
+        (2940, ['query_image', 'query_path', 'query_y'])
         """
         import pyarrow as pa
 
@@ -198,70 +269,139 @@ class Matches(MatchImages):
     def from_arrow(
         cls, table: "pa.Table", *, grid: Grid | None = None, source: str = "the table"
     ) -> "Matches":
-        """Return the matches of a table as `to_arrow` gives it, or of any with its columns; see `load`.
+        """Make matches of an Arrow table: one of `to_arrow`, or any table with its columns.
 
         Parameters
         ----------
         table : pyarrow.Table
+            The table.
         grid : Grid, optional
-            As in `load`.
-        source : str
-            What messages call it.
+            Grid of both sides, for a table without image tables; see `load`.
+        source : str, default="the table"
+            Name of the table in error messages.
+
+        Returns
+        -------
+        Matches
+
+        Raises
+        ------
+        InputError
+            A column is missing, a value is invalid, or the grid does not fit.
+
+        See Also
+        --------
+        hueprobe.Matches.load : Read a file.
+
+        Examples
+        --------
+        >>> hp.Matches.from_arrow(matches.to_arrow())
+        Matches(2940 matches, 12 query images on 7x7 cells, 12 memory images on 7x7 cells, 3 classes)
         """
         try:
             rows = read_rows(table, source)
             images = read_images(table, rows, source, grid=grid)
-        except UnicodeDecodeError:  # Arrow looks at no string before it is asked for
-            raise InputError(f"{source} holds names that are no UTF-8; save the table again") from None
+        except UnicodeDecodeError:  # Arrow validates a string only when it is accessed
+            raise InputError(f"{source} holds names that are not UTF-8; save the table again") from None
         return cls(**_image_tables(images), **rows)
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return the columns of `COLUMNS` as a data frame; names are categories.
+        """Return a data frame with one row per match; names are categories.
+
+        Returns
+        -------
+        pandas.DataFrame
+            The columns of `to_arrow`.
 
         Raises
         ------
         MissingDependencyError
             pandas is not installed.
+
+        See Also
+        --------
+        hueprobe.Matches.to_arrow : The same columns, without pandas.
+
+        Examples
+        --------
+        >>> frame = matches.to_pandas()
+        >>> frame.groupby("query_class", observed=True)["weight"].count().to_dict()
+        {'circle': 980, 'square': 980, 'triangle': 980}
         """
         return to_frame(self.to_arrow(with_images=False))
 
     def save(self, path: str | Path) -> None:
-        """Write a file whole or not at all.
+        """Write the match table to a file, completely or not at all.
 
         Parameters
         ----------
         path : path
-            Its ending is the format: .parquet or .arrow (IPC file), which hold all there is, or .csv, which
-            holds the rows alone.
+            File to write. Its extension is the format: .parquet and .arrow (IPC file) hold rows and image
+            tables, .csv holds only the rows.
+
+        Raises
+        ------
+        InputError
+            The extension is none of these.
+
+        See Also
+        --------
+        hueprobe.Matches.load : Read the file.
+
+        Examples
+        --------
+        >>> matches.save("matches.parquet")
+        >>> len(hp.read_matches("matches.parquet"))
+        2940
         """
         with MatchWriter(path) as writer:
             writer.write(self)
 
     @classmethod
     def load(cls, path: str | Path, *, grid: Grid | None = None) -> "Matches":
-        """Read a file of matches.
+        """Read a match table from a file.
 
-        A .parquet or .arrow file of `save` gives back all that was saved. A .csv file, and any that was saved
-        by 0.1, holds the rows alone. Then an image is what the rows that name it say, without a group, or ""
-        without a class where none does; classes are numbered in the order of their names; and queries are
-        taken for the memory's own images where no number means two images.
+        A .parquet or .arrow file that `save` wrote gives back everything. A .csv file, and any file saved by
+        version 0.1, holds only the rows. Then:
+
+        - path and class of an image come from the rows that name it; it has no group;
+        - an image that no row names has the path "" and no class;
+        - classes are numbered in the order of their names;
+        - queries count as the memory's own images, unless one number stands for two different images.
 
         Parameters
         ----------
         path : path
             A .parquet, .arrow or .csv file.
         grid : Grid, optional
-            Of both sides, where the file does not say; by default the smallest that holds every y and x.
+            Grid of both sides, for a file that holds only the rows. By default, the smallest grid that
+            contains every y and x.
+
+        Returns
+        -------
+        Matches
 
         Raises
         ------
         InputError
-            There is no such file, it is damaged or no match table, or the grid does not fit.
+            The file is missing, damaged or not a match table, or the grid does not fit.
 
         Warns
         -----
         HueprobeWarning
-            The file holds the rows alone: what was taken from them, and what is not known.
+            The file holds only the rows. The warning names what was inferred and what is unknown.
+
+        See Also
+        --------
+        hueprobe.Matches.save : Write the file.
+        hueprobe.read_matches : The same as a function.
+
+        Examples
+        --------
+        >>> matches.save("matches.arrow")
+        >>> loaded = hp.Matches.load("matches.arrow")
+        >>> np.array_equal(loaded.distance, matches.distance)
+        True
         """
         return cls.from_arrow(read_match_file(path), grid=grid, source=str(path))
 
@@ -276,13 +416,38 @@ def _image_tables(images: MatchImages) -> dict[str, Any]:
 
 
 def read_matches(path: str | Path, *, grid: Grid | None = None) -> Matches:
-    """Read a file of matches; `Matches.load` says what each format gives back.
+    """Read a match table from a file; `Matches.load` describes what each format holds.
 
     Parameters
     ----------
     path : path
         A .parquet, .arrow or .csv file.
     grid : Grid, optional
-        Of both sides, where the file does not say.
+        Grid of both sides, for a file that holds only the rows. By default, the smallest grid that contains
+        every y and x.
+
+    Returns
+    -------
+    Matches
+
+    Raises
+    ------
+    InputError
+        The file is missing, damaged or not a match table, or the grid does not fit.
+
+    Warns
+    -----
+    HueprobeWarning
+        The file holds only the rows. The warning names what was inferred and what is unknown.
+
+    See Also
+    --------
+    hueprobe.Matches.save : Write the file.
+
+    Examples
+    --------
+    >>> matches.save("matches.parquet")
+    >>> hp.read_matches("matches.parquet")
+    Matches(2940 matches, 12 query images on 7x7 cells, 12 memory images on 7x7 cells, 3 classes)
     """
     return Matches.load(path, grid=grid)

@@ -1,4 +1,4 @@
-"""Classifiers beside Eq. (1)-(3) for memories of one vector an image: hull, centroid, plain neighbors."""
+"""Classifiers for memories of one vector per image: convex hull, centroid, plain nearest neighbors."""
 
 import time
 from collections.abc import Iterator
@@ -20,33 +20,61 @@ RULES = ("hull", "centroid", "knn")
 
 
 class PooledClassifier:
-    """Classifies one pooled vector an image by its nearest vectors of each class.
+    """Classifier of one pooled vector per image by its nearest vectors of each class.
 
     ========== ==================================================================================
     `hull`     the class whose k nearest vectors have the nearest convex hull
     `centroid` the class whose k nearest vectors have the nearest mean, a point of that hull
-    `knn`      the class of most of the k nearest vectors of all, each counting the same
+    `knn`      the majority class among the k nearest vectors of all classes, unweighted
     ========== ==================================================================================
 
-    The likelihood of `hull` and `centroid` is exp(-d_C^2 / min_C d_C^2) with d_C the class's distance, as in
-    Eq. (3); that of `knn` the number of votes. A zero vector has no class. All vectors are held in memory
-    and searched exactly; no match table is kept.
+    The likelihood of `hull` and `centroid` is exp(-d_C^2 / (min_C d_C^2 + eps)), where d_C is the distance to
+    class C; compare Eq. (3). The likelihood of `knn` is the number of votes. A query that is a zero vector
+    gets no class. All vectors are held in RAM and searched exactly; no match table is kept.
 
     Parameters
     ----------
     memory : Memory
-        Of a pooled descriptor (a grid of 1 x 1).
-    rule : str
-        `hull`, `centroid` or `knn`.
-    k : int
-        Nearest vectors of each class; for `knn` of all.
-    exclude, eps, images, backbone, transform, weights, device, workers, progress
-        As in `KernelDensityClassifier`; `eps` is that of the likelihood above.
+        Memory of a pooled descriptor (a grid of 1 x 1).
+    rule : {"hull", "centroid", "knn"}, default="hull"
+        How a class is chosen; see the table above.
+    k : int, default=10
+        Number of nearest vectors of each class; for `knn`, of all classes together.
+    exclude : {"image", "group", None}, default="image"
+        What a query may not match; see `KernelDensityClassifier`.
+    eps : float, default=1e-6
+        Epsilon of the likelihood above, a squared distance.
+    images : array_like of int or of bool, optional
+        Use only these memory rows (or the rows of this mask). By default all rows are used.
+    backbone : nn.Module, optional
+        The live module, if the memory was built with one. By default the recorded network is loaded.
+    transform : callable, optional
+        The transform, if the memory was built with a custom one. By default the recorded one is used.
+    weights : path, optional
+        Where the recorded weights file is now. By default its recorded path is used.
+    device : str, default="auto"
+        Where the network runs; see `KernelDensityClassifier`.
+    workers : int, optional
+        Number of threads that decode images; 0 decodes in the main thread. By default one per core, at most
+        16.
+    progress : bool, default=False
+        Whether to show progress of the classification.
 
     Raises
     ------
     InputError
-        The memory holds several cells an image, the rule is unknown, or k or exclude are out of range.
+        The memory holds several cells per image, the rule is unknown, or `k` or `exclude` is out of range.
+
+    See Also
+    --------
+    hueprobe.KernelDensityClassifier : Classifies by all pixel vectors.
+    hueprobe.memory.derive_memory : Makes a pooled memory of a pixel memory.
+
+    Examples
+    --------
+    >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+    >>> hp.PooledClassifier(pooled, rule="centroid", k=3).leave_one_out().likelihood.shape
+    (12, 3)
     """
 
     def __init__(
@@ -68,7 +96,7 @@ class PooledClassifier:
         require_choice("classifier of pooled vectors", rule, RULES)
         if memory.grid.n_cells != 1:
             raise InputError(
-                f"{memory.path} holds {memory.grid.n_cells} vectors an image; {rule} needs one: make a "
+                f"{memory.path} holds {memory.grid.n_cells} vectors per image; {rule} needs one: make a "
                 "pooled memory of it with `hueprobe index MEMORY -o POOLED --descriptor gap`"
             )
         self.memory, self.rule, self.k, self.eps = memory, rule, as_count("k", k), eps
@@ -84,44 +112,129 @@ class PooledClassifier:
         self._class_counts = memory.class_counts(rows)
 
     def classify(self, images: Any) -> Classification:
-        """Classify images; see `KernelDensityClassifier.classify`.
+        """Classify images.
 
         Parameters
         ----------
-        images
-            Whatever `build_memory` takes.
+        images : path, ImageTable, torch Dataset or list of files
+            Query images, in any form that `build_memory` takes.
+
+        Returns
+        -------
+        Classification
+            Without a match table.
+
+        Warns
+        -----
+        HueprobeWarning
+            An image is also in the memory; unless `exclude` is None, it may not match itself.
+
+        See Also
+        --------
+        hueprobe.PooledClassifier.leave_one_out : Classify the memory's own images.
+
+        Examples
+        --------
+        >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+        >>> classifier = hp.PooledClassifier(pooled, k=3, backbone=network, transform=transform)
+        >>> len(classifier.classify("others"))
+        6
         """
         result = Classification.concatenate(self.classify_batches(images))
         warn_of_duplicates(result.duplicates, self.exclude)
         return result
 
     def classify_batches(self, images: Any) -> Iterator[Classification]:
-        """Yield the classification of one batch of images after another.
+        """Classify images batch by batch.
 
         Parameters
         ----------
-        images
-            Whatever `build_memory` takes.
+        images : path, ImageTable, torch Dataset or list of files
+            Query images, in any form that `build_memory` takes.
+
+        Yields
+        ------
+        Classification
+            One batch.
+
+        See Also
+        --------
+        hueprobe.Classification.concatenate : Join the batches.
+
+        Examples
+        --------
+        >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+        >>> classifier = hp.PooledClassifier(pooled, k=3, backbone=network, transform=transform)
+        >>> [len(part) for part in classifier.classify_batches("others")]
+        [6]
         """
         yield from map(self._classify, self._source.of_images(images))
 
     def classify_activations(self, activations: np.ndarray, **about: Any) -> Classification:
-        """Classify activations extracted elsewhere; see `KernelDensityClassifier.classify_activations`.
+        """Classify activations extracted elsewhere.
 
         Parameters
         ----------
-        activations : ndarray of shape (n, C, H, W)
+        activations : array_like or tensor of shape (n, C, H, W)
+            Activations of the layer that the memory was built from; they are pooled here.
         **about
-            `names`, `classes` and `groups`, one an image.
+            `names`, `classes` and `groups`; see `KernelDensityClassifier.classify_activations`.
+
+        Returns
+        -------
+        Classification
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.classify_activations : The same with pixel vectors.
+
+        Examples
+        --------
+        >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+        >>> activations = np.random.default_rng(0).random((2, 16, 7, 7))
+        >>> hp.PooledClassifier(pooled, rule="knn").classify_activations(activations).images
+        ('array-0000000', 'array-0000001')
         """
         return self._classify(self._source.of_activations(activations, **about))
 
     def leave_one_out(self) -> Classification:
-        """Classify every memory image by the others (those of other groups with `exclude="group"`)."""
+        """Classify every memory image by all others (with `exclude="group"`, by those of other groups).
+
+        Returns
+        -------
+        Classification
+
+        See Also
+        --------
+        hueprobe.PooledClassifier.classify : Classify images from outside the memory.
+
+        Examples
+        --------
+        >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+        >>> votes = hp.PooledClassifier(pooled, rule="knn", k=3).leave_one_out().unnormalized
+        >>> votes.shape, votes.sum(axis=1)[:3]  # each image has k votes
+        ((12, 3), array([3., 3., 3.]))
+        """
         return Classification.concatenate(self.leave_one_out_batches())
 
     def leave_one_out_batches(self) -> Iterator[Classification]:
-        """Yield the leave-one-out classification of one batch of memory images after another."""
+        """Classify every memory image by all others, batch by batch.
+
+        Yields
+        ------
+        Classification
+            One batch.
+
+        See Also
+        --------
+        hueprobe.PooledClassifier.leave_one_out : All batches at once.
+
+        Examples
+        --------
+        >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+        >>> sum(len(part) for part in hp.PooledClassifier(pooled).leave_one_out_batches())
+        12
+        """
         yield from map(self._classify, self._source.of_memory())
 
     def _classify(self, queries: Queries) -> Classification:
@@ -151,7 +264,7 @@ class PooledClassifier:
         return votes
 
     def _kernel(self, vectors: np.ndarray, distances: np.ndarray) -> np.ndarray:
-        """Return exp(-d_C^2 / (min d^2 + eps)), 0 for a class without a vector left."""
+        """Return exp(-d_C^2 / (min_C d_C^2 + eps)); 0 for a class of which no vector may be matched."""
         of_class = np.full((len(vectors), len(self.memory.classes)), np.inf)
         for number in range(len(self.memory.classes)):
             members = np.flatnonzero(self._class == number)
@@ -174,7 +287,7 @@ class PooledClassifier:
 
 
 def _distances(queries: np.ndarray, vectors: np.ndarray) -> np.ndarray:
-    """Euclidean distances (n, m) in float64; good to 1e-8, enough to rank and to choose hulls."""
+    """Return Euclidean distances (n, m) in float64, accurate to 1e-8: enough to rank and to choose hulls."""
     squared = (queries**2).sum(1)[:, None] + (vectors**2).sum(1) - 2 * queries @ vectors.T
     distances: np.ndarray = np.sqrt(np.maximum(squared, 0.0))
     return distances

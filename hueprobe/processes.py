@@ -1,4 +1,4 @@
-"""Running a module of hueprobe as a program of its own: for what a process can only do to itself."""
+"""Running a module of hueprobe in a separate process, for effects that must not touch this process."""
 
 import os
 import subprocess
@@ -7,23 +7,25 @@ from pathlib import Path
 
 
 def run_module(module: str, *arguments: str, data: bytes = b"", seconds: float) -> bytes | None:
-    """Run `python -W ignore -m MODULE ARGUMENTS` with `data` on stdin and return what it writes on stdout.
+    """Run `python -W ignore -m MODULE ARGUMENTS` with `data` on stdin and return its stdout.
 
-    What can be imported here can be imported there.
+    The process can import the same modules as this one.
 
     Parameters
     ----------
     module : str
-        Dotted name.
-    arguments : str
-    data : bytes
+        Dotted name of the module.
+    *arguments : str
+        Arguments of the command line.
+    data : bytes, default=b""
+        Its standard input.
     seconds : float
-        How long it may take.
+        Time limit.
 
     Returns
     -------
     bytes or None
-        None where it could not be started, failed, crashed, or took longer and was ended.
+        None if the process could not be started, failed, crashed or exceeded its time limit.
     """
     if not sys.executable:  # Python inside another program
         return None

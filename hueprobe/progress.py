@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal or in Jupyter, a plain line on stderr now and then elsewhere."""
+"""Progress of long work: a bar on a terminal or in Jupyter, elsewhere a plain line on stderr now and then."""
 
 import contextlib
 import contextvars
@@ -11,10 +11,10 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Advance(Protocol):
-    """Takes the number of units just finished, and what is worth a word about the last of them."""
+    """Function that takes the number of units just finished, and an optional note."""
 
     def __call__(self, n: int, note: str = "", /) -> None:
-        """Show them."""
+        """Update the progress shown."""
 
 
 _pass: contextvars.ContextVar[str] = contextvars.ContextVar("pass", default="")
@@ -22,12 +22,12 @@ _pass: contextvars.ContextVar[str] = contextvars.ContextVar("pass", default="")
 
 @contextlib.contextmanager
 def named_pass(name: str) -> Iterator[None]:
-    """Name the pass, of several that one call makes over the same images, in the labels of its bars.
+    """Add the name of a pass to the labels of its bars, for a call that makes several passes over its images.
 
     Parameters
     ----------
     name : str
-        Comes before a bar's own label; of a pass within another, after that one's name.
+        Precedes a bar's own label. The name of a nested pass follows that of the outer pass.
     """
     before = _pass.get()
     token = _pass.set(f"{before}, {name}" if before else name)
@@ -41,18 +41,22 @@ def named_pass(name: str) -> Iterator[None]:
 def progress_bar(
     total: int, *, label: str, unit: str = "images", done: int = 0, enabled: bool = False
 ) -> "Iterator[Advance]":
-    """Give a function to call with the number of units just finished.
+    """Yield a function to call with the number of units just finished.
 
-    A second argument stands behind the counts until the next: "loss 0.7448".
+    Its second argument is a note shown after the counts until the next call, such as "loss 0.7448".
 
     Parameters
     ----------
-    total, done : int
-        All units, and those finished before this run; the rate counts only what this run does.
-    label, unit : str
-        What is done, and to what; `named_pass` may add which of several passes this is.
-    enabled : bool
-        Off in the library by default; the command line turns it on.
+    total : int
+        Number of all units.
+    label : str
+        What is being done; `named_pass` may add the name of a pass.
+    unit : str, default="images"
+        Name of the units.
+    done : int, default=0
+        Number of units finished before this run; they do not count for the rate.
+    enabled : bool, default=False
+        Whether anything is shown. The command line enables it.
     """
     label = f"{_pass.get()}: {label}" if _pass.get() else label
     if not enabled:
@@ -74,12 +78,12 @@ def progress_bar(
 
 
 def _in_jupyter() -> bool:
-    """Say, as tqdm does, whether this is a kernel: its stderr is no terminal, but its cell redraws a bar."""
+    """Return, like tqdm, whether this is a notebook kernel: its stderr is no terminal, but it shows bars."""
     return "ipykernel.zmqshell" in sys.modules
 
 
 class _PlainLines:
-    """A line every few seconds: what is done, how fast, time to go, and what is worth a word."""
+    """A line every few seconds: finished units, rate, remaining time and a note."""
 
     def __init__(self, total: int, label: str, unit: str, done: int) -> None:
         self.total, self.label, self.unit = total, label, unit

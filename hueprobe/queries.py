@@ -1,4 +1,4 @@
-"""Query images: their vectors as the memory would store them, and what matches say of them."""
+"""Query images: their vectors as the memory would store them, and their metadata in match tables."""
 
 import contextlib
 from collections.abc import Iterator
@@ -22,28 +22,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Queries:
-    """Some images ready to be classified.
+    """A batch of images ready to be classified.
 
     Attributes
     ----------
     row : ndarray of int64, shape (n,)
         Position of each image in the list of all query images.
     vectors : ndarray of float32, shape (n, n_cells, n_channels)
-        As stored; a zero vector casts no vote.
+        Vectors as the memory would store them; a zero vector casts no vote.
     barred : list of ndarray of int64
         Memory images that each image may not match.
     images : MatchImages
-        Of all query images, not of these alone.
+        Metadata of all query images, not only of this batch.
     true_class : tuple of (str or None)
         Class name given with each image.
     table : ImageTable
-        Of all query images.
+        All query images.
     skipped : tuple of (str, str)
-        Path and reason of each image that could not be read and is not among these.
+        Path and reason of each unreadable image; these are not in the batch.
     duplicates : tuple of str
-        Paths of the images whose very file is in the memory too.
+        Paths of the images whose file content is also in the memory.
     seconds : float
-        It took to get the vectors.
+        Time spent to get the vectors.
     """
 
     row: np.ndarray
@@ -59,13 +59,14 @@ class Queries:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryExtractor:
-    """Extracts query images as a memory's own were.
+    """Extracts query images in the way that the memory's own images were extracted.
 
     Attributes
     ----------
     memory : Memory
+        The memory.
     backbone, transform, weights, device, workers
-        As in `KernelDensityClassifier`.
+        See `KernelDensityClassifier`.
     """
 
     memory: Memory
@@ -76,11 +77,12 @@ class QueryExtractor:
     workers: int | None = None
 
     def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
-        """Yield batches with the positions of their readable images and these images' vectors.
+        """Yield each batch with the positions of its readable images and their vectors.
 
         Parameters
         ----------
         table : ImageTable
+            The query images.
         """
         from hueprobe.activations.extractor import Extractor
         from hueprobe.images.loading import load_batches
@@ -105,12 +107,14 @@ class QueryExtractor:
 
 
 def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
-    """Return activations' vectors as a memory would store them.
+    """Return the vectors of activations as a memory would store them.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     activations : ndarray of shape (n, C, H, W)
+        Activations, not normalized.
 
     Returns
     -------
@@ -119,25 +123,26 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
     Raises
     ------
     ShapeError
-        Channels or grid are not the memory's.
+        The channels or the grid differ from those of the memory.
     """
     vectors, _ = unit_vectors(describe(activations, memory.settings.descriptor))
     n, height, width, channels = vectors.shape
     if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
         raise ShapeError(
             f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
-            f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both at one layer "
-            "and from images of one size"
+            f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both from the same "
+            "layer and from images of the same size"
         )
     return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
 
 
 def match_images(memory: Memory, table: ImageTable) -> MatchImages:
-    """Return what the match table says of the images on both sides.
+    """Return the metadata that a match table holds of the images on both sides.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     table : ImageTable
         The query images.
     """

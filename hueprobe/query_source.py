@@ -17,35 +17,38 @@ from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
 from hueprobe.queries import Queries, QueryExtractor, match_images, stored_vectors
 
-_LEAVE_ONE_OUT_VECTORS = 16_384  # of one batch: each batch streams the whole memory once
+_LEAVE_ONE_OUT_VECTORS = 16_384  # per batch; each batch reads the whole memory once
 
 
 class QuerySource:
-    """Gives images' vectors as the memory would store them, with what each image may not match.
+    """Source of query vectors as the memory would store them, and of the rows each image may not match.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     exclude : {"image", "group", "none", None}
-        What a query may not match; None is "none".
-    images : array_like of int or of bool, optional
-        The memory rows in use; all by default.
+        What a query may not match; None means "none".
+    images : array_like of int or of bool, or None
+        The memory rows in use; None means all.
     backbone, transform, weights, device, workers
-        As in `KernelDensityClassifier`.
+        See `KernelDensityClassifier`.
     progress : bool
-        Show how many images are done.
+        Whether to show how many images are done.
 
     Attributes
     ----------
     rows : ndarray of int64
         The memory rows in use, ascending.
     exclude : str
+        The rule of exclusion.
     exclusion : Exclusion
+        The rows that each image may not match.
 
     Raises
     ------
     InputError
-        `exclude` is unknown, a row is not in the memory, or there is none.
+        `exclude` is unknown, a row is not in the memory, or no row is in use.
     """
 
     def __init__(
@@ -68,8 +71,8 @@ class QuerySource:
             self.rows = np.unique(as_rows("images", images, memory.n_images))
             if not len(self.rows):
                 raise InputError(
-                    f"images names no row of {memory.path}; give some of 0 to {memory.n_images - 1}, or None "
-                    "for all"
+                    f"images selects no row of {memory.path}; give some of 0 to {memory.n_images - 1}, or "
+                    "None for all"
                 )
         self.exclusion = Exclusion(memory, self.exclude, images=self.rows)
         self._extractor = QueryExtractor(
@@ -79,12 +82,12 @@ class QuerySource:
         self._progress = progress
 
     def of_images(self, images: Any) -> Iterator[Queries]:
-        """Yield one batch of images after another.
+        """Yield images batch by batch.
 
         Parameters
         ----------
         images
-            Whatever `build_memory` takes.
+            Query images, in any form that `build_memory` takes.
         """
         table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         sides = match_images(self.memory, table)
@@ -127,8 +130,9 @@ class QuerySource:
         Parameters
         ----------
         activations : array_like of shape (n, C, H, W) or (C, H, W)
+            Activations, not normalized.
         names, classes, groups : sequence, optional
-            One an image.
+            Name, class and group of each image.
         """
         activations = as_array("activations", activations).astype(np.float32, copy=False)
         if activations.ndim == 3:
@@ -149,12 +153,12 @@ class QuerySource:
         )
 
     def of_memory(self, query_memory: Memory | None = None) -> Iterator[Queries]:
-        """Yield one batch of the memory's own images after another, each barred from itself.
+        """Yield the memory's own images batch by batch; no image may match itself.
 
         Parameters
         ----------
         query_memory : Memory, optional
-            Another memory of the same images, row by row, whose vectors are the queries.
+            Another memory of the same images in the same rows, whose vectors are the queries.
 
         Raises
         ------
@@ -168,7 +172,10 @@ class QuerySource:
         memory = self.memory
         vectors_of = memory if query_memory is None else query_memory
         if vectors_of.images.paths != memory.images.paths or vectors_of.grid != memory.grid:
-            raise InputError(f"{vectors_of.path} does not hold the images of {memory.path}, row by row")
+            raise InputError(
+                f"{vectors_of.path} does not hold the images of {memory.path} in the same rows; use a memory "
+                "of the same list of images"
+            )
         sides = match_images(memory, memory.images)
         known = set(memory.classes)
         readable = self.rows[memory.readable[self.rows]]
@@ -193,12 +200,12 @@ class QuerySource:
                 advance(len(rows))
 
     def vectors_of(self, images: Any) -> np.ndarray:
-        """Return images' vectors as the memory would store them, zero where an image is unreadable.
+        """Return the vectors of images as the memory would store them; zero where an image is unreadable.
 
         Parameters
         ----------
         images
-            Whatever `build_memory` takes.
+            Images, in any form that `build_memory` takes.
 
         Returns
         -------

@@ -1,4 +1,4 @@
-"""Threads: how many, a `map` that runs in them, and torch kept from starting more."""
+"""Threads: their number, a `map` that runs in them, and a way to limit torch to the calling thread."""
 
 import contextlib
 import os
@@ -11,62 +11,62 @@ from typing import Any
 
 from hueprobe.errors import ForkedError
 
-# Past so many, threads wait for Python's lock more than they decode.
+# With more threads, waiting for Python's lock takes longer than decoding.
 _MOST_WORKERS = 16
 Map = Callable[..., Iterator[Any]]
-_computed_by: dict[str, int] = {}  # library -> the process that computed with its threads; a fork inherits it
+_computed_by: dict[str, int] = {}  # library -> id of the process that used its threads; a fork inherits it
 
 
 def n_cores() -> int:
-    """Return on how many cores this process may run."""
+    """Return the number of cores that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def default_workers() -> int:
-    """Return how many threads read images unless told otherwise: one a core of this process, up to 16."""
+    """Return the default number of threads that read images: one per core of this process, at most 16."""
     return min(n_cores(), _MOST_WORKERS)
 
 
 def require_threads(library: str, n_threads: int) -> None:
-    """Note that this process computes with a library's threads, unless a fork left them behind.
+    """Record that this process computes with a library's threads, or raise if a fork lost them.
 
-    The teams of threads of OpenMP do not follow a fork, and the child waits for them without end.
+    OpenMP's thread teams do not survive a fork, and the child process waits for them forever.
 
     Parameters
     ----------
     library : str
+        Name of the library.
     n_threads : int
-        That the library will use; one is never waited for.
+        Number of threads that the library will use; a single thread is safe.
 
     Raises
     ------
     ForkedError
-        The process that this one was forked from had computed with them.
+        The parent process had computed with these threads before the fork.
     """
     if n_threads > 1 and _computed_by.setdefault(library, os.getpid()) != os.getpid():
         raise ForkedError(
-            f"this process was forked from one that had computed with {library}'s threads, for which it "
-            "would wait without end; start processes with multiprocessing.get_context('spawn'), fork before "
-            "the first computation, or compute with one thread in each (torch.set_num_threads(1), "
-            "OMP_NUM_THREADS=1)"
+            f"this process was forked from one that had computed with {library}'s threads, and would wait "
+            "for them forever; start processes with multiprocessing.get_context('spawn'), fork before the "
+            "first computation, or use one thread per process (torch.set_num_threads(1), OMP_NUM_THREADS=1)"
         )
 
 
 def computing_alone() -> Callable[[], None]:
-    """Return what a thread calls first, so that torch's operations in it use this thread alone.
+    """Return a function for a thread to call first, so that torch's operations in it use only that thread.
 
-    Ask for it in the thread that starts the others: it takes torch's number of threads from there. With
-    teams of threads for several callers OpenMP counts more threads than cores and lets them sleep, not
-    spin, while they wait for each other, which slows a network on the CPU.
+    Call this in the thread that starts the others: torch's number of threads is read there. If several
+    threads had OpenMP teams, OpenMP would count more threads than cores. Waiting threads would then sleep
+    instead of spin, which slows a network on the CPU.
     """
     torch = sys.modules.get("torch")
     return (lambda: None) if torch is None else partial(_compute_alone, torch, torch.get_num_threads())
 
 
 def _compute_alone(torch: Any, n_threads: int) -> None:
-    """Torch keeps the number for threads to come, too, so one of those puts it back."""
-    torch.get_num_threads()  # the first question takes the kept number over, and would undo the next line
+    """Limit torch to this thread; as torch would apply this to new threads too, a new thread resets it."""
+    torch.get_num_threads()  # the first call adopts the stored number, and would undo the next line
     torch.set_num_threads(1)
     restoring = threading.Thread(target=torch.set_num_threads, args=(n_threads,))
     restoring.start()
@@ -75,18 +75,19 @@ def _compute_alone(torch: Any, n_threads: int) -> None:
 
 @contextlib.contextmanager
 def threaded_map(workers: int, *, name: str, before: Callable[[], None] = lambda: None) -> Iterator[Map]:
-    """Yield a `map` that runs in so many threads and hands out its results in order, once it has them all.
+    """Yield a `map` that runs in several threads and returns its results in order, once all are there.
 
-    It begins its calls at once; with 0 workers it is Python's own, which begins each when its result
-    is wanted. No thread outlives the block, however it ends; calls not begun by then are dropped.
+    It starts its calls immediately. With 0 workers it is Python's own lazy `map`. All threads end with the
+    block, however it ends; calls that have not started by then are dropped.
 
     Parameters
     ----------
     workers : int
+        Number of threads.
     name : str
-        Of the threads, before their numbers.
-    before : callable
-        Called first in each thread.
+        Name of the threads, followed by their numbers.
+    before : callable, optional
+        Called first in each thread; by default nothing.
     """
     if not workers:
         yield map
@@ -100,10 +101,11 @@ def threaded_map(workers: int, *, name: str, before: Callable[[], None] = lambda
 
 
 class _Crew:
-    """Threads that take calls from one queue and put each result into one of its own.
+    """Threads that take calls from one queue and put each result into a queue of its own.
 
-    Not `ThreadPoolExecutor`: Ctrl-C in the caller can leave the lock of a Future taken, which the thread that
-    brings its result then waits for, and the caller for the thread. These queues are one call of C each.
+    Not `ThreadPoolExecutor`: Ctrl-C in the caller can leave the lock of a Future acquired. The thread that
+    delivers the result then waits for the lock, and the caller waits for the thread. A `SimpleQueue` has no
+    such state: each operation is a single C call.
     """
 
     def __init__(self, workers: int, name: str, before: Callable[[], None]) -> None:
@@ -125,7 +127,7 @@ class _Crew:
         return _results(calls)
 
     def dismiss(self) -> None:
-        """Let each end the call it is at, and wait for it."""
+        """Wait for each thread to finish its current call and end."""
         self._dismissed = True
         for _ in self._threads:
             self._calls.put(None)
@@ -145,7 +147,7 @@ class _Crew:
 
 
 def _results(calls: Sequence["_Call"]) -> Iterator[Any]:
-    """Wait for all, for the last first: a caller that woke for each would take turns with the threads."""
+    """Wait for all results, the last one first: waking up for each would compete with the threads."""
     answers = [call.wait() for call in reversed(calls)]
     while answers:
         value, error = answers.pop()
@@ -153,7 +155,7 @@ def _results(calls: Sequence["_Call"]) -> Iterator[Any]:
             try:
                 raise error
             finally:
-                del error  # no cycle with the traceback, which would keep images
+                del error  # avoids a reference cycle with the traceback, which would keep images in RAM
         yield value
 
 

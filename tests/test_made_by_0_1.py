@@ -233,7 +233,10 @@ def test_the_same_vectors_are_made_anew(tmp_path, pictures):
 @pytest.mark.parametrize("ending", ["parquet", "arrow", "csv"])
 def test_a_match_table_is_read_and_the_same_is_found(ending):
     """It holds the rows alone: no grid, no groups."""
-    with pytest.warns(HueprobeWarning, match="no groups, and a grid of 2x3.*the memory's own images; 0 that"):
+    with pytest.warns(
+        HueprobeWarning,
+        match="no groups, and a grid of 2x3.*the memory's own images; no row gives path and class of 0",
+    ):
         old = read_matches(MADE / f"matches.{ending}")
     new = KernelDensityClassifier(open_memory(MADE / "arrays"), k=2).leave_one_out().matches
     assert -1 in old.query_class and -1 in old.match_class

@@ -141,20 +141,21 @@ def test_queries_that_are_the_memorys_own_are_known_again_without_image_tables(t
     """Else intervals would take one image in two roles for two images."""
     small().save(tmp_path / "own.csv")
     with pytest.warns(
-        HueprobeWarning, match=r"no groups, and a grid of 2x3.*the memory's own images; 0 that"
+        HueprobeWarning,
+        match=r"no groups, and a grid of 2x3.*the memory's own images; no row gives path and class of 0",
     ):
         own = Matches.load(tmp_path / "own.csv")
     assert own.query_paths == own.image_paths == ("a/1", "b/2", "3")
     assert own.classes == ("a", "b") and own.query_image_class.tolist() == [0, 1, -1]
     small(query_paths=("x", "y", "z")).save(tmp_path / "other.csv")
-    with pytest.warns(HueprobeWarning, match="other images; 0 that"):
+    with pytest.warns(HueprobeWarning, match="other images; no row gives path and class of 0"):
         other = Matches.load(tmp_path / "other.csv")
     assert other.query_paths == ("x", "y") and other.image_paths == ("a/1", "b/2", "3")
 
 
 def test_images_that_no_row_names_are_counted_and_have_no_class(tmp_path):
     small(query_paths=("x", "y", "z")).select(np.array([2])).save(tmp_path / "m.csv")
-    with pytest.warns(HueprobeWarning, match="1 that no row"):
+    with pytest.warns(HueprobeWarning, match="no row gives path and class of 1"):
         found = Matches.load(tmp_path / "m.csv")
     assert found.query_paths == ("", "y") and found.query_image_class.tolist() == [-1, 1]
 
@@ -200,24 +201,24 @@ def with_column(name, values):
     ("table", "message"),
     [
         (small().to_arrow().drop_columns(["y", "rank"]), "one column rank, one y"),
-        (with_column("rank", [1, 0, 1]), "rank of the table holds 0; it starts at 1"),
+        (with_column("rank", [1, 0, 1]), "rank of the table holds 0; its smallest valid value is 1"),
         (with_column("image", [1, -2, 0]), "image of the table holds -2"),
-        (with_column("x", [1, None, 0]), "x of the table lacks 1 values"),
+        (with_column("x", [1, None, 0]), "x of the table has 1 missing values"),
         (with_column("x", [1.5, 1, 0]), "x of the table should hold int32"),
         (with_column("distance", [1.0, float("nan"), 1]), "distance of the table"),
         (with_column("weight", [-1.0, 1, 1]), "weight of the table"),
         (with_column("y", [0, 2, 0]), "y up to 2 and x up to 1, outside a grid of 2x3"),
         (with_column("query_path", ["a/1", "a/2", "b/2"]), "image 0 more than one query_path"),
-        (with_column("query_path", ["a/1", "a/1", None]), "query_path of the table lacks values"),
-        (with_column("class", ["a", None, "a"]), r"image 1 are \('b/2', 'a'\).*\('b/2', 'b'\)"),
-        (with_column("image", [1, 3, 0]), r"image 3 are \('3', None\).*say None"),
+        (with_column("query_path", ["a/1", "a/1", None]), "query_path of the table has missing values"),
+        (with_column("class", ["a", None, "a"]), r"image 1 is \('b/2', 'a'\).*\('b/2', 'b'\)"),
+        (with_column("image", [1, 3, 0]), r"image 3 is \('3', None\).*but None"),
         (changed_json(grid=[0, 3]), "damaged .*at least one row"),
         (changed_json(version=2), "version 2"),
         (changed_json(classes=["a"]), "a class has no name"),
-        (changed_json(memory={"paths": ["a"], "classes": [], "groups": []}), "lacks its path"),
+        (changed_json(memory={"paths": ["a"], "classes": [], "groups": []}), "of an image is missing"),
         (changed_json(memory={}), "damaged"),
         (small().to_arrow().replace_schema_metadata({"hueprobe.match_images": "{"}), "damaged"),
-        (small().to_arrow(with_images=False).slice(0, 0), "no rows to tell the grid from"),
+        (small().to_arrow(with_images=False).slice(0, 0), "no rows from which to infer the grid"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_refused(table, message):
@@ -227,7 +228,7 @@ def test_what_does_not_fit_is_refused(table, message):
 
 def test_a_grid_that_contradicts_the_file_is_refused(tmp_path):
     small().save(tmp_path / "m.parquet")
-    with pytest.raises(InputError, match="holds a grid of 2x3, grid= says 7x7"):
+    with pytest.raises(InputError, match="holds a grid of 2x3, but grid= is 7x7"):
         Matches.load(tmp_path / "m.parquet", grid=Grid(7, 7))
     small().save(tmp_path / "m.csv")
     with pytest.raises(InputError, match="outside a grid of 1x3"), pytest.warns(HueprobeWarning):
@@ -249,7 +250,7 @@ def test_names_that_are_no_text_are_refused():
     bad = pa.Array.from_buffers(
         pa.string(), 3, [None, pa.py_buffer(np.int32([0, 1, 2, 3])), pa.py_buffer(b"a\xffb")]
     )
-    with pytest.raises(InputError, match="no UTF-8"):
+    with pytest.raises(InputError, match="not UTF-8"):
         Matches.from_arrow(with_column("path", bad))
 
 

@@ -78,7 +78,7 @@ def test_one_neighbor_is_the_same_rule_three_times_and_likelihoods_sum_to_one(me
 
 def test_grids_and_unknown_rules_are_refused(memory, small_memory):
     grids = small_memory(n=4, grid=(2, 2), classes="ab")
-    with pytest.raises(InputError, match="holds 4 vectors an image; hull needs one"):
+    with pytest.raises(InputError, match="holds 4 vectors per image; hull needs one"):
         hp.PooledClassifier(grids)
     with pytest.raises(InputError, match="hull, centroid, knn"):
         hp.PooledClassifier(memory, rule="kde")
@@ -98,7 +98,7 @@ def test_it_is_no_kernel_density_classifier_and_builds_no_index(memory):
     [
         ({"k": 0}, "k must be at least 1, got 0"),
         ({"exclude": "class"}, "unknown exclude 'class'"),
-        ({"images": [3, 18]}, "images holds 18, there are 0 to 17"),
+        ({"images": [3, 18]}, "images holds 18; valid values are 0 to 17"),
         ({"images": [-1, 3]}, "images holds -1"),
     ],
 )

@@ -1,4 +1,4 @@
-"""What was extracted, on disk: pixel vectors with their (x, y), image and class."""
+"""Memories: extracted activation vectors on disk, each with its image, class and cell (y, x)."""
 
 import lazy_loader
 

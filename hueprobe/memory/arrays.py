@@ -37,23 +37,30 @@ def memory_from_arrays(
     shard_images: int | None = None,
     overwrite: bool = False,
 ) -> Memory:
-    """Make a memory of activations that came from elsewhere.
+    """Make a memory of activations extracted elsewhere.
 
     Parameters
     ----------
     path : path
         Folder of the memory.
     activations : array_like or tensor of shape (n, C, H, W)
-        After the closing nonlinearity; not normalized.
+        Activations after the nonlinearity that follows the layer, not normalized.
     classes, groups : sequence of (str, int or None), optional
-        One an image; a whole number is taken by its digits, NaN as none.
+        Class and group of each image. An integer becomes a string of its digits; NaN means none. By default
+        images have none.
     names : sequence of str, optional
-        One an image; `array-0000000`, ... by default.
+        Name of each image. By default `array-0000000`, ...
     hashes : sequence of str, optional
-        What tells equal images and deals them into blocks, in place of a file's sha256: that of the
-        activations, as float32, by default.
-    descriptor, dtype, shard_images, overwrite
-        As in `build_memory`; a batch has 32 images.
+        Hash of each image, used like the sha256 of a file: to detect equal images, and to assign images to
+        random blocks. By default the sha256 of the activations as float32.
+    descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
+        What each image is reduced to; see `build_memory`.
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored unit vectors.
+    shard_images : int, optional
+        Images per shard, a multiple of 32. By default as many as fit into 256 MiB and at most 512.
+    overwrite : bool, default=False
+        Whether to replace an existing memory, whatever its settings and activations.
 
     Returns
     -------
@@ -62,19 +69,31 @@ def memory_from_arrays(
     Raises
     ------
     InputError
-        The activations are no numbers, or a class is neither a name nor a whole number.
+        The activations are not numbers, or a class is neither a name nor a whole number.
     ShapeError
-        The activations have another number of axes, or what goes with them another length.
+        The activations do not have four axes, or another sequence has the wrong length.
     NumericsError
         A value is NaN or infinite.
     MemoryFormatError
         The folder holds something else, or a memory of other settings or activations.
+
+    See Also
+    --------
+    hueprobe.build_memory : A memory of images.
+    hueprobe.KernelDensityClassifier.classify_activations : Classify activations.
+
+    Examples
+    --------
+    >>> activations = np.random.default_rng(0).random((4, 8, 3, 3))
+    >>> small = hp.memory_from_arrays("small.memory", activations, ["a", "a", "b", "b"])
+    >>> small.classes, small.grid.shape, small.n_channels
+    (('a', 'b'), (3, 3), 8)
     """
     activations = as_array("activations", activations)
     if activations.ndim != 4 or not len(activations):
         raise ShapeError(
             f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}; give one array "
-            "an image, (n, C, 1, 1) where each is one vector"
+            "per image, (n, C, 1, 1) for one vector per image"
         )
     require_choice("descriptor", descriptor, DESCRIPTORS)
     require_choice("dtype", dtype, DTYPES)
@@ -128,7 +147,7 @@ def memory_from_arrays(
 
 
 def _content(shape: tuple[int, ...], digests: Sequence[str]) -> str:
-    """Return the sha256 of arrays: of one's shape and of all their digests, in order."""
+    """Return one sha256 of all arrays: of the shape of one and the digests of all, in order."""
     return hashlib.sha256("\n".join([str(list(shape)), *digests]).encode()).hexdigest()
 
 
@@ -137,19 +156,21 @@ def derive_memory(
 ) -> Memory:
     """Make a memory of pooled descriptors from a `pixel` memory, without running the network again.
 
-    Each activation is its unit vector times the root of its energy, up to the rounding of the stored
-    vectors, so values differ slightly from a memory that `build_memory` makes with this descriptor.
+    Activations are recomputed as unit vector times square root of the energy. As stored vectors are rounded,
+    values differ slightly from a memory that `build_memory` makes with this descriptor.
 
     Parameters
     ----------
     path : path
         Folder of the new memory.
     memory : Memory
-        Complete, with descriptor `pixel`.
+        A complete memory with descriptor `pixel`.
     descriptor : {"gap", "gmp", "gem", "rmac", "flat"}
         What each image is reduced to.
-    overwrite, progress : bool
-        As in `build_memory`.
+    overwrite : bool, default=False
+        Whether to replace an existing memory, whatever its settings and images.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -158,7 +179,17 @@ def derive_memory(
     Raises
     ------
     InputError
-        The memory is no `pixel` memory, or is not complete.
+        The memory has another descriptor than `pixel`, or is not complete.
+
+    See Also
+    --------
+    hueprobe.PooledClassifier : Classifies with a pooled memory.
+
+    Examples
+    --------
+    >>> pooled = hp.memory.derive_memory("gap.memory", memory, "gap")
+    >>> pooled.n_images, pooled.grid.shape, pooled.n_channels
+    (12, (1, 1), 16)
     """
     require_choice("descriptor", descriptor, [name for name in DESCRIPTORS if name != "pixel"])
     if memory.settings.descriptor != "pixel" or not memory.complete:

@@ -1,4 +1,4 @@
-"""Work done in a thread, item by item, while the caller makes the next item."""
+"""Work done in a thread, item by item, while the caller produces the next item."""
 
 import contextlib
 import queue
@@ -8,23 +8,23 @@ from typing import Any
 
 from hueprobe.threads import computing_alone
 
-_WAITING = 1  # items between the caller's and the thread's
+_WAITING = 1  # items in the queue, besides those that the caller and the thread work on
 _END, _STOP = object(), object()
 _MOST_SECONDS_TO_START = 10.0
 
 
 class _Stopped(Exception):
-    """The caller gives up: raised where the thread asks for its next item."""
+    """The caller gave up: raised when the thread takes its next item."""
 
 
 @contextlib.contextmanager
 def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator["Background"]:
-    """Run `consume` in a thread over the items that the block hands over.
+    """Run `consume` in a thread over the items that the `with` block hands over.
 
-    An item waits where the thread is busy with another, and the caller where one waits already. Where
-    `consume` raises, so does the next hand-over, or the end of the block. Where the block is left by an
-    exception (Ctrl-C too), `consume` gets the items handed over so far, and then an exception of its
-    own. The thread is gone when the block is.
+    One item may wait while the thread is busy; then the next hand-over blocks. If `consume` raises, the next
+    hand-over or the end of the block raises the same error. If an exception (including Ctrl-C) leaves the
+    block, `consume` gets the items handed over so far, and then an exception of its own. The thread ends
+    before the block does.
 
     Examples
     --------
@@ -47,11 +47,11 @@ def consumed_in_background(consume: Callable[[Iterator[Any]], None]) -> Iterator
 
 
 class Background:
-    """The thread, and what it and the caller say to each other.
+    """The thread, and its communication with the caller.
 
-    All of it through queues that are one call of C each. Ctrl-C may strike anywhere in the caller: inside a
-    `Queue`, an `Event` or a `Thread.join`, which are Python, it can leave a lock taken for ever, or a live
-    thread taken for dead (python/cpython issue 90882).
+    All communication uses queues whose operations are single C calls. Ctrl-C may interrupt the caller
+    anywhere. Inside a `Queue`, an `Event` or a `Thread.join`, which are written in Python, it can leave a
+    lock acquired forever. Or it can mark a live thread as ended (python/cpython issue 90882).
     """
 
     def __init__(self, consume: Callable[[Iterator[Any]], None]) -> None:
@@ -70,26 +70,26 @@ class Background:
         self.start = self._thread.start
 
     def hand_over(self, item: Any) -> None:
-        """Give the thread its next item."""
+        """Pass the next item to the thread."""
         self.raise_failure()
         self._room.get()
         self._items.put(item)
         self._n_awaited += 1
 
     def settle(self) -> None:
-        """Wait until everything handed over is consumed: the thread takes no core from what comes next."""
+        """Wait until all items handed over are consumed, so that the thread is idle."""
         for _ in range(self._n_awaited):
             self._consumed.get()
         self._n_awaited = 0
         self.raise_failure()
 
     def raise_failure(self) -> None:
-        """Raise here what `consume` raised, if it did."""
+        """Raise the error that `consume` raised, if any."""
         if self._failure is not None:
             raise self._failure
 
     def finish(self, last: object) -> None:
-        """Wait for the thread, through Ctrl-C too: it may be writing what the caller holds a lock for."""
+        """Wait for the thread, even after Ctrl-C: it may be writing files that the caller's lock protects."""
         interrupt = None
         while self._running:
             try:
@@ -98,7 +98,7 @@ class Background:
                     last = None
                 self._ended.get(timeout=_MOST_SECONDS_TO_START)
             except queue.Empty:
-                if self._thread.ident is None:  # there was no thread to be had, or Ctrl-C came before it
+                if self._thread.ident is None:  # the thread could not be started, or Ctrl-C came first
                     break
             except KeyboardInterrupt as error:
                 interrupt = error
@@ -115,7 +115,7 @@ class Background:
             pass
         except BaseException as error:
             self._failure = error
-        while self._more:  # dropped after a failure, so that the caller does not wait for ever
+        while self._more:  # after a failure, drop the items, so that the caller does not wait forever
             self._consumed.put(None)
             self._next()
         self._running = False

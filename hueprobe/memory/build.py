@@ -1,4 +1,4 @@
-"""Building memories: images through a network into shards on disk, one memory a layer, resumable."""
+"""Building memories: images go through a network into shards on disk, one memory per layer, resumable."""
 
 import warnings
 from collections.abc import Sequence
@@ -47,11 +47,11 @@ def build_memory(
     overwrite: bool = False,
     progress: bool = False,
 ) -> Memory:
-    """Extract every image's activations into a memory on disk.
+    """Extract the activations of images into a memory on disk.
 
-    Finished shards survive anything; the same call again continues where the last one stopped, and
-    the result is byte for byte that of an undisturbed build. Images that were read already must hold what
-    they held: files by their times, or else by their sha256; the items of a Dataset by their pixels.
+    Builds resume: the same call again continues after the last finished shard. The result is byte for byte
+    that of an uninterrupted build. A resumed build checks that images already read are unchanged. Files are
+    compared by their timestamps, or else by their sha256; items of a Dataset by their pixels.
 
     Parameters
     ----------
@@ -60,42 +60,43 @@ def build_memory(
     images : path, ImageTable, torch Dataset or list of files
         A folder of class folders, a flat folder, a CSV or Parquet table, or `"demo"`.
     backbone : str, nn.Module or Backbone
-        A name (`hueprobe backbones` lists them), `"package.module:callable"`, a live module, or what
-        `load_backbone` gave (weights, layer and transform are then its own).
-    weights : str or path
-        `"default"`, an enum name, `"none"` (random under `seed`), or a file.
+        A name (`hueprobe backbones` lists them), `"package.module:callable"`, a live module, or a result of
+        `load_backbone` (which has its own weights, layer and transform).
+    weights : str or path, default="default"
+        `"default"`, an enum name, `"none"` (random weights from `seed`), or a file.
     layer : str, optional
-        Dotted module name to hook instead of the backbone's bottleneck.
+        Dotted name of the module whose output is extracted. By default the backbone's bottleneck.
     transform : Transform or callable, optional
-        RGB image to float tensor (channels, h, w); the weights' own by default. What it does is recorded;
-        one that is no `Transform` must be given again to whatever looks at other images.
-    descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}
-        What each image is reduced to: all cells of its grid, or one vector.
-    dtype : {"float16", "float32"}
-        Of the stored unit vectors.
+        Function from an RGB image to a float tensor (channels, h, w). By default the transform of the
+        weights. Its effect is recorded. A custom transform, one that is not a `Transform`, must be given
+        again wherever new images are read.
+    descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
+        What each image is reduced to: `"pixel"` keeps all cells of the grid, the others give one vector.
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored unit vectors.
     precision : {"fp32", "bf16", "fp16"}, optional
-        Of the forward pass; a resumed build takes its own.
+        Precision of the forward pass. By default `"fp32"`, or that of the build to resume.
     batch_size : int, optional
-        Images a forward pass: 32, or that of the build to resume.
+        Images per forward pass. By default 32, or that of the build to resume.
     shard_images : int, optional
-        Images a shard holds, a whole number of batches: what a killed build may lose. As many as fit
-        256 MiB and no more than 512 by default, or that of the build to resume.
-    device : str
-        `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
+        Images per shard, a multiple of the batch size; a killed build loses at most one shard. By default
+        as many as fit into 256 MiB and at most 512, or that of the build to resume.
+    device : str, default="auto"
+        Device of the network: `"auto"`, `"cpu"`, `"cuda"`, `"cuda:1"` or `"mps"`.
     workers : int, optional
-        Threads that decode images, one a core by default, none with 0; the memory's bytes do not
-        depend on it.
+        Number of threads that decode images; 0 decodes in the main thread. By default one per core, at most
+        16. The memory's bytes do not depend on it.
     value_range : int, str or (float, float), optional
-        Which values of images of more than 8 bits are black and white: a number of bits (12: 0 to 4095),
-        `"LOW:HIGH"`, `"auto"` for each image's own least and greatest, or `"full"`. It is recorded, and
-        other images are read alike. By default 16 bits are 0 to 65535, and floats and 32 bits as in
-        `hueprobe.images.read_image`.
-    seed : int
-        Of whatever is random in making the network.
-    overwrite : bool
-        Replace a memory that is there, of whatever settings and images.
-    progress : bool
-        Show a progress bar.
+        The values that mean black and white in images of more than 8 bits. A number of bits (12 means 0 to
+        4095), (low, high), `"LOW:HIGH"`, `"auto"` (minimum and maximum of each image), or `"full"`. It is
+        recorded and applies to all images read for this memory. By default 16 bits range from 0 to 65535;
+        for floats and 32 bits see `hueprobe.images.read_image`.
+    seed : int, default=0
+        Seed of everything random in making the network.
+    overwrite : bool, default=False
+        Whether to replace an existing memory, whatever its settings and images.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -107,17 +108,29 @@ def build_memory(
         The folder holds something else, or a memory of other settings or images; or images changed since
         they were read.
     InputError, LayerError
-        An option is none of its choices, or the layer gives no grid.
+        An option is invalid, or the output of the layer is not a grid.
     NumericsError
-        An image's activations are NaN or infinite.
+        The activations of an image are NaN or infinite.
     ImageError
         No image could be read.
 
     Warns
     -----
     HueprobeWarning
-        The transform is random, fails on the images that are drawn to see what it does, or is assumed of
-        a weights file that does not tell it.
+        The transform is random, fails on the drawn images that its effect is recorded on, or is assumed
+        because the weights file does not record one.
+
+    See Also
+    --------
+    hueprobe.build_memories : Several layers by one forward pass per image.
+    hueprobe.memory_from_arrays : A memory of activations extracted elsewhere.
+    hueprobe.memory.plan_memory : The size of a memory before it is built.
+    hueprobe.memory.append_images : Add images to a memory.
+
+    Examples
+    --------
+    >>> hp.build_memory("new.memory", "images", backbone=network, layer="3", transform=transform)
+    <Memory new.memory: 12 images x 7x7 x 16, live Sequential:3>
     """
     from hueprobe.activations.backbones import Backbone, load_backbone
 
@@ -164,45 +177,80 @@ def build_memories(
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[Memory]:
-    """Extract the activations of several layers into one memory each, by one forward pass an image.
+    """Extract the activations of several layers into one memory each, by one forward pass per image.
 
-    Each memory is byte for byte what `build_memory` makes of its layer alone, and may be continued,
-    appended to and queried by itself. The same call again continues all where each one stopped.
+    Each memory is byte for byte what `build_memory` makes of that layer, and may be resumed, appended to and
+    queried separately. Builds resume: the same call again continues every memory after its last shard.
 
     Parameters
     ----------
     path : path
-        The memories' folders are this and a dot and the layer's name: see `layer_path`.
-    images
-        As in `build_memory`.
+        Start of the memories' paths: a dot and the name of the layer follow; see `layer_path`.
+    images : path, ImageTable, torch Dataset or list of files
+        The images; see `build_memory`.
     backbone : str, nn.Module or list of Backbone
-        As in `build_memory`; or what `load_backbones` gave (layers, weights and transform are then
-        its own).
-    layers : sequence of str
-        Dotted module names, each once.
-    weights, transform, descriptor, dtype, precision, batch_size, shard_images, device
-        As in `build_memory`.
-    workers, value_range, seed, overwrite, progress
-        As in `build_memory`.
+        The network; see `build_memory`. Or a result of `load_backbones`, which has its own layers, weights
+        and transform.
+    layers : sequence of str, default=()
+        Dotted names of modules, without repeats. Empty only for a result of `load_backbones`.
+    weights : str or path, default="default"
+        Weights of the network; see `build_memory`.
+    transform : Transform or callable, optional
+        Function from an RGB image to a float tensor. By default the transform of the weights.
+    descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
+        What each image is reduced to.
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored unit vectors.
+    precision : {"fp32", "bf16", "fp16"}, optional
+        Precision of the forward pass. By default `"fp32"`, or that of the build to resume.
+    batch_size : int, optional
+        Images per forward pass. By default 32, or that of the build to resume.
+    shard_images : int, optional
+        Images per shard, a multiple of the batch size; for the default see `build_memory`.
+    device : str, default="auto"
+        Device of the network.
+    workers : int, optional
+        Number of threads that decode images; 0 decodes in the main thread. By default one per core, at most
+        16.
+    value_range : int, str or (float, float), optional
+        The values that mean black and white in images of more than 8 bits; see `build_memory`.
+    seed : int, default=0
+        Seed of everything random in making the network.
+    overwrite : bool, default=False
+        Whether to replace existing memories.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     list of Memory
-        In the order of the layers.
+        One memory per layer, in the order of the layers.
 
     Raises
     ------
     InputError, LayerError
-        No layer, a layer twice, an unknown one, or one that gives no grid; before anything is written.
+        There is no layer, or a layer is repeated, unknown, or has an output that is not a grid. Raised
+        before anything is written.
     MemoryFormatError, NumericsError, ImageError
-        As in `build_memory`.
+        See `build_memory`.
+
+    See Also
+    --------
+    hueprobe.build_memory : One layer.
+    hueprobe.memory.layer_path : The folder of each memory.
+
+    Examples
+    --------
+    >>> hp.build_memories("m", "images", backbone=network, layers=["1", "3"], transform=transform)
+    [<Memory m.1: 12 images x 15x15 x 8, live Sequential:1>,
+     <Memory m.3: 12 images x 7x7 x 16, live Sequential:3>]
     """
     from hueprobe.activations.backbones import load_backbones
 
     table = _in_range(resolve_images(images), value_range)
     if isinstance(backbone, Sequence) and not isinstance(backbone, str):
         if layers or not backbone:
-            raise InputError("backbones that are loaded have their layers; give one at least, and no layers=")
+            raise InputError("loaded backbones have their own layers; give at least one backbone, no layers=")
         loaded = list(backbone)
     else:
         made_by = None if overwrite or not layers else maker_of(layer_path(path, layers[0]))
@@ -224,26 +272,30 @@ def build_memories(
 
 
 def _in_range(table: ImageTable, value_range: Any) -> ImageTable:
-    """Return the table with the range of values that is asked for, or its own where none is."""
+    """Return the table with the given range of values, or with its own if None is given."""
     return table if value_range is None else replace(table, value_range=ValueRange.of(value_range))
 
 
 def layer_path(path: str | Path, layer: str) -> Path:
     """Return the folder of a layer's memory: `path`, a dot and the layer.
 
-    Characters that a folder's name may not have are written as in URLs (%2F for a slash), so that no
-    two layers share a folder; `%` stands for the layer '', the network itself.
+    Characters that are not allowed in the name of a folder are escaped like in URLs (%2F for a slash), so
+    that no two layers share a folder. `%` stands for the layer '', the network itself.
 
     Parameters
     ----------
     path : path
-        What `build_memories` is given.
+        The path given to `build_memories`.
     layer : str
-        Dotted module name.
+        Dotted name of the module.
 
     Returns
     -------
     Path
+
+    See Also
+    --------
+    hueprobe.build_memories : Builds these memories.
 
     Examples
     --------
@@ -265,24 +317,31 @@ def append_images(
     workers: int | None = None,
     progress: bool = False,
 ) -> Memory:
-    """Add images to a complete memory, with its own settings; new classes get the next ids.
+    """Add images to a complete memory, with the memory's own settings.
 
-    Indexes become stale and are refused until rebuilt. A killed append is continued by the same call.
+    New classes get the next ids. Indexes become stale and must be rebuilt. Appends resume: run the same call
+    again.
 
     Parameters
     ----------
     path : path
         A complete memory, or one whose append was interrupted.
-    images
-        As in `build_memory`.
+    images : path, ImageTable, torch Dataset or list of files
+        The images to add; see `build_memory`.
     backbone : nn.Module, optional
-        The live module where the memory was made with one.
+        The live module, if the memory was built with one. By default the recorded network is loaded.
     weights : path, optional
-        Where the recorded weights file lies now.
+        Where the recorded weights file is now. By default its recorded path is used.
     transform : callable, optional
-        That which made the memory, where it was no `Transform` and the network does not bring it.
-    device, workers, progress
-        As in `build_memory`.
+        The custom transform that built the memory, if the network does not provide it. By default the
+        recorded one is used.
+    device : str, default="auto"
+        Device of the network. `"auto"` is the device kind that built the memory.
+    workers : int, optional
+        Number of threads that decode images; 0 decodes in the main thread. By default one per core, at most
+        16.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -291,15 +350,25 @@ def append_images(
     Raises
     ------
     InputError
-        Some of the images are in the memory already, be it under another name or root; or they give another
-        grid.
+        Some images are already in the memory, perhaps under another name or root; or their grid differs.
     MemoryFormatError
-        There is no memory, or its first build is not finished; or images of an append that was interrupted
-        changed since they were read.
+        There is no memory, or its first build is not finished; or images of an interrupted append changed
+        since they were read.
     BackboneError, WeightsError
-        As in `hueprobe.memory.recorded.load_recorded_backbone`.
+        The network or its weights cannot be loaded, or are not those that built the memory.
     NumericsError
-        An image's activations are NaN or infinite.
+        The activations of an image are NaN or infinite.
+
+    See Also
+    --------
+    hueprobe.build_memory : Build a memory.
+    hueprobe.search.build_index : Rebuild a stale index.
+
+    Examples
+    --------
+    >>> larger = hp.memory.append_images("memory", "others", backbone=network, transform=transform)
+    >>> larger.n_images
+    18
     """
     path = Path(path)
     old = read_settings(path)
@@ -331,7 +400,7 @@ def _require_grid(path: Path, old: MemorySettings, new: MemorySettings) -> None:
     if new.grid != old.grid:
         raise InputError(
             f"the images to append give {new.grid[0]} x {new.grid[1]} cells, those of {path} "
-            f"{old.grid[0]} x {old.grid[1]}: they come out of the transform in another size, so resize them"
+            f"{old.grid[0]} x {old.grid[1]}: the transform leaves them at another size, so resize them"
         )
 
 
@@ -339,7 +408,7 @@ def _warn_of_assumed_transform(loaded: "Backbone") -> None:
     if loaded.transform_assumed:
         words = transform_words(describe_transform(loaded.transform))
         warnings.warn(
-            f"transform for {loaded.weights}: {words}; that of {loaded.transform_of}; give another with "
+            f"transform for {loaded.weights}: {words}; taken from {loaded.transform_of}; give another with "
             "transform=",
             HueprobeWarning,
             stacklevel=3,

@@ -1,7 +1,7 @@
-"""Reading the files of a memory: whole ones against their hash, vectors by header and size.
+"""Reading the files of a memory: small files against their hash, vectors against header and size.
 
-Nothing is allocated because a header asks for it: what a file must hold is known beforehand from
-memory.json and the ledger, and a header that says otherwise is refused before anything is read.
+No header can cause an allocation: memory.json and the ledger determine what each file must hold. A file
+whose header differs is refused before anything is read.
 """
 
 import hashlib
@@ -31,36 +31,37 @@ IMAGES_SCHEMA = pa.schema(
 )
 _SOURCE_SCHEMA = ImageTable((), (), (), (), (), ()).to_arrow().schema
 _MAY_BE_NULL = {"class", "split", "group", "sha256", "width", "height", "reason"}
-# Of a list of images, unpacked: names that long would be no names.
+# Limits of an unpacked list of images: no plausible name is longer.
 _MOST_BYTES_A_ROW, _MOST_BYTES_A_FILE = 1 << 16, 1 << 24
 
 
 def require_sizes(folder: Path, files: Mapping[str, FileEntry]) -> None:
-    """Compare files with the sizes that the ledger keeps.
+    """Compare the sizes of files with the ledger.
 
     Raises
     ------
     MemoryDamagedError
-        One is missing or of another size; it is named.
+        A file is missing or has another size; the message names it.
     """
     for name, entry in files.items():
         path = folder / name
         try:
             size = path.stat().st_size
         except OSError:
-            raise MemoryDamagedError(f"{path} is missing; restore it or build the memory anew") from None
+            raise MemoryDamagedError(f"{path} is missing; restore it or rebuild the memory") from None
         if size != entry.size:
             raise MemoryDamagedError(
-                f"{path} has {size} bytes, its ledger says {entry.size}; restore it or build anew"
+                f"{path} has {size} bytes, but {entry.size} in its ledger; restore it or rebuild the memory"
             )
 
 
 def read_whole(path: Path, entry: FileEntry) -> bytes:
-    """Return a file's bytes, which are those that the ledger keeps size and sha256 of.
+    """Return a file's bytes, after a check of size and sha256 against the ledger.
 
     Raises
     ------
     MemoryDamagedError
+        The file cannot be read, or its bytes differ from what was written.
     """
     try:
         with path.open("rb") as file:
@@ -69,13 +70,13 @@ def read_whole(path: Path, entry: FileEntry) -> bytes:
         raise MemoryDamagedError(f"{path} cannot be read: {error.strerror or error}; restore it") from None
     if len(data) != entry.size or hashlib.sha256(data).hexdigest() != entry.sha256:
         raise MemoryDamagedError(
-            f"{path} is damaged: its bytes are not those that were written; restore it or build anew"
+            f"{path} is damaged: its bytes differ from what was written; restore it or rebuild the memory"
         )
     return data
 
 
 def map_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Return a `.npy` file as a read-only memory map, of which nothing but the header is read.
+    """Return a `.npy` file as a read-only memory map; only its header is read.
 
     Raises
     ------
@@ -91,12 +92,12 @@ def map_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
 
 
 def read_array(path: Path, entry: FileEntry, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Return a `.npy` file as a read-only array, its bytes being those that were written.
+    """Return a `.npy` file as a read-only array, after a check of its hash.
 
     Raises
     ------
     MemoryDamagedError
-        As `map_array` and `read_whole`.
+        See `map_array` and `read_whole`.
     """
     data = read_whole(path, entry)
     try:
@@ -106,24 +107,24 @@ def read_array(path: Path, entry: FileEntry, shape: tuple[int, ...], dtype: str)
 
 
 def _after_header(file: Any, shape: tuple[int, ...], dtype: str) -> int:
-    """Return where an array's bytes begin; ValueError unless its header says exactly what is expected."""
+    """Return the offset of an array's data; raise ValueError unless its header is exactly as expected."""
     try:
         np.lib.format.read_magic(file)
         found, is_fortran, kind = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # NumPy lets Python parse the header, which stumbles in many ways
+    except Exception as error:  # NumPy parses the header as Python code, which can fail in many ways
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
     if found != shape or kind != dtype or is_fortran:
-        raise ValueError(f"it holds {kind} {found}, memory.json and ledger ask for {dtype} {shape}")
+        raise ValueError(f"it holds {kind} {found}, memory.json and ledger require {dtype} {shape}")
     start = int(file.tell())
     n_bytes = file.seek(0, io.SEEK_END) - start
     if n_bytes != math.prod(shape) * np.dtype(dtype).itemsize:
-        raise ValueError(f"{n_bytes} bytes behind its header are not those of {dtype} {shape}")
+        raise ValueError(f"{n_bytes} bytes after its header do not fit {dtype} {shape}")
     return start
 
 
 def _no_such_array(path: Path, error: Exception) -> MemoryDamagedError:
     return MemoryDamagedError(
-        f"{path} is not the .npy file that was written ({error}); restore it or build anew"
+        f"{path} is not the .npy file that was written ({error}); restore it or rebuild the memory"
     )
 
 
@@ -133,7 +134,7 @@ def read_source(path: Path, entry: FileEntry, n_rows: int) -> ImageTable:
     Raises
     ------
     MemoryDamagedError
-        It is not as it was written, or not of `n_rows` images.
+        The file differs from what was written, or does not list `n_rows` images.
     """
     table = _read_parquet(path, entry, _SOURCE_SCHEMA, 0, n_rows)
     try:
@@ -143,12 +144,12 @@ def read_source(path: Path, entry: FileEntry, n_rows: int) -> ImageTable:
 
 
 def read_records(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Table:
-    """Return what was learnt while reading images [start, stop), in the columns of `IMAGES_SCHEMA`.
+    """Return what reading images [start, stop) found, in the columns of `IMAGES_SCHEMA`.
 
     Raises
     ------
     MemoryDamagedError
-        As `read_source`.
+        See `read_source`.
     """
     return _read_parquet(path, entry, IMAGES_SCHEMA, start, stop)
 
@@ -173,9 +174,9 @@ def _read_parquet(path: Path, entry: FileEntry, schema: pa.Schema, start: int, s
 
 
 def _require_modest(metadata: pq.FileMetaData, n_rows: int) -> None:
-    """Refuse a table that says it is larger than `n_rows` images can be, before it is unpacked."""
+    """Raise ValueError if a table claims to be larger than `n_rows` images can be, before unpacking it."""
     if metadata.num_rows != n_rows:
         raise ValueError(f"it has {metadata.num_rows} rows for {n_rows} images")
     groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
     if sum(group.total_byte_size for group in groups) > _MOST_BYTES_A_FILE + n_rows * _MOST_BYTES_A_ROW:
-        raise ValueError("it unpacks to more bytes than names and hashes take")
+        raise ValueError("it unpacks to more bytes than names and hashes need")

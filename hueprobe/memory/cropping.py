@@ -1,4 +1,4 @@
-"""How much of a memory's images the network did not see."""
+"""How much of each image the center crop keeps."""
 
 import numpy as np
 
@@ -7,17 +7,17 @@ from hueprobe.memory.store import Memory
 
 
 def shares_kept(memory: Memory) -> np.ndarray | None:
-    """Return the share of each image's area that the center crop left, from the sizes in the memory.
+    """Return the share of each image's area that the center crop keeps, from the sizes in the memory.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
 
     Returns
     -------
     ndarray of float64, shape (n_images,), or None
-        1 where an image is unreadable; None where what the transform does to an image's shape is not
-        recorded.
+        1 for an unreadable image. None if the transform's effect on the shape is not recorded.
     """
     transform = recorded_transform(memory.settings)
     if transform is None:

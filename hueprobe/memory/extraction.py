@@ -1,4 +1,4 @@
-"""Images through a network: the settings of the memories that come of it, and their batches."""
+"""Running images through a network: settings and batches of the resulting memories."""
 
 import contextlib
 from collections import deque
@@ -42,17 +42,20 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Extraction:
-    """A loaded network, tapped at one layer, with the settings of the memory that it would make.
+    """A loaded network with one layer to extract, and the settings of the resulting memory.
 
     Attributes
     ----------
     backbone : Backbone
+        The network and its layer.
     extractor : Extractor
+        Runs the network.
     settings : MemorySettings
+        Settings of the memory.
     image_shape : (int, int, int) or None
-        (channels, h, w) of all images after the transform; None where none can be read.
+        (channels, h, w) of all images after the transform; None if no image can be read.
     seen : SeenTransform
-        What the transform does.
+        Effect of the transform.
     """
 
     backbone: "Backbone"
@@ -76,32 +79,32 @@ def plan_extractions(
     seed: int = 0,
     resume: bool = True,
 ) -> list[Extraction]:
-    """See what grids one network gives at its taps and put the settings of a memory for each together.
+    """Find the grids of one network at several layers, and make the settings of a memory for each.
 
-    The first memory that is there lends its batch size, precision and device where none is asked for, and
-    each its own number of images a shard.
+    The first existing memory gives the defaults of batch size, precision and device. Each existing memory
+    gives its own default of images per shard.
 
     Parameters
     ----------
     paths : sequence of Path
-        Of the memories, whether they are there or not; one a backbone.
+        Folder of each memory, existing or not; one per backbone.
     backbones : sequence of Backbone
-        From `load_backbones`: they share one module.
+        Results of `load_backbones`: they share one module.
     table : ImageTable
-        Its first readable image sets the grid, where the transform does not fix the size of images.
+        The images. If the transform does not fix their size, the first readable one determines the grid.
     descriptor, dtype, precision, batch_size, shard_images, device, seed
-        As in `hueprobe.build_memory`.
-    resume : bool
-        Whether memories that are there are to be continued, and lend anything.
+        See `hueprobe.build_memory`.
+    resume : bool, default=True
+        Whether existing memories are resumed, and give defaults.
 
     Raises
     ------
     InputError
-        An option is none of its choices.
+        An option is invalid.
     LayerError
-        A layer gives no grid.
+        The output of a layer is not a grid.
     ImageError
-        No image can be read, the transform fixes no size, and there is no memory to go by.
+        No image can be read, the transform fixes no size, and a memory does not exist yet.
     """
     from hueprobe.activations.extractor import Extractor
 
@@ -156,7 +159,7 @@ def plan_extractions(
 
 @dataclass(frozen=True)
 class _Sample:
-    """One image as the network gets it, (1, channels, h, w), and its size on disk; None where none is."""
+    """One image as input of the network, (1, channels, h, w), and its size on disk; None without an image."""
 
     images: "Tensor | None"
     size: tuple[int, int] | None = None
@@ -167,7 +170,7 @@ class _Sample:
 
 
 def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool) -> _Sample:
-    """Return a gray image where the transform fixes the size of all, else the first that can be read."""
+    """Return a gray image if the transform fixes the size of all images, else the first readable image."""
     from PIL import Image
 
     from hueprobe.images.loading import first_image
@@ -186,9 +189,9 @@ def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool) -> _Sample
 
 
 def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, workers: int | None) -> Batches:
-    """Return the extraction of the table's images [start, stop): load, run, blank the unreadable.
+    """Return a function that extracts the table's images [start, stop); unreadable images become zero.
 
-    They share one network, which runs once a batch.
+    All extractions share one network, which runs once per batch.
     """
     from hueprobe.images.loading import load_batches
 
@@ -226,7 +229,7 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
                     yield partial(run, batch)
                     continue
                 begun.append((batch, extractor.begin(taps, batch.images)))
-                if len(begun) > 1:  # a GPU gets its next batch before the last is fetched
+                if len(begun) > 1:  # start the GPU's next batch before fetching the previous one
                     yield finished(*begun.popleft())
             while begun:
                 yield finished(*begun.popleft())

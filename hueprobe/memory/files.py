@@ -1,4 +1,4 @@
-"""What the ledger keeps of a file, and the lock of a memory's one writer."""
+"""A file's entry in the ledger, and the lock that allows one writer per memory."""
 
 import contextlib
 import fcntl
@@ -19,34 +19,34 @@ def to_json_line(value: dict[str, Any]) -> str:
 
 
 class FileEntry(Record, frozen=True):
-    """What the ledger keeps of a file: the sha256 of its bytes, and how many there are."""
+    """A file's entry in the ledger: sha256 and size in bytes."""
 
     sha256: Sha256
     size: Count
 
 
 def file_entry(path: Path) -> FileEntry:
-    """Return what the ledger keeps of a file."""
+    """Return a file's entry for the ledger."""
     return FileEntry(sha256=sha256_of(path), size=path.stat().st_size)
 
 
 @contextlib.contextmanager
 def one_writer(folder: Path) -> Iterator[None]:
-    """Hold the memory's lock; the kernel frees it even when the holder is killed.
+    """Hold the memory's lock; the kernel releases it even if the process is killed.
 
     Raises
     ------
     MemoryFormatError
-        Another process holds it.
+        Another process holds the lock.
     StorageError
-        There can be no lock in the folder.
+        The folder cannot hold a lock file.
     """
     with _locked(folder, folder / "lock"):
         yield
 
 
 def _locked(folder: Path, path: Path) -> IO[str]:
-    """Return the lock's file, locked; one that was removed meanwhile with its memory does not count."""
+    """Return the lock file, locked; retry if it was removed meanwhile together with its memory."""
     while True:
         with storing(path), contextlib.ExitStack() as stack:
             file = stack.enter_context(path.open("a"))

@@ -1,4 +1,4 @@
-"""Filling memories' shards from batches of activations, wherever these come from: one memory a layer."""
+"""Filling the shards of memories from batches of activations of any origin: one memory per layer."""
 
 import contextlib
 import warnings
@@ -25,11 +25,11 @@ from hueprobe.memory.unchanged import Hashes, Unchanged
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory
 from hueprobe.progress import progress_bar
 
-# A batch: activations (b, C, H, W) for each memory, and one record an image.
+# A batch: activations (b, C, H, W) for each memory, and one record per image.
 Filled = tuple[list[np.ndarray], list[dict[str, Any]]]
-# Those of images [start, stop) of a table; each as it is, or as a function that makes it, which is called
-# once the batches before are written: for a network on the CPU, whose threads wait for each other whenever
-# one of them has to share its core.
+# Batches of images [start, stop) of a table: each a batch, or a function that makes it. The function is
+# called once all earlier batches are written. This is for a network on the CPU: its threads wait for each
+# other whenever one of them has to share its core.
 Batches = Callable[[int, int], Generator[Filled | Callable[[], Filled], None, None]]
 
 
@@ -44,38 +44,38 @@ def fill_memories(
     overwrite: bool = False,
     progress: bool = False,
 ) -> list[Memory]:
-    """Make or continue memories of the images in `table`, shard by shard, all from the same batches.
+    """Make or resume memories of the images in `table`, shard by shard, all from the same batches.
 
     Parameters
     ----------
     paths : sequence of Path
         Folder of each memory.
     settings : sequence of MemorySettings
-        What each memory.json holds, or must hold already; all of one batch size.
+        Settings of each memory; those of an existing memory must be the same. All have one batch size.
     table : ImageTable
-        The images: all of a new memory's, or those to append.
+        The images: all images of a new memory, or those to append.
     batches : callable
-        `batches(start, stop)` gives the activations of `table`'s images [start, stop), or functions
-        that make them, in batches of the settings' size, of which a shard is a whole number.
+        `batches(start, stop)` yields the activations of images [start, stop) of `table`, or functions that
+        make them, in batches of the settings' size. A shard is a whole number of batches.
     hashes : callable, optional
-        Tells the images' content, which must be that of a memory which is there. Without, the settings say
-        all about it.
-    append : bool
-        The images go behind those of complete memories.
-    overwrite, progress : bool
-        As in `build_memory`.
+        Returns hashes of the images' content, which are compared with an existing memory. By default only
+        the settings are compared.
+    append : bool, default=False
+        Whether the images are appended to complete memories.
+    overwrite, progress : bool, default=False
+        See `build_memory`.
 
     Raises
     ------
     MemoryFormatError
-        A memory is of other settings or images, or these changed since it read them; or it is not at a place
-        where one batch serves all.
+        A memory has other settings or images; or images changed since it read them; or the memories cannot
+        resume at a common batch.
     InputError
-        Images to append are in a memory already, under whatever name.
+        Images to append are already in a memory, under any name.
     NumericsError
-        An image's activations are NaN, infinite, or too large for their energy; names it by its path.
+        An image's activations are NaN, infinite, or too large for their energy; the message gives its path.
     ImageError
-        No image could be read; the memories are gone.
+        No image could be read; the memories are removed.
     """
     with contextlib.ExitStack() as stack:
         writers = [
@@ -99,26 +99,30 @@ def fill_memories(
 
 
 def _open_filled(path: Path) -> Memory:
-    """Open a memory that was just filled, unless none of its images could be read; warn of lost classes."""
+    """Open a memory that was just filled; warn of lost classes, and raise if no image could be read."""
     memory = open_memory(path)
     if not memory.readable.any():
         reason = memory.records["reason"][0].as_py()
-        with contextlib.suppress(HueprobeError):  # the first error is the one to tell
+        with contextlib.suppress(HueprobeError):  # report the first error
             remove_memory(path)
         raise ImageError(f"none of {memory.n_images} images could be read; the first: {reason}")
     if lost := sorted({name for name in memory.images.classes if name is not None} - set(memory.classes)):
         names = ", ".join(map(repr, lost))
-        warnings.warn(f"no readable image in class {names}; dropped", HueprobeWarning, stacklevel=4)
+        warnings.warn(
+            f"no readable image in class {names}; the memory does not have this class",
+            HueprobeWarning,
+            stacklevel=4,
+        )
     return memory
 
 
 def _write_pending(
     writers: Sequence[MemoryWriter], table: ImageTable, batches: Batches, progress: bool
 ) -> None:
-    """Give every batch to the memories that lack it: made here, normalized and written in a thread.
+    """Add every batch to the memories that need it: made here, normalized and written in a thread.
 
-    Shards of two memories may differ in length, so one may be ahead; but all are whole numbers of batches,
-    so whoever begins earliest sets the batches for all.
+    Shards of two memories may differ in length, so one memory may be ahead. But every shard is a whole number
+    of batches, so the memory that is furthest behind determines the batches for all.
     """
     firsts = [first_row(writer, table) for writer in writers]
     if all(writer.ledger.complete for writer in writers):
@@ -145,7 +149,7 @@ def _write_pending(
 
 
 def _require_common_batches(writers: Sequence[MemoryWriter], starts: Sequence[int], n_images: int) -> None:
-    """Refuse memories of which one goes on within a batch of another, as an append may."""
+    """Raise if a memory would resume within a batch of another, which an append can cause."""
     row = min(starts)
     for writer, start in zip(writers, starts, strict=True):
         if start < n_images and (start - row) % writer.settings.batch_size:
@@ -160,7 +164,7 @@ def _hand_out(
     advance: Callable[[int], None],
     batches: Iterator[tuple[int, list[np.ndarray], list[dict[str, Any]]]],
 ) -> None:
-    """Give batches, with the row of their first image, to the memories that have not got that far."""
+    """Send batches, each with the row of its first image, to the memories that do not have them yet."""
     with contextlib.ExitStack() as stack:
         for sink in sinks:
             next(stack.enter_context(contextlib.closing(sink)))
@@ -174,10 +178,10 @@ def _hand_out(
 def _shards(
     writer: MemoryWriter, paths: Sequence[str], first: int
 ) -> Generator[None, tuple[np.ndarray, list[dict[str, Any]]], None]:
-    """Write the batches that are sent, (activations, records), as the shards that a memory lacks.
+    """Write the batches that are sent, (activations, records), as the missing shards of a memory.
 
     `first` is the memory's row of the first path. A shard that is open when the generator is closed is
-    given up.
+    discarded.
     """
     for start, stop in writer.pending_shards():
         with writer.shard(start, stop) as shard:

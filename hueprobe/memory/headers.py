@@ -1,6 +1,6 @@
-"""The header of a derived folder, `indexes/<spec>/index.json`: what file lies there, and of which memory.
+"""The header of an index folder, `indexes/<spec>/index.json`: its file, and the memory it belongs to.
 
-The header carries its own hash and is written in one form only, so that no byte of it can differ unnoticed.
+The header holds its own hash and has only one valid form, so that every changed byte is detected.
 """
 
 import hashlib
@@ -21,32 +21,31 @@ from hueprobe.memory.records import Count, Record, RecordError, as_record
 FOLDER = "indexes"
 FILE_NAME = "index.json"
 _OWN_HASH = "header_sha256"
-# A name without a folder, so that no header leads out of its own; nor to itself.
+# A name without a folder, so that no header refers outside its own folder; and not the header itself.
 _PLAIN_NAME = r"^(?!index\.json\Z)[A-Za-z0-9_-][A-Za-z0-9._-]{0,60}\Z"
 
 
 class IndexHeader(Record, frozen=True):
-    """What `index.json` says.
+    """Contents of `index.json`.
 
     Attributes
     ----------
     spec : str
-        `kind:build` of the SPEC; how it is searched is no part of it.
+        `kind:build` of the SPEC, without settings of the search.
     file : str
-        Name of the index's file in the header's folder.
+        Name of the index file in the header's folder.
     sha256 : str
-        Of that file.
+        Hash of that file.
     size : int
-        Of that file, in bytes.
+        Size of that file in bytes.
     ledger : str
         Hash of the ledger's last line when the index was built.
     n_vectors, n_channels : int
-        Nonzero vectors of the memory, and their length.
+        Number of nonzero vectors of the memory, and of their channels.
     library : mapping of str to str
         Name and version of the package that built the index.
     recall_at_10 : mapping of str to float
-        Measured recall@10 in [0, 1], by the search settings it was measured under; None where there was
-        nothing to measure it by.
+        Measured recall@10 in [0, 1] by search settings; None if it could not be measured.
     """
 
     spec: str
@@ -61,7 +60,7 @@ class IndexHeader(Record, frozen=True):
 
 
 def write_header(folder: Path, header: IndexHeader) -> None:
-    """Write a header, whole or not at all, with its hash."""
+    """Write a header with its hash, completely or not at all."""
     with written_whole(folder / FILE_NAME) as file:
         file.write(_text(header.to_json()))
 
@@ -72,7 +71,7 @@ def read_header(folder: Path) -> IndexHeader:
     Raises
     ------
     SearcherError
-        It is missing, or is not as it was written.
+        The header is missing, or differs from what was written.
     """
     path = folder / FILE_NAME
     fault = "is damaged or missing"
@@ -90,12 +89,12 @@ def read_header(folder: Path) -> IndexHeader:
 
 
 def require_whole(folder: Path) -> None:
-    """Compare every byte of the index with its header; a library may crash on a damaged one.
+    """Compare the hash of the index file with its header; a library may crash on a damaged file.
 
     Raises
     ------
     SearcherError
-        A byte differs, or the file cannot be read.
+        The file differs from what was written, or cannot be read.
     """
     header = read_header(folder)
     path = folder / header.file
@@ -105,21 +104,21 @@ def require_whole(folder: Path) -> None:
         raise SearcherError(f"cannot read {path}: {error.strerror or error}; build the index again") from None
     if not intact:
         raise SearcherError(
-            f"{path} is damaged: its bytes are not those that were written; remove {folder} and build the "
-            "index again"
+            f"{path} is damaged: its bytes differ from what was written; remove {folder} and build the index "
+            "again"
         )
 
 
 def folder_problems(memory: Path, ledger_hashes: set[str]) -> list[str]:
-    """Say what is wrong with the folders of indexes beside a memory, one sentence each.
+    """Return the problems of the index folders in a memory, one sentence each.
 
-    An index of an earlier state of the memory is stale, which is no damage: it is refused when it is asked
-    for. One whose ledger line is unknown belongs to another memory, or the ledger is an old one.
+    An index of an earlier state of the memory is stale, not damaged: opening it raises an error. If its
+    ledger line is unknown, it belongs to another memory, or the ledger is outdated.
     """
     problems = []
     for folder in sorted((memory / FOLDER).glob("*")):
         if folder.name.endswith(PARTIAL) or not folder.is_dir():
-            problems.append(f"{folder}: no whole index, left by a build that was stopped; remove it")
+            problems.append(f"{folder}: an incomplete index, left by a stopped build; remove it")
             continue
         try:
             header = read_header(folder)
@@ -129,13 +128,13 @@ def folder_problems(memory: Path, ledger_hashes: set[str]) -> list[str]:
             continue
         if header.ledger not in ledger_hashes:
             problems.append(
-                f"{folder}: an index of another memory, or of a line the ledger has lost; remove it"
+                f"{folder}: an index of another memory, or of a line missing from the ledger; remove it"
             )
         if folder.name != folder_name(header.spec):
             problems.append(f"{folder}: holds an index of {header.spec!r}; remove it")
         known = {FILE_NAME, header.file}
         problems += [
-            f"{path}: not known to the index; remove it"
+            f"{path}: not part of the index; remove it"
             for path in sorted(folder.rglob("*"))
             if path.relative_to(folder).as_posix() not in known
         ]
@@ -143,7 +142,7 @@ def folder_problems(memory: Path, ledger_hashes: set[str]) -> list[str]:
 
 
 def folder_name(spec: str) -> str:
-    """Return the name of an index's folder, of the header's `kind:build`.
+    """Return the folder name of an index from its `kind:build`.
 
     >>> folder_name("faiss:IVF4,Flat"), folder_name("annoy:trees=10")
     ('faiss-IVF4,Flat', 'annoy-trees=10')

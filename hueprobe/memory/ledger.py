@@ -1,8 +1,8 @@
-"""The ledger: one line a finished step, each holding its own hash and that of the line before.
+"""The ledger: one line per finished step, each with its own hash and that of the previous line.
 
-What is not in the ledger is not read. Steps are `source` (settings and list of images), `shard`,
-`append` (a further list of images) and `complete` (with the hashes of all files). No line holds
-a time, so that an interrupted build, continued, is byte for byte the undisturbed one.
+Files that are not in the ledger are not read. Steps are `source` (settings and list of images), `shard`,
+`append` (a further list of images) and `complete` (with the hashes of all files). No line holds a time, so
+that a resumed build is byte for byte the same as an uninterrupted one.
 """
 
 import contextlib
@@ -41,11 +41,11 @@ class Ledger:
     Attributes
     ----------
     steps : tuple of Step
-        What the lines say, in order.
+        The step of each line, in order.
     hashes : tuple of str
-        Each line's own hash.
+        The hash of each line.
     torn : int
-        Bytes behind the last whole line, left by a killed writer.
+        Number of bytes after the last complete line, left by a killed writer.
     """
 
     steps: tuple[Step, ...] = ()
@@ -59,12 +59,12 @@ class Ledger:
 
     @property
     def complete(self) -> bool:
-        """Whether the last step says that all images were done."""
+        """Whether the last step is `complete`: all images are stored."""
         return bool(self.steps) and isinstance(self.steps[-1], CompleteStep)
 
     @property
     def files(self) -> dict[str, FileEntry]:
-        """Every file the steps have added: name relative to the memory -> hash and size."""
+        """All files that the steps have added: name relative to the memory -> hash and size."""
         return {
             name: entry
             for step in self.steps
@@ -74,7 +74,7 @@ class Ledger:
 
     @property
     def lists(self) -> tuple[ListStep, ...]:
-        """The lists of images: the first, and those that were appended."""
+        """The lists of images: the first one, and those of appends."""
         return tuple(step for step in self.steps if isinstance(step, ListStep))
 
     @property
@@ -84,26 +84,26 @@ class Ledger:
 
     @property
     def n_listed(self) -> int:
-        """Images on all lists."""
+        """Number of images on all lists."""
         return self.lists[-1].stop if self.lists else 0
 
     @property
     def n_done(self) -> int:
-        """Images in finished shards."""
+        """Number of images in finished shards."""
         return self.shards[-1].stop if self.shards else 0
 
 
 def read_ledger(folder: Path) -> Ledger:
-    """Read and check the chain of a memory's ledger.
+    """Read a memory's ledger and check its chain of hashes.
 
     Raises
     ------
     MemoryDamagedError
-        A line that is not as it was written, or not behind the one it was written behind; or shards that a
-        killed build cannot have left: the ledger is an old one or lost. A writer would remove them.
+        A line was changed, or does not follow the line it was written after. Or there are shards that a
+        killed build cannot have left, so that the ledger is outdated or lost; a writer would remove them.
     """
     path = folder / FILE_NAME
-    n_seen = _shards_there(folder)  # before the ledger is read: a build may go on meanwhile
+    n_seen = _shards_there(folder)  # before the ledger is read: a build may be running
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -117,7 +117,7 @@ def read_ledger(folder: Path) -> Ledger:
         document = _parsed(line)
         if document is None or document.pop("previous", None) != hashes[-1]:
             raise MemoryDamagedError(
-                f"{path}, line {number} is damaged or out of order; restore the file or build the memory anew"
+                f"{path}, line {number} is damaged or out of order; restore the file or rebuild the memory"
             )
         hashes.append(document.pop("sha256"))
         try:
@@ -130,18 +130,18 @@ def read_ledger(folder: Path) -> Ledger:
     n_shards = len(ledger.shards)
     if n_seen > n_shards + bool(steps) and not (folder / REMOVED).exists():
         raise MemoryDamagedError(
-            f"{path} knows {n_shards} shards, but {folder / shard_files(n_seen - 1)[0]} is there: the ledger "
-            "is an old one or lost; restore it, remove that file, or build anew with --overwrite"
+            f"{path} lists {n_shards} shards, but {folder / shard_files(n_seen - 1)[0]} exists: the ledger "
+            "is outdated or lost; restore it, remove that file, or rebuild with --overwrite"
         )
     return ledger
 
 
 def _damaged(path: Path, line: int, fault: str) -> MemoryDamagedError:
-    return MemoryDamagedError(f"{path}, line {line} is {fault}; restore the file or build the memory anew")
+    return MemoryDamagedError(f"{path}, line {line} is {fault}; restore the file or rebuild the memory")
 
 
 def _shards_there(folder: Path) -> int:
-    """Return the number of shards up to the highest whose vectors lie in a memory."""
+    """Return the number of shards up to the highest one whose vectors are in a memory."""
     try:
         names = os.listdir(folder / "shards")
     except OSError:
@@ -152,12 +152,12 @@ def _shards_there(folder: Path) -> int:
 def append_step(folder: Path, ledger: Ledger, step: Step) -> Ledger:
     """Add one finished step, durably, and return the new ledger.
 
-    A torn line that a killed writer left behind is cut off first; what fails half-way is cut off again.
+    A partial line of a killed writer is truncated first. If writing fails, the new line is truncated again.
 
     Raises
     ------
     StorageError
-        The line could not be written, or not made durable; the ledger is as it was.
+        The line could not be written or made durable; the ledger is unchanged.
     """
     document = {**step.to_json(), "previous": ledger.tip}
     document["sha256"] = _hash(document)
@@ -171,7 +171,7 @@ def append_step(folder: Path, ledger: Ledger, step: Step) -> Ledger:
                 _write_all(file, to_json_line(document).encode() + b"\n")
                 os.fsync(file.fileno())
             except BaseException:
-                with contextlib.suppress(OSError):  # the first error is the one to tell
+                with contextlib.suppress(OSError):  # report the first error
                     file.truncate(end)
                 raise
         if new:
@@ -180,7 +180,7 @@ def append_step(folder: Path, ledger: Ledger, step: Step) -> Ledger:
 
 
 def _write_all(file: io.RawIOBase, data: bytes) -> None:
-    """Write to an unbuffered file, which may take less than it is given."""
+    """Write to an unbuffered file, which may accept fewer bytes than it is given."""
     while data:
         data = data[file.write(data) or 0 :]
 
@@ -190,7 +190,7 @@ def _hash(unsigned: dict[str, Any]) -> str:
 
 
 def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the object that a line holds, or None where a single byte of it is not as written."""
+    """Return the object that a line holds, or None if any byte of it was changed."""
     try:
         document = json.loads(line)
         unsigned = {name: value for name, value in document.items() if name != "sha256"}

@@ -1,4 +1,4 @@
-"""The list of images that a memory is made of, and whether a table is that list, unchanged."""
+"""The list of images of a memory, and the check that a table is that list, unchanged."""
 
 import pyarrow.parquet as pq
 from msgspec import UNSET
@@ -15,7 +15,7 @@ from hueprobe.memory.writer import MemoryWriter
 def list_images(
     writer: MemoryWriter, table: ImageTable, unchanged: Unchanged | None, *, append: bool
 ) -> None:
-    """Enter the list of images, unless it is there already."""
+    """Write the list of images, unless the memory has it already."""
     if append and writer.ledger.complete:
         if not _was_appended(writer, table, unchanged):
             _require_new_images(writer, table, unchanged)
@@ -36,7 +36,7 @@ def require_unchanged(
     *,
     append: bool,
 ) -> None:
-    """Refuse a table that is not the memory's list, or of other content than what is done of it."""
+    """Raise if a table is not the memory's list, or if images that are stored have changed since."""
     first = first_row(writer, table)
     if unchanged is None:
         return
@@ -58,9 +58,10 @@ def _lists(writer: MemoryWriter) -> list[ImageTable]:
 
 
 def _was_appended(writer: MemoryWriter, table: ImageTable, unchanged: Unchanged | None) -> bool:
-    """Whether these are the last that were appended: then the same call again has nothing to do.
+    """Return whether these images were the last to be appended: then the same call has nothing to do.
 
-    Other images of the same names are not, unless they lie where those lay: then they are these, and changed.
+    Other images with the same names do not count, unless they are in the same place: then they are the same
+    images, and changed.
     """
     lists = _lists(writer)
     if len(lists) < 2 or not _same_list(lists[-1], table):
@@ -74,7 +75,7 @@ def _was_appended(writer: MemoryWriter, table: ImageTable, unchanged: Unchanged 
 
 
 def _require_new_images(writer: MemoryWriter, table: ImageTable, unchanged: Unchanged | None) -> None:
-    """Refuse images that are in a memory, be it by their file or by what they hold."""
+    """Raise if images are already in a memory, by their path or by their content."""
     there = ImageTable.concatenate(_lists(writer))
     known = dict(zip(zip(there.roots, there.paths, strict=True), there.paths, strict=True))
     again = {
@@ -87,7 +88,7 @@ def _require_new_images(writer: MemoryWriter, table: ImageTable, unchanged: Unch
     if again:
         row, name = next(iter(again.items()))
         path = table.paths[row]
-        as_what = "" if name == path else f", which it knows as {name!r}"
+        as_what = "" if name == path else f", listed there as {name!r}"
         raise InputError(
             f"{len(again)} of {len(table)} images are in {writer.folder} already, such as {path!r}{as_what}; "
             "append only new ones"
@@ -97,9 +98,9 @@ def _require_new_images(writer: MemoryWriter, table: ImageTable, unchanged: Unch
 def _known_contents(
     memory: Memory, there: ImageTable, table: ImageTable, unchanged: Unchanged
 ) -> dict[int, str]:
-    """Return the rows of images that hold what one in the memory holds, each with that one's path.
+    """Return the rows of images whose content is in the memory, each with the path it has there.
 
-    Only files of a size that is in the memory, or whose size is not known, need to be read for it.
+    This reads only files of unknown size, or of a size that occurs in the memory.
     """
     known = {
         sha256: path
@@ -113,7 +114,7 @@ def _known_contents(
 
 
 def first_row(writer: MemoryWriter, table: ImageTable) -> int:
-    """Return the memory row of the table's first image; refuse a table that is not the frozen list."""
+    """Return the memory row of the table's first image; raise if the table is not the memory's list."""
     lists = _lists(writer)
     for listed, first in (
         (ImageTable.concatenate(lists), 0),
@@ -125,22 +126,22 @@ def first_row(writer: MemoryWriter, table: ImageTable) -> int:
     old, new = set(lists[-1].paths), set(table.paths)
     raise MemoryFormatError(
         f"{writer.folder} was begun with another list of images ({len(new - old)} new, {len(old - new)} "
-        "gone, or other classes or groups); name another folder, append with --append, or pass --overwrite"
+        "missing, or other classes or groups); choose another folder, --append or --overwrite"
     )
 
 
 def _require_sizes(writer: MemoryWriter, listed: ImageTable, table: ImageTable, first: int) -> None:
-    """Refuse files of another size than was listed, and a lack of those that are still to be read."""
+    """Raise if a file has another size than listed, or if a file that is still to be read is missing."""
     pairs = list(enumerate(zip(listed.sizes, table.sizes, strict=True)))
     if changed := [row for row, (old, new) in pairs if new not in (old, -1)]:
         raise changed_images(table, changed, writer.folder)
     done = writer.ledger.n_done - first
     if gone := [row for row, (old, new) in pairs if new < 0 <= old and row >= done]:
         raise MemoryFormatError(
-            f"{counted(gone, table)} that {writer.folder} still has to read cannot be found; bring them back"
+            f"{counted(gone, table)} that {writer.folder} still has to read cannot be found; restore them"
         )
 
 
 def _same_list(a: ImageTable, b: ImageTable) -> bool:
-    """Whether two lists agree in all but where their roots lie, and how large the files are."""
+    """Return whether two lists agree in everything but roots and file sizes."""
     return all(getattr(a, name) == getattr(b, name) for name in ("paths", "classes", "splits", "groups"))

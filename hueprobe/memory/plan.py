@@ -1,4 +1,4 @@
-"""What a build would write, without writing it."""
+"""Settings and size of a memory before it is built."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """What a build would write.
+    """Settings and size of a memory that a build would write.
 
     Attributes
     ----------
     settings : MemorySettings
-        What memory.json would hold.
+        Contents of memory.json.
     n_images, n_vectors : int
-        Images, and vectors (images times cells).
+        Number of images, and of vectors (images times cells).
     n_bytes : int
-        Size of all shards, in bytes, the small image tables left out.
+        Size of all shards in bytes, without the small image tables.
     """
 
     settings: MemorySettings
@@ -47,16 +47,30 @@ def plan_memory(
     device: str = "auto",
     seed: int = 0,
 ) -> MemoryPlan:
-    """Say what `build_memory` would write, without writing it.
+    """Return what `build_memory` would write, without writing it.
 
     Parameters
     ----------
-    path, images
-        As in `build_memory`.
+    path : path
+        Folder of the memory; an existing memory gives the defaults, as for a resumed build.
+    images : path, ImageTable, torch Dataset or list of files
+        The images; see `build_memory`.
     backbone : Backbone
-        From `load_backbone`.
-    descriptor, dtype, precision, batch_size, shard_images, device, seed
-        As in `build_memory`.
+        The network, from `load_backbone`.
+    descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
+        What each image is reduced to.
+    dtype : {"float16", "float32"}, default="float16"
+        Data type of the stored unit vectors.
+    precision : {"fp32", "bf16", "fp16"}, optional
+        Precision of the forward pass. By default `"fp32"`, or that of the build to resume.
+    batch_size : int, optional
+        Images per forward pass. By default 32, or that of the build to resume.
+    shard_images : int, optional
+        Images per shard, a multiple of the batch size; for the default see `build_memory`.
+    device : str, default="auto"
+        Device of the network.
+    seed : int, default=0
+        Seed of everything random in making the network.
 
     Returns
     -------
@@ -65,7 +79,19 @@ def plan_memory(
     Raises
     ------
     InputError, LayerError, ImageError
-        As in `build_memory`.
+        See `build_memory`.
+
+    See Also
+    --------
+    hueprobe.build_memory : Build the memory.
+    hueprobe.load_backbone : Load the network.
+
+    Examples
+    --------
+    >>> backbone = hp.load_backbone(network, layer="3", transform=transform)
+    >>> plan = hp.memory.plan_memory("planned.memory", "images", backbone=backbone)
+    >>> plan.n_vectors, plan.n_bytes  # 16 values of 2 bytes and an energy of 4 bytes per vector
+    (588, 21168)
     """
     table = resolve_images(images)
     (extraction,) = plan_extractions(

@@ -1,4 +1,4 @@
-"""The way back from a memory's settings to the network, the transform and the device that made it."""
+"""From a memory's settings back to the network, the transform and the device that built it."""
 
 import warnings
 from pathlib import Path
@@ -23,7 +23,7 @@ LIVE = "live "  # how the name of a live module begins
 
 
 def recorded_transform(settings: MemorySettings) -> Any:
-    """Return the transform that memory.json records, or None where only its repr was kept."""
+    """Return the transform that memory.json records, or None if it records only a repr."""
     from hueprobe.images.transform import Transform
 
     recorded = settings.transform
@@ -31,14 +31,14 @@ def recorded_transform(settings: MemorySettings) -> Any:
 
 
 def recorded_device(settings: MemorySettings) -> str:
-    """Return the device kind that made a memory, or `auto`, with a warning, where it is absent here."""
+    """Return the device kind that built a memory, or, with a warning, `auto` if it is not available here."""
     from hueprobe.activations.devices import choose_device
 
     try:
         choose_device(settings.device)
     except InputError:
         warnings.warn(
-            f"the memory was made on {settings.device!r}, which is not available here; distances may "
+            f"the memory was built on {settings.device!r}, which is not available here; distances may "
             "differ in the last digits",
             HueprobeWarning,
             stacklevel=2,
@@ -54,34 +54,32 @@ def load_recorded_backbone(
     transform: Any = None,
     weights: str | Path | None = None,
 ) -> "Backbone":
-    """Load the network that made a memory, and make sure that it and its transform are the same.
+    """Load the network that built a memory, and check that it and its transform are the same.
 
     Parameters
     ----------
     settings : MemorySettings
-        Of the memory.
+        Settings of the memory.
     backbone : nn.Module, optional
-        The live module where the memory was made with one.
+        The live module, if the memory was built with one. By default the recorded network is loaded.
     transform : callable, optional
-        The transform where the memory was made with one that its record does not make again, nor the
-        network brings.
+        The custom transform that built the memory, if neither its record nor the network provides it.
     weights : path, optional
-        Where the recorded weights file lies now.
+        Where the recorded weights file is now. By default its recorded path is used.
 
     Raises
     ------
     WeightsError
-        The weights are gone, or are not those that made the memory.
+        The weights are missing, or are not those that built the memory.
     BackboneError
-        The memory was made from arrays or a live module, or with a transform of one's own, and none is
-        given.
+        The memory was built from arrays or a live module, or with a custom transform, and none is given.
     InputError
-        The transform is not the one that made the memory.
+        The transform is not the one that built the memory.
 
     Warns
     -----
     HueprobeWarning
-        The transform is random, or may be another than the record's: that tells too little.
+        The transform is random, or may differ from the recorded one: the record is not precise enough.
     """
     from hueprobe.activations.backbones import load_backbone
 
@@ -89,8 +87,8 @@ def load_recorded_backbone(
     if backbone is None and (name == "arrays" or name.startswith(LIVE)):
         too = ", transform=transform" if CUSTOM in settings.transform else ""
         raise BackboneError(
-            f"this memory was made from {name!r}, which cannot be loaded again from its record alone; "
-            f"in Python use KernelDensityClassifier(memory, backbone=module{too}) or its classify_activations"
+            f"this memory was built from {name!r}, which cannot be loaded from its record; in Python use "
+            f"KernelDensityClassifier(memory, backbone=module{too}) or its classify_activations"
         )
     if transform is not None:
         _require_same_transform(settings, transform, given=True)
@@ -109,7 +107,7 @@ def load_recorded_backbone(
             else "pass --weights FILE with the original ones"
         )
         raise WeightsError(
-            f"the weights of {name} ({settings.weights}) are not those that made the memory: sha256 "
+            f"the weights of {name} ({settings.weights}) are not those that built the memory: sha256 "
             f"{loaded.weights_sha256[:12]}, recorded {settings.weights_sha256[:12]}; {remedy}"
         )
     if transform is None:
@@ -118,9 +116,9 @@ def load_recorded_backbone(
 
 
 def _require_same_transform(settings: MemorySettings, transform: Any, *, given: bool) -> None:
-    """Refuse a transform that does not do what the memory's did; warn where that cannot be told."""
+    """Raise if a transform differs from the memory's; warn if that cannot be determined."""
     old = seen_transform(settings.transform, settings.transform_probe)
-    if not old.recorded:  # made from arrays: no transform was
+    if not old.recorded:  # built from arrays, without a transform
         return
     new = see_transform(transform, like=old.probes)
     difference = transform_difference(old, new)
@@ -128,12 +126,12 @@ def _require_same_transform(settings: MemorySettings, transform: Any, *, given: 
         raise _not_made_again(settings, difference)
     if difference and (old.probes or not old.is_custom):
         raise InputError(
-            f"the transform is not the one that made the memory: {difference}; give the one that made it"
+            f"the transform is not the one that built the memory: {difference}; give the original one"
         )
     if difference:
         warnings.warn(
-            f"the transform may be another than the one that made the memory: {difference}; the record of an "
-            "older version, or of a random transform, does not tell",
+            f"the transform may not be the one that built the memory: {difference}; the record of an older "
+            "version, or of a random transform, is not precise enough",
             HueprobeWarning,
             stacklevel=3,
         )
@@ -142,27 +140,27 @@ def _require_same_transform(settings: MemorySettings, transform: Any, *, given: 
 
 
 def _not_made_again(settings: MemorySettings, difference: str) -> BackboneError | InputError:
-    """Word that neither the record nor the network gives the transform that made a memory."""
+    """Return the error for a transform that neither the record nor the network provides."""
     if CUSTOM not in settings.transform:
         return InputError(
-            f"the transform does something else now than when the memory was made: {difference}; install the "
-            "versions that memory.json names, or build the memory anew"
+            f"the transform behaves differently now than when the memory was built: {difference}; install "
+            "the versions that memory.json names, or rebuild the memory"
         )
     live = settings.backbone.startswith(LIVE)
     why = (
-        f"which its record cannot make again ({transform_words(settings.transform)})"
+        f"which its record cannot reproduce ({transform_words(settings.transform)})"
         if live
-        else f"which neither its record nor its network {settings.backbone!r} makes again ({difference})"
+        else f"which neither its record nor its network {settings.backbone!r} reproduces ({difference})"
     )
     return BackboneError(
-        f"this memory was made with a transform of its own, {why}; give it in Python with transform=, as in "
+        f"this memory was built with a custom transform, {why}; give it in Python with transform=, as in "
         f"KernelDensityClassifier(memory{', backbone=module' if live else ''}, transform=transform), or to "
         "append_images"
     )
 
 
 def maker_of(path: Path) -> str | None:
-    """Return the version of hueprobe that began the memory at `path`, None where none is there."""
+    """Return the version of hueprobe that began the memory at `path`, None if there is no memory."""
     if not (path / FILE_NAME).is_file():
         return None
     return read_settings(path).versions.get("hueprobe")

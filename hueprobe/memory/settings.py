@@ -1,4 +1,4 @@
-"""`memory.json`: the settings a memory was made with, and what may differ when it is continued."""
+"""`memory.json`: the settings of a memory, and which of them may differ when a build is resumed."""
 
 import importlib.metadata
 import json
@@ -26,61 +26,61 @@ DEFAULT_BATCH_SIZE = 32
 SHARD_IMAGES = 512
 SHARD_BYTES = 256 << 20
 _RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "timm", "numpy", "Pillow")
-_MOST_VALUES = 1 << 40  # of one image's grid; beyond it no array could be addressed
-
+_MOST_VALUES = 1 << 40  # of one image's grid; no array could be larger
 
 Size = Annotated[int, Meta(ge=1, le=_MOST_VALUES)]
 
 
 class MemorySettings(Record, frozen=True):
-    """What memory.json says: how a memory was made, and how its vectors lie on disk.
+    """Contents of memory.json: how a memory was built, and how its vectors are stored on disk.
 
-    A setting that this class does not know is refused: one more is a new `FORMAT`, or one that may be absent.
+    An unknown setting is refused: a new setting needs a new `FORMAT`, or it is optional.
 
     Attributes
     ----------
     format : int
-        Version of all of this.
+        Version of the format.
     class_order : str
         How classes get their ids.
     backbone, layer : str
-        The network's name and the layer that was tapped; `arrays` and nothing where there was none.
+        Name of the network and of the extracted layer; `arrays` and "" without a network.
     closing : str or None
-        The nonlinearity that the layer's activations went through last.
+        The last nonlinearity applied to the layer's activations.
     table_layer : bool
-        Whether the layer is the bottleneck that the table of networks names.
+        Whether the layer is the bottleneck from the table of networks.
     weights, weights_sha256 : str
-        What loads the weights again, and the hash of what was loaded.
+        What to load the weights from, and the hash of the weights.
     transform : mapping
-        `Transform.to_json()`; `{"custom": its repr}` of any other, without addresses; empty where there
-        was none.
+        `Transform.to_json()`; `{"custom": repr}` for a custom transform, without addresses; empty without a
+        transform.
     grid : (int, int)
-        Rows and columns of cells an image.
+        Rows and columns of cells per image.
     channels : int
-        Values a vector.
+        Values per vector.
     descriptor : str
         What each image was reduced to, one of `DESCRIPTORS`.
     dtype : str
-        Of the stored rows, one of `DTYPES`.
+        Data type of the stored rows, one of `DTYPES`.
     batch_size, shard_images : int
-        Images a forward pass, and images a shard: a whole number of batches.
+        Images per forward pass, and images per shard: a whole number of batches.
     device, precision : str
-        Of the forward pass.
+        Device kind and precision of the forward pass.
     seed : int
-        Of whatever was random in making the network.
+        Seed of everything random in making the network.
     versions : mapping of str to str
-        Packages that took part, and their versions.
+        Versions of the packages involved.
     derived_from : str
-        Hash of the last ledger line of the memory that this one was computed from; absent without one.
+        Hash of the last ledger line of the memory that this one was computed from; otherwise absent.
     mixed_from : (str, str)
-        The same of two memories, whose images were dealt out.
+        The same of two memories, if images were assigned at random from both; otherwise absent.
     transform_probe : tuple of TransformProbe
-        What the transform does; absent where it is random, fails on drawn images, or 0.1 recorded it.
+        Effect of the transform. Absent if it is random, fails on drawn images, or was recorded by version
+        0.1.
     content_sha256 : str
-        Of the arrays that this one was made from; absent where images were read.
+        Hash of the arrays that the memory was made from; absent if images were read.
     value_range : str
-        Black and white of images of more than 8 bits, `ValueRange.text`; absent where they are those of the
-        files' type.
+        Black and white of images of more than 8 bits, `ValueRange.text`; absent for the defaults of the file
+        types.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -109,21 +109,21 @@ class MemorySettings(Record, frozen=True):
     value_range: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
-        """Refuse images that no array could hold."""
+        """Refuse images too large for an array."""
         if math.prod(self.grid) * self.channels > _MOST_VALUES:
             raise ValueError(
-                f"says grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
-                "values an image"
+                f"has grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
+                "values per image"
             )
         self.range_of_values()
 
     def range_of_values(self) -> ValueRange | None:
-        """Return black and white of images of more than 8 bits, None for the files' own."""
+        """Return black and white of images of more than 8 bits, None for the defaults of the file types."""
         return None if self.value_range is UNSET else ValueRange.of(self.value_range)
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions that memory.json records; a package that is not installed is left out."""
+    """Return the versions that memory.json records, of installed packages only."""
     versions = {}
     for name in _RECORDED_PACKAGES:
         try:
@@ -136,26 +136,26 @@ def library_versions() -> dict[str, str]:
 def images_per_shard(
     grid: tuple[int, int], channels: int, dtype: str, batch_size: int, wanted: int | None = None
 ) -> int:
-    """Return how many images a shard holds: what is wanted, else what is lost without much regret.
+    """Return the number of images per shard: the given number, or by default one that limits a loss.
 
     Raises
     ------
     InputError
-        What is wanted is no whole number of batches.
+        The given number is not a whole number of batches.
     """
     if wanted is None:
         bytes_an_image = math.prod(grid) * channels * np.dtype(dtype).itemsize
         return max(1, min(SHARD_IMAGES, SHARD_BYTES // bytes_an_image) // batch_size) * batch_size
     if wanted < 1 or wanted % batch_size:
         raise InputError(
-            f"shard_images must be a whole number of batches of {batch_size} images, got {wanted}; take "
+            f"shard_images must be a multiple of the batch size {batch_size}, got {wanted}; use "
             f"{max(1, round(wanted / batch_size)) * batch_size}, or another batch size"
         )
     return wanted
 
 
 def settings_text(settings: MemorySettings) -> str:
-    """Return memory.json's text: indented for people, with sorted keys."""
+    """Return the text of memory.json: indented, with sorted keys."""
     document = settings.to_json()
     return json_text(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -166,9 +166,9 @@ def read_settings(folder: Path) -> MemorySettings:
     Raises
     ------
     MemoryFormatError
-        The folder is missing, is no memory, or is of a newer format.
+        The folder is missing, is not a memory, or is of a newer format.
     MemoryDamagedError
-        memory.json cannot be read or parsed, lacks a setting, or has one that is unknown or cannot be.
+        memory.json cannot be read or parsed, or a setting is missing, unknown or invalid.
     """
     path = folder / FILE_NAME
     try:
@@ -184,12 +184,10 @@ def read_settings(folder: Path) -> MemorySettings:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError):
-        raise MemoryDamagedError(
-            f"{path} is damaged (not JSON); restore it or build the memory anew"
-        ) from None
+        raise MemoryDamagedError(f"{path} is damaged (not JSON); restore it or rebuild the memory") from None
     version = document.get("format") if isinstance(document, dict) else None
     if type(version) is not int:
-        raise MemoryFormatError(f"{path} names no format version; it was not written by hueprobe")
+        raise MemoryFormatError(f"{path} has no format version; it was not written by hueprobe")
     if version > FORMAT:
         raise MemoryFormatError(
             f"{folder} has format {version}, this hueprobe reads up to {FORMAT}; install a newer hueprobe"
@@ -197,21 +195,20 @@ def read_settings(folder: Path) -> MemorySettings:
     try:
         return as_record(document, MemorySettings)
     except RecordError as error:
-        raise MemoryDamagedError(f"{path} {error}; restore it or build the memory anew") from None
+        raise MemoryDamagedError(f"{path} {error}; restore it or rebuild the memory") from None
 
 
 def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
-    Library versions are left out, where a weights file lies, as long as it holds the same weights, and the
-    arrays' content, of which `hueprobe.memory.listing` says more. Transforms are compared by what they do, as
-    far as that is recorded.
+    Not compared are library versions, the path of a weights file with the same weights, and the content of
+    arrays, which `hueprobe.memory.listing` checks. Transforms are compared by their recorded effect.
     """
     ignored = {"versions", "transform", "transform_probe", "content_sha256"}
     ignored |= {"weights"} if old.weights_sha256 == new.weights_sha256 else set()
     before, now = old.to_json(), new.to_json()
     lines = [
-        f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} asked"
+        f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} requested"
         for key in sorted((before.keys() | now.keys()) - ignored)
         if before.get(key) != now.get(key)
     ]
@@ -224,7 +221,7 @@ def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
 
 
 def random_weights_depend_on(settings: MemorySettings) -> str:
-    """Say what the weights of a memory made with weights `none` depend on besides network and seed."""
+    """Return a sentence on what random weights (`none`) depend on besides network and seed."""
     versions = settings.versions
     threads = (
         ", on the number of threads (OMP_NUM_THREADS)"
@@ -232,7 +229,7 @@ def random_weights_depend_on(settings: MemorySettings) -> str:
         else ""
     )
     return (
-        f"random weights depend on torch's version ({versions.get('torch', 'not known')} made them), on the "
-        f"kind of processor{threads}, and on the network's own code; go on where those are the same, or "
-        "build the memory anew"
+        f"random weights depend on the version of torch ({versions.get('torch', 'unknown')}), on the "
+        f"kind of processor{threads}, and on the network's own code; continue where those are the same, or "
+        "rebuild the memory"
     )

@@ -1,4 +1,4 @@
-"""How a notebook shows a memory."""
+"""The HTML view of a memory in notebooks."""
 
 from collections.abc import Mapping
 from html import escape
@@ -9,18 +9,18 @@ from hueprobe.memory.headers import FILE_NAME, FOLDER, read_header
 
 
 def facts_html(facts: Mapping[str, str]) -> str:
-    """Return a small HTML table of what a memory holds, every word of it escaped."""
+    """Return a small HTML table of a memory's properties, escaped."""
     body = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in facts.items())
     return f"<table><caption>Memory</caption><tbody>{body}</tbody></table>"
 
 
 def index_states(folder: Path, tip: str) -> list[str]:
-    """Return the spec of each index beside a memory, and what is wrong with it.
+    """Return the SPEC of each index in a memory, and whether it is stale or damaged.
 
     Parameters
     ----------
     folder : Path
-        The memory's.
+        Folder of the memory.
     tip : str
         Hash of the last line of its ledger.
     """

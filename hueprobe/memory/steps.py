@@ -1,4 +1,4 @@
-"""What each line of the ledger must say, and the names of the files that it adds."""
+"""The valid steps of the ledger, and the names of the files that each adds."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from hueprobe.memory.settings import FILE_NAME as SETTINGS
 
 
 class Step(Record, frozen=True, tag_field="step"):
-    """A finished step, and the files that it added: name relative to the memory -> hash and size."""
+    """A finished step with the files that it added: name relative to the memory -> hash and size."""
 
     files: Mapping[str, FileEntry]
 
@@ -30,7 +30,7 @@ class AppendStep(ListStep, frozen=True, tag="append"):
 
 
 class ShardStep(Step, frozen=True, tag="shard"):
-    """Images [start, stop) are in, as the shard of this number; `nonnegative` says all values are >= 0."""
+    """Images [start, stop) are stored in the shard `number`; `nonnegative`: all values are >= 0."""
 
     number: Count
     start: Count
@@ -39,7 +39,7 @@ class ShardStep(Step, frozen=True, tag="shard"):
 
 
 class CompleteStep(Step, frozen=True, tag="complete"):
-    """All `images` that are listed are in; `files` are all files so far."""
+    """All listed images are stored, `images` in number; `files` are all files so far."""
 
     images: Count
 
@@ -50,17 +50,17 @@ _KINDS: dict[str, type[Step]] = {
 
 
 def kind_of(step: Step) -> str:
-    """Return what the ledger calls a step: source, append, shard or complete."""
+    """Return the name of a step in the ledger: source, append, shard or complete."""
     return str(step.__struct_config__.tag)
 
 
 def as_step(document: Mapping[str, Any]) -> Step:
-    """Return what a ledger's line says, its hashes left out.
+    """Return the step of a ledger's line, given without its hashes.
 
     Raises
     ------
     RecordError
-        It is no step, or a step with other fields than it has; the text goes behind "the line is".
+        The line is not a step, or has wrong fields; the message follows "the line is".
     """
     kind = document.get("step")
     if not isinstance(kind, str) or kind not in _KINDS:
@@ -78,16 +78,15 @@ def shard_files(number: int) -> tuple[str, str, str]:
 
 
 def source_file(part: int) -> str:
-    """Return the name of a list of images: the first, or that of the part-th `append`."""
+    """Return the file name of a list of images: of the first list, or of the part-th `append`."""
     return "source.parquet" if part == 0 else f"source.{part:06d}.parquet"
 
 
 def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
-    """Return the line and the fault of the first step that does not follow from those before.
+    """Return line and problem of the first step that does not follow from the earlier ones.
 
-    Whoever changes a ledger can compute its hashes anew; so a step is also held against the only things a
-    writer ever writes: images in order without a gap, and files of the names that are theirs, none of which
-    can lead out of the memory.
+    Whoever changes a ledger can also recompute its hashes. So each step must be one that a writer could have
+    written: images in order without a gap, and files of the expected names, none of them outside the memory.
     """
     listed = done = n_shards = n_lists = 0
     files: dict[str, FileEntry] = {}
@@ -110,7 +109,7 @@ def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
             case _:
                 raise AssertionError(f"a step of the kind {type(step).__name__}")
         if not fits:
-            return line, f"a step {kind_of(step)!r} that does not follow from those before"
+            return line, f"a step {kind_of(step)!r} that does not follow from the earlier steps"
         if set(step.files) != names:
             return line, f"a step {kind_of(step)!r} with files that are not its own"
         files.update(step.files)

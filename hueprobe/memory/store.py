@@ -1,4 +1,4 @@
-"""Reading a memory: opening is instant, vectors are memory-mapped."""
+"""Reading a memory: opening takes no time, as vectors are memory-mapped."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -30,7 +30,7 @@ from hueprobe.memory.vectors import renormalize
 
 @dataclass(frozen=True)
 class Shard:
-    """Images [start, stop) of a memory: raw vectors (n, H, W, C), a read-only memory map."""
+    """Images [start, stop) of a memory: stored rows (n, H, W, C) as a read-only memory map."""
 
     start: int
     stop: int
@@ -38,27 +38,41 @@ class Shard:
 
 
 class Memory:
-    """Unit activation vectors with their image, class and (x, y); open one with `open_memory`.
+    """Unit activation vectors with their image, class and cell (y, x); opened by `open_memory`.
 
     Parameters
     ----------
     path : path
-        Its folder.
+        Folder of the memory.
 
     Attributes
     ----------
     path : Path
-        Its folder.
+        Folder of the memory.
     settings : MemorySettings
-        `memory.json`.
+        Contents of `memory.json`.
     ledger : Ledger
-        The steps of its build that are finished.
+        Finished steps of the build.
     grid : Grid
-        Rows and columns of cells an image.
+        Rows and columns of cells per image.
     n_channels, n_images : int
         Channels of a vector; images in finished shards, unreadable ones included.
-    dtype : str
-        Of the stored rows, "float16" or "float32".
+    dtype : {"float16", "float32"}
+        Data type of the stored rows.
+
+    See Also
+    --------
+    hueprobe.build_memory : Build a memory of images.
+    hueprobe.open_memory : Open a memory.
+    hueprobe.open_searcher : Search a memory.
+
+    Examples
+    --------
+    >>> memory = hp.open_memory("memory")
+    >>> memory.n_images, memory.grid.shape, memory.n_channels, memory.dtype
+    (12, (7, 7), 16, 'float16')
+    >>> memory.classes
+    ('circle', 'square', 'triangle')
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -80,7 +94,7 @@ class Memory:
         self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
 
     def __repr__(self) -> str:
-        """Return one line: where, how many images, of what."""
+        """Return one line: path, number of images, grid, channels, network and layer."""
         return (
             f"<Memory {self.path}: {self.n_images} images x {self.grid.height}x{self.grid.width} x "
             f"{self.n_channels}, {self.settings.backbone}:{self.settings.layer}"
@@ -113,12 +127,12 @@ class Memory:
 
     @property
     def complete(self) -> bool:
-        """Whether all images on the list are in."""
+        """Whether all listed images are stored."""
         return self.ledger.complete
 
     @property
     def n_slots(self) -> int:
-        """Vector ids run from 0 to n_slots - 1: n_images * H * W, zero vectors included."""
+        """Number of vector ids, n_images * H * W: ids are 0 to n_slots - 1, zero vectors included."""
         return self.n_images * self.grid.n_cells
 
     @property
@@ -128,7 +142,7 @@ class Memory:
 
     @cached_property
     def images(self) -> ImageTable:
-        """The images, one a memory row; an append's lists follow the first."""
+        """The images, one per memory row; appended images follow the first ones."""
         steps = self.ledger.lists
         names = [source_file(part) for part in range(len(steps))]
         table = ImageTable.concatenate(
@@ -141,7 +155,7 @@ class Memory:
 
     @cached_property
     def records(self) -> pa.Table:
-        """What was learnt while reading: image, sha256, width, height, readable, reason."""
+        """What reading each image found: columns image, sha256, width, height, readable, reason."""
         names = [shard_files(step.number)[2] for step in self._shard_steps]
         return pa.concat_tables(
             [
@@ -158,12 +172,12 @@ class Memory:
 
     @cached_property
     def sha256(self) -> tuple[str, ...]:
-        """Hash of each image's file; empty where it could not be read at all."""
+        """Hash of each image's file; empty where the file could not be read."""
         return tuple(value or "" for value in self.records["sha256"].to_pylist())
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
-        """Class names by id: of readable images, sorted, those of each append behind the earlier."""
+        """Class names by id: those of readable images, sorted; an append adds its new classes at the end."""
         names: list[str] = []
         for part in self.ledger.lists:
             rows = range(part.start, min(part.stop, self.n_images))
@@ -195,11 +209,40 @@ class Memory:
         return energy
 
     def energy(self) -> np.ndarray:
-        """Return ||I||^2 of every pixel, shape (n_images, H, W) float32; 0 for a zero vector."""
+        """Return the energy ||I||^2 of every pixel: the squared norm of its activation.
+
+        Returns
+        -------
+        ndarray of float32, shape (n_images, H, W)
+            0 for a zero vector.
+
+        See Also
+        --------
+        hueprobe.Memory.vectors : The activations divided by their norm.
+
+        Examples
+        --------
+        >>> memory.energy().shape
+        (12, 7, 7)
+        """
         return self._energy
 
     def valid(self) -> np.ndarray:
-        """Return whether each slot holds a nonzero vector, shape (n_slots,) bool."""
+        """Return which vector ids hold a nonzero vector.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_slots,)
+
+        See Also
+        --------
+        hueprobe.Memory.class_counts : Number of nonzero vectors of each class.
+
+        Examples
+        --------
+        >>> memory.valid().shape, int(memory.valid().sum())
+        ((588,), 588)
+        """
         return self._energy.reshape(-1) > 0
 
     @cached_property
@@ -209,12 +252,27 @@ class Memory:
         return counts
 
     def class_counts(self, images: np.ndarray | None = None) -> np.ndarray:
-        """Return the number of nonzero vectors of each class, n_C of Eq. (2), shape (n_classes,) int64.
+        """Return the number of nonzero vectors of each class, n_C of Eq. (2).
 
         Parameters
         ----------
         images : array_like of int or of bool, optional
-            Count these memory rows alone.
+            Count only these memory rows. By default all.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_classes,)
+
+        See Also
+        --------
+        hueprobe.Memory.valid : Which vectors are nonzero.
+
+        Examples
+        --------
+        >>> memory.class_counts()  # 4 images x 49 cells per class
+        array([196, 196, 196])
+        >>> memory.class_counts([0, 1])
+        array([98,  0,  0])
         """
         rows = np.arange(self.n_images) if images is None else as_rows("images", images, self.n_images)
         rows = rows[self.image_class[rows] >= 0]
@@ -223,7 +281,28 @@ class Memory:
         return counts
 
     def raw(self, ids: np.ndarray) -> np.ndarray:
-        """Return stored rows by vector id (or by a mask of all), shape (n, C), in the memory's dtype."""
+        """Return stored rows by vector id, in the memory's dtype.
+
+        Parameters
+        ----------
+        ids : array_like of int, or of bool of shape (n_slots,)
+            Vector ids, or a mask of all of them.
+
+        Returns
+        -------
+        ndarray of shape (n, n_channels)
+            Rows as stored; rounding leaves their length slightly off 1.
+
+        See Also
+        --------
+        hueprobe.Memory.vectors : The same rows with length 1.
+
+        Examples
+        --------
+        >>> rows = memory.raw([0, 1])
+        >>> rows.shape, rows.dtype.name
+        ((2, 16), 'float16')
+        """
         ids = as_rows("vector ids", ids, self.n_slots)
         rows = np.empty((len(ids), self.n_channels), self.dtype)
         image = ids // self.grid.n_cells
@@ -235,17 +314,81 @@ class Memory:
         return rows
 
     def vectors(self, ids: np.ndarray) -> np.ndarray:
-        """Return stored vectors by id (or by a mask), shape (n, C) float32, of unit length (or zero)."""
+        """Return stored vectors by id, normalized to unit length.
+
+        Parameters
+        ----------
+        ids : array_like of int, or of bool of shape (n_slots,)
+            Vector ids, or a mask of all of them.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, n_channels)
+            Unit vectors; zero vectors stay zero.
+
+        See Also
+        --------
+        hueprobe.Grid.vector_id : The id of a vector.
+        hueprobe.Memory.image_vectors : All vectors of an image.
+
+        Examples
+        --------
+        >>> vectors = memory.vectors(memory.grid.vector_id(3, [0, 6], [0, 6]))  # two corners of image 3
+        >>> vectors.shape, np.linalg.norm(vectors, axis=1).round(3)
+        ((2, 16), array([1., 1.], dtype=float32))
+        """
         return renormalize(self.raw(ids))
 
     def image_vectors(self, images: np.ndarray) -> np.ndarray:
-        """Return all vectors of some images, rows or a mask: (n, H*W, C) float32 of unit length (or zero)."""
+        """Return all vectors of some images, normalized to unit length.
+
+        Parameters
+        ----------
+        images : array_like of int, or of bool of shape (n_images,)
+            Memory rows, or a mask of all of them.
+
+        Returns
+        -------
+        ndarray of float32, shape (n, H*W, n_channels)
+            Unit vectors; zero vectors stay zero.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.vectors_of : Vectors of images that are not in the memory.
+
+        Examples
+        --------
+        >>> memory.image_vectors(memory.image_class == 0).shape  # the four circles
+        (4, 49, 16)
+        """
         images = as_rows("images", images, self.n_images)
         ids = images[:, None] * self.grid.n_cells + np.arange(self.grid.n_cells)
         return self.vectors(ids.reshape(-1)).reshape(*ids.shape, self.n_channels)
 
     def raw_blocks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first vector id, stored rows (n <= size, C)) over the whole memory, in order."""
+        """Yield the stored rows of the whole memory in blocks, in the memory's dtype.
+
+        Parameters
+        ----------
+        size : int
+            Largest number of rows in a block.
+
+        Yields
+        ------
+        first : int
+            Vector id of the first row.
+        rows : ndarray of shape (n, n_channels)
+            Rows as stored, n <= size.
+
+        See Also
+        --------
+        hueprobe.Memory.blocks : The same rows with length 1.
+
+        Examples
+        --------
+        >>> [(first, rows.shape) for first, rows in memory.raw_blocks(300)]
+        [(0, (300, 16)), (300, (288, 16))]
+        """
         for shard in self.shards:
             flat = shard.vectors.reshape(-1, self.n_channels)
             offset = shard.start * self.grid.n_cells
@@ -253,18 +396,43 @@ class Memory:
                 yield offset + start, flat[start : start + size]
 
     def blocks(self, size: int = 16_384) -> Iterator[tuple[int, np.ndarray]]:
-        """Yield (first vector id, vectors (n <= size, C) float32 of unit length), in order."""
+        """Yield the vectors of the whole memory in blocks, normalized to unit length.
+
+        Parameters
+        ----------
+        size : int, default=16384
+            Largest number of vectors in a block.
+
+        Yields
+        ------
+        first : int
+            Vector id of the first vector.
+        vectors : ndarray of float32, shape (n, n_channels)
+            Unit vectors, n <= size; zero vectors stay zero.
+
+        See Also
+        --------
+        hueprobe.Memory.raw_blocks : The rows as stored.
+
+        Examples
+        --------
+        >>> total = sum(vectors.sum(axis=0, dtype=float) for _, vectors in memory.blocks(100))
+        >>> total.shape
+        (16,)
+        """
         for first, rows in self.raw_blocks(size):
             yield first, renormalize(rows)
 
 
 def open_memory(path: str | Path) -> Memory:
-    """Open a memory for reading; images of a build that still runs are seen up to its last shard.
+    """Open a memory for reading.
+
+    If a build is still running, the memory holds the images of all shards finished so far.
 
     Parameters
     ----------
     path : path
-        Its folder.
+        Folder of the memory.
 
     Returns
     -------
@@ -273,8 +441,18 @@ def open_memory(path: str | Path) -> Memory:
     Raises
     ------
     MemoryFormatError
-        Not a memory, or one of a newer format.
+        The folder is not a memory, or is one of a newer format.
     MemoryDamagedError
-        Its files are not what the ledger says; the file is named.
+        A file differs from the ledger; the message names it.
+
+    See Also
+    --------
+    hueprobe.build_memory : Build a memory.
+    hueprobe.memory.verify_memory : Check every byte of a memory.
+
+    Examples
+    --------
+    >>> hp.open_memory("memory").n_images
+    12
     """
     return Memory(path)

@@ -1,8 +1,8 @@
-"""What memory.json keeps of a transform, and whether another one is the same.
+"""The record of a transform in memory.json, and the comparison of a transform with it.
 
-A custom transform has no numbers that make it again, so what it does is recorded: some of its output on
-drawn images. Not a hash of it: ways to resize round to one gray level more or less from one processor or
-library to the next, so outputs are compared within two. What that hides changes no answer.
+A custom transform cannot be reproduced from numbers, so its effect is recorded: some of its output on drawn
+images. A hash would be too strict: resized values may differ by one gray level between processors or
+libraries. So outputs are compared with a tolerance of two gray levels, which is too small to change results.
 """
 
 import re
@@ -20,12 +20,12 @@ from hueprobe.memory.records import Record
 if TYPE_CHECKING:
     from hueprobe.activations.blueprint import ImageTransform
 
-CUSTOM = "custom"  # the key of a description that makes no transform again
+CUSTOM = "custom"  # key of a description from which no transform can be reproduced
 SIZES = ((400, 320), (320, 512))  # of the drawn images: width and height in pixels
 _MOST_SIDE = 1 << 14
 _MOST_PIXELS = 1 << 26
 _N_SAMPLES = 16
-# Of the output's range. Gray levels are 1/255 apart; a mean over many pixels rounds less than one of them.
+# Relative to the output's range. Gray levels are 1/255 apart; means over many pixels differ less than pixels.
 _MEANS_TOLERANCE = 0.003
 _SAMPLES_TOLERANCE = 0.008
 
@@ -34,17 +34,17 @@ Length = Annotated[int, Meta(ge=1)]
 
 
 class TransformProbe(Record, frozen=True):
-    """Some of what a transform makes of a drawn image.
+    """Some values of a transform's output on a drawn image.
 
     Attributes
     ----------
     image : (int, int)
-        The drawn image's width and height in pixels.
+        Width and height of the drawn image in pixels.
     shape : (int, int, int)
-        Of the output: channels, h, w.
+        Shape of the output: (channels, h, w).
     values : tuple of float
-        Means of the output's quarters by channel (by four groups of channels where there are more), then
-        16 single values from its first to its last.
+        Means of the output's quarters per channel (per group of channels if there are more than four), then
+        16 single values, evenly spaced from the first to the last.
     """
 
     image: tuple[Pixels, Pixels]
@@ -52,25 +52,26 @@ class TransformProbe(Record, frozen=True):
     values: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        """Refuse an image too large to be drawn."""
+        """Refuse an image too large to draw."""
         if self.image[0] * self.image[1] > _MOST_PIXELS:
-            raise ValueError(f"says image {list(self.image)}, expected at most {_MOST_PIXELS} pixels")
+            raise ValueError(f"has image {list(self.image)}, expected at most {_MOST_PIXELS} pixels")
 
 
 @dataclass(frozen=True)
 class SeenTransform:
-    """What is recorded of a transform, or would be.
+    """The record of a transform.
 
     Attributes
     ----------
     recorded : mapping
-        `Transform.to_json()`; `{"custom": its description}` of any other, empty where there was none.
+        `Transform.to_json()`; `{"custom": description}` for a custom transform, empty without a transform.
     probes : tuple of TransformProbe
-        Empty where it is random, fails on drawn images, or was recorded before there were any.
+        Output on drawn images. Empty if the transform is random, fails on them, or was recorded by version
+        0.1.
     random : bool
-        It was seen to be.
+        Whether the transform was observed to be random.
     fault : str or None
-        Why it could not be tried on any drawn image.
+        Why the transform failed on the drawn images.
     """
 
     recorded: Mapping[str, Any]
@@ -80,33 +81,33 @@ class SeenTransform:
 
     @property
     def is_custom(self) -> bool:
-        """Whether the record does not make it again."""
+        """Whether the transform cannot be reproduced from the record."""
         return CUSTOM in self.recorded
 
     @property
     def in_words(self) -> str:
-        """What it does, in a line for people."""
+        """One readable line on the transform."""
         return transform_words(self.recorded)
 
     @property
     def transform_probe(self) -> tuple[TransformProbe, ...] | UnsetType:
-        """What memory.json holds of its probes."""
+        """The probes as memory.json holds them."""
         return self.probes or UNSET
 
     def warn(self) -> None:
-        """Warn where it is random, or where another in its place would not be noticed."""
+        """Warn if the transform is random, or if another transform could not be told from it."""
         if self.random:
             warnings.warn(
-                f"the transform is random (it draws numbers, or makes two results of one image: "
+                f"the transform is random (it draws random numbers, or gives two results for one image: "
                 f"{self.in_words}), so the memory is not reproducible and an image is not at distance 0 "
-                "from itself; use one for evaluation, such as Resize and CenterCrop",
+                "from itself; use a deterministic one, such as Resize and CenterCrop",
                 HueprobeWarning,
                 stacklevel=3,
             )
         elif not self.probes:
             warnings.warn(
-                f"{self.fault}; so nothing is recorded of what it does, and another transform in its place "
-                "would not be noticed",
+                f"{self.fault}; so its effect is not recorded, and another transform in its place would not "
+                "be detected",
                 HueprobeWarning,
                 stacklevel=3,
             )
@@ -118,15 +119,16 @@ def see_transform(
     like: Sequence[TransformProbe] = (),
     size: tuple[int, int] | None = None,
 ) -> SeenTransform:
-    """Try a transform on drawn images and return what a memory records of it.
+    """Apply a transform to drawn images and return its record for a memory.
 
     Parameters
     ----------
     transform : Transform or callable
-    like : sequence of TransformProbe
-        Of a memory: the same images are drawn.
+        The transform.
+    like : sequence of TransformProbe, default=()
+        Probes of a memory: images of the same sizes are drawn.
     size : (int, int), optional
-        Width and height of an image that it is meant for, tried where it fails on the usual ones.
+        Width and height of an image that the transform is made for, tried if it fails on the usual sizes.
     """
     if like:
         return _tried(transform, [probe.image for probe in like])
@@ -156,7 +158,7 @@ def _tried(transform: "ImageTransform", sizes: Sequence[tuple[int, int]]) -> See
 def seen_transform(
     recorded: Mapping[str, Any], probes: tuple[TransformProbe, ...] | UnsetType
 ) -> SeenTransform:
-    """Return what a memory's settings say of its transform."""
+    """Return the record of a transform from a memory's settings."""
     return SeenTransform(recorded, () if probes is UNSET else tuple(probes))
 
 
@@ -178,14 +180,14 @@ def _probe(size: tuple[int, int], output: np.ndarray) -> TransformProbe:
 
 
 def describe_transform(transform: "ImageTransform") -> dict[str, Any]:
-    """Return what memory.json says of a transform: its numbers, or its repr without addresses."""
+    """Return the description of a transform for memory.json: its numbers, or its repr without addresses."""
     from hueprobe.images.transform import Transform
 
-    if type(transform) is Transform:  # a class of one's own does what its own code says
+    if type(transform) is Transform:  # a subclass may do anything
         return transform.to_json()
     try:
         text = repr(transform)
-    except Exception:  # of a half-made object, as `__repr__` often shows all attributes
+    except Exception:  # `__repr__` often shows all attributes, and may fail on a partly initialized object
         text = f"<{type(transform).__module__}.{type(transform).__qualname__} object>"
     return {CUSTOM: _without_addresses(text)}
 
@@ -195,12 +197,12 @@ def _without_addresses(text: str) -> str:
 
 
 def transform_words(recorded: Mapping[str, Any]) -> str:
-    """Return what a memory records of a transform in a line for people.
+    """Return one readable line on a recorded transform.
 
     Parameters
     ----------
     recorded : mapping
-        `memory.settings.transform`.
+        The record, `memory.settings.transform`.
 
     Examples
     --------
@@ -234,25 +236,25 @@ def _numbers(value: Any) -> str:
 
 
 def transform_difference(old: SeenTransform, new: SeenTransform) -> str | None:
-    """Say how a transform differs from the one that a memory records; None where it does the same.
+    """Describe how a transform differs from the one that a memory records; None if it does not.
 
-    Outputs decide where both were seen; else numbers, or descriptions without their addresses.
+    Outputs are compared if both records have them; else numbers, or descriptions without their addresses.
 
     Parameters
     ----------
     old : SeenTransform
-        Of the memory.
+        Record of the memory.
     new : SeenTransform
-        Tried on the images that `old` was.
+        Record of the transform, on the same drawn images.
     """
     from hueprobe.images.transform import Transform
 
-    both = f"{old.in_words} in the memory, {new.in_words} asked"
+    both = f"{old.in_words} in the memory, {new.in_words} requested"
     numbers = not old.is_custom and not new.is_custom
     if numbers and (old.recorded != new.recorded or not old.probes or not new.probes):
         return both if old.recorded != new.recorded else None
     if old.recorded and not old.is_custom and not old.probes:
-        old = see_transform(Transform.from_json(old.recorded), like=new.probes)  # of 0.1: made again
+        old = see_transform(Transform.from_json(old.recorded), like=new.probes)  # recorded by version 0.1
     if not old.probes:
         return None if old.in_words == new.in_words else both
     if not new.probes:
@@ -260,17 +262,17 @@ def transform_difference(old: SeenTransform, new: SeenTransform) -> str | None:
     found = {probe.image: probe for probe in new.probes}
     for probe in old.probes:
         if difference := _difference(probe, found.get(probe.image)):
-            why = "; Pillow or torchvision resize otherwise than when it was made" if numbers else ""
+            why = "; Pillow or torchvision resize differently than when it was built" if numbers else ""
             width, height = probe.image
-            return f"{both}, and of one drawn image of {width} x {height} pixels {difference}{why}"
+            return f"{both}, and on a drawn image of {width} x {height} pixels {difference}{why}"
     return None
 
 
 def _difference(old: TransformProbe, new: TransformProbe | None) -> str | None:
     if new is None:
-        return f"the one makes {old.shape}, the other nothing"
+        return f"the first gives shape {old.shape}, the second fails"
     if old.shape != new.shape or len(old.values) != len(new.values):
-        return f"the one makes {old.shape}, the other {new.shape}"
+        return f"the first gives shape {old.shape}, the second {new.shape}"
     before, now = np.array(old.values), np.array(new.values)
     scale = max(float(np.ptp(before)), 1e-3 * float(np.abs(before).max(initial=0)))
     tolerance = np.full(len(before), _SAMPLES_TOLERANCE)
@@ -278,4 +280,4 @@ def _difference(old: TransformProbe, new: TransformProbe | None) -> str | None:
     apart = np.abs(now - before)
     if (apart <= tolerance * scale).all():
         return None
-    return f"they make values up to {apart.max():.3g} apart"
+    return f"their values differ by up to {apart.max():.3g}"

@@ -1,9 +1,9 @@
-"""Whether images still are what a memory read: by the times of their files, in doubt by their sha256.
+"""Whether images are unchanged since a memory read them: by file timestamps, or else by sha256.
 
-A file is taken for unchanged without being read where it and what leads to it last changed before the memory
-listed it; see `hueprobe.images.changes`. The file of the list carries that time: a minute is left out, for
-clocks that differ, and whole minutes tell it from the time of a copy, which says nothing. All else is hashed,
-and held against the hash that the memory keeps of each image.
+A file counts as unchanged, without being read, if it and the folders on its path last changed before the
+memory listed it; see `hueprobe.images.changes`. The modification time of the list's file records that time.
+It is set one minute earlier, to allow for clock differences, and to a whole minute, to distinguish it from
+the time of a copy, which means nothing. All other images are hashed, and compared with the recorded hashes.
 """
 
 import contextlib
@@ -24,39 +24,38 @@ from hueprobe.memory.steps import shard_files, source_file
 from hueprobe.progress import progress_bar
 from hueprobe.threads import default_workers, threaded_map
 
-# Gives the sha256 that would be recorded of each of some rows of a table, in order; None where that cannot be
-# told, as of a file that is gone.
+# Yields the sha256 that would be recorded for each of some rows of a table, in order; None if it cannot be
+# computed, for example for a missing file.
 Hashes = Callable[[Sequence[int]], Iterator[str | None]]
 
-REMEDY = (
-    "bring back what was read, name another folder, or build anew with --overwrite (overwrite=True in Python)"
-)
+REMEDY = "restore the images, choose another folder, or rebuild with --overwrite (overwrite=True in Python)"
 
 _MINUTE = 60_000_000_000  # ns
-_NAMED = 3  # of the images that changed
+_NAMED = 3  # changed images named in a message
 
 
 def mark_listed(path: Path) -> None:
-    """Let a list of images, just written, carry the time before which what it lists was not yet read."""
+    """Set the modification time of a new list of images to a time before any of them was read."""
     listed = path.stat().st_mtime_ns // _MINUTE * _MINUTE - _MINUTE
-    with contextlib.suppress(OSError):  # then all is hashed
+    with contextlib.suppress(OSError):  # then all images are hashed
         os.utime(path, ns=(listed, listed))
 
 
 def _listed_at(path: Path) -> int:
-    """Return the time that a list of images carries, in ns since the epoch; 0 where it does not say it."""
+    """Return the time that a list of images records, in ns since the epoch; 0 if it records none."""
     time = path.stat().st_mtime_ns
     return 0 if time % _MINUTE else time
 
 
 def image_hashes(table: ImageTable, workers: int | None) -> Hashes:
-    """Return what hashes images of a table: files in threads, the items of a Dataset one after the other.
+    """Return a function that hashes images of a table: files in threads, items of a Dataset one by one.
 
     Parameters
     ----------
     table : ImageTable
-    workers : int, optional
-        As in `hueprobe.build_memory`.
+        The images.
+    workers : int or None
+        Number of threads; see `hueprobe.build_memory`.
     """
     threads = min(1, workers or 0) if table.dataset is not None else workers
 
@@ -71,13 +70,14 @@ def image_hashes(table: ImageTable, workers: int | None) -> Hashes:
 
 
 def content_of(table: ImageTable, workers: int | None = None) -> str:
-    """Return one sha256 of what all images of a table hold now, in order; what cannot be read counts as such.
+    """Return one sha256 of the current content of all images of a table, in order, unreadable ones included.
 
     Parameters
     ----------
     table : ImageTable
+        The images.
     workers : int, optional
-        As in `hueprobe.build_memory`.
+        Number of threads; see `hueprobe.build_memory`.
     """
     digest = hashlib.sha256()
     for sha256 in image_hashes(table, workers)(range(len(table))):
@@ -86,15 +86,16 @@ def content_of(table: ImageTable, workers: int | None = None) -> str:
 
 
 class Unchanged:
-    """Compares the images of a table with what memories recorded of them, each image once.
+    """Compares the images of a table with the records of memories; each image is hashed once.
 
     Parameters
     ----------
     table : ImageTable
+        The images.
     hashes : callable
-        Of that table.
+        Hashes images of that table; see `image_hashes`.
     progress : bool
-        Show how many are hashed.
+        Whether to show how many images are hashed.
     """
 
     def __init__(self, table: ImageTable, hashes: Hashes, *, progress: bool) -> None:
@@ -103,7 +104,7 @@ class Unchanged:
         self._known: dict[int, str | None] = {}
 
     def hashes(self, rows: Iterable[int]) -> list[str | None]:
-        """Return the sha256 of images as they are now; None where one cannot be read."""
+        """Return the current sha256 of images; None for an unreadable image."""
         rows = list(rows)
         lacking = [row for row in rows if row not in self._known]
         with progress_bar(len(lacking), label="compare", enabled=self._progress and bool(lacking)) as advance:
@@ -115,36 +116,37 @@ class Unchanged:
     def require(
         self, folder: Path, ledger: Ledger, listed: ImageTable, first: int, *, append: bool = False
     ) -> None:
-        """Refuse content that is not what a memory read.
+        """Raise if the content of images differs from what a memory read.
 
         Parameters
         ----------
         folder : Path
-            The memory's.
+            Folder of the memory.
         ledger : Ledger
+            Ledger of the memory.
         listed : ImageTable
-            All its images.
+            All images of the memory.
         first : int
-            Its row of the table's first image.
-        append : bool
-            Whether the images went behind those of a complete memory.
+            Memory row of the table's first image.
+        append : bool, default=False
+            Whether the images are appended to a complete memory.
 
         Raises
         ------
         MemoryFormatError
-            Images hold other content now.
+            The content of images has changed.
 
         Warns
         -----
         HueprobeWarning
-            Images that were read are gone, or cannot be read any more.
+            Images that the memory read are missing now, or have become unreadable.
         """
         changed, gone = self.compared(folder, ledger, listed, first)
         if changed:
             raise self._error(folder, changed, append=append)
         if gone:
             warnings.warn(
-                f"{counted(gone, self.table)} cannot be read any more; {folder} keeps what it read of them",
+                f"{counted(gone, self.table)} cannot be read any more; {folder} keeps their vectors",
                 HueprobeWarning,
                 stacklevel=5,
             )
@@ -152,12 +154,12 @@ class Unchanged:
     def compared(
         self, folder: Path, ledger: Ledger, listed: ImageTable, first: int
     ) -> tuple[list[int], list[int]]:
-        """Return the rows of the table that hold other content than a memory read, and those that are gone.
+        """Return the rows of the table whose content has changed since a memory read it, and missing rows.
 
         Parameters
         ----------
         folder, ledger, listed, first
-            As in `require`.
+            See `require`.
         """
         recorded = _recorded(folder, ledger, first, first + len(self.table))
         rows = list(self._doubtful(folder, ledger, listed, first, len(recorded)))
@@ -172,7 +174,7 @@ class Unchanged:
     def _doubtful(
         self, folder: Path, ledger: Ledger, listed: ImageTable, first: int, n: int
     ) -> Iterator[int]:
-        """Yield the rows, of the first n, of which their files' times do not say that they are unchanged."""
+        """Yield those of the first n rows whose file times do not show that they are unchanged."""
         times = [_listed_at(folder / source_file(part)) for part in range(len(ledger.lists))]
         changes: dict[str, LastChange] = {}
         for row in range(n):
@@ -192,11 +194,11 @@ class Unchanged:
                 yield row
 
     def _error(self, folder: Path, changed: list[int], *, append: bool) -> MemoryFormatError:
-        remedy = "bring back what was appended, or build the memory anew" if append else REMEDY
+        remedy = "restore the appended images, or rebuild the memory" if append else REMEDY
         if self.table.dataset is not None and self._is_random(changed[0]):
             remedy = (
-                "the Dataset gives other pixels each time it is asked: take random transforms out of it, or "
-                "open the memory with open_memory"
+                "the Dataset gives different pixels at each access: remove its random transforms, or open "
+                "the memory with open_memory"
             )
         return changed_images(self.table, changed, folder, remedy)
 
@@ -207,21 +209,21 @@ class Unchanged:
 def changed_images(
     table: ImageTable, rows: list[int], folder: Path, remedy: str = REMEDY
 ) -> MemoryFormatError:
-    """Return the error that says which images changed since a memory read them, and what to do."""
+    """Return the error that names the images that changed since a memory read them, and the remedy."""
     return MemoryFormatError(
         f"{counted(rows, table)} of {len(table)} changed since {folder} read them; {remedy}"
     )
 
 
 def counted(rows: list[int], table: ImageTable) -> str:
-    """Say how many images, and which come first."""
+    """Return the number of images and the names of the first few."""
     names = ", ".join(repr(table.paths[row]) for row in rows[:_NAMED])
     more = ", ..." if len(rows) > _NAMED else ""
     return f"{len(rows)} image{'s' if len(rows) > 1 else ''} ({names}{more})"
 
 
 def _recorded(folder: Path, ledger: Ledger, start: int, stop: int) -> list[str]:
-    """Return the sha256 that a memory keeps of those of its images [start, stop) that it has read."""
+    """Return the recorded sha256 of those of a memory's images [start, stop) that it has read."""
     found: list[str] = []
     for step in ledger.shards:
         if step.start < stop and step.stop > start:

@@ -1,4 +1,4 @@
-"""What *stored vector* means: the row in the memory's dtype, read to float32 and renormalized there."""
+"""*Stored vectors*: rows in the memory's dtype, read as float32 and renormalized."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ DTYPES = ("float16", "float32")
 def renormalize(rows: np.ndarray) -> np.ndarray:
     """Return rows as float32 vectors of unit length; zero rows stay zero.
 
-    float16 storage leaves norms off by up to 3.5e-4, so every reader divides again. Each row is
-    treated by itself: the result does not depend on which rows are read together.
+    float16 storage changes norms by up to 3.5e-4, so every reader normalizes again. Each row is treated
+    separately: the result does not depend on which rows are read together.
 
     Parameters
     ----------
@@ -34,19 +34,29 @@ def renormalize(rows: np.ndarray) -> np.ndarray:
 
 
 def as_stored(vectors: np.ndarray, dtype: str) -> np.ndarray:
-    """Send query vectors the way the memory's went: rounded to its dtype, read back, renormalized.
+    """Round query vectors to a memory's dtype, read them as float32 and renormalize them.
 
-    An image that is also in the memory is then at distance exactly 0 from itself.
+    The memory's own vectors were treated in the same way, so that duplicates are at a distance of exactly 0.
 
     Parameters
     ----------
     vectors : ndarray of shape (..., n_channels)
-        Of unit length, or zero.
-    dtype : str
-        The memory's, one of `DTYPES`.
+        Unit vectors, or zero vectors.
+    dtype : {"float16", "float32"}
+        Data type of the memory.
 
     Returns
     -------
     ndarray of float32, same shape
+
+    See Also
+    --------
+    hueprobe.Memory.vectors : The memory's own vectors.
+
+    Examples
+    --------
+    >>> stored = hp.memory.as_stored(np.array([[0.6, 0.8]]), "float16")
+    >>> stored.round(3), stored.dtype.name
+    (array([[0.6, 0.8]], dtype=float32), 'float32')
     """
     return renormalize(np.asarray(vectors).astype(dtype))

@@ -1,4 +1,4 @@
-"""Proving that a memory is what its ledger says: every hash, every shape, every id."""
+"""Checking a memory against its ledger: every hash, every shape, every id."""
 
 import os
 from dataclasses import dataclass
@@ -14,23 +14,23 @@ from hueprobe.memory.steps import shard_files, source_file
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
 
-# What systems put into folders by themselves; the lock is empty and always there.
+# Files that operating systems put into folders; the lock is empty and always there.
 _BYSTANDERS = {".DS_Store", "Thumbs.db", "desktop.ini"}
 _OWN = {"lock", ledger_file.FILE_NAME}
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify_memory` found.
+    """Result of `verify_memory`.
 
     Attributes
     ----------
     n_files, n_bytes : int
-        What was hashed, indexes left out.
+        Number and size of the hashed files, without indexes.
     problems : tuple of str
-        One sentence each; empty when all is well.
+        One sentence per problem; empty if there is none.
     unfinished : str or None
-        What is still to be done where the memory is not complete; an old ledger looks like that too.
+        What remains to be done if the memory is not complete; an outdated ledger looks the same.
     """
 
     n_files: int
@@ -40,7 +40,7 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether the memory is complete and all as it was written."""
+        """Whether the memory is complete and unchanged since it was written."""
         return not self.problems and self.unfinished is None
 
 
@@ -50,22 +50,32 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
     Parameters
     ----------
     path : path
-        The memory's folder.
-    progress : bool
-        Show a progress bar.
+        Folder of the memory.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     Verification
-        Damage is reported, not raised.
+        Damage is reported here, not raised.
 
     Raises
     ------
     MemoryFormatError
-        There is no memory at all, or one of a newer format.
+        There is no memory, or one of a newer format.
+
+    See Also
+    --------
+    hueprobe.open_memory : Checks only sizes and the ledger.
+
+    Examples
+    --------
+    >>> report = hp.memory.verify_memory("memory")
+    >>> report.ok, report.n_files, report.problems
+    (True, 5, ())
     """
     folder = Path(path)
-    there = _files_in(folder)  # before the ledger is read: a build may go on meanwhile
+    there = _files_in(folder)  # before the ledger is read: a build may be running
     try:
         memory = Memory(folder)
     except OSError as error:
@@ -78,12 +88,12 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
             n_bytes += entry.size
             try:
                 if sha256_of(folder / name) != entry.sha256:
-                    problems.append(f"{folder / name}: its bytes are not those that were written; restore it")
+                    problems.append(f"{folder / name}: its bytes differ from what was written; restore it")
             except OSError as error:
                 problems.append(f"{folder / name}: cannot be read: {error.strerror or error}; restore it")
             advance(1)
     if memory.ledger.torn:
-        problems.append(f"{folder}: the ledger ends in half a line; run `hueprobe index` again")
+        problems.append(f"{folder}: the ledger ends in a partial line; run `hueprobe index` again")
     problems += _unknown_files(memory, there)
     if not problems:
         problems += _content_problems(memory)
@@ -92,7 +102,7 @@ def verify_memory(path: str | Path, *, progress: bool = False) -> Verification:
 
 
 def _files_in(folder: Path) -> list[str]:
-    """Return the names of all files and links below a folder, indexes left out, sorted."""
+    """Return the names of all files and links below a folder, without indexes, sorted."""
     found = []
     for where, folders, names in os.walk(folder):
         below = Path(where).relative_to(folder)
@@ -104,7 +114,7 @@ def _files_in(folder: Path) -> list[str]:
 
 
 def _unknown_files(memory: Memory, there: list[str]) -> list[str]:
-    """Say what lies in a memory without being of it; what a running or killed build leaves is of it."""
+    """Report files that do not belong to a memory; those of a running or killed build do."""
     known = _OWN | memory.ledger.files.keys()
     if not memory.complete:
         ledger = memory.ledger
@@ -119,8 +129,8 @@ def _unfinished(memory: Memory) -> str | None:
     if memory.complete:
         return None
     return (
-        f"{memory.path}: {memory.n_images} of {memory.ledger.n_listed} images are in, and no closing line "
-        "says that all is done; run its `hueprobe index` again"
+        f"{memory.path}: {memory.n_images} of {memory.ledger.n_listed} images are stored, and the ledger has "
+        "no closing line; run its `hueprobe index` again"
     )
 
 
@@ -143,7 +153,7 @@ def _content_problems(memory: Memory) -> list[str]:
             unit = np.abs(norms - 1) < 2e-3
             if not np.where(valid[first : first + len(rows)], unit, norms == 0).all():
                 problems.append(
-                    f"{memory.path}: vectors near id {first} have not the length their energy says"
+                    f"{memory.path}: vectors near id {first} do not have the length that their energy implies"
                 )
                 break
     except HueprobeError as error:

@@ -1,4 +1,4 @@
-"""Writing a memory shard by shard: what is finished stays, what is not is done again."""
+"""Writing a memory shard by shard: finished shards are kept, others are written again."""
 
 import contextlib
 import hashlib
@@ -33,7 +33,7 @@ from hueprobe.memory.steps import (
 )
 from hueprobe.memory.unchanged import mark_listed
 
-# What a build may leave behind, relative to the memory.
+# Files that a build may leave, relative to the memory.
 _OWN_FILES = re.compile(
     r"(shards/\d{6,}\.(vectors\.npy|energy\.npy|images\.parquet)|source(\.\d{6,})?\.parquet)(\.partial)?"
     r"|memory\.json\.partial|ledger\.jsonl\.partial"
@@ -41,9 +41,9 @@ _OWN_FILES = re.compile(
 
 
 class ShardWriter:
-    """Writes one shard, batch by batch, under temporary names; the end of its `with` block makes it real.
+    """Writes one shard, batch by batch, under temporary names; the end of its `with` block renames the files.
 
-    Vectors go to disk as they come, so a shard's size does not show in memory use.
+    Vectors are written to disk as they arrive, so RAM use does not depend on the size of a shard.
     """
 
     def __init__(self, folder: Path, number: int, shape: tuple[int, int, int, int], dtype: str) -> None:
@@ -69,7 +69,7 @@ class ShardWriter:
         self._stack.__exit__(*error)
 
     def add(self, vectors: np.ndarray, energy: np.ndarray, records: Sequence[dict[str, Any]]) -> None:
-        """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record an image."""
+        """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record per image."""
         self.nonnegative = self.nonnegative and not bool((vectors < 0).any())
         rows = (
             as_float16(vectors) if self._dtype == np.float16 else np.ascontiguousarray(vectors, self._dtype)
@@ -80,9 +80,9 @@ class ShardWriter:
         self._written += len(vectors)
 
     def write_companions(self, start: int) -> dict[str, FileEntry]:
-        """Write energy and images beside the vectors; return the ledger's entries of all three.
+        """Write the files of energies and images; return the ledger entries of all three files.
 
-        The vectors' file gets its name when the `with` block ends.
+        The file of the vectors gets its final name when the `with` block ends.
         """
         if self._written != self._shape[0]:
             raise AssertionError(f"shard {self._number}: {self._written} of {self._shape[0]} images")
@@ -100,7 +100,7 @@ class ShardWriter:
 
 
 class _Tee:
-    """Writes to a file and to its sha256 at once."""
+    """Writes to a file and updates its sha256."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._sha256, self.size = file, hashlib.sha256(), 0
@@ -115,13 +115,13 @@ class _Tee:
 
 
 class MemoryWriter:
-    """One build of a memory: made by `open_writer`, which holds the lock."""
+    """Writer of one memory, made by `open_writer`, which holds the lock."""
 
     def __init__(self, folder: Path, settings: MemorySettings, ledger: Ledger) -> None:
         self.folder, self.settings, self.ledger = folder, settings, ledger
 
     def pending_shards(self) -> Iterator[tuple[int, int]]:
-        """Yield (start, stop) of each shard still to be written; none crosses an `append`."""
+        """Yield (start, stop) of each shard still to be written; none spans two lists of images."""
         size, done = self.settings.shard_images, self.ledger.n_done
         for part in self.ledger.lists:
             for start in range(part.start, part.stop, size):
@@ -130,7 +130,7 @@ class MemoryWriter:
 
     @contextlib.contextmanager
     def shard(self, start: int, stop: int) -> Iterator[ShardWriter]:
-        """Write images [start, stop) as the next shard, entering it in the ledger at the end."""
+        """Write images [start, stop) as the next shard, and add it to the ledger at the end."""
         number = len(self.ledger.shards)
         shape = (stop - start, *self.settings.grid, self.settings.channels)
         with ShardWriter(self.folder, number, shape, self.settings.dtype) as shard:
@@ -154,7 +154,7 @@ class MemoryWriter:
         self._enter(kind(start=start, stop=start + len(table), files=files))
 
     def complete(self) -> None:
-        """Enter the line that says all is done, with the hashes of all files."""
+        """Add the closing line of the ledger, with the hashes of all files."""
         self._enter(CompleteStep(images=self.ledger.n_done, files=self.ledger.files))
 
     def _enter(self, step: Step) -> None:
@@ -163,17 +163,17 @@ class MemoryWriter:
 
 @contextlib.contextmanager
 def open_writer(folder: Path, settings: MemorySettings, *, overwrite: bool = False) -> Iterator[MemoryWriter]:
-    """Lock a memory and make it ready for writing: a new one, or an old one of the same settings.
+    """Lock a memory and prepare it for writing: a new one, or an existing one of the same settings.
 
-    Files of an interrupted build that the ledger does not know are removed; a torn last line is cut off
-    with the next step. A new folder goes again where the build fails before its first shard.
+    Files of an interrupted build that are not in the ledger are removed. A partial last line is truncated
+    with the next step. A new folder is removed again if the build fails before its first shard.
 
     Raises
     ------
     MemoryFormatError
-        The folder is not empty and no memory, holds a memory of other settings, or is being written.
+        The folder holds something else or a memory of other settings, or another process is writing it.
     StorageError
-        The system does not let the folder be written.
+        The folder cannot be written.
     """
     _require_memory_or_nothing(folder)
     fresh = not folder.exists()
@@ -181,7 +181,7 @@ def open_writer(folder: Path, settings: MemorySettings, *, overwrite: bool = Fal
         folder.mkdir(parents=True, exist_ok=True)
         fsync_folder(folder.parent)
     with one_writer(folder), _removed_if_fruitless(folder, fresh):
-        _require_memory_or_nothing(folder)  # another may have been here before the lock
+        _require_memory_or_nothing(folder)  # another process may have written before the lock was held
         if overwrite and _is_memory(folder):
             remove_memory_files(folder)
         if _is_memory(folder):
@@ -202,11 +202,11 @@ def _is_memory(folder: Path) -> bool:
 
 def _require_memory_or_nothing(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
-        raise MemoryFormatError(f"{folder} is a file; name a folder for the memory")
+        raise MemoryFormatError(f"{folder} is a file; choose a folder for the memory")
     # A build killed before its settings were written leaves the lock and shards/ at most.
     leftovers = {"lock", "shards", settings_file.FILE_NAME + PARTIAL}
     if folder.is_dir() and not _is_memory(folder) and not {p.name for p in folder.iterdir()} <= leftovers:
-        raise MemoryFormatError(f"{folder} is not empty and not a memory; name a new folder")
+        raise MemoryFormatError(f"{folder} is not empty and not a memory; choose a new folder")
 
 
 def _require_same_settings(folder: Path, settings: MemorySettings) -> None:
@@ -214,7 +214,7 @@ def _require_same_settings(folder: Path, settings: MemorySettings) -> None:
     if changed:
         raise MemoryFormatError(
             f"{folder} holds a memory of other settings ({'; '.join(changed)}); "
-            "name another folder, ask for the same settings, or pass --overwrite"
+            "choose another folder, use the same settings, or pass --overwrite"
         )
 
 
@@ -224,20 +224,20 @@ def _removed_if_fruitless(folder: Path, fresh: bool) -> Iterator[None]:
         yield
     except HueprobeError:
         if fresh and not any((folder / "shards").glob("*.npy")):
-            with contextlib.suppress(StorageError):  # the first error is the one to tell
+            with contextlib.suppress(StorageError):  # report the first error
                 _remove_memory(folder)
         raise
 
 
 def remove_memory(folder: Path) -> None:
-    """Remove a memory that nobody is writing, and its folder where nothing else lies in it.
+    """Remove a memory that no process is writing, and its folder if it is then empty.
 
     Raises
     ------
     MemoryFormatError
-        Another process is writing it.
+        Another process is writing the memory.
     StorageError
-        The system does not let it be removed.
+        The memory cannot be removed.
     """
     with one_writer(folder):
         _remove_memory(folder)
@@ -247,15 +247,15 @@ def _remove_memory(folder: Path) -> None:
     remove_memory_files(folder)
     with storing(folder):
         (folder / "lock").unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # what is not hueprobe's stays, and its folder with it
+    with contextlib.suppress(OSError):  # files of others are kept, and so is their folder
         folder.rmdir()
 
 
 def remove_memory_files(folder: Path) -> None:
-    """Remove what hueprobe wrote into a memory's folder, the lock excepted; anything else stays.
+    """Remove the files that hueprobe wrote into a memory's folder, except the lock; other files stay.
 
-    The ledger is put aside first and goes behind the shards: a removal that is killed leaves a memory
-    without shards, not a damaged one, nor one whose ledger is lost.
+    The ledger is first renamed, and removed after the shards. So a killed removal leaves a memory without
+    shards, not a damaged memory, and not one that seems to have lost its ledger.
     """
     with storing(folder):
         if (folder / ledger_file.FILE_NAME).exists():
@@ -271,7 +271,7 @@ def remove_memory_files(folder: Path) -> None:
 
 
 def _remove_files(folder: Path, kept: set[str]) -> None:
-    """Remove shards, lists of images and temporary files, but those in `kept`."""
+    """Remove shards, lists of images and temporary files, except those in `kept`."""
     with storing(folder):
         for path in [*(folder / "shards").glob("*"), *folder.glob("*")]:
             name = path.relative_to(folder).as_posix()

@@ -403,7 +403,7 @@ def test_unreadable_images_are_listed_and_counted(images, tmp_path):
     for name in ("truncated", "empty", "text", "corrupt"):
         assert f"{name}.png" in result.stderr
     assert "4 images could not be read" in result.stderr
-    assert "no readable image in class 'gone'; dropped" in result.stderr
+    assert "no readable image in class 'gone'; the memory does not have this class" in result.stderr
     opened = open_memory(tmp_path / "m")
     assert opened.classes == ("blue", "red") and opened.readable.sum() == 5
     asked = json.loads(
@@ -549,7 +549,7 @@ def test_recorded_weights_that_are_gone_or_changed(images, tmp_path):
     run("query", tmp_path / "m", asked, "--weights", tmp_path / "moved.pth")
     state["0.weight"] += 1
     torch.save(state, tmp_path / "w.pth")
-    assert "not those that made the memory" in refused("query", tmp_path / "m", asked)
+    assert "not those that built the memory" in refused("query", tmp_path / "m", asked)
 
 
 def test_bad_memories(tmp_path, images, memory):

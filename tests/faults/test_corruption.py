@@ -265,7 +265,7 @@ def test_what_is_read_whole_is_compared_with_its_hash(whole, tmp_path, name):
     """One bit of an energy, and a space for the newline that ends memory.json: readable both."""
     change = last_bit if name.endswith("npy") else lambda data: data[:-1] + b" "
     memory = changed(whole, tmp_path / "m", name, change)
-    with pytest.raises(MemoryDamagedError, match="bytes are not those"):
+    with pytest.raises(MemoryDamagedError, match="bytes differ from"):
         open_memory(memory).energy()
 
 

@@ -168,9 +168,7 @@ def test_a_folder_that_vanishes_under_a_build(jobs, tmp_path):
         build_memory(path, images, backbone=network, transform=transform, **options)
 
     hook = network.register_forward_pre_hook(moves)
-    with pytest.raises(
-        StorageError, match=r"cannot write .*: No such file or directory; bring the folder back"
-    ):
+    with pytest.raises(StorageError, match=r"cannot write .*: No such file or directory; restore the folder"):
         build(memory)
     hook.remove()
     assert not memory.exists()
@@ -237,7 +235,7 @@ def test_the_first_error_is_the_one_that_is_told(tmp_path):
             shutil.rmtree(tmp_path / "there")
             raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    with pytest.raises(StorageError, match=r"there/file: Input/output error; look after the disk"):
+    with pytest.raises(StorageError, match=r"there/file: Input/output error; check the disk"):
         write()
 
 

@@ -114,7 +114,7 @@ def test_a_memory_keeps_to_its_range(twelve_bits):
         assert found.matches.distance.max() == 0
     bright = np.asarray(show_image(memory.images, 0))
     assert bright.max() > 200
-    with pytest.raises(MemoryFormatError, match="value_range: '0:4095' in the memory, None asked"):
+    with pytest.raises(MemoryFormatError, match="value_range: '0:4095' in the memory, None requested"):
         build(twelve_bits)
 
 

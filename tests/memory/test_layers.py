@@ -146,7 +146,7 @@ def test_a_memory_that_is_ahead_waits_for_the_others(tmp_path, network, images, 
 
 def test_overwrite_replaces_all(tmp_path, network, images, alone):
     build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS, descriptor="gap")
-    with pytest.raises(MemoryFormatError, match="descriptor: 'gap' in the memory, 'pixel' asked"):
+    with pytest.raises(MemoryFormatError, match="descriptor: 'gap' in the memory, 'pixel' requested"):
         build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS, overwrite=True)
     assert [contents(part.path) for part in built] == alone

@@ -110,10 +110,10 @@ def test_other_settings_are_refused_with_their_difference(tmp_path, small_memory
     small_memory(tmp_path / "m")
     before = contents(tmp_path / "m")
     with pytest.raises(
-        MemoryFormatError, match=r"descriptor: 'pixel' in the memory, 'gap' asked.*--overwrite"
+        MemoryFormatError, match=r"descriptor: 'pixel' in the memory, 'gap' requested.*--overwrite"
     ):
         small_memory(tmp_path / "m", descriptor="gap")
-    with pytest.raises(MemoryFormatError, match="1 new, 0 gone"):
+    with pytest.raises(MemoryFormatError, match="1 new, 0 missing"):
         small_memory(tmp_path / "m", n=6)
     assert contents(tmp_path / "m") == before
     assert small_memory(tmp_path / "m", descriptor="gap", overwrite=True).grid.n_cells == 1
@@ -294,7 +294,7 @@ def test_a_ledger_out_of_order_is_damage(tmp_path, small_memory):
 
 def test_ids_out_of_range_are_refused(tmp_path, small_memory):
     memory = small_memory(tmp_path / "m")
-    with pytest.raises(InputError, match="there are 0 to 29"):
+    with pytest.raises(InputError, match="valid values are 0 to 29"):
         memory.vectors(np.array([30]))
 
 

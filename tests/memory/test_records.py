@@ -41,17 +41,17 @@ def test_a_record_cannot_be_changed():
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ([1], "is no JSON object"),
-        ({"kind": "shape", "grid": [2, 5]}, "lacks name, size"),
-        ({**WHOLE, "sizes": 3}, "has 'sizes', which is not known here"),
-        ({**WHOLE, "size": -1}, "says size -1, expected `int` >= 0"),
-        ({**WHOLE, "size": True}, "says size True, expected `int`, got `bool`"),
-        ({**WHOLE, "size": 3.0}, "says size 3.0, expected `int`, got `float`"),
-        ({**WHOLE, "name": None}, "says name None, expected `str`, got `null`"),
-        ({**WHOLE, "grid": [2, 5, 1]}, "says grid [2, 5, 1], expected `array` of length 2, got 3"),
-        ({**WHOLE, "grid": [0, 5]}, "says grid [0, 5], expected `int` >= 1 - at `$[0]`"),
-        ({**WHOLE, "scale": "1"}, "says scale '1', expected `float`, got `str`"),
-        ({**WHOLE, "name": ["x" * 999]}, f"says name ['{'x' * 78}, expected `str`, got `array`"),
+        ([1], "is not a JSON object"),
+        ({"kind": "shape", "grid": [2, 5]}, "has no name, size"),
+        ({**WHOLE, "sizes": 3}, "has the unknown field 'sizes'"),
+        ({**WHOLE, "size": -1}, "has size -1, expected `int` >= 0"),
+        ({**WHOLE, "size": True}, "has size True, expected `int`, got `bool`"),
+        ({**WHOLE, "size": 3.0}, "has size 3.0, expected `int`, got `float`"),
+        ({**WHOLE, "name": None}, "has name None, expected `str`, got `null`"),
+        ({**WHOLE, "grid": [2, 5, 1]}, "has grid [2, 5, 1], expected `array` of length 2, got 3"),
+        ({**WHOLE, "grid": [0, 5]}, "has grid [0, 5], expected `int` >= 1 - at `$[0]`"),
+        ({**WHOLE, "scale": "1"}, "has scale '1', expected `float`, got `str`"),
+        ({**WHOLE, "name": ["x" * 999]}, f"has name ['{'x' * 78}, expected `str`, got `array`"),
         ({**WHOLE, "kind": "size"}, "invalid value 'size' - at `$.kind`"),
     ],
 )
@@ -97,14 +97,14 @@ def test_the_header_of_an_index_has_typed_fields(index):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"size": -1}, "it says size -1, expected `int` >= 0"),
-        ({"recall_at_10": {"": 1.5}}, "it says recall_at_10 {'': 1.5}, expected `float` <= 1.0"),
-        ({"library": {"faiss": 1}}, "it says library {'faiss': 1}, expected `str`, got `int`"),
-        ({"file": "../index.faiss"}, "it says file '../index.faiss', expected `str` matching regex"),
+        ({"size": -1}, "it has size -1, expected `int` >= 0"),
+        ({"recall_at_10": {"": 1.5}}, "it has recall_at_10 {'': 1.5}, expected `float` <= 1.0"),
+        ({"library": {"faiss": 1}}, "it has library {'faiss': 1}, expected `str`, got `int`"),
+        ({"file": "../index.faiss"}, "it has file '../index.faiss', expected `str` matching regex"),
     ],
 )
 def test_a_header_that_no_index_has_is_refused(index, changes, says):
     write_header(index, msgspec.structs.replace(read_header(index), **changes))
-    with pytest.raises(SearcherError, match="is damaged: it says") as caught:
+    with pytest.raises(SearcherError, match="is damaged: it has") as caught:
         read_header(index)
     assert says in str(caught.value) and "build the index again" in str(caught.value)

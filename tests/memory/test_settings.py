@@ -42,20 +42,20 @@ REMOVED = object()
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"grid": REMOVED, "seed": REMOVED}, "memory.json lacks grid, seed; restore it or build"),
-        ({"sede": 0}, "memory.json has 'sede', which is not known here; restore it or build"),
-        ({"sede": 0, "seed": REMOVED}, "lacks seed;"),
-        ({"seed": -1}, "says seed -1, expected `int` >= 0;"),
-        ({"seed": True}, "says seed True, expected `int`, got `bool`;"),
-        ({"channels": 0}, "says channels 0, expected `int` >= 1;"),
-        ({"grid": [2]}, "says grid [2], expected `array` of length 2, got 1;"),
-        ({"grid": [2, 0]}, "says grid [2, 0], expected `int` >= 1"),
-        ({"grid": [1 << 30, 1 << 30]}, "says grid [1073741824, 1073741824] and channels 3, expected at most"),
-        ({"dtype": "float64"}, "says dtype 'float64', expected `str` matching regex '^(float16|float32)"),
-        ({"descriptor": "gap\n"}, "says descriptor 'gap\\n', expected `str` matching regex '^(pixel|gap|"),
-        ({"closing": 1}, "says closing 1, expected `str | null`, got `int`;"),
-        ({"versions": {"torch": 2}}, "says versions {'torch': 2}, expected `str`, got `int`"),
-        ({"mixed_from": ["a"]}, "says mixed_from ['a'], expected `array` of length 2, got 1;"),
+        ({"grid": REMOVED, "seed": REMOVED}, "memory.json has no grid, seed; restore it or rebuild"),
+        ({"sede": 0}, "memory.json has the unknown field 'sede'; restore it or rebuild"),
+        ({"sede": 0, "seed": REMOVED}, "has no seed;"),
+        ({"seed": -1}, "has seed -1, expected `int` >= 0;"),
+        ({"seed": True}, "has seed True, expected `int`, got `bool`;"),
+        ({"channels": 0}, "has channels 0, expected `int` >= 1;"),
+        ({"grid": [2]}, "has grid [2], expected `array` of length 2, got 1;"),
+        ({"grid": [2, 0]}, "has grid [2, 0], expected `int` >= 1"),
+        ({"grid": [1 << 30, 1 << 30]}, "has grid [1073741824, 1073741824] and channels 3, expected at most"),
+        ({"dtype": "float64"}, "has dtype 'float64', expected `str` matching regex '^(float16|float32)"),
+        ({"descriptor": "gap\n"}, "has descriptor 'gap\\n', expected `str` matching regex '^(pixel|gap|"),
+        ({"closing": 1}, "has closing 1, expected `str | null`, got `int`;"),
+        ({"versions": {"torch": 2}}, "has versions {'torch': 2}, expected `str`, got `int`"),
+        ({"mixed_from": ["a"]}, "has mixed_from ['a'], expected `array` of length 2, got 1;"),
     ],
 )
 def test_what_is_wrong_with_settings_is_said(memory, changes, says):
@@ -71,9 +71,9 @@ def test_what_is_wrong_with_settings_is_said(memory, changes, says):
     ("document", "says"),
     [
         ({"format": 2}, "has format 2, this hueprobe reads up to 1; install a newer hueprobe"),
-        ({"format": "1"}, "names no format version"),
-        ({}, "names no format version"),
-        ([1], "names no format version"),
+        ({"format": "1"}, "has no format version"),
+        ({}, "has no format version"),
+        ([1], "has no format version"),
     ],
 )
 def test_another_format_is_no_damage(memory, document, says):
@@ -85,12 +85,12 @@ def test_another_format_is_no_damage(memory, document, says):
 @pytest.mark.parametrize(
     ("line", "changes", "says"),
     [
-        (1, {"start": REMOVED}, "line 2 is a step 'shard' that lacks start; restore the file"),
-        (1, {"size": 1}, "line 2 is a step 'shard' that has 'size', which is not known here;"),
-        (1, {"nonnegative": 1}, "a step 'shard' that says nonnegative 1, expected `bool`, got `int`;"),
-        (2, {"stop": -1}, "line 3 is a step 'shard' that says stop -1, expected `int` >= 0;"),
-        (0, {"files": {"source.parquet": {"size": 1, "sha256": "0"}}}, "line 1 is a step 'source' that says"),
-        (4, {"images": 69}, "line 5 is a step 'complete' that does not follow from those before;"),
+        (1, {"start": REMOVED}, "line 2 is a step 'shard' that has no start; restore the file"),
+        (1, {"size": 1}, "line 2 is a step 'shard' that has the unknown field 'size';"),
+        (1, {"nonnegative": 1}, "a step 'shard' that has nonnegative 1, expected `bool`, got `int`;"),
+        (2, {"stop": -1}, "line 3 is a step 'shard' that has stop -1, expected `int` >= 0;"),
+        (0, {"files": {"source.parquet": {"size": 1, "sha256": "0"}}}, "line 1 is a step 'source' that has"),
+        (4, {"images": 69}, "line 5 is a step 'complete' that does not follow from the earlier steps;"),
         (4, {"step": "done"}, "line 5 is a step of an unknown kind;"),
         (4, {"step": [1]}, "line 5 is a step of an unknown kind;"),
     ],
@@ -124,9 +124,7 @@ def test_images_a_shard_by_hand():
     assert images_per_shard((56, 56), 256, "float32", 32) == 64
     assert images_per_shard((56, 56), 256, "float32", 32, wanted=96) == 96
     for asked, instead in ((40, 32), (0, 32), (-32, 32), (63, 64)):
-        with pytest.raises(
-            InputError, match=f"whole number of batches of 32 images, got {asked}; take {instead}"
-        ):
+        with pytest.raises(InputError, match=f"multiple of the batch size 32, got {asked}; use {instead}"):
             images_per_shard((7, 7), 1920, "float16", 32, wanted=asked)
 
 
@@ -142,9 +140,9 @@ def test_a_build_that_goes_on_takes_its_own_shards(tmp_path):
     before = (tmp_path / "m" / "ledger.jsonl").read_bytes()
     build_memory(tmp_path / "m", folder, **options)
     assert (tmp_path / "m" / "ledger.jsonl").read_bytes() == before
-    with pytest.raises(MemoryFormatError, match="shard_images: 4 in the memory, 6 asked"):
+    with pytest.raises(MemoryFormatError, match="shard_images: 4 in the memory, 6 requested"):
         build_memory(tmp_path / "m", folder, shard_images=6, **options)
-    with pytest.raises(InputError, match="whole number of batches of 2"):
+    with pytest.raises(InputError, match="multiple of the batch size 2"):
         build_memory(tmp_path / "n", folder, batch_size=2, shard_images=5, **options)
     assert not os.path.lexists(tmp_path / "n")
     (tmp_path / "more").mkdir()

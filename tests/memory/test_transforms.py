@@ -96,14 +96,12 @@ def test_a_transform_of_ones_own_is_asked_for_again_and_compared(tmp_path, folde
         lambda: append_images(tmp_path / "m", more, device="cpu", **asked),
         lambda: next(PooledClassifier(pooled, rule="knn", k=1, **asked).classify_batches(folder)),
     ):
-        with pytest.raises(
-            BackboneError, match=r"made with a transform of its own.* \(Compose\(.*transform=t"
-        ):
+        with pytest.raises(BackboneError, match=r"built with a custom transform.* \(Compose\(.*transform=t"):
             forgotten()
     for other in (composed(mean=0.485), composed(change=lambda x: x.flip(2)), TRANSFORM):
-        with pytest.raises(InputError, match="the transform is not the one that made the memory: Compose"):
+        with pytest.raises(InputError, match="the transform is not the one that built the memory: Compose"):
             distance_to_itself(memory, folder, transform=other, **asked)
-        with pytest.raises(InputError, match="the transform is not the one that made the memory: Compose"):
+        with pytest.raises(InputError, match="the transform is not the one that built the memory: Compose"):
             append_images(tmp_path / "m", more, device="cpu", transform=other, **asked)
     assert contents(tmp_path / "m") == before
     assert distance_to_itself(memory, folder, transform=composed(), **asked) == 0
@@ -116,7 +114,7 @@ def test_a_recorded_transform_comes_back_by_itself_and_no_other_is_taken(tmp_pat
     memory = build_memory(tmp_path / "m", folder, backbone=network, transform=TRANSFORM, **OPTIONS)
     assert distance_to_itself(memory, folder, backbone=network) == 0
     for other in (Transform(resize=24, crop=24), composed()):
-        with pytest.raises(InputError, match=r"not the one that made the memory: resize 24.*, mean 0.5"):
+        with pytest.raises(InputError, match=r"not the one that built the memory: resize 24.*, mean 0.5"):
             distance_to_itself(memory, folder, backbone=network, transform=other)
     # What does the same is the same, whoever wrote it.
     numbers = T.Compose([T.Resize(24), T.CenterCrop(24), T.ToTensor(), T.Normalize((0.5,) * 3, (0.25,) * 3)])
@@ -130,7 +128,7 @@ def test_a_class_of_ones_own_that_extends_transform_is_no_transform_of_numbers(t
 
     inverted = Inverted(resize=24, crop=24)
     memory = build_memory(tmp_path / "m", folder, backbone=network, transform=inverted, **OPTIONS)
-    with pytest.raises(BackboneError, match="transform of its own"):
+    with pytest.raises(BackboneError, match="custom transform"):
         distance_to_itself(memory, folder, backbone=network)
     assert distance_to_itself(memory, folder, backbone=network, transform=inverted) == 0
 
@@ -149,7 +147,7 @@ def test_a_callable_brings_its_transform_and_a_changed_one_is_noticed(tmp_path, 
     brought = importlib.import_module("brought")
 
     monkeypatch.setattr(brought, "now", brought.halved)
-    with pytest.raises(BackboneError, match=r"network 'brought:make' makes again \(<function shrunk> in"):
+    with pytest.raises(BackboneError, match=r"network 'brought:make' reproduces \(<function shrunk> in"):
         distance_to_itself(memory, folder)
     with pytest.raises(MemoryFormatError, match=r"settings \(transform: <function shrunk> in the memory"):
         build_memory(tmp_path / "m", folder, backbone="brought:make", **OPTIONS)
@@ -210,7 +208,9 @@ def test_no_address_is_recorded_and_the_same_call_goes_on(tmp_path, folder, netw
 def test_a_changed_transform_does_not_go_on(tmp_path, folder, network, first, other):
     build_memory(tmp_path / "m", folder, backbone=network, transform=first, **OPTIONS)
     before = contents(tmp_path / "m")
-    with pytest.raises(MemoryFormatError, match=r"other settings \(.*transform: .* in the memory, .* asked"):
+    with pytest.raises(
+        MemoryFormatError, match=r"other settings \(.*transform: .* in the memory, .* requested"
+    ):
         build_memory(tmp_path / "m", folder, backbone=network, transform=other, **OPTIONS)
     assert contents(tmp_path / "m") == before
     build_memory(tmp_path / "m", folder, backbone=network, transform=other, overwrite=True, **OPTIONS)
@@ -275,7 +275,7 @@ def test_a_record_of_0_1_with_an_address_goes_on_and_asks_for_the_transform(tmp_
     with pytest.raises(BackboneError, match="transform="):
         distance_to_itself(memory, folder, backbone=network)
     assert distance_to_itself(memory, folder, backbone=network, transform=Plain()) == 0
-    with pytest.warns(HueprobeWarning, match="may be another than the one that made the memory"):
+    with pytest.warns(HueprobeWarning, match="may not be the one that built the memory"):
         distance_to_itself(memory, folder, backbone=network, transform=composed())
     with pytest.raises(MemoryFormatError, match=r"transform: <tests.*Plain object> in the memory, Compose"):
         build_memory(tmp_path / "m", folder, backbone=network, transform=composed(), **OPTIONS)
@@ -315,11 +315,11 @@ def test_a_random_transform_does_not_continue_a_memory_of_another(tmp_path, fold
     build_memory(tmp_path / "m", folder, backbone=network, transform=composed(), **OPTIONS)
     other = T.Compose([T.RandomResizedCrop(24), T.ToTensor()])
     with (
-        pytest.raises(MemoryFormatError, match="asked, which is random"),
+        pytest.raises(MemoryFormatError, match="requested, which is random"),
         pytest.warns(HueprobeWarning, match="the transform is random"),
     ):
         build_memory(tmp_path / "m", folder, backbone=network, transform=other, **OPTIONS)
-    with pytest.raises(InputError, match="asked, which is random"):
+    with pytest.raises(InputError, match="requested, which is random"):
         distance_to_itself(open_memory(tmp_path / "m"), folder, backbone=network, transform=other)
 
 
@@ -342,7 +342,7 @@ def test_the_grid_comes_from_the_images(tmp_path, network, side, cells, transfor
     append_images(tmp_path / "m", draw(tmp_path / "more", 1, side=side, seed=2), device="cpu", **options)
     other = draw(tmp_path / "other", 1, side=(48, 48), seed=3)
     before = contents(tmp_path / "m")
-    with pytest.raises(InputError, match=r"images to append give 12 x 12 cells, those of .* come out"):
+    with pytest.raises(InputError, match=r"images to append give 12 x 12 cells, those of .* at another size"):
         append_images(tmp_path / "m", other, device="cpu", **options)
     assert contents(tmp_path / "m") == before
     with pytest.raises(ShapeError, match=r"12x12 cells .* images of one size"):
@@ -402,7 +402,7 @@ def test_a_transform_for_images_of_one_size_is_tried_on_that_size(tmp_path, netw
     assert [probe.image for probe in memory.settings.transform_probe] == [(36, 30)]
     build_memory(tmp_path / "m", folder, transform=strict, **options)
     assert distance_to_itself(memory, folder, backbone=network, transform=strict) == 0
-    with pytest.raises(InputError, match="not the one that made the memory"):
+    with pytest.raises(InputError, match="not the one that built the memory"):
         distance_to_itself(memory, folder, backbone=network, transform=changed)
 
 
@@ -414,7 +414,7 @@ def test_a_transform_that_takes_no_drawn_image_builds_and_warns(tmp_path, folder
             raise LookupError("no such image")
         return to_tensor(image)
 
-    with pytest.warns(HueprobeWarning, match="fails on image 'a drawn.*LookupError.*would not be noticed"):
+    with pytest.warns(HueprobeWarning, match="fails on image 'a drawn.*LookupError.*would not be detected"):
         memory = build_memory(tmp_path / "m", folder, backbone=network, transform=choosy, **OPTIONS)
     assert memory.readable.all()
     assert distance_to_itself(memory, folder, backbone=network, transform=choosy) == 0

@@ -117,7 +117,7 @@ def test_a_lock_that_was_removed_while_it_was_waited_for_does_not_count(tmp_path
 
 
 def test_a_lock_in_a_folder_that_is_not_there_is_told_in_one_sentence(tmp_path):
-    with pytest.raises(StorageError, match="bring the folder back"), locked(tmp_path / "gone" / "a.lock"):
+    with pytest.raises(StorageError, match="restore the folder"), locked(tmp_path / "gone" / "a.lock"):
         pass
 
 
