@@ -67,7 +67,7 @@ def test_exclusions_may_be_a_mask_of_queries_by_images(memory, spec):
     np.testing.assert_array_equal(found.ids, ids)
     nobody = hp.open_searcher(memory, spec).search(queries, 3, exclude_images=np.zeros((5, 7), bool))
     np.testing.assert_array_equal(nobody.ids, hp.open_searcher(memory, spec).search(queries, 3).ids)
-    with pytest.raises(ShapeError, match=r"mask of shape \(5, 4\), 7 images ask for \(5, 7\)"):
+    with pytest.raises(ShapeError, match=r"mask of shape \(5, 4\), 7 images need \(5, 7\)"):
         hp.open_searcher(memory, spec).search(queries, 3, exclude_images=np.zeros((5, 4), bool))
     with pytest.raises(InputError, match="exclude_images holds numbers that are not whole"):
         hp.open_searcher(memory, spec).search(queries, 3, exclude_images=np.full((5, 1), 0.5))

@@ -1,4 +1,4 @@
-"""Exact search, Annoy and FAISS behind one Searcher; `Neighbors` is the one result."""
+"""Nearest-neighbor search: exact search, Annoy and FAISS, all as a `Searcher` that returns `Neighbors`."""
 
 import lazy_loader
 

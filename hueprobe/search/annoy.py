@@ -1,4 +1,4 @@
-"""Annoy, the paper's index: angular, of fixed seed, built on disk by one thread, so reproducible."""
+"""Annoy, the paper's index: angular distance, fixed seed, built on disk by one thread, hence reproducible."""
 
 import shutil
 from functools import cache
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 FILE_NAME = "index.annoy"
 _SEED = 0
-_QUERIES_AT_A_TIME = 16  # of one thread
+_QUERIES_AT_A_TIME = 16  # per thread
 
 
 class AnnoySearcher:
-    """Searches an Annoy file; its ids are the memory's, its distances are computed anew."""
+    """Searches an Annoy file; items are the memory's vector ids, and distances are recomputed exactly."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
         self.memory, self.spec, self.folder = memory, spec, folder
@@ -38,22 +38,22 @@ class AnnoySearcher:
             ) from None
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return k near stored vectors of each query.
+        """Return k approximate nearest stored vectors of each query.
 
         Parameters
         ----------
         vectors, k, exclude_images
-            As in `Searcher.search`.
+            See `Searcher.search`.
         """
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
     def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Take all queries, some in each thread: Annoy's C++ holds no Python lock."""
+        """Search all queries, split among threads: Annoy releases Python's lock."""
         ids = np.full((len(vectors), width), -1, np.int64)
         distances = np.full((len(vectors), width), np.inf, np.float32)
 
         def find(start: int) -> None:
-            # Annoy reads a list in half the time of an array.
+            # Annoy reads a list twice as fast as an array.
             for row, vector in enumerate(vectors[start : start + _QUERIES_AT_A_TIME].tolist(), start):
                 found, far = self._index.get_nns_by_vector(
                     vector, width, search_k=self._search_k, include_distances=True
@@ -62,20 +62,22 @@ class AnnoySearcher:
 
         with threaded_map(n_threads(), name="hueprobe-annoy") as each:
             list(each(find, range(0, len(vectors), _QUERIES_AT_A_TIME)))
-        return ids, 1 - np.square(distances, dtype=np.float64) / 2  # of unit vectors: their product
+        return ids, 1 - np.square(distances, dtype=np.float64) / 2  # inner product of unit vectors
 
 
 def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
-    """Build the index of a memory's nonzero vectors into `folder`.
+    """Build the index of a memory's nonzero vectors in `folder`.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     spec : SearcherSpec
+        Gives the number of trees.
     folder : Path
-        Empty.
-    progress : bool
-        Show it.
+        An empty folder.
+    progress : bool, default=False
+        Whether to show a progress bar.
     """
     require_working_annoy()
     valid = memory.valid()
@@ -86,7 +88,7 @@ def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress:
         index.on_disk_build(str(folder / FILE_NAME))
     except OSError as error:
         raise StorageError(
-            f"cannot write {folder / FILE_NAME}: {error}; mend that, or use --searcher exact"
+            f"cannot write {folder / FILE_NAME}: {error}; fix this, or use --searcher exact"
         ) from None
     with progress_bar(memory.n_slots, label="annoy", unit="vectors", enabled=progress) as advance:
         for first, block in memory.blocks():
@@ -98,28 +100,28 @@ def build_annoy(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress:
 
 
 def _require_room(folder: Path, n_slots: int, n_vectors: int, n_channels: int, trees: int) -> None:
-    """Refuse a disk too full: Annoy writes through a memory map, where that is a bus error, not an exception.
+    """Raise if the disk has too little space: Annoy's memory map would cause a bus error, not an exception.
 
-    A node takes 12 bytes and a vector. There is one a slot, and in each tree about 2 n / K leaves, of up to
-    K = n_channels + 2 vectors, with as many branches above them.
+    A node takes 12 bytes and a vector. There is one node per vector id. Each tree has about 2 n / K leaves of
+    up to K = n_channels + 2 vectors each, and as many inner nodes.
     """
     nodes = n_slots + trees * (4 * n_vectors // (n_channels + 2) + 3)
     needed, free = nodes * (12 + 4 * n_channels), shutil.disk_usage(folder).free
     if needed > free:
         raise StorageError(
-            f"cannot build an Annoy index in {folder}: it takes up to {needed / 1e6:.0f} MB, and "
+            f"cannot build an Annoy index in {folder}: it needs up to {needed / 1e6:.0f} MB, but only "
             f"{free / 1e6:.0f} MB are free; make room on that disk, or use --searcher exact"
         )
 
 
 @cache
 def require_working_annoy() -> None:
-    """Query a tiny index for five neighbors; some builds of Annoy return one, however many are wanted.
+    """Check Annoy on a tiny index: some builds return one neighbor, whatever number is requested.
 
     Raises
     ------
     SearcherError
-        It returned anything but the five nearest.
+        Annoy did not return the five nearest points.
     """
     points = np.stack([np.cos(np.arange(20) * 0.1), np.sin(np.arange(20) * 0.1)], axis=1)
     index = AnnoyIndex(2, "angular")

@@ -1,4 +1,4 @@
-"""What Annoy and FAISS have in common: fetch ids until k may be matched, re-rank them by exact distance."""
+"""Search code shared by Annoy and FAISS: fetch ids until k may be matched, re-rank them by exact distance."""
 
 import os
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from hueprobe.threads import n_cores
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-# (vectors (n, C), how many) -> candidate ids (n, how many), -1 where the index gives no more; and their
-# products with the query as float32 sums, or None where the index knows its vectors but roughly.
+# (vectors (n, C), width) -> candidate ids (n, width), padded with -1; and their inner products with the query
+# as float32 sums, or None if the index stores its vectors only approximately.
 Fetch = Callable[[np.ndarray, int], tuple[np.ndarray, np.ndarray | None]]
 
 
 def n_threads() -> int:
-    """Return how many threads a search may use: OMP_NUM_THREADS, or the cores this process may run on."""
+    """Return the number of threads of a search: OMP_NUM_THREADS, or the cores this process may run on."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if wanted.isdecimal() and int(wanted) > 0:
         return int(wanted)
@@ -33,17 +33,17 @@ def search_with(
     k: int,
     exclude_images: np.ndarray | None,
 ) -> Neighbors:
-    """Return k neighbors of each query, fetching more where excluded images take their places.
+    """Return k neighbors of each query, fetching more candidates where excluded images take their places.
 
     Parameters
     ----------
     fetch : callable
         One search of the index; see `Fetch`.
     memory, vectors, k, exclude_images
-        As in `Searcher.search`.
+        See `Searcher.search`.
     """
     vectors, k, excluded = checked_queries(memory, vectors, k, exclude_images)
-    # The products, and the lengths by which Annoy divides them, are float32 sums, off by gamma each.
+    # The products, and the lengths that Annoy divides them by, are float32 sums with errors up to gamma.
     margin = 4 * gamma(memory.n_channels) + 4 * NORM_ERROR
 
     widest = int(memory.valid().sum())

@@ -1,4 +1,4 @@
-"""Any FAISS index, by its factory string; inner product on unit vectors, which ranks as distance does."""
+"""Any FAISS index, by its factory string; on unit vectors, inner product and distance rank equally."""
 
 import re
 from pathlib import Path
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 FILE_NAME = "index.faiss"
 _SEED = 0
 _MAX_TRAINING_VECTORS = 262_144
-# Factory strings of indexes that hold the vectors as they are, so that their products can be relied upon.
+# Factory strings of indexes that store the original vectors, so that their inner products are accurate.
 _WHOLE_VECTORS = re.compile(r"Flat|HNSW\d*(,Flat)?|IVF\d+(_HNSW\d+)?,Flat")
 
 
 class FaissSearcher:
-    """Searches a FAISS file; its ids are the memory's, its distances are computed anew."""
+    """Searches a FAISS file; items are the memory's vector ids, and distances are recomputed exactly."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
         self.memory, self.spec, self.folder = memory, spec, folder
@@ -46,12 +46,12 @@ class FaissSearcher:
                 ) from None
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return k near stored vectors of each query.
+        """Return k approximate nearest stored vectors of each query.
 
         Parameters
         ----------
         vectors, k, exclude_images
-            As in `Searcher.search`.
+            See `Searcher.search`.
         """
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
@@ -63,22 +63,24 @@ class FaissSearcher:
 
 
 def build_faiss(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress: bool = False) -> None:
-    """Build the index of a memory's nonzero vectors into `folder`, with one thread: reproducible.
+    """Build the index of a memory's nonzero vectors in `folder`, with one thread, hence reproducibly.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     spec : SearcherSpec
+        Gives the factory string.
     folder : Path
-        Empty.
-    progress : bool
-        Show it.
+        An empty folder.
+    progress : bool, default=False
+        Whether to show a progress bar.
     """
     try:
         index = faiss.index_factory(memory.n_channels, f"IDMap,{spec.build}", faiss.METRIC_INNER_PRODUCT)
     except (RuntimeError, AssertionError) as error:
         raise SearcherError(
-            f"FAISS does not take the factory string {spec.build!r} for {memory.n_channels} channels "
+            f"FAISS does not accept the factory string {spec.build!r} for {memory.n_channels} channels "
             f"({_first_line(error)}); try Flat, HNSW32 or IVF64,Flat"
         ) from None
     valid = memory.valid()
@@ -95,11 +97,11 @@ def build_faiss(memory: "Memory", spec: SearcherSpec, folder: Path, *, progress:
     except RuntimeError as error:
         raise SearcherError(
             f"FAISS cannot build {spec.build!r} from {int(valid.sum())} vectors ({_first_line(error)}); "
-            "ask for fewer lists, or use --searcher exact"
+            "use fewer lists, or --searcher exact"
         ) from None
     finally:
         faiss.omp_set_num_threads(threads)
-    with written_whole(folder / FILE_NAME) as file:  # FAISS's own writer says nothing of a full disk
+    with written_whole(folder / FILE_NAME) as file:  # FAISS's own writer does not report a full disk
         faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined]
 
 

@@ -1,4 +1,4 @@
-"""Searchers by SPEC, and the indexes that they need: built where absent, refused where stale."""
+"""Searchers by SPEC, and their indexes: built if missing, refused if stale."""
 
 import contextlib
 import math
@@ -26,21 +26,23 @@ _PACKAGES = {"annoy": "annoy", "faiss": "faiss-cpu"}
 
 
 class StoredIndex:
-    """The index of a SPEC of a memory, whether it is there yet or not.
+    """The index of a memory for one SPEC, existing or not.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     spec : SearcherSpec or str
-        Of Annoy or FAISS; exact search needs no index.
+        A SPEC of Annoy or FAISS; exact search needs no index.
     index_dir : path, optional
-        The folder of indexes that are not kept beside the memory.
+        Folder of indexes outside the memory. By default indexes are kept in the memory's folder.
 
     Attributes
     ----------
     spec : SearcherSpec
+        The parsed SPEC.
     folder : IndexFolder
-        Where it lies, under a name that says how it is built.
+        Its folder, named by how the index is built.
     """
 
     def __init__(
@@ -55,33 +57,33 @@ class StoredIndex:
 
     @classmethod
     def of(cls, searcher: Any) -> "StoredIndex":
-        """Return the index that a searcher of `open` reads, wherever it lies."""
+        """Return the index that a searcher from `open` reads, wherever it is."""
         index = cls(searcher.memory, searcher.spec)
         index.folder = replace(index.folder, indexes=searcher.folder.parent)
         return index
 
     @property
     def exists(self) -> bool:
-        """Whether it lies there, of whatever state of the memory."""
+        """Whether the index exists, for any state of the memory."""
         return self.folder.exists
 
     @property
     def is_current(self) -> bool:
-        """Whether it is there and belongs to the memory as it is now."""
+        """Whether the index exists and belongs to the current state of the memory."""
         return self.folder.is_current
 
     def build(self, *, progress: bool = False) -> None:
-        """Build it, or build it anew, and measure its recall@10.
+        """Build or rebuild the index, and measure its recall@10.
 
         Parameters
         ----------
-        progress : bool
-            Show it.
+        progress : bool, default=False
+            Whether to show a progress bar.
 
         Raises
         ------
         SearcherError
-            The library does not take the SPEC, or the memory is not complete.
+            The library rejects the SPEC, or the memory is not complete.
         """
         if not self.memory.complete:
             raise SearcherError(
@@ -91,30 +93,30 @@ class StoredIndex:
         self.recall(self.load(self.folder.path))
 
     def open(self) -> Searcher:
-        """Open it.
+        """Open the index.
 
         Raises
         ------
         SearcherError
-            It is absent, stale, damaged, or of another memory.
+            The index is missing, stale, damaged, or of another memory.
         """
         if not self.exists:
             raise SearcherError(
                 f"{self.memory.path} has no index {self.folder.path.name!r} in {self.folder.indexes}; "
-                f"make it with `hueprobe index --searcher {self.spec.text}`"
+                f"build it with `hueprobe index --searcher {self.spec.text}`"
             )
         self.folder.require_whole()
         return self.load(self.folder.path)
 
     def recall(self, searcher: Searcher) -> float:
-        """Return recall@10 under a searcher's settings: measured once, and kept in the header.
+        """Return the recall@10 of a searcher's settings: measured once, and stored in the header.
 
-        NaN where no image has a neighbor in another.
+        NaN if no image has a neighbor in another image.
 
         Parameters
         ----------
         searcher : Searcher
-            That of `open`.
+            A searcher from `open`.
         """
         from hueprobe.search.recall import measure_recall
 
@@ -123,7 +125,7 @@ class StoredIndex:
             kept = header.recall_at_10[settings]
             return math.nan if kept is None else kept
         recall = measure_recall(self.memory, searcher)
-        # It only saves time: where nobody may write, or another does, it is measured again next time.
+        # This only saves time: if the folder is read-only or locked, recall is measured again next time.
         with contextlib.suppress(HueprobeError), written_alone(self.memory, self.folder.indexes):
             now = read_header(self.folder.path)
             if now.ledger == header.ledger:
@@ -132,13 +134,14 @@ class StoredIndex:
         return recall
 
     def write(self, folder: Path, *, progress: bool = False) -> Path:
-        """Write its file into an empty folder, wherever that lies, and return the file.
+        """Write the index file into an empty folder and return the file.
 
         Parameters
         ----------
         folder : Path
-        progress : bool
-            Show it.
+            Any empty folder.
+        progress : bool, default=False
+            Whether to show a progress bar.
         """
         if self.spec.kind == "annoy":
             from hueprobe.search.annoy import FILE_NAME, build_annoy
@@ -151,11 +154,12 @@ class StoredIndex:
         return folder / FILE_NAME
 
     def load(self, folder: Path) -> Searcher:
-        """Open the file that `write` left in a folder, whether it is whole or not.
+        """Open the file that `write` left in a folder, without checking it.
 
         Parameters
         ----------
         folder : Path
+            That folder.
         """
         if self.spec.kind == "annoy":
             from hueprobe.search.annoy import AnnoySearcher
@@ -178,41 +182,66 @@ def open_searcher(
     build: bool = True,
     progress: bool = False,
 ) -> Searcher:
-    """Open the searcher that a SPEC names; an absent index is built first.
+    """Open the searcher that a SPEC names; a missing index is built first.
 
     Parameters
     ----------
     memory : Memory
-    spec : str or SearcherSpec
+        Memory to search.
+    spec : str or SearcherSpec, default="exact"
         `exact`, `annoy[:trees=50,search_k=20000]` or `faiss:FACTORY[;nprobe=16]`.
-    device : str
-        Of exact search: `auto`, `cpu`, `cuda` or `cuda:<i>`; see `search_device`. Annoy and FAISS search on
-        the CPU.
+    device : str, default="auto"
+        Device of exact search: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. Annoy and FAISS search on the CPU.
     images : array_like of int or of bool, optional
-        Search these memory rows (or those of this mask) alone; exact search only.
+        Search only these memory rows (or the rows of this mask); exact search only. By default all.
     memory_budget : int, optional
-        Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
-        quantized vectors beside it (half its size), which every search reads.
+        Bytes of vectors that exact search may keep in RAM. By default 1 GiB. For a larger memory, a file of
+        quantized vectors (half its size) is written next to it, and every search reads that file.
     products : {"int8", "half", "float32"}, optional
-        Format of exact search's first pass; by default the one that is fastest here. The result does not
-        depend on it.
+        Number format of the first pass of exact search. By default the fastest one on this machine. The
+        result does not depend on it.
     index_dir : path, optional
-        Where indexes are kept, such as those of a memory that nobody may write to; beside the memory by
-        default. Several memories may share the folder.
-    build : bool
-        Whether an index that is absent may be built.
-    progress : bool
-        Show the build's.
+        Folder to keep indexes in, for example if the memory is read-only. Several memories may share it. By
+        default indexes are kept in the memory's folder.
+    build : bool, default=True
+        Whether a missing index may be built.
+    progress : bool, default=False
+        Whether to show progress of the build.
+
+    Returns
+    -------
+    Searcher
 
     Raises
     ------
     SearcherError
-        The SPEC is wrong, or the index is stale, damaged, of another memory, or absent with `build=False`.
+        The SPEC is invalid, or the index is stale, damaged, of another memory, or missing with `build=False`.
+
+    Warns
+    -----
+    HueprobeWarning
+        The memory is not complete: only the images stored so far are searched.
+
+    See Also
+    --------
+    hueprobe.search.Searcher : The methods of a searcher.
+    hueprobe.search.tune_searcher : Find the fastest searcher for a target recall.
+    hueprobe.search.build_index : Build an index beforehand.
 
     Notes
     -----
-    The threads of torch and FAISS do not follow a fork: where a process has searched, start others with
-    `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
+    The threads of torch and FAISS do not survive a fork. Once a process has searched, start other processes
+    with `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child process that would
+    otherwise wait for these threads forever.
+
+    Examples
+    --------
+    >>> searcher = hp.open_searcher(memory)
+    >>> neighbors = searcher.search(memory.vectors([0, 1]), 3)
+    >>> neighbors.distances[:, 0]  # each vector finds itself
+    array([0., 0.])
+    >>> hp.open_searcher(memory, "annoy:trees=5").spec.text
+    'annoy:trees=5'
     """
     parsed = parse_spec(spec)
     _warn_of_unfinished(memory)
@@ -228,7 +257,7 @@ def open_searcher(
         return searcher
     if images is not None:
         raise SearcherError(
-            f"{parsed.text!r} searches the whole memory; some of its images alone need exact search"
+            f"{parsed.text!r} searches the whole memory; use exact search to search only some of its images"
         )
     index = StoredIndex(memory, parsed, index_dir=index_dir)
     if build and not index.exists:
@@ -237,10 +266,10 @@ def open_searcher(
 
 
 def _warn_of_unfinished(memory: "Memory") -> None:
-    """Say that answers come from a part of the images; a ledger that was cut looks like that too."""
+    """Warn that only a part of the images is searched; a truncated ledger looks the same."""
     if not memory.complete:
         warnings.warn(
-            f"{memory.path} is not complete: answers come from its first {memory.n_images} images; run its "
+            f"{memory.path} is not complete: results use only its first {memory.n_images} images; run its "
             "`hueprobe index` again",
             HueprobeWarning,
             stacklevel=3,
@@ -254,21 +283,35 @@ def build_index(
     index_dir: str | Path | None = None,
     progress: bool = False,
 ) -> None:
-    """Build (or rebuild) the index of a SPEC and measure its recall@10; exact search needs none.
+    """Build or rebuild the index of a SPEC and measure its recall@10.
 
     Parameters
     ----------
     memory : Memory
+        Memory to index.
     spec : str or SearcherSpec
+        A SPEC of Annoy or FAISS. Exact search needs no index: `exact` does nothing.
     index_dir : path, optional
-        As in `open_searcher`.
-    progress : bool
-        Show it.
+        Folder to keep indexes in. By default indexes are kept in the memory's folder.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Raises
     ------
     SearcherError
-        The library does not take the SPEC, or the memory is not complete.
+        The library rejects the SPEC, or the memory is not complete.
+
+    See Also
+    --------
+    hueprobe.open_searcher : Open a searcher; builds a missing index.
+    hueprobe.search.measure_recall : Recall under other settings.
+
+    Examples
+    --------
+    >>> hp.search.build_index(memory, "annoy:trees=5")
+    >>> searcher = hp.open_searcher(memory, "annoy:trees=5", build=False)
+    >>> searcher.search(memory.vectors([0]), 3).ids.shape
+    (1, 3)
     """
     parsed = parse_spec(spec)
     if parsed.needs_index:
@@ -276,12 +319,12 @@ def build_index(
 
 
 def recall_of(searcher: Searcher) -> float:
-    """Return a searcher's recall@10: 1 for exact search, else measured once and kept beside its index.
+    """Return a searcher's recall@10: 1 for exact search, otherwise measured once and stored with the index.
 
     Parameters
     ----------
     searcher : Searcher
-        That of `open_searcher`.
+        A searcher from `open_searcher`.
     """
     if not searcher.spec.needs_index:
         return 1.0
@@ -289,11 +332,12 @@ def recall_of(searcher: Searcher) -> float:
 
 
 def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
-    """Return the header of every index beside the memory, with `stale` added, by folder name.
+    """Return the header of every index in the memory's folder, with `stale` added, by folder name.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     """
     headers = {}
     for path in sorted(memory.path.glob(f"{FOLDER}/*/{HEADER}")):

@@ -1,4 +1,4 @@
-"""The folder of one index: a file and a header that ties it to a state of the memory, never half there."""
+"""The folder of one index: a file, and a header that ties it to a state of the memory; never partial."""
 
 import contextlib
 import importlib.metadata
@@ -26,13 +26,15 @@ if TYPE_CHECKING:
 
 
 def indexes_of(memory: "Memory", index_dir: str | Path | None = None) -> Path:
-    """Return the folder of a memory's indexes: its own, or below another that several memories may share.
+    """Return the folder of a memory's indexes: in its own folder, or below one that several memories share.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     index_dir : path, optional
-        Below it a folder is named by the memory and by the first line of its ledger, which no other has.
+        Shared folder. Each memory has a folder in it, named by the memory and by the hash of the first line
+        of its ledger, which is unique. By default the memory's own folder.
     """
     if index_dir is None:
         return memory.path / FOLDER
@@ -41,20 +43,21 @@ def indexes_of(memory: "Memory", index_dir: str | Path | None = None) -> Path:
 
 @contextlib.contextmanager
 def written_alone(memory: "Memory", indexes: Path) -> Iterator[None]:
-    """Hold the lock of the folder of a memory's indexes, which for its own is the memory's.
+    """Hold the lock of a memory's indexes; in the memory's own folder, it is the memory's lock.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     indexes : Path
-        That of `indexes_of`.
+        Folder of the indexes, from `indexes_of`.
 
     Raises
     ------
     MemoryFormatError
-        Another process holds it.
+        Another process holds the lock.
     StorageError
-        The folder cannot be written; of a memory's own it is said that another may be named.
+        The folder cannot be written. For the memory's own folder, the message suggests `--index-dir`.
     """
     own = indexes == indexes_of(memory)
     try:
@@ -71,17 +74,18 @@ def written_alone(memory: "Memory", indexes: Path) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class IndexFolder:
-    """A folder below a memory's `indexes/`, or below the folder that has the place of it.
+    """A folder below a memory's `indexes/`, or below the folder that replaces it.
 
     Attributes
     ----------
     memory : Memory
+        The memory.
     contents : str
-        What lies there, `kind:build`, as the header says it too; the folder is named by it.
+        Contents as `kind:build`, as in the header; the folder is named by it.
     package : str
-        The package that builds it, whose version the header records.
+        The package that builds the index; the header records its version.
     indexes : Path
-        The folder it lies in: that of `indexes_of`.
+        The parent folder, from `indexes_of`.
     """
 
     memory: "Memory"
@@ -91,17 +95,17 @@ class IndexFolder:
 
     @property
     def path(self) -> Path:
-        """Where the folder lies, or would."""
+        """Path of the folder, existing or not."""
         return self.indexes / folder_name(self.contents)
 
     @property
     def exists(self) -> bool:
-        """Whether there is an index, of whatever state of the memory."""
+        """Whether there is an index, for any state of the memory."""
         return (self.path / HEADER).is_file()
 
     @property
     def is_current(self) -> bool:
-        """Whether there is an index of the memory as it is now."""
+        """Whether there is an index of the current state of the memory."""
         try:
             self.current_header()
         except SearcherError:
@@ -114,8 +118,8 @@ class IndexFolder:
         Raises
         ------
         SearcherError
-            It is missing or damaged, or of another memory or another state of it, or the file has another
-            size.
+            The header is missing or damaged, belongs to another memory or another state of it, or the file
+            has another size.
         """
         header = read_header(self.path)
         memory = self.memory
@@ -129,23 +133,25 @@ class IndexFolder:
         file = self.path / header.file
         size = file.stat().st_size if file.is_file() else -1
         if size != header.size:
-            raise SearcherError(f"{file} has {size} bytes, its header says {header.size}; rebuild the index")
+            raise SearcherError(
+                f"{file} has {size} bytes, but {header.size} in its header; rebuild the index"
+            )
         return header
 
     def require_whole(self) -> None:
-        """Raise SearcherError unless the index is current and its file, byte for byte, what was written."""
+        """Raise SearcherError unless the index is current and its file is unchanged."""
         self.current_header()
         require_whole(self.path)
 
     def build(self, write: Callable[[Path], Path]) -> None:
-        """Let `write` fill an empty folder, and put that in the place of what was there.
+        """Let `write` fill an empty folder, and replace this folder by it.
 
-        What builds that were killed left behind goes first, and this one's where it fails.
+        Leftovers of killed builds are removed first. If `write` fails, its folder is removed.
 
         Parameters
         ----------
         write : callable
-            Takes the empty folder and returns the file that it made there.
+            Takes the empty folder and returns the file that it wrote there.
         """
         partial = self.path.with_name(self.path.name + PARTIAL)
         with written_alone(self.memory, self.indexes):
@@ -161,12 +167,12 @@ class IndexFolder:
                 raise
 
     def install(self, file: Path) -> None:
-        """Give a file its header and make the folder it lies in this one; the caller holds the memory's lock.
+        """Write the header of a file and replace this folder by the file's; the caller holds the lock.
 
         Parameters
         ----------
         file : Path
-            Alone in a folder of the same disk.
+            The index file, alone in a folder on the same disk.
         """
         with storing(self.path):
             fsync_file(file)

@@ -1,4 +1,4 @@
-"""The one result of every search, what a searcher is, and the checks and the loop that all share."""
+"""The result of a search, the protocol of searchers, and the checks and the loop that all share."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,44 +21,93 @@ class Neighbors:
     Attributes
     ----------
     ids : ndarray of int64, shape (n_queries, k)
-        Vector ids, nearest first, ties by the lower id; -1 where there is none.
+        Vector ids, nearest first, ties in order of the id; -1 for a missing neighbor.
     distances : ndarray of float64, shape (n_queries, k)
-        Euclidean, ascending; +inf where there is none.
+        Euclidean distances, ascending; +inf for a missing neighbor.
+
+    See Also
+    --------
+    hueprobe.Grid.locate : Image and cell of a vector id.
+    hueprobe.Matches.from_neighbors : The match table of a search result.
+
+    Examples
+    --------
+    >>> hp.open_searcher(memory).search(memory.vectors([0, 1]), 3)
+    Neighbors(2 queries, k=3, 0 missing)
     """
 
     ids: np.ndarray
     distances: np.ndarray
 
     def __repr__(self) -> str:
-        """Say how many there are."""
+        """Count queries, neighbors and missing neighbors."""
         return (
             f"Neighbors({len(self.ids)} queries, k={self.ids.shape[1]}, {int((self.ids < 0).sum())} missing)"
         )
 
 
 class Searcher(Protocol):
-    """What `open_searcher` returns.
+    """Searcher of a memory, as `open_searcher` returns it.
 
     Attributes
     ----------
     memory : Memory
+        The memory that is searched.
     spec : SearcherSpec
+        The searcher and its settings.
+
+    See Also
+    --------
+    hueprobe.open_searcher : Open a searcher.
+
+    Examples
+    --------
+    >>> searcher = hp.open_searcher(memory, "exact")
+    >>> searcher.spec.text, searcher.memory.n_images
+    ('exact', 12)
     """
 
     memory: "Memory"
     spec: "SearcherSpec"
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
-        """Return the k nearest stored vectors of each query.
+        """Find the k nearest stored vectors of each query.
 
         Parameters
         ----------
         vectors : ndarray of shape (n_queries, n_channels)
-            Unit vectors as `as_stored` gives them; a zero vector gets no neighbor.
+            Unit vectors, rounded by `as_stored`; a zero vector has no neighbors.
         k : int
-            At least 1 (3.0 is 3); where fewer vectors may be matched, ids are padded with -1.
+            Number of neighbors, at least 1. If fewer vectors may be matched, ids are padded with -1.
         exclude_images : ndarray of int, shape (n_queries, m), optional
-            Memory images that each query may not match; -1 pads. Or a mask of bool, (n_queries, n_images).
+            Memory rows of images that each query may not match, padded with -1. Or a mask of bool, shape
+            (n_queries, n_images). By default nothing is excluded.
+
+        Returns
+        -------
+        Neighbors
+
+        Raises
+        ------
+        ShapeError
+            The shape of an argument does not fit.
+        InputError
+            An argument is not numeric, or `k` is not a positive whole number.
+        NumericsError
+            A query vector is NaN or infinite.
+
+        See Also
+        --------
+        hueprobe.memory.as_stored : Round query vectors like those of the memory.
+        hueprobe.KernelDensityClassifier : Derives exclusions by image or group.
+
+        Examples
+        --------
+        >>> searcher = hp.open_searcher(memory)
+        >>> neighbors = searcher.search(memory.vectors([0]), 3, exclude_images=[[0]])
+        >>> image, y, x = memory.grid.locate(neighbors.ids)
+        >>> bool((image != 0).all())
+        True
         """
         ...
 
@@ -70,8 +119,8 @@ def checked_queries(
     vectors, k = np.ascontiguousarray(as_array("vectors", vectors), np.float32), as_count("k", k)
     if vectors.ndim != 2 or vectors.shape[1] != memory.n_channels:
         raise ShapeError(
-            f"query vectors have shape {vectors.shape}, {memory.path} asks for (n, {memory.n_channels}); "
-            "extract both at one layer of one network"
+            f"query vectors have shape {vectors.shape}, {memory.path} needs (n, {memory.n_channels}); "
+            "extract both from the same layer of the same network"
         )
     if not np.isfinite(vectors).all():
         raise NumericsError("a query vector is NaN or infinite; check the network's activations")
@@ -80,7 +129,7 @@ def checked_queries(
     exclude_images = as_array("exclude_images", exclude_images)
     if exclude_images.ndim != 2 or len(exclude_images) != len(vectors):
         raise ShapeError(
-            f"exclude_images has shape {exclude_images.shape}, {len(vectors)} queries ask for "
+            f"exclude_images has shape {exclude_images.shape}, {len(vectors)} queries need "
             f"({len(vectors)}, m)"
         )
     if exclude_images.dtype == bool:
@@ -92,10 +141,10 @@ def checked_queries(
 
 
 def _marked(mask: np.ndarray, n_images: int) -> np.ndarray:
-    """Return the rows that a mask (n_queries, n_images) marks, padded by -1."""
+    """Return the rows that a mask (n_queries, n_images) selects, padded with -1."""
     if mask.shape[1] != n_images:
         raise ShapeError(
-            f"exclude_images is a mask of shape {mask.shape}, {n_images} images ask for "
+            f"exclude_images is a mask of shape {mask.shape}, {n_images} images need "
             f"({len(mask)}, {n_images}); give one True or False for each, or rows"
         )
     query, image = np.nonzero(mask)
@@ -105,8 +154,8 @@ def _marked(mask: np.ndarray, n_images: int) -> np.ndarray:
     return rows
 
 
-# (query vectors (n, d), their excluded images (n, m), width) -> which queries a look among about `width`
-# candidates settles, bool (n,), all of them at the widest; and the neighbors of those that are settled.
+# (query vectors (n, d), their excluded images (n, m), width) -> bool (n,), which queries a search of about
+# `width` candidates settles (all of them at the largest width); and the neighbors of the settled queries.
 Look = Callable[[np.ndarray, np.ndarray, int], tuple[np.ndarray, Neighbors]]
 
 
@@ -120,19 +169,20 @@ def search_widening(
     widest: int,
     times: int,
 ) -> Neighbors:
-    """Look among so many candidates, and again among more for the queries that are not settled.
+    """Search a number of candidates, and then more for the queries that are not settled.
 
     Parameters
     ----------
     look : callable
         One search; see `Look`.
     vectors, excluded : ndarray
-        As `checked_queries` gives them. A zero vector is not looked for: it has no neighbor.
+        Results of `checked_queries`. Zero vectors are not searched: they have no neighbors.
     k : int
+        Number of neighbors.
     width, widest : int
-        Candidates of the first look, and of the last; 0 where there is nothing to be found.
+        Number of candidates of the first search, and largest number; 0 if nothing can be found.
     times : int
-        As many candidates at each further look.
+        Factor by which the number of candidates grows.
     """
     ids = np.full((len(vectors), k), -1, np.int64)
     distances = np.full((len(vectors), k), np.inf)

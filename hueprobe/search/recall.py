@@ -1,4 +1,4 @@
-"""How many of the true neighbors an approximate index finds."""
+"""Recall: the share of true neighbors that an approximate index finds."""
 
 from typing import TYPE_CHECKING
 
@@ -17,16 +17,37 @@ RECALL_K = 10
 def measure_recall(
     memory: "Memory", searcher: "Searcher", *, k: int = RECALL_K, n_queries: int = 500, seed: int = 0
 ) -> float:
-    """Return the share of the true k neighbors that a searcher finds; see `sample_queries`, `share_found`.
+    """Measure recall@k: the share of the k true neighbors that a searcher finds.
+
+    Queries are drawn from the memory's own nonzero vectors; the image of a query is excluded. Exact search
+    gives the true neighbors. A neighbor as near as the k-th true one counts as found, whatever its id.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     searcher : Searcher
-    k, n_queries : int
-        Neighbors of each query, and queries at most.
-    seed : int
-        Of the draw.
+        A searcher of the memory.
+    k : int, default=10
+        Number of neighbors of each query.
+    n_queries : int, default=500
+        Largest number of queries.
+    seed : int, default=0
+        Seed of the draw of queries.
+
+    Returns
+    -------
+    float
+        Recall in [0, 1]; NaN if no query has a neighbor.
+
+    See Also
+    --------
+    hueprobe.search.tune_searcher : Compare the recall and the speed of several searchers.
+
+    Examples
+    --------
+    >>> hp.search.measure_recall(memory, hp.open_searcher(memory, "faiss:Flat"), n_queries=50)
+    1.0
     """
     k, n_queries = as_count("k", k), as_count("n_queries", n_queries)
     vectors, excluded = sample_queries(memory, n_queries, seed=seed)
@@ -40,13 +61,16 @@ def sample_queries(memory: "Memory", n_queries: int, *, seed: int = 0) -> tuple[
     Parameters
     ----------
     memory : Memory
+        The memory.
     n_queries : int
-        At most; a small memory gives all it has.
-    seed : int
+        Largest number of queries; a small memory gives all its vectors.
+    seed : int, default=0
+        Seed of the draw.
 
     Returns
     -------
     vectors : ndarray of float32, shape (n, n_channels)
+        Query vectors.
     excluded : ndarray of int64, shape (n, 1)
         Each query's own image.
     """
@@ -56,14 +80,14 @@ def sample_queries(memory: "Memory", n_queries: int, *, seed: int = 0) -> tuple[
 
 
 def share_found(found: "Neighbors", truth: "Neighbors") -> float:
-    """Return the share of true neighbors among those found, NaN where there are none.
+    """Return the share of the true neighbors that were found; NaN if there are no true neighbors.
 
-    A neighbor at the true k-th distance counts whatever its id: ties are no misses.
+    A neighbor at the k-th true distance counts whatever its id: ties are not misses.
 
     Parameters
     ----------
     found, truth : Neighbors
-        Of the same queries; of an approximate searcher, and of exact search.
+        Results of an approximate searcher and of exact search for the same queries.
     """
     within = np.isfinite(found.distances) & (found.distances <= _last_finite(truth.distances))
     n_true = np.isfinite(truth.distances).sum()

@@ -1,4 +1,4 @@
-"""Re-ranking: the exact distances by which the candidates of every searcher are put in order."""
+"""Re-ranking: the exact distances that rank the candidates of every searcher."""
 
 from typing import TYPE_CHECKING
 
@@ -10,17 +10,17 @@ from hueprobe.threads import n_cores, threaded_map
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-# So that their candidates stay in a processor's cache.
+# Limits that keep the candidates in a processor's cache.
 _QUERIES_AT_A_TIME, _CANDIDATES_AT_A_TIME = 16, 1_024
 UNIT = 2.0**-24  # half the spacing of float32 at 1
-# renormalize() divides by a norm whose float32 sum is off by some units: generous.
+# renormalize() divides by a norm with a float32 rounding error of a few units; this bound is generous.
 NORM_ERROR = 64 * UNIT
 
 
 def gamma(n_channels: int) -> float:
-    """Return d u / (1 - d u): how far a float32 sum of products of unit vectors may lie from the true one.
+    """Return d u / (1 - d u), a bound on the error of a float32 inner product of unit vectors.
 
-    In whatever order it runs.
+    It holds for any order of summation.
     """
     return n_channels * UNIT / (1 - n_channels * UNIT)
 
@@ -28,16 +28,19 @@ def gamma(n_channels: int) -> float:
 def rerank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
     """Re-rank candidates by their exact distance and keep the k nearest.
 
-    The distance is ||q - x|| by subtraction in float64, so that a duplicate is at exactly 0;
-    2 - 2<q, x> would put it at up to 1.4e-3. Ties go to the lower id.
+    The distance is ||q - x|| by subtraction in float64, so that a duplicate is at exactly 0. The formula
+    2 - 2<q, x> could place it at up to 1.4e-3. Ties go to the lower id.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     vectors : ndarray of float32, shape (n_queries, n_channels)
+        Query vectors.
     candidates : ndarray of int64, shape (n_queries, c)
-        Distinct vector ids; -1 pads.
+        Distinct vector ids, padded with -1.
     k : int
+        Number of neighbors to keep.
     """
     n_queries, width = candidates.shape
     step = min(_QUERIES_AT_A_TIME, max(1, _CANDIDATES_AT_A_TIME // max(1, width)))
@@ -63,7 +66,8 @@ def _rerank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, 
     where = where.reshape(candidates.shape)
     rows = memory.vectors(np.maximum(unique, 0))
     if candidates.shape[1] > k:
-        # A product is off by gamma at most, a squared length by NORM_ERROR, on either side of the comparison.
+        # The error of a product is at most gamma, of a squared length NORM_ERROR, on both sides of the
+        # comparison.
         margin = 2 * gamma(memory.n_channels) * (1 + NORM_ERROR) + 2 * NORM_ERROR
         products = np.einsum("qcd,qd->qc", rows[where], vectors)
         candidates, columns = plausible(candidates, products, k, margin)
@@ -82,22 +86,23 @@ def _rerank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, 
 def plausible(
     candidates: np.ndarray, products: np.ndarray, k: int, margin: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keep the candidates that can be among the k nearest: the others need not be looked at.
+    """Keep the candidates that can be among the k nearest; the others need no exact distance.
 
     Parameters
     ----------
     candidates : ndarray of int64, shape (n_queries, c)
-        Vector ids; -1 pads.
+        Vector ids, padded with -1.
     products : ndarray of shape (n_queries, c)
-        Of the query with each candidate, as computed.
+        Computed inner product of the query with each candidate.
     k : int
+        Number of neighbors.
     margin : float
-        Whatever lies lower than the k-th highest product by more than this is surely farther away.
+        A candidate whose product is below the k-th highest by more than this is certainly farther away.
 
     Returns
     -------
     candidates, columns : ndarray of int64, shape (n_queries, fewer)
-        The ids that are left, -1 for the others, and the columns that they stood in.
+        The remaining ids, padded with -1, and their original columns.
     """
     products = np.where(candidates >= 0, products, -np.inf)
     low = products < np.partition(products, -k, axis=1)[:, -k, None] - margin

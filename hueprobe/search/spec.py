@@ -1,4 +1,4 @@
-"""SPEC: the one string that names a searcher with its settings."""
+"""SPEC: a string that names a searcher and its settings."""
 
 import re
 from dataclasses import dataclass
@@ -9,21 +9,31 @@ DEFAULT_TREES = 10
 _ANNOY_SETTINGS = {"trees": "build", "search_k": "search"}
 _FACTORY = re.compile(
     r"[A-Za-z0-9,()_\[\]+=.-]{1,80}"
-)  # of plain names, so that none is too long for a folder
+)  # plain characters and a limited length, for the name of a folder
 _FAISS_SETTINGS = ("nprobe", "efSearch", "k_factor", "quantizer_efSearch", "max_codes")
 
 
 @dataclass(frozen=True)
 class SearcherSpec:
-    """A parsed SPEC.
+    """A parsed SPEC: a searcher and its settings.
 
     Attributes
     ----------
     kind : {"exact", "annoy", "faiss"}
+        Kind of searcher.
     build : str
-        What the index is built with, canonical: `trees=10`, or FAISS's factory string.
+        Settings of the index in canonical form: `trees=10`, or FAISS's factory string.
     search : dict of str to int
-        Settings of the search alone; no part of the index's name.
+        Settings of the search only; they are not part of the index's name.
+
+    See Also
+    --------
+    hueprobe.search.parse_spec : Make one of a string.
+
+    Examples
+    --------
+    >>> hp.search.parse_spec("annoy")
+    SearcherSpec(kind='annoy', build='trees=10', search={})
     """
 
     kind: str
@@ -37,7 +47,7 @@ class SearcherSpec:
 
     @property
     def index(self) -> str:
-        """What names the index, and its folder: how it is built, not how it is searched."""
+        """Name of the index and of its folder: settings of the index, not of the search."""
         return f"{self.kind}:{self.build}"
 
     @property
@@ -52,7 +62,7 @@ class SearcherSpec:
 
     @property
     def search_text(self) -> str:
-        """The search settings alone, canonical; `default` for none."""
+        """Settings of the search in canonical form; `default` if there are none."""
         return ",".join(f"{name}={value}" for name, value in self.search.items()) or "default"
 
     @property
@@ -70,12 +80,20 @@ def parse_spec(spec: str | SearcherSpec) -> SearcherSpec:
     Parameters
     ----------
     spec : str or SearcherSpec
-        One that is parsed already is returned as it is.
+        The SPEC; a `SearcherSpec` is returned unchanged.
+
+    Returns
+    -------
+    SearcherSpec
 
     Raises
     ------
     SearcherError
-        An unknown searcher or setting, or a value that is no positive whole number.
+        The searcher or a setting is unknown, or a value is not a positive whole number.
+
+    See Also
+    --------
+    hueprobe.open_searcher : Open the searcher of a SPEC.
 
     Examples
     --------
@@ -97,8 +115,8 @@ def parse_spec(spec: str | SearcherSpec) -> SearcherSpec:
         factory, _, settings_text = rest.partition(";")
         if not _FACTORY.fullmatch(factory):
             raise SearcherError(
-                f"{spec!r} names no FAISS factory string, which is 1 to 80 letters, digits and ,()_[]+-=. in "
-                "all; try faiss:Flat or faiss:HNSW32"
+                f"{spec!r} has no valid FAISS factory string: 1 to 80 letters, digits and ,()_[]+-=. "
+                "are allowed; try faiss:Flat or faiss:HNSW32"
             )
         return SearcherSpec("faiss", factory, _settings(spec, settings_text, _FAISS_SETTINGS))
     raise SearcherError(

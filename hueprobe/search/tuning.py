@@ -1,4 +1,4 @@
-"""Which searcher answers a memory's own questions fastest at a wished recall: each is built and tried."""
+"""The fastest searcher of a memory for a target recall: each candidate is built and timed."""
 
 import math
 import shutil
@@ -26,35 +26,47 @@ if TYPE_CHECKING:
     from hueprobe.search.neighbors import Neighbors, Searcher
 
 DEFAULT_QUERIES = 500
-# A round times exact search and the trial once each, one after the other. As many are made as take a second,
-# so that one glitch of the machine moves neither a median nor a quartile.
+# A round times exact search and the trial once each, one after the other. Rounds fill about one second, so
+# that a single disturbance changes neither the median nor the quartiles.
 _FEWEST_ROUNDS, _MOST_ROUNDS, _SECONDS = 7, 25, 1.0
 _TREES = (10, 50)
 _EF_SEARCH = (64, 128, 256, 512)
-_FEWEST_TRAINING_VECTORS = 39  # a list, below which FAISS's k-means warns
+_FEWEST_TRAINING_VECTORS = 39  # per list; with fewer, FAISS's k-means warns
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one SPEC gave.
+    """Recall, speed and size of one SPEC.
 
     Attributes
     ----------
     spec : str
+        The SPEC.
     recall : float
-        Share of the true k neighbors that it found.
+        Share of the k true neighbors that it found.
     queries_per_second : float
-        All queries at once, re-ranking and exclusion included; median of the rounds.
+        Speed with all queries at once, including re-ranking and exclusion; median of the rounds.
     times_exact : float
-        That speed as a multiple of exact search's in the same round; median.
-    times_exact_low, times_exact_high : float
-        Its lower and upper quartile over the rounds; exact search has its own speed's, over its median.
+        Its speed as a multiple of that of exact search in the same round; median of the rounds.
     build_seconds : float
-        Of its index, shared by all trials of one build.
+        Time to build its index; trials that differ only in search settings share one index.
     n_bytes : int
         Size of the index on disk; 0 for exact search, which has none.
-    rounds : int
-        Times that its speed was measured.
+    times_exact_low, times_exact_high : float, default=nan
+        Lower and upper quartile of that multiple over the rounds. For exact search: quartiles of its own
+        speed, divided by the median.
+    rounds : int, default=0
+        Number of times that its speed was measured.
+
+    See Also
+    --------
+    hueprobe.search.tune_searcher : Makes trials.
+
+    Examples
+    --------
+    >>> tuning = hp.search.tune_searcher(memory, specs=["faiss:Flat"], n_queries=20)
+    >>> [(trial.spec, trial.recall) for trial in tuning.trials]
+    [('exact', 1.0), ('faiss:Flat', 1.0)]
     """
 
     spec: str
@@ -70,19 +82,30 @@ class Trial:
 
 @dataclass(frozen=True)
 class Tuning:
-    """All trials on one memory.
+    """Result of `tune_searcher`: all trials on one memory.
 
     Attributes
     ----------
     memory : str
+        Path of the memory.
     n_vectors, n_queries, k : int
-        Vectors searched, queries at once, neighbors wanted.
+        Number of vectors searched, of queries at once, and of neighbors.
     wished : float
-        The least recall that would do.
+        Target recall.
     trials : tuple of Trial
-        Exact search first.
+        The trials, exact search first.
     failed : tuple of (str, str)
-        SPEC and reason of each that could not be built or searched.
+        SPEC and reason of each searcher that could not be built or searched.
+
+    See Also
+    --------
+    hueprobe.search.tune_searcher : Makes it.
+
+    Examples
+    --------
+    >>> tuning = hp.search.tune_searcher(memory, specs=["faiss:Flat"], n_queries=20)
+    >>> tuning.recommended.recall >= tuning.wished
+    True
     """
 
     memory: str
@@ -95,11 +118,23 @@ class Tuning:
 
     @property
     def recommended(self) -> Trial:
-        """The fastest trial, as a multiple of exact search, whose recall is at least the wished one."""
+        """The trial with the largest `times_exact` among those that reach the target recall."""
         return _fastest(self.trials, self.wished)
 
     def document(self) -> dict[str, Any]:
-        """Return everything as plain values, for JSON."""
+        """Return all trials as plain values, for JSON.
+
+        Returns
+        -------
+        dict
+            The attributes, and the SPEC that is `recommended`.
+
+        Examples
+        --------
+        >>> tuning = hp.search.tune_searcher(memory, specs=["faiss:Flat"], n_queries=20)
+        >>> sorted(tuning.document())
+        ['failed', 'k', 'memory', 'n_queries', 'n_vectors', 'recommended', 'trials', 'wished']
+        """
         failed = [{"spec": spec, "reason": reason} for spec, reason in self.failed]
         return {**asdict(self), "failed": failed, "recommended": self.recommended.spec}
 
@@ -116,38 +151,56 @@ def tune_searcher(
     index_dir: str | Path | None = None,
     progress: bool = False,
 ) -> Tuning:
-    """Try searchers on vectors drawn from the memory, their own image excluded.
+    """Find the fastest searcher of a memory for a target recall.
 
-    Indexes are built one after the other in a folder that is gone afterwards; the next run removes what a
-    killed one left. The lock of the indexes is held meanwhile, which for a memory's own is the memory's.
+    Each searcher is timed on vectors drawn from the memory; the image of a query is excluded. Indexes are
+    built one after the other in a temporary folder. The next run removes the leftovers of a killed one.
+    Meanwhile the indexes are locked, and with them the memory, if indexes are kept in its folder.
 
     Parameters
     ----------
     memory : Memory
-        Complete.
-    recall : float
-        The least share of true neighbors that will do, above 0 and at most 1.
-    k : int
-        Neighbors wanted.
+        A complete memory.
+    recall : float, default=0.99
+        Target recall, above 0 and at most 1.
+    k : int, default=10
+        Number of neighbors.
     specs : sequence of str, optional
-        What to try besides exact search; `candidate_specs` by default.
-    n_queries : int
-        Drawn, and searched at once: exact search gains most from many.
-    keep : bool
-        Make the recommended index one of the memory's.
-    seed : int
-        Of the draw.
+        SPECs to try besides exact search. By default several of Annoy and FAISS that suit the memory's size.
+    n_queries : int, default=500
+        Number of queries, which are searched at once: exact search gains most from many.
+    keep : bool, default=False
+        Whether to keep the recommended index.
+    seed : int, default=0
+        Seed of the draw of queries.
     index_dir : path, optional
-        Where indexes are built and kept, as in `hueprobe.open_searcher`.
-    progress : bool
-        Show the builds'.
+        Folder to build and keep indexes in; see `hueprobe.open_searcher`.
+    progress : bool, default=False
+        Whether to show progress of the builds.
+
+    Returns
+    -------
+    Tuning
+        All trials, and the recommended one.
 
     Raises
     ------
     InputError
         `recall`, `k` or `n_queries` is out of range.
     SearcherError
-        A SPEC is wrong, or the memory is not complete.
+        A SPEC is invalid, or the memory is not complete.
+
+    See Also
+    --------
+    hueprobe.search.measure_recall : Recall of one searcher.
+    hueprobe.open_searcher : Open the recommended searcher.
+
+    Examples
+    --------
+    >>> tuning = hp.search.tune_searcher(memory, recall=0.95, specs=["faiss:Flat"], n_queries=20)
+    >>> tuning.n_vectors, tuning.n_queries, tuning.failed
+    (588, 20, ())
+    >>> searcher = hp.open_searcher(memory, tuning.recommended.spec)
     """
     if not 0 < recall <= 1:
         raise InputError(f"recall must lie above 0 and be at most 1, got {recall}")
@@ -159,12 +212,12 @@ def tune_searcher(
         spec.text: StoredIndex(memory, spec, index_dir=index_dir) for spec in parsed if spec.needs_index
     }
     with _building_site(memory, index_dir):
-        pass  # what cannot be written is told at once
+        pass  # report at once if the folder cannot be written
     measurement = _Measurement(memory, k, n_queries, seed, index_dir, progress=progress)
     trials, failed = [measurement.of_exact_search()], []
     best: StoredIndex | None = None
     with _building_site(memory, index_dir) as site:
-        # What differs in search settings alone is built once.
+        # SPECs that differ only in search settings share one index.
         for name, group in groupby(sorted(indexes.values(), key=_folder_name), key=_folder_name):
             settings = list(group)
             try:
@@ -181,16 +234,17 @@ def tune_searcher(
 
 
 def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
-    """Return the SPECs worth trying on a memory of so many vectors.
+    """Return the SPECs worth trying on a memory of this size.
 
-    Annoy looks at 1/64, 1/16 and 1/4 of the vectors, besides its own choice; FAISS makes about
-    4 sqrt(n) lists and looks into 1/256 to 1/4 of them.
+    Annoy inspects 1/64, 1/16 and 1/4 of the vectors, besides its default. FAISS makes about 4 sqrt(n) lists
+    and searches 1/256 to 1/4 of them.
 
     Parameters
     ----------
     memory : Memory
+        The memory.
     k : int
-        Neighbors wanted.
+        Number of neighbors.
     """
     n = int(memory.valid().sum())
     specs = ["exact", "faiss:Flat"]
@@ -208,7 +262,7 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
 
 
 class _Measurement:
-    """The queries, the truth, and the exact search that every round is compared with."""
+    """The queries, their true neighbors, and the exact search that every round is compared with."""
 
     def __init__(
         self,
@@ -225,7 +279,7 @@ class _Measurement:
         if not self.n:
             raise InputError(f"{memory.path} holds no nonzero vectors; there is nothing to search")
         self._k, self._exact = k, open_searcher(memory, index_dir=index_dir, progress=progress)
-        self._truth = self._search(self._exact)  # also keeps the quantized vectors that later searches use
+        self._truth = self._search(self._exact)  # also prepares the quantized vectors for later searches
 
     def of_exact_search(self) -> Trial:
         seconds = self._rounds(self._exact)
@@ -283,7 +337,7 @@ def _folder_name(index: StoredIndex) -> str:
 
 @contextmanager
 def _building_site(memory: "Memory", index_dir: str | Path | None) -> Iterator[Path]:
-    """Give an empty folder among the memory's indexes, gone afterwards, while nobody else writes there."""
+    """Yield an empty temporary folder among the memory's indexes, which are locked meanwhile."""
     indexes = indexes_of(memory, index_dir)
     site = indexes / f"tune{PARTIAL}"
     with written_alone(memory, indexes):
@@ -309,7 +363,7 @@ def _fastest(trials: Sequence[Trial], recall: float) -> Trial:
 
 
 def _two_digits(value: float) -> int:
-    """Round to two digits that mean something.
+    """Round to two significant digits.
 
     >>> _two_digits(1378.1), _two_digits(7.3)
     (1400, 7)

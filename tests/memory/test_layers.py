@@ -163,7 +163,7 @@ def test_wrong_layers_are_refused_before_anything_is_written(tmp_path, network, 
     ]:
         with pytest.raises(error, match=message):
             build_memories(tmp_path / "m", images, backbone=network, layers=layers, **OPTIONS)
-    with pytest.raises(InputError, match="have their layers"):
+    with pytest.raises(InputError, match="have their own layers"):
         build_memories(tmp_path / "m", images, backbone=load_backbones(network, layers=["1"]), layers=["1"])
     assert sorted(os.listdir(tmp_path)) == before
     assert network.n_seen == 1  # the blank image that showed what '4' gives

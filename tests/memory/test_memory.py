@@ -350,7 +350,7 @@ def test_a_weights_file_that_lies_elsewhere_is_no_other_setting(settings_of_a_bu
     assert differences(here, msgspec.structs.replace(here, weights="/b/w.safetensors", versions={})) == []
     other = msgspec.structs.replace(here, weights="/b/w.safetensors", weights_sha256="34", seed=1)
     assert differences(here, other) == [
-        "seed: 0 in the memory, 1 asked",
-        "weights: '/a/w.safetensors' in the memory, '/b/w.safetensors' asked",
-        "weights_sha256: '12' in the memory, '34' asked",
+        "seed: 0 in the memory, 1 requested",
+        "weights: '/a/w.safetensors' in the memory, '/b/w.safetensors' requested",
+        "weights_sha256: '12' in the memory, '34' requested",
     ]

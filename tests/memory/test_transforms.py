@@ -345,7 +345,7 @@ def test_the_grid_comes_from_the_images(tmp_path, network, side, cells, transfor
     with pytest.raises(InputError, match=r"images to append give 12 x 12 cells, those of .* at another size"):
         append_images(tmp_path / "m", other, device="cpu", **options)
     assert contents(tmp_path / "m") == before
-    with pytest.raises(ShapeError, match=r"12x12 cells .* images of one size"):
+    with pytest.raises(ShapeError, match=r"12x12 cells .* images of the same size"):
         distance_to_itself(memory, other, **options)
 
 
@@ -524,7 +524,7 @@ def test_a_transform_that_no_longer_resizes_as_it_did_is_said(tmp_path, folder, 
     memory = build_memory(tmp_path / "m", folder, backbone=network, transform=TRANSFORM, **OPTIONS)
     into = Transform.__call__
     monkeypatch.setattr(Transform, "__call__", lambda self, image: into(self, image) * 1.2)
-    with pytest.raises(InputError, match=r"something else now.*Pillow or torch.*versions that memory"):
+    with pytest.raises(InputError, match=r"behaves differently now.*Pillow or torch.*versions that memory"):
         distance_to_itself(memory, folder, backbone=network)
 
 
