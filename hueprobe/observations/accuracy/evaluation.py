@@ -103,8 +103,8 @@ def evaluate(classification: Classification) -> Evaluation:
     lone = Counter(str(t) for t in true if t in known) - Counter(t for t, _ in judged)
     if lone and not judged:
         raise InputError(
-            f"none of {lone.total()} images could be classified right: the memory holds nothing else of its "
-            "class that it may match (in leave-one-out it is the only image, or group, of its class); "
+            f"none of {lone.total()} images could be classified right: the memory has no other image of its "
+            "class that it can match (in leave-one-out it is the only image, or group, of its class); "
             "evaluation needs two of at least one class"
         )
     if not judged:

@@ -106,7 +106,7 @@ def query_votes(result: Classification, i: int, *, n_telling: int = 6) -> QueryV
     if result.matches is None:
         raise InputError("this classification has no match table; classify with keep_matches=True")
     if not 0 <= i < len(result.images):
-        raise InputError(f"image {i} of {len(result.images)} classified ones; count from 0")
+        raise InputError(f"there is no image {i} among {len(result.images)} classified images; count from 0")
     matches = result.matches.select(result.matches.query_image == result.rows[i])
     grid, n_classes = matches.query_grid, len(result.classes)
     voting = matches.match_class >= 0

@@ -112,7 +112,7 @@ def relabeled(matches: Matches, image_class: np.ndarray) -> Matches:
     """Return leave-one-out matches with other classes of the memory's images, shape (n_images,)."""
     if matches.query_paths != matches.image_paths:
         raise InputError(
-            "the pseudo-class null needs matches of the memory's own images; classify leave-one-out"
+            "the pseudo-class null needs matches of the memory's own images; use leave_one_out()"
         )
     if len(image_class) != len(matches.image_class):
         raise ShapeError(f"{len(image_class)} classes for {len(matches.image_class)} images; one for each")

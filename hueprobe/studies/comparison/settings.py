@@ -127,9 +127,7 @@ class ComparisonSettings:
             )
         require_choice("images to observe", self.observe, OBSERVED)
         if self.observe_crop < 0:
-            raise InputError(
-                f"observe_crop is {self.observe_crop}; give pixels, or 0 for the crop of training"
-            )
+            raise InputError(f"observe_crop is {self.observe_crop}; give pixels, or 0 for the training crop")
         if not self.learning_rates:
             raise InputError("there is no learning rate; give at least one")
 

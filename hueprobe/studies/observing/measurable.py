@@ -21,7 +21,7 @@ def cannot_measure(subject: Subject) -> dict[str, str]:
     memory = subject.memory
     if memory is None:
         needing = [observation.name for observation in OBSERVATIONS if observation.needs_memory]
-        return dict.fromkeys(needing, "needs the memory itself; a table of matches does not hold it")
+        return dict.fromkeys(needing, "needs the memory itself; a table of matches does not contain it")
     reasons: dict[str, str] = {}
     if memory.grid.n_cells == 1:
         one = "a 1x1 grid has no places; give a 'pixel' memory of a layer with more cells"

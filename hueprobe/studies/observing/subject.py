@@ -56,7 +56,7 @@ class Subject:
             There is none.
         """
         if self.memory is None:
-            raise InputError("needs the memory itself; a table of matches does not hold it")
+            raise InputError("needs the memory itself; a table of matches does not contain it")
         return self.memory
 
     @property
