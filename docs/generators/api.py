@@ -106,6 +106,7 @@ def write(folder: Path) -> None:
         "- ``network`` and ``transform``, an untrained network of two convolutions and its transform;",
         "- ``memory``, a memory of twelve drawn images of three classes;",
         "- ``result`` and ``matches``, its leave-one-out classification and the matches of it;",
+        "- ``runs``, made-up runs of a training comparison of two losses with three seeds each;",
         "- in the current folder ``images/``, ``others/`` (both with class folders) and ``memory/``.", "",
         ".. dropdown:: How they are made", "", "   .. literalinclude:: ../../../conftest.py",
         "      :language: python", "", "Packages", "--------", "",

@@ -36,9 +36,19 @@ class AL2(nn.Module):
     InputError
         A number is not finite, or negative.
 
+    See Also
+    --------
+    hueprobe.training.objective_named : Train with AL2 by name.
+    hueprobe.training.MaxDropout : A regularizer of large activations.
+
+    References
+    ----------
+    .. [1] M. El Helou, F. Dümbgen and S. Süsstrunk, "AL2: Progressive Activation Loss for Learning
+       General Representations in Classification Neural Networks", ICASSP, 2020.
+
     Examples
     --------
-    >>> al2 = AL2()
+    >>> al2 = hp.training.AL2()
     >>> al2.start_epoch(99)
     >>> round(al2.weight, 2)
     7.49
@@ -85,6 +95,16 @@ class AL2(nn.Module):
         ------
         LayerError
             There is no such layer.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> al2 = hp.training.AL2.before(net)
+        >>> logits = net(torch.ones(2, 3, 2, 2))
+        >>> al2.penalty().shape
+        torch.Size([])
         """
         al2 = cls(**schedule)
         name = find_classifier(network) if layer is None else layer
@@ -104,6 +124,11 @@ class AL2(nn.Module):
         -------
         float
             The weight.
+
+        Examples
+        --------
+        >>> round(hp.training.AL2().weight_at(66), 2)  # the first of at least 5
+        5.39
         """
         weight = self.initial
         for _ in range(epoch):
@@ -122,6 +147,13 @@ class AL2(nn.Module):
         ------
         InputError
             The epoch is negative.
+
+        Examples
+        --------
+        >>> al2 = hp.training.AL2()
+        >>> al2.start_epoch(2)
+        >>> round(al2.weight, 4)
+        0.0121
         """
         if epoch < 0:
             raise InputError(f"epoch is {epoch}; it must be 0 or more")
@@ -139,6 +171,13 @@ class AL2(nn.Module):
         -------
         Tensor of shape ()
             Mean square times the weight.
+
+        Examples
+        --------
+        >>> import torch
+        >>> al2 = hp.training.AL2(initial=0.5)
+        >>> al2(torch.tensor([[1.0, 2.0], [3.0, 0.0]]))  # 0.5 * (1 + 4 + 9 + 0) / 4
+        tensor(1.7500)
         """
         values = features if features.dtype.itemsize >= 4 else features.float()
         return self.weight * values.square().mean()
@@ -155,6 +194,16 @@ class AL2(nn.Module):
         ------
         LayerError
             The instance was not made by `before`, or the network has not run.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> al2 = hp.training.AL2.before(net, initial=0.5)
+        >>> logits = net(torch.ones(2, 3, 2, 2))
+        >>> torch.equal(al2.penalty(), 0.5 * net[:3](torch.ones(2, 3, 2, 2)).square().mean())
+        True
         """
         if self._features is None:
             raise LayerError(
@@ -164,7 +213,18 @@ class AL2(nn.Module):
         return term
 
     def remove(self) -> None:
-        """Remove the hook from the network."""
+        """Remove the hook from the network.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> al2 = hp.training.AL2.before(net)
+        >>> al2.remove()
+        >>> len(net[3]._forward_pre_hooks)
+        0
+        """
         if self._handle is not None:
             self._handle.remove()
 

@@ -29,6 +29,18 @@ class MixedBatch:
         Weight of the image's own class in the label; that of the partner's class is 1 - share.
     layer : str
         Name of the layer after which the images are mixed; '' is the input.
+
+    See Also
+    --------
+    hueprobe.training.CatchUpMix : Makes mixed batches.
+
+    Examples
+    --------
+    >>> import torch
+    >>> images, targets, partners = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.tensor([1, 0])
+    >>> mixed = hp.training.MixedBatch(images, targets, partners, share=0.7, layer="")
+    >>> mixed.share, mixed.partners.tolist()
+    (0.7, [1, 0])
     """
 
     images: Tensor
@@ -51,6 +63,16 @@ class MixedBatch:
         -------
         Tensor of shape ()
             The mixed loss.
+
+        Examples
+        --------
+        >>> import torch
+        >>> images, targets, partners = torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), torch.tensor([1, 0])
+        >>> mixed = hp.training.MixedBatch(images, targets, partners, share=0.7, layer="")
+        >>> def error(logits, classes):
+        ...     return (logits.argmax(1) != classes).float().mean()
+        >>> mixed.loss(error, torch.eye(2))  # right for the images, wrong for their partners
+        tensor(0.3000)
         """
         own, other = criterion(logits, self.targets), criterion(logits, self.partners)
         return self.share * own + (1 - self.share) * other
@@ -90,6 +112,29 @@ class CatchUpMix:
         The network does not have one of the layers.
     InputError
         A number is out of range, or there is no place at all.
+
+    See Also
+    --------
+    hueprobe.training.MixedBatch : The images and labels of a mixed batch.
+    hueprobe.training.objective_named : Train with Catch-up Mix by name.
+
+    References
+    ----------
+    .. [1] M. Kang, M. Kang and S. Kim, "Catch-Up Mix: Catch-Up Class for Struggling Filters in CNN",
+       AAAI, 2024.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> net = nn.Sequential(
+    ...     nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+    ... )
+    >>> mix = hp.training.CatchUpMix(net, ["1"])
+    >>> mixed = mix.start(torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0]))
+    >>> mixed.loss(nn.functional.cross_entropy, net(mixed.images)).shape
+    torch.Size([])
+    >>> mix.remove()
     """
 
     def __init__(
@@ -122,11 +167,39 @@ class CatchUpMix:
         ----------
         epoch : int
             Epoch, counted from 0.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> net = nn.Sequential(
+        ...     nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+        ... )
+        >>> mix = hp.training.CatchUpMix(net, ["1"], seed=0)
+        >>> images, targets = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
+        >>> mix.start_epoch(5)
+        >>> share = mix.start(images, targets).share
+        >>> mix.start_epoch(5)  # the same draws again
+        >>> mix.start(images, targets).share == share
+        True
         """
         self._rng = np.random.default_rng((self.seed, epoch))
 
     def remove(self) -> None:
-        """Remove the hooks from the network."""
+        """Remove the hooks from the network.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> net = nn.Sequential(
+        ...     nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+        ... )
+        >>> mix = hp.training.CatchUpMix(net, ["1"])
+        >>> mix.remove()
+        >>> len(net[1]._forward_hooks)
+        0
+        """
         for handle in self._handles:
             handle.remove()
 
@@ -144,6 +217,19 @@ class CatchUpMix:
         -------
         MixedBatch
             Input of the network, and the label of each image.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from torch import nn
+        >>> net = nn.Sequential(
+        ...     nn.Conv2d(3, 8, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+        ... )
+        >>> mix = hp.training.CatchUpMix(net, ["1"], seed=0)
+        >>> images, targets = torch.rand(4, 3, 16, 16), torch.tensor([0, 1, 2, 0])
+        >>> mixed = mix.start(images, targets)
+        >>> mixed.images.shape, mixed.layer in ("", "1"), 0 <= mixed.share <= 1
+        (torch.Size([4, 3, 16, 16]), True, True)
         """
         place = self.places[int(self._rng.integers(len(self.places)))]
         share = float(self._rng.beta(self.alpha, self.alpha))

@@ -19,6 +19,7 @@ def find_classifier(network: nn.Module) -> str:
 
     Examples
     --------
+    >>> from torch import nn
     >>> find_classifier(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10)))
     '2'
     """

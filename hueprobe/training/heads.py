@@ -44,9 +44,20 @@ class HueHead(nn.Module):
     InputError
         A number is out of range, or the input is unknown.
 
+    See Also
+    --------
+    hueprobe.training.HueLoss : The loss on the predicted points.
+    hueprobe.training.objective_named : Train with the hue loss by name.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+
     Examples
     --------
-    >>> head = HueHead((512, 7, 7), seed=0)
+    >>> import torch
+    >>> head = hp.training.HueHead((512, 7, 7), seed=0)
     >>> head(torch.rand(8, 512, 7, 7)).shape
     torch.Size([8, 2])
     """
@@ -130,6 +141,15 @@ class HueHead(nn.Module):
         ------
         LayerError
             There is no such layer, or its output is not a grid of activations.
+
+        Examples
+        --------
+        >>> import torch
+        >>> head = hp.training.HueHead.behind(network, layer="3", image_size=(64, 64))
+        >>> logits = network(torch.zeros(5, 3, 64, 64))
+        >>> head.grid, head.points().shape
+        ((16, 7, 7), torch.Size([5, 2]))
+        >>> head.watch.remove()
         """
         watch = LayerWatch(network, layer, tap=tap)
         try:
@@ -169,6 +189,15 @@ class HueHead(nn.Module):
             The head is not attached to a network.
         LayerError
             The network has not run since the head was attached.
+
+        Examples
+        --------
+        >>> import torch
+        >>> head = hp.training.HueHead.behind(network, layer="3", image_size=(64, 64))
+        >>> logits = network(torch.zeros(5, 3, 64, 64))
+        >>> head.points().shape
+        torch.Size([5, 2])
+        >>> head.watch.remove()
         """
         grid = self.watch.grid()
         points: Tensor = self(grid.detach() if self.detached else grid)
@@ -191,6 +220,14 @@ class HueHead(nn.Module):
         ------
         ShapeError
             The activations do not have the shape that the head was made for.
+
+        Examples
+        --------
+        >>> import torch
+        >>> head = hp.training.HueHead((16, 7, 7), hidden=[8], project=True)
+        >>> points = head(torch.rand(5, 16, 7, 7))
+        >>> points.norm(dim=1).round(decimals=3).tolist()  # on the unit circle
+        [1.0, 1.0, 1.0, 1.0, 1.0]
         """
         if (
             grid.ndim != 4

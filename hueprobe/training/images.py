@@ -39,6 +39,18 @@ class TrainingImages:
         Threads that read files each epoch; None for one per core, 0 for the main thread.
     skipped : dict of int to (str, str)
         Row, path and reason of each image that could not be read. Batches leave these images out.
+
+    See Also
+    --------
+    hueprobe.training.load_images : Load image files.
+    hueprobe.training.images_from_arrays : Take arrays.
+    hueprobe.training.train : Train on the images.
+
+    Examples
+    --------
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+    >>> len(images), images.class_names, images.pixels.shape
+    (12, ('circle', 'square', 'triangle'), torch.Size([12, 3, 36, 36]))
     """
 
     class_names: tuple[str, ...]
@@ -86,6 +98,16 @@ class TrainingImages:
         ------
         InputError
             The crop is larger than the images.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> import torch
+        >>> batches = images.shuffled_batches(
+        ...     batch_size=8, crop=32, flip=True, seed=0, epoch=0, device=torch.device("cpu")
+        ... )
+        >>> [tuple(batch.shape) for batch, targets in batches]
+        [(8, 3, 32, 32), (4, 3, 32, 32)]
         """
         require_crop(crop, self.side)
         rng = np.random.default_rng((seed, epoch))
@@ -120,6 +142,15 @@ class TrainingImages:
         ------
         InputError
             The crop is larger than the images.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> import torch
+        >>> for batch, rows in images.batches(batch_size=8, crop=32, device=torch.device("cpu")):
+        ...     print(tuple(batch.shape), rows)
+        (8, 3, 32, 32) [0 1 2 3 4 5 6 7]
+        (4, 3, 32, 32) [ 8  9 10 11]
         """
         require_crop(crop, self.side)
         corner = (self.side - crop) // 2
@@ -140,6 +171,12 @@ class TrainingImages:
         -------
         TrainingImages
             With a fingerprint of its own.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> images.select(np.array([0, 11])).targets
+        tensor([0, 2])
         """
         chosen = torch.from_numpy(rows)
         numbers = rows.tolist()
@@ -164,6 +201,13 @@ class TrainingImages:
         -------
         TrainingImages
             The same object.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> import torch
+        >>> images.on(torch.device("cpu")).pixels.device
+        device(type='cpu')
         """
         if self.pixels is not None:
             self.pixels = self.pixels.to(device)
@@ -227,6 +271,18 @@ def load_images(
         There are fewer than two classes, images without a class, or a class that is not in `class_names`.
     ImageError
         No image can be read.
+
+    See Also
+    --------
+    hueprobe.training.training_parts : Find the training and test parts of a table.
+    hueprobe.training.images_from_arrays : Take arrays instead of files.
+
+    Examples
+    --------
+    >>> table = hp.images.from_folder("images")
+    >>> images = hp.training.load_images(table, side=36)
+    >>> images.targets
+    tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     """
     names = _class_names(table, class_names)
     targets = torch.tensor([names.index(name) for name in table.classes if name is not None])
@@ -274,6 +330,17 @@ def images_from_arrays(
         The shapes are not as above, or do not fit each other.
     InputError
         Pixels are not uint8, targets are not class numbers, or there are fewer than two classes.
+
+    See Also
+    --------
+    hueprobe.training.load_images : Load image files.
+
+    Examples
+    --------
+    >>> pixels = np.zeros((4, 8, 8), np.uint8)  # gray
+    >>> images = hp.training.images_from_arrays(pixels, np.array([0, 1, 1, 0]), class_names=["no", "yes"])
+    >>> images.side, images.pixels.shape
+    (8, torch.Size([4, 3, 8, 8]))
     """
     pixels, labels = np.asarray(pixels), np.asarray(targets)
     if pixels.ndim == 3:

@@ -38,12 +38,18 @@ def apply_behind(network: nn.Module, layers: Sequence[str], module: nn.Module) -
     InputError
         No layer is named.
 
+    See Also
+    --------
+    hueprobe.training.MaxDropout : A module to apply.
+    hueprobe.training.LayerWatch : Read the output of a layer instead of changing it.
+
     Examples
     --------
     >>> import torch
-    >>> network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    >>> with apply_behind(network, ["0"], nn.Dropout(0.5)):
-    ...     _ = network(torch.ones(3, 4))
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    >>> with hp.training.apply_behind(net, ["0"], nn.Dropout(0.5)):
+    ...     logits = net(torch.ones(3, 4))
     """
     name = f"network {type(network).__name__}"
     if isinstance(layers, str) or not layers:

@@ -31,13 +31,18 @@ class LayerWatch:
     LayerError
         There is no such layer, or no layer is named and the network's bottleneck is not known.
 
+    See Also
+    --------
+    hueprobe.training.HueHead : Layers that read a watched bottleneck.
+    hueprobe.training.apply_behind : Change the output of layers.
+
     Examples
     --------
-    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten())
-    >>> with LayerWatch(network, "0") as watch:
-    ...     _ = network(torch.randn(2, 3, 8, 8))
+    >>> import torch
+    >>> with hp.training.LayerWatch(network, "3") as watch:
+    ...     logits = network(torch.zeros(2, 3, 64, 64))
     >>> watch.grid().shape
-    torch.Size([2, 4, 6, 6])
+    torch.Size([2, 16, 7, 7])
     """
 
     def __init__(self, network: nn.Module, layer: str | None = None, *, tap: Tap | None = None) -> None:
@@ -62,6 +67,15 @@ class LayerWatch:
         ------
         LayerError
             The layer has not run in the last forward pass, or its output is not a tensor.
+
+        Examples
+        --------
+        >>> import torch
+        >>> with hp.training.LayerWatch(network, "3") as watch:
+        ...     logits = network(torch.zeros(2, 3, 64, 64))
+        >>> gradient = torch.autograd.grad(logits.sum(), watch.output())[0]
+        >>> gradient.shape
+        torch.Size([2, 16, 7, 7])
         """
         if not self._outputs or not isinstance(self._outputs[0], Tensor):
             what = f"returns a {type(self._outputs[0]).__name__}" if self._outputs else "has not run"
@@ -80,6 +94,14 @@ class LayerWatch:
         ------
         LayerError
             The layer has not run, or its output is not a grid.
+
+        Examples
+        --------
+        >>> import torch
+        >>> with hp.training.LayerWatch(network, "3") as watch:
+        ...     logits = network(torch.zeros(2, 3, 64, 64))
+        >>> bool((watch.grid() >= 0).all())  # after the ReLU
+        True
         """
         if self._images is None:
             raise LayerError(
@@ -89,12 +111,32 @@ class LayerWatch:
         return nn.functional.relu(grid) if self.tap.apply_closing else grid
 
     def forget(self) -> None:
-        """Release the kept tensors; the network counts as not run until its next forward pass."""
+        """Release the kept tensors; the network counts as not run until its next forward pass.
+
+        Examples
+        --------
+        >>> import torch
+        >>> with hp.training.LayerWatch(network, "3") as watch:
+        ...     logits = network(torch.zeros(2, 3, 64, 64))
+        >>> watch.forget()
+        >>> watch.grid()
+        Traceback (most recent call last):
+            ...
+        hueprobe.errors.LayerError: network Sequential has not run yet; call it before its layer '3' is read
+        """
         self._outputs.clear()
         self._images = None
 
     def remove(self) -> None:
-        """Remove the hooks; the kept output can still be read."""
+        """Remove the hooks; the kept output can still be read.
+
+        Examples
+        --------
+        >>> watch = hp.training.LayerWatch(network, "3")
+        >>> watch.remove()
+        >>> len(network[3]._forward_hooks)
+        0
+        """
         for handle in self._handles:
             handle.remove()
 

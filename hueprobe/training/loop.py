@@ -40,6 +40,20 @@ class TrainingRun:
         share_<term>, its share of the gradient norm at the bottleneck in the epoch's first step.
     skipped : tuple of (str, str)
         Path and reason of each image that could not be read.
+
+    See Also
+    --------
+    hueprobe.training.train : Train a network.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    >>> settings = hp.training.TrainingSettings(epochs=2, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(hp.training.Objective(net), images, settings)
+    >>> sorted(run.log[-1])[:4]
+    ['epoch', 'images_per_second', 'learning_rate', 'loss']
     """
 
     log: tuple[dict[str, float], ...]
@@ -97,6 +111,23 @@ def train(
     InputError
         The folder has the checkpoint of another run, the network has too few classes, or TensorBoard is
         requested without a folder or is not installed.
+
+    See Also
+    --------
+    hueprobe.training.objective_named : Objectives with the hue loss and other regularizers.
+    hueprobe.training.load_images : Load images to train on.
+    hueprobe.training.save_trained : Save the network.
+    hueprobe.studies.run_comparison : Train with several losses and seeds.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    >>> settings = hp.training.TrainingSettings(epochs=2, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(hp.training.Objective(net), images, settings)
+    >>> [row["steps"] for row in run.log]  # per epoch
+    [3, 3]
     """
     if tensorboard and folder is None:
         raise InputError("TensorBoard needs a folder to log to; give folder=")
@@ -180,6 +211,18 @@ def predict_classes(
     -------
     ndarray of int64, shape (n,)
         Class numbers; -1 for images that could not be read.
+
+    See Also
+    --------
+    hueprobe.training.train : Train a network.
+
+    Examples
+    --------
+    >>> images = hp.training.load_images(hp.images.from_folder("others"), side=64)
+    >>> settings = hp.training.TrainingSettings(batch_size=4, crop=64, device="cpu")
+    >>> predicted = hp.training.predict_classes(network, images, settings)
+    >>> predicted.shape, predicted.dtype
+    ((6,), dtype('int64'))
     """
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)

@@ -30,10 +30,21 @@ def hue_labels(num_classes: int, seed: int) -> Tensor:
     InputError
         There are fewer than two classes, or the seed is negative.
 
+    See Also
+    --------
+    hueprobe.training.spread_labels : A control with points on a sphere.
+    hueprobe.training.HueLoss : The loss with these labels.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+
     Examples
     --------
-    >>> hue_labels(4, seed=0).shape
-    torch.Size([4, 2])
+    >>> points = hp.training.hue_labels(4, seed=0)
+    >>> sorted(points.round(decimals=3).add(0.0).tolist())
+    [[-1.0, 0.0], [0.0, -1.0], [0.0, 1.0], [1.0, 0.0]]
     """
     _require(num_classes, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -66,6 +77,17 @@ def spread_labels(num_classes: int, seed: int, *, dimensions: int) -> Tensor:
     ------
     InputError
         A number is out of range.
+
+    See Also
+    --------
+    hueprobe.training.hue_labels : Points on the circle.
+
+    Examples
+    --------
+    >>> points = hp.training.spread_labels(4, seed=0, dimensions=3)
+    >>> distances = (points[:, None] - points).norm(dim=2)
+    >>> distances[0, 1:].round(decimals=2)  # a tetrahedron
+    tensor([1.6300, 1.6300, 1.6300])
     """
     if dimensions < 2:
         raise InputError(f"dimensions is {dimensions}; it must be at least 2")
@@ -113,10 +135,22 @@ class HueLoss(nn.Module):
     ShapeError
         The labels are not a matrix.
 
+    See Also
+    --------
+    hueprobe.training.hue_labels : The points of the classes.
+    hueprobe.training.HueHead : Predicts the points.
+    hueprobe.training.objective_named : Train with the hue loss by name.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+
     Examples
     --------
-    >>> loss = HueLoss(hue_labels(10, seed=0), variant="eq5")
-    >>> round(float(loss(torch.zeros(3, 2), torch.tensor([0, 4, 9]))), 4)  # log 10: all are 1 away
+    >>> import torch
+    >>> loss = hp.training.HueLoss(hp.training.hue_labels(10, seed=0), variant="eq5")
+    >>> round(float(loss(torch.zeros(3, 2), torch.tensor([0, 4, 9]))), 4)  # log 10: all distances are 1
     2.3026
     """
 
@@ -161,6 +195,15 @@ class HueLoss(nn.Module):
             The shapes do not fit each other.
         InputError
             A target is not a class number.
+
+        Examples
+        --------
+        >>> import torch
+        >>> labels = hp.training.hue_labels(4, seed=0)
+        >>> loss = hp.training.HueLoss(labels, variant="l2")
+        >>> targets = torch.tensor([2, 0])
+        >>> loss(labels[targets], targets), loss(-labels[targets], targets)  # best and worst points
+        (tensor(0.), tensor(4.))
         """
         require_targets(targets, len(self.labels))
         if points.shape != (len(targets), self.labels.shape[1]):

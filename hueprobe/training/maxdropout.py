@@ -32,10 +32,20 @@ class MaxDropout(nn.Module):
     InputError
         The rate is out of range, or the mode is unknown.
 
+    See Also
+    --------
+    hueprobe.training.apply_behind : Apply it to the output of layers.
+    hueprobe.training.objective_named : Train with MaxDropout by name.
+
+    References
+    ----------
+    .. [1] C. F. G. Santos, D. Colombo, M. Roder and J. P. Papa, "MaxDropout: Deep Neural Network
+       Regularization Based on Maximum Output Values", ICPR, 2020.
+
     Examples
     --------
     >>> import torch
-    >>> MaxDropout(0.3)(torch.tensor([0.0, 5.0, 7.0, 8.0, 10.0]))
+    >>> hp.training.MaxDropout(0.3)(torch.tensor([0.0, 5.0, 7.0, 8.0, 10.0]))
     tensor([0., 5., 7., 0., 0.])
     """
 
@@ -58,6 +68,15 @@ class MaxDropout(nn.Module):
         -------
         Tensor
             Of the same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> values = torch.tensor([0.0, 2.0, 9.0, 10.0])
+        >>> hp.training.MaxDropout(0.2)(values)
+        tensor([0., 2., 0., 0.])
+        >>> hp.training.MaxDropout(0.2).eval()(values)
+        tensor([ 0.,  2.,  9., 10.])
         """
         if self.rate == 0 or not (self.training or self.mode == "original"):
             return activations

@@ -41,6 +41,17 @@ def fresh_network(
         The network, the layer or the weights are unknown.
     InputError
         There are fewer than two classes.
+
+    See Also
+    --------
+    hueprobe.load_backbone : Load a pretrained network.
+    hueprobe.training.objective_named : What to train the network with.
+
+    Examples
+    --------
+    >>> net, tap = hp.training.fresh_network("resnet18", 3, seed=0)
+    >>> tap.layer, net.fc.out_features
+    ('layer4', 3)
     """
     if str(weights) == "none":
         # Without load_backbone's calibration of BatchNorm, which is for networks that remain untrained.

@@ -42,12 +42,22 @@ class Objective(nn.Module):
     InputError
         A term is called "class", which is the name of the criterion's term.
 
+    See Also
+    --------
+    hueprobe.training.objective_named : Objectives by name.
+    hueprobe.training.train : Minimize an objective.
+
     Examples
     --------
-    >>> network = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
-    >>> objective = Objective(network)
-    >>> {name: value.shape for name, value in objective(torch.ones(2, 3, 2, 2), torch.tensor([0, 2])).items()}
-    {'class': torch.Size([])}
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    >>> al2 = hp.training.AL2.before(net)
+    >>> objective = hp.training.Objective(
+    ...     net, terms={"al2": lambda targets: al2.penalty()}, modules={"al2": al2}, name="onehot+al2"
+    ... )
+    >>> objective.start_epoch(1)  # the weight of AL2 grows
+    >>> round(al2.weight, 4)
+    0.011
     """
 
     def __init__(
@@ -95,6 +105,14 @@ class Objective(nn.Module):
             The network's output is not logits (B, M), or the targets have another shape.
         InputError
             A target is not a class number.
+
+        Examples
+        --------
+        >>> import torch
+        >>> objective = hp.training.Objective(network, terms={"constant": lambda targets: torch.tensor(0.5)})
+        >>> terms = objective(torch.zeros(2, 3, 64, 64), torch.tensor([0, 2]))
+        >>> sorted(terms), terms["constant"]
+        (['class', 'constant'], tensor(0.5000))
         """
         if self.mixing is None or not self.training:
             found = {CLASS_TERM: self.criterion(self._logits(images, targets), targets)}
@@ -118,6 +136,15 @@ class Objective(nn.Module):
         ----------
         epoch : int
             Epoch, counted from 0.
+
+        Examples
+        --------
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Flatten(), nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> al2 = hp.training.AL2.before(net)
+        >>> hp.training.Objective(net, modules={"al2": al2}).start_epoch(99)
+        >>> round(al2.weight, 2)
+        7.49
         """
         for part in self._started:
             part.start_epoch(epoch)

@@ -85,6 +85,28 @@ def objective_named(
         A name is unknown, or occurs twice.
     LayerError
         The network has no layer1 ... layer4 and no stages are named, or it has no pooling layer for dropout.
+
+    See Also
+    --------
+    hueprobe.training.train : Minimize an objective.
+    hueprobe.training.Objective : Combine terms of your own.
+
+    References
+    ----------
+    .. [1] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
+       Architecture for Computer Vision", CVPR, 2016.
+    .. [2] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+
+    Examples
+    --------
+    >>> import torch
+    >>> net, tap = hp.training.fresh_network("resnet18", 3, seed=0)
+    >>> name = "hue:eq5+smooth"
+    >>> with hp.training.objective_named(name, net, 3, tap=tap, image_size=64, seed=0) as objective:
+    ...     terms = objective(torch.zeros(2, 3, 64, 64), torch.tensor([0, 2]))
+    >>> sorted(terms)
+    ['class', 'hue']
     """
     names = parse_names(name)
     made = _Parts()

@@ -60,6 +60,19 @@ def training_parts(
     -----
     HueprobeWarning
         Images are unused, or are left out of training because they are test images.
+
+    See Also
+    --------
+    hueprobe.images.split_table : Divide a table without splits.
+    hueprobe.training.load_images : Load the images of a part.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> table = replace(hp.images.from_folder("images"), splits=("train", "val", "train") * 4)
+    >>> parts = hp.training.training_parts(table, test_splits=["val"])
+    >>> parts.splits[:3]
+    ('train', 'test', 'train')
     """
     names = [_plain(split or "") for split in table.splits]
     counts = Counter(names)

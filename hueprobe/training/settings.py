@@ -49,6 +49,24 @@ class TrainingSettings:
     ------
     InputError
         A number is out of range, or a choice is unknown.
+
+    See Also
+    --------
+    hueprobe.training.train : Train with these settings.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+    .. [2] D. Kingma and J. Ba, "Adam: A Method for Stochastic Optimization", ICLR, 2014.
+    .. [3] I. Loshchilov and F. Hutter, "SGDR: Stochastic Gradient Descent with Restarts",
+       arXiv:1608.03983, 2016.
+
+    Examples
+    --------
+    >>> settings = hp.training.TrainingSettings(epochs=30, optimizer="sgd", learning_rate=0.1)
+    >>> settings.batch_size, settings.precision
+    (64, 'fp32')
     """
 
     epochs: int = 100
@@ -83,5 +101,11 @@ class TrainingSettings:
             raise InputError(f"weight_decay is {self.weight_decay}; it must be a finite number, 0 or more")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as a dictionary for JSON."""
+        """Return the settings as a dictionary for JSON.
+
+        Examples
+        --------
+        >>> hp.training.TrainingSettings(crop=32).to_json()["crop"]
+        32
+        """
         return asdict(self)

@@ -64,6 +64,11 @@ class TrainedNetwork(Record, frozen=True):
         Test accuracy after the last epoch; None without a test part.
     versions : mapping of str to str
         Versions of the packages that were used.
+
+    See Also
+    --------
+    hueprobe.training.save_trained : Write a record with the weights.
+    hueprobe.training.read_trained : Read a record.
     """
 
     format: Annotated[int, Meta(ge=1, le=_FORMAT)]
@@ -122,6 +127,26 @@ def save_trained(
     -------
     TrainedNetwork
         The record in `config`.
+
+    See Also
+    --------
+    hueprobe.training.read_trained : Read the record again.
+    hueprobe.load_backbone : Load the weights into a network.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> objective = hp.training.Objective(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)))
+    >>> settings = hp.training.TrainingSettings(epochs=1, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(objective, images, settings)
+    >>> record = hp.training.save_trained(
+    ...     objective, run, images, settings, backbone="my_networks:linear", begun_from="none",
+    ...     weights=Path("weights.safetensors"), config=Path("config.json"),
+    ... )
+    >>> record.classes, record.n_images
+    (('circle', 'square', 'triangle'), 12)
     """
     _write_tensors(weights, plain_network(objective.network).state_dict())
     accuracy = run.log[-1]["test_accuracy"]
@@ -158,6 +183,25 @@ def read_trained(path: str | Path) -> TrainedNetwork:
     ------
     InputError
         The file is missing, or is not such a record of this version.
+
+    See Also
+    --------
+    hueprobe.training.save_trained : Write weights and record.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> objective = hp.training.Objective(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)))
+    >>> settings = hp.training.TrainingSettings(epochs=1, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(objective, images, settings)
+    >>> record = hp.training.save_trained(
+    ...     objective, run, images, settings, backbone="my_networks:linear", begun_from="none",
+    ...     weights=Path("weights.safetensors"), config=Path("config.json"),
+    ... )
+    >>> hp.training.read_trained("config.json") == record
+    True
     """
     try:
         return as_record(json.loads(Path(path).read_bytes()), TrainedNetwork)

@@ -86,7 +86,7 @@ def test_bad_input_is_refused_in_words(folder_of_images, tmp_path):
     table = images.from_folder(folder_of_images)
     with pytest.raises(InputError, match="the number of classes is 1; training needs at least 2"):
         load_images(table.select([0, 1]), side=12)
-    with pytest.raises(InputError, match="class 'c' is not among the 2 classes"):
+    with pytest.raises(InputError, match="class 'c' is not among the 2 training classes"):
         load_images(table, side=12, class_names=["a", "b"])
     flat = images.from_folder(folder_of_images / "a")
     with pytest.raises(InputError, match="6 of 6 images have no class"):

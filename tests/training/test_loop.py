@@ -194,7 +194,7 @@ def test_logs_to_tensorboard_where_asked_and_says_where_it_is_not_there(
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="is not installed; run `pip install tensorboard`"):
         train(hue_objective(), images, settings, folder=tmp_path / "other", tensorboard=True)
-    with pytest.raises(InputError, match="without a folder"):
+    with pytest.raises(InputError, match="needs a folder to log to"):
         train(hue_objective(), images, settings, tensorboard=True)
 
 
