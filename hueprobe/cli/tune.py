@@ -143,7 +143,7 @@ def _report(tuning: "Tuning", memory: Path, keep: bool, index_dir: Path | None) 
     common.say(f"speeds are medians of {n} rounds; x exact: relative to exact search in the same round")
     for spec, reason in tuning.failed:
         common.say(f"skipped: {spec}: {reason}", err=True)
-    common.say("", f"recommended for recall {tuning.wished:g}: {best.spec}")
+    common.say("", f"recommended for recall {tuning.target_recall:g}: {best.spec}")
     if best.spec == "exact":
         common.say(
             "No approximate searcher with that recall was faster. Exact is the default: leave --searcher out."

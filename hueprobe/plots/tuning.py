@@ -69,7 +69,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     with drawing(ax, width=4.8, height=3.6) as ax:
         ax.set_xscale("function", functions=(lambda r: _spread(r, floor), lambda x: _recall(x, floor)))
         ax.set_yscale("log")
-        ax.axvline(tuning.wished, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(tuning.target_recall, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         drawn = [trial for trial in tuning.trials if np.isfinite(trial.recall)]
         for i, (name, group) in enumerate(groupby(drawn, key=_index_name)):
             trials = sorted(group, key=lambda trial: (trial.recall, -trial.times_exact))
@@ -88,7 +88,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
             best.recall, best.times_exact, "o", markersize=9, markerfacecolor="none", markeredgecolor=OTHER,
             linestyle="none", label="recommended", clip_on=False,
         )  # fmt: skip
-        lowest = min([tuning.wished, *(trial.recall for trial in drawn)])
+        lowest = min([tuning.target_recall, *(trial.recall for trial in drawn)])
         ax.set_xlim(float(_recall(_spread(np.array(lowest), floor) - 0.15, floor)), 1)
         ax.xaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if 1 - tick > floor or tick == 1]))
         ax.xaxis.set_minor_locator(NullLocator())
@@ -100,7 +100,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         ax.set_axisbelow(True)
         ax.set(
             xlabel=f"recall@{tuning.k} ({tuning.n_queries} queries at once, own image excluded)",
-            title=f"recommended for recall {tuning.wished:g}: {best.spec}\n{_rounds(drawn)}".rstrip(),
+            title=f"recommended for recall {tuning.target_recall:g}: {best.spec}\n{_rounds(drawn)}".rstrip(),
             ylabel=f"speed in multiples of exact search\n({tuning.n_vectors:,} vectors)",
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)

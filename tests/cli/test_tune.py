@@ -31,7 +31,7 @@ def test_json_and_figures(memory, tmp_path):
     result = tune(memory, "--recall", 0.8, "--k", 5, "--queries", 50, "-o", tmp_path / "new/out", "--json")
     document = json.loads(result.stdout)
     assert json.loads((tmp_path / "new/out/tuning.json").read_text()) == document
-    assert document["wished"] == 0.8 and document["k"] == 5 and document["n_queries"] == 50
+    assert document["target_recall"] == 0.8 and document["k"] == 5 and document["n_queries"] == 50
     assert document["recommended"] in [trial["spec"] for trial in document["trials"]]
     assert {
         "spec",
