@@ -78,9 +78,7 @@ def require_control(name: str, memory: Memory | None, images_root: Path | None =
     if memory is None:
         raise InputError(f"control {name!r} needs the memory itself; a table of matches does not contain it")
     if name != "no-near-duplicates" and not all(memory.images.roots):
-        raise InputError(
-            f"control {name!r} needs the image files, but {memory.path} was not made from files"
-        )
+        raise InputError(f"control {name!r} needs the image files, but {memory.path} was not made from files")
     if images_root is not None:
         memory.images.relocated(images_root)
 
