@@ -71,3 +71,21 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": ["theme-version"],
 }
+
+ALIASES = api.aliases()
+
+
+def home_of_alias(app, env, node, contnode):
+    """Lead `hueprobe.observe` and its like to the page where the name is described."""
+    name = node.get("reftarget") or ""
+    owner, _, member = name.rpartition(".")
+    target = ALIASES.get(name) or (f"{ALIASES[owner]}.{member}" if owner in ALIASES else None)
+    if node.get("refdomain") != "py" or target is None:
+        return None
+    domain = env.get_domain("py")
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", target, node, contnode)
+
+
+def setup(app):
+    """Resolve the short names."""
+    app.connect("missing-reference", home_of_alias)

@@ -19,19 +19,36 @@ FIRST = (
 )
 
 
+# Modules that a package hands out whole, with all that they define.
+MODULES = ("hueprobe.density", "hueprobe.observations.energy", "hueprobe.stats.circular")
+
+
 def packages() -> list[str]:
-    """Return every package with a typed public face, `hueprobe` first."""
+    """Return every package with a typed public face and every public module, `hueprobe` first."""
     found = {
         ".".join(("hueprobe", *stub.parent.relative_to(ROOT).parts)) for stub in ROOT.rglob("__init__.pyi")
     }
+    found.update(MODULES)
     return [name for name in FIRST if name in found] + sorted(found.difference(FIRST))
+
+
+def exported(package: str) -> list[str]:
+    """Return the names that a package exports, or the functions and classes that a module defines."""
+    module = importlib.import_module(package)
+    if package not in MODULES:
+        return sorted(module.__all__)
+    return sorted(
+        name
+        for name, value in vars(module).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == package and callable(value)
+    )
 
 
 def public_names(package: str) -> dict[str, list[str]]:
     """Return a package's exported names under the headings Classes, Functions and Data."""
     module = importlib.import_module(package)
     found: dict[str, list[str]] = {"Classes": [], "Functions": [], "Data": []}
-    for name in sorted(module.__all__):
+    for name in exported(package):
         value = getattr(module, name)
         if inspect.ismodule(value):
             continue
@@ -47,9 +64,7 @@ def home_of(package: str, name: str) -> str:
     homes = [
         other
         for other in packages()
-        if getattr(importlib.import_module(other), "__all__", None) is not None
-        and name in importlib.import_module(other).__all__
-        and getattr(importlib.import_module(other), name) is value
+        if name in exported(other) and getattr(importlib.import_module(other), name) is value
     ]
     return max(homes, key=lambda home: home.count("."))
 
@@ -113,3 +128,15 @@ def write(folder: Path) -> None:
         ".. toctree::", "   :maxdepth: 1", "", *(f"   {name}" for name in names),
     ]  # fmt: skip
     write_page(folder / "index.rst", "\n".join(lines))
+
+
+def aliases() -> dict[str, str]:
+    """Return where each exported name is described, by every other full name that it has."""
+    found = {}
+    for package in packages():
+        for names in public_names(package).values():
+            for name in names:
+                home = home_of(package, name)
+                if home != package:
+                    found[f"{package}.{name}"] = f"{home}.{name}"
+    return found
