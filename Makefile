@@ -39,9 +39,10 @@ faults: .venv/dev.stamp
 	touch $@ .venv/demo.stamp
 
 # The documentation, with warnings as errors and without a network: docs/_build/html/index.html. The gallery is
-# executed; what has not changed since the last build is not.
+# executed; what has not changed since the last build is not. Then every internal link and anchor is followed.
 docs: .venv/docs.stamp
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+	$(BIN)/python docs/generators/links.py docs/_build/html
 
 .venv/docs.stamp: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

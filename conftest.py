@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,8 +49,34 @@ def untrained_network() -> Any:
         ).eval()  # fmt: skip
 
 
+def training_runs() -> list[Any]:
+    """Return made-up runs of a training comparison: two losses, three seeds, two epochs each."""
+    from hueprobe.studies.comparison.loss_run import LossRun
+    from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation
+
+    perturbed = [f"{kind} {severity}" for kind in ("noise", "blur", "contrast") for severity in (1, 2, 3)]
+    runs = []
+    for loss, gain in (("onehot", 0), ("hue:eq5", 4)):
+        for seed in range(3):
+            n_right = 60 + gain + 2 * seed
+            measured = ["angle, pca plane", "full direction", *(["angle, head's plane"] if gain else [])]
+            numbers = {name: Measured(estimate=n_right / 100, low=0.5, high=0.8) for name in measured}
+            runs.append(
+                LossRun(
+                    loss=loss, seed=seed, fold="", learning_rate=1e-3, n_right=n_right, n_test=100,
+                    curve=(n_right / 200, n_right / 100), train_loss=(1.0, 0.8),
+                    shares=(0.4, 0.3 + 0.01 * seed) if gain else (), seconds_per_step=0.1,
+                    saved_bytes=1000 + gain, n_parameters=100, n_extra=gain,
+                    robustness={name: n_right - 5 * int(name[-1]) for name in perturbed},
+                    observed=TrainedObservation(part="test", n_images=100, grid=(7, 7), numbers=numbers),
+                )
+            )  # fmt: skip
+    return runs
+
+
 @pytest.fixture(scope="session")
-def _example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    """Make the folder that examples work in, and the names that they find."""
     import hueprobe as hp
 
     folder, network = tmp_path_factory.mktemp("examples"), untrained_network()
@@ -63,7 +90,7 @@ def _example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict
     result = classifier.leave_one_out()
     return folder, {
         "np": np, "hp": hp, "network": network, "transform": transform, "memory": memory,
-        "result": result, "matches": result.matches,
+        "result": result, "matches": result.matches, "runs": training_runs(),
     }  # fmt: skip
 
 
@@ -73,7 +100,7 @@ def _examples_of_docstrings(request: pytest.FixtureRequest) -> Iterator[None]:
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return
-    made, names = request.getfixturevalue("_example_names")
+    made, names = request.getfixturevalue("example_names")
     request.getfixturevalue("doctest_namespace").update(names)
     before = Path.cwd()
     with tempfile.TemporaryDirectory() as folder:
@@ -83,3 +110,5 @@ def _examples_of_docstrings(request: pytest.FixtureRequest) -> Iterator[None]:
             yield
         finally:
             os.chdir(before)
+            if pyplot := sys.modules.get("matplotlib.pyplot"):  # loaded by a test before
+                pyplot.close("all")

@@ -90,9 +90,16 @@ class FaissDirect(_Direct):
     """An index of FAISS, built with all threads."""
 
     def __init__(
-        self, name: str, memory: Memory, factory: str, settings: dict[str, int], built: Any = None
+        self,
+        name: str,
+        memory: Memory,
+        factory: str,
+        settings: dict[str, int],
+        built: Any = None,
+        *,
+        l2: bool = False,
     ) -> None:
-        self.index, facts = built or _faiss_index(memory, factory)
+        self.index, facts = built or _faiss_index(memory, factory, l2=l2)
         super().__init__(name, memory, facts)
         self._settings = settings
 
@@ -164,9 +171,10 @@ class AnnoyDirect(_Direct):
         return ids
 
 
-def _faiss_index(memory: Memory, factory: str) -> tuple[Any, dict[str, Any]]:
+def _faiss_index(memory: Memory, factory: str, *, l2: bool = False) -> tuple[Any, dict[str, Any]]:
     faiss.omp_set_num_threads(n_threads())
-    index = faiss.index_factory(memory.n_channels, f"IDMap,{factory}", faiss.METRIC_INNER_PRODUCT)
+    metric = faiss.METRIC_L2 if l2 else faiss.METRIC_INNER_PRODUCT  # of unit vectors the order is the same
+    index = faiss.index_factory(memory.n_channels, f"IDMap,{factory}", metric)
     started = time.perf_counter()
     if not index.is_trained:
         index.train(memory.vectors(np.flatnonzero(memory.valid())))

@@ -19,8 +19,8 @@ TABLE = Path(__file__).parents[1] / "hueprobe" / "activations" / "field_centers.
 MOST_PARAMETERS = 30_000_000
 HEAD = '''"""The place on each network's grid that looks at the image's middle, (y, x) in cells.
 
-Measured with random weights (seed 0; EfficientNet-Lite0 with its own) by `python -m
-benchmarks.field_centers --write`; networks of more than 30 million parameters were left out.
+Measured with random weights (seed 0; EfficientNet-Lite0 with its own weights) by `python -m
+benchmarks.field_centers --write`. Networks with more than 30 million parameters are omitted.
 """
 
 FIELD_CENTERS: dict[str, tuple[float, float]] = {

@@ -63,12 +63,12 @@ def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Compet
 
 
 def measured(
-    memory: Memory, everyone: list[Competitor], rows: np.ndarray, rounds: int
+    memory: Memory, everyone: list[Competitor], rows: np.ndarray, rounds: int, *, n_queries: int | None = None
 ) -> list[dict[str, Any]]:
-    """Ask everyone for the vectors of some images, in turn, so many rounds; return a row each."""
+    """Query everyone with the vectors of some images (the first so many), round by round; one row each."""
     n_cells = memory.grid.n_cells
-    vectors = memory.image_vectors(rows).reshape(len(rows) * n_cells, -1)
-    own = np.repeat(rows, n_cells)
+    vectors = memory.image_vectors(rows).reshape(len(rows) * n_cells, -1)[:n_queries]
+    own = np.repeat(rows, n_cells)[:n_queries]
     seconds: dict[str, list[float]] = {part.name: [] for part in everyone}
     calls = max(1, 980 // len(vectors) // 4)  # of a short batch, a round takes the median of several
     for part in everyone:

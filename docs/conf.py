@@ -6,7 +6,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE.parent), str(HERE)]  # benchmarks/ and generators/ are not installed
 
-from generators import api, claims, gallery, messages, results, schemas, tutorials  # noqa: E402
+from generators import api, claims, gallery, messages, results, schemas, sources, tutorials  # noqa: E402
 
 import hueprobe  # noqa: E402
 
@@ -25,7 +25,7 @@ extensions = [
     "sphinx_design",
     "generators.mathml",
 ]
-exclude_patterns = ["_build", "generators", "README.md"]
+exclude_patterns = ["_build", "generators", "README.md", "gallery/data"]
 default_role = "py:obj"
 templates_path = ["_templates"]
 
@@ -36,6 +36,7 @@ gallery.make(HERE / "gallery" / "data")
 messages.write(HERE / "how-to" / "messages.inc")
 results.write(HERE / "results")
 tutorials.write(HERE / "tutorials")
+sources.write(HERE / "gallery" / "sources.inc")
 schemas.write(HERE / "reference" / "schemas.md")
 
 myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline", "substitution"]
@@ -53,6 +54,7 @@ autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
 
+toc_object_entries_show_parents = "hide"
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_title = f"hueprobe {release}"
@@ -63,8 +65,7 @@ html_theme_options = {
     "logo": {"text": "hueprobe"},
     "show_prev_next": True,
     "navigation_with_keys": False,
-    # Tables of results need the width.
-    "secondary_sidebar_items": {"**": ["page-toc"], "results/*": [], "reference/api/*": []},
+    "secondary_sidebar_items": ["page-toc"],  # pages of wide tables remove it themselves
     "navbar_align": "left",
     "header_links_before_dropdown": 7,
     "footer_start": ["copyright"],

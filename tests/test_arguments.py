@@ -162,7 +162,7 @@ def test_labels_become_names(tmp_path, labels, names):
         ("abab", "classes is 'abab'; give a list with one for each image"),
         ({"a": 1}, "classes is {'a': 1}; give a list"),
         (3, "classes is 3; give a list"),
-        ([0, 1], "2 classes for 4 activation arrays; give one each"),
+        ([0, 1], "2 classes for 4 activation arrays; give one per array"),
     ],
 )
 def test_labels_that_are_no_names_are_refused(tmp_path, labels, said):

@@ -58,6 +58,8 @@ def page(package: str) -> str:
     """Return the reStructuredText of a package's page."""
     module = importlib.import_module(package)
     lines = [
+        ":html_theme.sidebar_secondary.remove: true",
+        "",
         package,
         "=" * len(package),
         "",
@@ -98,6 +100,16 @@ def write(folder: Path) -> None:
     lines = [
         "Python API", "==========", "",
         "Every public name. What is not listed here may change without notice.", "",
+        "Names in examples", "-----------------", "",
+        "Examples are run by the tests. They find these names and files, which the code below makes:", "",
+        "- ``np`` and ``hp``, NumPy and hueprobe;",
+        "- ``network`` and ``transform``, an untrained network of two convolutions and its transform;",
+        "- ``memory``, a memory of twelve drawn images of three classes;",
+        "- ``result`` and ``matches``, its leave-one-out classification and the matches of it;",
+        "- ``runs``, made-up runs of a training comparison of two losses with three seeds each;",
+        "- in the current folder ``images/``, ``others/`` (both with class folders) and ``memory/``.", "",
+        ".. dropdown:: How they are made", "", "   .. literalinclude:: ../../../conftest.py",
+        "      :language: python", "", "Packages", "--------", "",
         ".. toctree::", "   :maxdepth: 1", "", *(f"   {name}" for name in names),
     ]  # fmt: skip
     write_page(folder / "index.rst", "\n".join(lines))

@@ -7,11 +7,14 @@ from pathlib import Path
 from benchmarks import tables, verdict_table
 from generators.pages import write_page
 
+# Tables of results need the width: these pages have no contents at their side.
+WIDE = "---\nhtml_theme.sidebar_secondary.remove: true\n---\n\n"
+
 
 def write(folder: Path) -> None:
     """Write every page of results, and their table of contents."""
     for name, page in PAGES.items():
-        write_page(folder / f"{name}.md", page())
+        write_page(folder / f"{name}.md", WIDE + page())
     names = "\n".join(PAGES)
     write_page(
         folder / "index.md",

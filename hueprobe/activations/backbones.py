@@ -1,4 +1,4 @@
-"""Networks ready for extraction: made, given their weights, and tapped at their bottleneck."""
+"""Networks ready for extraction: built, with weights loaded, and tapped at their bottleneck."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,35 +24,60 @@ from hueprobe.errors import BackboneError, InputError
 from hueprobe.images.transform import Transform
 from hueprobe.threads import require_threads
 
-DEFAULT_SIZE = (224, 224)  # of images, where the transform does not say
-DRAWN_SIZE = (400, 320)  # width and height of an image whose channels are counted after the transform
+DEFAULT_SIZE = (224, 224)  # height and width of images if the transform does not report them
+DRAWN_SIZE = (400, 320)  # width and height of the image that is transformed to count its channels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Backbone(Tap):
-    """A network with its weights, tapped at the layer whose activations are taken.
+    """A network with its weights, tapped at the layer whose activations are extracted.
 
     Parameters
     ----------
-    layer, closing, apply_closing, layout, prefix_tokens, patch, table_layer, signed
-        As in `Tap`.
     name : str
-        As asked for; `live <class>` for an nn.Module that was handed over.
+        Requested name; `live <class>` for an nn.Module that the caller passed.
+    layer : str
+        Dotted name of the tapped layer; '' is the network itself.
+    closing : str or None
+        Nonlinearity that closes the layer: relu, relu6, silu, hardswish; None if there is none, or if it
+        is unknown.
+    apply_closing : bool
+        Whether the extractor applies `closing`, since the network applies it outside the layer.
+    layout : str
+        Layout of the layer's output: `nchw`; `nhwc`; `tokens`, (B, prefix_tokens + H*W, C) row by row.
+    prefix_tokens : int
+        Number of tokens before those of the grid.
+    patch : (int, int) or None, default=None
+        Height and width of a token's patch in pixels; None if the tokens fill a square grid.
+    table_layer : bool
+        Whether the layer is the bottleneck of a built-in network.
+    signed : bool or None
+        Whether activations may be negative; None if unknown.
     module : nn.Module
-        The network, in eval mode unless it was handed over.
+        The network, in eval mode unless the caller passed it.
     transform : callable
-        PIL image to float32 tensor (channels, h, w).
+        Function from a PIL image to a float32 tensor (channels, h, w).
     weights : str
-        Enum name, `default`, `none`, or a file's absolute path; loads the same weights again.
+        Name of the weights, `default`, `none`, or a file's absolute path; loads the same weights again.
     weights_sha256 : str
-        Over name, dtype, shape and bytes of the state dict, sorted by name.
+        SHA-256 over name, dtype, shape and bytes of the state dict's tensors, sorted by name.
     fixed_size : int or None
-        Side in pixels, where the network takes square images of one size only.
-    transform_of : str or None
-        Where the weights are a file, whose transform this is and why, since no file holds one; None of
-        others, and where the transform was given.
-    transform_assumed : bool
-        That is a guess: nothing shows whose weights the file holds.
+        Side in pixels if the network accepts square images of one size only.
+    transform_of : str or None, default=None
+        For weights from a file, which contain no transform: the weights whose transform is used, and
+        why. None for other weights, and if the caller passed the transform.
+    transform_assumed : bool, default=False
+        Whether `transform_of` is a guess, since nothing identifies the weights in the file.
+
+    See Also
+    --------
+    hueprobe.activations.load_backbone : Create a backbone.
+
+    Examples
+    --------
+    >>> backbone = load_backbone(network, layer="3", transform=transform)
+    >>> backbone.name, backbone.layer, backbone.weights
+    ('live Sequential', '3', 'default')
     """
 
     module: nn.Module
@@ -66,25 +91,29 @@ class Backbone(Tap):
 
 @dataclass(frozen=True, kw_only=True)
 class BackboneInfo(Tap):
-    """What is known of a network before it has weights.
+    """Properties of a network that are known before its weights are loaded.
 
     Parameters
     ----------
     name, layer, closing, apply_closing, layout, prefix_tokens, patch, table_layer, signed
-        As in `Tap`.
+        As in `Backbone`; the layer is the bottleneck.
     weights : tuple of str
-        What `weights` may be, a file apart.
+        Allowed values of `weights`, besides a file.
     transform : callable
-        That of the default weights.
+        Transform of the default weights.
     fixed_size : int or None
-        As in `Backbone`.
+        Side in pixels if the network accepts square images of one size only.
     channels : int
-        C, the length of an activation vector.
+        Number of channels C, the length of an activation vector.
     grid : (int, int)
-        H and W at the transform's image size.
+        Height H and width W of the grid at the transform's image size.
     field_center : (float, float) or None
-        (y, x) on that grid which looks at the image's middle, from the table measured with random
-        weights; None for a network that is not in it.
+        (y, x) on that grid whose receptive field is centered on the image, from a table measured
+        with random weights; None for a network that is not in the table.
+
+    See Also
+    --------
+    hueprobe.activations.describe_backbone : Return it for a network's name.
     """
 
     weights: tuple[str, ...]
@@ -96,8 +125,19 @@ class BackboneInfo(Tap):
 
 
 def backbone_names() -> list[str]:
-    """Return the names of the networks in the table, sorted.
+    """Return the names of the built-in networks, sorted.
 
+    Returns
+    -------
+    list of str
+        Names that `load_backbone` accepts; networks of timm and your own ones are not listed.
+
+    See Also
+    --------
+    hueprobe.activations.describe_backbone : Show a network's bottleneck, grid and weights.
+
+    Examples
+    --------
     >>> [name for name in backbone_names() if name.startswith("dense")]
     ['densenet121', 'densenet161', 'densenet169', 'densenet201']
     """
@@ -113,45 +153,69 @@ def load_backbone(
     seed: int = 0,
     made_by: str | None = None,
 ) -> Backbone:
-    """Make a network, put its weights in, and find the layer whose activations are wanted.
+    """Create a network, load its weights, and tap the layer whose activations are extracted.
 
     Parameters
     ----------
     backbone : str or nn.Module
-        A name from `backbone_names`; `timm:NAME`, one of timm's networks; `package.module:callable`,
-        looked for in the current folder too, which returns an nn.Module or (module, transform); or an
-        nn.Module, which is used as it is, not copied. A network of torchvision's own classes is
-        recognized whoever made it; any other needs `layer`.
-    weights : str or Path
-        - `default`: torchvision's best, timm's pretrained, or what the callable returned;
+        - a name from `backbone_names`;
+        - `timm:NAME`, a network of timm;
+        - `package.module:callable`, which returns an nn.Module or (module, transform); the current
+          folder is searched too;
+        - an nn.Module, which is used as it is, not copied.
+
+        Networks of torchvision's own classes are recognized, whoever created them; others need `layer`.
+    weights : str or Path, default='default'
+        - `default`: torchvision's best weights, timm's pretrained ones, or those that the callable
+          returned;
         - a name of torchvision's weights, such as `IMAGENET1K_V1`;
-        - `none`: the network's own initialization under `seed`, its BatchNorm statistics taken from
-          one pass over random images. The same for any number of threads; torch draws others in another
-          version, or on another kind of processor;
-        - a `.safetensors` or PyTorch file with the network's state dict, cast to the network's dtypes. It
-          may lie in containers such as `{"state_dict": ...}` and behind prefixes such as `module.`, and what
-          lies behind the tapped layer, such as a head for other classes, may differ or be missing: a
-          HueprobeWarning says what was done. Weights that `hueprobe train` or `compare` left bring the
-          transform of their test images along. Any other file holds no transform: that of the
-          torchvision weights is taken whose file it is, by its name or sha256, else the default weights'.
+        - `none`: the network's own random initialization with `seed`; BatchNorm statistics come from one
+          pass over random images. These weights do not depend on the number of threads, but may differ
+          between versions of torch and kinds of processors;
+        - a `.safetensors` or PyTorch file with the network's state dict, cast to the network's dtypes.
+          The state dict may be nested, as in `{"state_dict": ...}`, and its names may have a prefix such
+          as `module.`. Tensors after the tapped layer, such as a head for other classes, may differ or be
+          missing. A HueprobeWarning reports what was done.
+
+        Files written by `hueprobe train` or `compare` come with the transform of their test images. Other
+        files contain no transform. If the file name or sha256 identifies torchvision weights, their
+        transform is used, otherwise that of the default weights.
     layer : str, optional
-        Any dotted module name ('' is the network itself) instead of the bottleneck. No nonlinearity
-        is added to it.
+        Dotted name of any module ('' is the network itself); no nonlinearity is applied to its output.
+        None taps the bottleneck.
     transform : callable, optional
-        Instead of the one that comes with the weights or the callable; ImageNet's usual one
-        (256, crop 224) where none comes.
-    seed : int
-        Of whatever is random in making the network. torch's own generator is left as it was.
+        Function from a PIL image to a tensor. None uses the transform of the weights or the callable,
+        or if they have none, the usual one for ImageNet (resize 256, crop 224).
+    seed : int, default=0
+        Seed of everything random in creating the network. torch's global generator is not changed.
     made_by : str, optional
-        The version of hueprobe whose random weights are wanted, this one's by default: in those of 0.1 the
-        last digits of BatchNorm's statistics depend on the number of threads.
+        Version of hueprobe whose random weights are reproduced; None for the installed one. In version
+        0.1, the last digits of BatchNorm statistics depend on the number of threads.
+
+    Returns
+    -------
+    Backbone
+        The network, its tapped layer and its transform.
 
     Raises
     ------
     BackboneError, LayerError, WeightsError
-        An unknown network, layer or weights; weights that are unsafe or of another architecture.
+        If the network, layer or weights are unknown, or if the weights are unsafe or of another
+        architecture.
     MissingDependencyError
-        The network needs an optional package that is not installed.
+        If the network needs an optional package that is not installed.
+
+    See Also
+    --------
+    hueprobe.activations.load_backbones : Tap several layers of one network.
+    hueprobe.activations.describe_backbone : Inspect a network without its weights.
+    hueprobe.activations.Extractor : Extract activations with a backbone.
+
+    Examples
+    --------
+    >>> backbone = load_backbone("squeezenet1_1", weights="none", seed=1)
+    >>> backbone.layer, backbone.closing, backbone.transform.crop
+    ('features', 'relu', 224)
     """
     return load_backbones(
         backbone, layers=[layer], weights=weights, transform=transform, seed=seed, made_by=made_by
@@ -167,23 +231,45 @@ def load_backbones(
     seed: int = 0,
     made_by: str | None = None,
 ) -> list[Backbone]:
-    """Make one network, tapped at several layers: all share the module, and one forward pass serves all.
+    """Create one network tapped at several layers, which share one module and one forward pass.
 
     Parameters
     ----------
-    backbone
+    backbone : str or nn.Module
         As in `load_backbone`.
     layers : sequence of (str or None)
-        Dotted module names, None for the bottleneck; each once.
-    weights, transform, seed, made_by
+        Dotted module names, None for the bottleneck; each layer at most once.
+    weights : str or Path, default='default'
         As in `load_backbone`.
+    transform : callable, optional
+        As in `load_backbone`; None uses the transform of the weights or the callable.
+    seed : int, default=0
+        Seed of everything random in creating the network.
+    made_by : str, optional
+        As in `load_backbone`; None for the installed version.
+
+    Returns
+    -------
+    list of Backbone
+        One backbone per layer, in the order of `layers`.
 
     Raises
     ------
     InputError
-        There is no layer, or one is there twice; the transform cannot be called.
+        If `layers` is empty or contains a layer twice, or if the transform is not callable.
     BackboneError, LayerError, WeightsError, MissingDependencyError
-        As in `load_backbone`; every layer is looked for before the weights are.
+        As in `load_backbone`; all layers are checked before the weights are loaded.
+
+    See Also
+    --------
+    hueprobe.activations.load_backbone : Tap one layer.
+    hueprobe.activations.Extractor.at : Extract the activations of several layers.
+
+    Examples
+    --------
+    >>> early, late = load_backbones("squeezenet1_1", layers=["features.3", None], weights="none")
+    >>> early.layer, late.layer, early.module is late.module
+    ('features.3', 'features', True)
     """
     if transform is not None:
         _require_transform(transform)
@@ -210,7 +296,7 @@ def load_backbones(
                 ),
             )
         elif blueprint.weights == "none":
-            # At the network's own image size: weights must not depend on the transform that is asked for.
+            # At the network's own image size: weights must not depend on the caller's transform.
             rounded = made_by is None or not made_by.startswith("0.1.")
             channels, *size = image_shape(own_transform)
             with failures_worded(name, doing="on random images"):
@@ -234,12 +320,29 @@ def load_backbones(
 
 
 def describe_backbone(name: str) -> BackboneInfo:
-    """Say what a network is like; needs no weights, and its forward pass computes shapes only.
+    """Describe a network: its bottleneck, grid, transform and available weights.
+
+    Needs no weights; the forward pass computes shapes only.
 
     Parameters
     ----------
     name : str
+        Name of a network, as in `load_backbone`.
+
+    Returns
+    -------
+    BackboneInfo
+        Properties of the network.
+
+    Raises
+    ------
+    BackboneError, LayerError, MissingDependencyError
         As in `load_backbone`.
+
+    See Also
+    --------
+    hueprobe.activations.backbone_names : List the built-in networks.
+    hueprobe.activations.load_backbone : Create a network with its weights.
 
     Examples
     --------
@@ -271,9 +374,9 @@ def describe_backbone(name: str) -> BackboneInfo:
 def _require_transform(transform: Any) -> None:
     if isinstance(transform, type):
         name = transform.__name__
-        raise InputError(f"the transform is the class {name}; give an instance, such as {name}()")
+        raise InputError(f"the transform is the class {name}; pass an instance, such as {name}()")
     if not callable(transform):
-        raise InputError(f"the transform is {transform!r}; give a Transform or a function of an image")
+        raise InputError(f"the transform is {transform!r}; pass a Transform or a function of an image")
 
 
 def _find_tap(
@@ -296,32 +399,32 @@ def _find_tap(
 def _no_hooks(name: str, layer: str, part: nn.Module) -> BackboneError:
     what = f"layer {layer!r} of {name}" if layer else name
     return BackboneError(
-        f"{what} is compiled by TorchScript (a {type(part).__name__}), which lets nobody see what its layers "
-        "give; take the nn.Module that it was made from"
+        f"{what} is compiled by TorchScript (a {type(part).__name__}), which hides the outputs of its "
+        "layers; pass the nn.Module that it was compiled from"
     )
 
 
 def _require_numbers(module: nn.Module, *, name: str) -> None:
-    """Raise unless all tensors of a network have a shape and numbers."""
+    """Raise BackboneError unless all tensors of a network have a shape and values."""
     for key, tensor in (*module.named_parameters(), *module.named_buffers()):
         if torch.nn.parameter.is_lazy(tensor):
             raise BackboneError(
-                f"{name} is lazy: {key!r} has no shape before the network has run; run it once on images of "
-                "your size first (a callable can do so before it returns the network)"
+                f"{name} is lazy: {key!r} has no shape before the first forward pass; run the network once "
+                "on images of your size first (a callable can do so before it returns the network)"
             )
         if tensor.is_meta:
             raise BackboneError(
-                f"{name} has no numbers: {key!r} is on torch's meta device, a shape alone; make the network "
+                f"{name} has no values: {key!r} is on torch's meta device, a shape only; create the network "
                 "on the CPU, or call module.to_empty(device='cpu') and load its weights"
             )
 
 
 def _require_distinct(layers: list[str], *, name: str) -> None:
     if not layers:
-        raise InputError(f"no layer of {name} is named; name at least one")
+        raise InputError(f"no layer of {name} was given; name at least one")
     if again := sorted({layer for layer in layers if layers.count(layer) > 1}):
         raise InputError(
-            f"layer {again[0]!r} of {name} is asked for {layers.count(again[0])} times; name it once"
+            f"layer {again[0]!r} of {name} was given {layers.count(again[0])} times; name it once"
         )
 
 
@@ -334,15 +437,15 @@ def _built_without_numbers(blueprint: Blueprint) -> tuple[nn.Module, ImageTransf
         except (
             RuntimeError,
             BackboneError,
-        ):  # some networks run a part of themselves, on numbers, when they are made
+        ):  # some networks run parts of themselves, on values, when they are created
             module, transform = blueprint.build()
     return module.to("meta").eval(), transform
 
 
 class _ShapesOnly(TorchFunctionMode):
-    """In the block, `torch.empty` gives meta tensors: parameters with a shape and no numbers.
+    """Within the block, `torch.empty` returns meta tensors: parameters with a shape and no values.
 
-    Unlike `torch.device("meta")` this leaves alone the arithmetic by which RegNet finds its widths.
+    Unlike `torch.device("meta")`, this does not affect the arithmetic by which RegNet computes its widths.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -352,9 +455,9 @@ class _ShapesOnly(TorchFunctionMode):
 
 
 def image_shape(transform: ImageTransform) -> tuple[int, int, int]:
-    """Return (channels, h, w) of the images that a transform gives.
+    """Return (channels, h, w) of a transform's output.
 
-    Height and width as far as it says; of one that does not say, channels are counted.
+    If the transform does not report its shape, channels are counted and height and width are assumed.
     """
     shape = getattr(transform, "shape", None)
     if isinstance(shape, tuple) and len(shape) == 3:
@@ -366,7 +469,7 @@ def image_shape(transform: ImageTransform) -> tuple[int, int, int]:
 
 
 def _blank_image(transform: ImageTransform) -> Tensor:
-    """Return a batch of one gray image as the network gets it."""
+    """Return a batch of one blank image after the transform."""
     if getattr(transform, "shape", None) is None:
         return transform(Image.new("RGB", DEFAULT_SIZE, (128, 128, 128)))[None]
     return torch.zeros(1, *transform.shape)  # type: ignore[attr-defined]

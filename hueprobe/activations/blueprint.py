@@ -1,4 +1,4 @@
-"""A network that is not made yet: what `load_backbone` follows, wherever the network comes from."""
+"""The description of a network that is not created yet, from which `load_backbone` builds it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,30 +13,30 @@ from hueprobe.images.transform import Transform
 ImageTransform = Callable[[Image.Image], Tensor]
 
 IMAGENET_TRANSFORM = Transform(resize=256, crop=224)
-NOTHING_TOLD = "since the file does not tell which transform it was trained with"
+NOTHING_TOLD = "since the file does not record which transform it was trained with"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Blueprint:
-    """A network that is not made yet.
+    """A network that is not created yet.
 
     Parameters
     ----------
     build : callable
-        Makes the network without its weights, and the transform that goes with it.
+        Creates the network without its weights, and the transform that belongs to it.
     bottleneck : Bottleneck or None
-        Its row of the table; None to look for one when the network is built.
+        Row of the table of bottlenecks; None to look for one when the network is built.
     weights : str
-        What its weights are called: an enum name, `default`, `none`, or an absolute path.
+        Name of the weights, `default`, `none`, or an absolute path.
     state : callable or None
-        Reads the weights to put into the network it is given; None keeps what `build` gave.
-    tap : callable or None
-        Says where the network that is built is tapped for a layer's name, or for None, the
-        bottleneck; None to ask the table.
-    transform_of : str or None
-        Where the weights are a file, whose transform `build` gives and why.
-    transform_assumed : bool
-        Nothing shows whose weights the file holds.
+        Reads the weights for a given network; None keeps those that `build` created.
+    tap : callable or None, default=None
+        Returns the tap of the built network for a layer's name (None for the bottleneck); None uses
+        the table.
+    transform_of : str or None, default=None
+        For weights from a file: the weights whose transform `build` returns, and why.
+    transform_assumed : bool, default=False
+        Whether `transform_of` is a guess, since nothing identifies the weights in the file.
     """
 
     build: Callable[[], tuple[nn.Module, ImageTransform]]

@@ -1,10 +1,10 @@
-"""The table of bottlenecks: for each family of networks, the layer that ends its grid of activations.
+"""The table of bottlenecks: for each family of networks, the layer that outputs the last grid.
 
-The *bottleneck* is the last layer that still has an image plane: what the network's own head reads.
-Its *closing nonlinearity* is the pointwise function that the grid has been through last (through a
-max-pooling after it, in VGG and AlexNet). None means that nothing pointwise comes last: a residual
-sum in ConvNeXt, a LayerNorm in Swin and ViT, whose GELUs sit inside the blocks. Activations of a
-ReLU or ReLU6 network are never negative; all others are signed.
+The *bottleneck* is the last layer that still has an image plane, and the input of the network's head.
+Its *closing nonlinearity* is the last pointwise function applied to the grid (VGG and AlexNet have a
+max-pooling after it). None means that nothing pointwise comes last: a residual sum in ConvNeXt, a
+LayerNorm in Swin and ViT, whose GELUs are inside the blocks. Activations of a ReLU or ReLU6 network
+are never negative; all others are signed.
 """
 
 from collections.abc import Mapping
@@ -27,26 +27,27 @@ class Bottleneck:
     network : str
         Class of the networks, in torchvision or timm.
     names : tuple of str
-        What the names of the family's networks begin with.
+        Prefixes of the names of the family's networks.
     layer : str
         Dotted name of the bottleneck, as in `named_modules()`.
     closing : str or None
         Closing nonlinearity: relu, relu6, silu, hardswish, or None.
-    apply_closing : bool
-        The network applies it outside any module, after `layer`: the extractor has to as well.
-    layout : str
-        What `layer` gives: `nchw`; `nhwc`; `tokens`, (B, tokens, C) in reading order.
-    inner_layout : str
-        What the layers before it give, convolutions apart (those give nchw).
-    prefix_tokens : int
-        Tokens before the grid's: the class token.
-    fixed_size : bool
-        Takes square images of its own size only.
-    options : mapping
-        Arguments of torchvision's builder. `transform_input` makes googlenet and inception_v3 take
-        the ImageNet mean and standard deviation that their torchvision weights come with.
-    training_only : tuple of str
-        Sub-modules that serve training alone and are not built; their weights in a file are ignored.
+    apply_closing : bool, default=False
+        Whether the network applies `closing` outside any module, after `layer`, so that the extractor
+        must apply it too.
+    layout : str, default='nchw'
+        Layout of the output of `layer`: `nchw`; `nhwc`; `tokens`, (B, tokens, C) row by row.
+    inner_layout : str, default='nchw'
+        Layout of the layers before it, except convolutions (which are nchw).
+    prefix_tokens : int, default=0
+        Number of tokens before those of the grid: the class token.
+    fixed_size : bool, default=False
+        Whether the network accepts square images of its own size only.
+    options : mapping, default={}
+        Arguments of torchvision's builder. `transform_input` makes googlenet and inception_v3 accept
+        images normalized with the ImageNet mean and standard deviation of their torchvision weights.
+    training_only : tuple of str, default=()
+        Sub-modules that are used in training only and not built; their weights in a file are ignored.
     """
 
     network: str
@@ -91,14 +92,14 @@ EFFICIENTNET_LITE0 = Bottleneck("EfficientNet", ("efficientnet_lite0",), "bn2", 
 
 
 def bottleneck_of_name(name: str) -> Bottleneck | None:
-    """Return the row of a torchvision network's name, or None."""
+    """Return the table's row for a torchvision network's name, or None."""
     return next((row for row in TABLE if name.startswith(row.names)), None)
 
 
 def bottleneck_of_module(module: nn.Module) -> Bottleneck | None:
-    """Return the row of a network made from one of torchvision's own classes, whoever made it, or None.
+    """Return the table's row for a network of one of torchvision's own classes, or None.
 
-    A subclass may run another way, so it is not recognized.
+    Subclasses may have another forward pass, so they are not recognized.
     """
     kind = type(module)
     if not kind.__module__.startswith("torchvision.models."):

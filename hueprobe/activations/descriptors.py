@@ -1,4 +1,4 @@
-"""What an image is reduced to: all cells of its grid, or one pooled vector. NumPy only."""
+"""Descriptors of an image: all cells of its grid, or one pooled vector. NumPy only."""
 
 import math
 from collections.abc import Sequence
@@ -16,23 +16,40 @@ RMAC_OVERLAP = 0.4
 
 
 def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
-    """Reduce grids of activations to a descriptor, not normalized.
+    """Reduce grids of activations to a descriptor, without normalizing it.
 
     Parameters
     ----------
     activations : ndarray of shape (n, C, H, W)
-        After the closing nonlinearity.
+        Activations after the closing nonlinearity.
     descriptor : str
         - `pixel`: the activations themselves;
-        - `gap`, `gmp`: mean and maximum over the cells;
-        - `gem`: generalized mean, (mean of a^3)^(1/3) with a no less than 1e-6;
-        - `rmac`: see `rmac`;
-        - `flat`: all C*H*W values in the order (C, H, W), for comparing whole grids.
+        - `gap`, `gmp`: global average and global maximum pooling over the cells;
+        - `gem`: generalized mean pooling [1]_, (mean of a^3)^(1/3), with a clamped to at least 1e-6;
+        - `rmac`: regional maximum activations [2]_ at 3 scales, without whitening;
+        - `flat`: all C*H*W values in the order (C, H, W), to compare whole grids.
 
     Returns
     -------
     ndarray of shape (n, C', H', W')
-        `pixel` keeps (C, H, W), `flat` gives (C*H*W, 1, 1), the others (C, 1, 1).
+        `pixel` keeps (C, H, W), `flat` returns (C*H*W, 1, 1), the others (C, 1, 1).
+
+    Raises
+    ------
+    ShapeError
+        If activations do not have four axes, or if an axis other than the first is empty.
+
+    See Also
+    --------
+    hueprobe.activations.pooled_from_vectors : Compute a descriptor from a stored `pixel` memory.
+    hueprobe.activations.unit_vectors : Normalize the descriptor.
+
+    References
+    ----------
+    .. [1] Radenović, Tolias, Chum, *Fine-tuning CNN image retrieval with no human annotation*,
+       TPAMI 2019.
+    .. [2] Tolias, Sicre, Jégou, *Particular object retrieval with integral max-pooling of CNN
+       activations*, ICLR 2016, section 3.2.
 
     Examples
     --------
@@ -47,7 +64,7 @@ def describe(activations: np.ndarray, descriptor: str) -> np.ndarray:
         )
     if descriptor == "pixel":
         return activations
-    with np.errstate(over="ignore", invalid="ignore"):  # `unit_vectors` refuses what comes of it
+    with np.errstate(over="ignore", invalid="ignore"):  # `unit_vectors` rejects the result
         return _pooled(activations, descriptor)
 
 
@@ -68,18 +85,24 @@ def _pooled(activations: np.ndarray, descriptor: str) -> np.ndarray:
 
 
 def rmac(activations: np.ndarray) -> np.ndarray:
-    """Regional maximum activations: each region max-pooled, made a unit vector, and summed.
+    """Compute R-MAC: max-pool each region, normalize it to a unit vector, and sum over regions.
 
-    Tolias, Sicre, Jegou, *Particular object retrieval with integral max-pooling of CNN activations*,
-    ICLR 2016, section 3.2, with L = 3 scales and without its whitening.
+    Uses L = 3 scales and no whitening, see section 3.2 of [1]_.
 
     Parameters
     ----------
     activations : ndarray of shape (n, C, H, W)
+        Activations after the closing nonlinearity.
 
     Returns
     -------
     ndarray of shape (n, C)
+        Sum of the regions' unit vectors, not normalized.
+
+    References
+    ----------
+    .. [1] Tolias, Sicre, Jégou, *Particular object retrieval with integral max-pooling of CNN
+       activations*, ICLR 2016.
     """
     height, width = activations.shape[2:]
     total = np.zeros(activations.shape[:2], np.result_type(activations, np.float32))
@@ -93,9 +116,10 @@ def rmac(activations: np.ndarray) -> np.ndarray:
 def rmac_regions(height: int, width: int, *, scales: int = RMAC_SCALES) -> list[tuple[int, int, int]]:
     """Return (top, left, side) of R-MAC's square regions, in cells.
 
-    At scale l = 1 the side is the grid's shorter one, and as many squares (2 to 7) lie along the longer
-    one as bring the overlap of neighbors closest to 40 %; at scale l the side is 2 min(H, W) / (l + 1),
-    with l - 1 more squares along each axis. Sides and places are rounded down; a side of 0 is left out.
+    At scale l = 1 a region is as large as the grid's shorter side. The number of regions along the
+    longer side (2 to 7) is the one whose overlap of neighbors is closest to 40 %. At scale l the side
+    is 2 min(H, W) / (l + 1), with l - 1 more regions along each axis. Sides and positions are rounded
+    down; regions of side 0 are omitted.
 
     Examples
     --------
@@ -117,12 +141,12 @@ def rmac_regions(height: int, width: int, *, scales: int = RMAC_SCALES) -> list[
 
 
 def _starts(length: int, side: int, n: int) -> list[int]:
-    """First cells of n intervals of `side` cells spread evenly from one end to the other."""
+    """Return the first cells of n intervals of `side` cells, evenly spaced over `length` cells."""
     return [i * (length - side) // (n - 1) for i in range(n)] if n > 1 else [0]
 
 
 def require_finite(activations: np.ndarray, names: Sequence[str], layer: str) -> None:
-    """Raise NumericsError, naming the first image, where activations (n, C, H, W) are NaN or infinite."""
+    """Raise NumericsError, naming the first image, if activations (n, C, H, W) are NaN or infinite."""
     broken = ~np.isfinite(activations).all(axis=(1, 2, 3))
     if broken.any():
         raise NumericsError(
@@ -134,27 +158,37 @@ def require_finite(activations: np.ndarray, names: Sequence[str], layer: str) ->
 def unit_vectors(
     activations: np.ndarray, *, names: Sequence[str] | None = None, layer: str | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Split activations into unit vectors over the channels and the energy that normalizing destroys.
+    """Split activations into unit vectors over the channels and the energy lost by normalizing.
 
     Parameters
     ----------
     activations : ndarray of shape (n, C, H, W)
+        Activations or pooled descriptors.
     names : sequence of str, length n, optional
-        Of the images, for the error.
+        Names of the images, for the error message; None reports the position in the batch.
     layer : str, optional
-        Its name, for the error.
+        Name of the layer, for the error message; None omits it.
 
     Returns
     -------
     vectors : ndarray of shape (n, H, W, C), float32
-        Unit length (L2); zeros where the energy is zero.
+        Activations scaled to unit length (L2); zeros where the energy is zero.
     energy : ndarray of shape (n, H, W), float32
         Squared L2 norm of each activation.
 
     Raises
     ------
+    ShapeError
+        If activations do not have four axes.
     NumericsError
-        When an activation is NaN or infinite, or its energy is too large for float32.
+        If an activation is NaN or infinite, or its energy is too large for float32.
+
+    Examples
+    --------
+    >>> activations = np.array([[[[3.0]], [[4.0]]]])  # one image, two channels, one cell
+    >>> vectors, energy = unit_vectors(activations)
+    >>> vectors.ravel(), energy.item()
+    (array([0.6, 0.8], dtype=float32), 25.0)
     """
     if activations.ndim != 4:
         raise ShapeError(f"activations must be (n, C, H, W), got shape {activations.shape}")
@@ -162,7 +196,7 @@ def unit_vectors(
     vectors = np.empty((n, height, width, channels), np.float32)
     energy = np.empty((n, height, width), np.float32)
     bad = []
-    for i, image in enumerate(activations):  # one at a time stays in the cache
+    for i, image in enumerate(activations):  # one image at a time fits in the cache
         cells = np.moveaxis(image, 0, -1).astype(np.float64)  # (H, W, C)
         squared = np.einsum("yxc,yxc->yx", cells, cells)
         if not (squared <= np.finfo(np.float32).max).all():
@@ -172,7 +206,7 @@ def unit_vectors(
         cells /= np.sqrt(np.where(energy[i] > 0, squared, np.inf))[..., None]
         vectors[i] = cells
     if bad:
-        first = f"number {bad[0]} of its batch" if names is None else repr(names[bad[0]])
+        first = f"number {bad[0]} of the batch" if names is None else repr(names[bad[0]])
         where = "" if layer is None else f" at layer {layer!r}"
         raise NumericsError(
             f"activations of {len(bad)} of {n} images (the first is {first}){where} are NaN, infinite "
@@ -182,7 +216,7 @@ def unit_vectors(
 
 
 def pooled_from_vectors(vectors: np.ndarray, energy: np.ndarray, descriptor: str) -> np.ndarray:
-    """Derive a descriptor from what a `pixel` memory stores, without running the network again.
+    """Compute a descriptor from the contents of a `pixel` memory, without running the network again.
 
     Parameters
     ----------
@@ -191,12 +225,27 @@ def pooled_from_vectors(vectors: np.ndarray, energy: np.ndarray, descriptor: str
     energy : ndarray of shape (n, H, W)
         Squared norms: an activation is its vector times sqrt(energy).
     descriptor : str
-        As in `describe`.
+        One of the descriptors that `describe` accepts.
 
     Returns
     -------
     ndarray of shape (n, C', H', W'), float32
-        As `describe` gives, exact up to the rounding of the stored vectors.
+        Same as from `describe`, up to the rounding of the stored vectors.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes of vectors and energy do not match.
+
+    See Also
+    --------
+    hueprobe.activations.describe : Compute a descriptor from activations.
+
+    Examples
+    --------
+    >>> grid = np.array([[[[1.0, 3.0], [0.0, 4.0]]]])  # one image, one channel, 2 x 2 cells
+    >>> pooled_from_vectors(*unit_vectors(grid), "gap").item()
+    2.0
     """
     if vectors.ndim != 4 or vectors.shape[:3] != energy.shape:
         raise ShapeError(

@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision."""
+"""The device and precision that a network runs with."""
 
 import warnings
 
@@ -13,9 +13,9 @@ PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float
 def choose_device(device: str) -> torch.device:
     """Return the torch device of `auto`, `cpu`, `cuda`, `cuda:<i>` or `mps`.
 
-    `auto` takes CUDA, else MPS, else the CPU. A device that is asked for by name and is not there
-    is an InputError: results differ in the last digits from device to device, so none takes
-    another's place unasked.
+    `auto` prefers CUDA, then MPS, then the CPU. A device that is requested by name and is not
+    available is an InputError, never replaced by another: results differ in the last digits between
+    devices.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -37,7 +37,7 @@ def choose_device(device: str) -> torch.device:
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
-    """Return `precision`, or `fp32` with a HueprobeWarning where `device` cannot compute in it."""
+    """Return `precision`, or `fp32` with a HueprobeWarning if `device` does not support it."""
     require_choice("precision", precision, PRECISIONS)
     if precision == "fp32" or _autocasts(device, PRECISIONS[precision]):
         return precision
@@ -50,9 +50,9 @@ def choose_precision(precision: str, device: torch.device) -> str:
 
 
 def _autocasts(device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a convolution under autocast comes out in `dtype`, tried on this very device."""
+    """Whether a convolution under autocast on this device returns `dtype`, tested by running one."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch's own "disabling autocast": said in choose_precision
+        warnings.simplefilter("ignore")  # torch's own "disabling autocast": choose_precision warns itself
         try:
             with torch.inference_mode(), torch.autocast(device.type, dtype):
                 image, kernel = torch.ones(1, 8, 5, 5, device=device), torch.ones(8, 8, 3, 3, device=device)

@@ -16,29 +16,36 @@ from hueprobe.threads import require_threads
 
 
 class Extractor:
-    """Runs images through a backbone and hands out the activations of its tapped layer.
+    """Run images through a backbone and return the activations of its tapped layer.
 
-    The network is hooked, never patched, and only while a call lasts; several extractors may share
-    one network. It is moved to the device (memory format channels_last) when the extractor is made,
-    and stays there; it runs in eval mode, and each sub-module's training flag is put back after a call.
+    The network is hooked, never patched, and only during a call. Several extractors may share one
+    network. Creating an extractor moves the network to the device (memory format channels_last),
+    where it stays. It runs in eval mode; every sub-module's training flag is restored after a call.
 
     Parameters
     ----------
     backbone : Backbone
-        From `load_backbone`.
-    device : str
-        `auto` (CUDA, else MPS, else CPU), `cpu`, `cuda`, `cuda:<i>` or `mps`.
-    precision : str
-        `fp32` (without TF32), or autocast to `bf16` or `fp16`. Where the device cannot, it warns and
-        takes fp32.
+        Network and tapped layer, from `hueprobe.activations.load_backbone`.
+    device : str, default='auto'
+        Device to run on: `auto` (CUDA, else MPS, else CPU), `cpu`, `cuda`, `cuda:<i>` or `mps`.
+    precision : str, default='fp32'
+        `fp32` (without TF32), or autocast to `bf16` or `fp16`. If the device does not support it,
+        a HueprobeWarning is issued and fp32 is used.
 
     Attributes
     ----------
     device : torch.device
+        Device that the network runs on.
     device_kind : str
         `cpu`, `cuda` or `mps`.
     precision : str
-        The one in use.
+        Precision in use.
+
+    See Also
+    --------
+    hueprobe.activations.load_backbone : Create the backbone.
+    hueprobe.activations.describe : Pool the activations of an image.
+    hueprobe.build_memory : Extract and store the activations of many images.
 
     Examples
     --------
@@ -61,50 +68,95 @@ class Extractor:
 
     @property
     def loading(self) -> dict[str, Any]:
-        """`ahead` and `pinned` of `load_batches` that suit it; a CPU has no core to decode ahead with."""
+        """Suitable `ahead` and `pinned` for `load_batches`; a CPU has no spare core to decode ahead."""
         return {"ahead": 0 if self.device_kind == "cpu" else 2, "pinned": self.device_kind == "cuda"}
 
     def __call__(self, images: torch.Tensor) -> np.ndarray:
-        """Return the activations of a batch at the backbone's layer; see `begin`.
+        """Return the activations of a batch at the backbone's layer.
+
+        Parameters
+        ----------
+        images : Tensor of shape (B, channels, h, w)
+            Batch of images after the backbone's transform, on any device.
 
         Returns
         -------
         ndarray of shape (B, C, H, W), float32
-            After the closing nonlinearity, in the memory order that the network gives them.
+            Activations after the closing nonlinearity, in the network's own memory order.
+
+        Raises
+        ------
+        ShapeError, LayerError, BackboneError
+            As in `begin`.
         """
         return self.at([self.backbone], images)[0]
 
     def at(self, taps: Sequence[Tap], images: torch.Tensor) -> list[np.ndarray]:
-        """Return the activations of a batch at several layers, from one forward pass; see `begin`."""
-        return self.begin(taps, images)()
-
-    def begin(self, taps: Sequence[Tap], images: torch.Tensor) -> Callable[[], list[np.ndarray]]:
-        """Begin a batch, and return a function that waits for its activations.
-
-        On CUDA both ways over the bus overlap the network's work, the way in where `images` lie in
-        pinned memory, as long as the caller begins the next batch before it waits for this one.
+        """Return the activations of a batch at several layers, from one forward pass.
 
         Parameters
         ----------
         taps : sequence of Tap
-            Of the backbone's network.
+            Layers of the backbone's network, such as the backbones from `load_backbones`.
         images : Tensor of shape (B, channels, h, w)
-            As the backbone's transform gives them; on any device, of any size the network takes.
+            Batch of images after the backbone's transform, on any device.
+
+        Returns
+        -------
+        list of ndarray of shape (B, C, H, W), float32
+            Activations of each tap, in the order of `taps`.
+
+        Raises
+        ------
+        ShapeError, LayerError, BackboneError
+            As in `begin`.
+
+        Examples
+        --------
+        >>> from hueprobe.activations import load_backbones
+        >>> taps = load_backbones(network, layers=["1", "3"], transform=transform)
+        >>> extractor = Extractor(taps[0], device="cpu")
+        >>> [activations.shape for activations in extractor.at(taps, torch.zeros(2, 3, 64, 64))]
+        [(2, 8, 15, 15), (2, 16, 7, 7)]
+        """
+        return self.begin(taps, images)()
+
+    def begin(self, taps: Sequence[Tap], images: torch.Tensor) -> Callable[[], list[np.ndarray]]:
+        """Start a batch, and return a function that waits for its activations.
+
+        On CUDA, both transfers overlap with computation if the caller starts the next batch before
+        waiting for this one. The transfer to the device overlaps only if `images` are in pinned memory.
+
+        Parameters
+        ----------
+        taps : sequence of Tap
+            Layers of the backbone's network.
+        images : Tensor of shape (B, channels, h, w)
+            Batch of images after the backbone's transform, on any device and of any size that the
+            network accepts.
 
         Returns
         -------
         callable
-            Gives a list of ndarray of shape (B, C, H, W), float32: one a tap, after the closing
-            nonlinearity, in the memory order that the network gives them.
+            Returns a list of ndarray of shape (B, C, H, W), float32, one per tap: activations after
+            the closing nonlinearity, in the network's own memory order.
 
         Raises
         ------
         ShapeError
-            When images are no batch, or not of a fixed-size network's size.
+            If images are not a batch, or not of the size that a fixed-size network requires.
         LayerError
-            When the tapped layer gives no grid.
+            If the output of a tapped layer is not a grid.
         BackboneError
-            When the network fails on these images: too small, or too many for the device's memory.
+            If the network fails on these images: too small, or too many for the device's memory.
+
+        Examples
+        --------
+        >>> from hueprobe.activations import load_backbone
+        >>> backbone = load_backbone(network, layer="3", transform=transform)
+        >>> wait = Extractor(backbone, device="cpu").begin([backbone], torch.zeros(2, 3, 64, 64))
+        >>> wait()[0].shape
+        (2, 16, 7, 7)
         """
         require_threads("torch", torch.get_num_threads())
         backbone = self.backbone
@@ -116,14 +168,14 @@ class Extractor:
         if size is not None and tuple(images.shape[2:]) != (size, size):
             height, width = images.shape[2:]
             raise ShapeError(
-                f"{backbone.name} takes images of {size} x {size} only, got {height} x {width}; "
+                f"{backbone.name} accepts images of {size} x {size} only, got {height} x {width}; "
                 f"set the crop to {size}"
             )
         with ExitStack() as hooks:
             outputs = [
                 hooks.enter_context(captured_output(backbone.module.get_submodule(tap.layer))) for tap in taps
             ]
-            # Not inference_mode: what a network keeps of a forward pass must serve the user's next backward.
+            # Not inference_mode: tensors that a network caches must work in the user's next backward pass.
             hooks.enter_context(torch.no_grad())
             hooks.enter_context(evaluating(backbone.module))
             self._run(images)
@@ -132,7 +184,7 @@ class Extractor:
         return lambda: [waited() for waited in fetched]
 
     def _fetched(self, grid: torch.Tensor) -> Callable[[], np.ndarray]:
-        """Begin to bring activations to the CPU as float32."""
+        """Start copying activations to the CPU as float32."""
         if self.device.type != "cuda":
             activations = grid.to("cpu", torch.float32).numpy()
             return lambda: activations
@@ -148,11 +200,11 @@ class Extractor:
         return waited
 
     def _run(self, images: torch.Tensor) -> None:
-        """Run the network in the chosen precision, with torch's failures worded."""
+        """Run the network in the chosen precision; failures become one-line errors."""
         with ExitStack() as settings:
             if self.precision != "fp32":
                 settings.enter_context(torch.autocast(self.device.type, PRECISIONS[self.precision]))
-            elif self.device.type == "cuda":  # cuDNN would take TF32, with its 10 bits, for fp32
+            elif self.device.type == "cuda":  # cuDNN would use TF32, with its 10-bit mantissa, for fp32
                 settings.enter_context(
                     torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
                 )
@@ -175,18 +227,18 @@ class Extractor:
 
 
 def _other_channels(module: nn.Module, shape: tuple[int, ...]) -> str:
-    """Say so where a network's first convolution takes other images than it got."""
+    """Return a hint if a network's first convolution expects another number of channels, else ''."""
     first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
     if first is None or first.in_channels == shape[1]:
         return ""
     return (
-        f"; its first convolution takes {first.in_channels} channels, so give a transform= that makes "
-        f"({first.in_channels}, h, w) of an image"
+        f"; its first convolution expects {first.in_channels} channels, so pass a transform= that returns "
+        f"({first.in_channels}, h, w)"
     )
 
 
 def _grid(outputs: list[Any], tap: Tap, images: torch.Size) -> torch.Tensor:
-    """Bring what a hook caught to (B, C, H, W), after the closing nonlinearity."""
+    """Convert a hook's output to (B, C, H, W), after the closing nonlinearity."""
     grid = as_grid(outputs, tap, images=images)
     if tap.apply_closing and tap.closing is not None:
         grid = getattr(nn.functional, tap.closing)(grid)

@@ -1,7 +1,7 @@
-"""The place on each network's grid that looks at the image's middle, (y, x) in cells.
+"""The position on each network's grid whose receptive field is centered on the image, (y, x) in cells.
 
-Measured with random weights (seed 0; EfficientNet-Lite0 with its own) by `python -m
-benchmarks.field_centers --write`; networks of more than 30 million parameters were left out.
+Measured with random weights (seed 0; EfficientNet-Lite0 with its own weights) by `python -m
+benchmarks.field_centers --write`. Networks with more than 30 million parameters are omitted.
 """
 
 FIELD_CENTERS: dict[str, tuple[float, float]] = {

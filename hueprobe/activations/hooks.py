@@ -1,4 +1,4 @@
-"""Where a network is tapped, and one layer's output caught by a forward hook and read as a grid."""
+"""Taps of a network: one layer's output, captured by a forward hook and read as a grid."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from torch import nn
 from hueprobe.activations.bottlenecks import NONNEGATIVE, Bottleneck
 from hueprobe.errors import BackboneError, HueprobeError, LayerError, nearest_names
 
-NCHW_LAYERS = (nn.Conv2d, nn.AdaptiveAvgPool2d)  # whatever layout their network has inside
+NCHW_LAYERS = (nn.Conv2d, nn.AdaptiveAvgPool2d)  # regardless of the layout inside their network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,24 +22,24 @@ class Tap:
     Parameters
     ----------
     name : str
-        The network's, for messages.
+        Name of the network, for messages.
     layer : str
         Dotted name of the hooked layer; '' is the network itself.
     closing : str or None
-        Nonlinearity that the activations have been through last: relu, relu6, silu, hardswish, or
-        None where none comes last or the layer is off the table.
+        Last nonlinearity applied to the activations: relu, relu6, silu, hardswish; None if none comes
+        last or the layer is not in the table.
     apply_closing : bool
-        The hook sees the tensor before that nonlinearity, so the extractor applies it.
+        Whether the hook sees the tensor before that nonlinearity, so that the extractor must apply it.
     layout : str
-        What the layer gives: `nchw`; `nhwc`; `tokens`, (B, prefix_tokens + H*W, C) in reading order.
+        Layout of the layer's output: `nchw`; `nhwc`; `tokens`, (B, prefix_tokens + H*W, C) row by row.
     prefix_tokens : int
-        Tokens before the grid's.
-    patch : (int, int) or None
-        Height and width in pixels of what a token stands for; None where tokens fill a square.
+        Number of tokens before those of the grid.
+    patch : (int, int) or None, default=None
+        Height and width of a token's patch in pixels; None if the tokens fill a square grid.
     table_layer : bool
-        The layer is the bottleneck of the table, so `closing` and `signed` are known.
+        Whether the layer is the bottleneck of the table, so that `closing` and `signed` are known.
     signed : bool or None
-        Activations may be negative; None where it is not known, off the table. A memory measures it.
+        Whether activations may be negative; None if unknown (not in the table). A memory measures it.
     """
 
     name: str
@@ -59,7 +59,7 @@ def find_tap(module: nn.Module, bottleneck: Bottleneck | None, layer: str | None
     Raises
     ------
     LayerError
-        When the network has no such layer (names the nearest ones), or neither a layer nor a row is
+        If the network has no such layer (names the nearest ones), or if neither a layer nor a row is
         given (names the layers around its last convolution).
     """
     if layer is None:
@@ -95,7 +95,7 @@ def find_tap(module: nn.Module, bottleneck: Bottleneck | None, layer: str | None
 
 
 def require_layer(module: nn.Module, layer: str, *, name: str) -> nn.Module:
-    """Return the sub-module called `layer` ('' is the network itself), or raise LayerError."""
+    """Return the sub-module named `layer` ('' is the network itself), or raise LayerError."""
     layers: dict[str, nn.Module] = dict(module.named_modules())
     if layer not in layers:
         near = ", ".join(map(repr, nearest_names(layer, [known for known in layers if known])))
@@ -104,7 +104,7 @@ def require_layer(module: nn.Module, layer: str, *, name: str) -> nn.Module:
 
 
 def _around_last_convolution(module: nn.Module) -> str:
-    """Name the last convolution and the modules that it is part of, outermost first."""
+    """Return the names of the last convolution and of the modules containing it, outermost first."""
     convolutions = [part for part, kind in module.named_modules() if isinstance(kind, nn.Conv2d) and part]
     if not convolutions:
         return "none of its modules"
@@ -114,11 +114,11 @@ def _around_last_convolution(module: nn.Module) -> str:
 
 @contextmanager
 def captured_output(layer: nn.Module) -> Iterator[list[Any]]:
-    """Catch what `layer` gives while the block runs.
+    """Capture the output of `layer` while the block runs.
 
-    Yields a list that is empty until the layer has run, and then holds its last output; a tensor is
-    cloned, since an in-place operation behind the layer would rewrite it. The hook is removed when
-    the block ends, after an exception too. Blocks may be nested, on one layer as well.
+    Yields a list that is empty until the layer has run, and then holds its last output. A tensor is
+    cloned, since an in-place operation after the layer would overwrite it. The hook is removed when
+    the block ends, also after an exception. Blocks may be nested, even on the same layer.
     """
     outputs: list[Any] = []
 
@@ -134,12 +134,12 @@ def captured_output(layer: nn.Module) -> Iterator[list[Any]]:
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Let a network run in eval mode in the block, and leave it as it was found.
+    """Run a network in eval mode within the block, and restore its state afterwards.
 
-    Modes are changed by `train(mode)`, on which adapters that merge themselves into their layer in eval mode
-    rely; the outermost module goes first, since it takes its parts along. What such a module's own tensors
-    held is put back bit for bit: merged and taken out again, they would not be the same. A network all in
-    eval mode is not touched.
+    Modes are changed by `train(mode)`, since adapters that merge into their layer in eval mode rely on it.
+    The outermost module comes first, because its call includes its parts. The tensors of modules with their
+    own `train` are restored bit for bit, since merging and unmerging would change them. A network that is
+    entirely in eval mode is not touched.
     """
     modes = [(part, part.training) for part in module.modules()]
     if not any(training for _, training in modes):
@@ -159,24 +159,24 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             if part.training != training:
                 part.train(training)
         for part, training in modes:
-            part.training = training  # of a `train` that does not do as it is told
+            part.training = training  # for a custom `train` that ignores its argument
         for tensor, before in own:
             if tensor.shape == before.shape and not torch.equal(tensor, before):
-                tensor.data.copy_(before)  # by .data: no graph that is kept of it becomes invalid
+                tensor.data.copy_(before)  # through .data, so that existing graphs stay valid
 
 
 @contextmanager
 def failures_worded(what: str, *, doing: str, hint: str = "") -> Iterator[None]:
-    """Word whatever a network's own code raises in the block as a BackboneError, in one sentence.
+    """Turn any exception of a network's own code in the block into a BackboneError of one sentence.
 
     Parameters
     ----------
     what : str
-        The network.
+        Name of the network.
     doing : str
-        What it failed at, behind "fails".
-    hint : str
-        What may be wrong, with the "; " before it.
+        What it failed at; follows the word "fails".
+    hint : str, default=''
+        Possible cause, starting with "; ".
     """
     try:
         yield
@@ -195,15 +195,16 @@ def as_grid(outputs: list[Any], tap: Tap, *, images: torch.Size) -> torch.Tensor
     Parameters
     ----------
     outputs : list
-        From `captured_output`.
+        Result of `captured_output`.
     tap : Tap
+        The tapped layer.
     images : torch.Size
-        (B, 3, h, w) of the images that the network got.
+        Shape (B, 3, h, w) of the network's input.
 
     Raises
     ------
     LayerError
-        When the layer did not run, or gives something that is no grid.
+        If the layer did not run, or its output is not a grid.
     """
     what = f"layer {tap.layer!r} of {tap.name}"
     if not outputs:
@@ -225,8 +226,8 @@ def as_grid(outputs: list[Any], tap: Tap, *, images: torch.Size) -> torch.Tensor
         if n_cells < 1 or height * width != n_cells:
             grid = "square grid" if tap.patch is None else f"grid of {height} x {width}"
             raise LayerError(
-                f"{what} gives {n_cells} tokens behind {tap.prefix_tokens}, which fill no {grid}; "
-                "choose another with --layer"
+                f"{what} gives {n_cells} tokens after {tap.prefix_tokens} prefix tokens, which do not fill a "
+                f"{grid}; choose another with --layer"
             )
         cells: torch.Tensor = output[:, tap.prefix_tokens :].transpose(1, 2).unflatten(2, (height, width))
         return cells

@@ -1,4 +1,4 @@
-"""How a network is made: from torchvision, the `demo` extra, timm, or by a user's own callable."""
+"""Creation of networks: from torchvision, the `demo` extra, timm, or a user's own callable."""
 
 import contextlib
 import hashlib
@@ -42,7 +42,7 @@ def network_names() -> list[str]:
 
 
 def weights_choices(name: str) -> tuple[str, ...]:
-    """Return what `weights` may be for a network, a file apart."""
+    """Return the allowed values of `weights` for a network, besides a file."""
     if ":" in name or name in EFFICIENTNET_LITE0.names:
         return ("default", "none")
     return ("default", *(entry.name for entry in torchvision.models.get_model_weights(name)), "none")
@@ -54,18 +54,18 @@ def find_blueprint(name: str, weights: str | Path) -> Blueprint:
     Raises
     ------
     BackboneError
-        When there is no such network; names the nearest ones.
+        If there is no such network; names the nearest ones.
     MissingDependencyError
-        When timm is asked for and not installed.
+        If timm is needed and not installed.
     WeightsError
-        When `weights` are neither a choice nor a file.
+        If `weights` are neither a choice nor a file.
     """
     names = network_names()
     if ":" not in name and name not in names:
         near = ", ".join(nearest_names(name, names))
         raise BackboneError(
             f"unknown backbone {name!r}; nearest names: {near}; `hueprobe backbones` lists all, "
-            "timm:NAME takes one of timm's, and package.module:callable brings your own"
+            "timm:NAME loads a network of timm, and package.module:callable your own"
         )
     choices = weights_choices(name)
     file = None
@@ -89,16 +89,16 @@ def find_blueprint(name: str, weights: str | Path) -> Blueprint:
     build = blueprint.build
     return replace(
         blueprint, build=lambda: (build()[0], trained_with), transform_assumed=False,
-        transform_of="the run that trained it, as config.json beside the file says",
+        transform_of="the run that trained it, according to config.json beside the file",
     )  # fmt: skip
 
 
 def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
-    """Return the blueprint of a network that is there already."""
+    """Return the blueprint of a network that already exists."""
     if str(weights) != "default":
         raise WeightsError(
-            f"a live nn.Module keeps the weights it has, so weights={str(weights)!r} cannot be had; "
-            "load them into it first, or name a callable that makes it"
+            f"a live nn.Module keeps its own weights, so weights={str(weights)!r} is not possible; "
+            "load them into the module first, or name a callable that creates it"
         )
     return Blueprint(
         build=lambda: (module, IMAGENET_TRANSFORM), bottleneck=None, weights="default", state=None
@@ -106,10 +106,10 @@ def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
 
 
 def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
-    """Blueprint of a torchvision network.
+    """Return the blueprint of a torchvision network.
 
-    A file takes the transform (for ViT also the image size) of the torchvision weights that it is, as
-    one that was downloaded by hand; else that of the default weights.
+    A file that is identified as torchvision weights, such as one downloaded by hand, gets their
+    transform (for ViT also the image size); other files get that of the default weights.
     """
     transform_of, assumed = None, False
     entries = torchvision.models.get_model_weights(name)
@@ -138,27 +138,27 @@ def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Bluepr
 
 
 def _entry_of_file(file: Path, name: str, entries: Any) -> tuple[Any, str, bool]:
-    """Return the entry of torchvision's weights that a file holds, why, and whether that is a guess.
+    """Return the entry of torchvision's weights that a file contains, why, and whether it is a guess.
 
     Names of torchvision's files end in the first digits of their sha256.
     """
     urls = {entry.url.rsplit("/", 1)[-1]: entry for entry in entries}
     if file.name in urls:
-        return urls[file.name], f"{urls[file.name].name}, whose file name it bears", False
+        return urls[file.name], f"{urls[file.name].name}, which has the same file name", False
     with file.open("rb") as opened:
         sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
     for url, entry in urls.items():
         digest = torch.hub.HASH_REGEX.search(url)
         if digest is not None and sha256.startswith(digest.group(1)):
-            return entry, f"{entry.name}, whose sha256 it has", False
+            return entry, f"{entry.name}, which has the same sha256", False
     if (entry := _entry_named(file, name, entries)) is not None:
-        return entry, f"{entry.name}, as the file's name says", True
+        return entry, f"{entry.name}, according to the file's name", True
     default = entries["DEFAULT"]
     return default, f"{default.name}, the default weights, {NOTHING_TOLD}", True
 
 
 def _entry_named(file: Path, name: str, entries: Any) -> Any:
-    """Return the entry that a file's name names, in whole or by its version: `resnet50_v1.pth`."""
+    """Return the entry that a file's name contains, in full or by its version: `resnet50_v1.pth`."""
     words = file.name.lower().replace("-", "_").replace(name, "")
     named = [entry for entry in entries if entry.name.lower() in words]
     versions = set(re.findall(r"(?<![0-9a-z])v\d(?![0-9a-z])", words))
@@ -169,7 +169,7 @@ def _entry_named(file: Path, name: str, entries: Any) -> Any:
 
 
 def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
-    """Blueprint of the embedded network: timm's architecture, and weights from a package of their own."""
+    """Return the blueprint of the demo network: timm's architecture, weights from a separate package."""
 
     def build() -> tuple[nn.Module, ImageTransform]:
         return _demo_module("timm").create_model("tf_efficientnet_lite0"), LITE0_TRANSFORM
@@ -200,7 +200,7 @@ def _demo_module(name: str) -> ModuleType:
 
 
 def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint:
-    """Blueprint of `package.module:callable`, which returns an nn.Module or (module, transform)."""
+    """Return the blueprint of `package.module:callable`."""
 
     def build() -> tuple[nn.Module, ImageTransform]:
         with _current_folder_importable():
@@ -217,7 +217,7 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
         module, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, IMAGENET_TRANSFORM)
         if not isinstance(module, nn.Module) or not callable(transform):
             raise BackboneError(
-                f"{spec} must return an nn.Module or (module, transform), it returned {_kind(made)}"
+                f"{spec} must return an nn.Module or (module, transform), but returned {_kind(made)}"
             )
         return module, _as_transform(transform)
 
@@ -228,7 +228,7 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
 
 
 def _said(error: BaseException) -> str:
-    """Return an exception's kind and its first line."""
+    """Return an exception's type and its first line."""
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
 
 
@@ -240,7 +240,7 @@ def _kind(made: Any) -> str:
 
 @contextlib.contextmanager
 def _current_folder_importable() -> Iterator[None]:
-    """Let the current folder's modules be imported in the block, as `python -m` does."""
+    """Make the current folder's modules importable in the block, like `python -m`."""
     folder = os.getcwd()
     sys.path.insert(0, folder)
     try:
@@ -259,7 +259,7 @@ def _import_callable(spec: str) -> Callable[[], Any]:
     except (ImportError, ValueError, TypeError) as error:  # empty and relative names raise the last two
         raise BackboneError(
             f"cannot import {module_name!r} for backbone {spec!r}: {_said(error)}; "
-            "it is looked for in the current folder and among the installed packages"
+            "searched in the current folder and the installed packages"
         ) from error
     except (Exception, SystemExit) as error:
         raise BackboneError(
@@ -274,7 +274,7 @@ def _import_callable(spec: str) -> Callable[[], Any]:
 
 
 def _as_transform(transform: ImageTransform) -> ImageTransform:
-    """Return torchvision's preset as a Transform, which a memory can record; others as they are."""
+    """Return torchvision's preset as a Transform, which a memory can record; other transforms unchanged."""
     if not isinstance(transform, ImageClassification):
         return transform
     return Transform(

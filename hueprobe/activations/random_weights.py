@@ -1,12 +1,12 @@
-"""Networks with random weights whose activations have an ordinary size.
+"""Networks with random weights whose activations have an ordinary magnitude.
 
-Fresh BatchNorm in eval mode knows nothing of its input: layer by layer, activations vanish or explode
-until every comparison of them is blind. So each BatchNorm takes its statistics from one pass over
-random images first.
+Freshly initialized BatchNorm in eval mode does not normalize its input: layer by layer, activations vanish
+or explode until comparing them is meaningless. So each BatchNorm first takes its statistics from one pass
+over random images.
 
-Sums depend in their last digits on the number of threads and on the processor's instructions. So the pass is
-done in double precision and its statistics are rounded far above those digits, which show only where a
-statistic lies within 1e-8 of its step of the border between two (one network in thousands). What is left are
+The last digits of sums depend on the number of threads and on the processor's instructions. So this pass
+runs in double precision, and its statistics are rounded far above those digits. They matter only if a
+statistic is within 1e-8 of a step from a rounding boundary (one network in thousands). What remains are
 torch's own draws: the same for any number of threads, but not for all kinds of processors and all versions.
 """
 
@@ -21,12 +21,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from hueprobe.errors import HueprobeWarning
 
 N_CALIBRATION_IMAGES = 16  # with 4, a random EfficientNet still explodes a thousandfold on photographs
-STATISTICS_BITS = 16  # of the rounded statistics: a relative 1e-5, where double precision's noise is 1e-13
+STATISTICS_BITS = 16  # of the rounded statistics: a relative 1e-5, far above the noise of 1e-13 in float64
 
 
 @contextmanager
 def own_randomness(seed: int) -> Iterator[None]:
-    """Draw from torch's CPU generator under `seed` in the block, and leave it as it was before."""
+    """Seed torch's CPU generator with `seed` in the block, and restore it afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -37,9 +37,9 @@ def random_images(
 ) -> Tensor:
     """Return (n, channels, h, w) images of blobs of every size, with mean 0 and variance 1.
 
-    Noise of one cell, 2 x 2 cells, 4 x 4, ... is stretched over the image and summed, so that the
-    spectrum falls with frequency as a photograph's does; white noise would leave random kernels, and
-    so BatchNorm, with another scale than photographs do.
+    Noise of 1 x 1, 2 x 2, 4 x 4, ... cells is interpolated to the image size and summed, so that the
+    spectrum falls with frequency like a photograph's. White noise would give random kernels, and
+    thus BatchNorm, a different scale than photographs do.
     """
     generator = torch.Generator().manual_seed(seed)
     images = torch.zeros(n, channels, *size, dtype=dtype)
@@ -59,16 +59,16 @@ def calibrate_batchnorm(
     Parameters
     ----------
     module : nn.Module
-        On the CPU; its BatchNorms run in train mode with momentum None, which makes the running
-        statistics those of this batch, while dropout and the like stay off. Left in eval mode.
+        Network on the CPU; left in eval mode. Its BatchNorms run in train mode with momentum None, so
+        that the running statistics are those of this batch; dropout and the like stay off.
     size : (int, int)
         Height and width of the images that the network will see.
     seed : int
-        Of the batch.
-    channels : int
-        Of the images.
-    rounded : bool
-        Compute in double precision and round. Otherwise compute as version 0.1 did, in the network's own
+        Seed of the random images.
+    channels : int, default=3
+        Number of channels of the images.
+    rounded : bool, default=True
+        Compute in double precision and round. Otherwise compute like version 0.1, in the network's own
         precision: then the last digits depend on the number of threads.
     """
     module.eval()
@@ -109,12 +109,12 @@ def calibrate_batchnorm(
 def _take_rounded_statistics(
     module: nn.Module, norms: Mapping[str, _BatchNorm], size: tuple[int, int], *, seed: int, channels: int
 ) -> Exception | None:
-    """Do so, and return what the network raises where it cannot compute in double precision."""
+    """Set rounded statistics; return the network's exception if it cannot compute in double precision."""
     tensors = _double_copies(module)
     images = random_images(N_CALIBRATION_IMAGES, size, seed=seed, channels=channels, dtype=torch.float64)
     try:
         torch.func.functional_call(module, tensors, (images,), tie_weights=False)
-    except Exception as error:  # where it fails in single precision too, it raises there
+    except Exception as error:  # if it also fails in single precision, it raises there
         return error
     for name, norm in norms.items():
         prefix = f"{name}." if name else ""
@@ -130,16 +130,17 @@ def _take_rounded_statistics(
 
 
 def _rounded(mean: Tensor, variance: Tensor, *, eps: float) -> tuple[Tensor, Tensor]:
-    """Round to steps that are a small share of the standard deviation, and of the variance.
+    """Round mean and variance to steps that are a small fraction of a channel's own spread.
 
-    Of the channel's own, with eps: a mean that is zero but for noise must not keep the noise's digits.
+    The steps are relative to the standard deviation and variance, with eps: a mean that is zero except
+    for noise must not keep the digits of the noise.
     """
     _, exponent = torch.frexp(variance + eps)
     one = torch.ones_like(variance)
     step = torch.ldexp(one, exponent - STATISTICS_BITS)
     step_of_mean = torch.ldexp(one, exponent // 2 - STATISTICS_BITS)
     rounded = (mean / step_of_mean).round() * step_of_mean
-    return rounded + 0.0, (variance / step).round() * step  # + 0.0: no zero keeps its noise's sign
+    return rounded + 0.0, (variance / step).round() * step  # + 0.0 removes the sign of zeros
 
 
 def _double_copies(module: nn.Module) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Which of a network's tensors lie behind its tapped layers: those may be missing from a file."""
+"""Which of a network's tensors come after its tapped layers: those may be missing from a file."""
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,23 +11,23 @@ from torch.utils._pytree import tree_leaves
 
 
 def tensors_behind(module: nn.Module, layers: Sequence[str], images: Tensor) -> frozenset[str]:
-    """Return the names in a network's state dict that no operation reads before its layers have run.
+    """Return the names in a network's state dict that no operation reads before the layers have run.
 
-    Seen in one forward pass. In doubt, and where that fails, no tensor lies behind the layers.
+    Determined by one forward pass. If that fails or is inconclusive, the set is empty.
 
     Parameters
     ----------
     module : nn.Module
-        In eval mode, and left as it is.
+        Network in eval mode; it is not changed.
     layers : sequence of str
         Dotted module names.
     images : Tensor of shape (1, channels, h, w)
-        What the network gets.
+        Input of the network.
     """
-    for device in ("meta", "cpu"):  # shapes alone are quicker; some networks need numbers
+    for device in ("meta", "cpu"):  # computing shapes only is faster; some networks need values
         try:
             return _not_read_before(module, layers, images, torch.device(device))
-        except Exception:  # whatever a network raises: the other way is tried, then none
+        except Exception:  # whatever a network raises: try the other device, then give up
             continue
     return frozenset()
 
@@ -35,7 +35,7 @@ def tensors_behind(module: nn.Module, layers: Sequence[str], images: Tensor) -> 
 def _not_read_before(
     module: nn.Module, layers: Sequence[str], images: Tensor, device: torch.device
 ) -> frozenset[str]:
-    """Return the names that nothing reads before the layers' last run; none where a layer does not run."""
+    """Return the names that nothing reads before the layers' last run; none if a layer does not run."""
     own = {
         **dict(module.named_parameters(remove_duplicate=False)),
         **dict(module.named_buffers(remove_duplicate=False)),
@@ -59,7 +59,7 @@ def _not_read_before(
 
 
 class _Reads(TorchDispatchMode):
-    """Collects the names of the tensors that operations read, be it through a view."""
+    """Collects the names of the tensors that operations read, also through a view."""
 
     def __init__(self, tensors: dict[str, Tensor]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

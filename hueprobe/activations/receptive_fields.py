@@ -1,8 +1,8 @@
-"""Where a network's cells look: the center of the image, in cells of its grid.
+"""Centers of receptive fields: the grid position, in cells, that corresponds to the image center.
 
-Strides and one-sided padding shift what a cell sees: the middle cell of a ResNet-50 looks up and to the
-left of the image's middle by a third of a cell and more. Distances from the center are then better
-taken from the place on the grid that looks at the image's middle.
+Strides and one-sided padding shift receptive fields. The middle cell of a ResNet-50 is centered above
+and to the left of the image center, by more than a third of a cell. Distances from the center are then
+better measured from the grid position whose receptive field is centered on the image.
 """
 
 from dataclasses import dataclass
@@ -20,18 +20,22 @@ N_IMAGES = 8
 
 @dataclass(frozen=True)
 class FieldCenter:
-    """Where the middle cell of a grid looks.
+    """Center of the receptive field of a grid's middle cell.
 
     Attributes
     ----------
     pixel : (float, float)
         (row, column) of the gradient centroid of the middle cell, in pixels; the first pixel is at 0.
-        Of an even grid, the mean of the cells around its middle.
+        For a grid with an even number of cells, the mean over the cells around its middle.
     image : (int, int)
         Height and width of the images, in pixels.
     cell : (float, float)
-        (y, x) on the grid that looks at the image's middle, in cells: what `center=` of the
-        observations takes. `pixel` at the image's middle gives the grid's own middle.
+        (y, x) of the grid position whose receptive field is centered on the image, in cells: the value
+        for `center=` of the observations. Equals the middle of the grid if `pixel` is the image center.
+
+    See Also
+    --------
+    hueprobe.activations.field_center : Measure it.
     """
 
     pixel: tuple[float, float]
@@ -40,23 +44,40 @@ class FieldCenter:
 
 
 def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
-    """Measure where the middle cell of a network's grid looks.
+    """Measure the center of the receptive field of the middle cell of a network's grid.
 
-    The centroid of ``|d ||I||^2 / d image|``, summed over colors, I being the middle cell's activation:
-    the mean over 8 random images whose spectrum falls as a photograph's does. Cells are taken to look
-    a stride (image / grid) apart.
+    The center is the centroid of ``|d ||I||^2 / d image|``, summed over colors, where I is the
+    activation of the middle cell. It is averaged over 8 random images whose spectrum falls with
+    frequency like a photograph's. Neighboring cells are assumed to be one stride (image / grid) apart.
 
     Parameters
     ----------
     backbone : Backbone
-        From `load_backbone`; runs on the device where it lies, in eval mode.
-    seed : int
-        Of the images.
+        Network and layer, from `hueprobe.activations.load_backbone`; runs in eval mode on the device
+        where it already is.
+    seed : int, default=0
+        Seed of the random images.
+
+    Returns
+    -------
+    FieldCenter
+        The center in pixels of the image and in cells of the grid.
 
     Raises
     ------
     InputError
-        A 1x1 grid, or a cell that no pixel moves.
+        If the grid is 1x1, or if no pixel has an effect on the middle cell.
+
+    See Also
+    --------
+    hueprobe.activations.describe_backbone : Look up the tabulated center of a known network.
+
+    Examples
+    --------
+    >>> from hueprobe.activations import load_backbone
+    >>> center = field_center(load_backbone(network, layer="3", transform=transform))
+    >>> center.image, np.round(center.cell).tolist()  # the grid's own middle is (3, 3)
+    ((64, 64), [3.0, 3.0])
     """
     channels, *size = image_shape(backbone.transform)
     device = next(backbone.module.parameters()).device
@@ -72,7 +93,7 @@ def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
                 grid = getattr(torch.nn.functional, backbone.closing)(grid)
             height, width = grid.shape[2:]
             if height * width == 1:
-                raise InputError(f"{backbone.name} gives a 1x1 grid here, which has no center to measure")
+                raise InputError(f"{backbone.name} has a 1x1 grid here, which has no center to measure")
             for y in {(height - 1) // 2, height // 2}:
                 for x in {(width - 1) // 2, width // 2}:
                     shares.append(_gradient_shares(grid[:, :, y, x], batch, backbone.name))
@@ -86,10 +107,10 @@ def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
 
 
 def _gradient_shares(cell: torch.Tensor, images: torch.Tensor, name: str) -> torch.Tensor:
-    """Return how much each pixel moves a cell's energy, of 1 in all, float64 (images, h, w)."""
+    """Return each pixel's share of the effect on a cell's energy, summing to 1, float64 (images, h, w)."""
     (gradient,) = torch.autograd.grad(cell.square().sum(), images, retain_graph=True)
     weight = gradient.abs().sum(1).double()
     total = weight.sum((1, 2), keepdim=True)
     if not bool((total > 0).all()):
-        raise InputError(f"no pixel moves the middle cell of {name}; its field cannot be measured")
+        raise InputError(f"no pixel affects the middle cell of {name}; its field cannot be measured")
     return weight / total

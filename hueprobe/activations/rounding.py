@@ -1,4 +1,4 @@
-"""Rounding to float16: one number after the other in NumPy, many at a time in torch."""
+"""Fast rounding to float16."""
 
 import sys
 
@@ -8,7 +8,7 @@ import numpy as np
 def as_float16(values: np.ndarray) -> np.ndarray:
     """Return float32 values rounded to float16, ties to even, as a contiguous array.
 
-    By torch where it is loaded already, some 20 times as fast; by NumPy, with the same bits, elsewhere.
+    Uses torch if it is already imported, about 20 times as fast; otherwise NumPy, with the same bits.
 
     Examples
     --------

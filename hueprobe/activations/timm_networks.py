@@ -1,4 +1,4 @@
-"""Networks of timm (`timm:NAME`): made and weighed by timm itself, with timm's own evaluation transform."""
+"""Networks of timm (`timm:NAME`): architecture, weights and evaluation transform all come from timm."""
 
 import importlib
 import math
@@ -23,14 +23,14 @@ PREFIX = "timm:"
 
 
 def timm_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
-    """Blueprint of `timm:NAME`, NAME being an architecture with or without the tag of its weights.
+    """Return the blueprint of `timm:NAME`, an architecture with or without the tag of its weights.
 
     Raises
     ------
     MissingDependencyError
-        timm is not installed.
+        If timm is not installed.
     BackboneError
-        timm has no such network or tag; names the nearest ones.
+        If timm has no such network or tag; names the nearest ones.
     """
     timm, own_name = _timm(name), name.removeprefix(PREFIX)
     architecture, dot, _ = own_name.partition(".")
@@ -40,7 +40,7 @@ def timm_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
     tagged = timm.list_pretrained(architecture)
     if dot and own_name not in tagged:
         raise BackboneError(
-            f"timm has no weights {own_name!r}; its own of {architecture}: {', '.join(tagged) or 'none'}"
+            f"timm has no weights {own_name!r}; its weights of {architecture}: {', '.join(tagged) or 'none'}"
         )
 
     def build() -> tuple[nn.Module, ImageTransform]:
@@ -86,19 +86,19 @@ def _timm(name: str) -> ModuleType:
 
 @dataclass(frozen=True)
 class TimmTransform:
-    """timm's own evaluation transform, for networks whose images no `Transform` makes.
+    """timm's own evaluation transform, for networks whose preprocessing no `Transform` can express.
 
     Attributes
     ----------
     config : dict
-        From `timm.data.resolve_model_data_config`; a memory records its text.
+        Result of `timm.data.resolve_model_data_config`; a memory records its text.
     """
 
     config: dict[str, Any]
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(3, h, w) of every result."""
+        """Shape (3, h, w) of the output."""
         return tuple(self.config["input_size"])
 
     def __call__(self, image: Image.Image) -> Tensor:
@@ -108,10 +108,10 @@ class TimmTransform:
 
 
 def _eval_transform(config: dict[str, Any]) -> Transform | TimmTransform:
-    """Return what timm does to an image before evaluation.
+    """Return timm's preprocessing of an image for evaluation.
 
-    A Transform, whose numbers a memory records, does not put borders round images, nor resize them to
-    cover a frame that is not square.
+    A Transform, whose parameters a memory records, neither pads images nor resizes them to cover a
+    frame that is not square; in these cases timm's own transform is returned.
     """
     height, width = config["input_size"][1:]
     squash = config["crop_mode"] == "squash"

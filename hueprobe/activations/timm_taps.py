@@ -1,10 +1,10 @@
-"""Where networks of timm are tapped: found by one forward pass, since timm names no bottleneck.
+"""Taps of timm's networks, found by one forward pass, since timm does not name the bottleneck.
 
-The *bottleneck* is the last layer that still has an image plane. In timm that is what the network's
-`forward_features` gives, and the hook goes on the module whose output that is. Networks of the
-MobileNetV3 kind pool before their last convolution (`conv_head`), so they are tapped in front of it.
-No nonlinearity is added or named: which one the activations have been through last is not known, so
-their signs are what a memory measures (`Memory.nonnegative`).
+The *bottleneck* is the last layer that still has an image plane. In timm it is the output of
+`forward_features`, and the hook is placed on the module with that output. Networks like MobileNetV3
+pool before their last convolution (`conv_head`), so they are tapped before it. No nonlinearity is
+applied or named: the last one is not known, so a memory measures the signs of the activations
+(`Memory.nonnegative`).
 """
 
 from collections.abc import Callable, Iterator
@@ -18,31 +18,35 @@ from torch import Tensor, nn
 from hueprobe.activations.hooks import Tap, captured_output, require_layer
 from hueprobe.errors import LayerError
 
-PATCH_EMBEDDINGS = ("patch_embed", "stem", "embeds")  # what timm's networks of patches call them
+PATCH_EMBEDDINGS = (
+    "patch_embed",
+    "stem",
+    "embeds",
+)  # attributes of timm's networks that hold the patch embedding
 
 
 def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, image_size: tuple[int, int]) -> Tap:
-    """Run a network of timm once, in eval mode, and say where it is tapped and how that is read.
+    """Run a network of timm once, in eval mode, and return its tap.
 
-    A layer that is asked for by its name gives no other grid than the bottleneck does where it is the
-    bottleneck: a memory records the name alone.
+    The bottleneck gives the same grid whether it is requested by name or by None, since a memory
+    records the name only.
 
     Parameters
     ----------
     module : nn.Module
-        On any device; on `meta` only shapes are computed.
+        Network on any device; on `meta` only shapes are computed.
     layer : str or None
         Dotted module name; None for the bottleneck.
     name : str
-        For messages.
+        Name of the network, for messages.
     image_size : (int, int)
-        Height and width.
+        Height and width of the images in pixels.
 
     Raises
     ------
     LayerError
-        There is no such layer; no module gives the bottleneck; or it cannot be told which axes of the
-        layer's output are the image plane.
+        If there is no such layer, if no module outputs the bottleneck, or if the image plane cannot be
+        identified among the axes of the layer's output.
     """
     images = torch.zeros(2, 3, *image_size, device=next(module.parameters()).device)
     named = layer is not None
@@ -54,7 +58,7 @@ def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, image_size
             with captured_output(require_layer(module, layer, name=name)) as outputs:
                 module(images)
             output = outputs[0] if outputs else None
-    layout, prefix_tokens = "nchw", 0  # where it is no batch of grids: as_grid says so
+    layout, prefix_tokens = "nchw", 0  # as_grid raises if it is not a batch of grids
     patch = _patch_size(module, image_size)
     if isinstance(output, Tensor) and output.ndim in (3, 4) and len(output) == len(images):
         found = (
@@ -66,7 +70,7 @@ def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, image_size
             raise LayerError(
                 f"layer {layer!r} of {name} gives a tensor of shape {tuple(output.shape)} for {len(output)} "
                 f"images of {image_size[0]} x {image_size[1]}, "
-                "in which the image plane cannot be told; choose another with --layer"
+                "whose image plane cannot be identified; choose another with --layer"
             )
         layout, prefix_tokens = found
     return Tap(
@@ -83,7 +87,7 @@ def find_timm_tap(module: nn.Module, layer: str | None, *, name: str, image_size
 
 
 def fixed_size_of_patches(module: nn.Module) -> int | None:
-    """Return the side of the square images that a network's patch embedding insists on, if it does."""
+    """Return the side of the square images that a network's patch embedding requires, or None."""
     embedding = _patch_embedding(module)
     size = getattr(embedding, "img_size", None)
     strict = getattr(embedding, "strict_img_size", False)
@@ -91,7 +95,7 @@ def fixed_size_of_patches(module: nn.Module) -> int | None:
 
 
 def _bottleneck(module: nn.Module, images: Tensor, *, name: str) -> tuple[str, Tensor]:
-    """Return the module that gives what `forward_features` does, the outermost, and its output."""
+    """Return the outermost module with the output of `forward_features`, and that output."""
     forward_features: Any = getattr(module, "forward_features", None)
     if forward_features is None:
         raise LayerError(f"{name} has no forward_features, so name the layer with layer= (--layer)")
@@ -102,8 +106,8 @@ def _bottleneck(module: nn.Module, images: Tensor, *, name: str) -> tuple[str, T
             f"forward_features of {name} gives a {type(features).__name__}, not one grid; "
             "name the layer with layer= (--layer)"
         )
-    # A view of the same numbers will do: where the axes are swapped last, outside any module. A later
-    # in-place operation, which would raise the version, will not.
+    # A view of the same values is accepted: some networks permute the axes last, outside any module.
+    # A later in-place operation is not, as the raised version shows.
     alike: tuple[Callable[[Tensor], bool], ...] = (
         lambda output: output is features, lambda output: _is_view(output, features)
     )  # fmt: skip
@@ -114,14 +118,14 @@ def _bottleneck(module: nn.Module, images: Tensor, *, name: str) -> tuple[str, T
         if found:
             return found[-1]
     raise LayerError(
-        f"no single module of {name} gives what its forward_features does; "
+        f"no single module of {name} has the output of its forward_features; "
         "name the layer with layer= (--layer)"
     )
 
 
 @contextmanager
 def _every_output(module: nn.Module) -> Iterator[list[tuple[str, Tensor, int]]]:
-    """Collect (layer, output, version of the output) in the order in which layers end; no Identity."""
+    """Collect (layer, output, version of the output) in the order in which layers end, without Identity."""
     outputs: list[tuple[str, Tensor, int]] = []
 
     def keep(layer: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
@@ -141,16 +145,16 @@ def _every_output(module: nn.Module) -> Iterator[list[tuple[str, Tensor, int]]]:
 
 
 def _is_view(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are all of the same numbers, maybe with their axes arranged in another way."""
+    """Whether two tensors share all their values, possibly with permuted axes."""
     base_of_a, base_of_b = (tensor if tensor._base is None else tensor._base for tensor in (a, b))
     return base_of_a is base_of_b and a.numel() == b.numel()
 
 
 def _channel_axis(output: Tensor, module: nn.Module, *, square: bool) -> tuple[str, int] | None:
-    """Tell (B, C, H, W) from (B, H, W, C) and return the layout and no prefix tokens; None if neither.
+    """Distinguish (B, C, H, W) from (B, H, W, C); return the layout and 0 prefix tokens, None if neither.
 
-    The channels are the axis as long as the network's `num_features`. Inside the network that is no
-    guide; there, images being square, the two equal axes are the plane.
+    The channel axis is as long as the network's `num_features`. Inside the network this need not hold;
+    there, for square images, the two equal axes are the image plane.
     """
     first, middle, last = output.shape[1:]
     width = getattr(module, "num_features", None)
@@ -166,7 +170,7 @@ def _channel_axis(output: Tensor, module: nn.Module, *, square: bool) -> tuple[s
 def _tokens(
     output: Tensor, module: nn.Module, patch: tuple[int, int] | None, image_size: tuple[int, int]
 ) -> tuple[str, int] | None:
-    """Return the layout and prefix tokens of (B, tokens, C); None where the others are not the patches."""
+    """Return the layout and number of prefix tokens of (B, tokens, C); None if the rest are not patches."""
     if patch is None:
         return None
     n_patches = (image_size[0] // patch[0]) * (image_size[1] // patch[1])
@@ -182,9 +186,9 @@ def _patch_embedding(module: nn.Module) -> nn.Module | None:
 
 
 def _patch_size(module: nn.Module, image_size: tuple[int, int]) -> tuple[int, int] | None:
-    """Return height and width of a network's patches in pixels; None where it has none.
+    """Return height and width of a network's patches in pixels; None if it has none.
 
-    The grid counts where there is one: a hybrid's patches are cut from the grid of a convolutional network.
+    An embedding's grid takes precedence: a hybrid's patches are cut from a convolutional network's grid.
     """
     embedding = _patch_embedding(module)
     if embedding is None:

@@ -1,4 +1,4 @@
-"""What a transform does: its output on a drawn image, and whether it is the same twice."""
+"""Trials of a transform: its output on a generated image, and whether it is the same every time."""
 
 import contextlib
 import hashlib
@@ -16,24 +16,25 @@ from hueprobe.activations.blueprint import ImageTransform
 from hueprobe.errors import HueprobeError
 from hueprobe.images.transform import Transform, apply_transform
 
-N_TRIES = 8  # of a transform that may draw numbers of its own: a coin is seen to be one 127 times of 128
-SECONDS = 0.5  # to spend on them; two tries there are always
-_COARSE, _FINE = 32, 4  # sides in pixels of the squares that an image is drawn of
-_SAME = 1e-4  # of the output's range: what threads may add in another order
+N_TRIES = 8  # for a transform that may be random: a fair coin is detected 127 times out of 128
+SECONDS = 0.5  # time budget for the tries; there are always at least two
+_COARSE, _FINE = 32, 4  # sides in pixels of the squares in a generated image
+_SAME = 1e-4  # tolerance, a fraction of the output's range: threads may add in another order
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a transform did to a drawn image.
+    """Result of applying a transform to a generated image.
 
     Attributes
     ----------
     output : ndarray of shape (channels, h, w), float32, or None
-        None where there is a fault.
+        Output of the transform; None if there is a fault.
     fault : str or None
         Why there is no output.
     random : bool
-        It drew from a generator of Python, NumPy or torch, or gave two outputs for one image.
+        Whether it drew from a generator of Python, NumPy or torch, or returned different outputs for
+        one image.
     """
 
     output: np.ndarray | None
@@ -42,15 +43,15 @@ class Trial:
 
 
 def drawn_image(width: int, height: int) -> Image.Image:
-    """Return an RGB image of colored squares, coarse and fine: the same on every machine.
+    """Return an RGB image of colored squares, coarse and fine, identical on every machine.
 
-    Its pixels come from a hash by whole numbers alone. No two of its corners, rows, columns or colors are
-    alike, so that whatever a transform may do shows, and its fine edges tell ways to resize.
+    Its pixels come from a hash by integer arithmetic only. All its corners, rows, columns and colors
+    differ, so that any operation of a transform is visible. Its fine edges distinguish ways to resize.
 
     Parameters
     ----------
     width, height : int
-        Pixels.
+        Size of the image in pixels.
 
     Examples
     --------
@@ -72,15 +73,16 @@ def _squares(name: str, height: int, width: int, *, side: int) -> np.ndarray:
 
 
 def try_transform(transform: ImageTransform, width: int, height: int) -> Trial:
-    """Apply a transform to a drawn image, several times unless it is hueprobe's own.
+    """Apply a transform to a generated image, several times unless it is hueprobe's own.
 
-    The generators of Python, NumPy and torch are left as they were.
+    The generators of Python, NumPy and torch are restored afterwards.
 
     Parameters
     ----------
     transform : Transform or callable
+        Function from a PIL image to a tensor.
     width, height : int
-        Of the image, in pixels.
+        Size of the generated image in pixels.
     """
     image = drawn_image(width, height)
     name = f"a drawn image of {width} x {height} pixels"
@@ -105,7 +107,7 @@ def _alike(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def _same_state(one: Any, other: Any) -> bool:
-    """Whether two states of NumPy's global generator are the same: mappings of words and arrays."""
+    """Whether two states of NumPy's global generator, nested mappings with arrays, are the same."""
     if isinstance(one, dict):
         return all(_same_state(one[name], other[name]) for name in one)
     return bool(np.array_equal(one, other))
@@ -113,7 +115,7 @@ def _same_state(one: Any, other: Any) -> bool:
 
 @contextlib.contextmanager
 def _generators_kept() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether the block drew numbers so far; put the generators back after."""
+    """Yield a function that returns whether the block has drawn numbers; restore the generators after."""
     own, torchs = random.getstate(), torch.get_rng_state()
     numpys = np.random.get_state(legacy=False)  # noqa: NPY002 - transforms draw from it
 

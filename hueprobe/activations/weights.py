@@ -1,4 +1,4 @@
-"""Weights: fetched, read without running what they hold, put into a network, and told apart by a hash."""
+"""Weights: fetched, read without running code in them, loaded into a network, and identified by a hash."""
 
 import argparse
 import hashlib
@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from hueprobe.errors import HueprobeWarning, WeightsError, nearest_names
 
-# Training scripts keep their arguments and numbers of NumPy's beside the weights: plain values, no code.
+# Training scripts save their arguments and NumPy scalars beside the weights: plain values, no code.
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
     np.float64(0).__reduce__()[0],
     *{type(np.dtype(kind)) for kind in ("float64", "float32", "int64", "int32", "bool")},
 ]
-# torchvision's DenseNet files are older than the rule that a module's name holds no dot.
+# torchvision's DenseNet files predate the rule that a module's name contains no dot.
 OLD_DENSENET_KEY = re.compile(r"(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\..*)")
 
 
@@ -36,7 +36,7 @@ def fetch_weights(url: str, *, weights: str, name: str) -> Path:
     Raises
     ------
     WeightsError
-        When it cannot be downloaded; says which file to get by hand.
+        If it cannot be downloaded; names the file to download by hand.
     """
     file = url.rsplit("/", 1)[-1]
     path = Path(torch.hub.get_dir()) / "checkpoints" / file
@@ -55,12 +55,12 @@ def fetch_weights(url: str, *, weights: str, name: str) -> Path:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """Read a plain state dict from a `.safetensors` file or a PyTorch one, never running code in it.
+    """Read a plain state dict from a `.safetensors` or PyTorch file, never running code in it.
 
     Raises
     ------
     WeightsError
-        When the file is missing, damaged, holds Python objects other than tensors, or is no state dict.
+        If the file is missing, damaged, not a state dict, or contains objects other than tensors.
     """
     state = read_content(path)
     for key, value in state.items():
@@ -73,12 +73,12 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
 
 def read_content(path: Path) -> Mapping[str, Any]:
-    """Read what a weights file holds, tensors and plain values, never running code in it.
+    """Read the tensors and plain values of a weights file, never running code in it.
 
     Raises
     ------
     WeightsError
-        When the file is missing, damaged, holds other objects, or holds nothing under names.
+        If the file is missing, damaged, contains other objects, or is not a non-empty mapping.
     """
     if not path.is_file():
         raise WeightsError(f"no weights file {str(path)!r}")
@@ -94,10 +94,12 @@ def read_content(path: Path) -> Mapping[str, Any]:
 
 
 def _unpickle(path: Path) -> Any:
-    """Read what `torch.save` wrote, tensors and containers only; other objects are refused, not built."""
+    """Read a file of `torch.save`, tensors and containers only; other objects are refused, not created."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about unusual pickles, which fail right after or are fine
+            warnings.simplefilter(
+                "ignore"
+            )  # about unusual pickles, which either fail right after or are fine
             with torch.serialization.safe_globals(_HARMLESS):
                 return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -108,7 +110,7 @@ def _unpickle(path: Path) -> Any:
                 "refused and nothing of it was run; save a plain state dict, or a .safetensors file"
             ) from error
         raise _unreadable(path) from error
-    except Exception as error:  # whatever bytes that are no weights make the reader stumble over
+    except Exception as error:  # bytes that are not weights make the reader raise anything
         raise _unreadable(path) from error
 
 
@@ -120,7 +122,7 @@ def _unreadable(path: Path) -> WeightsError:
 
 
 def rename_by_position(state: Mapping[str, Tensor], module: nn.Module, *, what: str) -> dict[str, Tensor]:
-    """Give tensors the names of the module's own, in order, after comparing every shape."""
+    """Rename tensors to the names of the module's own, in order, after comparing every shape."""
     own = module.state_dict()
     if len(state) != len(own):
         raise WeightsError(f"{what} hold {len(state)} tensors, the network has {len(own)}")
@@ -143,18 +145,18 @@ def put_weights(
     Parameters
     ----------
     module : nn.Module
-        Changed in place; of no use after an error.
+        Network to change in place; unusable after an error.
     state : mapping of str to Tensor
-        Must match the network's own name by name and shape by shape. BatchNorm's counters
-        (`num_batches_tracked`) may be missing: they serve training alone.
+        State dict whose names and shapes must match the network's. BatchNorm's counters
+        (`num_batches_tracked`) may be missing: only training needs them.
     what : str
         The weights and the network, for messages: "weights file 'a.pth' for resnet50".
-    training_only : tuple of str
-        Names of sub-modules that the network may lack; their tensors are left out.
+    training_only : tuple of str, default=()
+        Names of sub-modules that the network may not have; their tensors are ignored.
     behind : callable
-        Gives the names of the network's tensors that are not needed, such as those of another number of
-        classes: where they do not match they stay as they are, and a warning says so. Asked only where
-        something does not match.
+        Returns the names of the network's tensors that are not needed, such as a head for another number
+        of classes. Those that do not match keep their values, with a warning. Called only if something
+        does not match.
 
     Returns
     -------
@@ -164,7 +166,7 @@ def put_weights(
     Raises
     ------
     WeightsError
-        Naming the first needed tensor that does not match, with both shapes and the nearest names.
+        If a needed tensor does not match; reports the first one, with both shapes and the nearest names.
     """
     own = {name: tensor for name, tensor in module.state_dict().items() if isinstance(tensor, Tensor)}
     state = _as_modules_expect(state, module)
@@ -184,12 +186,12 @@ def put_weights(
         if key not in unneeded:
             raise _mismatch(what, key, own, state)
     needed_parts = {part for key in own.keys() - unneeded for part in _parents(key)}
-    for key in extra:  # allowed in a part of the network that is not needed, or in one that it does not have
+    for key in extra:  # allowed in a part of the network that is not needed or does not exist
         inside = next((part for part in reversed(_parents(key)) if _has_part(module, part)), None)
         if not unneeded or inside in needed_parts:
             raise WeightsError(
                 f"{what} do not fit: the file has {key!r} of shape {tuple(state[key].shape)}, "
-                "the network has not"
+                "the network does not"
             )
     warnings.warn(_not_loaded(what, lacking, extra, own, state), HueprobeWarning, stacklevel=2)
     return frozenset(lacking)
@@ -200,7 +202,7 @@ def _differ(own: Tensor, found: Tensor) -> bool:
 
 
 def _parents(key: str) -> list[str]:
-    """Return the dotted names of the modules that a tensor is in, the outermost first."""
+    """Return the dotted names of the modules that contain a tensor, outermost first."""
     parts = key.split(".")[:-1]
     return [".".join(parts[: n + 1]) for n in range(len(parts))]
 
@@ -225,7 +227,7 @@ def _not_loaded(
         words.append(f"{first!r}, {tuple(own[first].shape)} in the network, {found}{_and_more(lacking)}")
     if extra:
         words.append(f"the network has no {extra[0]!r} of the file{_and_more(extra)}")
-    return f"{what}: {'; '.join(words)}: not loaded, and not needed for the activations that are asked for"
+    return f"{what}: {'; '.join(words)}: not loaded, and not needed for the requested activations"
 
 
 def _and_more(keys: list[str]) -> str:
@@ -233,12 +235,12 @@ def _and_more(keys: list[str]) -> str:
 
 
 def todays_name(key: str) -> str:
-    """Return the name that torchvision's networks of today have for a tensor of an older file."""
+    """Return the current torchvision name of a tensor in an older file."""
     return OLD_DENSENET_KEY.sub(r"\1\2", key)
 
 
 def _as_modules_expect(state: Mapping[str, Tensor], module: nn.Module) -> OrderedDict[str, Tensor]:
-    """Return a copy with today's names and with the version that MNASNet insists on."""
+    """Return a copy with current names and with the version that MNASNet requires."""
     renamed = OrderedDict((todays_name(key), tensor) for key, tensor in state.items())
     own_version = module.state_dict()._metadata[""]  # type: ignore[attr-defined]
     renamed._metadata = {"": own_version}  # type: ignore[attr-defined]
@@ -246,7 +248,7 @@ def _as_modules_expect(state: Mapping[str, Tensor], module: nn.Module) -> Ordere
 
 
 def _mismatch(what: str, key: str, own: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> WeightsError:
-    """Word a tensor of the network's that the file lacks, or has in another shape or kind."""
+    """Describe a tensor of the network that is missing in the file, or has another shape or dtype."""
     shape = tuple(own[key].shape)
     found = state.get(key)
     if found is None:
@@ -255,7 +257,7 @@ def _mismatch(what: str, key: str, own: Mapping[str, Tensor], state: Mapping[str
         near = " and ".join(
             f"{name!r} of shape {tuple(unknown[name].shape)}" for name in nearest_names(key, alike, n=2)
         )
-        hint = f"; the nearest there: {near}" if near else ""
+        hint = f"; nearest in the file: {near}" if near else ""
         return WeightsError(f"{what} do not fit: {key!r} of shape {shape} is not in the file{hint}")
     if found.shape != shape:
         return _other_shape(what, key, own[key], str(tuple(found.shape)))
@@ -273,11 +275,11 @@ def _other_shape(what: str, key: str, own: Tensor, found: str) -> WeightsError:
 def weights_sha256(module: nn.Module, *, without: Collection[str] = ()) -> str:
     """Return the SHA-256 over name, dtype, shape and bytes of the state dict's tensors, sorted by name.
 
-    Those `without` which it is taken are what no file gave, and no activation depends on.
+    Tensors in `without` are excluded: no file provided them, and no activation depends on them.
     """
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
-        if isinstance(tensor, Tensor) and name not in without:  # extra state may be of another kind
+        if isinstance(tensor, Tensor) and name not in without:  # extra state may be of another type
             dtype = str(tensor.dtype).removeprefix("torch.")
             digest.update(f"{name} {dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -1,4 +1,4 @@
-"""A network's tensors found in a weights file, whatever they are wrapped in, and the record beside it."""
+"""Finding a network's tensors in a weights file, however nested, and the record beside the file."""
 
 import json
 import re
@@ -16,31 +16,32 @@ from hueprobe.activations.weights import read_content, todays_name
 from hueprobe.errors import HueprobeWarning, InputError, WeightsError
 from hueprobe.images.transform import Transform
 
-# torch.compile, FSDP and checkpointing put these anywhere into a name.
+# torch.compile, FSDP and checkpointing insert these anywhere in a name.
 _WRAPPERS = re.compile(r"(?<![^.])(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 _AVERAGED = re.compile(r"(?i)(?<![a-z])(?:ema|swa|averaged?|teacher)(?![a-z])")
-_RECORD, _CHECKPOINT = "config.json", "checkpoint.pt"  # what training leaves in one folder
-_DEEPEST = 4  # containers in containers; hueprobe's own checkpoints have two
+_RECORD, _CHECKPOINT = "config.json", "checkpoint.pt"  # written by training in one folder
+_DEEPEST = 4  # levels of nested containers; hueprobe's own checkpoints have two
 
 
 def weights_for(path: Path, module: nn.Module) -> dict[str, Tensor]:
-    """Read a file and return the tensors that are meant for a network, under the network's own names.
+    """Read a file and return the tensors for a network, under the network's own names.
 
-    The file is a state dict or holds some in containers, such as `{"state_dict": ...}`; its names may stand
-    behind a prefix, such as `module.` or `network.`. What fits the most of the network's tensors is taken; of
-    an average (EMA) and the plain weights that fit alike, the plain ones. One warning says what was unwrapped
-    and left.
+    The file is a state dict or contains nested ones, such as `{"state_dict": ...}`; their names may have a
+    prefix, such as `module.` or `network.`. The part that matches most of the network's tensors is used. If
+    averaged (EMA) and plain weights match equally well, the plain ones are used. One warning reports what was
+    unwrapped and what was ignored.
 
     Parameters
     ----------
     path : Path
+        The weights file.
     module : nn.Module
-        The network, which is left as it is.
+        The network; it is not changed.
 
     Raises
     ------
     WeightsError
-        As `read_content`; no part of the file is a state dict; or several fit alike.
+        As in `read_content`, or if no part of the file is a state dict, or if several match equally well.
     """
     own = {_unwrapped(name): tensor for name, tensor in module.state_dict().items()}
     names = {_unwrapped(name): name for name in module.state_dict()}
@@ -49,7 +50,9 @@ def weights_for(path: Path, module: nn.Module) -> dict[str, Tensor]:
     if not found:
         raise WeightsError(f"weights file {str(path)!r} holds no state dict: no names with tensors")
     parts = [part for state in found for part in _parts(*state, own)]
-    if outer and not any(part.n_fitting for part in parts):  # the network is wrapped, the file's was not
+    if outer and not any(
+        part.n_fitting for part in parts
+    ):  # the network is wrapped, the one in the file was not
         own = {name.removeprefix(outer): tensor for name, tensor in own.items()}
         names = {name.removeprefix(outer): true for name, true in names.items()}
         parts = [part for state in found for part in _parts(*state, own)]
@@ -65,19 +68,19 @@ def weights_for(path: Path, module: nn.Module) -> dict[str, Tensor]:
 
 
 def transform_beside(path: Path, backbone: str) -> Transform | None:
-    """Return the transform of the images that a network was tested on, or None where none is recorded.
+    """Return the transform of a network's test images, or None if none is recorded.
 
     `hueprobe train` and `compare` write it beside the weights, as `config.json` or under the file's own name.
 
     Raises
     ------
     WeightsError
-        The record of this file and network has a transform that cannot be.
+        If the record of this file and network has an invalid transform.
     """
     for beside in (path.with_suffix(".json"), path.with_name(_RECORD)):
         try:
             record = json.loads(beside.read_bytes())
-        except (OSError, ValueError, RecursionError):  # other tools' files have such names, too
+        except (OSError, ValueError, RecursionError):  # files of other tools may have these names too
             continue
         if not isinstance(record, Mapping) or not isinstance(record.get("transform"), Mapping):
             continue
@@ -85,13 +88,13 @@ def transform_beside(path: Path, backbone: str) -> Transform | None:
             try:
                 return Transform.from_json(record["transform"])
             except InputError as error:
-                raise WeightsError(f"{beside} has no transform that can be used: {error}") from error
+                raise WeightsError(f"{beside} has no valid transform: {error}") from error
     return None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A part of a file: where it lies, and the prefix behind which the network's names stand in it."""
+    """A part of a file: its location, and the prefix of the network's names in it."""
 
     path: tuple[str, ...]
     state: Mapping[str, Tensor]
@@ -105,13 +108,13 @@ class _Part:
 
     def __str__(self) -> str:
         place = f"its {' > '.join(map(repr, self.path))}" if self.path else "it"
-        return f"{place} behind {self.prefix!r}" if self.prefix else place
+        return f"{place} under the prefix {self.prefix!r}" if self.prefix else place
 
 
 def _state_dicts(
     content: Any, path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], dict[str, Tensor]]]:
-    """Find the mappings of names to tensors in a file, whatever else stands beside the tensors."""
+    """Find the mappings from names to tensors in a file, ignoring everything else in it."""
     if not isinstance(content, Mapping) or len(path) > _DEEPEST:
         return
     named = {name: value for name, value in content.items() if isinstance(name, str)}
@@ -122,7 +125,7 @@ def _state_dicts(
 
 
 def _parts(path: tuple[str, ...], state: dict[str, Tensor], own: Mapping[str, Tensor]) -> list[_Part]:
-    """Return a state dict with each prefix that makes the most tensors fit; none, where that does too."""
+    """Return a state dict with each prefix that matches the most tensors; only no prefix if that does too."""
     bare = {_unwrapped(name): tensor for name, tensor in state.items()}
     fitting = Counter({"": 0})
     for name, tensor in bare.items():
@@ -137,9 +140,9 @@ def _parts(path: tuple[str, ...], state: dict[str, Tensor], own: Mapping[str, Te
 
 
 def _chosen(parts: list[_Part], path: Path) -> tuple[_Part, list[_Part]]:
-    """Return the part to take, and those of the other kind, averaged or plain, that fit the network too."""
+    """Return the part to use, and those of the other kind (averaged or plain) that also match the network."""
     most = max(part.n_fitting for part in parts)
-    if not most:  # none fits: the largest is what the mismatch is best shown by
+    if not most:  # none matches: the largest gives the best message
         return max(parts, key=lambda part: len(part.state)), []
     best = [part for part in parts if part.n_fitting == most]
     plain: list[_Part] = []
@@ -156,7 +159,7 @@ def _chosen(parts: list[_Part], path: Path) -> tuple[_Part, list[_Part]]:
 
 
 def _same(part: _Part, other: _Part) -> bool:
-    """Whether two parts hold the same tensors, as where a checkpoint names one state dict twice."""
+    """Whether two parts contain the same tensors, for checkpoints that hold one state dict twice."""
     return (
         part.prefix == other.prefix
         and part.state.keys() == other.state.keys()
@@ -165,17 +168,17 @@ def _same(part: _Part, other: _Part) -> bool:
 
 
 def _words(taken: _Part, others: list[_Part], path: Path) -> list[str]:
-    words = [f"took {' > '.join(map(repr, taken.path))}"] if taken.path else []
+    words = [f"used {' > '.join(map(repr, taken.path))}"] if taken.path else []
     if taken.prefix:
-        words.append(f"took {taken.prefix!r} off the names")
+        words.append(f"removed the prefix {taken.prefix!r} from the names")
         if outside := [name for name in taken.state if not name.startswith(taken.prefix)]:
             more = f" and {len(outside) - 1} more" if len(outside) > 1 else ""
-            words.append(f"left out {outside[0]!r}{more}")
+            words.append(f"ignored {outside[0]!r}{more}")
     if taken.wrapped:
-        words.append("took the names of wrappers such as '_orig_mod.' out")
+        words.append("removed wrapper names such as '_orig_mod.'")
     if others:
         kind = "averaged (EMA)" if others[0].averaged else "other"
-        words.append(f"left the {kind} weights in {others[0]}: {_how_to_save(others[0], path)}")
+        words.append(f"ignored the {kind} weights in {others[0]}: {_how_to_save(others[0], path)}")
     return words
 
 
@@ -187,7 +190,7 @@ def _how_to_save(part: _Part, path: Path) -> str:
         else "s"
     )
     return (
-        f"to take {part}, save it by itself: s = torch.load({path.name!r}, weights_only=True){keys}; "
+        f"to use {part}, save it separately: s = torch.load({path.name!r}, weights_only=True){keys}; "
         f"torch.save({names}, 'weights.pth')"
     )
 
@@ -197,7 +200,7 @@ def _unwrapped(name: str) -> str:
 
 
 def _common_prefix(names: Mapping[str, Tensor]) -> str:
-    """Return the dotted prefix that all names have."""
+    """Return the dotted prefix common to all names."""
     split = [name.split(".")[:-1] for name in names]
     common = []
     for parts in zip(*split, strict=False):

@@ -1,7 +1,7 @@
 """The `hueprobe` command: arguments in, report and exit code out.
 
-Only click is loaded here; each command's module is imported when it is called, and what is heavy
-inside it when it runs, so that `hueprobe --help` is instant.
+Only click is imported here. Each command's module is imported when it is called, and heavy modules inside
+it when it runs, so that `hueprobe --help` is instant.
 """
 
 import contextlib
@@ -23,30 +23,30 @@ from hueprobe import __version__
 from hueprobe.errors import HueprobeError, HueprobeWarning
 from hueprobe.escapes import escape_controls
 
-# Command -> (module.function, what it does, for --help).
+# Command -> (module.function, description for --help).
 _COMMANDS = {
-    "backbones": ("backbones.backbones", "List networks, or show one's bottleneck layer, grid and weights."),
+    "backbones": ("backbones.backbones", "List networks, or show a network's bottleneck, grid and weights."),
     "compare": ("compare.compare", "Train with several losses over paired seeds, and compare them."),
-    "data": ("data.data", "Data sets by name: list, show, fetch, verify, split; drafts of manifests."),
-    "demo": ("demo.demo", "Real network, real images: index, evaluate and draw, in a minute."),
-    "evaluate": ("evaluate.evaluate", "Classify labeled images: accuracy, interval, confusion."),
-    "index": ("index.index", "Extract images' activations into a memory."),
-    "info": ("info.info", "Show what a memory holds."),
+    "data": ("data.data", "List, show, fetch, verify and split data sets; draft manifests."),
+    "demo": ("demo.demo", "Run the whole pipeline on real images in about a minute."),
+    "evaluate": ("evaluate.evaluate", "Classify labeled images; report accuracy and confusion."),
+    "index": ("index.index", "Extract the activations of images into a memory."),
+    "info": ("info.info", "Show the content of a memory."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "query": ("query.query", "Classify images and show what their pixels match."),
     "train": ("train.train", "Train one network with one loss."),
-    "tune": ("tune.tune", "Find the fastest searcher of a wished recall for a memory."),
-    "verify": ("verify.verify", "Prove that a memory's files are what was written."),
+    "tune": ("tune.tune", "Find the fastest searcher with a target recall for a memory."),
+    "verify": ("verify.verify", "Check that the files of a memory are unchanged."),
 }
 
-_UNREAD = 128 + 13  # as a command that SIGPIPE ended
-# Those that take up what they finished; of `data` it is fetch.
+_UNREAD = 128 + 13  # exit code of a command ended by SIGPIPE
+# Commands that resume; `fetch` belongs to `data`.
 _GO_ON = ("compare", "demo", "fetch", "index", "observe", "train")
 _ARGUMENTS = "hueprobe.arguments"  # of the command line, in click's context
 
 
 class _Commands(click.Group):
-    """Imports a command when it is called; words errors in one line."""
+    """Imports a command when it is called; reports errors in one line."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         ctx.meta[_ARGUMENTS] = tuple(args)
@@ -69,7 +69,7 @@ class _Commands(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         verbose = ctx.params.get("verbose", 0)
         with warnings.catch_warnings():
-            # A warning is a line on stderr; what libraries warn of is shown with -v.
+            # A warning is a line on stderr; warnings of libraries are shown with -v.
             warnings.simplefilter("default" if verbose else "ignore")
             warnings.simplefilter("always", HueprobeWarning)
             warnings.showwarning = partial(_show_warning, set())
@@ -91,11 +91,11 @@ class _Commands(click.Group):
 
 
 class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which stops a command as Ctrl-C does: what is being written is left in order."""
+    """SIGTERM, which stops a command like Ctrl-C: files being written are left in order."""
 
 
 def _stopped(ctx: click.Context) -> str:
-    """Return what a command that is stopped says: what is kept of it, and how to go on."""
+    """Return the message of a stopped command: what is kept, and how to resume."""
     arguments = ctx.meta.get(_ARGUMENTS, ())
     named = [word for word in arguments if not word.startswith("-")][
         :2
@@ -103,14 +103,15 @@ def _stopped(ctx: click.Context) -> str:
     if not set(named[: 2 if named[:1] == ["data"] else 1]) & set(_GO_ON):
         return "hueprobe: stopped"
     but = " (leave out --overwrite)" if "--overwrite" in arguments else ""
-    return f"hueprobe: stopped; what was finished is kept: the same command goes on{but}"
+    return f"hueprobe: stopped; finished work is kept: run the same command again to resume{but}"
 
 
 @contextlib.contextmanager
 def _stopped_by_signals(text: str) -> Iterator[None]:
-    """Make SIGINT and SIGTERM exceptions in the block, in the main thread; a second one ends the process.
+    """Raise exceptions on SIGINT and SIGTERM in the block, in the main thread; a second signal exits.
 
-    At once, without tidying up: what is on disk stands that as it stands a SIGKILL. It says the text first.
+    The second signal prints the text and exits at once without cleanup; files on disk survive this like
+    a SIGKILL.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -127,7 +128,7 @@ def _stopped_by_signals(text: str) -> Iterator[None]:
     before = {}
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            if signal.getsignal(number) is not signal.SIG_IGN:  # ignored under nohup
                 before[number] = signal.signal(number, stop)
         yield
     finally:
@@ -138,25 +139,25 @@ def _stopped_by_signals(text: str) -> Iterator[None]:
 def _show_warning(
     shown: set[str], message: Warning | str, category: type[Warning], *_: Any, **__: Any
 ) -> None:
-    """Show a warning, once a command: what is planned and what is done warn of the same."""
+    """Show a warning once per command: planning and running a job may issue the same warning."""
     if str(message) not in shown:
         shown.add(str(message))
         click.echo(f"warning: {escape_controls(str(message))}", err=True)
 
 
 def _nobody_reads() -> bool:
-    """Say whether the reader of our output has gone, as `head` does; what is yet to be written is dropped."""
+    """Return whether the reader of our output has closed it, like `head`; further output is dropped."""
     gone = []
     for stream in (sys.stdout, sys.stderr):
         try:
             number = stream.fileno()
             poll = select.poll()
             poll.register(number, 0)
-            if poll.poll(0):  # an error, or nobody at the other end; nothing else was asked for
+            if poll.poll(0):  # an error, or no reader; no other event was registered
                 gone.append(number)
-        except (OSError, ValueError, AttributeError):  # no file, or a system without poll
+        except (OSError, ValueError, AttributeError):  # not a file, or a system without poll
             continue
-    for number in gone:  # or Python would complain once more when it ends
+    for number in gone:  # otherwise Python reports the error again at exit
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, number)
         os.close(nowhere)
@@ -172,6 +173,6 @@ def _fail(text: str, verbose: int) -> None:
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hueprobe")
-@click.option("-v", "--verbose", count=True, help="Show libraries' warnings; twice: tracebacks too.")
+@click.option("-v", "--verbose", count=True, help="Show warnings of libraries; -vv shows tracebacks too.")
 def main(verbose: int) -> None:
     """Nearest-neighbor analysis of CNN activations."""

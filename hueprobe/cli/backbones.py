@@ -1,4 +1,4 @@
-"""`hueprobe backbones`: the table of networks, or one of them."""
+"""`hueprobe backbones`: list the networks, or describe one."""
 
 import click
 
@@ -9,11 +9,11 @@ from hueprobe.cli.options import json_option, print_json, print_table, say
 @click.argument("name", required=False)
 @json_option
 def backbones(name: str | None, as_json: bool) -> None:
-    """List the networks that hueprobe knows, or show NAME's bottleneck layer, grid and weights.
+    """List the built-in networks, or show the bottleneck layer, grid and weights of NAME.
 
-    NAME may also be timm:NAME, of any of timm's networks, or package.module:callable. What closes the
-    bottleneck of these, and whether their activations are signed, is not known before images are
-    indexed; `hueprobe info MEMORY` says what came out.
+    NAME may also be timm:NAME for any network of timm, or package.module:callable. For these, the closing
+    nonlinearity of the bottleneck is unknown. Whether their activations are signed is only measured when
+    images are indexed, and shown by `hueprobe info MEMORY`.
     """
     from hueprobe.activations import backbone_names, describe_backbone
 

@@ -1,4 +1,4 @@
-"""`hueprobe compare`: training losses over paired seeds."""
+"""`hueprobe compare`: compare training losses over paired seeds."""
 
 from pathlib import Path
 from typing import Any
@@ -20,31 +20,53 @@ def _rates(ctx: click.Context, param: click.Parameter, text: str) -> tuple[float
 @click.argument("images")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the study.")
 @click.option(
-    "--losses", default="onehot,hue:eq5,hue:chord,hue:l2,smooth,al2,maxdropout,catchup", show_default=True
+    "--losses",
+    default="onehot,hue:eq5,hue:chord,hue:l2,smooth,al2,maxdropout,catchup",
+    show_default=True,
+    help="Losses to compare, separated by commas.",
 )
 @click.option(
-    "--primary", help="The one contrast to one-hot declared beforehand  [default: hue:eq5 where it is]"
+    "--primary",
+    help="Loss whose difference to one-hot is the primary comparison, chosen beforehand.  "
+    "[default: hue:eq5 if compared]",
 )
-@click.option("--seeds", type=click.IntRange(min=1), default=6, show_default=True)
-@click.option("--folds", type=click.IntRange(min=2), help="Cross-validate instead of the images' own parts.")
-@click.option("--learning-rates", callback=_rates, default="1e-3", show_default=True)
-@click.option("--robustness/--no-robustness", default=True, show_default=True, help="Noise, blur, contrast.")
+@click.option(
+    "--seeds", type=click.IntRange(min=1), default=6, show_default=True, help="Number of paired seeds."
+)
+@click.option(
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Number of folds for cross-validation.  [default: the images' own train and test splits]",
+)
+@click.option(
+    "--learning-rates",
+    callback=_rates,
+    default="1e-3",
+    show_default=True,
+    help="Learning rates, separated by commas.",
+)
+@click.option(
+    "--robustness/--no-robustness",
+    default=True,
+    show_default=True,
+    help="Also test with noise, blur and changed contrast.",
+)
 @click.option(
     "--observe",
     type=click.Choice(["test", "train", "none"]),
     default="test",
     show_default=True,
-    help="Images on which observations 3 to 5 are made with each trained network.",
+    help="Images for observations 3 to 5 with each trained network.",
 )
 @click.option(
     "--observe-crop",
     type=click.IntRange(min=1),
-    help="Pixels of the images observed; more than --crop gives a finer grid  [default: --crop]",
+    help="Side of the observed images in pixels; more than --crop gives a finer grid.  [default: --crop]",
 )
 @click.option(
     "--keep-weights",
     is_flag=True,
-    help="Keep each trained network, as weights/RUN.safetensors and RUN.json: `index --weights` takes it.",
+    help="Keep each trained network as weights/RUN.safetensors and RUN.json, for `index --weights`.",
 )
 @training_options
 @json_option
@@ -63,18 +85,19 @@ def compare(
     training: TrainingOptions,
     as_json: bool,
 ) -> None:
-    """Train on IMAGES with each of several losses, from the same weights and on the same batches.
+    """Compare losses by training on IMAGES, from the same initial weights and on the same batches.
 
-    The split of IMAGES called train or training is trained on, test or testing is tested on, whatever their
-    case; where none is called train or training, the images without a split train. --train-split and
-    --test-split name others. All other splits, such as val, are neither trained nor tested on, and no image
-    of a test image's content is trained on.
+    Networks train on the split of IMAGES named train or training and are tested on test or testing (in any
+    case). Without a split named train or training, they train on the images without a split. --train-split
+    and --test-split choose other splits. Remaining splits, such as val, are not used. The study stops if a
+    training image has the same content as a test image, unless --drop-repeated.
 
-    Prints mean accuracies, differences to one-hot with interval and exact p, and cost; writes tables, curves
-    and figures. With each trained network observations 3 to 5 are made again: does the loss give classes an
-    angle? The same command goes on where a study was stopped; more losses, seeds or learning rates may be
-    added to one, and several processes may work on it at once. Controls: hue:eq5:detached, :shuffled, :3d,
-    :8d, :weight0, and auxiliary.
+    Prints mean accuracies, differences to one-hot with interval and exact p-value, and cost; writes tables,
+    curves and figures. Repeats observations 3 to 5 with each trained network, to test whether the loss gives
+    classes an angle. Controls: hue:eq5:detached, :shuffled, :3d, :8d, :weight0, and auxiliary.
+
+    Studies resume: run the same command again. More losses, seeds or learning rates may be added, and several
+    processes may work on one study.
     """
     from hueprobe.cli.figures import save_figure
     from hueprobe.plots.trained_networks import measure_figure
@@ -96,9 +119,7 @@ def compare(
     )  # fmt: skip
     table = named_images(images)
     if finished := sum(1 for _ in StudyFolder(output, settings).runs.folder.glob("*.json")):
-        say(
-            f"{output}: goes on with the study that is there, of which {finished} runs are finished", err=True
-        )
+        say(f"{output}: resuming the study, of which {finished} runs are finished", err=True)
     runs = run_comparison(table, output, settings, workers=training.workers, progress=True)
     summaries = compare_losses(runs, primary=primary)
     curves, measures = compare_curves(runs), compare_observed(runs)
@@ -186,9 +207,9 @@ def _report(summaries: list[Any], output: Path) -> None:
     print_table("", header, rows)
     if any(NOT_MEASURABLE in cell for row in rows for cell in row):
         say(
-            "not measurable: an interval needs two seeds that differ, a p-value two of which one is unlike "
-            "one-hot"
+            "not measurable: an interval needs two seeds with different values, a p-value two of which one "
+            "differs from one-hot"
         )
     if any(found.n_seeds < 6 for found in summaries):
-        say("with fewer than 6 seeds no exact p-value can be below .05")
+        say("with fewer than 6 seeds, no exact p-value can be below 0.05")
     say(f"tables, curves and figures: {output}")

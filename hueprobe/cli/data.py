@@ -1,4 +1,4 @@
-"""`hueprobe data`: named data sets, and splits of lists of images."""
+"""`hueprobe data`: named data sets, and splits of images."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Data sets by name (list, show, fetch, verify, init), and splits of any images."""
+    """List, show, fetch and verify data sets, draft manifests, and split any images."""
 
 
 data.add_command(data_sets.list_sets, "list")
@@ -29,21 +29,26 @@ data.add_command(data_sets.init)
 @click.option(
     "--train",
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    help="Share of each class that goes to train  [default: 0.5]",
+    help="Fraction of each class in train.  [default: 0.5]",
 )
-@click.option("--shots", type=click.IntRange(min=1), help="So many images of each class in train.")
+@click.option("--shots", type=click.IntRange(min=1), help="Number of images of each class in train.")
 @click.option(
-    "--folds", type=click.IntRange(min=2), help="So many files, FILE-fold1.csv and on, each with one test."
+    "--folds",
+    type=click.IntRange(min=2),
+    help="Number of folds for cross-validation; writes one file per fold, FILE-fold1.csv and so on.",
 )
-@click.option("--official", is_flag=True, help="The split that IMAGES bring with them.")
-@click.option("--split", "only", help="Divide only this split of IMAGES.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--official", is_flag=True, help="Save the official split of IMAGES instead of a random one.")
+@click.option("--split", "only", help="Use only this split of IMAGES.  [default: all images]")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of the random split."
+)
 @data_sets.root_option
 @click.option(
     "-o",
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="FILE.csv or FILE.parquet; for a data set's name one is made from it.",
+    help="FILE.csv or FILE.parquet to write; required unless IMAGES is a data set.  "
+    "[default: named after the data set]",
 )
 def split(
     images: str,
@@ -56,9 +61,10 @@ def split(
     root: Path | None,
     output: Path | None,
 ) -> None:
-    """Split IMAGES into `train` and `test` by class, a group never on both sides, and save that as a table.
+    """Split IMAGES into `train` and `test`, stratified by class, and save the split as a table.
 
-    A table of a data set names its manifest, so it works wherever the set lies.
+    Groups are never divided between train and test. The table of a data set names its manifest, so it works
+    wherever the data set is stored.
     """
     from hueprobe import images as image_sources
     from hueprobe.datasets import from_manifest, load_manifest
@@ -66,17 +72,17 @@ def split(
 
     given = [train is not None, shots is not None, folds is not None, official]
     if sum(given) > 1:
-        raise click.UsageError("--train, --shots, --folds and --official are four ways to split; give one")
+        raise click.UsageError("--train, --shots, --folds and --official exclude each other; give one")
     manifest = manifest_of(images)
     if manifest is None and root is not None:
         here = (
-            f"a path here, which comes first; manifest:{images} is the set"
+            f"an existing path, which takes precedence; use manifest:{images} for the data set"
             if Path(images).exists()
-            else "none"
+            else "not a data set"
         )
         raise click.UsageError(f"--root goes with a data set's name; {images!r} is {here}")
     if manifest is None and output is None:
-        raise click.UsageError("say where to with -o FILE.csv")
+        raise click.UsageError("name the file to write with -o FILE.csv")
     table = from_manifest(manifest, root=root) if manifest else named_images(images)
     if only is not None:
         table = table.where_split(only)

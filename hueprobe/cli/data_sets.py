@@ -1,4 +1,4 @@
-"""`hueprobe data list | show | fetch | verify | init`: data sets by the name of their manifest."""
+"""`hueprobe data list | show | fetch | verify | init`: data sets by their manifests."""
 
 import os
 import sys
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import json_option, print_json, print_table, say, workers_option
+from hueprobe.cli.options import json_option, print_json, print_table, say
 
 if TYPE_CHECKING:
     from hueprobe.datasets.manifest import Manifest
@@ -17,8 +17,8 @@ name_argument = click.argument("name")
 root_option = click.option(
     "--root",
     type=click.Path(path_type=Path),
-    help="Folder above the set's own, or that folder, or the one with its class folders  "
-    "[default: $HUEPROBE_DATA, or the platform's folder for data]",
+    help="Folder that contains the data set's own folder, or that folder itself, or the one with its class "
+    "folders.  [default: $HUEPROBE_DATA, or the platform's folder for user data]",
 )
 
 
@@ -37,7 +37,7 @@ def list_sets(as_json: bool) -> None:
          m.obtain.way, m.license.access, m.title]
         for m in manifests
     ]  # fmt: skip
-    print_table("", ["name", "images", "classes", "got by", "access", "title"], rows)
+    print_table("", ["name", "images", "classes", "source", "access", "title"], rows)
 
 
 @click.command()
@@ -45,7 +45,7 @@ def list_sets(as_json: bool) -> None:
 @root_option
 @json_option
 def show(name: str, root: Path | None, as_json: bool) -> None:
-    """Show what is known about a data set, how to get it, and whether it is there."""
+    """Show the facts about a data set, how to get it, and whether it is on disk."""
     import msgspec
 
     from hueprobe.datasets import load_manifest
@@ -64,32 +64,37 @@ def show(name: str, root: Path | None, as_json: bool) -> None:
 @name_argument
 @root_option
 def fetch(name: str, root: Path | None) -> None:
-    """Get a data set: download, check and unpack it, or say what to get by hand and where to put it.
+    """Download, check and unpack a data set, or explain what to get by hand and where to put it.
 
-    Of a set of volumes the slices are written.
+    For a data set of volumes, writes their slices as images.
     """
     from hueprobe.datasets import fetch_set, load_manifest
 
     manifest = load_manifest(name)
     fetched = fetch_set(manifest, root=root, progress=True)
-    what = "was there already" if fetched.was_there else "fetched"
+    what = "already" if fetched.was_there else "fetched"
     expected = manifest.counts.images if manifest.slices is None else None
     other = f" ({expected:,} expected)" if expected not in (None, fetched.n_images) else ""
     say(f"{manifest.name}: {what} in {fetched.root}, {fetched.n_images:,} images{other}")
     where = f" --root {root}" if root else ""
-    say(f"prove it with: hueprobe data verify {manifest.spec}{where}", err=True)
+    say(f"check it with: hueprobe data verify {manifest.spec}{where}", err=True)
 
 
 @click.command()
 @name_argument
 @root_option
-@click.option("--quick", is_flag=True, help="Look at names only: read no image.")
-@workers_option
+@click.option("--quick", is_flag=True, help="Compare names only, without reading images.")
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Number of threads that read images.  [default: one per core, at most 4]",
+)
 @json_option
 def verify(name: str, root: Path | None, quick: bool, workers: int, as_json: bool) -> None:
-    """Compare a data set on disk with its manifest; exit 1 where they differ.
+    """Compare a data set on disk with its manifest; the exit code is 1 if they differ.
 
-    Counts, layout, checksums, the readability of every image, and the same image in two splits.
+    Checks counts, layout and checksums, whether every image is readable, and whether an image is in two
+    splits.
     """
     from hueprobe.datasets import verify_set
 
@@ -106,28 +111,31 @@ def verify(name: str, root: Path | None, quick: bool, workers: int, as_json: boo
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="NAME.toml  [default: stdout]"
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="NAME.toml to write.  [default: stdout]",
 )
-@click.option("--checksums", is_flag=True, help="Write down the sha256 of each image.")
-@click.option("--overwrite", is_flag=True, help="Replace the file.")
+@click.option("--checksums", is_flag=True, help="Record the sha256 of each image.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing file.")
 def init(folder: Path, output: Path | None, checksums: bool, overwrite: bool) -> None:
-    """Write a draft of a manifest for the images in FOLDER."""
+    """Draft a manifest for the images in FOLDER."""
     from hueprobe.datasets import draft_manifest
     from hueprobe.files import written_whole
 
     if output is not None and output.suffix != ".toml":
-        raise click.UsageError(f"{output} is no name of a manifest; it must end in .toml")
+        raise click.UsageError(f"{output} is not a manifest's name; it must end in .toml")
     if output is not None and output.exists() and not overwrite:
         raise click.UsageError(f"{output} exists; give another name, or --overwrite")
     text = draft_manifest(folder, checksums=checksums, beside=output.parent if output else None)
     if output is None:
-        click.echo(text, nl=False)  # TOML, whose strings are escaped already
+        click.echo(text, nl=False)  # strings in TOML are already escaped
         return
     with written_whole(output) as file:
         file.write(text.encode())
     is_above = folder.absolute().is_relative_to(output.absolute().parent)
     where = "" if is_above else f" --root {folder}"
-    say(f"{output}: a draft; mend what is in capitals, then `hueprobe data verify {output}{where}`")
+    say(f"{output}: a draft; fill in what is in capitals, then `hueprobe data verify {output}{where}`")
 
 
 def _row(manifest: "Manifest") -> dict[str, Any]:
@@ -144,7 +152,7 @@ def _row(manifest: "Manifest") -> dict[str, Any]:
 
 
 def _where(manifest: "Manifest", root: Path | None) -> str | None:
-    """Return the folder of the set's images, None where there is none."""
+    """Return the folder of the set's images, None if it is not found."""
     from hueprobe.datasets.listing import list_set
     from hueprobe.datasets.resolving import torchvision_root
     from hueprobe.errors import ImageError
@@ -158,7 +166,7 @@ def _where(manifest: "Manifest", root: Path | None) -> str | None:
 
 
 def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
-    """Return the lines of `show`; what is unverified says so."""
+    """Return the lines of `show`; unverified facts are marked."""
 
     def doubt(key: str) -> str:
         doubtful = any(one == key or one.startswith(f"{key}.") for one in manifest.unverified)
@@ -175,7 +183,7 @@ def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
         ("task", manifest.task),
         ("license", f"{license.name}; {license.access}{doubt('licence')}"),
         ("conditions", license.conditions),
-        ("got by", manifest.obtain.way),
+        ("source", manifest.obtain.way),
         *(("step", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
         *(("file", f"{file.url}{_size(file.bytes)}") for file in manifest.obtain.files),
         ("images", f"{counts.images:,}{doubt('counts.images')}" if counts.images else "not known"),
@@ -204,10 +212,6 @@ def _report(found: "Verification") -> None:
     for problem in found.problems:
         say(f"{problem.kind}: {problem.text}", err=True)
     if found.ok:
-        say(
-            "all as the manifest says"
-            if found.decoded
-            else "all names as the manifest says; nothing was read"
-        )
+        say("matches the manifest" if found.decoded else "names match the manifest; no image was read")
     else:
         say(f"{len(found.problems)} problems", err=True)

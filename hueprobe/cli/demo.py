@@ -1,4 +1,4 @@
-"""`hueprobe demo`: the whole way on real images and a real network, without a download."""
+"""`hueprobe demo`: the whole pipeline on real images and a real network, without a download."""
 
 from pathlib import Path
 
@@ -17,15 +17,16 @@ _DRAWN = "chelsea"
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("hueprobe-demo"),
     show_default=True,
-    help="Folder for images, memory and figures.",
+    help="Folder of the images, memory and figures.",
 )
 @device_option
 @workers_option
 def demo(output: Path, device: str, workers: int | None) -> None:
-    """Ask "which image is this patch from?" of EfficientNet-Lite0 with its ImageNet weights.
+    """Classify patches by the image they come from, with EfficientNet-Lite0 and its ImageNet weights.
 
-    Thirteen images that scikit-image ships are turned gray and cut into 24 patches each; half of
-    each image's patches go into a memory, the other half are classified by it.
+    Thirteen images of scikit-image are converted to gray and cut into 24 patches each. Half of each
+    image's patches go into a memory, and the other half is classified with it. Needs the extra `demo`:
+    pip install 'hueprobe[demo]'.
     """
     from hueprobe import images, observations, plots
     from hueprobe.activations import load_backbone
@@ -56,7 +57,7 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     say(
         f"{overall.n} patches of {len(memory.classes)} images classified, {memory.n_images} in the memory",
         f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}) "
-        f"against a chance of {found.chance:.3f}",
+        f"at a chance level of {found.chance:.3f}",
         f"written: {output}/demo.memory, query.png, energy.png, locations.png",
         f"next:    hueprobe query {output}/demo.memory {output}/images/{one.paths[0]} --figure match.png",
     )

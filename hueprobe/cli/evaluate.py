@@ -15,22 +15,24 @@ if TYPE_CHECKING:
     from hueprobe.observations.accuracy.evaluation import Evaluation
 
 
-_NAMED = 10  # classes named in a line
+_NAMED = 10  # maximum number of classes named in a line
 
 
 @click.command()
 @common.memory_argument
 @click.argument("images", required=False)
-@click.option("--split", help="Take only this split of IMAGES.")
-@click.option("--leave-one-out", is_flag=True, help="Ask the memory's own images, each by the others.")
+@click.option("--split", help="Use only this split of IMAGES.  [default: all images]")
+@click.option(
+    "--leave-one-out", is_flag=True, help="Classify each of the memory's own images by the other images."
+)
 @click.option(
     "--classifier",
     "rule",
     type=click.Choice(["kde", "hull", "centroid", "knn"]),
     default="kde",
     show_default=True,
-    help="kde is Eq. (1)-(3); the others are for pooled memories: the class whose k nearest vectors have the "
-    "nearest convex hull or mean, or a plain vote.",
+    help="Classifier: kde is Eq. (1)-(3). The others are for pooled memories: the class whose k nearest "
+    "vectors have the nearest convex hull (hull) or mean (centroid), or a vote of k neighbors (knn).",
 )
 @common.k_option
 @common.searcher_option
@@ -59,7 +61,12 @@ def evaluate(
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Classify labeled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
+    """Classify labeled IMAGES by MEMORY, and compare the predictions with their classes.
+
+    IMAGES is a folder, a table or a data manifest, as in `hueprobe index`. Prints the accuracy with its 95 %
+    interval, the accuracy per class and the most frequent mistakes. With --leave-one-out, MEMORY's own
+    images are classified instead.
+    """
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
     from hueprobe.memory import open_memory
     from hueprobe.observations.accuracy.evaluation import evaluate as compare
@@ -67,9 +74,9 @@ def evaluate(
     from hueprobe.search.index import recall_of
 
     if (images is None) == (not leave_one_out):
-        raise click.UsageError("give IMAGES to classify, or --leave-one-out, and not both")
+        raise click.UsageError("give either IMAGES to classify, or --leave-one-out")
     if leave_one_out and split:
-        raise click.UsageError("--split filters IMAGES; it does not go with --leave-one-out")
+        raise click.UsageError("--split selects from IMAGES; it cannot be used with --leave-one-out")
     if leave_one_out and exclude == "none":
         raise click.UsageError("--leave-one-out needs --exclude image or group")
     opened = open_memory(memory)
@@ -86,7 +93,7 @@ def evaluate(
     pooled = rule != "kde"
     if pooled and (searcher != "exact" or matches_file or memory_budget is not None or index_dir):
         raise click.UsageError(
-            f"--classifier {rule} searches exactly, holds all vectors and keeps no matches; "
+            f"--classifier {rule} searches exactly with all vectors in RAM and records no matches; "
             "leave out --searcher, --index-dir, --memory-budget and --matches"
         )
     shared: dict[str, Any] = {
@@ -109,7 +116,7 @@ def evaluate(
     common.report_skipped(result.skipped)
     found = compare(result)
     if isinstance(classifier, KernelDensityClassifier):
-        certified = getattr(classifier.searcher, "certified", math.nan)  # of exact search alone
+        certified = getattr(classifier.searcher, "certified", math.nan)  # only for exact search
     if as_json:
         document = _document(result, found, spec, recall, k)
         share = None if math.isnan(certified) else certified
@@ -119,7 +126,7 @@ def evaluate(
 
 
 def _run(batches: Any, matches_file: Path | None) -> "Classification":
-    """Classify batch by batch; matches go to the file as they come and are not kept."""
+    """Classify batch by batch; matches are written to the file at once and not kept."""
     from hueprobe.classification import Classification
     from hueprobe.match_files import MatchWriter
 
@@ -169,30 +176,30 @@ def _report(
         f"accuracy {overall.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}; "
         f"{overall.correct} of {overall.n}; chance {found.chance:.3f})"
         if overall.n
-        else "accuracy not measurable (n = 0 images of classes that the memory has)"
+        else "accuracy not measurable (n = 0 images of classes in the memory)"
     )
     rows = [
         [name, str(c.n), f"{c.accuracy:.3f}", f"{c.ci95[0]:.3f}-{c.ci95[1]:.3f}", _mistakes(found, name)]
         for name, c in found.per_class.items()
     ]
-    common.print_table("", ["class", "images", "accuracy", "95 %", "taken for"], rows)
+    common.print_table("", ["class", "images", "accuracy", "95 %", "mistaken for"], rows)
     if result.tie.any():
-        common.say(f"ties: {int(result.tie.sum())} (lower class id taken)")
+        common.say(f"ties: {int(result.tie.sum())} (the lower class id wins)")
     if found.unknown_classes:
         names = ", ".join(f"{name} ({n})" for name, n in found.unknown_classes.items())
-        common.say(f"not in the memory, left out of the accuracy: {names}")
+        common.say(f"classes not in the memory, excluded from the accuracy: {names}")
     if found.n_unlabeled:
-        common.say(f"without a class, left out of the accuracy: {found.n_unlabeled}")
+        common.say(f"images without a class, excluded from the accuracy: {found.n_unlabeled}")
     if found.lone:
         some = [f"{name} ({n})" for name, n in list(found.lone.items())[:_NAMED]]
         more = f" and {len(found.lone) - _NAMED} more classes" if len(found.lone) > _NAMED else ""
         common.say(
-            f"alone in their class, so that they could not be right, left out of the accuracy: "
+            f"alone in their class, so never classified correctly, excluded from the accuracy: "
             f"{sum(found.lone.values())} images: {', '.join(some)}{more}"
         )
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
-    proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"
+    proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified in the first pass"
     common.say(f"searcher {searcher}, recall@10 {common.recall_text(recall)}{proved}")
 
 

@@ -1,4 +1,4 @@
-"""`hueprobe index`: images into a memory."""
+"""`hueprobe index`: extract images into a memory."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,67 +48,112 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
 @click.command()
 @click.argument("images")
 @click.option(
-    "-o", "--output", "memory", type=click.Path(path_type=Path), required=True, help="The memory's folder."
+    "-o",
+    "--output",
+    "memory",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder of the memory to write.",
 )
-@click.option("--backbone", help="See `hueprobe backbones`; or timm:NAME, or package.module:callable.")
-@click.option("--split", help="Take only this split of IMAGES.")
 @click.option(
-    "--weights", default="default", show_default=True, help="default, an enum name, none, or a file."
+    "--backbone",
+    help="Network: a name from `hueprobe backbones`, timm:NAME or package.module:callable; required "
+    "unless --append, or IMAGES is a memory.",
+)
+@click.option("--split", help="Use only this split of IMAGES.  [default: all images]")
+@click.option(
+    "--weights",
+    default="default",
+    show_default=True,
+    help="Weights: default (pretrained), a name of torchvision's weights, none (random), or a file.",
 )
 @click.option(
     "--layer",
     "layers",
     metavar="LAYER",
     multiple=True,
-    help="Dotted module name instead of the bottleneck; given several times, one forward pass fills "
-    "MEMORY.LAYER for each.",
+    help="Dotted name of the layer to extract; if repeated, one forward pass fills a memory OUTPUT.LAYER "
+    "for each.  [default: the bottleneck]",
 )
 @click.option(
     "--descriptor",
     type=click.Choice(["pixel", "gap", "gmp", "gem", "rmac", "flat"]),
     default="pixel",
     show_default=True,
-    help="What each image is reduced to.",
+    help="Descriptor of an image: all cells of the grid (pixel), a pooled vector (gap, gmp, gem, rmac), or "
+    "the flattened grid (flat).",
 )
 @click.option(
     "--searcher",
     "searchers",
     metavar="SPEC",
     multiple=True,
-    help="Also build this index; may be given again.",
+    help="Search index to build too, such as annoy:trees=50; may be repeated.  [default: none]",
 )
 @index_dir_option
 @device_option
 @click.option(
-    "--precision", type=click.Choice(["fp32", "bf16", "fp16"]), help="Of the forward pass  [default: fp32]"
+    "--precision",
+    type=click.Choice(["fp32", "bf16", "fp16"]),
+    help="Precision of the forward pass.  [default: fp32]",
 )
-@click.option("--batch-size", type=click.IntRange(min=1), help="Images a forward pass  [default: 32]")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Number of images per forward pass.  [default: 32]"
+)
 @workers_option
-@click.option("--dtype", type=click.Choice(["float16", "float32"]), default="float16", show_default=True)
-@click.option("--resize", type=click.IntRange(min=1), help="Short side in pixels.")
-@click.option("--crop", type=click.IntRange(min=1), help="Side of the square cut from the center.")
+@click.option(
+    "--dtype",
+    type=click.Choice(["float16", "float32"]),
+    default="float16",
+    show_default=True,
+    help="Data type of the stored unit vectors.",
+)
+@click.option(
+    "--resize",
+    type=click.IntRange(min=1),
+    help="Resize the shorter side to this number of pixels.  [default: as for the weights]",
+)
+@click.option(
+    "--crop",
+    type=click.IntRange(min=1),
+    help="Side of the square center crop in pixels.  [default: as for the weights]",
+)
 @click.option(
     "--fit",
     type=click.Choice(["crop", "squash", "pad"]),
-    help="How images of another shape come to that size: crop loses what lies beyond the square in the "
-    "center; squash distorts and pad puts a border round, both keep all  [default: crop]",
+    help="How images are fitted to the square: crop drops what is outside the center, squash changes the "
+    "aspect ratio, pad adds a border.  [default: crop]",
 )
 @click.option(
     "--range",
     "value_range",
     callback=_range,
     metavar="BITS|LOW:HIGH|auto|full",
-    help="Black and white of images of more than 8 bits: 12 is 0:4095; auto is each image's own least and "
-    "greatest value  [default: full]",
+    help="Values of black and white in images of more than 8 bits: 12 means 0:4095; auto uses each image's "
+    "own minimum and maximum.  [default: full]",
 )
-@click.option("--mean", callback=_numbers, help="Channel means, such as 0.485,0.456,0.406.")
-@click.option("--std", callback=_numbers, help="Channel standard deviations.")
-@click.option("--interpolation", type=click.Choice(["nearest", "bilinear", "bicubic"]))
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of random weights.")
-@click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
-@click.option("--dry-run", is_flag=True, help="Print what would be written, and how large, and stop.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace a memory that is there, of whatever settings and images."
+    "--mean",
+    callback=_numbers,
+    help="Channel means for normalization, such as 0.485,0.456,0.406.  [default: as for the weights]",
+)
+@click.option(
+    "--std",
+    callback=_numbers,
+    help="Channel standard deviations for normalization.  [default: as for the weights]",
+)
+@click.option(
+    "--interpolation",
+    type=click.Choice(["nearest", "bilinear", "bicubic"]),
+    help="Interpolation of resizing.  [default: as for the weights]",
+)
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of random weights."
+)
+@click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
+@click.option("--dry-run", is_flag=True, help="Print what would be written and its size, then stop.")
+@click.option(
+    "--overwrite", is_flag=True, help="Replace an existing memory, whatever its settings and images."
 )
 def index(
     images: str,
@@ -140,10 +185,11 @@ def index(
     """Extract the activations of IMAGES into a memory.
 
     IMAGES is a folder of class folders, a flat folder, a CSV or Parquet table (path, class, split,
-    group), a data manifest's name or file, `demo`, or a memory of pixels to pool with --descriptor
-    without running the network again. Folders named train, test and the like are splits; where their
-    names do not tell, say splits:FOLDER or classes:FOLDER.
-    The same command again continues a build that was stopped.
+    group), a data manifest's name or file, or `demo`. It may also be a pixel memory, which is pooled
+    with --descriptor without running the network again. Folders named train, test and the like are
+    splits; use splits:FOLDER or classes:FOLDER if the names do not show what the folders are.
+
+    Builds resume: run the same command again.
     """
     from hueprobe.activations import load_backbones
     from hueprobe.memory import (
@@ -161,7 +207,7 @@ def index(
     for spec in searchers:
         parse_spec(spec)
     if index_dir is not None and not searchers:
-        raise click.UsageError("--index-dir says where an index is kept; name one with --searcher")
+        raise click.UsageError("--index-dir is the folder of an index; name an index with --searcher")
     if (Path(images) / "memory.json").is_file():
         pixels = open_memory(images)
         pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
@@ -220,7 +266,7 @@ def index(
 
 
 def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> list["Backbone"]:
-    """Return the networks, their images brought to other sizes or normalized otherwise, as far as given."""
+    """Return the networks with their transforms changed to the given sizes and normalization."""
     from dataclasses import replace
 
     from hueprobe.images.transform import Transform
@@ -238,7 +284,7 @@ def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> lis
 
 
 def _say_whose_transform(backbone: "Backbone", weights: str, given: dict[str, Any]) -> None:
-    """Say which transform goes with a weights file, and why."""
+    """Report which transform is used with a weights file, and why."""
     from hueprobe.memory.transforms import describe_transform, transform_words
 
     if backbone.transform_of is not None:
@@ -246,13 +292,13 @@ def _say_whose_transform(backbone: "Backbone", weights: str, given: dict[str, An
         others = "--resize, --crop, --mean, --std and --interpolation change it"
         say(
             f"transform for {weights}: {transform_words(describe_transform(backbone.transform))}; "
-            f"that of {backbone.transform_of}; " + (f"but for {options}" if given else others),
+            f"that of {backbone.transform_of}; " + (f"except for {options}" if given else others),
             err=True,
         )
 
 
 def _finish(built: "Memory", searchers: tuple[str, ...], index_dir: Path | None) -> None:
-    """Build the indexes asked for, list what could not be read, and say what there is now."""
+    """Build the requested indexes, list unreadable images, and summarize the memory."""
     from hueprobe.search import open_searcher, parse_spec
     from hueprobe.search.index import StoredIndex, recall_of
 
@@ -273,7 +319,7 @@ def _finish(built: "Memory", searchers: tuple[str, ...], index_dir: Path | None)
 
 
 def _say_cropped(built: "Memory") -> None:
-    """Say how many images lost much to the crop in the center, and what keeps them whole."""
+    """Report how many images lose much of their area to the center crop, and how to keep them whole."""
     from hueprobe.memory.cropping import shares_kept
 
     kept = shares_kept(built)
@@ -289,19 +335,19 @@ def _say_cropped(built: "Memory") -> None:
 def _refuse_settings(settings: dict[str, Any]) -> None:
     given = [f"--{name}" for name, value in settings.items() if value]
     if given:
-        raise click.UsageError(f"--append takes the memory's own settings; leave out {', '.join(given)}")
+        raise click.UsageError(f"--append uses the memory's own settings; leave out {', '.join(given)}")
 
 
 def _say_what_is_there(memory: Path) -> None:
-    """Say how far a memory got that is continued."""
+    """Report how much of a resumed memory is complete."""
     from hueprobe.memory.ledger import read_ledger
 
     ledger = read_ledger(memory)
     if ledger.complete:
-        say(f"{memory}: complete already; its {ledger.n_done} images are compared with IMAGES", err=True)
+        say(f"{memory}: already complete; its {ledger.n_done} images are compared with IMAGES", err=True)
     elif ledger.lists:
-        done = f"{ledger.n_done} of {ledger.n_listed} images are in"
-        say(f"{memory}: goes on with what was stopped: {done}", err=True)
+        done = f"{ledger.n_done} of {ledger.n_listed} images are done"
+        say(f"{memory}: resuming; {done}", err=True)
 
 
 def _show_plan(plan: Any, memory: Path) -> None:

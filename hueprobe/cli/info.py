@@ -1,4 +1,4 @@
-"""`hueprobe info`: what a memory holds."""
+"""`hueprobe info`: the content of a memory."""
 
 import math
 from pathlib import Path
@@ -12,7 +12,7 @@ from hueprobe.cli.options import json_option, memory_argument, print_json, print
 @memory_argument
 @json_option
 def info(memory: Path, as_json: bool) -> None:
-    """Show what MEMORY holds: network, images, classes, indexes."""
+    """Show the content of MEMORY: network, settings, images, classes and search indexes."""
     from hueprobe.memory import open_memory
     from hueprobe.memory.transforms import transform_words
     from hueprobe.search.index import list_indexes
@@ -41,9 +41,9 @@ def info(memory: Path, as_json: bool) -> None:
     settings = opened.settings
     how = f"{settings.precision} on {settings.device}"
     height, width = settings.grid
-    closing = settings.closing or "with no function of its own"
+    closing = settings.closing or "unknown or none"
     rows = [
-        ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
+        ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` command again"],
         ["network", f"{settings.backbone}, layer {settings.layer}, closing {closing}"],
         ["weights", f"{settings.weights} (sha256 {settings.weights_sha256[:12]})"],
         ["transform", transform_words(settings.transform)],
@@ -53,8 +53,8 @@ def info(memory: Path, as_json: bool) -> None:
             f"{settings.dtype}, {size / 1e6:,.1f} MB, extracted in {how}",
         ],
         ["images", f"{opened.n_images} ({document['unreadable']} unreadable)"],
-        ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero ones left out)"],
-        ["values", "all >= 0" if opened.nonnegative else "of either sign"],
+        ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero vectors not counted)"],
+        ["values", "all >= 0" if opened.nonnegative else "positive and negative"],
     ]
     rows += [
         [f"index {name}", "stale" if header["stale"] else _recalls(header["recall_at_10"])]
@@ -67,6 +67,6 @@ def info(memory: Path, as_json: bool) -> None:
 
 
 def _recalls(measured: dict[str, float | None]) -> str:
-    """Return recall@10 by search settings, in words."""
+    """Format recall@10 by search settings."""
     known = [(name, recall_text(math.nan if recall is None else recall)) for name, recall in measured.items()]
     return "recall@10 " + (", ".join(f"{recall} ({name})" for name, recall in known) or "not measured yet")

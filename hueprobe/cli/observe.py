@@ -14,51 +14,94 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
     from hueprobe.studies.observing.settings import ObserveSettings
 
-_WORK = "work"  # below the output folder: what controls and accuracy keep
+_WORK = "work"  # subfolder of the output for memories of controls and accuracy
 
 
 @click.command()
 @click.argument("observation", type=click.Choice([*NAMES, "all"]))
 @click.argument("memories", nargs=-1, metavar="[MEMORY...]", type=click.Path(path_type=Path))
-@click.option("--images", help="Images to ask of each MEMORY; its own by default.")
-@click.option("--split", help="Take only this split of --images.")
-@click.option("--leave-one-out", is_flag=True, help="Ask each memory's own images (the default).")
+@click.option(
+    "--images",
+    help="Images to query each MEMORY with: a folder, table or manifest.  [default: its own images]",
+)
+@click.option("--split", help="Use only this split of --images.  [default: all images]")
+@click.option(
+    "--leave-one-out", is_flag=True, help="Query each memory with its own images; this is the default."
+)
 @click.option(
     "--matches",
     "matches_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Measure from this table (of `evaluate --matches` or `query --matches`) instead of searching; "
-    "of the MEMORY, or without one.",
+    help="Measure from this table of `evaluate --matches` or `query --matches` instead of searching; MEMORY "
+    "is then optional.  [default: search]",
 )
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder of the report, figures and tables.",
 )
 @common.k_option
 @common.searcher_option
 @common.index_dir_option
-@click.option("--exclude", type=click.Choice(["image", "group"]), default="image", show_default=True)
-@click.option("--weighting", type=click.Choice(["count", "kernel"]), default="count", show_default=True)
-@click.option("--plane", type=click.Choice(["pca", "lda", "dft", "rgb"]), default="pca", show_default=True)
+@click.option(
+    "--exclude",
+    type=click.Choice(["image", "group"]),
+    default="image",
+    show_default=True,
+    help="What an image may not match: itself (image), or its group.",
+)
+@click.option(
+    "--weighting",
+    type=click.Choice(["count", "kernel"]),
+    default="count",
+    show_default=True,
+    help="Weight of a match: all equal (count), or by the kernel weight (kernel).",
+)
+@click.option(
+    "--plane",
+    type=click.Choice(["pca", "lda", "dft", "rgb"]),
+    default="pca",
+    show_default=True,
+    help="Plane of activation space in which activation hue is measured.",
+)
 @click.option(
     "--center",
     "--centre",
     metavar="network|Y,X",
-    help="What distances are taken from, instead of the grid's middle: the place that looks at the "
-    "image's middle, measured on the memory's network, or a row and column in cells.",
+    help="Center for distances: the position whose receptive field is centered on the image, measured on "
+    "the memory's network (network), or a row and column in cells.  [default: the grid's middle]",
 )
 @click.option(
-    "--control", "controls", type=click.Choice(tuple(CONTROLS)), multiple=True, help="May be given again."
+    "--control",
+    "controls",
+    type=click.Choice(tuple(CONTROLS)),
+    multiple=True,
+    help="Repeat the observations under this control; may be repeated.  [default: no control]",
 )
 @click.option(
     "--self-test",
     "n_draws",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Also run every test on N deals of pseudo-classes.",
+    help="Also run every test on N random assignments of images to pseudo-classes, and report how often it "
+    "rejects.  [default: no self-test]",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--format", "figure_format", type=click.Choice(["png", "pdf", "svg"]), default="png", show_default=True
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of permutations, splits and random planes.",
+)
+@click.option(
+    "--format",
+    "figure_format",
+    type=click.Choice(["png", "pdf", "svg"]),
+    default="png",
+    show_default=True,
+    help="File format of the figures.",
 )
 @common.weights_moved_option
 @common.images_root_option
@@ -92,8 +135,8 @@ def observe(
 ) -> None:
     """Measure an OBSERVATION (or all) on each MEMORY and judge the paper's claims.
 
-    Writes figures, tables (CSV), verdicts.json and report.md into the output folder. Controls and
-    accuracy keep what they extracted there, and are taken up again by the same command.
+    Writes figures, tables (CSV), verdicts.json and report.md to the output folder. Controls and the
+    observation `accuracy` also keep what they extract there, and resume: run the same command again.
     """
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
@@ -105,18 +148,18 @@ def observe(
 
     where = _center(center)
     if images and (leave_one_out or controls):
-        raise click.UsageError("--images goes without --leave-one-out and --control")
+        raise click.UsageError("--images cannot be used with --leave-one-out or --control")
     if matches_file and (images or leave_one_out or controls or len(memories) > 1):
         raise click.UsageError(
-            "--matches is a table of one memory, searched already; give it with one MEMORY or none, and "
+            "--matches is the search result of one memory; give it with one MEMORY or none, and "
             "without --images, --leave-one-out and --control"
         )
     if not memories and not matches_file:
         raise click.UsageError("nothing to observe; give a MEMORY, or --matches FILE")
     if where == "network" and not memories:
-        raise click.UsageError("--center network needs the MEMORY whose network it is; give it, or Y,X")
+        raise click.UsageError("--center network needs a MEMORY for its network; give one, or Y,X")
     if len({memory.name for memory in memories}) < len(memories):
-        raise click.UsageError("two memories have the same name; rename one, the report would confuse them")
+        raise click.UsageError("two memories have the same name; rename one to tell them apart in the report")
     opened: list[Memory | None] = [open_memory(memory) for memory in memories] or [None]
     for memory in opened:
         if memory is not None and matches_file is None:
@@ -134,7 +177,7 @@ def observe(
             common.say(f"note: {'matches' if memory is None else memory.path.name}: {note}", err=True)
     output.mkdir(parents=True, exist_ok=True)
     if (output / _WORK).is_dir():
-        common.say(f"{output}: goes on with what was extracted and classified there before", err=True)
+        common.say(f"{output}: resuming with what was extracted and classified there before", err=True)
     reports = []
     for memory in opened:
         name = memory.path.name if memory is not None else str(matches_file)
@@ -159,9 +202,9 @@ def observe(
         if note not in already:
             common.say(f"note: {note}", err=True)
     if not any(one.results for one in reports):
-        raise InputError(f"nothing could be measured of: {', '.join(which)}; the notes say why")
+        raise InputError(f"nothing could be measured for {', '.join(which)}; see the notes for the reasons")
     if as_json:
-        click.echo(verdicts_json(report.verdicts), nl=False)  # ASCII alone
+        click.echo(verdicts_json(report.verdicts), nl=False)  # ASCII only
         return
     rows = [
         [
@@ -180,7 +223,7 @@ def observe(
 
 
 def _center(text: str | None) -> str | tuple[float, float] | None:
-    """Read `--center`."""
+    """Parse `--center`."""
     if text is None or text == "network":
         return text
     try:
@@ -195,7 +238,7 @@ def _center(text: str | None) -> str | tuple[float, float] | None:
 def _self_tests(
     memories: "list[Memory]", settings: "ObserveSettings", n_draws: int, output: Path, figure_format: str
 ) -> list[str]:
-    """Run the pseudo-class null on each memory; draw and save how often each test rejects."""
+    """Run the tests on pseudo-classes for each memory; draw and save their rejection rates."""
     from hueprobe import plots
     from hueprobe.cli.figures import save_figure
     from hueprobe.files import written_whole

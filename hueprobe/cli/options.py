@@ -1,4 +1,4 @@
-"""Options and reports that several commands share, each defined once."""
+"""Options and reports shared by several commands."""
 
 import math
 import re
@@ -16,42 +16,53 @@ if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
     from hueprobe.memory.store import Memory
 
-_BETWEEN = 2  # letters from one column of a table to the next
-_NARROWEST = 8  # letters that a column keeps on the narrowest terminal
+_BETWEEN = 2  # spaces between columns of a table
+_NARROWEST = 8  # minimum width of a column
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 memory_argument = click.argument("memory", type=click.Path(path_type=Path))
 k_option = click.option(
-    "--k", type=click.IntRange(min=1), default=10, show_default=True, help="Neighbors of each query pixel."
+    "--k",
+    type=click.IntRange(min=1),
+    default=10,
+    show_default=True,
+    help="Number of nearest neighbors of each query pixel.",
 )
 searcher_option = click.option(
     "--searcher",
     metavar="SPEC",
     default="exact",
     show_default=True,
-    help="exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16].",
+    help="Search method: exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16].",
 )
 index_dir_option = click.option(
     "--index-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where indexes are kept, such as those of a MEMORY that is read-only  [default: in MEMORY]",
+    help="Folder of search indexes, for example if MEMORY is read-only.  [default: inside MEMORY]",
 )
 device_option = click.option(
-    "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
+    "--device",
+    default="auto",
+    show_default=True,
+    help="Device of the network: auto, cpu, cuda, cuda:1 or mps.",
 )
 workers_option = click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Threads that decode images; 0 for none  [default: one a core]",
+    help="Number of threads that decode images; 0 decodes in the main thread.  [default: one per core, at "
+    "most 16]",
 )
 weights_moved_option = click.option(
     "--weights",
     type=click.Path(path_type=Path),
-    help="Where the memory's weights file lies now; its sha256 is checked.",
+    help="New location of the memory's weights file, if it was moved; its sha256 is checked.  "
+    "[default: as recorded]",
 )
 images_root_option = click.option(
-    "--images-root", type=click.Path(path_type=Path), help="Where the memory's images lie now."
+    "--images-root",
+    type=click.Path(path_type=Path),
+    help="New folder of the memory's images, if they were moved.  [default: as recorded]",
 )
 
 
@@ -61,7 +72,7 @@ def _bytes(ctx: click.Context, param: click.Parameter, text: str | None) -> int 
     match = re.fullmatch(r"([0-9]{1,12})([KMGT]?)", text.strip().upper())
     if match is None:
         raise click.BadParameter(
-            f"{text!r} is no size; give bytes, or a number with K, M, G or T, such as 512M"
+            f"{text!r} is not a size; give bytes, or a number with K, M, G or T, such as 512M"
         )
     return int(match[1]) << 10 * " KMGT".index(match[2] or " ")
 
@@ -70,27 +81,27 @@ memory_budget_option = click.option(
     "--memory-budget",
     callback=_bytes,
     metavar="SIZE",
-    help="Vectors that exact search may keep in RAM, such as 512M or 4G (1G by default); "
-    "a larger memory is read anew for each batch of queries.",
+    help="RAM for the vectors in exact search, such as 512M or 4G; a larger memory is read again for "
+    "each batch of queries.  [default: 1G]",
 )
 matches_option = click.option(
     "--matches",
     "matches_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Save every match as .parquet, .arrow or .csv.",
+    help="Save every match to this .parquet, .arrow or .csv file.  [default: not saved]",
 )
 exclude_option = click.option(
     "--exclude",
     type=click.Choice(["image", "group", "none"]),
     default="image",
     show_default=True,
-    help="What an image may not match: itself, its group, or nothing.",
+    help="What an image may not match: itself (image), its group, or nothing (none).",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
 
 
 def named_images(images: str, split: str | None = None) -> "ImageTable":
-    """Return the table of the images that a user names, or one split of it; say where a table's lie."""
+    """Return the images that a user names, or one split; report if they are outside a table's folder."""
     from hueprobe.images.resolve import resolve_images
 
     table = resolve_images(images)
@@ -101,28 +112,28 @@ def named_images(images: str, split: str | None = None) -> "ImageTable":
 
 
 def say_where(table: "ImageTable", file: str | Path) -> None:
-    """Say on stderr where the images of a table lie that is in a file elsewhere."""
+    """Report on stderr where the images of a table are if not all are below the table's folder."""
     from hueprobe.images.paths import TABLE_ENDINGS
     from hueprobe.images.trust import outside_of
 
     is_table = Path(file).suffix.lower() in TABLE_ENDINGS and all(table.roots)
     if is_table and (outside := outside_of(table, file)):
-        say(f"{file}: its images lie in {outside}", err=True)
+        say(f"{file}: its images are in {outside}", err=True)
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print one document: sorted keys, null and never NaN."""
+    """Print one JSON document, with sorted keys and null for NaN."""
     click.echo(escape_json(json_text(document, ensure_ascii=False)))
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines of plain text, of which no name in them can make more, or anything else."""
+    """Print lines of plain text; control characters in names are escaped."""
     for line in lines:
         click.echo(escape_controls(line), err=err)
 
 
 def number(value: float | None, form: str, missing: str = "-") -> str:
-    """Return a number as a table shows it, and `missing` for what cannot be measured.
+    """Format a number for a table, or return `missing` if it could not be measured.
 
     >>> number(0.5, ".2f"), number(math.nan, ".2f"), number(None, ".2f", "not measured")
     ('0.50', '-', 'not measured')
@@ -131,9 +142,9 @@ def number(value: float | None, form: str, missing: str = "-") -> str:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on stdout, its title on a line of its own; columns after the first are aligned right.
+    """Print a table on stdout, with its title on a separate line; columns after the first are right-aligned.
 
-    Where a terminal is too narrow, the widest cells lose their middle; nothing is broken within a word.
+    If the terminal is too narrow, the widest cells are shortened in their middle; no line is wrapped.
     """
     from rich.cells import cell_len
     from rich.console import Console
@@ -145,7 +156,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     cells = [[escape_controls(cell) for cell in row] for row in rows]
     widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
     whole = sum(widths) + _BETWEEN * len(widths)
-    console = Console(width=None if sys.stdout.isatty() else whole)  # a pipe or a file takes all
+    console = Console(width=None if sys.stdout.isatty() else whole)  # no limit for a pipe or a file
     while sum(widths) + _BETWEEN * len(widths) > console.width and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1
     table = Table(box=None, pad_edge=False)
@@ -160,7 +171,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
 
 
 def _elided(text: str, width: int) -> str:
-    """Return a text of at most so many letters, its middle left out where it is longer.
+    """Shorten a text to a width by omitting its middle.
 
     >>> _elided("caltech/brain/image_0006.jpg", 15)
     'caltech…006.jpg'
@@ -177,20 +188,20 @@ def _elided(text: str, width: int) -> str:
 
 
 def recall_text(recall: float) -> str:
-    """Return a measured recall in words; it is NaN where no image has a neighbor in another."""
+    """Format a measured recall; it is NaN if no image has a neighbor in another."""
     return "not measurable (no neighbors in other images)" if math.isnan(recall) else f"{recall:.3f}"
 
 
 def require_k(k: int, n_vectors: int) -> None:
-    """Refuse a k that the memory cannot fill."""
+    """Reject a k that exceeds the number of vectors."""
     if k > n_vectors:
         raise click.UsageError(
-            f"--k {k} is larger than the memory, which holds {n_vectors} vectors; ask for fewer"
+            f"--k {k} is larger than the memory, which has {n_vectors} vectors; choose a smaller --k"
         )
 
 
 def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
-    """List unreadable images on stderr, with their number at the end."""
+    """List unreadable images on stderr, followed by their number."""
     for path, reason in skipped:
         say(f"unreadable: {path}: {reason}", err=True)
     if skipped:
@@ -198,7 +209,7 @@ def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
 
 
 def announce_index(memory: "Memory", spec: str, index_dir: Path | None) -> None:
-    """Say on stderr that an index is absent and will be built first."""
+    """Report on stderr that an index does not exist and will be built first."""
     from hueprobe.search.index import StoredIndex
     from hueprobe.search.spec import parse_spec
 

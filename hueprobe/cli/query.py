@@ -1,4 +1,4 @@
-"""`hueprobe query`: what an image's pixels match."""
+"""`hueprobe query`: show what an image's pixels match."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,14 @@ _TELLING = 3  # memory images listed for each query
 @common.index_dir_option
 @common.exclude_option
 @common.memory_budget_option
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to list.")
+@click.option(
+    "--top", type=click.IntRange(min=1), default=5, show_default=True, help="Number of classes to list."
+)
 @click.option(
     "--figure",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the query beside its most telling matches (.png, .pdf or .svg); of several, numbered files.",
+    help="Draw the image beside its most influential matches to this .png, .pdf or .svg file; for several "
+    "images the files are numbered.  [default: not drawn]",
 )
 @common.matches_option
 @common.weights_moved_option
@@ -49,7 +52,10 @@ def query(
     device: str,
     as_json: bool,
 ) -> None:
-    """Classify each IMAGE by its pixels' nearest neighbors in MEMORY."""
+    """Classify each IMAGE by the nearest neighbors of its pixels in MEMORY.
+
+    Prints the likelihood of the most likely classes and the memory images that contribute most.
+    """
     from hueprobe import images as image_sources
     from hueprobe.classifier import KernelDensityClassifier
     from hueprobe.errors import ImageError
@@ -114,7 +120,7 @@ def query(
 
 
 def _telling(votes: "QueryVotes") -> list[dict[str, Any]]:
-    """Return the memory images that carry a decision, each with its share of the likelihood."""
+    """Return the memory images that contribute most to a decision, with their share of the likelihood."""
     matches = votes.telling
     return [
         {

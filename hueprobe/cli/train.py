@@ -13,13 +13,21 @@ from hueprobe.cli.training_options import TrainingOptions, training_options
 @click.command()
 @click.argument("images")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder of the run.")
-@click.option("--loss", default="hue:eq5", show_default=True, help="A name, or several joined by '+'.")
-@click.option("--learning-rate", type=float, default=1e-3, show_default=True)
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
-    "--from-files", is_flag=True, help="Read images again each epoch instead of holding them in memory."
+    "--loss", default="hue:eq5", show_default=True, help="Loss to train with, or several joined by '+'."
 )
-@click.option("--tensorboard", is_flag=True, help="Log to TensorBoard too, which must be installed.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Initial learning rate.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of initial weights, batches and augmentation.",
+)
+@click.option(
+    "--from-files", is_flag=True, help="Read images again in each epoch instead of keeping them in RAM."
+)
+@click.option("--tensorboard", is_flag=True, help="Also log to TensorBoard, which must be installed.")
 @training_options
 def train(
     images: str,
@@ -33,14 +41,16 @@ def train(
 ) -> None:
     """Train a network on IMAGES with one loss.
 
-    IMAGES is a folder of class folders or a table. Its split called train or training is trained on, test or
-    testing is measured after each epoch, whatever their case; where none is called train or training, the
-    images without a split train. --train-split and --test-split name others. All other splits, such as val,
-    are neither trained nor tested on, and no image of a test image's content is trained on.
+    IMAGES is a folder of class folders or a table. The network trains on the split named train or training
+    and is tested on test or testing after each epoch (in any case). Without a split named train or training,
+    it trains on the images without a split. --train-split and --test-split choose other splits. Remaining
+    splits, such as val, are not used. Training stops if an image has the same content as a test image, unless
+    --drop-repeated.
 
-    Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2, al2, maxdropout, catchup, dropout, auxiliary. The same
-    command goes on where a run was stopped. The folder gets checkpoint.pt and log.csv, and in the end
-    weights.safetensors, which `index --weights` takes, and config.json, which says what network it is.
+    Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2, al2, maxdropout, catchup, dropout, auxiliary.
+
+    Training writes checkpoint.pt and log.csv to the folder, and at the end weights.safetensors (for `index
+    --weights`) and config.json, which describes the network. Runs resume: run the same command again.
     """
     from hueprobe.images.splits import TEST, TRAIN
     from hueprobe.training import (
@@ -72,7 +82,7 @@ def train(
         test = read(table.where_split(TEST), class_names=loaded.class_names, label="reading to test")
     say(f"{len(loaded):,} images to train on, {0 if test is None else len(test):,} to test on", err=True)
     if (output / CHECKPOINT).exists():
-        say(f"going on from {output / CHECKPOINT}", err=True)
+        say(f"resuming from {output / CHECKPOINT}", err=True)
     n_classes = len(loaded.class_names)
     network, tap = fresh_network(
         training.backbone, n_classes, seed=seed, weights=training.weights, layer=training.layer
@@ -104,7 +114,7 @@ def train(
     )
     say(f"{output}: {settings.epochs} epochs, loss {last['loss']:.4f}{shown}{share}")
     say(
-        f"its activations: hueprobe index IMAGES -o MEMORY --backbone {training.backbone} --weights "
+        f"next: hueprobe index IMAGES -o MEMORY --backbone {training.backbone} --weights "
         f"{shlex.quote(str(output / WEIGHTS))} --resize {loaded.side} --crop {settings.crop}",
         err=True,
     )

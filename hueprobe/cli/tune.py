@@ -1,4 +1,4 @@
-"""`hueprobe tune`: which searcher is fastest on a memory at a wished recall."""
+"""`hueprobe tune`: find the fastest searcher with a target recall for a memory."""
 
 import shlex
 from pathlib import Path
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1, min_open=True),
     default=0.99,
     show_default=True,
-    help="The least share of true neighbors that will do.",
+    help="Target recall: the minimum fraction of true neighbors found.",
 )
 @common.k_option
 @click.option(
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     "specs",
     metavar="SPEC",
     multiple=True,
-    help="Try these, and exact, instead of a choice made from the memory's size; repeatable.",
+    help="Searcher to try besides exact; may be repeated.  [default: chosen by the memory's size]",
 )
 @click.option(
     "--queries",
@@ -38,14 +38,21 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     default=500,
     show_default=True,
-    help="Vectors drawn from MEMORY and asked at once.",
+    help="Number of query vectors drawn from MEMORY and searched in one batch.",
 )
 @common.index_dir_option
-@click.option("--keep", is_flag=True, help="Keep the recommended index, so that it need not be built again.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
+@click.option("--keep", is_flag=True, help="Keep the recommended index, so that it is not built again.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Seed of the random query vectors.",
+)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for tuning.json and the recall and speed of all, tuning.png and tuning.pdf.",
+    help="Folder for the results (tuning.json) and a figure of recall and speed (tuning.png, tuning.pdf).  "
+    "[default: not saved]",
 )  # fmt: skip
 @common.json_option
 def tune(
@@ -60,7 +67,10 @@ def tune(
     output: Path | None,
     as_json: bool,
 ) -> None:
-    """Try exact search, Annoy and FAISS on MEMORY's own vectors and recommend the fastest good enough."""
+    """Try exact search, Annoy and FAISS on MEMORY's own vectors.
+
+    Recommends the fastest searcher that reaches the target recall.
+    """
     from hueprobe.errors import StorageError
     from hueprobe.memory import open_memory
     from hueprobe.search.tuning import tune_searcher
@@ -79,7 +89,7 @@ def tune(
     except StorageError as error:
         if output is None or index_dir is not None or keep:
             raise
-        common.say(f"indexes are built in {output}, for the time being: {error}", err=True)
+        common.say(f"indexes are temporarily built in {output}: {error}", err=True)
         tuning = tune_searcher(opened, **asked, index_dir=output, progress=True)
     if output is not None:
         _save(tuning, output)
@@ -115,8 +125,8 @@ def _report(tuning: "Tuning", memory: Path, keep: bool, index_dir: Path | None) 
         for trial in sorted(tuning.trials, key=lambda trial: -trial.times_exact)
     ]
     common.say(
-        f"{tuning.memory}: {tuning.n_vectors:,} vectors, {tuning.n_queries} of them asked at once, own image "
-        "excluded"
+        f"{tuning.memory}: {tuning.n_vectors:,} vectors, {tuning.n_queries} of them queried in one batch, "
+        "own image excluded"
     )
     columns = [
         "searcher",
@@ -130,21 +140,21 @@ def _report(tuning: "Tuning", memory: Path, keep: bool, index_dir: Path | None) 
     common.print_table("", columns, rows)
     rounds = sorted({trial.rounds for trial in tuning.trials})
     n = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
-    common.say(f"speeds are medians of {n} rounds; x exact: in multiples of exact search in the same round")
+    common.say(f"speeds are medians of {n} rounds; x exact: relative to exact search in the same round")
     for spec, reason in tuning.failed:
-        common.say(f"left out: {spec}: {reason}", err=True)
-    common.say("", f"recommended for recall {tuning.wished:g}: {best.spec}")
+        common.say(f"skipped: {spec}: {reason}", err=True)
+    common.say("", f"recommended for recall {tuning.target_recall:g}: {best.spec}")
     if best.spec == "exact":
         common.say(
-            "Nothing approximate of that recall was faster. Exact is the default: leave --searcher out."
+            "No approximate searcher with that recall was faster. Exact is the default: leave --searcher out."
         )
         return
     if not best.times_exact_low > 1:
         common.say(
-            f"It is hardly faster than exact search here: in half of its {best.rounds} rounds "
-            f"{best.times_exact_low:.2f} to {best.times_exact_high:.2f} times as fast."
+            f"It is hardly faster than exact search here: {best.times_exact_low:.2f} to "
+            f"{best.times_exact_high:.2f} times as fast in half of its {best.rounds} rounds."
         )
-    when = "Its index is kept" if keep else "Its index is built at the first use"
+    when = "Its index is kept" if keep else "Its index is built on first use"
     option = "" if index_dir is None else f" --index-dir {shlex.quote(str(index_dir))}"
     argument = "" if index_dir is None else f", index_dir={str(index_dir)!r}"
     common.say(f"{when}:", f"  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'{option}")

@@ -1,4 +1,4 @@
-"""`hueprobe verify`: every hash of a memory."""
+"""`hueprobe verify`: check every hash of a memory."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,10 @@ from hueprobe.cli.options import json_option, memory_argument, print_json, say
 @memory_argument
 @json_option
 def verify(memory: Path, as_json: bool) -> None:
-    """Check every file of MEMORY against its ledger; exit code 1 where one is damaged, or images lack."""
+    """Check every file of MEMORY against its ledger.
+
+    The exit code is 1 if a file is damaged, or if the memory is not finished.
+    """
     from hueprobe.memory import verify_memory
 
     found = verify_memory(memory, progress=not as_json)
@@ -27,7 +30,7 @@ def verify(memory: Path, as_json: bool) -> None:
             }
         )
     elif found.ok:
-        say(f"{memory}: {found.n_files} files, {found.n_bytes / 1e6:,.1f} MB, all as written")
+        say(f"{memory}: {found.n_files} files, {found.n_bytes / 1e6:,.1f} MB, all unchanged")
     for problem in found.problems:
         say(f"damaged: {problem}", err=True)
     if found.unfinished:

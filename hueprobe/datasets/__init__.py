@@ -1,4 +1,4 @@
-"""Data manifests: named data sets, where they come from, how they lie on disk, and what a whole one holds."""
+"""Data manifests: named data sets, their source, their layout on disk, and their expected content."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""The single checks of `verify_set`: each yields the problems it finds."""
+"""The individual checks of `verify_set`; each yields the problems that it finds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -19,16 +19,20 @@ _SHOWN = 10  # names in one problem's text; all are in `paths`
 
 @dataclass(frozen=True)
 class Problem:
-    """One difference between a set and its manifest.
+    """One difference between a data set and its manifest.
 
     Attributes
     ----------
     kind : str
-        One of `KINDS`.
+        Kind of problem: list, missing, unexpected, count, class, unreadable, checksum, two splits or group.
     text : str
-        What is wrong, in a sentence.
-    paths : tuple of str
-        The files concerned, relative to the images' folder.
+        Description in one sentence.
+    paths : tuple of str, default=()
+        Files concerned, relative to the images' folder.
+
+    See Also
+    --------
+    hueprobe.datasets.verify_set : Find the problems of a data set.
     """
 
     kind: str
@@ -37,12 +41,12 @@ class Problem:
 
 
 def listing_problems(listing: Listing) -> Iterator[Problem]:
-    """Yield what was noticed while listing: bad lists, missing images, files that do not belong."""
+    """Yield the problems found while listing: bad side tables, missing images, unexpected files."""
     for text in listing.problems:
         yield Problem("list", text)
     if missing := [entry.path for entry in listing.entries if entry.size < 0]:
         yield Problem(
-            "missing", f"{len(missing)} listed images are not there: {_some(missing)}", tuple(missing)
+            "missing", f"{len(missing)} listed images are missing: {_some(missing)}", tuple(missing)
         )
     if listing.unexpected:
         n = len(listing.unexpected)
@@ -52,18 +56,18 @@ def listing_problems(listing: Listing) -> Iterator[Problem]:
 
 
 def checksum_problems(manifest: Manifest, listing: Listing) -> Iterator[Problem]:
-    """Yield the files whose checksum is known and another."""
+    """Yield the files that differ from their known checksum."""
     for path, promised in manifest.checksums.items():
         file = listing.place.base / path
         kind, _, digest = promised.partition(":")
         if not file.resolve().is_relative_to(listing.place.base) or not file.is_file():
-            yield Problem("missing", f"{path} is not there; its {kind} is known", (path,))
+            yield Problem("missing", f"{path} is missing; the manifest has its {kind}", (path,))
         elif (found := digest_of(file, kind)) != digest:
             yield Problem("checksum", f"{path} has {kind} {found}, expected {digest}", (path,))
 
 
 def count_problems(manifest: Manifest, table: ImageTable, splits: Counter[str]) -> Iterator[Problem]:
-    """Yield where images, classes and splits are not as many as expected."""
+    """Yield differences in the numbers of images, classes and splits."""
     expected = manifest.counts
     per_volume = manifest.slices.count if manifest.slices else 1
     wanted = {"counts.images": (len(table), expected.images and expected.images * per_volume)}
@@ -73,13 +77,13 @@ def count_problems(manifest: Manifest, table: ImageTable, splits: Counter[str]) 
             wanted[f"counts.splits.{name}"] = (splits[normal_name(name)], n * per_volume)
     else:
         listed = ", ".join(f"{name} {n:,}" for name, n in expected.splits.items())
-        yield Problem("count", f"no official split could be read; expected are {listed}")
+        yield Problem("count", f"no official split could be read; expected: {listed}")
     for key, (found, number) in wanted.items():
         if number is not None and found != number:
             yield Problem("count", f"{key}: {found:,} found, {number:,} expected{_doubt(manifest, key)}")
     known = {normal_name(name) for name in expected.splits}
     if unknown := sorted(set(splits) - known) if known else []:
-        yield Problem("count", f"splits that the manifest does not know: {_some(unknown)}")
+        yield Problem("count", f"splits that are not in the manifest: {_some(unknown)}")
 
 
 def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
@@ -93,7 +97,7 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
     unknown = [name for name in counts if name not in known] if known else []
     expected = _class_sizes(manifest, counts)
     for name in list(missing):
-        # Without a known size a lone stranger is the best guess.
+        # Without a known size, a single unknown class is the best guess.
         twins = [other for other in unknown if counts[other] == expected.get(name, counts[other])]
         if (name in expected and twins) or len(missing) == len(unknown) == 1:
             twin = (twins or unknown)[0]
@@ -116,7 +120,7 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
 
 
 def _class_sizes(manifest: Manifest, counts: Counter[str]) -> dict[str, int]:
-    """Return the images that each class should have, as far as that is known."""
+    """Return the expected number of images of each class, as far as it is known."""
     per_volume = manifest.slices.count if manifest.slices else 1
     each = manifest.counts.each_class
     sizes = manifest.counts.per_class or ({name: each for name in counts} if each is not None else {})
@@ -127,7 +131,7 @@ def _class_sizes(manifest: Manifest, counts: Counter[str]) -> dict[str, int]:
 
 
 def group_problems(table: ImageTable) -> Iterator[Problem]:
-    """Yield groups (a person, a family) that are on more than one side of the official split."""
+    """Yield groups (a person, a family) that are in more than one official split."""
     sides: dict[str, set[str]] = defaultdict(set)
     for group, split in zip(table.groups, table.splits, strict=True):
         if group is not None and split is not None:
@@ -147,7 +151,7 @@ def unreadable_problems(table: ImageTable, records: list[ImageRecord]) -> Iterat
 
 
 def same_content(table: ImageTable, records: list[ImageRecord]) -> list[list[int]]:
-    """Return the rows of each content that is there more than once."""
+    """Return the rows of each content that occurs more than once."""
     rows: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(records):
         if record.sha256 and record.readable:
@@ -156,7 +160,7 @@ def same_content(table: ImageTable, records: list[ImageRecord]) -> list[list[int
 
 
 def split_problems(table: ImageTable, twice: list[list[int]]) -> Iterator[Problem]:
-    """Yield contents that are in more than one split, where a test would ask what was trained."""
+    """Yield contents that are in more than one split, so that training images would leak into the test."""
     for same in twice:
         splits = {table.splits[i] for i in same} - {None}
         if len(splits) > 1:
@@ -169,11 +173,11 @@ def split_problems(table: ImageTable, twice: list[list[int]]) -> Iterator[Proble
 
 
 def double_notes(table: ImageTable, twice: list[list[int]]) -> Iterator[str]:
-    """Yield what is to say of contents that are there more than once."""
+    """Yield notes about contents that occur more than once."""
     across = [same for same in twice if len({table.classes[i] for i in same}) > 1]
     if twice:
         example = " = ".join(table.paths[i] for i in twice[0])
-        yield f"{sum(len(same) - 1 for same in twice)} images are there more than once, such as {example}"
+        yield f"{sum(len(same) - 1 for same in twice)} images are duplicates, such as {example}"
     if across:
         example = " = ".join(table.paths[i] for i in across[0])
         yield f"{len(across)} images are in more than one class, such as {example}"

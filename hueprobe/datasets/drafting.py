@@ -1,4 +1,4 @@
-"""A draft of a manifest from a folder of one's own images."""
+"""Drafts of manifests for a user's own folder of images."""
 
 import json
 import os
@@ -14,27 +14,48 @@ from hueprobe.images.names import normal_name
 
 
 def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str | Path | None = None) -> str:
-    """Return the text of a manifest that describes a folder as it is; what no program knows says so.
+    """Draft a manifest that describes a folder of images.
 
-    The folder holds class folders, folders named as splits with class folders in them, or images without
-    classes; the counts are those of today, so that `verify_set` tells what changes.
+    The folder contains class folders, folders with names of splits and class folders inside, or images
+    without classes. The counts are the current ones, so that `verify_set` reports later changes. Facts that
+    only a person knows, such as the license, are marked in capitals.
 
     Parameters
     ----------
     folder : path
-    checksums : bool
-        Also write down the sha256 of each image.
+        Folder of the images.
+    checksums : bool, default=False
+        Whether to record the sha256 of each image.
     beside : path, optional
-        The folder that the manifest will lie in; images below it are found without a root.
+        Folder where the manifest will be saved; images below it are then found without a root. None if
+        that is unknown.
+
+    Returns
+    -------
+    str
+        The manifest, in TOML.
 
     Raises
     ------
     ImageError
-        There is no such folder, or no image in it.
+        If the folder does not exist, or contains no image.
+
+    See Also
+    --------
+    hueprobe.datasets.load_manifest : Read the manifest once it is saved.
+    hueprobe.datasets.verify_set : Compare the images with the manifest.
+
+    Examples
+    --------
+    >>> draft = draft_manifest("images", beside=".")
+    >>> with open("shapes.toml", "w") as file:
+    ...     _ = file.write(draft)
+    >>> hp.datasets.load_manifest("shapes.toml").counts.per_class
+    {'circle': 4, 'square': 4, 'triangle': 4}
     """
     folder = Path(os.path.abspath(folder))
     if not folder.is_dir():
-        raise ImageError(f"no folder at {str(folder)!r}; give one that holds images")
+        raise ImageError(f"no folder at {str(folder)!r}; give a folder of images")
     problems: list[str] = []
     files = [path for path, _ in files_below(folder, folder, problems)]
     images = [path for path in files if is_image(path)]
@@ -50,11 +71,11 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str |
         lines += [f"folder = {_text(own)}"]
     if kind == "pattern":
         lines += [
-            "# Named groups (?P<class>...), (?P<group>...) and (?P<split>...) tell what a path says.",
+            "# Named groups (?P<class>...), (?P<group>...) and (?P<split>...) read them from a path.",
             "pattern = '(?s:.+)'",
         ]
     if aside := [path for path in files if path not in set(counted)]:
-        lines += ["# These are there and are no images of the set.", f"exclude = {_texts(aside)}"]
+        lines += ["# Files in the folder that are not images of the set.", f"exclude = {_texts(aside)}"]
     lines += ["", "[counts]", f"images = {len(counted)}"]
     if kind != "pattern":
         classes = Counter(normal_name(path.split("/")[depth - 1]) for path in counted)
@@ -72,7 +93,7 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str |
 
 
 def _own_folder(folder: Path, beside: str | Path | None) -> str:
-    """Return the set's folder as seen from the manifest's, or else its name; empty where they are one."""
+    """Return the set's folder relative to the manifest's, or its name; empty if they are the same."""
     if beside is not None and folder.is_relative_to(os.path.abspath(beside)):
         below = folder.relative_to(os.path.abspath(beside)).as_posix()
         return "" if below == "." else below
@@ -81,7 +102,7 @@ def _own_folder(folder: Path, beside: str | Path | None) -> str:
 
 def _head(name: str) -> list[str]:
     return [
-        "# A draft: mend what is in capitals; data_manifests/README.md explains every key.",
+        "# A draft: fill in what is in capitals; data_manifests/README.md explains every key.",
         f"title = {_text(name or 'A TITLE')}",
         'authors = ["WHO MADE IT"]',
         'task = "WHAT IT IS FOR"',
@@ -97,7 +118,7 @@ def _head(name: str) -> list[str]:
 
 
 def _kind(images: list[str]) -> str:
-    """Return how the images lie: by the folders at the top, and whether those hold folders."""
+    """Return the kind of layout, from the top folders and whether they contain folders."""
     tops = {path.split("/")[0] for path in images if "/" in path}
     if not tops:
         return "pattern"
@@ -107,7 +128,7 @@ def _kind(images: list[str]) -> str:
 
 
 def _text(value: str) -> str:
-    """Return a TOML string or quoted key: JSON's escapes, and TOML's for what else is not printable."""
+    """Return a TOML string or quoted key: JSON's escapes, and TOML's for other unprintable characters."""
     text = json.dumps(value, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in text)
 

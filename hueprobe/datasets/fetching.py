@@ -1,4 +1,4 @@
-"""Getting a data set: into a folder beside its place, looked at there, and moved when it is whole."""
+"""Fetching of data sets: into a temporary folder, checked there, and moved into place when complete."""
 
 import shutil
 import tempfile
@@ -22,16 +22,16 @@ from hueprobe.progress import progress_bar
 
 @dataclass(frozen=True)
 class Fetched:
-    """What `fetch_set` came to.
+    """Result of `fetch_set`.
 
     Attributes
     ----------
     root : Path
-        The folder above the set's own.
+        Folder that contains the data set's own folder.
     was_there : bool
-        Nothing was fetched, since the set lay there.
+        Whether the data set already existed, so that nothing was fetched.
     n_images : int
-        Images listed, none of them decoded; `verify_set` does that.
+        Number of listed images; they are not decoded (`verify_set` does that).
     """
 
     root: Path
@@ -40,23 +40,42 @@ class Fetched:
 
 
 def fetch_set(spec: str | Manifest, *, root: str | Path | None = None, progress: bool = False) -> Fetched:
-    """Fetch a data set, or write the slices of volumes that lie there, unless it is there already.
+    """Fetch a data set unless it already exists; for volumes, write their slices as images.
 
-    Everything is fetched and unpacked in a hidden folder in `root`; only when all checksums agree and all
-    images are there is it moved to its place. A failure leaves nothing behind.
+    Everything is fetched and unpacked in a hidden folder in `root`. It is moved into place only if all
+    checksums match and all images are there. A failure leaves no files.
 
     Parameters
     ----------
     spec : str or Manifest
+        Name of a manifest, its TOML file, or a loaded manifest.
     root : path, optional
-        The folder that will hold the set's own; by default `HUEPROBE_DATA` or the platform's folder for data.
-    progress : bool
-        Bars on stderr.
+        Folder that will contain the data set's own folder; None for `hueprobe.datasets.data_root`.
+    progress : bool, default=False
+        Whether to show progress bars on stderr.
+
+    Returns
+    -------
+    Fetched
+        `root`, whether the set `was_there`, and `n_images`, the number of images.
 
     Raises
     ------
+    ManifestError
+        If the manifest does not exist or is invalid.
     DownloadError
-        It cannot be fetched, or what came is not whole; the text says what to get by hand, and where to.
+        If the set cannot be fetched, or is incomplete; explains what to get by hand and where to put it.
+
+    See Also
+    --------
+    hueprobe.datasets.verify_set : Check the data set, including every image.
+    hueprobe.datasets.from_manifest : List the images of the data set.
+
+    Examples
+    --------
+    >>> fetched = fetch_set("dtd", root="data")  # doctest: +SKIP
+    >>> fetched.n_images  # doctest: +SKIP
+    5640
     """
     manifest = spec if isinstance(spec, Manifest) else load_manifest(spec)
     above = Path(root).expanduser() if root is not None else data_root()
@@ -85,7 +104,7 @@ def fetch_set(spec: str | Manifest, *, root: str | Path | None = None, progress:
 
 
 def by_hand(manifest: Manifest, root: Path) -> str:
-    """Return what a person has to do to get the set, in one line."""
+    """Return the instructions for getting the set by hand, in one line."""
     steps = list(manifest.obtain.steps)
     if not steps:
         addresses = [file.url for file in manifest.obtain.files] or [manifest.homepage]
@@ -96,9 +115,9 @@ def by_hand(manifest: Manifest, root: Path) -> str:
 
 
 def _present(manifest: Manifest, root: Path, progress: bool) -> ImageTable | None:
-    """Return the set's table where it lies at `root`; slices of its volumes are written first.
+    """Return the set's table if it exists at `root`, after writing the slices of its volumes.
 
-    Only its own folder counts, of the name that the manifest gives: what else lies at `root` may look alike.
+    Only the folder with the name in the manifest counts: other folders at `root` may look similar.
     """
     try:
         if manifest.layout.kind != "torchvision":
@@ -132,7 +151,7 @@ def _fetch_into(manifest: Manifest, stage: Path, progress: bool) -> None:
         with torchvision_bars(progress):
             open_datasets(manifest.torchvision, stage, download=True)
         for path in [path for path in stage.rglob("*") if path.is_file() and is_archive(path.name)]:
-            path.unlink()  # torchvision leaves what it unpacked
+            path.unlink()  # torchvision keeps the archives
     for file in manifest.obtain.files:
         folder = stage / file.to if file.to else stage
         folder.mkdir(parents=True, exist_ok=True)
@@ -143,18 +162,18 @@ def _fetch_into(manifest: Manifest, stage: Path, progress: bool) -> None:
 
 
 def _require_whole(manifest: Manifest, stage: Path) -> int:
-    """Return the number of images that came; too few of them is an error."""
+    """Return the number of fetched images; raise an error if there are too few."""
     try:
         table = from_manifest(manifest, root=stage)
     except ImageError:
         raise DownloadError(
-            f"what came is not laid out as the manifest of {manifest.name!r} says; nothing is kept"
+            f"the download does not have the layout in the manifest of {manifest.name!r}; nothing is kept"
         ) from None
     expected = manifest.counts.images
     there = len(table) if table.dataset is not None else sum(size >= 0 for size in table.sizes)
     if expected is not None and there < expected and "counts.images" not in manifest.unverified:
         raise DownloadError(
-            f"{there:,} images of {manifest.name!r} came, {expected:,} are expected; nothing is kept"
+            f"the download has {there:,} images of {manifest.name!r}, not {expected:,}; nothing is kept"
         )
     return there
 
@@ -164,7 +183,7 @@ def _move(stage: Path, root: Path) -> None:
     for path in arrived:
         if (root / path.name).exists():
             raise DownloadError(
-                f"{str(root / path.name)!r} is there, but is not the set; move it away and fetch again"
+                f"{str(root / path.name)!r} exists, but is not the data set; move it away and fetch again"
             )
     for path in arrived:
         shutil.move(path, root / path.name)

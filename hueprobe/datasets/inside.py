@@ -1,17 +1,18 @@
-"""Paths from outside (manifests, archives, lists): whether they stay below the folder they start from."""
+"""Check of untrusted paths (manifests, archives, lists): whether they stay below their folder."""
 
 import os
 import re
 
-_LONGEST_NAME, _LONGEST_PATH = 255, 2_000  # bytes of a name; characters, the root's own still to come
+_LONGEST_NAME, _LONGEST_PATH = 255, 2_000  # bytes of a name; characters of a path without the root
 
 
 def require_inside(path: str) -> str | None:
-    """Return why `path` is no plain path below a folder, None where it is one.
+    """Return why `path` is not a plain path below a folder, None if it is one.
 
     Parameters
     ----------
     path : str
+        Path to check, with `/` between its parts.
 
     Examples
     --------
@@ -22,15 +23,15 @@ def require_inside(path: str) -> str | None:
     if not path:
         return "it is empty"
     if "\x00" in path or "\\" in path:
-        return "it holds a backslash or a NUL"
+        return "it contains a backslash or a NUL"
     if path.startswith(("/", "~")) or re.match(r"[A-Za-z]:", path):
         return "it is absolute"
     parts = path.split("/")
     try:
         longest = max(len(os.fsencode(part)) for part in parts)
     except UnicodeEncodeError:
-        return "it holds a character that no file name has"
+        return "it contains a character that is not allowed in file names"
     if longest > _LONGEST_NAME or len(path) > _LONGEST_PATH:
-        return "it is longer than file systems take"
+        return "it is too long for file systems"
     bad = [part for part in parts if part in ("", ".", "..")]
     return f"it has a part {bad[0]!r}" if bad else None

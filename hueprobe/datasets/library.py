@@ -1,4 +1,4 @@
-"""Which manifests there are, and reading one by its name or from a file."""
+"""Names of the shipped manifests, and reading one by its name or from a file."""
 
 import os
 import tomllib
@@ -15,33 +15,60 @@ _LARGEST = 64 << 20  # bytes; a manifest with a checksum for each of 500,000 ima
 
 
 def manifest_names() -> list[str]:
-    """Return the names of the manifests that hueprobe ships, sorted."""
+    """Return the names of the manifests that come with hueprobe, sorted.
+
+    Returns
+    -------
+    list of str
+        Names for `load_manifest`, without variants.
+
+    Examples
+    --------
+    >>> [name for name in manifest_names() if name.startswith("cifar")]
+    ['cifar10', 'cifar100']
+    """
     return sorted(path.stem for path in _folder().glob(f"*{ENDING}"))
 
 
 def is_manifest(spec: str) -> bool:
-    """Whether `spec` names a shipped manifest, or ends as a manifest's file does; a variant may follow."""
+    """Whether `spec` names a shipped manifest or has a manifest's ending; a variant may follow."""
     name, _, _ = spec.partition(":")
     return name in manifest_names() or spec.endswith(ENDING) or f"{ENDING}:" in spec
 
 
 def load_manifest(spec: str | os.PathLike[str]) -> Manifest:
-    """Read the manifest that `spec` names.
+    """Read a data manifest by its name or from a file.
 
     Parameters
     ----------
     spec : str or path
         `"dtd"`, `"dtd:2"` (a variant), or a TOML file, `"mine.toml"` or `"mine.toml:variant"`.
 
+    Returns
+    -------
+    Manifest
+        The manifest.
+
     Raises
     ------
     ManifestError
-        There is none of that name, or it is not valid; file, key and allowed values are named.
+        If there is no such manifest, or if it is invalid; reports file, key and allowed values.
+
+    See Also
+    --------
+    hueprobe.datasets.manifest_names : List the manifests that come with hueprobe.
+    hueprobe.datasets.draft_manifest : Draft a manifest for your own images.
+
+    Examples
+    --------
+    >>> manifest = load_manifest("dtd")
+    >>> manifest.counts.images, manifest.counts.classes, manifest.variants[:2]
+    (5640, 47, ('2', '3'))
     """
     text = os.fspath(spec)
     if text.endswith(ENDING):
         name, variant = text, ""
-    else:  # of a file's name only what stands behind the last colon can be a variant
+    else:  # a file's name may contain colons; only the part after the last can be a variant
         name, _, variant = text.rpartition(":") if f"{ENDING}:" in text else text.partition(":")
     shipped = not name.endswith(ENDING)
     path = _folder() / f"{name}{ENDING}" if shipped else Path(name)
@@ -49,7 +76,7 @@ def load_manifest(spec: str | os.PathLike[str]) -> Manifest:
         near = nearest_names(name, manifest_names(), n=3)
         raise ManifestError(
             f"no data manifest {name!r}; nearest names: {', '.join(map(repr, near))}; "
-            "`hueprobe data list` shows all, and a file that ends in .toml is taken too"
+            "`hueprobe data list` shows all; a .toml file is accepted too"
         )
     return parse_manifest(
         _document(path),
@@ -61,7 +88,7 @@ def load_manifest(spec: str | os.PathLike[str]) -> Manifest:
 
 
 def _folder() -> Path:
-    """Return the folder of shipped manifests, be it installed or in a checkout beside the package."""
+    """Return the folder of shipped manifests, either installed or in a checkout beside the package."""
     try:
         return Path(str(resources.files(_PACKAGE)))
     except ModuleNotFoundError:
@@ -70,11 +97,11 @@ def _folder() -> Path:
 
 def _document(path: Path) -> dict[str, object]:
     try:
-        if path.exists() and not path.is_file():  # a pipe would wait for ever
-            raise ManifestError(f"{str(path)!r} is no file; give a data manifest, a .toml file")
+        if path.exists() and not path.is_file():  # a pipe would wait forever
+            raise ManifestError(f"{str(path)!r} is not a file; give a data manifest, a .toml file")
         if path.stat().st_size > _LARGEST:
             raise ManifestError(
-                f"{str(path)!r} is larger than {_LARGEST >> 20} MiB; that is no data manifest"
+                f"{str(path)!r} is larger than {_LARGEST >> 20} MiB, so it is not a data manifest"
             )
         with path.open("rb") as file:
             return tomllib.load(file)
@@ -88,4 +115,4 @@ def _document(path: Path) -> dict[str, object]:
         ValueError,
         RecursionError,
     ) as error:  # ValueError: a number too long
-        raise ManifestError(f"{str(path)!r} is no TOML: {error}") from None
+        raise ManifestError(f"{str(path)!r} is not valid TOML: {error}") from None

@@ -1,4 +1,4 @@
-"""What a manifest finds on disk: the images with class, group and split, and what does not fit."""
+"""Listing of a data set on disk: its images with class, group and split, and its problems."""
 
 import fnmatch
 import os
@@ -16,12 +16,12 @@ from hueprobe.errors import ImageError
 from hueprobe.images.endings import is_image
 from hueprobe.images.names import SpelledAs, normal_name
 
-IMAGE = "picture"  # the column, by its name in manifests, with the path below the images' folder
+IMAGE = "picture"  # name in manifests of the column with the path below the images' folder
 _PATTERNS = {
     "class_folders": r"(?P<class>[^/]+)/(?s:.+)",
     "split_folders": r"(?P<split>[^/]+)/(?P<class>[^/]+)/(?s:.+)",
 }
-# What people and systems put beside a set.
+# Files that people and systems put beside a data set.
 _BYSTANDERS = (
     "readme*",
     "licen[cs]e*",
@@ -36,7 +36,7 @@ _BYSTANDERS = (
 
 @dataclass(frozen=True)
 class Entry:
-    """One image of a set; `size` is -1 where a list names it and the disk lacks it."""
+    """One image of a data set; `size` is -1 if it is listed but missing on disk."""
 
     path: str
     class_: str | None
@@ -47,16 +47,18 @@ class Entry:
 
 @dataclass(frozen=True)
 class Listing:
-    """The images of a set, sorted by class and path, and what was noticed on the way.
+    """The images of a data set, sorted by class and path, and the problems found.
 
     Attributes
     ----------
     place : Place
+        Folders of the data set.
     entries : tuple of Entry
+        The images.
     unexpected : tuple of str
-        Files in the images' folder that are no image of the set and not known to belong there.
+        Files in the images' folder that are neither images of the set nor otherwise known.
     problems : tuple of str
-        Side tables that cannot be read or contradict themselves, links that lead out of the set.
+        Side tables that cannot be read or are contradictory, links that lead out of the set.
     """
 
     place: Place
@@ -66,12 +68,12 @@ class Listing:
 
 
 def list_set(manifest: Manifest, root: str | Path | None = None) -> Listing:
-    """Find a set below `root` and list its images; nothing is decoded.
+    """Find a data set below `root` and list its images without decoding them.
 
     Raises
     ------
     ImageError
-        There is no image of the set; the places that were looked at are named.
+        If there is no image of the set; names the folders that were searched.
     """
     roots = candidate_roots(manifest, root)
     for folder, may_be_own in roots:
@@ -86,7 +88,7 @@ def list_set(manifest: Manifest, root: str | Path | None = None) -> Listing:
 
 
 def list_place(manifest: Manifest, place: Place) -> Listing:
-    """List the images of a set whose folder is known."""
+    """List the images of a data set in a known folder."""
     problems: list[str] = []
     files = dict(files_below(place.images, place.base, problems))
     stacks = read_stacks(manifest.tables, place.base, checksums=manifest.checksums)
@@ -118,11 +120,11 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
 
 
 class _Excluded:
-    """Whether a file is known to lie there without being an image of the set."""
+    """Tests whether a file is known not to be an image of the set."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._bystander = _any_of(_BYSTANDERS)
-        written = ("slices-*",) if manifest.layout.kind == "volumes" else ()  # by hueprobe, from the volumes
+        written = ("slices-*",) if manifest.layout.kind == "volumes" else ()  # by hueprobe, from volumes
         self._exclude = _any_of((*manifest.layout.exclude, *written))
 
     def __call__(self, path: str) -> bool:
@@ -135,9 +137,9 @@ def _any_of(globs: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple[str, int]]:
-    """Yield path (POSIX, relative) and bytes of every file below `folder`, hidden ones left out.
+    """Yield path (POSIX, relative) and bytes of every file below `folder`, except hidden ones.
 
-    A link is followed only to what lies in `base`; others are written down in `problems`.
+    A link is followed only if it stays inside `base`; others are appended to `problems`.
     """
     inside = os.path.realpath(base)
     pending: list[tuple[str, frozenset[str]]] = [("", frozenset())]
@@ -158,9 +160,7 @@ def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple
             if entry.is_symlink():
                 target = os.path.realpath(entry.path)
                 if os.path.commonpath([inside, target]) != inside:
-                    problems.append(
-                        f"{path}: a link leads out of the set's folder; put what it leads to in its place"
-                    )
+                    problems.append(f"{path}: a link leads out of the set's folder; replace it by its target")
                     continue
             try:
                 if entry.is_dir():
@@ -172,7 +172,7 @@ def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple
 
 
 def _listed(manifest: Manifest, stacks: list[Stack], on_disk: SpelledAs, problems: list[str]) -> list[Row]:
-    """Return the rows of the first stack, joined with the others, each with its image's path."""
+    """Return the rows of the first stack, joined with the others, with the path of each image."""
     rows = [dict(row) for row in stacks[0].rows]
     join(rows, stacks[1:])
     pattern = re.compile(manifest.layout.pattern)
@@ -188,7 +188,7 @@ def _listed(manifest: Manifest, stacks: list[Stack], on_disk: SpelledAs, problem
 def _only_listed(
     stacks: list[Stack], present: set[str], pattern: re.Pattern[str], problems: list[str]
 ) -> list[Row]:
-    """Return rows for the images that a list names and the disk lacks."""
+    """Return rows for the images that are listed but missing on disk."""
     listed = [path for stack in stacks if stack.key == IMAGE for path in stack.by_key()]
     rows = []
     for path in dict.fromkeys(listed):
@@ -200,19 +200,19 @@ def _only_listed(
 
 
 def _said(match: re.Match[str]) -> Row:
-    """Return the named groups that took part in a match."""
+    """Return the named groups of a match that are not empty."""
     return {name: value for name, value in match.groupdict().items() if value is not None}
 
 
 def _is_inside(path: str, problems: list[str]) -> bool:
-    """Whether a path that a list names stays below its folder; if not, that is a problem."""
+    """Whether a listed path stays below its folder; otherwise append a problem."""
     if why := require_inside(path):
         problems.append(f"a list names the image {path!r}, which is not allowed: {why}")
     return not why
 
 
 def _filled(template: str, row: Row) -> str:
-    """Fill `{column}` and `{column:05d}`; the empty text where the row lacks one."""
+    """Fill in `{column}` and `{column:05d}`; empty if the row has no such value."""
     lacking = False
 
     def value(match: re.Match[str]) -> str:
@@ -249,7 +249,7 @@ def _value(fact: Fact, row: Row) -> str | None:
 
 
 def _fits(manifest: Manifest, listing: Listing) -> bool:
-    """Whether this is a place of the set: an image is there, of a known class where classes are known."""
+    """Whether this is the data set: some image exists, of a known class if classes are known."""
     known = {normal_name(name) for name in manifest.counts.class_names}
     return any(
         entry.size >= 0 and (not known or normal_name(entry.class_ or "") in known)
@@ -258,17 +258,18 @@ def _fits(manifest: Manifest, listing: Listing) -> bool:
 
 
 def _side_files(manifest: Manifest, place: Place) -> set[str]:
-    """Return the files of the set that are no images, relative to the images' folder."""
+    """Return the files of the set that are not images, relative to the images' folder."""
     files = [*(table.file for table in manifest.tables), *manifest.checksums]
     return {os.path.relpath(place.base / file, place.images).replace(os.sep, "/") for file in files}
 
 
 def require_classes(manifest: Manifest, listing: Listing) -> None:
-    """Refuse a listing whose classes cannot be told because a side table is missing.
+    """Refuse a listing without classes because of problems such as a missing side table.
 
     Raises
     ------
     ImageError
+        If there are problems and no image has a class.
     """
     if listing.problems and not any(entry.class_ for entry in listing.entries):
-        raise ImageError(f"the classes of {manifest.name!r} cannot be told: {listing.problems[0]}")
+        raise ImageError(f"the classes of {manifest.name!r} cannot be determined: {listing.problems[0]}")

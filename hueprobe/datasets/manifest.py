@@ -1,4 +1,4 @@
-"""A whole manifest: what its file says, and the record of it that hueprobe works with."""
+"""A whole manifest: the content of its file, and hueprobe's record of it."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ from hueprobe.datasets.words import Checksum, OptionalText, Text, require_addres
 
 
 class Document(Record, frozen=True, kw_only=True):
-    """What the file of a manifest says, in one reading of it.
+    """The content of a manifest's file, for one of its variants.
 
     Attributes
     ----------
-    unverified : tuple of str
+    unverified : tuple of str, default=()
         Dotted keys whose facts could not be checked.
-    checksums : dict of str to str
-        File below the set's folder to md5:... or sha256:...
+    checksums : dict of str to str, default={}
+        Checksums (md5:... or sha256:...) by file below the set's folder.
     """
 
     title: Text
@@ -44,7 +44,7 @@ class Document(Record, frozen=True, kw_only=True):
     slices: Slices | None = None
 
     def __post_init__(self) -> None:
-        """Name the columns of facts, and refuse keys that contradict each other."""
+        """Fill in the columns of facts, and reject contradictory keys."""
         require_address("homepage", self.homepage)
         for path in self.checksums:
             require_path(f"checksums.{path}", path)
@@ -58,23 +58,34 @@ class Document(Record, frozen=True, kw_only=True):
             raise ValueError("layout.kind: is 'tables'; describe at least one in [[tables]]")
         if (self.layout.kind == "volumes") != (self.slices is not None):
             raise ValueError(
-                "slices: belongs to layout.kind 'volumes', and is needed there; give both or neither"
+                "slices: is required for layout.kind 'volumes' and only allowed there; give both or neither"
             )
 
 
 class Manifest(Document, frozen=True, kw_only=True):
-    """All that is known about a data set.
+    """The description of a data set: source, license, layout, classes, splits and expected counts.
 
     Attributes
     ----------
     name : str
-        The file's stem, with `:variant` where one was asked for.
+        Stem of the file's name, with `:variant` if one was requested.
     file : str
         The TOML file.
-    shipped : bool
-        Whether it came with hueprobe.
-    variants : tuple of str
-        Other readings of the same files, asked for as `name:variant`.
+    shipped : bool, default=False
+        Whether the manifest comes with hueprobe.
+    variants : tuple of str, default=()
+        Names of the variants, such as other official splits, loaded as `name:variant`.
+
+    See Also
+    --------
+    hueprobe.datasets.load_manifest : Read a manifest.
+    hueprobe.datasets.from_manifest : List the images of the data set.
+
+    Examples
+    --------
+    >>> manifest = hp.datasets.load_manifest("dtd:2")
+    >>> manifest.name, manifest.license.access, manifest.counts.splits
+    ('dtd:2', 'research only', {'train': 1880, 'val': 1880, 'test': 1880})
     """
 
     name: str
@@ -84,6 +95,6 @@ class Manifest(Document, frozen=True, kw_only=True):
 
     @property
     def spec(self) -> str:
-        """What to type for this manifest: its name, or the file of one's own, and the variant."""
+        """The text that loads this manifest: its name or file, and the variant."""
         _, colon, variant = self.name.partition(":")
         return self.name if self.shipped else f"{self.file}{colon}{variant}"

@@ -1,8 +1,8 @@
-"""The lists in MATLAB files, as SciPy reads them.
+"""Lists in MATLAB files, read by SciPy.
 
-SciPy's reader runs nothing that a file holds, but crashes on many that are damaged, and what crashes could be
-made to do worse. So only a file whose checksum is known and agrees is read in this process. Any other is read
-by this module, run as a program of its own that may take so much memory and time and no more.
+SciPy's reader does not execute code in a file, but it crashes on many damaged files, and such crashes may be
+exploitable. So only a file with a known, matching checksum is read in this process. Any other is read by this
+module as a separate program with limited memory and time.
 """
 
 import hashlib
@@ -17,26 +17,27 @@ import numpy as np
 from hueprobe.errors import ImageError
 from hueprobe.processes import run_module
 
-_LARGEST = 256 << 20  # bytes of a file; ImageNet's list of 1.3 million names has a tenth of it
-# SciPy takes some hundred MB of address space; a list of a million images some more.
+_LARGEST = 256 << 20  # bytes of a file; ImageNet's list of 1.3 million names has a tenth of this
+# SciPy needs some hundred MB of address space; a list of a million images some more.
 _MOST_MEMORY, _MOST_SECONDS = 8 << 30, 300
 
 
 def read_mat(file: Path, *, name: str, checksum: str | None = None) -> dict[str, Any]:
-    """Return a MATLAB file's variables: a list of texts each, or a dict of those for a struct array's fields.
+    """Return a MATLAB file's variables, each a list of strings, or a dict of lists for a struct array.
 
     Parameters
     ----------
     file : Path
+        File to read.
     name : str
-        What to call it in errors.
+        Name of the file, for messages.
     checksum : str, optional
-        `md5:...` or `sha256:...`, where one is known.
+        `md5:...` or `sha256:...`; None if unknown.
 
     Raises
     ------
     ImageError
-        It is larger than any list, SciPy cannot read it, or ends without an answer.
+        If the file is too large for a list, or if SciPy cannot read it or crashes.
     """
     if (size := file.stat().st_size) > _LARGEST:
         raise ImageError(f"{name}: {size:,} bytes; a list of images has at most {_LARGEST:,}")
@@ -46,16 +47,16 @@ def read_mat(file: Path, *, name: str, checksum: str | None = None) -> dict[str,
         answer = _answer(data)
     else:
         written = run_module(__name__, data=data, seconds=_MOST_SECONDS)
-        crashed = {"error": f"the reader crashed, or took more than {_MOST_SECONDS} s"}
+        crashed = {"error": f"the reader crashed, or took longer than {_MOST_SECONDS} s"}
         answer = crashed if written is None else json.loads(written)
     if "variables" not in answer:
-        raise ImageError(f"{name}: no MATLAB file that SciPy reads: {answer['error']}")
+        raise ImageError(f"{name}: not a MATLAB file that SciPy can read: {answer['error']}")
     variables: dict[str, Any] = answer["variables"]
     return variables
 
 
 def _answer(data: bytes) -> dict[str, Any]:
-    """Return {"variables": ...} or {"error": why not}."""
+    """Return {"variables": ...} or {"error": reason}."""
     from scipy.io import loadmat
 
     try:
@@ -73,7 +74,7 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    """Return one MATLAB value as text; whole numbers without a decimal point."""
+    """Return one MATLAB value as a string; integers without a decimal point."""
     while isinstance(value, np.ndarray) and value.size == 1:
         value = value.reshape(-1)[0]
     if isinstance(value, float | np.floating) and float(value).is_integer():

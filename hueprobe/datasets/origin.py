@@ -1,4 +1,4 @@
-"""The part of a manifest that says where a set comes from: terms, downloads, torchvision's class."""
+"""The part of a manifest about the source of a data set: license, downloads, class of torchvision."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ Way = Literal["torchvision", "download", "by hand"]
 
 
 class License(Record, frozen=True, kw_only=True):
-    """Under what terms the set may be used."""
+    """The terms of use of the data set."""
 
     name: Text
     access: Access
@@ -29,24 +29,26 @@ class License(Record, frozen=True, kw_only=True):
     url: OptionalText = ""
 
     def __post_init__(self) -> None:
-        """Refuse what is no address."""
+        """Reject an invalid URL."""
         require_address("url", self.url)
 
 
 class Download(Record, frozen=True, kw_only=True):
-    """A file to fetch: where from, how to know that it is whole, and where it goes below the root.
+    """A file to fetch: its source, how to check that it is complete, and its place below the root.
 
     Attributes
     ----------
     url : str
+        Source of the file.
     bytes : int, optional
+        Size; None if unknown.
     md5, sha256 : str, optional
-        As far as they are known.
-    to : str
-        A folder below the root; the root itself where it is empty.
-    name : str
-        Of the file; the last part of the address where none is given.
-    unpack : bool
+        Checksums; None if unknown.
+    to : str, default=''
+        Target folder below the root; empty for the root itself.
+    name : str, default=''
+        Name of the file; empty for the last part of the URL.
+    unpack : bool, default=True
         Whether an archive is unpacked.
     """
 
@@ -59,27 +61,27 @@ class Download(Record, frozen=True, kw_only=True):
     unpack: bool = True
 
     def __post_init__(self) -> None:
-        """Refuse addresses and paths that are none; take the file's name from the address."""
+        """Reject invalid URLs and paths; derive the file's name from the URL."""
         require_address("url", self.url)
         require_path("to", self.to)
         require_path("name", self.name)
         name = self.name or self.url.split("?")[0].rsplit("/", 1)[-1]
         if require_inside(name) or "/" in name:
-            raise ValueError(f"name: no file name can be made from {self.url!r}; give one")
+            raise ValueError(f"name: no file name can be derived from {self.url!r}; give one")
         msgspec.structs.force_setattr(self, "name", name)
 
 
 class Obtain(Record, frozen=True, kw_only=True):
-    """How to come by the set; `steps` are for a person."""
+    """How to get the data set; `steps` are for a person."""
 
     way: Way
     steps: tuple[Text, ...] = ()
     files: tuple[Download, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a way that lacks what it needs."""
+        """Reject a way without what it needs."""
         if self.way == "by hand" and not self.steps:
-            raise ValueError(f"steps: {MISSING}; give a list of what a person has to do")
+            raise ValueError(f"steps: {MISSING}; list what a person has to do")
         if self.way == "download" and not self.files:
             raise ValueError(f"files: {MISSING}; name each file in [[obtain.files]], or get the set by hand")
         if self.way != "download" and self.files:
@@ -87,17 +89,17 @@ class Obtain(Record, frozen=True, kw_only=True):
 
 
 class TorchvisionClass(Record, frozen=True, kw_only=True):
-    """A class of `torchvision.datasets` and, by split, the arguments it is called with beside `root`."""
+    """A class of `torchvision.datasets` and its arguments for each split, except `root`."""
 
     name: Text = msgspec.field(name="class")
     calls: dict[str, dict[str, str | int | bool]]
 
     def __post_init__(self) -> None:
-        """Refuse names that no class has, and arguments that are hueprobe's to give."""
+        """Reject names that are not identifiers, and arguments that hueprobe sets itself."""
         if not self.name.isidentifier():
-            raise ValueError(f"class: {self.name!r} is no name of a class in torchvision.datasets")
+            raise ValueError(f"class: {self.name!r} cannot be the name of a class in torchvision.datasets")
         if not self.calls:
             raise ValueError("calls: give the arguments of each split, such as calls.train = {train = true}")
         for split, call in self.calls.items():
             if ours := [argument for argument in call if argument in ("root", "download")]:
-                raise ValueError(f"calls.{split}.{ours[0]}: leave it out; the root is what the user says")
+                raise ValueError(f"calls.{split}.{ours[0]}: leave it out; hueprobe sets it")

@@ -1,4 +1,4 @@
-"""A parsed TOML document to a `Manifest`, with every key checked."""
+"""Conversion of a parsed TOML document to a `Manifest`, with every key checked."""
 
 import re
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from hueprobe.datasets.manifest import Document, Manifest
 from hueprobe.datasets.records import Misfit, as_record
 from hueprobe.errors import ManifestError
 
-# What a variant may say anew: of the layout it replaces the keys it names, anything else as a whole.
+# Keys that a variant may override. In the layout it replaces single keys, elsewhere the whole value.
 VARIANT_KEYS = (
     "title", "task", "torchvision", "layout", "tables", "class", "group", "split", "counts", "slices",
 )  # fmt: skip
@@ -19,23 +19,23 @@ VARIANT_KEYS = (
 def parse_manifest(
     document: Mapping[str, Any], *, name: str, file: str, shipped: bool = False, variant: str | None = None
 ) -> Manifest:
-    """Check a document and return what it says; its variants are checked as well.
+    """Check a document, including all its variants, and return the manifest.
 
     Parameters
     ----------
     document : mapping
-        As tomllib gives it.
+        Parsed TOML from tomllib.
     name, file : str
-        The set's name; the file, named in errors.
-    shipped : bool
-        Whether the manifest came with hueprobe.
+        Name of the data set, and its file, for messages.
+    shipped : bool, default=False
+        Whether the manifest comes with hueprobe.
     variant : str, optional
-        Which other reading of the set is wanted.
+        Variant to return; None for the main one.
 
     Raises
     ------
     ManifestError
-        A key is unknown, missing, of the wrong type or out of its range, or keys contradict each other.
+        If a key is unknown, missing, of the wrong type or out of range, or if keys contradict each other.
     """
     variants = document.get("variants", {})
     if not isinstance(variants, dict) or not all(isinstance(value, dict) for value in variants.values()):
@@ -49,7 +49,7 @@ def parse_manifest(
             )
         if unknown := [key for key in values if key not in VARIANT_KEYS]:
             raise ManifestError(
-                f"{file}: variants.{other}.{unknown[0]}: a variant cannot say this; "
+                f"{file}: variants.{other}.{unknown[0]}: a variant cannot set this key; "
                 f"allowed here: {', '.join(VARIANT_KEYS)}"
             )
         found[other] = _parse(_merged(plain, values), f"{file}, variant {other!r}")
@@ -75,7 +75,7 @@ def _merged(plain: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, An
 
 
 def _parse(document: Mapping[str, Any], where: str) -> Document:
-    """Return one reading of a document; `where` stands at the head of its errors."""
+    """Return the record of a document; its errors begin with `where`."""
     try:
         found = as_record(document, Document)
     except Misfit as error:
@@ -87,7 +87,7 @@ def _parse(document: Mapping[str, Any], where: str) -> Document:
 
 
 def _value_at(document: Mapping[str, Any], key: str) -> Any:
-    """Return what stands at a dotted key, None where there is no such."""
+    """Return the value at a dotted key, None if there is none."""
     value: Any = document
     for part in key.split("."):
         if isinstance(value, list):

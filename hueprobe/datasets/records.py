@@ -1,7 +1,7 @@
-"""A TOML table to a record: where it does not fit, the key, its value and what is allowed are named.
+"""Conversion of TOML tables to records; errors name the key, its value and what is allowed.
 
-Types say what a value may be. What no type can say (that a path stays inside, that keys agree)
-a record checks in `__post_init__`, by `ValueError("key: what is wrong")`.
+Types define the allowed values. Records check what types cannot express (that a path stays inside, that keys
+agree) in `__post_init__`, by `ValueError("key: what is wrong")`.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ MISSING = "is missing"
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A frozen table of named values; other keys are refused."""
+    """A frozen table of named values; unknown keys are rejected."""
 
 
 R = TypeVar("R", bound=Record)
 
 
 class Misfit(ValueError):
-    """A document is not as its record demands; the text begins with the dotted key."""
+    """A document does not match its record; the message begins with the dotted key."""
 
 
 def as_record(document: Mapping[str, Any], kind: type[R]) -> R:
@@ -33,13 +33,14 @@ def as_record(document: Mapping[str, Any], kind: type[R]) -> R:
     Parameters
     ----------
     document : mapping
-        As tomllib gives it.
+        Parsed TOML from tomllib.
     kind : type
+        Class of the record.
 
     Raises
     ------
     Misfit
-        A key is unknown or missing, or a value not allowed; of several the first.
+        If a key is unknown or missing, or a value is not allowed; reports the first.
 
     Examples
     --------
@@ -87,12 +88,12 @@ def _misfit_of_table(value: dict[str, Any], kind: type[Record]) -> tuple[str, st
         if name in value and not _fits(value[name], field.type):
             return _below(name, *_misfit(value[name], field.type))
         if name not in value and field.required:
-            if isinstance(kinds.type_info(field.type), kinds.StructType):  # a key of that table is lacking
+            if isinstance(kinds.type_info(field.type), kinds.StructType):  # a key of that table is missing
                 return _below(name, *_misfit({}, field.type))
             return name, f"{MISSING}; give {_allowed(field.type)}"
     try:
         msgspec.convert(value, kind)
-    except msgspec.ValidationError as error:  # what the record itself says against it
+    except msgspec.ValidationError as error:  # raised by the record's own checks
         place, _, said = str(error.__cause__ or error).partition(": ")
         return (place, said) if said else ("", place)
     raise AssertionError("this table fits")
@@ -111,7 +112,7 @@ def _below(name: str, place: str, said: str) -> tuple[str, str]:
 
 
 def _meant(kind: Any, value: Any) -> Any:
-    """Return which of the types in a union `value` was meant to be; None is what an absent key is."""
+    """Return which type of a union `value` was meant to be; None stands for an absent key."""
     if get_origin(kind) not in (Union, UnionType):
         return kind
     others = [one for one in get_args(kind) if one is not type(None)]
@@ -120,7 +121,7 @@ def _meant(kind: Any, value: Any) -> Any:
 
 
 def _allowed(kind: Any) -> str:
-    """Return what a value of this type may be, in words."""
+    """Return the allowed values of this type, in words."""
     if get_origin(kind) is Literal:
         return f"one of: {', '.join(get_args(kind))}"
     if get_origin(kind) in (Union, UnionType):

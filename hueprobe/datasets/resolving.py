@@ -1,4 +1,4 @@
-"""A manifest to the image table of what lies on disk."""
+"""Image tables of data sets on disk, by their manifests."""
 
 import os
 import warnings
@@ -20,17 +20,36 @@ def from_manifest(spec: str | os.PathLike[str] | Manifest, *, root: str | Path |
     Parameters
     ----------
     spec : str, path or Manifest
-        `"dtd"`, `"dtd:2"` (a variant), or a TOML file of one's own.
+        `"dtd"`, `"dtd:2"` (a variant), your own TOML file, or a loaded manifest.
     root : path, optional
-        The folder above the set's own, that folder, or the one that holds its class folders; by default
-        `HUEPROBE_DATA`, or else the platform's folder for data.
+        Folder that contains the data set's own folder, that folder itself, or the one that contains its
+        class folders. None searches `hueprobe.datasets.data_root`, and for your own manifest its folder.
+
+    Returns
+    -------
+    ImageTable
+        The images, sorted by class and path.
 
     Raises
     ------
     ManifestError
-        No such manifest, or a bad one.
+        If the manifest does not exist or is invalid.
     ImageError
-        The set is not there, its classes cannot be told, or slices of its volumes are not written yet.
+        If the data set is not found, if its classes cannot be determined, or if the slices of its volumes
+        are not written yet.
+
+    See Also
+    --------
+    hueprobe.datasets.fetch_set : Fetch the data set.
+    hueprobe.datasets.verify_set : Check that the data set is complete.
+
+    Examples
+    --------
+    >>> with open("shapes.toml", "w") as file:
+    ...     _ = file.write(hp.datasets.draft_manifest("images", beside="."))
+    >>> table = from_manifest("shapes.toml")
+    >>> len(table), table.class_names
+    (12, ('circle', 'square', 'triangle'))
     """
     manifest = spec if isinstance(spec, Manifest) else load_manifest(spec)
     if manifest.layout.kind == "torchvision":
@@ -40,7 +59,7 @@ def from_manifest(spec: str | os.PathLike[str] | Manifest, *, root: str | Path |
     if listing.problems:
         more = f" (and {len(listing.problems) - 1} more)" if len(listing.problems) > 1 else ""
         warnings.warn(
-            f"{manifest.name}: {listing.problems[0]}{more}; `hueprobe data verify {manifest.spec}` says all",
+            f"{manifest.name}: {listing.problems[0]}{more}; `hueprobe data verify {manifest.spec}` lists all",
             HueprobeWarning,
             stacklevel=2,
         )
@@ -62,12 +81,12 @@ def table_of(entries: tuple[Entry, ...], root: Path) -> ImageTable:
 
 
 def torchvision_root(manifest: Manifest, root: str | Path | None) -> Path:
-    """Return the folder that torchvision is to be given: the one above the set's own.
+    """Return torchvision's `root`: the folder that contains the data set's own.
 
     Raises
     ------
     ImageError
-        There is no such folder at any root.
+        If there is no such folder at any root.
     """
     steps = tuple(manifest.layout.folder.split("/")) if manifest.layout.folder else ()
     roots = candidate_roots(manifest, root)
@@ -83,7 +102,7 @@ def _from_torchvision(manifest: Manifest, root: str | Path | None) -> ImageTable
     from hueprobe.datasets.torchvision_sets import join_datasets, open_datasets
     from hueprobe.images.torch_datasets import from_dataset
 
-    assert manifest.torchvision is not None  # the schema demands it
+    assert manifest.torchvision is not None  # required by the schema
     above = torchvision_root(manifest, root)
     try:
         datasets = open_datasets(manifest.torchvision, above)
@@ -103,7 +122,7 @@ def _from_torchvision(manifest: Manifest, root: str | Path | None) -> ImageTable
 
 
 def _of_slices(manifest: Manifest, listing: Listing) -> ImageTable:
-    """Return a row for each slice, with class, group and split of its volume."""
+    """Return one row per slice, with class, group and split of its volume."""
     slices = manifest.slices
     assert slices is not None
     folder = listing.place.base / slice_folder(slices)

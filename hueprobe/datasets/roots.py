@@ -1,4 +1,4 @@
-"""Where data sets lie: the root a user means, and a set's own folder below it."""
+"""Folders of data sets: the root, and a set's own folder below it."""
 
 import os
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from hueprobe.images.trust import DATA
 
 @dataclass(frozen=True)
 class Place:
-    """Where a set was found, links resolved.
+    """The folders where a data set was found, with links resolved.
 
     Attributes
     ----------
     base : Path
-        The set's own folder (`layout.folder`), where its side tables are.
+        The set's own folder (`layout.folder`), which contains its side tables.
     images : Path
-        The folder that holds its class folders, or its images (`pictures` below the base).
+        The folder that contains its class folders or images (`pictures` below the base).
     """
 
     base: Path
@@ -27,7 +27,24 @@ class Place:
 
 
 def data_root() -> Path:
-    """Return the folder that holds data sets: `HUEPROBE_DATA`, or else the platform's folder for data."""
+    """Return the folder of all data sets: `HUEPROBE_DATA`, or by default the platform's folder for user data.
+
+    Returns
+    -------
+    Path
+        The folder, which need not exist.
+
+    See Also
+    --------
+    hueprobe.datasets.fetch_set : Fetch a data set into this folder.
+
+    Examples
+    --------
+    >>> from unittest.mock import patch
+    >>> with patch.dict("os.environ", HUEPROBE_DATA="/data/sets"):
+    ...     data_root().as_posix()
+    '/data/sets'
+    """
     if named := os.environ.get(DATA):
         return Path(named).expanduser()
     from platformdirs import user_data_path
@@ -36,10 +53,10 @@ def data_root() -> Path:
 
 
 def find_places(layout: Layout, root: str | Path) -> list[Place]:
-    """Return where below `root` a set may lie, the fullest path first.
+    """Return the candidate places of a data set below `root`, longest path first.
 
-    `root` may be the folder above the set's own, that folder itself, or any on the way down to the one that
-    holds its class folders, which comes last.
+    `root` may be the folder that contains the set's own, that folder itself, or any folder from there down to
+    the one that contains its class folders, which is tried last.
     """
     root = Path(root).expanduser()
     folder, images = _parts(layout.folder), _parts(layout.images_folder)
@@ -51,17 +68,17 @@ def find_places(layout: Layout, root: str | Path) -> list[Place]:
             continue
         found = found.resolve()
         above = found.parents[len(images) - 1] if images else found
-        # A class folder that was copied out of its set has no set's folder above it.
+        # Class folders that were copied out of their set have no folder of the set above them.
         is_whole = not images or found.parts[-len(images) :] == images
         places.append(Place(above if is_whole else found, found))
     return places
 
 
 def candidate_roots(manifest: Manifest, root: str | Path | None) -> list[tuple[Path, bool]]:
-    """Return the roots to look at, each with whether it may be the class folders' own folder.
+    """Return the roots to search, each with whether it may itself contain the class folders.
 
-    A root that was named may be anything on the way; the folder of all data sets is above the set. A manifest
-    of one's own also finds images beside itself.
+    A root given by the user may be at any level; the folder of all data sets is above the set. A user's own
+    manifest also finds images beside itself.
     """
     if root is not None:
         return [(Path(root).expanduser(), True)]
@@ -74,24 +91,24 @@ def candidate_roots(manifest: Manifest, root: str | Path | None) -> list[tuple[P
 
 
 def has_own_folder(layout: Layout, root: Path, place: Place) -> bool:
-    """Whether a set that was found at `root` lies in a folder of the name that its layout gives."""
+    """Whether a set found at `root` is in a folder with the name given by its layout."""
     steps = (*_parts(layout.folder), *_parts(layout.images_folder))
     return not steps or root.joinpath(*steps).is_dir() or place.images.parts[-len(steps) :] == steps
 
 
 def not_found(manifest: Manifest, roots: list[tuple[Path, bool]]) -> ImageError:
-    """Return the error that says where the set was looked for and how to get it."""
+    """Return the error that reports where the set was searched and how to get it."""
     layout = manifest.layout
     below = "/".join(part for part in (layout.folder, layout.images_folder) if part)
     looked = " or ".join(str(root / below) for root, _ in roots)
     how = (
-        f"get it as `hueprobe data show {manifest.spec}` says"
+        f"`hueprobe data show {manifest.spec}` explains how to get it"
         if manifest.obtain.way == "by hand"
         else f"`hueprobe data fetch {manifest.spec}` gets it"
     )
     return ImageError(
         f"no images of {manifest.name!r} at {looked}; {how}, or set {DATA} to the "
-        "folder above it (`hueprobe data` commands also take it as --root)"
+        "folder that contains it (or --root in `hueprobe data` commands)"
     )
 
 

@@ -1,4 +1,4 @@
-"""What a data manifest says, as frozen records; `data_manifests/README.md` explains every key."""
+"""Records of the tables in a data manifest; `data_manifests/README.md` explains every key."""
 
 import re
 from typing import Annotated, Literal
@@ -21,29 +21,30 @@ Kind = Literal["class_folders", "split_folders", "pattern", "tables", "torchvisi
 Format = Literal["text", "csv", "mat"]
 Plane = Literal["axial", "coronal", "sagittal"]
 _FORMAT_OF: dict[str, Format] = {".txt": "text", ".csv": "csv", ".mat": "mat"}
-_MOST_SLICES = 10_000  # of one volume; each is a file
+_MOST_SLICES = 10_000  # per volume; each is a file
 _FARTHEST = 1e6  # millimeters between slices
 
 
 class Layout(Record, frozen=True, kw_only=True):
-    """Where the files lie.
+    """The layout of the files on disk.
 
     Attributes
     ----------
     kind : str
-    folder : str
+        Kind of layout.
+    folder : str, default=''
         The set's own folder below the root; side tables are relative to it. Empty: the root itself.
-    images_folder : str
-        The folder below `folder` that holds the class folders, or the images; in the file `pictures`.
-    pattern : str
+    images_folder : str, default=''
+        Folder below `folder` that contains the class folders or images; key `pictures` in the file.
+    pattern : str, default=''
         Regular expression that the whole path below `images_folder` must match; its named groups are columns.
-    image_template : str
-        For tables without a column `picture`: that path, with `{column}` or `{column:05d}`; in the file
-        `picture`.
-    exclude : tuple of str
-        Globs of what lies there and is known not to belong to the set.
-    others_allowed : bool
-        Whether other files may lie there unnoticed.
+    image_template : str, default=''
+        For tables without a column `picture`: template of that path, with `{column}` or `{column:05d}`; key
+        `picture` in the file.
+    exclude : tuple of str, default=()
+        Globs of files that are known not to belong to the set.
+    others_allowed : bool, default=False
+        Whether other files are accepted without a problem.
     """
 
     kind: Kind
@@ -55,7 +56,7 @@ class Layout(Record, frozen=True, kw_only=True):
     others_allowed: bool = False
 
     def __post_init__(self) -> None:
-        """Refuse paths that lead elsewhere, and keys that do not go with the kind."""
+        """Reject paths that lead out of the folder, and keys that do not go with the kind."""
         require_path("folder", self.folder)
         require_path("pictures", self.images_folder)
         require_regex("pattern", self.pattern)
@@ -73,21 +74,21 @@ class Layout(Record, frozen=True, kw_only=True):
 
 
 class SideTable(Record, frozen=True, kw_only=True):
-    """A file that lists something about images, a line a row.
+    """A file with information about images, one row per line.
 
     Attributes
     ----------
     file : str
-        Relative to the set's folder.
+        Path relative to the set's folder.
     columns : tuple of str, or dict of str to str
-        In text, the names of its columns; else our name to theirs: a header (csv), a variable or
+        For text, the names of its columns; otherwise our names to theirs: a header (csv), a variable or
         `variable.field` (mat).
     format : str, optional
-        None where the file's ending tells it.
-    number : str
+        Format of the file; None to use the file's ending.
+    number : str, default=''
         Column that counts the rows from 1; empty for none.
-    constants : dict of str to str
-        Columns with the same value in every row; in the file `set`.
+    constants : dict of str to str, default={}
+        Columns with the same value in every row; key `set` in the file.
     """
 
     file: Text
@@ -97,7 +98,7 @@ class SideTable(Record, frozen=True, kw_only=True):
     constants: dict[str, Text] = msgspec.field(name="set", default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Refuse paths that lead elsewhere, and columns of another form or that are there twice."""
+        """Reject paths that lead out of the folder, and columns of the wrong form or that occur twice."""
         require_path("file", self.file)
         if not self.columns:
             raise ValueError("columns: name at least one column")
@@ -105,47 +106,48 @@ class SideTable(Record, frozen=True, kw_only=True):
             form = "a list of names" if self.read_as == "text" else "a table, such as {id = 'Header'}"
             raise ValueError(f"columns: give {form} for format {self.read_as!r}")
         if twice := set(self.columns) & {*self.constants, self.number}:
-            raise ValueError(f"columns: has {sorted(twice)[0]!r}, which `set` or `number` gives as well")
+            raise ValueError(f"columns: has {sorted(twice)[0]!r}, which is also in `set` or `number`")
 
     @property
     def read_as(self) -> Format:
-        """The format, told by the file's ending where it is not given."""
+        """The format, from the file's ending if it is not given."""
         ending = self.file[self.file.rfind(".") :].lower() if "." in self.file else ""
         return self.format or _FORMAT_OF.get(ending, "text")
 
     @property
     def sources(self) -> dict[str, str]:
-        """The columns, our name to theirs; of text, to the place in a line."""
+        """The columns, our names to theirs; for text, to the position in a line."""
         if isinstance(self.columns, dict):
             return self.columns
         return {column: str(i) for i, column in enumerate(self.columns)}
 
     @property
     def key(self) -> str:
-        """The column by which rows are looked up: the number, or else the first."""
+        """The column by which rows are looked up: the number, or else the first column."""
         return self.number or next(iter(self.columns))
 
     @property
     def names(self) -> frozenset[str]:
-        """All columns; tables of the same names continue each other."""
+        """All columns; tables with the same names are concatenated."""
         return frozenset({*self.columns, *self.constants, self.number} - {""})
 
 
 class Fact(Record, frozen=True, kw_only=True):
-    """Where class, group or split of an image is read.
+    """The source of an image's class, group or split.
 
     Attributes
     ----------
-    column : str
-        A named group of the pattern or a column of a side table; by default the one called like the fact.
-    names : dict of str to str
-        Value to the name it stands for; a value that is not listed stands for itself.
+    column : str, default=''
+        Named group of the pattern or column of a side table; empty for the one with the name of the fact.
+    names : dict of str to str, default={}
+        Names by value; an unlisted value is its own name.
     every : int, optional
-        For images that only a running number tells apart: so many a class, in order.
-    number : str
-        The column that holds that number, from 1.
-    in_order : tuple of str
-        The names, first to last, for `every`.
+        For images identified only by a running number: the number of consecutive images per name. None
+        for others.
+    number : str, default=''
+        Column with that number, from 1.
+    in_order : tuple of str, default=()
+        Names in order, for `every`.
     """
 
     column: OptionalText = ""
@@ -155,23 +157,24 @@ class Fact(Record, frozen=True, kw_only=True):
     in_order: tuple[Text, ...] = ()
 
     def __post_init__(self) -> None:
-        """Refuse a part of what belongs together."""
+        """Reject incomplete settings."""
         if bool(self.every) + bool(self.number) + bool(self.in_order) not in (0, 3):
             raise ValueError("every: goes with `number` and `in_order`; give all three or none")
 
 
 class Counts(Record, frozen=True, kw_only=True):
-    """What a whole set comes to; None or empty where nothing is known.
+    """Expected counts of a complete data set; None or empty if unknown.
 
     Attributes
     ----------
     images, classes : int, optional
-    splits, per_class : dict of str to int
-        Images of each official split, and of each class.
+        Number of images and of classes; None if unknown.
+    splits, per_class : dict of str to int, default={}
+        Number of images per official split, and per class.
     each_class : int, optional
-        Images of every class, where that is one number.
-    class_names : tuple of str
-        The classes, also where their sizes are not known.
+        Number of images of every class if it is the same; None otherwise.
+    class_names : tuple of str, default=()
+        The classes, also if their sizes are unknown.
     """
 
     images: Count | None = None
@@ -182,7 +185,7 @@ class Counts(Record, frozen=True, kw_only=True):
     class_names: tuple[Text, ...] = ()
 
     def __post_init__(self) -> None:
-        """Name the classes whose sizes are known, and refuse numbers that contradict each other."""
+        """Fill in the names of classes with known sizes, and reject contradictory numbers."""
         names = self.class_names or tuple(self.per_class)
         if self.per_class:
             total = sum(self.per_class.values())
@@ -199,19 +202,20 @@ class Counts(Record, frozen=True, kw_only=True):
 
 
 class Slices(Record, frozen=True, kw_only=True):
-    """Which slices of a volume become images.
+    """The slices of a volume that become images.
 
     Attributes
     ----------
     plane : str
+        Plane of the slices: axial, coronal or sagittal.
     spacing : float
-        Millimeters between slices.
+        Distance between slices in millimeters.
     count : int
-        Slices a volume, centered on its middle.
+        Number of slices per volume, centered on its middle.
     window : (float, float)
-        What becomes black and white.
-    window_is : str
-        Whether that are intensities as they are, or percentiles of the voxels that are not 0.
+        Values that become black and white.
+    window_is : str, default='intensity'
+        Whether the window is in intensities, or in percentiles of the nonzero voxels.
     """
 
     plane: Plane
@@ -221,7 +225,7 @@ class Slices(Record, frozen=True, kw_only=True):
     window_is: Literal["intensity", "percentile"] = "intensity"
 
     def __post_init__(self) -> None:
-        """Refuse a window that is none."""
+        """Reject an invalid window."""
         low, high = self.window
         if not low < high:
             raise ValueError(f"window: is {[low, high]}; give two rising numbers, black and white")

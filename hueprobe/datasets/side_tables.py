@@ -1,4 +1,4 @@
-"""The lists that come with a data set (text, CSV, MATLAB), read as rows of strings and joined to images."""
+"""Side tables of a data set (text, CSV, MATLAB), read as rows of strings and joined to images."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,15 +15,16 @@ Row = dict[str, str]
 
 @dataclass
 class Stack:
-    """Side tables of the same columns, one continuing the other, and what was found wrong with them.
+    """Side tables with the same columns, concatenated, and their problems.
 
     Attributes
     ----------
     key : str
-        The column by which its rows are looked up.
+        Column by which rows are looked up.
     rows : list of dict
+        Rows of all tables.
     problems : list of str
-        Files that cannot be read, and keys that contradict each other.
+        Files that cannot be read, and keys with contradictory rows.
     """
 
     key: str
@@ -31,12 +32,12 @@ class Stack:
     problems: list[str] = field(default_factory=list)
 
     def by_key(self) -> dict[str, Row]:
-        """Return the row of each key; of a key that comes again with other values the first counts."""
+        """Return the row of each key; if a key occurs again with other values, the first row counts."""
         return unique_rows(self.rows, self.key, self.problems)
 
 
 def unique_rows(rows: Iterable[Row], key: str, problems: list[str]) -> dict[str, Row]:
-    """Return the first row of each key, and write down in `problems` where another contradicts it."""
+    """Return the first row of each key, and append contradictions by later rows to `problems`."""
     found: dict[str, Row] = {}
     for row in rows:
         first = found.setdefault(row[key], row)
@@ -51,15 +52,16 @@ def unique_rows(rows: Iterable[Row], key: str, problems: list[str]) -> dict[str,
 def read_stacks(
     tables: Sequence[SideTable], base: Path, *, checksums: Mapping[str, str] | None = None
 ) -> list[Stack]:
-    """Read side tables; those with the same columns become one stack, in the order of the first of each.
+    """Read side tables; those with the same columns become one stack, in the order of each one's first.
 
     Parameters
     ----------
     tables : sequence of SideTable
+        Tables to read.
     base : Path
-        The set's own folder; a file that a link takes elsewhere is not read.
+        The data set's own folder; files that a link leads out of it are not read.
     checksums : mapping of str to str, optional
-        File to `md5:...` or `sha256:...`, as far as they are known.
+        Known checksums (`md5:...` or `sha256:...`) by file; None if there are none.
     """
     stacks: dict[frozenset[str], Stack] = {}
     for table in tables:
@@ -77,15 +79,16 @@ def read_side_table(table: SideTable, base: Path, *, checksum: str | None = None
     Parameters
     ----------
     table : SideTable
+        Table to read.
     base : Path
-        The set's own folder.
+        The data set's own folder.
     checksum : str, optional
-        Of its file, where it is known.
+        Checksum of its file; None if unknown.
 
     Raises
     ------
     ImageError
-        It is missing, leads out of the set's folder, or is not of its format; the place is named.
+        If the file is missing, leads out of the folder, or is invalid; names the place.
     """
     file = base / table.file
     try:
@@ -115,7 +118,7 @@ def read_side_table(table: SideTable, base: Path, *, checksum: str | None = None
 def join(rows: Iterable[Row], stacks: Iterable[Stack]) -> None:
     """Add the columns of each stack to the rows that have its key, in place.
 
-    Rows without the key, or whose key is not listed, stay as they are. A column they have keeps its value.
+    Rows without the key, or with an unlisted key, do not change. Existing columns keep their values.
     """
     rows = list(rows)
     for stack in stacks:
@@ -127,7 +130,7 @@ def join(rows: Iterable[Row], stacks: Iterable[Stack]) -> None:
 
 
 def _text_rows(file: Path, table: SideTable) -> Iterator[Row]:
-    """Yield rows of blank-separated columns, the last of which takes the rest of the line."""
+    """Yield rows of columns separated by blanks; the last column extends to the end of the line."""
     n = len(table.columns)
     with file.open(encoding="utf-8-sig") as lines:
         for number, line in enumerate(lines, start=1):
@@ -149,7 +152,7 @@ def _csv_rows(file: Path, table: SideTable) -> Iterator[Row]:
         try:
             headers = reader.fieldnames or []
         except csv.Error as error:
-            raise ImageError(f"{table.file}: no CSV: {error}") from None
+            raise ImageError(f"{table.file}: not valid CSV: {error}") from None
         if missing := [header for header in table.sources.values() if header not in headers]:
             raise ImageError(
                 f"{table.file}: no column {missing[0]!r}; there are: {', '.join(headers) or 'none'}"
@@ -158,7 +161,7 @@ def _csv_rows(file: Path, table: SideTable) -> Iterator[Row]:
             for cells in reader:
                 yield {name: cells[header] or "" for name, header in table.sources.items()}
         except csv.Error as error:
-            raise ImageError(f"{table.file}: no CSV after line {reader.line_num}: {error}") from None
+            raise ImageError(f"{table.file}: not valid CSV after line {reader.line_num}: {error}") from None
 
 
 def _mat_rows(file: Path, table: SideTable, checksum: str | None) -> list[Row]:

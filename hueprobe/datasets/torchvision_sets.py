@@ -1,4 +1,4 @@
-"""What torchvision does for data sets: its classes, and their downloads."""
+"""Data sets through the classes of torchvision, with their downloads."""
 
 import contextlib
 import inspect
@@ -13,27 +13,28 @@ from torch.utils.data import ConcatDataset
 from hueprobe.datasets.origin import TorchvisionClass
 from hueprobe.errors import ManifestError
 
-# CIFAR's are pickles too, but of known checksums.
+# CIFAR's files are pickles too, but have known checksums.
 _UNPICKLING = ("LSUN", "LSUNClass")
 
 
 def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = False) -> dict[str, Any]:
-    """Return the Dataset of each split, read from `root` as torchvision lays it out there.
+    """Return the Dataset of each split, read from `root` in torchvision's own layout.
 
     Parameters
     ----------
     described : TorchvisionClass
+        The class and its arguments.
     root : Path
-        The folder above the set's own.
-    download : bool
-        Fetch what is absent.
+        Folder that contains the data set's own.
+    download : bool, default=False
+        Whether to fetch missing files.
 
     Raises
     ------
     ManifestError
-        The installed torchvision has no such class, or it does not take these arguments.
+        If the installed torchvision has no such class, or if it does not accept these arguments.
     RuntimeError, OSError
-        As torchvision raises them, where files are absent or a download fails.
+        If torchvision raises them, because files are missing or a download fails.
     """
     make = getattr(torchvision.datasets, described.name, None)
     if not inspect.isclass(make):
@@ -42,8 +43,8 @@ def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = F
         )
     if described.name in _UNPICKLING:
         raise ManifestError(
-            f"torchvision's {described.name} unpickles what lies beside the set, which can run any program; "
-            "export its images into class folders, and use those"
+            f"torchvision's {described.name} unpickles files beside the data set, which can run any code; "
+            "export its images to class folders, and use those"
         )
     calls = {
         split: {**arguments, **({"download": True} if download else {})}
@@ -52,8 +53,8 @@ def open_datasets(described: TorchvisionClass, root: Path, *, download: bool = F
     for split, arguments in calls.items():
         if lacking := [name for name in arguments if not takes_argument(make, name)]:
             raise ManifestError(
-                f"torchvision {torchvision.__version__}: {described.name} takes no argument {lacking[0]!r} "
-                f"(split {split!r}); upgrade torchvision or mend the manifest"
+                f"torchvision {torchvision.__version__}: {described.name} has no argument {lacking[0]!r} "
+                f"(split {split!r}); upgrade torchvision or fix the manifest"
             )
     build: Any = make
     return {split: build(str(root), **arguments) for split, arguments in calls.items()}
@@ -66,7 +67,7 @@ def join_datasets(datasets: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def torchvision_bars(enabled: bool) -> Iterator[None]:
-    """Let torchvision's own progress bars through to stderr, or keep them back."""
+    """Show torchvision's own progress bars on stderr, or suppress them."""
     if enabled:
         yield
     else:
@@ -75,7 +76,7 @@ def torchvision_bars(enabled: bool) -> Iterator[None]:
 
 
 def takes_argument(cls: type, name: str) -> bool:
-    """Whether the class's constructor, or one that it passes `**kwargs` on to, has this parameter."""
+    """Whether the class's constructor, or one that it passes `**kwargs` to, has this parameter."""
     for owner in cls.__mro__:
         if "__init__" not in vars(owner):
             continue

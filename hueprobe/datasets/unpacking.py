@@ -1,4 +1,4 @@
-"""Unpacking archives that nobody has looked into: plain files come out, and none leaves the folder."""
+"""Unpacking of untrusted archives: only plain files, and only inside the folder."""
 
 import errno
 import gzip
@@ -25,21 +25,21 @@ _BROKEN = (
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file's name ends as that of an archive that `unpack` takes."""
+    """Whether a file's name has the ending of an archive that `unpack` supports."""
     return name.lower().endswith(ARCHIVE_ENDINGS)
 
 
 def unpack(archive: Path, folder: Path) -> int:
     """Unpack a tar or zip archive into `folder` and return the number of files.
 
-    Only folders and plain files are made, without the archive's owners and permissions.
+    Only folders and plain files are created, without the archive's owners and permissions.
 
     Raises
     ------
     DownloadError
-        A member leads out of `folder` (absolute, `..`), is a link or a device, the archive is broken or
-        cut short, or more comes out than `limits.max_unpacked` allows. What came out before stays: unpack
-        into a folder of its own.
+        If a member leads out of `folder` (absolute, `..`) or is a link or a device; if the archive is damaged
+        or truncated; or if its content exceeds `limits.max_unpacked`. Files unpacked before the error remain,
+        so unpack into a separate folder.
     """
     n_files = 0
     left = max_unpacked(archive.stat().st_size)
@@ -52,13 +52,13 @@ def unpack(archive: Path, folder: Path) -> int:
                     left -= len(chunk)
                     if left < 0:
                         raise DownloadError(
-                            f"archive {archive.name!r} unpacks to more than it should, at {name!r}; where "
-                            f"you trust it, set {UNPACKED} to more bytes"
+                            f"archive {archive.name!r} unpacks to more bytes than allowed, at {name!r}; if "
+                            f"you trust it, increase {UNPACKED}"
                         )
                     file.write(chunk)
             n_files += 1
     except FileExistsError:
-        raise DownloadError(f"archive {archive.name!r} holds {name!r} twice; it is not used") from None
+        raise DownloadError(f"archive {archive.name!r} contains {name!r} twice; it is not used") from None
     except HueprobeError:
         raise
     except OSError as error:
@@ -71,10 +71,10 @@ def unpack(archive: Path, folder: Path) -> int:
     except _BROKEN as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DownloadError(
-            f"archive {archive.name!r} is broken or cut short: {reason}; fetch it again"
+            f"archive {archive.name!r} is damaged or truncated: {reason}; fetch it again"
         ) from None
     if not n_files:
-        raise DownloadError(f"archive {archive.name!r} holds no file; fetch it again")
+        raise DownloadError(f"archive {archive.name!r} contains no file; fetch it again")
     return n_files
 
 
@@ -94,13 +94,14 @@ def _tar_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
             content = tar.extractfile(member) if member.isfile() else None
             if content is None:
                 raise DownloadError(
-                    f"archive {archive.name!r} holds {member.name!r}, a link or a device; it is not unpacked"
+                    f"archive {archive.name!r} contains {member.name!r}, a link or a device; "
+                    "it is not unpacked"
                 )
             yield name, content
-        # tarfile takes an archive that ends between two members for a whole one; a whole one ends in zeros.
+        # tarfile accepts an archive that ends between two members; a complete one ends in zeros.
         assert tar.fileobj is not None  # it was opened from a file
         if tar.fileobj.tell() <= tar.offset:
-            raise DownloadError(f"archive {archive.name!r} is cut short: it has no end mark; fetch it again")
+            raise DownloadError(f"archive {archive.name!r} is truncated: it has no end mark; fetch it again")
 
 
 def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
@@ -111,7 +112,7 @@ def _zip_members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
                 continue
             if stat.S_ISLNK(member.external_attr >> 16):
                 raise DownloadError(
-                    f"archive {archive.name!r} holds {member.filename!r}, a link; it is not unpacked"
+                    f"archive {archive.name!r} contains {member.filename!r}, a link; it is not unpacked"
                 )
             with file.open(member) as content:
                 yield name, content
@@ -125,6 +126,6 @@ def _inside(name: str, archive: Path) -> str:
     )
     if plain and (why := require_inside(plain)):
         raise DownloadError(
-            f"archive {archive.name!r} holds {name!r}, which is not allowed: {why}; it is not unpacked"
+            f"archive {archive.name!r} contains {name!r}, which is not allowed: {why}; it is not unpacked"
         )
     return plain

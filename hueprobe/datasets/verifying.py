@@ -1,4 +1,4 @@
-"""Whether what lies on disk is the set that its manifest describes: every difference, told exactly."""
+"""Comparison of a data set on disk with its manifest: reports every difference."""
 
 import os
 from collections import Counter, deque
@@ -30,28 +30,34 @@ from hueprobe.images.table import ImageTable
 from hueprobe.progress import progress_bar
 from hueprobe.threads import threaded_map
 
-# Images that are read ahead of the one whose turn it is.
+# Number of images that are read in advance.
 _AHEAD = 256
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify_set` found.
+    """Result of verifying a data set.
 
     Attributes
     ----------
-    name, root : str
-        The manifest's name; the folder that holds the images, empty for Datasets.
+    name : str
+        Name of the manifest.
+    root : str
+        Folder of the images; empty for Datasets.
     images, classes : int
-        Images and classes that are there.
+        Number of images and classes found.
     splits : dict of str to int
-        Images of each official split.
+        Number of images per official split.
     decoded : bool
         Whether every image was read.
     problems : tuple of Problem
-        Empty where all agrees.
+        Differences from the manifest; empty if there are none.
     notes : tuple of str
-        What is worth knowing and not wrong.
+        Other observations, such as duplicate images.
+
+    See Also
+    --------
+    hueprobe.datasets.verify_set : Verify a data set.
     """
 
     name: str
@@ -65,11 +71,25 @@ class Verification:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong."""
+        """Whether there are no problems."""
         return not self.problems
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON holds it."""
+        """Return all attributes and `ok` as JSON values.
+
+        Returns
+        -------
+        dict
+            Values by name.
+
+        Examples
+        --------
+        >>> from hueprobe.datasets import draft_manifest, verify_set
+        >>> with open("shapes.toml", "w") as file:
+        ...     _ = file.write(draft_manifest("images", beside="."))
+        >>> verify_set("shapes.toml").to_json()["classes"]
+        3
+        """
         return {**asdict(self), "ok": self.ok}
 
 
@@ -86,19 +106,42 @@ def verify_set(
     Parameters
     ----------
     spec : str or Manifest
+        Name of a manifest, its TOML file, or a loaded manifest.
     root : path, optional
-        As for `from_manifest`.
-    decode : bool
-        Read every image; without it only names are looked at, and neither damage nor doubles are seen.
-    workers : int
-        Threads that read.
-    progress : bool
-        A bar on stderr.
+        Folder of the data set, as in `hueprobe.datasets.from_manifest`; None for the default folders.
+    decode : bool, default=True
+        Whether to read every image. Otherwise only names are compared, and neither damaged images nor
+        duplicates are found.
+    workers : int, default=1
+        Number of threads that read images.
+    progress : bool, default=False
+        Whether to show a progress bar on stderr.
+
+    Returns
+    -------
+    Verification
+        Counts, problems and notes.
 
     Raises
     ------
+    ManifestError
+        If the manifest does not exist or is invalid.
     ImageError
-        Nothing of the set is there.
+        If no image of the data set is found.
+
+    See Also
+    --------
+    hueprobe.datasets.verify_table : Compare images from any other source.
+
+    Examples
+    --------
+    >>> with open("shapes.toml", "w") as file:
+    ...     _ = file.write(hp.datasets.draft_manifest("images", beside="."))
+    >>> import os
+    >>> os.remove("images/circle/circle0.png")
+    >>> found = verify_set("shapes.toml")
+    >>> found.ok, found.problems[0].text
+    (False, 'counts.images: 11 found, 12 expected')
     """
     manifest = spec if isinstance(spec, Manifest) else load_manifest(spec)
     options: dict[str, Any] = {"decode": decode, "workers": workers, "progress": progress}
@@ -118,18 +161,37 @@ def verify_set(
 def verify_table(
     manifest: Manifest, table: ImageTable, *, decode: bool = True, workers: int = 1, progress: bool = False
 ) -> Verification:
-    """Compare images of any source with a manifest: counts, classes, every image, doubles across splits.
+    """Compare images from any source with a manifest: counts, classes, every image, duplicates.
 
     Parameters
     ----------
     manifest : Manifest
+        Expected content.
     table : ImageTable
-    decode : bool
-        Read every image.
-    workers : int
-        Threads that read.
-    progress : bool
-        A bar on stderr.
+        Images to compare.
+    decode : bool, default=True
+        Whether to read every image.
+    workers : int, default=1
+        Number of threads that read images.
+    progress : bool, default=False
+        Whether to show a progress bar on stderr.
+
+    Returns
+    -------
+    Verification
+        Counts, problems and notes.
+
+    See Also
+    --------
+    hueprobe.datasets.verify_set : Compare the files of a data set.
+
+    Examples
+    --------
+    >>> with open("shapes.toml", "w") as file:
+    ...     _ = file.write(hp.datasets.draft_manifest("images", beside="."))
+    >>> manifest = hp.datasets.load_manifest("shapes.toml")
+    >>> verify_table(manifest, hp.images.from_folder("images")).ok
+    True
     """
     splits = Counter(split for split in table.splits if split is not None)
     problems = [
@@ -157,7 +219,7 @@ def verify_table(
 
 
 def _read(table: ImageTable, workers: int, progress: bool) -> Iterator[ImageRecord]:
-    """Yield each row's record in order; no more than a few hundred rows are in the air."""
+    """Yield each row's record in order; at most a few hundred rows are read in advance."""
     with (
         progress_bar(len(table), label="verify", enabled=progress) as advance,
         threaded_map(workers, name="hueprobe-verify") as each,

@@ -1,4 +1,4 @@
-"""Slices of volumes (NIfTI) as ordinary images, written once as PNG files."""
+"""Slices of volumes (NIfTI) as images, written once as PNG files."""
 
 import hashlib
 import importlib.util
@@ -15,19 +15,19 @@ from hueprobe.errors import ImageError, MissingDependencyError
 from hueprobe.files import written_whole
 from hueprobe.images.limits import PIXELS, max_pixels
 
-# The axis that a plane's slices are stacked along, in a volume turned to right, anterior, superior.
+# The axis along which a plane's slices are stacked, in a volume with axes right, anterior, superior.
 _AXIS = {"axial": 2, "coronal": 1, "sagittal": 0}
 assert set(_AXIS) == set(get_args(Plane))
-_MOST_STRETCH = 100  # of the longest side of a voxel to the shortest
-_MOST_PIXELS_A_VOLUME = 8  # times those of an image: 0.7 billion voxels
+_MOST_STRETCH = 100  # ratio of the longest to the shortest side of a voxel
+_MOST_PIXELS_A_VOLUME = 8  # times the limit of an image: 0.7 billion voxels
 
 
 def slice_folder(slices: Slices) -> str:
-    """Return the folder of the images that these settings give, named after them.
+    """Return the name of the folder for slices with these settings.
 
-    Other settings give another folder, so images of two settings never mix.
+    Different settings have different folders, so their images never mix.
     """
-    said = {  # these words are in the names of folders
+    said = {  # hashed into the names of folders
         "count": slices.count,
         "plane": slices.plane,
         "spacing": float(slices.spacing),
@@ -39,7 +39,7 @@ def slice_folder(slices: Slices) -> str:
 
 
 def slice_names(volume: str, slices: Slices) -> list[str]:
-    """Return the images' paths, relative to the slices' folder, of one volume.
+    """Return the paths of one volume's images, relative to the slices' folder.
 
     >>> window = dict(window=(1.0, 99.0), window_is="percentile")
     >>> slice_names("100307/T1w/brain.nii.gz", Slices(plane="axial", spacing=10.0, count=2, **window))
@@ -51,22 +51,23 @@ def slice_names(volume: str, slices: Slices) -> list[str]:
 
 
 def write_slices(volume: Path, slices: Slices, images: list[Path]) -> None:
-    """Write the slices of one volume as 8-bit gray PNG files; those that are there are written again.
+    """Write the slices of one volume as 8-bit gray PNG files, replacing existing ones.
 
     Parameters
     ----------
     volume : Path
-        A NIfTI file of three axes, `.nii` or `.nii.gz`.
+        NIfTI file with three axes, `.nii` or `.nii.gz`.
     slices : Slices
+        Which slices to write.
     images : list of Path
-        One a slice, from the inferior, posterior or left end on.
+        One file per slice, starting at the inferior, posterior or left end.
 
     Raises
     ------
     MissingDependencyError
-        nibabel is not installed.
+        If nibabel is not installed.
     ImageError
-        The volume cannot be read, is not of three axes, or is thinner than the slices need.
+        If the volume cannot be read, does not have three axes, or is too thin for the slices.
     """
     for path, pixels in zip(images, read_slices(volume, slices), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +78,10 @@ def write_slices(volume: Path, slices: Slices, images: list[Path]) -> None:
 def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
     """Return the slices of one volume as uint8 arrays (rows, columns) of square pixels.
 
-    The volume is turned to its nearest right-anterior-superior axes. Slices lie `spacing` mm apart, centered
-    on the middle of the volume, each the nearest voxel plane. Superior (of axial slices: anterior) is up; the
-    subject's left is on the image's left, of sagittal slices anterior is on the right. Where voxels are not
-    square in the plane the coarser side is stretched to the finer one, linearly.
+    The volume is reoriented to the nearest right-anterior-superior axes. Slices are `spacing` mm apart and
+    centered on the middle of the volume; each is the nearest voxel plane. Superior is up (in axial slices,
+    anterior). The subject's left is on the image's left (in sagittal slices, anterior is on the right). If
+    voxels are not square in the plane, the coarser axis is linearly interpolated to the finer one.
     """
     nibabel = _nibabel()
     try:
@@ -97,7 +98,7 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
             f"cannot read volume {str(volume)!r}: {' '.join(str(error).split())[:200]}"
         ) from None
     if not all(math.isfinite(zoom) and zoom > 0 for zoom in zooms) or max(zooms) > _MOST_STRETCH * min(zooms):
-        raise ImageError(f"{str(volume)!r} has voxels of {zooms} mm; no scanner gives such")
+        raise ImageError(f"{str(volume)!r} has voxels of {zooms} mm, which is implausible")
     axis = _AXIS[slices.plane]
     offsets = (np.arange(slices.count) - (slices.count - 1) / 2) * slices.spacing / zooms[axis]
     places = np.rint((values.shape[axis] - 1) / 2 + offsets).astype(int)
@@ -105,7 +106,7 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
         raise ImageError(
             f"{str(volume)!r} is {values.shape[axis] * zooms[axis]:g} mm deep, but {slices.count} "
             f"{slices.plane} slices {slices.spacing:g} mm apart need "
-            f"{(slices.count - 1) * slices.spacing:g} mm; ask for fewer or closer ones"
+            f"{(slices.count - 1) * slices.spacing:g} mm; choose fewer or closer ones"
         )
     low, high = _window(values, slices, volume)
     in_plane = [zoom for i, zoom in enumerate(zooms) if i != axis]  # (columns, rows) of the image
@@ -113,12 +114,12 @@ def read_slices(volume: Path, slices: Slices) -> list[np.ndarray]:
 
 
 def _require_credible(volume: Path, shape: tuple[int, ...]) -> None:
-    """Refuse a volume whose header asks for more than the disk or any scanner gave."""
+    """Refuse a volume whose header declares an implausible size."""
     pixels = max_pixels()
     if pixels is not None and math.prod(shape) > pixels * _MOST_PIXELS_A_VOLUME:
         raise ImageError(
-            f"{str(volume)!r} says it has {' x '.join(map(str, shape))} voxels; where you trust it, set "
-            f"{PIXELS} to more"
+            f"{str(volume)!r} declares {' x '.join(map(str, shape))} voxels; if you trust it, "
+            f"increase {PIXELS}"
         )
 
 
@@ -127,7 +128,7 @@ def _window(values: np.ndarray, slices: Slices, volume: Path) -> tuple[float, fl
     if slices.window_is == "percentile":
         inside = values[values != 0]
         if not inside.size:
-            raise ImageError(f"{str(volume)!r} is 0 everywhere; no slice of it shows anything")
+            raise ImageError(f"{str(volume)!r} is 0 everywhere, so its slices are empty")
         low, high = (float(end) for end in np.percentile(inside, [low, high]))
     if not np.isfinite(values).all():
         raise ImageError(f"{str(volume)!r} has voxels that are NaN or infinite")

@@ -1,4 +1,4 @@
-"""What a value in a manifest may be: types for the readers of `records`, and checks that no type can say."""
+"""Allowed values in a manifest: types for `records`, and checks that types cannot express."""
 
 import re
 from typing import Annotated
@@ -9,7 +9,7 @@ from msgspec import Meta
 from hueprobe.datasets.inside import require_inside
 
 Text = Annotated[str, Meta(pattern=r"\S", description="a string that is not empty")]
-# What has a default may be emptied by a variant.
+# A variant may set a value with a default to the empty string.
 OptionalText = Annotated[str, Meta(pattern=r"\A\Z|\S", description="a string that is not blank")]
 Count = Annotated[int, Meta(ge=0, lt=1 << 62, description="a whole number of 0 or more")]
 Positive = Annotated[int, Meta(ge=1, lt=1 << 62, description="a whole number of 1 or more")]
@@ -19,21 +19,23 @@ Checksum = Annotated[
     str,
     Meta(
         pattern=r"\A(md5:[0-9a-f]{32}|sha256:[0-9a-f]{64})\Z",
-        description="md5: or sha256: and hex digits behind it",
+        description="md5: or sha256: followed by hex digits",
     ),
 ]
 
 
 def require_path(key: str, path: str) -> None:
-    """Refuse a path that is there and does not stay below the folder it starts from.
+    """Reject a path, unless empty, that leads out of its folder.
 
     Parameters
     ----------
     key, path : str
+        Key of the manifest, for the message, and its value.
 
     Raises
     ------
     ValueError
+        If the path is not a plain path below a folder.
     """
     if path and (why := require_inside(path)):
         raise ValueError(
@@ -42,15 +44,17 @@ def require_path(key: str, path: str) -> None:
 
 
 def require_address(key: str, address: str) -> None:
-    """Refuse what is there and is no http or https address.
+    """Reject a URL, unless empty, that is not http or https.
 
     Parameters
     ----------
     key, address : str
+        Key of the manifest, for the message, and its value.
 
     Raises
     ------
     ValueError
+        If the value is not such a URL.
     """
     try:
         parts = urlsplit(address)
@@ -58,21 +62,23 @@ def require_address(key: str, address: str) -> None:
     except ValueError:  # a bracket that is no IPv6 address
         is_one = False
     if address and not is_one:
-        raise ValueError(f"{key}: {address!r} is no address; it must begin with http:// or https://")
+        raise ValueError(f"{key}: {address!r} is not a URL; it must begin with http:// or https://")
 
 
 def require_regex(key: str, pattern: str) -> None:
-    """Refuse what Python's `re` does not take.
+    """Reject an invalid regular expression.
 
     Parameters
     ----------
     key, pattern : str
+        Key of the manifest, for the message, and its value.
 
     Raises
     ------
     ValueError
+        If Python's `re` cannot compile the pattern.
     """
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"{key}: {pattern!r} is no regular expression: {error}") from None
+        raise ValueError(f"{key}: {pattern!r} is not a valid regular expression: {error}") from None

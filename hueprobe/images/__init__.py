@@ -1,4 +1,4 @@
-"""Images: where they come from, in what order, how they are split and how they are read."""
+"""Images: listing, splitting, reading and transforming them."""
 
 import lazy_loader
 

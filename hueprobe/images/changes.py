@@ -1,22 +1,22 @@
-"""When a file last changed, as far as the file system tells: in its bytes, or in what its name leads to."""
+"""The time when a file last changed, in its bytes or in what its name leads to."""
 
 import os
 import stat
 
-_MOST_LINKS = 40  # on the way to a file, as in Linux
+_MOST_LINKS = 40  # on the way to a file, like Linux
 
 
 class LastChange:
-    """When what a path names last changed; each folder on the way is looked up once.
+    """Returns when the file at a path last changed; looks up each folder on the way only once.
 
-    `mtime` can be set back and `ctime` cannot, so the later of both counts for a file. That its name leads to
-    another file now also shows: a link by its own `ctime`; a folder that was renamed by a `ctime` behind its
-    `mtime`, which entering a file sets together, and below the root by either.
+    `mtime` can be set back and `ctime` cannot, so the later of both counts for a file. It is also noticed if
+    a name leads to another file now: a link has its own `ctime`, and a renamed folder has a `ctime` after its
+    `mtime` (adding a file sets both). Below the root, a folder's `ctime` always counts.
 
     Parameters
     ----------
     root : str
-        Absolute folder.
+        Absolute path of the folder of the images.
     """
 
     def __init__(self, root: str) -> None:
@@ -24,17 +24,17 @@ class LastChange:
         self._folders: dict[str, int] = {}
 
     def __call__(self, path: str) -> int:
-        """Return the time in ns since the epoch.
+        """Return the time of the last change in ns since the epoch.
 
         Parameters
         ----------
         path : str
-            Absolute, of a file below the root.
+            Absolute path of a file below the root.
 
         Raises
         ------
         OSError
-            It is not there.
+            If the file does not exist.
         """
         return self._of(path, 0)
 

@@ -1,10 +1,10 @@
-"""The bytes of an image file to upright RGB, whatever this process has set for Pillow and for warnings.
+"""Decoding of image files to upright RGB, independent of the process's settings for Pillow and warnings.
 
-Pillow warns of odd metadata in the middle of its work, and asks one number, `Image.MAX_IMAGE_PIXELS`, how
-large an image may be. Both belong to the whole process and are not hueprobe's to change: its user has a say
-in them, and other threads. So the limit on pixels is checked here, before anything is decoded. And the rare
-image that Pillow cannot give here (it has odd metadata where warnings are errors, or is larger than Pillow
-allows though not than its user does) is decoded by this module, run as a program of its own.
+Pillow warns of odd metadata while decoding, and limits the size of images by `Image.MAX_IMAGE_PIXELS`.
+Both settings are global to the process. hueprobe does not change them, since they belong to its user and
+affect other threads. So the limit on pixels is checked here, before anything is decoded. In rare cases
+Pillow cannot decode an image in this process: it has odd metadata while warnings are errors, or it is larger
+than Pillow's limit but not than the user's. Then this module is run as a separate program.
 """
 
 import importlib
@@ -22,7 +22,7 @@ from hueprobe.images.rgb import image_as_rgb
 from hueprobe.images.value_range import ValueRange
 from hueprobe.processes import run_module
 
-# EXIF orientation to the turn that undoes it; 1 is upright.
+# EXIF orientation -> transpose that undoes it; 1 is upright.
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -32,8 +32,8 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# What Pillow may take a file for, whatever its name. Of its other formats some hand the file to a program of
-# the system (EPS to Ghostscript, which runs it), and few are known to anyone.
+# Formats that Pillow may recognize, whatever the file's name. Some other formats run programs of the system
+# on the file (EPS runs Ghostscript), and most are rare.
 _FORMATS = (
     "JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "QOI", "PSD", "DDS", "TGA",
     "PCX", "ICO", "SGI",
@@ -45,30 +45,31 @@ _MOST_SECONDS = 300
 def decode(
     data: bytes, limit: int | None, value_range: ValueRange | None = None
 ) -> tuple[Image.Image, Noticed]:
-    """Return the image that a file's bytes hold as upright RGB, of an animation the first frame.
+    """Decode a file's bytes to upright RGB (the first frame of an animation).
 
-    What it lost on the way comes with it.
+    Also returns the information lost in the conversion.
 
     Parameters
     ----------
     data : bytes
-    limit : int, optional
-        The pixels that it may have; None for any number.
+        Content of the file.
+    limit : int or None
+        Maximum number of pixels; None for no limit.
     value_range : ValueRange, optional
-        Black and white of images of more than 8 bits.
+        Values of black and white in images of more than 8 bits; None for the full range.
 
     Raises
     ------
     UnidentifiedImageError
-        It is of no format that is known here.
+        If the format is unknown.
     DecompressionBombError
-        It has more pixels.
+        If the image has too many pixels.
     Exception
-        Whatever a decoder raises on damaged data.
+        Anything that a decoder raises on damaged data.
     """
     try:
         return _decode(data, limit, value_range)
-    except Warning as warning:  # an error to this process alone
+    except Warning as warning:  # an error only in this process
         return _decode_alone(data, limit, value_range, warning)
     except Image.DecompressionBombError as error:
         if isinstance(error, _TooManyPixels) or not _allows_more_than_pillow(limit):
@@ -77,7 +78,7 @@ def decode(
 
 
 class _TooManyPixels(Image.DecompressionBombError):
-    """By our own limit, not by Pillow's."""
+    """Exceeds our own limit, not Pillow's."""
 
 
 def _decode(data: bytes, limit: int | None, value_range: ValueRange | None) -> tuple[Image.Image, Noticed]:
@@ -89,37 +90,37 @@ def _decode(data: bytes, limit: int | None, value_range: ValueRange | None) -> t
                 "DOS attack."
             )
         decoded, noticed = image_as_rgb(image, value_range)
-        turn = _UPRIGHT.get(_orientation(image))  # known once decoded: a TIFF turns itself
+        turn = _UPRIGHT.get(_orientation(image))  # known after decoding: a TIFF is rotated by its decoder
     return (decoded if turn is None else decoded.transpose(turn)), noticed
 
 
 def _opened(data: bytes) -> ImageFile.ImageFile:
-    """Return a file's image, of which only the header was read, as `Image.open` does, but for its limit."""
+    """Open an image by its header only, like `Image.open` without its limit."""
     for name in _known_formats():
         factory, accept = Image.OPEN[name]
         try:
             accepted = accept is None or accept(data[:16])
-            if accepted and not isinstance(accepted, str):  # a text says why this Pillow cannot
+            if accepted and not isinstance(accepted, str):  # a string is the reason why this Pillow cannot
                 return factory(io.BytesIO(data), "")
-        except (SyntaxError, IndexError, TypeError, struct.error):  # it only begins like this format
+        except (SyntaxError, IndexError, TypeError, struct.error):  # only the first bytes are of this format
             continue
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
         return _heif(data)
-    raise UnidentifiedImageError("not a picture of a known format")
+    raise UnidentifiedImageError("not an image of a known format")
 
 
 def _heif(data: bytes) -> ImageFile.ImageFile:
     try:
         heif = importlib.import_module("pillow_heif")
     except ModuleNotFoundError:
-        raise UnidentifiedImageError("a HEIC picture; to read these: pip install pillow-heif") from None
+        raise UnidentifiedImageError("a HEIC image; to read these: pip install pillow-heif") from None
     image: ImageFile.ImageFile = heif.HeifImageFile(io.BytesIO(data), "")
     return image
 
 
 @cache
 def _known_formats() -> tuple[str, ...]:
-    """Return those of `_FORMATS` that this Pillow was built with."""
+    """Return the `_FORMATS` that this Pillow supports."""
     Image.init()
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
@@ -130,7 +131,7 @@ def _orientation(image: Image.Image) -> int:
         return int(orientation) if orientation in _UPRIGHT else 1
     except Warning:
         raise
-    except Exception:  # EXIF that cannot be parsed tells no orientation
+    except Exception:  # EXIF that cannot be parsed has no orientation
         return 1
 
 
@@ -142,7 +143,7 @@ def _allows_more_than_pillow(limit: int | None) -> bool:
 def _decode_alone(
     data: bytes, limit: int | None, value_range: ValueRange | None, error: Exception
 ) -> tuple[Image.Image, Noticed]:
-    """Decode in a process of its own; `error` is what hindered this one."""
+    """Decode in a separate process; `error` is the failure in this one."""
     asked = json.dumps([limit, value_range and value_range.text])
     answer = run_module(__name__, asked, data=data, seconds=_MOST_SECONDS)
     if answer is None:

@@ -1,4 +1,4 @@
-"""The demo's images: gray patches of what scikit-image ships, and "which image is this from" as class."""
+"""The demo's images: gray patches of images in scikit-image, whose class is the image they come from."""
 
 import importlib.util
 import os
@@ -23,7 +23,7 @@ _LONG, _SHORT = 6, 4  # patches along the long and the short side of an image
 
 @dataclass(frozen=True)
 class DemoImage:
-    """An image of the demo: its class, its file in scikit-image, what it shows, whose it is."""
+    """An image of the demo: class, file in scikit-image, content, source and license."""
 
     name: str
     file: str
@@ -59,23 +59,34 @@ DEMO_IMAGES = (
 
 
 def demo(folder: str | Path | None = None) -> ImageTable:
-    """Return the demo's images: 24 gray patches of each of `DEMO_IMAGES`, half of them in memory.
+    """Return the demo's images: 24 gray patches of each of `DEMO_IMAGES`, half of them for the memory.
 
-    They are cut once from the images in the installed scikit-image, which is not imported, and kept
-    as PNG files `<class>/<class>_<nn>.png` with a table `images.csv` (split `memory` or `query`)
-    and checksums. Patches do not overlap; they are gray so that color does not give the answer.
+    The patches are cut once from the images in the installed scikit-image, which is not imported. They are
+    saved as PNG files `<class>/<class>_<nn>.png` with a table `images.csv` (split `memory` or `query`) and
+    checksums. Patches do not overlap; they are gray so that color does not reveal the class.
 
     Parameters
     ----------
     folder : path, optional
-        Where they are, or are to be; by default hueprobe's part of the user's cache folder.
+        Folder of the images, created if needed; None for hueprobe's folder in the user's cache.
+
+    Returns
+    -------
+    ImageTable
+        312 images of 13 classes, in the splits `memory` and `query`.
 
     Raises
     ------
     MissingDependencyError
-        scikit-image is not installed, or lacks an image.
+        If scikit-image is not installed, or if it has no image of that name.
     ImageError
-        `folder` holds something else, or cannot be written.
+        If `folder` contains something else, or cannot be written.
+
+    Examples
+    --------
+    >>> table = demo("demo-images")  # doctest: +SKIP
+    >>> len(table), len(table.class_names), len(table.where_split("memory"))  # doctest: +SKIP
+    (312, 13, 156)
     """
     folder = Path(os.path.realpath(folder if folder is not None else _cache_folder() / "demo-images"))
     try:
@@ -99,7 +110,7 @@ def _cache_folder() -> Path:
 
 
 def _expected(folder: Path) -> ImageTable:
-    """Return the table that a complete folder holds, sizes apart; no image is needed to know it."""
+    """Return the table of a complete folder, except for sizes, without reading any image."""
     names = [image.name for image in DEMO_IMAGES for _ in range(_LONG * _SHORT)]
     paths = tuple(f"{name}/{name}_{i % (_LONG * _SHORT):02d}.png" for i, name in enumerate(names))
     n = len(names)
@@ -110,7 +121,7 @@ def _expected(folder: Path) -> ImageTable:
 
 
 def _is_complete(folder: Path) -> bool:
-    """Whether every file is there and as it was written."""
+    """Whether every file is there and unchanged."""
     try:
         lines = (folder / SUMS_FILE).read_text().splitlines()
         sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
@@ -125,21 +136,22 @@ def _is_complete(folder: Path) -> bool:
 
 
 def _require_ours(folder: Path) -> None:
-    """Refuse to replace a folder that holds anything but a damaged demo."""
+    """Refuse to replace a folder that contains anything but a damaged demo."""
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():
-        raise ImageError(f"{str(folder)!r} is not a folder; name another for the demo's images")
+        raise ImageError(f"{str(folder)!r} is not a folder; choose another for the demo's images")
     ours = {*_expected(folder).paths, TABLE_FILE, SUMS_FILE}
     for file in folder.rglob("*"):
         if not file.is_dir() and file.relative_to(folder).as_posix() not in ours:
             raise ImageError(
-                f"folder {str(folder)!r} holds {file.name!r}, which is not of the demo; name another folder"
+                f"folder {str(folder)!r} contains {file.name!r}, which is not part of the demo; "
+                "choose another folder"
             )
 
 
 def _build(folder: Path) -> None:
-    """Write everything into a folder beside, then put that in place."""
+    """Write everything to a temporary folder beside it, then move that into place."""
     source = _scikit_image_data()
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as beside:
@@ -151,7 +163,7 @@ def _build(folder: Path) -> None:
         files = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
         (new / SUMS_FILE).write_text("".join(f"{sha256_of(new / name)}  {name}\n" for name in files))
         if _is_complete(folder):
-            return  # another process was quicker
+            return  # another process was faster
         if folder.exists():
             shutil.rmtree(folder)
         new.rename(folder)
@@ -174,7 +186,7 @@ def _scikit_image_data() -> Path:
 
 
 def _write_patches(file: Path, folder: Path) -> None:
-    """Cut an image into 24 gray patches, named in reading order; a remainder at right and bottom is lost."""
+    """Cut an image into 24 gray patches, numbered row by row; drop the remainder at right and bottom."""
     folder.mkdir()
     with Image.open(file, formats=("JPEG", "PNG", "GIF", "TIFF")) as image:
         gray = image.convert("L")

@@ -1,4 +1,4 @@
-"""Which files are images by the ending of their name, and what to say of those that are left out."""
+"""Recognition of image files by the ending of their name, and messages about ignored files."""
 
 import importlib.util
 import os
@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
-# Of the formats that `hueprobe.images.decoding` reads.
+# Endings of the formats that `hueprobe.images.decoding` reads.
 IMAGE_ENDINGS = (
     ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".bmp", ".dib", ".gif", ".tif", ".tiff",
     ".webp", ".avif", ".avifs", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".ppm", ".pgm", ".pbm",
     ".pnm", ".pfm", ".tga", ".pcx", ".ico", ".sgi", ".rgb", ".rgba", ".bw", ".qoi", ".psd", ".dds",
 )  # fmt: skip
-HEIF_ENDINGS = (".heic", ".heif", ".heics", ".heifs", ".hif")  # read by the package pillow-heif, where it is
-# What lies beside images and is none: not worth a word.
+HEIF_ENDINGS = (".heic", ".heif", ".heics", ".heifs", ".hif")  # read by the package pillow-heif, if installed
+# Files often found beside images: ignored silently.
 _OTHERS = frozenset(
     """
     .7z .aae .arrow .asc .bat .bib .bz2 .c .cache .cfg .ckpt .conf .cpp .crc .css .csv .dat .data
@@ -30,7 +30,7 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\0", b"MM\0*"
 
 
 def is_image(name: str) -> bool:
-    """Whether a file's name ends as an image's does that can be read here."""
+    """Whether a file's name has the ending of an image that can be read."""
     ending = os.path.splitext(name)[1].lower()
     return ending in IMAGE_ENDINGS or (ending in HEIF_ENDINGS and reads_heif())
 
@@ -42,7 +42,7 @@ def reads_heif() -> bool:
 
 
 def begins_as_image(file: str) -> bool:
-    """Whether a file begins as one of a common image format does, whatever its name."""
+    """Whether a file begins with the signature of a common image format, whatever its name."""
     try:
         with open(file, "rb") as opened:
             head = opened.read(12)
@@ -57,40 +57,43 @@ def known_endings() -> str:
 
 
 def left_out(names: Iterable[str]) -> str | None:
-    """Return the sentence that counts files, neither images nor what is known to lie beside them, by ending.
+    """Return a sentence that counts ignored files by ending, except those often found beside images.
 
     Parameters
     ----------
     names : iterable of str
-        Of files that are no images by their ending; without an ending only those that begin as images do.
+        Names of files without the ending of an image; of those without any ending, only the ones that
+        begin like an image.
 
     Returns
     -------
     str or None
-        None where there is nothing to say.
+        None if there is nothing to report.
 
     Examples
     --------
     >>> left_out(["notes.txt", "a.exr", "b.EXR", "c.dng"])
-    '3 files are left out, which are no images by their ending: 2 .exr, 1 .dng; convert those that are images'
+    '3 files are ignored because of their endings: 2 .exr, 1 .dng; convert the images among them'
     """
     counts = Counter(ending for name in names if (ending := _ending(name)) is not None)
     if not counts:
         return None
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     shown = ", ".join(f"{n} {ending or 'without an ending'}" for ending, n in ranked[:8])
-    more = f" and {len(ranked) - 8} endings more" if len(ranked) > 8 else ""
+    more = f" and {len(ranked) - 8} more endings" if len(ranked) > 8 else ""
     total = counts.total()
-    what = "files are left out, which are no images" if total > 1 else "file is left out, which is no image"
-    advice = "convert those that are images"
+    what = (
+        "files are ignored because of their endings" if total > 1 else "file is ignored because of its ending"
+    )
+    advice = "convert the images among them"
     if heif := [ending for ending in counts if ending in HEIF_ENDINGS]:
         others = f"; {advice}" if len(heif) < len(counts) else ""
         advice = f"for {heif[0]} pip install pillow-heif{others}"
-    return f"{total} {what} by their ending: {shown}{more}; {advice}"
+    return f"{total} {what}: {shown}{more}; {advice}"
 
 
 def _ending(name: str) -> str | None:
-    """Return what a file that is no image is counted under, None where it is not to be counted."""
+    """Return the ending under which an ignored file is counted, None if it is not counted."""
     name = name.lower()
     ending = os.path.splitext(name)[1]
     if ending in _OTHERS or name.endswith(_OTHER_ARCHIVES):

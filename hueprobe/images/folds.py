@@ -1,4 +1,4 @@
-"""Few-shot draws and folds for cross-validation, by class and without tearing groups apart."""
+"""Few-shot splits and folds for cross-validation, stratified by class and keeping groups together."""
 
 import warnings
 from collections import Counter
@@ -14,40 +14,57 @@ from hueprobe.stats.dealing import deal_units
 
 
 def draw_shots(table: ImageTable, *, shots: int, seed: int) -> ImageTable:
-    """Return the table with exactly `shots` images of each class in "train" and the others in "test".
+    """Draw a few-shot split: exactly `shots` images per class in "train", the others in "test".
 
-    Another image of a group that has one in train is in neither; images without a class are in test. The
-    order of rows plays no part.
+    If a group has an image in train, its other images are in neither split. Images without a class are
+    in test. The result does not depend on the order of rows.
 
     Parameters
     ----------
     table : ImageTable
+        Images with classes.
     shots : int
-        Images a class, at least 1.
+        Number of training images per class, at least 1.
     seed : int
-        The same seed gives the same draw.
+        Seed of the draw.
+
+    Returns
+    -------
+    ImageTable
+        The table with new splits.
 
     Raises
     ------
     InputError
-        A number is out of range, there are no classes, or a class has fewer than `shots` images.
+        If a number is out of range, there are no classes, or a class has fewer than `shots` images.
 
     Warns
     -----
     HueprobeWarning
-        A class has no image left for test.
+        If a class has no image left for test.
+
+    See Also
+    --------
+    hueprobe.images.split_table : Split by a fraction of the images.
+    hueprobe.images.draw_folds : Split for cross-validation.
+
+    Examples
+    --------
+    >>> table = draw_shots(hp.images.from_folder("images"), shots=1, seed=0)
+    >>> table.splits.count("train"), table.splits.count("test")
+    (3, 9)
     """
     _require(table, seed)
     if shots < 1:
         raise InputError(f"shots is {shots}; it must be at least 1")
     sizes = Counter(name for name in table.classes if name is not None)
     if not sizes:
-        raise InputError("these images have no classes; a number of shots is per class")
+        raise InputError("these images have no classes; the number of shots is per class")
     if few := sorted(name for name, n in sizes.items() if n < shots):
         raise InputError(
             f"class {few[0]!r} has {sizes[few[0]]} images, fewer than {shots} shots"
             + (f" (and {len(few) - 1} more classes)" if len(few) > 1 else "")
-            + "; ask for fewer shots"
+            + "; choose fewer shots"
         )
     by_name = sorted(range(len(table)), key=lambda row: (table.paths[row], table.roots[row]))
     order = [by_name[place] for place in np.random.default_rng(seed).permutation(len(table))]
@@ -71,35 +88,52 @@ def draw_shots(table: ImageTable, *, shots: int, seed: int) -> ImageTable:
 
 
 def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
-    """Return the table with splits "fold1" ... "foldK": equal parts of each class, no group in two of them.
+    """Draw folds for cross-validation: splits "fold1" ... "foldK", stratified by class.
 
-    Without groups the images of a class differ by at most one between folds. A group stays whole, also one
-    that spans classes; the largest are dealt first, each to the fold that has the least of its classes.
+    Without groups, the number of images of a class differs by at most one between folds. A group is
+    never divided, even if it spans classes. The largest groups are assigned first, each to the fold that
+    has the fewest images of its classes.
 
     Parameters
     ----------
     table : ImageTable
+        Images to split.
     folds : int
-        At least 2, and no more than there are images or groups.
+        Number of folds, at least 2 and at most the number of groups and ungrouped images.
     seed : int
-        The same seed gives the same folds.
+        Seed of the draw.
+
+    Returns
+    -------
+    ImageTable
+        The table with new splits.
 
     Raises
     ------
     InputError
-        A number is out of range, or there are fewer images or groups than folds.
+        If a number is out of range, or if there are fewer images or groups than folds.
 
     Warns
     -----
     HueprobeWarning
-        A class is missing in a fold.
+        If a class is missing in a fold.
+
+    See Also
+    --------
+    hueprobe.images.hold_out : Use one fold for testing and the others for training.
+
+    Examples
+    --------
+    >>> table = draw_folds(hp.images.from_folder("images"), folds=4, seed=0)
+    >>> sorted(table.where_split("fold1").classes)
+    ['circle', 'square', 'triangle']
     """
     _require(table, seed)
     units = units_by_name(table)
     if not 2 <= folds <= len(units):
         raise InputError(
             f"folds is {folds}; it must be at least 2 and at most {len(units)}, "
-            "which is how many single images and groups there are"
+            "the number of groups and ungrouped images"
         )
     order = np.random.default_rng(seed).permutation(len(units)).tolist()
     order.sort(key=lambda number: -units[number].counts.total())
@@ -122,19 +156,35 @@ def draw_folds(table: ImageTable, *, folds: int, seed: int) -> ImageTable:
 
 
 def hold_out(table: ImageTable, fold: str) -> ImageTable:
-    """Return the table with one fold as "test" and the others as "train".
+    """Use one fold as "test" and the others as "train".
 
     Parameters
     ----------
     table : ImageTable
-        As `draw_folds` gives it.
+        Table from `draw_folds`.
     fold : str
-        Such as "fold1".
+        Name of the fold to hold out, such as "fold1".
+
+    Returns
+    -------
+    ImageTable
+        The table with the splits "train" and "test".
 
     Raises
     ------
     InputError
-        There is no such fold.
+        If there is no such fold.
+
+    See Also
+    --------
+    hueprobe.images.draw_folds : Draw the folds.
+
+    Examples
+    --------
+    >>> table = draw_folds(hp.images.from_folder("images"), folds=4, seed=0)
+    >>> held_out = hold_out(table, "fold2")
+    >>> held_out.splits.count("train"), held_out.splits.count("test")
+    (9, 3)
     """
     require_choice("fold", fold, sorted({split for split in table.splits if split is not None}))
     splits = (TEST if split == fold else None if split is None else TRAIN for split in table.splits)

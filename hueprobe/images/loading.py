@@ -1,4 +1,4 @@
-"""Images as batches of tensors, in order, whatever single files are like."""
+"""Loading of images as batches of tensors, in order, including unreadable ones."""
 
 from collections import deque
 from collections.abc import Callable, Generator
@@ -17,16 +17,20 @@ from hueprobe.threads import Map, computing_alone, default_workers, threaded_map
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Images of consecutive rows.
+    """A batch of images of consecutive rows.
 
     Attributes
     ----------
     start : int
-        Row of the first.
+        Row of the first image.
     images : Tensor of shape (B, channels, h, w), float32
-        Zeros where unreadable; in the memory format channels_last, as networks here take them.
+        The transformed images, in memory format channels_last; zeros for unreadable ones.
     records : tuple of ImageRecord
-        One an image.
+        One record per image.
+
+    See Also
+    --------
+    hueprobe.images.load_batches : Load batches.
     """
 
     start: int
@@ -46,40 +50,61 @@ def load_batches(
     stop: int | None = None,
     image_shape: tuple[int, ...] | None = None,
 ) -> Generator[Batch, None, None]:
-    """Read the images of rows [start, stop) in order; a bad one keeps its slot.
+    """Load the images of rows [start, stop) as batches, in order.
+
+    An unreadable image keeps its place in the batch, as zeros.
 
     Parameters
     ----------
     table : ImageTable
+        Images to load.
     transform : Transform or callable
-        Takes an RGB image to a float tensor of shape (channels, h, w), the same for every image. With
-        workers it is called from several threads at once.
+        Function from an RGB image to a float tensor of shape (channels, h, w), the same for all images.
+        With workers, it is called from several threads at once.
     batch_size : int
-        Images a batch, counted from `start`; the last may have fewer.
-    workers : int, optional
-        Threads that decode and transform the images of a batch (decoders let go of Python's lock);
-        0 does it in the caller's; None takes `default_workers`. The result is the same. The items
-        of a Dataset are read by one thread, in order, since a Dataset need not stand more.
-    ahead : int
-        Batches that workers get ready while the caller works on one. 0 where the caller is a network
-        on the CPU: its threads wait for each other again and again, and for one that shares its core.
-    pinned : bool
-        Batches in page-locked memory, from which CUDA copies without waiting.
-    start, stop : int
-        Rows; all by default.
+        Number of images per batch, counted from `start`; the last batch may have fewer.
+    workers : int, default=0
+        Number of threads that decode and transform images. 0 decodes in the caller's thread; None chooses
+        a number that suits the CPU. The result is the same. A Dataset is always read by at most one
+        thread, in order, since it need not be thread-safe.
+    ahead : int, default=0
+        Number of batches that workers prepare in advance. Use 0 for a network on the CPU, whose threads
+        would have to share their cores with the workers.
+    pinned : bool, default=False
+        Whether batches are in page-locked memory, from which CUDA copies asynchronously.
+    start : int, default=0
+        First row.
+    stop : int, optional
+        Row after the last; None for all rows.
     image_shape : (int, int, int), optional
-        (channels, h, w) that the transform must give; without it that of the first readable image counts.
+        Required output shape (channels, h, w) of the transform; None uses that of the first readable image.
+
+    Yields
+    ------
+    Batch
+        Images of consecutive rows.
 
     Raises
     ------
     InputError
-        A number is out of range, or the transform fails on an image.
+        If a number is out of range, or if the transform fails on an image.
     ShapeError
-        The transform gives no (channels, h, w), or another shape than for the images before.
+        If the output of the transform is not (channels, h, w), or differs between images.
     NumericsError
-        The transform makes NaN or infinite values.
+        If the output of the transform has NaN or infinite values.
     ImageError
-        No image can be read and the shape is unknown, or the table's Dataset is gone.
+        If no image can be read and the shape is unknown, or if the table's Dataset is missing.
+
+    See Also
+    --------
+    hueprobe.images.Transform : The transform of a memory.
+    hueprobe.activations.Extractor : Extract activations of a batch.
+
+    Examples
+    --------
+    >>> batches = load_batches(hp.images.from_folder("images"), transform, batch_size=8)
+    >>> [tuple(batch.images.shape) for batch in batches]
+    [(8, 3, 64, 64), (4, 3, 64, 64)]
     """
     stop = len(table) if stop is None else stop
     if batch_size < 1:
@@ -108,13 +133,13 @@ def load_batches(
 def _load(
     table: ImageTable, transform: ToTensor, row: int, slot: np.ndarray | None = None
 ) -> tuple[Tensor | None, ImageRecord]:
-    """Return the tensor of one row, on the memory of `slot` if that can be; None where it is unreadable."""
+    """Return the tensor of one row, in `slot` if possible; None if the image is unreadable."""
     image, record = read_row(table, row)
     if image is None:
         return None, record
     name = table.paths[row]
     try:
-        if slot is not None and type(transform) is Transform:  # a class of one's own has its own ways
+        if slot is not None and type(transform) is Transform:  # subclasses may override __call__
             return transform.into(image, slot), record
         return apply_transform(transform, image, name=name), record
     except ImageError as error:
@@ -123,16 +148,16 @@ def _load(
 
 @dataclass(frozen=True, eq=False)
 class FirstImage:
-    """The first image of a table that can be read.
+    """The first readable image of a table.
 
     Attributes
     ----------
     name : str
-        Its path in the table.
+        Path in the table.
     size : (int, int)
-        Its width and height in pixels, as it lies on disk.
+        Width and height in pixels, before the transform.
     tensor : Tensor of shape (channels, h, w), float32
-        What the transform makes of it.
+        Output of the transform.
     """
 
     name: str
@@ -141,20 +166,21 @@ class FirstImage:
 
 
 def first_image(table: ImageTable, transform: ToTensor, rows: range | None = None) -> FirstImage:
-    """Read images until one can be read.
+    """Return the first readable image.
 
     Parameters
     ----------
     table : ImageTable
+        Images to try.
     transform : Transform or callable
         As in `load_batches`.
     rows : range, optional
-        Those to try, in order; all by default.
+        Rows to try, in order; None for all.
 
     Raises
     ------
     ImageError
-        None can be read; says why the first cannot.
+        If no image can be read; reports the reason for the first.
     InputError, ShapeError
         As in `load_batches`.
     """
@@ -170,7 +196,7 @@ def first_image(table: ImageTable, transform: ToTensor, rows: range | None = Non
 
 @dataclass(frozen=True, eq=False)
 class _Reader:
-    """Rows to batches of one shape."""
+    """Reads rows as batches of one shape."""
 
     table: ImageTable
     transform: ToTensor
@@ -179,7 +205,7 @@ class _Reader:
     pinned: bool
 
     def begin(self, rows: range, each: Map) -> Callable[[], Batch]:
-        """Hand a batch's rows to `each` (a kind of `map`); return what waits for them and gives the batch."""
+        """Start reading a batch with `each` (a `map`); return a function that waits for the batch."""
         channels, height, width = self.shape
         slots = torch.empty(len(rows), height, width, channels, pin_memory=self.pinned)
         records = each(self._fill, slots.numpy(), rows)
@@ -193,18 +219,18 @@ class _Reader:
         if tensor.shape != self.shape:
             raise ShapeError(
                 f"image {self.table.paths[row]!r} has shape {tuple(tensor.shape)} after the transform, "
-                f"{self.shape_of} is {tuple(self.shape)}; all need one size, so resize or crop them"
+                f"{self.shape_of} is {tuple(self.shape)}; all must have one size, so resize or crop them"
             )
         pixels = tensor.permute(1, 2, 0).numpy()
         if not np.may_share_memory(pixels, slot):
-            slot[:] = pixels  # torch would share so small a copy among its threads
+            slot[:] = pixels  # torch would divide even so small a copy among its threads
         return record
 
 
 def _in_order(
     reader: _Reader, batches: list[range], workers: int, ahead: int
 ) -> Generator[Batch, None, None]:
-    """Yield the batches; no thread outlives the iterator, however it ends."""
+    """Yield the batches; threads end with the iterator, however it ends."""
     with threaded_map(workers, name="hueprobe-read", before=computing_alone()) as each:
         begun: deque[Callable[[], Batch]] = deque()
         for rows in batches:

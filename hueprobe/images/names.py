@@ -1,7 +1,7 @@
-"""Names in one form: Unicode's composed one (NFC), without space at the ends; files found under either form.
+"""Normalization of names (composed Unicode, NFC, without space at the ends) and of paths on disk.
 
-Two names that look alike would be two classes: 'café' comes decomposed (NFD) from the archives of one
-system and composed from another, and 'cat ' from a spreadsheet.
+Otherwise two names that look the same would be two classes: archives of one system contain 'café' decomposed
+(NFD), those of another composed, and spreadsheets contain 'cat '.
 """
 
 import os
@@ -15,7 +15,7 @@ _SHOWN = 5  # names in one warning
 
 
 def normal_name(name: str) -> str:
-    """Return a name in composed form (NFC) and without space at its ends.
+    """Return a name in composed form (NFC) without space at its ends.
 
     >>> normal_name(" cafe\u0301 ") == "café"
     True
@@ -24,7 +24,7 @@ def normal_name(name: str) -> str:
 
 
 def normalized(values: Iterable[str | None]) -> dict[str | None, str | None]:
-    """Return the normal form of each distinct value that is not in it; None for one of nothing but space."""
+    """Return the normal form of each distinct value that is not normal; None for one of only spaces."""
     found: dict[str | None, str | None] = {}
     for value in set(values):
         if isinstance(value, str) and value != (normal := normal_name(value)):
@@ -33,14 +33,14 @@ def normalized(values: Iterable[str | None]) -> dict[str | None, str | None]:
 
 
 def warn_of_names(changed: Mapping[str, Mapping[str | None, str | None]], *, stacklevel: int) -> None:
-    """Say in one warning which names were brought to normal form.
+    """Report in one warning which names were normalized.
 
     Parameters
     ----------
     changed : mapping of str to mapping
-        By what they name ("class"), what `normalized` gave.
+        Results of `normalized` by kind of name, such as "class".
     stacklevel : int
-        As for `warnings.warn`, of the caller.
+        Stack level of the caller, as in `warnings.warn`.
     """
     pairs = [
         (what, old, new) for what, names in changed.items() for old, new in sorted(names.items(), key=str)
@@ -50,20 +50,19 @@ def warn_of_names(changed: Mapping[str, Mapping[str | None, str | None]], *, sta
     shown = [f"{what} {old!a} is {'no value' if new is None else repr(new)}" for what, old, new in pairs]
     more = f" and {len(pairs) - _SHOWN} more" if len(pairs) > _SHOWN else ""
     warnings.warn(
-        f"names are taken in one form, Unicode NFC without space at the ends: "
-        f"{', '.join(shown[:_SHOWN])}{more}",
+        f"names are normalized to Unicode NFC without space at the ends: {', '.join(shown[:_SHOWN])}{more}",
         HueprobeWarning,
         stacklevel=stacklevel + 1,
     )
 
 
 class SpelledAs:
-    """Finds a name among known ones in whichever Unicode form it is given.
+    """Finds a name among known ones, whatever its Unicode form.
 
     Parameters
     ----------
     names : iterable of str
-        The known ones, which keep their spelling.
+        Known names, which keep their spelling.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
@@ -71,23 +70,23 @@ class SpelledAs:
         self._by_form = {_composed(name): name for name in self._names if not name.isascii()}
 
     def __call__(self, name: str) -> str:
-        """Return the known name, or the name as it was given where none is known."""
+        """Return the known spelling of a name, or the name itself if it is unknown."""
         return name if name in self._names or name.isascii() else self._by_form.get(_composed(name), name)
 
 
 class OnDisk:
-    """Finds files whose path is spelled in another Unicode form than on disk; each folder is listed once."""
+    """Finds files whose path has another Unicode form than on disk; lists each folder only once."""
 
     def __init__(self) -> None:
         self._folders: dict[str, SpelledAs] = {}
 
     def __call__(self, path: str) -> str:
-        """Return the path as it is on disk; as it was given where it is there, or nothing like it is.
+        """Return the path as spelled on disk, or unchanged if it exists or nothing similar does.
 
         Parameters
         ----------
         path : str
-            Absolute or relative.
+            Absolute or relative path.
         """
         if path.isascii() or "\0" in path or os.path.lexists(path):
             return path

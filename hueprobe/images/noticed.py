@@ -1,4 +1,4 @@
-"""What images lose on the way to 8-bit RGB, noticed one by one and said once for all."""
+"""Information that images lose in the conversion to 8-bit RGB, counted and reported once."""
 
 import warnings
 from collections.abc import Iterable, Iterator
@@ -13,18 +13,18 @@ _DEPTHS = (8, 10, 12, 14)
 
 @dataclass(frozen=True)
 class Noticed:
-    """What one image lost.
+    """Information that one image lost.
 
     Attributes
     ----------
     transparent : bool
-        It is not opaque everywhere; its colors count as they are.
+        Whether it is not opaque everywhere; its colors are used unchanged.
     greatest : int or None
-        The greatest value of a gray image of 16 bits that was taken for 0 to 65535.
+        Maximum of a 16-bit gray image that was read with the range 0 to 65535.
     dark_colors : bool
-        It has 16 bits a channel, of which the upper 8 were read, and these hold next to nothing.
+        Whether it has 16 bits per channel, of which only the upper 8 were read, and those are almost empty.
     cut : bool
-        Values lie beyond the range that was asked for.
+        Whether values are outside the value range.
     """
 
     transparent: bool = False
@@ -37,18 +37,19 @@ NOTHING = Noticed()
 
 
 class Tally:
-    """Counts what was noticed of many images."""
+    """Counts what was noticed in many images."""
 
     def __init__(self) -> None:
         self._n = self._transparent = self._dark_colors = self._cut = 0
         self._greatest: list[int] = []
 
     def add(self, images: Iterable[Noticed]) -> None:
-        """Count some more.
+        """Count more images.
 
         Parameters
         ----------
         images : iterable of Noticed
+            What was noticed in each.
         """
         for noticed in images:
             self._n += 1
@@ -59,12 +60,12 @@ class Tally:
                 self._greatest.append(noticed.greatest)
 
     def warn(self, *, stacklevel: int = 2) -> None:
-        """Say in a warning each what was noticed.
+        """Issue one warning per kind of loss.
 
         Parameters
         ----------
-        stacklevel : int
-            As for `warnings.warn`, of the caller.
+        stacklevel : int, default=2
+            Stack level of the caller, as in `warnings.warn`.
         """
         for text in self._texts():
             warnings.warn(text, HueprobeWarning, stacklevel=stacklevel + 1)
@@ -73,9 +74,9 @@ class Tally:
         if self._transparent:
             yield (
                 f"{self._transparent} of {self._n} images are not opaque: their transparency is dropped and "
-                "their colors are taken as they are; paint them on a background where that matters"
+                "their colors are used unchanged; if that matters, draw them on a background first"
             )
-        lit = [value for value in self._greatest if value > 0]  # all black tells nothing
+        lit = [value for value in self._greatest if value > 0]  # an all-black image shows nothing
         dark = [value for value in lit if value < _SURELY_DARK]
         if not dark and all(value < _MAYBE_DARK for value in lit):
             dark = lit
@@ -84,17 +85,17 @@ class Tally:
             nearly = "nearly black" if max(dark) < _SURELY_DARK else "dark"
             yield (
                 f"{len(dark)} of {self._n} images have 16 bits and no value above {max(dark)} of 65535, so "
-                f"they come out {nearly}; if they hold {depth} bits, make the memory with --range {depth} "
+                f"they become {nearly}; if they have {depth} bits, build the memory with --range {depth} "
                 f"(in Python value_range={depth})"
             )
         if self._dark_colors:
             yield (
-                f"{self._dark_colors} of {self._n} images have 16 bits a color and no value above 4095 of "
-                "65535, so they come out nearly black, and only the upper 8 bits of colors are read; scale "
-                "them to 16 bits or save them with 8"
+                f"{self._dark_colors} of {self._n} images have 16 bits per channel and no value above 4095 "
+                "of 65535; since only the upper 8 bits are read, they become nearly black; scale them to "
+                "16 bits or save them with 8"
             )
         if self._cut:
             yield (
-                f"{self._cut} of {self._n} images have values beyond the range that was asked for; they are "
-                "cut off to black or white"
+                f"{self._cut} of {self._n} images have values outside the value range; they are clipped to "
+                "black or white"
             )

@@ -1,4 +1,4 @@
-"""Image tables of folders and of lists of files, and what stands on paths alone."""
+"""Image tables of folders and of lists of files."""
 
 import os
 import stat
@@ -29,31 +29,51 @@ ACCEPTED = (
 
 
 def from_folder(path: str | Path, *, splits: bool | None = None) -> ImageTable:
-    """List the images of a folder of class folders, of folders named as splits, or of a flat folder.
+    """List the images of a folder of class folders, of split folders, or of a flat folder.
 
-    A sub-folder with images anywhere below it is a class of its own name. Where all sub-folders are named
-    as splits (train, training, val, validation, valid, test, testing and their like, in any case), they
-    are the images' splits and the folders in them are classes, with a warning that says so; likewise where
-    all class folders hold nothing but folders of such names. Without a sub-folder the images beside each
-    other have no class.
+    Each sub-folder is a class, with all images anywhere below it. If all sub-folders have names of splits
+    (train, training, val, validation, valid, test, testing and similar, in any case), they are splits and
+    the folders inside them are classes; a warning reports this. The same holds if all class folders
+    contain only folders with such names. Images of a folder without sub-folders have no class.
 
-    Images are told by their ending (any case); hidden files and `__MACOSX` do not count, other files that
-    are left out are counted in a warning unless they are texts, tables and their like. Links are followed,
-    but not back into a folder on the way to them. The order is by class, then by path, by code point.
+    Images are recognized by their ending (in any case). Hidden files and `__MACOSX` are ignored. A warning
+    counts other ignored files, except texts, tables and the like. Links are followed unless they are
+    cyclic. Images are sorted by class, then by path, by code point.
 
     Parameters
     ----------
     path : path
         The folder.
     splits : bool, optional
-        True: the outer folders are splits, whatever they are called. False: no folder is, so the outer ones
-        are classes. By default their names tell.
+        True: the outer folders are splits, whatever their names. False: they are classes, and there are no
+        splits. None decides by their names.
+
+    Returns
+    -------
+    ImageTable
+        The images.
 
     Raises
     ------
     ImageError
-        There is no such folder, no image in it, or a part of it cannot be read; or some folders are
-        named as splits and others beside them are not, and `splits` does not say what they are.
+        If the folder does not exist, contains no image, or cannot be read in part; or if only some
+        folders have names of splits and `splits` is not given.
+
+    Warns
+    -----
+    HueprobeWarning
+        If folders are taken for splits, if files are ignored, or if a class or split is empty.
+
+    See Also
+    --------
+    hueprobe.images.resolve_images : List the images of any source.
+    hueprobe.images.split_table : Split the images at random.
+
+    Examples
+    --------
+    >>> table = from_folder("images")
+    >>> len(table), table.class_names
+    (12, ('circle', 'square', 'triangle'))
     """
     root = os.path.abspath(path)
     if not os.path.isdir(root):
@@ -79,7 +99,7 @@ def from_folder(path: str | Path, *, splits: bool | None = None) -> ImageTable:
     if flat:
         what = "class" if layout.split_depth != 0 else "split"
         _warn(
-            f"{len(flat)} images beside the {what} folders of {os.fspath(path)!r} are left out, "
+            f"{len(flat)} images beside the {what} folders of {os.fspath(path)!r} are ignored, "
             f"such as {flat[0][0]!r}; move them into a {what} folder"
         )
     _warn_of_empty(root, layout, [parts for parts, _ in in_folders])
@@ -97,12 +117,12 @@ def from_folder(path: str | Path, *, splits: bool | None = None) -> ImageTable:
 
 
 def _warn(text: str) -> None:
-    """Warn whoever called `from_folder`."""
+    """Warn the caller of `from_folder`."""
     warnings.warn(text, HueprobeWarning, stacklevel=3)
 
 
 def _layout(images: list[tuple[str, ...]], folder: str, splits: bool | None) -> Layout:
-    """Return what the folders are: as `splits` says, or as their names do, and then say so."""
+    """Return the layout given by `splits`, or the one that the folders' names show, with a warning."""
     if splits is not None:
         return SPLIT_OVER_CLASS if splits else CLASS_ALONE
     layout = find_layout(images, folder)
@@ -112,7 +132,7 @@ def _layout(images: list[tuple[str, ...]], folder: str, splits: bool | None) -> 
 
 
 def _warn_of_empty(root: str, layout: Layout, images: list[tuple[str, ...]]) -> None:
-    """Say which class or split folders hold no image."""
+    """Warn of class or split folders without images."""
     outer = {parts[0] for parts in images}
     empty = sorted(set(_folders(root)) - outer)
     if layout.split_depth == 0:
@@ -132,22 +152,36 @@ def _named(names: Sequence[str]) -> str:
 
 
 def from_paths(paths: Sequence[str | Path]) -> ImageTable:
-    """List image files in the order given, without classes.
+    """List image files in the given order, without classes.
 
-    Paths in the table are relative to the folder that all files share. A file that is missing keeps
-    its place, as an unreadable one does.
+    Paths in the table are relative to the deepest folder that contains all files. A missing file keeps
+    its row, like an unreadable one.
 
     Parameters
     ----------
     paths : sequence of path
-        At least one; none of them a folder.
+        Image files, at least one; folders are not allowed.
+
+    Returns
+    -------
+    ImageTable
+        One row per file.
 
     Raises
     ------
     ImageError
-        None of the files exists, or one is a folder.
+        If none of the files exists, or if one is a folder.
     InputError
-        The list is empty, or holds something else than paths.
+        If the list is empty, or contains something other than paths.
+
+    See Also
+    --------
+    hueprobe.images.from_folder : List all images of a folder.
+
+    Examples
+    --------
+    >>> from_paths(["images/square/square1.png", "images/circle/circle0.png"]).paths
+    ('square/square1.png', 'circle/circle0.png')
     """
     if isinstance(paths, str | os.PathLike):
         raise InputError(f"expected a list of image files, got the single path {os.fspath(paths)!r}")
@@ -157,7 +191,7 @@ def from_paths(paths: Sequence[str | Path]) -> ImageTable:
         if not isinstance(path, str | os.PathLike):
             raise InputError(f"expected an image file, got {type(path).__name__}; give paths")
         if os.path.isdir(path):
-            raise ImageError(f"{os.fspath(path)!r} is a folder; give image files, or the folder alone")
+            raise ImageError(f"{os.fspath(path)!r} is a folder; give image files, or only the folder")
     on_disk = OnDisk()
     files = [on_disk(os.path.abspath(path)) for path in paths]
     sizes = [file_size(file) for file in files]
@@ -168,7 +202,7 @@ def from_paths(paths: Sequence[str | Path]) -> ImageTable:
 
 
 def common_folder(files: Sequence[str]) -> str:
-    """Return the deepest folder above all of these absolute files."""
+    """Return the deepest folder that contains all of these absolute files."""
     return os.path.commonpath([os.path.dirname(file) for file in files])
 
 
@@ -178,7 +212,7 @@ def posix_relative(file: str, root: str) -> str:
 
 
 def file_size(file: str) -> int:
-    """Return the bytes of a regular file, -1 where there is none."""
+    """Return the size of a regular file in bytes, -1 if there is none."""
     try:
         info = os.stat(file)
     except (OSError, ValueError):  # ValueError: a NUL in the name
@@ -208,9 +242,9 @@ def _folders(root: str) -> Iterator[str]:
 
 
 def _images(root: str, others: list[str]) -> Iterator[tuple[str, int]]:
-    """Yield path relative to `root` and size of every image below it; a dangling link has size -1.
+    """Yield the path relative to `root` and the size of every image below it; a dangling link has size -1.
 
-    The names of other files, but for those of memories, go to `others`.
+    The names of other files, except those of memories, are appended to `others`.
     """
     pending = [("", frozenset({_identity(os.stat(root))}), False)]
     while pending:

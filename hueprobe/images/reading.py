@@ -1,4 +1,4 @@
-"""Reading one image as RGB, whatever its mode, and saying why where that fails."""
+"""Reading of one image as RGB, whatever its mode, with the reason if that fails."""
 
 import hashlib
 import os
@@ -22,19 +22,24 @@ from hueprobe.images.value_range import ValueRange
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """What was learnt while reading an image.
+    """The result of reading an image.
 
     Attributes
     ----------
     sha256 : str
-        Of the file's bytes; of the RGB pixels for the item of a Dataset; empty where nothing was read.
+        SHA-256 of the file's bytes, or of the RGB pixels of a Dataset's item; empty if nothing was read.
     width, height : int
-        Pixels after the EXIF orientation is applied; 0 where unreadable.
+        Size in pixels after applying the EXIF orientation; 0 if unreadable.
     readable : bool
+        Whether the image was read.
     reason : str or None
-        Why not.
+        Why the image is unreadable; None for a readable one.
     noticed : Noticed
-        What it lost on the way to 8-bit RGB; no memory keeps it.
+        Information lost in the conversion to 8-bit RGB; not stored in memories.
+
+    See Also
+    --------
+    hueprobe.images.read_image : Read an image.
     """
 
     sha256: str
@@ -45,7 +50,19 @@ class ImageRecord:
     noticed: Noticed = field(default=NOTHING, compare=False, repr=False)
 
     def stored(self) -> dict[str, Any]:
-        """Return what a memory keeps of it, by name."""
+        """Return the values that a memory stores, by name.
+
+        Returns
+        -------
+        dict
+            All attributes except `noticed`.
+
+        Examples
+        --------
+        >>> image, record = read_image("images/circle/circle0.png")
+        >>> list(record.stored())
+        ['sha256', 'width', 'height', 'readable', 'reason']
+        """
         names = ("sha256", "width", "height", "readable", "reason")
         return {name: getattr(self, name) for name in names}
 
@@ -53,23 +70,39 @@ class ImageRecord:
 def read_image(
     source: str | Path | bytes, *, value_range: Any = None
 ) -> tuple[Image.Image | None, ImageRecord]:
-    """Read an image file, or the bytes of one, as upright RGB.
+    """Read an image file, or its bytes, as upright 8-bit RGB.
 
-    Transparency is dropped, as torchvision's loader does. Of an animation the first frame is taken.
-    Without a range whole numbers of 16 bits are divided by 257. Floats between 0 and 1 are multiplied by
-    255; other floats and 32-bit whole numbers, whose white nobody knows, are stretched from their least to
-    their greatest value. A file cut short is unreadable, also where most of it is there.
+    Transparency is dropped, like in torchvision's loader. Only the first frame of an animation is read. A
+    truncated file is unreadable. Without a value range, 16-bit integers are divided by 257, and floats
+    between 0 and 1 are multiplied by 255. Other floats and 32-bit integers, whose white value is unknown,
+    are scaled from their minimum and maximum.
 
     Parameters
     ----------
     source : path or bytes
+        Image file, or its content.
     value_range : int, str or (float, float), optional
-        Black and white of images of more than 8 bits, as in `hueprobe.build_memory`.
+        Values of black and white in images of more than 8 bits, as in `hueprobe.build_memory`. None uses
+        the full range of the data type.
 
     Returns
     -------
-    image : PIL image in mode RGB, or None where unreadable
+    image : PIL image or None
+        Image in mode RGB; None if unreadable.
     record : ImageRecord
+        Hash and size of the image, or the reason why it is unreadable.
+
+    See Also
+    --------
+    hueprobe.images.show_image : Return an image of a table, or raise an error.
+
+    Examples
+    --------
+    >>> image, record = read_image("images/circle/circle0.png")
+    >>> image.size, record.readable
+    ((64, 64), True)
+    >>> read_image(b"not an image")[1].reason
+    'not an image of a known format'
     """
     black_and_white = ValueRange.of(value_range)
     data, reason = (source, None) if isinstance(source, bytes) else _read_bytes(source)
@@ -84,27 +117,29 @@ def read_image(
     except UnidentifiedImageError as error:
         return _unreadable(digest, _one_line(error))
     except Image.DecompressionBombError as error:
-        return _unreadable(digest, f"{_one_line(error)}; where you trust it, set {PIXELS} to more")
+        return _unreadable(digest, f"{_one_line(error)}; if you trust the file, increase {PIXELS}")
     except Exception as error:  # decoders raise anything on damaged input
         return _unreadable(digest, _one_line(error))
     return decoded, ImageRecord(digest, *decoded.size, readable=True, reason=None, noticed=noticed)
 
 
 def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord]:
-    """Read row `i` of a table as `read_image` does, be it a file or the item of a Dataset.
+    """Read row `i` of a table, a file or an item of a Dataset, like `read_image`.
 
-    A file is found too where its path is spelled in another Unicode form on disk. An item is taken as it
-    comes: no EXIF orientation is applied to it.
+    A file is also found if its path has another Unicode form on disk. No EXIF orientation is applied to
+    items.
 
     Parameters
     ----------
     table : ImageTable
+        Table of the image.
     i : int
+        Row of the image.
 
     Raises
     ------
     ImageError
-        The row's Dataset is gone.
+        If the row's Dataset is missing.
     """
     item = table.item(i)
     if item is None:
@@ -118,12 +153,14 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord
 
 
 def content_hash(table: ImageTable, i: int) -> str | None:
-    """Return the sha256 that `read_row` records of row `i` as it is now; None where nothing can be read.
+    """Return the current sha256 of row `i`, as recorded by `read_row`; None if nothing can be read.
 
     Parameters
     ----------
     table : ImageTable
+        Table of the image.
     i : int
+        Row of the image.
     """
     if table.item(i) is not None:
         return read_row(table, i)[1].sha256 or None
@@ -137,12 +174,28 @@ def show_image(table: ImageTable, i: int) -> Image.Image:
     Parameters
     ----------
     table : ImageTable
+        Table of the image.
     i : int
+        Row of the image.
+
+    Returns
+    -------
+    PIL image
+        The image in mode RGB.
 
     Raises
     ------
     ImageError
-        It cannot be read; the message says why.
+        If the image cannot be read; the message gives the reason.
+
+    See Also
+    --------
+    hueprobe.images.read_image : Read an image file without raising an error.
+
+    Examples
+    --------
+    >>> show_image(hp.images.from_folder("images"), 0).size
+    (64, 64)
     """
     image, record = read_row(table, i)
     if image is None:
@@ -153,11 +206,11 @@ def show_image(table: ImageTable, i: int) -> Image.Image:
 def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
     try:
         info = os.stat(path)
-        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait for ever
+        if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait forever
             return None, "not a file"
         most = max_image_bytes()
         if most is not None and info.st_size > most:
-            return None, f"{info.st_size} bytes are more than a picture has; where you trust it, set {PIXELS}"
+            return None, f"{info.st_size} bytes are too many for an image; if you trust it, increase {PIXELS}"
         return Path(path).read_bytes(), None
     except HueprobeError:
         raise
@@ -170,6 +223,6 @@ def _unreadable(digest: str, reason: str | None) -> tuple[None, ImageRecord]:
 
 
 def _one_line(error: Exception) -> str:
-    """Return the error's text without addresses, which would differ from run to run."""
+    """Return the error's text without addresses, which differ between runs."""
     text = " ".join(re.sub(r" at 0x[0-9a-fA-F]+", "", str(error)).split())
     return text[:200] or type(error).__name__

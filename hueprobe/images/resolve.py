@@ -1,4 +1,4 @@
-"""The image table of whatever a user names: the roof over folders, tables, Datasets and data manifests."""
+"""Image tables from anything that names images: folders, tables, Datasets and data manifests."""
 
 import os
 import warnings
@@ -24,24 +24,43 @@ _MANIFEST = "manifest:"
 
 
 def resolve_images(spec: Any) -> ImageTable:
-    """Return the image table of whatever a user names.
+    """Return the image table of anything that names images.
 
     Parameters
     ----------
     spec : str, path, list of paths or items, torch Dataset or ImageTable
-        `"demo"` (for a folder of that name say `"./demo"`), a folder, a CSV or Parquet table, an image
-        file, a data manifest's name (`"dtd"`, `"dtd:2"`) or TOML file, a list of image files or of a
-        Dataset's items, a Dataset, or a table, which comes back as it is. What exists under a manifest's
-        name is taken before it, with a warning; `"manifest:dtd"` is always the manifest.
-        `"classes:FOLDER"` and `"splits:FOLDER"` say what the outer folders of a folder are where their
-        names do not tell, see `from_folder`.
+        - `"demo"`: the demo's images (use `"./demo"` for a folder of that name);
+        - a folder; `"classes:FOLDER"` or `"splits:FOLDER"` if the names of its outer folders do not show
+          what they are, see `from_folder`;
+        - a CSV or Parquet table, see `from_table`;
+        - an image file, or a list of image files;
+        - the name of a data manifest (`"dtd"`, `"dtd:2"`) or its TOML file. An existing path of the same
+          name takes precedence, with a warning; `"manifest:dtd"` always is the manifest;
+        - a Dataset, or a list of items of a Dataset, see `from_dataset`;
+        - a table, which is returned unchanged.
+
+    Returns
+    -------
+    ImageTable
+        The images.
 
     Raises
     ------
     ImageError
-        There is nothing of that name, or nothing in it.
+        If nothing of that name exists, or if it contains no images.
     InputError
-        `spec` is none of these.
+        If `spec` is none of these.
+
+    See Also
+    --------
+    hueprobe.images.from_folder : List the images of a folder.
+    hueprobe.images.from_table : List the images of a CSV or Parquet file.
+    hueprobe.images.from_dataset : List the items of a torch Dataset.
+
+    Examples
+    --------
+    >>> len(resolve_images("images")), len(resolve_images(["images/circle/circle0.png"]))
+    (12, 1)
     """
     if isinstance(spec, ImageTable):
         return spec
@@ -73,34 +92,52 @@ def resolve_images(spec: Any) -> ImageTable:
 def from_table(path: str | Path) -> ImageTable:
     """List the images of a CSV (UTF-8) or Parquet file, in its order.
 
-    As `hueprobe.images.table_files.read_table`; with a column `manifest`, the same in every row, the paths
-    are those of that data set's images, and its root is looked up as for the manifest itself.
+    Columns are `path` and `class`, optionally `split` and `group`; other columns are ignored with a
+    warning. Paths are absolute or relative to the file's folder. An empty cell means no value. A missing
+    image keeps its row, like an unreadable one. With a column `manifest`, whose value must be the same in
+    every row, paths are those of that data set's images, and its folder is found by the manifest.
 
-    The images may lie anywhere. Only a table that lies among the data sets, where archives are unpacked,
-    must stay below its own folder, or those that you name; see `hueprobe.images.trust`.
+    Images may be in any folder. Only a table inside the data folder, where archives are unpacked, is
+    restricted to images below its own folder; the environment variable `HUEPROBE_ROOTS` allows more.
 
     Parameters
     ----------
     path : path
         A file whose name ends in .csv or .parquet.
 
+    Returns
+    -------
+    ImageTable
+        The images.
+
     Raises
     ------
     ImageError
-        As for `read_table`, or the data set is not there.
+        If the file is missing or invalid, if a column is missing, if a path is empty or occurs twice, if
+        no image exists, or if the data set is not found.
+
+    See Also
+    --------
+    hueprobe.images.save_table : Write such a file.
+
+    Examples
+    --------
+    >>> hp.images.save_table(hp.images.from_folder("images"), "images.csv")
+    >>> from_table("images.csv").class_names
+    ('circle', 'square', 'triangle')
     """
     among_sets = Below([os.path.realpath(data_root())])
     return read_table(path, of_manifest=from_manifest, fenced=among_sets(os.path.abspath(path)))
 
 
 def _is_item(value: Any) -> bool:
-    """Whether a list of such values is one of images or of (image, label), and not of files."""
+    """Whether a list of such values contains images or (image, label), not files."""
     is_image = hasattr(value, "shape") or (hasattr(value, "size") and hasattr(value, "mode"))
     return is_image or (isinstance(value, tuple | list | Mapping) and len(value) > 0)
 
 
 def manifest_of(spec: str) -> str | None:
-    """Return the data manifest that `spec` names, None where it names none or a path that exists.
+    """Return the data manifest that `spec` names, or None if it names none or an existing path.
 
     >>> manifest_of("manifest:dtd"), manifest_of("images/")
     ('dtd', None)
@@ -113,11 +150,11 @@ def manifest_of(spec: str) -> str | None:
 
 
 def _warn_of_both(path: str) -> None:
-    """Say where a path is taken that is a manifest's name too."""
+    """Warn if a path is used that is also a manifest's name."""
     if is_manifest(path) and os.path.lexists(path):
         warnings.warn(
-            f"{path!r} is a path here and a data manifest too; the path is taken, "
-            f"say '{_MANIFEST}{path}' for the manifest",
+            f"{path!r} is both a path and a data manifest; the path is used, "
+            f"use '{_MANIFEST}{path}' for the manifest",
             HueprobeWarning,
             stacklevel=3,
         )

@@ -1,4 +1,4 @@
-"""Pixels of any kind as 8-bit RGB, and what is lost on the way."""
+"""Conversion of any pixels to 8-bit RGB, and the information lost."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,29 +10,30 @@ from PIL import Image
 from hueprobe.images.noticed import NOTHING, Noticed
 from hueprobe.images.value_range import ValueRange
 
-# Formats whose whole numbers PIL gives as 32 bits although the file means 0 to 65535.
+# Formats whose integers PIL returns as 32 bits although they are from 0 to 65535.
 _SIXTEEN_BIT_FORMATS = ("PNG", "PPM")
 _WITH_ALPHA = ("RGBA", "LA", "PA", "RGBa", "La")
 _DARK = 16  # the upper 8 bits of 12
 
 
 def image_as_rgb(image: Image.Image, value_range: ValueRange | None = None) -> tuple[Image.Image, Noticed]:
-    """Return a PIL image of any mode in mode RGB, and what it lost.
+    """Convert a PIL image of any mode to mode RGB, and return what was lost.
 
-    Transparency is dropped. Without a range whole numbers of 16 bits are divided by 257, floats between 0
-    and 1 are multiplied by 255; other floats and 32-bit whole numbers, whose white nobody knows, are
-    stretched from their least to their greatest value.
+    Transparency is dropped. Without a range, 16-bit integers are divided by 257 and floats between 0 and 1
+    are multiplied by 255. Other floats and 32-bit integers, whose white value is unknown, are scaled from
+    their minimum and maximum.
 
     Parameters
     ----------
     image : PIL image
+        Image to convert.
     value_range : ValueRange, optional
-        Black and white of all that has more than 8 bits.
+        Values of black and white for more than 8 bits; None for the rules above.
 
     Raises
     ------
     ValueError
-        Pixels are NaN or infinite.
+        If pixels are NaN or infinite.
     """
     is_short = image.mode.startswith("I;16") or (image.mode == "I" and image.format in _SIXTEEN_BIT_FORMATS)
     if is_short:
@@ -45,7 +46,7 @@ def image_as_rgb(image: Image.Image, value_range: ValueRange | None = None) -> t
         return _from_deep(values, value_range)
     halved = _has_sixteen_bits_a_color(image)
     noticed = Noticed(transparent=_is_transparent(image))
-    if "transparency" in image.info:  # PIL would carry it along, or warn that it cannot
+    if "transparency" in image.info:  # PIL would keep it, or warn that it cannot
         image = image.copy()
         del image.info["transparency"]
     rgb = image.convert("RGB")
@@ -56,19 +57,20 @@ def image_as_rgb(image: Image.Image, value_range: ValueRange | None = None) -> t
 
 
 def item_as_rgb(item: Any, value_range: ValueRange | None = None) -> tuple[Image.Image, Noticed]:
-    """Return the image of a Dataset's item in mode RGB, and what it lost.
+    """Convert the image of a Dataset's item to mode RGB, and return what was lost.
 
     Parameters
     ----------
     item : PIL image, tensor or ndarray, tuple or mapping
         `image`, `(image, label, ...)` or `{"image": image, ...}`.
     value_range : ValueRange, optional
-        As for `image_as_rgb`.
+        As in `image_as_rgb`.
 
     Raises
     ------
     ValueError
-        It is no PIL image, tensor (C, H, W) or ndarray (H, W) or (H, W, C) of uint8 or of floats in [0, 1].
+        If it is not a PIL image, a tensor (C, H, W), or an ndarray (H, W) or (H, W, C), of uint8 or of
+        floats in [0, 1].
     """
     image = image_of(item)
     if isinstance(image, Image.Image):
@@ -91,7 +93,7 @@ def item_as_rgb(item: Any, value_range: ValueRange | None = None) -> tuple[Image
     return rgb, replace(noticed, transparent=also.transparent)
 
 
-# Under which names collections keep the image of an item that is a mapping.
+# Keys under which collections store the image of an item that is a mapping.
 IMAGE_KEYS = ("image", "img", "pixel_values", "picture", "jpg", "png")
 
 
@@ -101,7 +103,7 @@ def image_of(item: Any) -> Any:
     Raises
     ------
     ValueError
-        A mapping keeps none under a name that is known.
+        If a mapping has no image under a known key.
     """
     if isinstance(item, Mapping):
         for key in IMAGE_KEYS:
@@ -114,7 +116,7 @@ def image_of(item: Any) -> Any:
 
 
 def _has_sixteen_bits_a_color(image: Image.Image) -> bool:
-    """Whether a file that was opened and not yet read holds 16 bits a channel, of which PIL reads 8."""
+    """Whether an opened but unread file has 16 bits per channel, of which PIL reads 8."""
     tiles = getattr(image, "tile", None) or []
     return any(";16" in str(tile[3]) for tile in tiles if len(tile) > 3)
 
@@ -134,7 +136,7 @@ def _from_deep(values: np.ndarray, value_range: ValueRange | None) -> tuple[Imag
 
 
 def _scaled(values: np.ndarray, value_range: ValueRange | None) -> tuple[np.ndarray, Noticed]:
-    """Return values of more than 8 bits as they are, or brought to 0 to 1; and what is to say of them."""
+    """Return values of more than 8 bits unchanged, or scaled to [0, 1], and what to report about them."""
     if value_range is None:
         return values, Noticed(greatest=int(values.max()) if values.ndim == 2 else None)
     scaled = value_range.scaled(values)
@@ -157,6 +159,6 @@ def _to_eight_bits(values: np.ndarray) -> np.ndarray:
     if not (values.min() >= 0 and values.max() <= 1):
         raise ValueError(
             f"float pixels from {values.min():.3g} to {values.max():.3g}; give values between 0 and 1, "
-            "before any normalisation"
+            "before any normalization"
         )
     return np.round(values.astype(np.float64) * 255).astype(np.uint8)

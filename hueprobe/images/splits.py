@@ -1,4 +1,4 @@
-"""Splitting images into train and test, by class and without tearing groups apart."""
+"""Splits into train and test, stratified by class and keeping groups together."""
 
 import warnings
 from collections import Counter
@@ -15,29 +15,52 @@ TRAIN, TEST = "train", "test"
 
 
 def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
-    """Return the table with splits "train" and "test", drawn anew whatever splits it had.
+    """Split images at random into "train" and "test", stratified by class; previous splits are discarded.
 
-    Each class is divided by itself, images without a class too, and a group stays whole, also one
-    that spans classes. Without groups, `train` times the images of a class, rounded, go to train; with
-    groups, what taking them one by one in random order comes to, which is off by half the largest group
-    at most. A class of two images or groups is on both sides (unless groups that span classes leave no
-    way); one of a single image or group goes to train, with a warning. The order of rows plays no part.
+    Each class is divided separately, as are the images without a class. Without groups, the number of
+    training images per class is `train` times its size, rounded. A group is never divided, even if it
+    spans classes; then the number is off by at most half the largest group. A class of two images or
+    groups is in both splits (unless groups that span classes prevent it). A class of a single image or
+    group goes to train, with a warning. The result does not depend on the order of rows.
 
     Parameters
     ----------
     table : ImageTable
+        Images to split.
     train : float
-        Share of the images that go to train, between 0 and 1, both excluded.
+        Fraction of the images for training, between 0 and 1 (exclusive).
     seed : int
-        The same seed gives the same split.
+        Seed of the split.
+
+    Returns
+    -------
+    ImageTable
+        The table with new splits.
 
     Raises
     ------
     InputError
-        `train` or `seed` is out of range, or there are no images.
+        If `train` or `seed` is out of range, or if there are no images.
+
+    Warns
+    -----
+    HueprobeWarning
+        If a class has too few images or groups to be in both splits.
+
+    See Also
+    --------
+    hueprobe.images.draw_shots : Draw a fixed number of training images per class.
+    hueprobe.images.draw_folds : Split for cross-validation.
+    hueprobe.images.save_table : Save the split.
+
+    Examples
+    --------
+    >>> table = split_table(hp.images.from_folder("images"), train=0.75, seed=0)
+    >>> table.splits.count("train"), table.splits.count("test")
+    (9, 3)
     """
     if not 0 < train < 1:
-        raise InputError(f"train is {train}; it must lie between 0 and 1, both excluded")
+        raise InputError(f"train is {train}; it must lie between 0 and 1, exclusive")
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be 0 or more")
     if not len(table):
@@ -67,13 +90,13 @@ def split_table(table: ImageTable, *, train: float, seed: int) -> ImageTable:
 
 
 def units_by_name(table: ImageTable) -> list[Unit]:
-    """Return the units of a table in an order that depends on names alone."""
+    """Return the units (groups and ungrouped images) of a table, in an order that depends on names only."""
     rows = sorted(range(len(table)), key=lambda row: (table.paths[row], table.roots[row]))
     return units_of(table.classes, table.groups, rows)
 
 
 def _side(numbers: list[int], in_train: set[int]) -> str | None:
-    """Return the one side where all of these units are; None where they are on both."""
+    """Return the side that all of these units are on; None if they are on both."""
     n_train = sum(number in in_train for number in numbers)
     return {0: TEST, len(numbers): TRAIN}.get(n_train)
 
@@ -81,7 +104,7 @@ def _side(numbers: list[int], in_train: set[int]) -> str | None:
 def _move_one(
     units: list[Unit], candidates: list[int], members: dict[Hashable, list[int]], in_train: set[int]
 ) -> None:
-    """Move the smallest candidate to the other side whose classes all stay, or come, on both sides."""
+    """Move the smallest candidate to the other side whose classes are all on both sides afterwards."""
     for number in sorted(candidates, key=lambda number: units[number].counts.total()):
         moved = in_train ^ {number}
         if not any(_side(members[name], moved) for name in units[number].counts):

@@ -1,4 +1,4 @@
-"""The image table: images in a fixed order, with class, split and group of each."""
+"""The image table: images in a fixed order, each with its class, split and group."""
 
 import os
 from collections import Counter
@@ -25,31 +25,45 @@ _ITEM = "item-"
 
 @dataclass(frozen=True, repr=False)
 class ImageTable:
-    """A list of n images; the row number is the image's name everywhere else.
+    """A list of n images; everywhere else, images are identified by their row number.
 
     Attributes
     ----------
     paths : tuple of str
         Path of each image relative to its root, with `/` between its parts.
     roots : tuple of str
-        Absolute folder of each; empty for what is no file (items of a Dataset, arrays).
-    classes, splits, groups : tuple of (str or None)
-        Class; name of the part of the data (`"train"`); what belongs together (subject, family). Names are
-        brought to one form, Unicode NFC without space at the ends, with a warning where that changes any.
+        Absolute folder of each image; empty for images that are not files (items of a Dataset, arrays).
+    classes : tuple of (str or None)
+        Class of each image. Names of classes, splits and groups are normalized (Unicode NFC, no space at
+        the ends), with a warning if that changes any.
+    splits : tuple of (str or None)
+        Split of each image, such as `"train"`.
+    groups : tuple of (str or None)
+        Group of images that belong together, such as a subject or a family.
     sizes : tuple of int
-        Bytes; -1 where unknown.
+        Size of each file in bytes; -1 if unknown.
     dataset : torch Dataset, optional
-        Where the items come from; the path is then `"item-0000012"` for item 12.
+        Dataset that the items come from, with the path `"item-0000012"` for item 12; None for files.
     value_range : ValueRange, optional
-        Which values of images of more than 8 bits are black and white when they are read; may be given as
-        in `hueprobe.build_memory`.
+        Values that are read as black and white in images of more than 8 bits, in any form that
+        `hueprobe.build_memory` accepts. None uses the full range of the data type.
 
     Raises
     ------
     ShapeError
-        The columns differ in length.
+        If the columns differ in length.
     ImageError
-        A name that is not valid Unicode, which neither Parquet nor JSON could hold.
+        If a name is not valid Unicode, so that neither Parquet nor JSON can store it.
+
+    See Also
+    --------
+    hueprobe.images.resolve_images : Create a table from a folder, table file, Dataset or manifest.
+
+    Examples
+    --------
+    >>> table = hp.images.from_folder("images")
+    >>> len(table), table.class_names, table.paths[0]
+    (12, ('circle', 'square', 'triangle'), 'circle/circle0.png')
     """
 
     paths: tuple[str, ...]
@@ -62,7 +76,7 @@ class ImageTable:
     value_range: ValueRange | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse columns of differing length and names that cannot be written down; normalize names."""
+        """Reject columns of different lengths and names that cannot be stored; normalize names."""
         lengths = {name: len(getattr(self, name)) for name in _ROWS}
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"columns of an image table differ in length: {lengths}")
@@ -81,7 +95,7 @@ class ImageTable:
         return len(self.paths)
 
     def __repr__(self) -> str:
-        """Return one line: how many images, which classes and splits, how many groups, and where."""
+        """Return one line with the folder, the number of images, classes, splits and groups."""
         parts = [f"{len(self):,} images"]
         if names := self.class_names:
             parts.append(f"{len(names):,} classes ({_few(names)})")
@@ -90,7 +104,9 @@ class ImageTable:
         if groups := set(self.groups) - {None}:
             parts.append(f"{len(groups):,} groups")
         folders = set(self.roots) - {""}
-        return f"<ImageTable {os.path.commonpath(folders) if folders else 'of no files'}: {', '.join(parts)}>"
+        return (
+            f"<ImageTable {os.path.commonpath(folders) if folders else 'without files'}: {', '.join(parts)}>"
+        )
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -99,7 +115,7 @@ class ImageTable:
 
     @property
     def labeled(self) -> bool:
-        """Whether there are images and each has a class."""
+        """Whether there are images and every one has a class."""
         return len(self) > 0 and None not in self.classes
 
     def file(self, i: int) -> Path:
@@ -108,34 +124,67 @@ class ImageTable:
         Parameters
         ----------
         i : int
+            Row of the image.
+
+        Returns
+        -------
+        Path
+            Absolute path of the file.
 
         Raises
         ------
         ImageError
-            The row is no file but an item of a Dataset or an array.
+            If the row is not a file but an item of a Dataset or an array.
+
+        Examples
+        --------
+        >>> hp.images.from_folder("images").file(0).name
+        'circle0.png'
         """
         if not self.roots[i]:
-            raise ImageError(f"image {self.paths[i]!r} is no file; give its Dataset again, or the images")
+            raise ImageError(f"image {self.paths[i]!r} is no file; pass its Dataset again, or the images")
         return Path(self.roots[i], self.paths[i])
 
     def item(self, i: int) -> int | None:
-        """Return the number in `dataset` of row `i`; None where the row is a file or the Dataset is gone.
+        """Return the index of row `i` in `dataset`, or None.
 
         Parameters
         ----------
         i : int
+            Row of the image.
+
+        Returns
+        -------
+        int or None
+            None if the row is a file, or if the table has no Dataset.
+
+        Examples
+        --------
+        >>> gray = np.zeros((8, 8), np.uint8)
+        >>> hp.images.from_dataset([(gray, "cat"), (gray, "dog")]).item(1)
+        1
         """
         if self.roots[i] or self.dataset is None or not self.paths[i].startswith(_ITEM):
             return None
         return int(self.paths[i].removeprefix(_ITEM))
 
     def select(self, indices: Any) -> "ImageTable":
-        """Return some rows, in the order asked for.
+        """Return a table of some rows, in the given order.
 
         Parameters
         ----------
         indices : slice, ndarray of bool, shape (n,), or sequence of int
-            Which rows: a range, a mask, or positions.
+            Rows to keep: a slice, a mask, or row numbers.
+
+        Returns
+        -------
+        ImageTable
+            The selected rows.
+
+        Examples
+        --------
+        >>> hp.images.from_folder("images").select([8, 0]).paths
+        ('triangle/triangle0.png', 'circle/circle0.png')
         """
         rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
         columns: dict[str, Any] = {name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS}
@@ -147,11 +196,23 @@ class ImageTable:
         Parameters
         ----------
         name : str
+            Name of the split.
+
+        Returns
+        -------
+        ImageTable
+            Rows of that split.
 
         Raises
         ------
         InputError
-            No row is of that split; the message lists those there are.
+            If there is no row of that split; the message lists the existing ones.
+
+        Examples
+        --------
+        >>> halves = hp.images.split_table(hp.images.from_folder("images"), train=0.5, seed=0)
+        >>> len(halves.where_split("train"))
+        6
         """
         name = normal_name(name)
         rows = [i for i, split in enumerate(self.splits) if split == name]
@@ -162,16 +223,22 @@ class ImageTable:
         return self.select(rows)
 
     def relocated(self, root: str | Path) -> "ImageTable":
-        """Return the table for images that were moved: the folder common to all roots is now `root`.
+        """Return the table for images that were moved to another folder.
 
         Parameters
         ----------
         root : path
+            New location of the folder that was common to all roots.
+
+        Returns
+        -------
+        ImageTable
+            The same rows with new roots.
 
         Raises
         ------
         ImageError
-            `root` is not a folder.
+            If `root` is not a folder.
         """
         new = os.path.abspath(root)
         if not os.path.isdir(new):
@@ -187,34 +254,60 @@ class ImageTable:
 
     @classmethod
     def concatenate(cls, tables: Iterable["ImageTable"]) -> "ImageTable":
-        """Join tables, in the order given.
+        """Concatenate tables, in the given order.
 
         Parameters
         ----------
         tables : iterable of ImageTable
-            At least one; at most one Dataset may stand behind them.
+            At least one table; they may share at most one Dataset.
+
+        Returns
+        -------
+        ImageTable
+            Rows of all tables.
 
         Raises
         ------
         InputError
-            There is no table, or several Datasets or ranges of values.
+            If there is no table, or if tables have different Datasets or value ranges.
+
+        Examples
+        --------
+        >>> tables = [hp.images.from_folder(folder) for folder in ("images", "others")]
+        >>> len(ImageTable.concatenate(tables))
+        18
         """
         tables = list(tables)
         if not tables:
-            raise InputError("no image tables to join; give at least one")
+            raise InputError("no image tables to concatenate; give at least one")
         datasets = {id(table.dataset): table.dataset for table in tables if table.dataset is not None}
         if len(datasets) > 1:
             raise InputError(
-                f"{len(datasets)} Datasets in one image table; join them with torch's ConcatDataset"
+                f"{len(datasets)} Datasets for one image table; join them with torch's ConcatDataset"
             )
         ranges = {table.value_range for table in tables}
         if len(ranges) > 1:
-            raise InputError("the tables to join have other ranges of values; give them the same value_range")
+            raise InputError("the tables have different value ranges; give them the same value_range")
         columns = {name: tuple(value for table in tables for value in getattr(table, name)) for name in _ROWS}
         return cls(**columns, dataset=next(iter(datasets.values()), None), value_range=ranges.pop())
 
     def to_arrow(self) -> "pa.Table":
-        """Return columns image (int64, the row), path, root, class, split, group (string), size (int64)."""
+        """Convert to an Arrow table.
+
+        Returns
+        -------
+        pyarrow.Table
+            Columns image (int64, the row), path, root, class, split, group (string) and size (int64).
+
+        See Also
+        --------
+        hueprobe.images.save_table : Write a table to a file.
+
+        Examples
+        --------
+        >>> hp.images.from_folder("images").to_arrow().column_names
+        ['image', 'path', 'root', 'class', 'split', 'group', 'size']
+        """
         import pyarrow as pa
 
         columns = {
@@ -225,16 +318,22 @@ class ImageTable:
 
     @classmethod
     def from_arrow(cls, table: "pa.Table") -> "ImageTable":
-        """Return the image table that `to_arrow` wrote; a Dataset does not come back.
+        """Convert an Arrow table from `to_arrow` back; the Dataset of items is not restored.
 
         Parameters
         ----------
         table : pyarrow.Table
+            Table with the columns that `to_arrow` writes.
+
+        Returns
+        -------
+        ImageTable
+            The image table.
 
         Raises
         ------
         InputError
-            A column is missing.
+            If a column is missing.
         """
         if missing := [name for name in _COLUMNS if name not in table.column_names]:
             raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")
@@ -249,30 +348,32 @@ def unfiled_table(
     classes: Sequence[str | None] | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> ImageTable:
-    """Return the table of n images that are no files, such as arrays of activations.
+    """Return the table of n images that are not files, such as arrays of activations.
 
     Parameters
     ----------
     n : int
+        Number of images.
     names, classes, groups : sequence, length n, optional
-        Names are `array-0000000`, ... by default. Of whole numbers the digits are taken.
+        Names, classes and groups; integers are converted to their digits. Names default to
+        `array-0000000` and so on; classes and groups to none.
 
     Raises
     ------
     InputError
-        One is neither a name nor a whole number (nor, of classes and groups, missing).
+        If a value is neither a name nor an integer (classes and groups may be missing).
     ShapeError
-        A sequence of another length.
+        If a sequence has another length.
     """
     none = (None,) * n
     given = {"names": names, "classes": classes, "groups": groups}
     told = {what: none if values is None else as_names(what, values) for what, values in given.items()}
     for what, values in told.items():
         if len(values) != n:
-            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
+            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one per array")
     named = tuple(name for name in told["names"] if name is not None)
     if names is not None and len(named) < n:
-        raise InputError(f"names hold none at position {told['names'].index(None)}; give a name for each")
+        raise InputError(f"no name at position {told['names'].index(None)}; give a name for each array")
     return ImageTable(
         paths=named if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
         roots=("",) * n,
@@ -284,7 +385,7 @@ def unfiled_table(
 
 
 def from_items(dataset: Any, classes: Sequence[str | None]) -> ImageTable:
-    """Return the table of a Dataset's items, one class (or None) each."""
+    """Return the table of a Dataset's items, with one class (or None) per item."""
     n = len(classes)
     none = (None,) * n
     paths = tuple(f"{_ITEM}{i:07d}" for i in range(n))
@@ -292,7 +393,7 @@ def from_items(dataset: Any, classes: Sequence[str | None]) -> ImageTable:
 
 
 def _few(names: Sequence[str]) -> str:
-    """Return the first of some names, each of which may be cut."""
+    """Return the first few names, abbreviated."""
     shown = [name if len(name) <= 24 else f"{name[:23]}…" for name in names[:3]]
     return ", ".join([*shown, *(["..."] if len(names) > 3 else [])])
 

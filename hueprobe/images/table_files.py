@@ -26,28 +26,29 @@ def read_table(
 ) -> ImageTable:
     """List the images of a CSV (UTF-8) or Parquet file, in its order.
 
-    Columns are `path` (relative to the file's folder, or absolute) and `class`, and if wanted `split`
-    and `group`; others are ignored with a warning. An empty cell is no value. An image that does not
-    exist keeps its row, as an unreadable one does.
+    Columns are `path` (relative to the file's folder, or absolute) and `class`, optionally `split` and
+    `group`; others are ignored with a warning. An empty cell means no value. A missing image keeps its row,
+    like an unreadable one.
 
-    Where the table is a link to a file in another folder, and its images are not beside the link, paths are
+    If the table is a link to a file in another folder, and its images are not beside the link, paths are
     relative to that folder.
 
     Parameters
     ----------
     path : path
+        File whose name ends in .csv or .parquet.
     of_manifest : callable, optional
-        Gives the table of a data manifest by its name; the rows of a column `manifest` are looked up in it.
-        Without, that column is ignored with a warning, as others are.
-    fenced : bool
-        Whether the table came with others' data: its images must then lie below its own folder, links
-        resolved, or below one that the user names, see `hueprobe.images.trust`.
+        Returns the table of a data manifest by its name, for the rows of a column `manifest`. None ignores
+        that column with a warning, like others.
+    fenced : bool, default=False
+        Whether the table came with third-party data: its images must then be below its own folder (links
+        resolved), or below one that the user names, see `hueprobe.images.trust`.
 
     Raises
     ------
     ImageError
-        The file is missing, of another kind or broken; a column is missing; it has no rows; a path is
-        empty, occurs twice or leads elsewhere (the line is named); or none of the images exists.
+        If the file is missing, invalid or has no rows; if a column is missing; if a path is empty, occurs
+        twice or leads out of the folder (names the line); or if none of the images exists.
     """
     ending = os.path.splitext(path)[1].lower()
     if ending not in TABLE_ENDINGS:
@@ -61,7 +62,7 @@ def read_table(
             raise
         raise ImageError(f"cannot read {os.fspath(path)!r}: {error.strerror or error}") from None
     if not rows:
-        raise ImageError(f"{os.fspath(path)!r} lists no images; each needs a row under path,class")
+        raise ImageError(f"{os.fspath(path)!r} lists no images; add a row for each under path,class")
     folder = os.path.dirname(os.path.abspath(path))
     if of_manifest is not None and MANIFEST in rows[0].cells:
         return _of_manifest(rows, folder, path, of_manifest)
@@ -81,14 +82,14 @@ def read_table(
     _require_distinct(files, rows, path)
     if n_windows:
         warnings.warn(
-            f"{n_windows} of {len(files)} paths in {os.fspath(path)!r} have backslashes between folders, as "
-            "on Windows; they are read as /",
+            f"{n_windows} of {len(files)} paths in {os.fspath(path)!r} have backslashes between folders; "
+            "they are read as /",
             HueprobeWarning,
             stacklevel=3,
         )
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
-        windows = "; it is written as on Windows: write / between folders" if "\\" in files[0] else ""
+        windows = "; it is a Windows path: write / between folders" if "\\" in files[0] else ""
         raise ImageError(
             f"none of the {len(rows)} images in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
             f"paths are relative to the table's folder{windows}"
@@ -112,31 +113,46 @@ def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[Row]
         if not is_below(file):
             raise ImageError(
                 f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder, "
-                f"which is among data sets; where you trust it, name the folder of its images in {ROOTS}, "
-                f"such as {ROOTS}={shlex.quote(os.path.dirname(file))}"
+                "which is inside the data folder; if you trust it, name the folder of its images in "
+                f"{ROOTS}, such as {ROOTS}={shlex.quote(os.path.dirname(file))}"
             )
 
 
 def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = None) -> None:
-    """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
+    """Write the columns path, class, group and split of a table to a CSV or Parquet file, atomically.
 
-    Paths are relative to the file's own folder where the image lies below it, else absolute, so that
+    Paths are relative to the file's own folder for images below it, otherwise absolute, so that
     `from_table` finds the same images.
 
     Parameters
     ----------
     table : ImageTable
+        Images to save.
     path : path
+        File to write; its name must end in .csv or .parquet.
     manifest : str, optional
-        The data manifest that the images are of. It becomes a fifth column and the paths stay those of the
-        set, so that the file works for others, wherever they have the set, and for Datasets too.
+        Data manifest of the images. It becomes a fifth column, and paths stay relative to the data set.
+        The file then works for others, wherever their copy of the data set is, and also for Datasets.
+        None writes paths of files.
 
     Raises
     ------
     InputError
-        The name ends in neither .csv nor .parquet, or the images are neither files nor of a manifest.
+        If the name has another ending, or if the images are neither files nor from a manifest.
     StorageError
-        The file cannot be written.
+        If the file cannot be written.
+
+    See Also
+    --------
+    hueprobe.images.from_table : Read the file.
+
+    Examples
+    --------
+    >>> save_table(hp.images.from_folder("images"), "images.csv")
+    >>> with open("images.csv") as file:
+    ...     print(*[next(file).strip() for _ in range(2)], sep="\\n")
+    path,class,group,split
+    images/circle/circle0.png,circle,,
     """
     path = Path(path)
     if path.suffix.lower() not in TABLE_ENDINGS:
@@ -180,7 +196,7 @@ def _seen_from(folder: Path, manifest: str) -> str:
 def _of_manifest(
     rows: list[Row], folder: str, path: str | Path, of_manifest: Callable[[str], ImageTable]
 ) -> ImageTable:
-    """Return the rows' images out of the set that their manifest lists, with their own class and so on."""
+    """Return the rows' images from the data set of their manifest, with the rows' own classes etc."""
     names = {row.cells[MANIFEST] for row in rows}
     if len(names) != 1 or not (name := next(iter(names))):
         found = ", ".join(sorted(repr(name) for name in names))
@@ -193,7 +209,7 @@ def _of_manifest(
         if name_of_image not in place:
             raise ImageError(
                 f"{os.fspath(path)!r}, {row.place}: {name!r} has no image {row.cells['path']!r} here; "
-                f"`hueprobe data verify {name}` says what else is missing"
+                f"`hueprobe data verify {name}` lists what else is missing"
             )
     table = whole.select([place[name] for name in listed])
     return replace(
@@ -205,7 +221,7 @@ def _of_manifest(
 
 
 def _write_csv(file: io.TextIOWrapper, names: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> None:
-    # Python before 3.13 leaves a carriage return unquoted where lines end in a bare newline.
+    # Python before 3.13 leaves a carriage return unquoted if lines end in a bare newline.
     quoted = any("\r" in (cell or "") for row in rows for cell in row)
     writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
     writer.writerow(names)
@@ -221,7 +237,7 @@ def _named_files(rows: list[Row], folder: str, path: str | Path) -> list[str]:
 
 
 def _files_on_disk(files: list[str], rows: list[Row], folder: str) -> tuple[list[str], int]:
-    """Return the files, of those that are not there what is likely meant, and how many have backslashes."""
+    """Return the files, replacing missing ones by likely alternatives, and how many had backslashes."""
     on_disk = OnDisk()
     found = list(files)
     n_windows = 0
@@ -243,6 +259,6 @@ def _require_distinct(files: list[str], rows: list[Row], path: str | Path) -> No
     for file, row in zip(files, rows, strict=True):
         if file in seen:
             raise ImageError(
-                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} is there already, in {seen[file]}"
+                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} was already listed in {seen[file]}"
             )
         seen[file] = row.place

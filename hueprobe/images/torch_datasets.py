@@ -8,7 +8,7 @@ from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.images.rgb import IMAGE_KEYS
 from hueprobe.images.table import ImageTable, from_items
 
-# Under which names collections keep the class of an item that is a mapping.
+# Keys under which collections store the class of an item that is a mapping.
 LABEL_KEYS = ("label", "labels", "class", "target", "fine_label", "cls")
 
 
@@ -18,26 +18,40 @@ def from_dataset(dataset: Any) -> ImageTable:
     Parameters
     ----------
     dataset : torch Dataset
-        Of known length, whose items are `(image, label)`, `image`, or mappings `{"image": ..., "label": ...}`
-        as those of Hugging Face: a PIL image, a tensor (C, H, W) or an ndarray (H, W) or (H, W, C); uint8, or
-        float between 0 and 1, so without a transform that normalizes. An integer label is named by
-        `dataset.classes`, or the names of the feature, where there is such a list.
+        Dataset with a length. Items are `(image, label)`, `image`, or mappings like those of Hugging Face,
+        `{"image": ..., "label": ...}`. An image is a PIL image, a tensor (C, H, W), or an ndarray (H, W)
+        or (H, W, C); uint8, or float between 0 and 1 (so use no normalizing transform). Integer labels
+        are named by `dataset.classes` or the names of the label feature, if there are any.
 
-    Notes
-    -----
-    Labels come from `dataset.targets` or `dataset.labels` (also through a `Subset` or a `ConcatDataset`)
-    where there are as many as items and no `target_transform`. Otherwise every item is read once, images
-    and all.
+    Returns
+    -------
+    ImageTable
+        One row per item.
 
     Raises
     ------
     InputError
-        No Dataset, an empty one, or labels that are neither names nor integers.
+        If this is not a Dataset or is empty, or if labels are neither names nor integers.
+
+    See Also
+    --------
+    hueprobe.images.resolve_images : List the images of any source.
+
+    Notes
+    -----
+    Labels come from `dataset.targets` or `dataset.labels` (also through a `Subset` or `ConcatDataset`) if
+    there is one per item and no `target_transform`. Otherwise every item is read once, with its image.
+
+    Examples
+    --------
+    >>> black, white = np.zeros((8, 8), np.uint8), np.full((8, 8), 255, np.uint8)
+    >>> from_dataset([(black, "night"), (white, "day")]).classes
+    ('night', 'day')
     """
     if isinstance(dataset, Mapping) and (parts := [k for k, v in dataset.items() if _has_items(v)]):
         raise InputError(
-            f"this {type(dataset).__name__} holds several data sets, {', '.join(map(repr, parts[:5]))}; give "
-            f"one of them, such as [{parts[0]!r}]"
+            f"this {type(dataset).__name__} contains several data sets, {', '.join(map(repr, parts[:5]))}; "
+            f"give one of them, such as [{parts[0]!r}]"
         )
     if not _has_items(dataset) or isinstance(dataset, Mapping):
         hint = " (take(n) or a list of its items has a length)" if hasattr(dataset, "__iter__") else ""
@@ -56,7 +70,7 @@ def _has_items(dataset: Any) -> bool:
 
 
 def _classes_of(dataset: Any) -> list[str | None]:
-    """Return the class of each item, those of the parts of a ConcatDataset by the names of each part."""
+    """Return the class of each item; the parts of a ConcatDataset use their own class names."""
     parts = getattr(dataset, "datasets", None)
     if isinstance(parts, list | tuple) and parts and sum(map(len, parts)) == len(dataset):
         return [name for part in parts for name in _classes_of(part)]
@@ -69,7 +83,7 @@ def _classes_of(dataset: Any) -> list[str | None]:
 
 
 def _is_cheap(dataset: Any) -> bool:
-    """Whether the labels of all items are known without reading any."""
+    """Whether all labels are known without reading any item."""
     parts = getattr(dataset, "datasets", None)
     if isinstance(parts, list | tuple) and parts:
         return all(map(_is_cheap, parts))
@@ -90,7 +104,7 @@ def _stored_labels(dataset: Any) -> list[Any] | None:
 
 
 def _label_column(dataset: Any) -> str | None:
-    """Return the column of labels of a data set of Hugging Face's `datasets`, None of any other."""
+    """Return the label column of a data set of Hugging Face's `datasets`, None for any other Dataset."""
     columns = getattr(dataset, "column_names", None)
     if not isinstance(columns, list) or not hasattr(dataset, "features"):
         return None
@@ -129,14 +143,14 @@ def _warn_of_keys(item: Mapping[str, Any]) -> None:
     if others := [key for key in item if key not in IMAGE_KEYS]:
         warnings.warn(
             f"the items have no class: none of their keys {', '.join(map(repr, others[:8]))} is 'label'; "
-            "rename the one that is meant",
+            "rename the key of the class",
             HueprobeWarning,
             stacklevel=5,
         )
 
 
 def _class_names(dataset: Any) -> Mapping[int, str] | None:
-    """Return the names of integer labels by these."""
+    """Return the names of integer labels, by label."""
     column = _label_column(dataset)
     feature = None if column is None else dataset.features.get(column)
     names: Any = getattr(feature, "names", None)
@@ -160,7 +174,7 @@ def _class_of(label: Any, names: Mapping[int, str] | None) -> str | None:
         raise InputError(f"a Dataset label is {shown}; give a class name or an integer")
     if names is None:
         return str(label)
-    if label == -1:  # the mark of unlabeled items in torchvision
+    if label == -1:  # torchvision's label of unlabeled items
         return None
     if label not in names:
         raise InputError(f"a Dataset label is {label}, but dataset.classes has {len(names)} names")

@@ -1,4 +1,4 @@
-"""From an RGB image to the tensor that a network takes."""
+"""The transform from an RGB image to the input tensor of a network."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -19,27 +19,35 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 ToTensor = Callable[[Image.Image], Tensor]
 INTERPOLATIONS = tuple(mode.value for mode in InterpolationMode)
 FITS = ("crop", "squash", "pad")
-# A strip of 1 x 10,000 pixels would be resized to gigabytes.
+# Resizing a strip of 1 x 10,000 pixels would need gigabytes.
 _MAX_RESIZED_PIXELS = 1 << 27
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Transform:
-    """Resize, center crop, scale to 0-1 and normalize: the numbers of torchvision's ImageClassification.
+    """Resize, center crop, scale to [0, 1] and normalize, like torchvision's ImageClassification preset.
 
     Attributes
     ----------
     resize, crop : int, (int, int) or None
-        Pixels. One number is the shorter side for `resize`, a square for `crop`; two are height and
-        width; None leaves the step out. A crop larger than the image is padded with black.
-    mean, std : (float, float, float)
-        Of red, green and blue, on the scale of 0 to 1.
-    interpolation : str
-        One of `INTERPOLATIONS`, antialiased.
-    fit : {"crop", "squash", "pad"}
-        How an image of another shape comes to the size of `crop`, or else of `resize`. `crop`: resized, and
-        what lies beyond the crop is lost. The others keep all of the image: `squash` makes it as wide and
-        high as the crop, whatever its own shape; `pad` keeps its shape, with a border in the color of `mean`.
+        Size in pixels. For `resize`, one number is the shorter side; for `crop`, the side of a square.
+        Two numbers are height and width. None skips the step. If the crop is larger than the image, the
+        image is padded with black.
+    mean : (float, float, float), default=(0.485, 0.456, 0.406)
+        Mean of red, green and blue, on the scale of 0 to 1; the default is that of ImageNet.
+    std : (float, float, float), default=(0.229, 0.224, 0.225)
+        Standard deviation of red, green and blue, on the same scale; the default is that of ImageNet.
+    interpolation : str, default='bilinear'
+        Interpolation of torchvision, antialiased: nearest, nearest-exact, bilinear, bicubic, box, hamming
+        or lanczos.
+    fit : {"crop", "squash", "pad"}, default='crop'
+        How an image is fitted to the size of `crop` (or of `resize` without a crop). `crop` resizes it
+        and drops what is outside the crop. The others keep the whole image: `squash` changes its aspect
+        ratio; `pad` keeps the aspect ratio and adds a border in the color of `mean`.
+
+    See Also
+    --------
+    hueprobe.images.load_batches : Apply a transform to the images of a table.
 
     Examples
     --------
@@ -56,7 +64,7 @@ class Transform:
     fit: str = "crop"
 
     def __post_init__(self) -> None:
-        """Refuse settings out of range; bring sequences (JSON has only lists) to tuples."""
+        """Reject settings out of range; convert sequences (JSON has only lists) to tuples."""
         for name in ("resize", "crop"):
             object.__setattr__(self, name, _size(name, getattr(self, name)))
         for name in ("mean", "std"):
@@ -66,17 +74,17 @@ class Transform:
         require_choice("interpolation", self.interpolation, INTERPOLATIONS)
         require_choice("fit", self.fit, FITS)
         if self.fit != "crop" and self.crop is None and self.resize is None:
-            raise InputError(f"fit {self.fit!r} needs a size to fit into; give crop or resize")
+            raise InputError(f"fit {self.fit!r} needs a size to fit into; set crop or resize")
         for name in ("resize", "crop"):
             sides = getattr(self, name)
             height, width = sides if isinstance(sides, tuple) else (sides or 1,) * 2
             if height * width > _MAX_RESIZED_PIXELS:
                 raise InputError(
-                    f"{name} is {sides}, more than {_MAX_RESIZED_PIXELS} pixels; ask for a smaller one"
+                    f"{name} is {sides}, more than {_MAX_RESIZED_PIXELS} pixels; choose a smaller one"
                 )
 
     def __repr__(self) -> str:
-        """Return the call that makes it; a `fit` that is none but the usual crop is left out, as ever."""
+        """Return the call that creates it; `fit` is omitted if it is 'crop'."""
         shown = ", ".join(
             f"{field.name}={getattr(self, field.name)!r}"
             for field in fields(self)
@@ -86,7 +94,7 @@ class Transform:
 
     @property
     def shape(self) -> tuple[int, int, int] | None:
-        """(3, h, w) of every result; None where it depends on the image."""
+        """Shape (3, h, w) of every output; None if it depends on the image."""
         if self.fit != "crop":
             return (3, *self._frame)
         if isinstance(self.crop, int):
@@ -96,17 +104,22 @@ class Transform:
 
     @property
     def _frame(self) -> tuple[int, int]:
-        """Height and width that whole images are fitted into."""
+        """Height and width of the frame that whole images are fitted into."""
         size = self.crop or self.resize or 0
         return size if isinstance(size, tuple) else (size, size)
 
     def kept(self, width: int, height: int) -> float:
-        """Return the share of an image's area that the network sees, between 0 and 1.
+        """Return the fraction of an image's area that the network sees, between 0 and 1.
 
         Parameters
         ----------
         width, height : int
-            Of the image, in pixels.
+            Size of the image in pixels.
+
+        Returns
+        -------
+        float
+            1.0 if nothing is cropped.
 
         Examples
         --------
@@ -122,30 +135,54 @@ class Transform:
     def __call__(self, image: Image.Image) -> Tensor:
         """Return an RGB image as a float32 tensor of shape (3, h, w).
 
+        Parameters
+        ----------
+        image : PIL image, RGB
+            Image to transform.
+
+        Returns
+        -------
+        Tensor of shape (3, h, w), float32
+            The normalized image.
+
         Raises
         ------
         ImageError
-            The image is so long and thin that resizing its short side would fill the memory.
+            If the image is so long and thin that resizing its short side would exhaust the memory.
         """
         return self._normalized(self._sized(image), None)
 
     def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
-        """Do the same, and write the result where `slot` has room for it, which saves a copy.
+        """Transform an image and write the result into an existing array, which saves a copy.
 
         Parameters
         ----------
         image : PIL image, RGB
+            Image to transform.
         slot : ndarray of shape (h, w, 3), float32, contiguous
+            Array to write to.
 
         Returns
         -------
-        Tensor of shape (3, h, w)
-            On the memory of `slot`, or on its own where the image comes out in another shape.
+        Tensor of shape (3, h, w), float32
+            A view of `slot`, or a new tensor if the output has another shape.
+
+        Raises
+        ------
+        ImageError
+            As in calling the transform.
+
+        Examples
+        --------
+        >>> slot = np.empty((224, 224, 3), np.float32)
+        >>> tensor = Transform(resize=256, crop=224).into(Image.new("RGB", (640, 480)), slot)
+        >>> np.shares_memory(tensor.numpy(), slot)
+        True
         """
         return self._normalized(self._sized(image), slot)
 
     def _fitted(self, image: Image.Image) -> Image.Image:
-        """Return all of an image, as large as the frame."""
+        """Return the whole image, resized or padded to the size of the frame."""
         height, width = inside = self._frame
         mode = InterpolationMode(self.interpolation)
         if self.fit == "pad":
@@ -179,7 +216,7 @@ class Transform:
     def _normalized(self, image: Image.Image, slot: np.ndarray | None) -> Tensor:
         shape = (image.height, image.width, 3)
         pixels = slot if slot is not None and slot.shape == shape else np.empty(shape, np.float32)
-        rows = pixels.reshape(len(pixels), -1)  # whole ones at a time: NumPy is slow over a last axis of 3
+        rows = pixels.reshape(len(pixels), -1)  # whole rows at a time: NumPy is slow over a last axis of 3
         rows[:] = np.asarray(image).reshape(rows.shape)
         rows /= np.float32(255)
         rows -= np.tile(np.array(self.mean, np.float32), image.width)
@@ -187,7 +224,17 @@ class Transform:
         return torch.from_numpy(pixels).permute(2, 0, 1)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON holds them; a `fit` that is none but the usual crop is left out."""
+        """Return the settings as JSON values; `fit` is omitted if it is 'crop'.
+
+        Returns
+        -------
+        dict
+            Settings by name, with lists for tuples.
+
+        See Also
+        --------
+        hueprobe.images.Transform.from_json : Create the transform from them.
+        """
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
         if self.fit == "crop":
             del settings["fit"]
@@ -195,47 +242,60 @@ class Transform:
 
     @classmethod
     def from_json(cls, settings: Mapping[str, Any]) -> "Transform":
-        """Return the transform that `to_json` described.
+        """Create a transform from the settings that `to_json` returns.
 
         Parameters
         ----------
         settings : mapping
-            Every field of the class, by its name; `fit` may be missing.
+            Value of every setting, by name; `fit` may be missing.
+
+        Returns
+        -------
+        Transform
+            The transform with these settings.
 
         Raises
         ------
         InputError
-            A setting is missing, unknown or out of range.
+            If a setting is missing, unknown or out of range.
+
+        Examples
+        --------
+        >>> transform = Transform(resize=256, crop=224)
+        >>> Transform.from_json(transform.to_json()) == transform
+        True
         """
         names = {field.name for field in fields(cls)}
         if {*settings, "fit"} != names:
             raise InputError(
                 f"settings of a transform are {sorted(settings)}; expected {sorted(names - {'fit'})}, and "
-                "'fit' where it is not 'crop'"
+                "'fit' if it is not 'crop'"
             )
         return cls(**settings)
 
 
 def apply_transform(transform: ToTensor, image: Image.Image, *, name: str) -> Tensor:
-    """Return what a transform makes of an image, as a float32 tensor (channels, h, w) on the CPU.
+    """Apply a transform to an image and return a float32 tensor (channels, h, w) on the CPU.
 
     Parameters
     ----------
     transform : Transform or callable
+        Function from an RGB PIL image to a float tensor.
     image : PIL image, RGB
+        Image to transform.
     name : str
-        Of the image, for messages.
+        Name of the image, for messages.
 
     Raises
     ------
     ImageError
-        As a Transform raises it.
+        If a Transform raises it.
     InputError
-        The transform raises anything else, or gives no float tensor.
+        If the transform raises anything else, or returns no float tensor.
     ShapeError
-        The tensor is not (channels, h, w).
+        If the tensor is not (channels, h, w).
     NumericsError
-        It holds NaN or infinite values.
+        If the tensor contains NaN or infinite values.
     """
     try:
         made = transform(image)
@@ -244,8 +304,8 @@ def apply_transform(transform: ToTensor, image: Image.Image, *, name: str) -> Te
     except Exception as error:
         text = " ".join(f"{type(error).__name__}: {error}".split())
         raise InputError(
-            f"the transform fails on image {name!r}: {text}; it gets an RGB PIL image and must give a float "
-            "tensor (channels, h, w)"
+            f"the transform fails on image {name!r}: {text}; it gets an RGB PIL image and must return a "
+            "float tensor (channels, h, w)"
         ) from error
     return _checked_tensor(made, name=name)
 
@@ -256,23 +316,23 @@ def _checked_tensor(made: Any, *, name: str) -> Tensor:
         if isinstance(made, Tensor):
             what = str(made.dtype) if _holds_numbers(made) else "a sparse tensor or one on 'meta'"
         raise InputError(
-            f"the transform gives {what} for image {name!r}; it must give a float tensor (channels, h, w), "
-            f"so {_way_to_floats(made)}"
+            f"the transform returns {what} for image {name!r}; it must return a float tensor "
+            f"(channels, h, w), so {_way_to_floats(made)}"
         )
     shape = tuple(made.shape)
-    # No image of a few columns is meant where the last axis looks like colors.
+    # A last axis that looks like colors is not taken for an image of a few columns.
     colors_last = len(shape) == 3 and shape[0] > 4 >= shape[2]
     if len(shape) != 3 or not made.numel() or colors_last:
         hint = "permute it by (2, 0, 1)" if colors_last else _WAYS_TO_THREE_AXES.get(len(shape), "reshape it")
         raise ShapeError(
-            f"the transform gives {shape} for image {name!r}; need (channels, h, w)"
+            f"the transform returns shape {shape} for image {name!r}; need (channels, h, w)"
             + (f", so {hint}" if made.numel() else ", none of them 0")
         )
     tensor = made.detach().as_subclass(Tensor).to("cpu", torch.float32)
     if not bool(torch.isfinite(tensor).all()):
         raise NumericsError(
-            f"the transform makes NaN or infinite values of image {name!r}; leave the image out, or mend the "
-            "transform (a division by 0?)"
+            f"the transform returns NaN or infinite values for image {name!r}; leave the image out, or fix "
+            "the transform (a division by 0?)"
         )
     return tensor
 
@@ -281,7 +341,7 @@ def _holds_numbers(tensor: Tensor) -> bool:
     return tensor.layout == torch.strided and not tensor.is_meta
 
 
-_WAYS_TO_THREE_AXES = {2: "put an axis of channels before it ([None])", 4: "take the batch's axis off ([0])"}
+_WAYS_TO_THREE_AXES = {2: "add a channel axis in front ([None])", 4: "remove the batch axis ([0])"}
 
 
 def _way_to_floats(made: Any) -> str:
@@ -292,12 +352,12 @@ def _way_to_floats(made: Any) -> str:
     if isinstance(made, Tensor) and not _holds_numbers(made):
         return "return a dense tensor on the CPU"
     if isinstance(made, Tensor):
-        return "convert it, as torchvision's v2.ToDtype(torch.float32, scale=True) does"
-    return "return the tensor alone"
+        return "convert it, for example by torchvision's v2.ToDtype(torch.float32, scale=True)"
+    return "return only the tensor"
 
 
 def _resized(width: int, height: int, resize: int | tuple[int, int]) -> tuple[float, float]:
-    """Return the height and width that an image has once resized, up to rounding."""
+    """Return the height and width of an image after resizing, up to rounding."""
     if isinstance(resize, tuple):
         return resize
     scale = resize / min(width, height)
@@ -319,5 +379,5 @@ def _three_numbers(name: str, values: Any) -> tuple[float, ...]:
     except (TypeError, ValueError):
         numbers = ()
     if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
-        raise InputError(f"{name} is {values!r}; give three finite numbers, for red, green and blue")
+        raise InputError(f"{name} is {values!r}; give three finite numbers for red, green and blue")
     return numbers

@@ -1,9 +1,9 @@
-"""Below which folders the images of a table may lie that came with others' data.
+"""Allowed folders for the images of a table that came with third-party data.
 
-A table that a user names may list any file that the user may read; one that lies among the data sets, where
-archives are unpacked, may not. Its own folder always counts. A user adds folders by the environment
-variables `HUEPROBE_ROOTS` (several, joined as in `PATH`) and `HUEPROBE_DATA`, which holds data sets. Links
-are resolved.
+A table that a user names may list any file that the user can read. One inside the data folder, where
+archives are unpacked, may not: its images must be below its own folder. Users allow more folders by the
+environment variables `HUEPROBE_ROOTS` (several, separated like in `PATH`) and `HUEPROBE_DATA`, the folder of
+data sets. Links are resolved.
 """
 
 import os
@@ -18,18 +18,18 @@ DATA = "HUEPROBE_DATA"
 
 
 def trusted_folders(folder: str) -> list[str]:
-    """Return the folders below which the images of a table in `folder` may lie, links resolved."""
+    """Return the allowed folders for images of a table in `folder`, with links resolved."""
     named = [*os.environ.get(ROOTS, "").split(os.pathsep), os.environ.get(DATA, "")]
     return [os.path.realpath(name) for name in (folder, *named) if name]
 
 
 class Below:
-    """Whether files lie below one of some folders, links resolved; each folder is looked up once.
+    """Tests whether files are below one of some folders, with links resolved; looks up each folder once.
 
     Parameters
     ----------
     folders : sequence of str
-        Absolute, links resolved.
+        Absolute paths with links resolved.
     """
 
     def __init__(self, folders: Sequence[str]) -> None:
@@ -37,9 +37,9 @@ class Below:
         self._resolved: dict[str, str] = {}
 
     def __call__(self, file: str) -> bool:
-        """Whether this absolute file does."""
+        """Whether this absolute file is below one of the folders."""
         if "\0" in file:
-            return True  # it names no file anywhere
+            return True  # no file can have this name
         above, name = os.path.split(file)
         if above not in self._resolved:
             self._resolved[above] = os.path.realpath(above)
@@ -48,14 +48,14 @@ class Below:
 
 
 def outside_of(table: ImageTable, path: str | Path) -> str | None:
-    """Return the folder of a table's images where not all lie below that of the table's file, else None.
+    """Return the common folder of a table's images, or None if all are below the folder of the table's file.
 
     Parameters
     ----------
     table : ImageTable
-        Of files.
+        Table of files.
     path : path
-        Of the table's own file.
+        The table's own file.
     """
     files = [os.path.abspath(table.file(i)) for i in range(len(table))]
     is_below = Below([os.path.realpath(os.path.dirname(os.path.abspath(path)))])

@@ -1,4 +1,4 @@
-"""Which values are black and white in images of more than 8 bits, where the file does not tell."""
+"""The values of black and white in images of more than 8 bits, which files do not record."""
 
 import math
 import re
@@ -17,12 +17,12 @@ _MOST_BITS = 32
 
 @dataclass(frozen=True)
 class ValueRange:
-    """The values that become black and white; those beyond are cut off.
+    """The values that become black and white; values outside are clipped.
 
     Attributes
     ----------
     bounds : (float, float) or None
-        Black and white; None where each image's own least and greatest value are.
+        Black and white; None for each image's own minimum and maximum.
 
     Examples
     --------
@@ -34,18 +34,18 @@ class ValueRange:
 
     @classmethod
     def of(cls, given: Any) -> "ValueRange | None":
-        """Return the range that a user names; None for the whole range of the type, as without one.
+        """Return the range that a user specifies; None for the full range of the data type.
 
         Parameters
         ----------
         given : str, int, (float, float), ValueRange or None
             A number of bits (12: from 0 to 4095), "LOW:HIGH" or (low, high), "auto" for each image's own
-            least and greatest value, "full" or None.
+            minimum and maximum, "full" or None.
 
         Raises
         ------
         InputError
-            It is none of these.
+            If it is none of these.
         """
         if given is None or isinstance(given, cls):
             return given
@@ -62,40 +62,42 @@ class ValueRange:
             if math.isfinite(low) and math.isfinite(high) and low < high:
                 return cls((low, high))
         raise InputError(
-            f"the range of values is {text!r}; give a number of bits from 1 to {_MOST_BITS}, LOW:HIGH with "
+            f"the value range is {text!r}; give a number of bits from 1 to {_MOST_BITS}, LOW:HIGH with "
             f"LOW below HIGH, {AUTO!r} or {FULL!r}"
         )
 
     @property
     def text(self) -> str:
-        """LOW:HIGH, or "auto": what `of` takes, the same for the same range."""
+        """LOW:HIGH or "auto", which `of` accepts; equal ranges have equal texts."""
         return AUTO if self.bounds is None else ":".join(f"{bound:.17g}" for bound in self.bounds)
 
     def scaled(self, values: np.ndarray) -> np.ndarray:
-        """Return values on the scale of 0 to 1, float64 of the same shape.
+        """Return values scaled to [0, 1], float64 of the same shape.
 
         Parameters
         ----------
-        values : ndarray of numbers
+        values : ndarray
+            Pixel values of an image.
 
         Raises
         ------
         ValueError
-            Some are NaN or infinite.
+            If a value is NaN or infinite.
         """
         values = values.astype(np.float64)
         if not np.isfinite(values).all():
-            raise ValueError("the picture has pixels that are NaN or infinite")
+            raise ValueError("the image has pixels that are NaN or infinite")
         low, high = (values.min(), values.max()) if self.bounds is None else self.bounds
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (values - low) / (high - low) if high > low else np.zeros_like(values)
         return np.clip(scaled, 0, 1)
 
     def cuts(self, least: float, greatest: float) -> bool:
-        """Whether values from `least` to `greatest` reach beyond the bounds.
+        """Whether values from `least` to `greatest` exceed the bounds.
 
         Parameters
         ----------
         least, greatest : float
+            Minimum and maximum of an image.
         """
         return self.bounds is not None and (least < self.bounds[0] or greatest > self.bounds[1])

@@ -1,4 +1,4 @@
-"""Observations 1-5 as numbers: results in, results out, no files."""
+"""Observations 1-5 of the paper as functions from arrays and matches to results; they write no files."""
 
 import lazy_loader
 

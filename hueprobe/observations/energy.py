@@ -1,14 +1,14 @@
-"""Observation 1: activation energy, whether near the image center and how symmetric about it.
+"""Observation 1: activation energy, its concentration near the image center and its symmetry.
 
-Each image's map is divided by its own mean first, so that bright images do not speak for all. Then
+Each image's map is first divided by its own mean, so that images of high energy do not dominate. Then
 
     rho = E_w[r^2] / E_uniform[r^2]
 
-weighs the squared distance from the center by energy: 1 for a flat map, below 1 for energy near the center.
-The *symmetric share* is the part of the mean map's variation from cell to cell that all mirror images and
-quarter turns have in common: |P s|^2 / |s|^2, s the mean map minus 1 and P the mean over the symmetries of
-the rectangle. Both norms are sums over pairs of *different* images (or groups), so that the noise of
-single images neither adds to nor takes from them.
+weights the squared distance from the center by energy: 1 for a flat map, below 1 for energy near the center.
+The *symmetric share* is the part of the mean map's variation between cells that all mirror images and quarter
+turns share: |P s|^2 / |s|^2, with s the mean map minus 1 and P the mean over the symmetries of the rectangle.
+Both norms are sums over pairs of *different* images (or groups), so that noise of single images does not bias
+them.
 """
 
 from collections.abc import Callable, Sequence
@@ -31,41 +31,53 @@ Operation = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Energy:
-    """What `measure` found; maps are in multiples of an image's mean energy.
+    """Result of `measure`; maps are in multiples of an image's mean energy.
 
     Attributes
     ----------
     grid : Grid
-        The cells.
+        Grid of the maps.
     center : tuple of (float, float)
-        (y, x) of the center that distances are taken from.
+        Center (y, x) in cells that distances are measured from.
     classes : tuple of str
         Class names.
     n_images, n_dark : int
-        Images taken in, and images left out because their energy is zero everywhere.
+        Number of images measured, and of images left out because their energy is zero everywhere.
     mean_map : ndarray of shape (H, W)
         Mean of the normalized maps; its own mean is 1.
     class_maps : ndarray of shape (n_classes, H, W)
-        The same for each class; NaN for a class without images.
+        Mean map of each class; NaN for a class without images.
     class_images : ndarray of int64, shape (n_classes,)
-        Images of each class taken in.
+        Number of images of each class measured.
     centroids : ndarray of shape (n_classes, 2)
-        Energy centroid (u, v) of each class in cells, from the grid's middle.
+        Energy centroid (u, v) of each class in cells, relative to the middle of the grid.
     rho : Interval
-        E_w[r^2] / E_uniform[r^2]; 1 where energy does not depend on place.
+        E_w[r^2] / E_uniform[r^2]; 1 where energy does not depend on location.
     class_rho : tuple of Interval
-        The same for each class.
+        rho of each class.
     profile : RadialProfile
         Energy by distance from the center.
     symmetry : Interval
         Symmetric share, from about `symmetry_by_chance` (no symmetry) to 1.
     symmetry_by_chance : float
-        Share of a random pattern's variation that is symmetric: (orbits - 1) / (cells - 1).
+        Symmetric share of a random pattern: (orbits - 1) / (cells - 1).
     class_symmetry : tuple of Interval
         Symmetric share of each class's mean map.
     operations : dict of str to Interval
-        Correlation of the mean map with its image under each operation (`left-right`, `up-down`,
-        `half turn`, and on a square `quarter turn`).
+        Correlation of the mean map with its image under each operation (`left-right`, `up-down`, `half turn`,
+        and on a square grid `quarter turn`).
+
+    See Also
+    --------
+    hueprobe.observations.energy.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> found.mean_map.shape == memory.grid.shape, round(float(found.mean_map.mean()), 6)
+    (True, 1.0)
+    >>> list(found.operations)[:3]
+    ['left-right', 'up-down', 'half turn']
     """
 
     grid: Grid
@@ -86,13 +98,43 @@ class Energy:
     operations: dict[str, Interval]
 
     def numbers(self) -> dict[str, Interval]:
-        """Return rho and the symmetric share."""
+        """Return rho and the symmetric share, each with its interval.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> list(hp.observations.energy.measure(memory.energy(), memory.grid).numbers())
+        ['rho', 'symmetric share']
+        """
         return {"rho": self.rho, "symmetric share": self.symmetry}
 
     def claims(
         self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdicts on claims 1a and 1b."""
+        """Return the verdicts on claims 1a and 1b.
+
+        Parameters
+        ----------
+        memory : str, default="memory"
+            Name of the memory, for the verdicts.
+        definitions : mapping of str to Any, optional
+            How the result was measured, to be recorded with the verdicts.
+
+        Returns
+        -------
+        tuple of Verdict
+            One verdict per claim.
+
+        Examples
+        --------
+        >>> found = hp.observations.energy.measure(memory.energy(), memory.grid)
+        >>> [verdict.id for verdict in found.claims(memory="shapes")]
+        ['1a centre', '1b symmetry']
+        """
         definitions = {**(definitions or {}), "centre (y, x)": list(self.center)}
         return (
             one_finding("1a centre", self.rho, memory, definitions),
@@ -100,7 +142,19 @@ class Energy:
         )
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return the mean map."""
+        """Return the mean map as rows of a table `maps`.
+
+        Returns
+        -------
+        dict of str to list of dict
+            One row per cell.
+
+        Examples
+        --------
+        >>> rows = hp.observations.energy.measure(memory.energy(), memory.grid).tables()["maps"]
+        >>> len(rows) == memory.grid.n_cells, sorted(rows[0])
+        (True, ['map', 'value', 'x', 'y'])
+        """
         return {"maps": map_rows({"energy, multiples of the mean": self.mean_map})}
 
 
@@ -113,23 +167,23 @@ def measure(
     groups: Sequence[str | None] | None = None,
     center: tuple[float, float] | None = None,
 ) -> Energy:
-    """Measure how energy is spread over the grid.
+    """Measure how energy is distributed over the grid.
 
     Parameters
     ----------
     energy_maps : array_like of shape (n_images, H, W), or (H, W) for one image
-        Squared norm of each activation before normalizing (`memory.energy()`).
+        Squared norm of each activation before normalization (`memory.energy()`).
     grid : Grid
-        H rows and W columns.
+        Grid of H rows and W columns.
     image_class : ndarray of int64, shape (n_images,), optional
-        Class id of each image, -1 for none.
-    classes : sequence of str
+        Class id of each image, -1 for none; by default no image has a class.
+    classes : sequence of str, default=()
         Class names by id.
     groups : sequence of (str or None), length n_images, optional
-        Intervals take whole groups for independent, in place of images.
+        Group of each image. Intervals treat groups as independent units; by default, images.
     center : (float, float), optional
-        (y, x) of the network's own center, which its strides may shift. Symmetry is then measured on the
-        largest window of whole cells about the half cell nearest to it.
+        Center (y, x) of the network in cells, which its strides may shift; by default the middle of the grid.
+        Symmetry is measured on the largest window of whole cells about the nearest half cell.
 
     Returns
     -------
@@ -139,7 +193,31 @@ def measure(
     Raises
     ------
     InputError, ShapeError, NumericsError
-        A 1x1 grid, no image with energy, arrays that do not fit, negative or non-finite energy.
+        A 1x1 grid, no image with energy, mismatched arrays, negative or non-finite energy.
+
+    See Also
+    --------
+    hueprobe.memory.Memory.energy : Energy maps of a memory.
+    hueprobe.studies.network_center : Center of a network's receptive fields.
+    hueprobe.observations.hue.energy_position : Relation of energy and match positions.
+
+    Examples
+    --------
+    Energy in the middle row of a 3x3 grid is nearer to the center than uniform energy:
+
+    >>> maps = np.zeros((4, 3, 3))
+    >>> maps[:, 1] = 1
+    >>> found = hp.observations.energy.measure(maps, hp.Grid(3, 3))
+    >>> round(found.rho.estimate, 3), found.n_images
+    (0.5, 4)
+
+    The energy maps of a memory:
+
+    >>> found = hp.observations.energy.measure(
+    ...     memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    ... )
+    >>> found.mean_map.shape == memory.grid.shape, len(found.class_rho)
+    (True, 3)
     """
     require_kind("grid", grid, Grid)
     require_grid(grid, "energy")
@@ -147,7 +225,7 @@ def measure(
     maps = maps[None] if maps.ndim == 2 else maps
     if maps.shape[1:] != grid.shape:
         raise ShapeError(
-            f"energy maps have shape {maps.shape}, the grid asks for (n, {grid.height}, {grid.width})"
+            f"energy maps have shape {maps.shape}; the grid needs (n, {grid.height}, {grid.width})"
         )
     if not np.isfinite(maps).all() or (maps < 0).any():
         raise NumericsError("energy maps hold negative or non-finite values; energy is a squared norm")
@@ -200,7 +278,7 @@ def symmetric_share(maps: np.ndarray, units: np.ndarray) -> Interval:
     Parameters
     ----------
     maps : ndarray of shape (n, H, W)
-        Maps divided by their own mean.
+        Maps divided by their own means.
     units : ndarray of int64, shape (n,)
         Unit (image or group) of each map; the interval is a jackknife over units.
     """
@@ -223,7 +301,7 @@ def _profile(
 
 
 def _window(grid: Grid, center: tuple[float, float]) -> tuple[slice, slice, slice]:
-    """Slices (images, rows, columns) of the largest window about the half cell nearest to `center`."""
+    """Return slices (images, rows, columns) of the largest window about the half cell nearest to `center`."""
 
     def part(size: int, middle: float) -> slice:
         twice = round(2 * middle)
@@ -249,7 +327,7 @@ def _operations(shape: tuple[int, ...]) -> dict[str, Operation]:
 
 
 def _symmetrise(maps: np.ndarray) -> np.ndarray:
-    """Mean over the symmetries of the rectangle (4) or of the square (8)."""
+    """Return the mean over the symmetries of the rectangle (4) or of the square (8)."""
     maps = (maps + maps[..., ::-1]) / 2
     maps = (maps + maps[..., ::-1, :]) / 2
     if maps.shape[-1] == maps.shape[-2]:
@@ -258,14 +336,14 @@ def _symmetrise(maps: np.ndarray) -> np.ndarray:
 
 
 def _share_by_chance(shape: tuple[int, ...]) -> float:
-    """(orbits - 1) / (cells - 1): the trace of the projection P among patterns of mean zero."""
+    """Return (orbits - 1) / (cells - 1): the trace of the projection P among patterns of mean zero."""
     cells = shape[0] * shape[1]
     trace = np.trace(_symmetrise(np.eye(cells).reshape(cells, *shape)).reshape(cells, cells))
     return float((trace - 1) / (cells - 1)) if cells > 1 else float("nan")
 
 
 def _pattern_ratio(maps: np.ndarray, operation: Operation, units: np.ndarray) -> Interval:
-    """<s, operation(s)> / <s, s> for the mean pattern s, from pairs of different units, by jackknife."""
+    """Return <s, operation(s)> / <s, s> of the mean pattern s with its jackknife interval."""
     present, codes = np.unique(units, return_inverse=True)
     n_units = len(present)
     if n_units < 3:
@@ -276,14 +354,14 @@ def _pattern_ratio(maps: np.ndarray, operation: Operation, units: np.ndarray) ->
     s, t = (np.stack([np.bincount(codes, column, n_units) for column in a.T], 1) for a in (pattern, other))
 
     def between(a: np.ndarray, b: np.ndarray) -> tuple[float, np.ndarray]:
-        """Sum over pairs of different units of <a_g, b_h>: with all units, and with each one left out."""
+        """Return sums of <a_g, b_h> over pairs of different units: of all, and with each unit left out."""
         whole_a, whole_b, own = a.sum(0), b.sum(0), (a * b).sum(1)
         full = whole_a @ whole_b - own.sum()
         left_out = ((whole_a - a) * (whole_b - b)).sum(1) - (own.sum() - own)
         return full, left_out
 
     (top, tops), (bottom, bottoms) = between(s, t), between(s, s)
-    if bottom <= 0 or (bottoms <= 0).any():  # no pattern that images share
+    if bottom <= 0 or (bottoms <= 0).any():  # images share no pattern
         return Interval(np.nan, np.nan, np.nan, np.nan, n_units - 1)
     without = tops / bottoms
     error = np.sqrt((n_units - 1) / n_units * ((without - without.mean()) ** 2).sum())

@@ -1,7 +1,7 @@
-"""The observations of the paper in one table, and the one form that their results have.
+"""The paper's observations in one table, and the common interface of their results.
 
-Report, command line, notebooks and documentation loop over this table. Each observation has a function
-`measure` in its own room of `hueprobe.observations`; what it returns has the methods of `Result`, and
+Report, command line, notebooks and documentation iterate over this table. Each observation has a function
+`measure` in its own package of `hueprobe.observations`. Its return value has the methods of `Result`, and
 `hueprobe.plots.figures` draws it.
 """
 
@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 
 
 class Result(Protocol):
-    """What every observation's result can say of itself."""
+    """Interface of every observation's result."""
 
     def numbers(self) -> "dict[str, Interval]":
         """Return the headline numbers by name, each with its interval."""
@@ -26,11 +26,11 @@ class Result(Protocol):
     def claims(
         self, *, memory: str = "memory", definitions: Mapping[str, Any] | None = None
     ) -> "tuple[Verdict, ...]":
-        """Return the verdicts on the paper's claims that the result speaks for."""
+        """Return the verdicts on the paper's claims that the result bears on."""
         ...
 
     def tables(self) -> "dict[str, list[Row]]":
-        """Return further numbers as rows, by the name of the table that they belong to."""
+        """Return further numbers as rows, by table name."""
         ...
 
 
@@ -41,17 +41,17 @@ class Observation:
     Attributes
     ----------
     name : str
-        As on the command line; `hueprobe.observations` has a room of that name.
+        Name on the command line, and of its package in `hueprobe.observations`.
     title : str
         What is observed.
     claims : tuple of str
-        Ids of the claims that it speaks for (`hueprobe.observations.verdicts.CLAIMS`).
-    by_search : bool
-        Whether it rests on a search, so that K, searcher and exclusion are part of what was measured.
-    needs_memory : bool
+        Ids of the claims that it bears on (`hueprobe.observations.verdicts.CLAIMS`).
+    by_search : bool, default=True
+        Whether it uses a search, so that K, searcher and exclusion are part of its definition.
+    needs_memory : bool, default=False
         Whether it needs the memory itself, not only a table of its matches.
-    under_controls : bool
-        Whether it is measured again under controls.
+    under_controls : bool, default=True
+        Whether it is repeated under controls.
     """
 
     name: str
@@ -77,7 +77,7 @@ OBSERVATIONS = (
 )  # fmt: skip
 NAMES = tuple(observation.name for observation in OBSERVATIONS)
 
-# Another way of looking at the same images, under which an observation is made again.
+# Variants of the same images or network under which an observation is repeated.
 CONTROLS = {
     "random-weights": "the same network with random weights",
     "mirror-all": "every image mirrored left to right",

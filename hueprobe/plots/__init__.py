@@ -1,4 +1,4 @@
-"""A result in, an Axes in, an Axes out; composites of several Axes give a Figure."""
+"""Plots of results: functions take a result and an Axes and return the Axes; composites return a Figure."""
 
 import lazy_loader
 

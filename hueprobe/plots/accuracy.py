@@ -1,4 +1,4 @@
-"""Observation 2 in images: accuracy by network, descriptor and classifier."""
+"""Plots of observation 2: accuracy by network, descriptor and classifier."""
 
 from collections.abc import Iterable, Sequence
 
@@ -19,16 +19,36 @@ _ROW = 0.145  # inches
 
 @takes(AccuracyGrid)
 def accuracy_figure(grid: AccuracyGrid) -> Figure:
-    """Draw the accuracies of every task side by side, on one scale; see `accuracy_dots`.
+    """Draw the accuracies of all tasks side by side, on one scale.
 
     Parameters
     ----------
     grid : AccuracyGrid
+        Runs of networks, descriptors, tasks and classifiers.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
         The grid has no runs.
+
+    See Also
+    --------
+    hueprobe.plots.accuracy_dots : One task alone.
+    hueprobe.studies.accuracy_grid : Make the grid of a memory's descriptors.
+
+    Examples
+    --------
+    >>> accuracy = hp.observations.accuracy
+    >>> run = accuracy.accuracy_run(result, network="my-net", descriptor="pixel", task="shapes")
+    >>> grid = accuracy.AccuracyGrid((run,))
+    >>> figure = hp.plots.accuracy_figure(grid)
+    >>> figure.axes[0].get_title().splitlines()
+    ['shapes', 'n = 12 images']
     """
     tasks = list(dict.fromkeys(run.task for run in grid.runs))
     if not tasks:
@@ -50,21 +70,44 @@ def accuracy_figure(grid: AccuracyGrid) -> Figure:
 
 @takes(AccuracyGrid)
 def accuracy_dots(grid: AccuracyGrid, task: str, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracies of one task, a group of rows a network, with 95 % Wilson intervals.
+    """Draw the accuracies of one task with 95 % Wilson intervals, one group of rows per network.
 
-    Every row bears its descriptor, and its classifier where that is another than the kernel density of
-    Eq. (1)-(3), whose dots are filled; color is the descriptor, shape the classifier.
+    Each row is labeled with its descriptor. Color encodes the descriptor, marker shape the classifier.
+    Filled dots are the kernel density classifier of Eq. (1)-(3); a row with another classifier names it.
 
     Parameters
     ----------
     grid : AccuracyGrid
+        Runs of networks, descriptors, tasks and classifiers.
     task : str
+        The task to draw, as in the runs.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
         The grid has no such task.
+
+    See Also
+    --------
+    hueprobe.plots.accuracy_figure : All tasks in one figure.
+    hueprobe.plots.paired_differences : Differences between classifiers on the same images.
+    hueprobe.stats.proportion_interval : Wilson and exact intervals of a proportion.
+
+    Examples
+    --------
+    >>> accuracy = hp.observations.accuracy
+    >>> run = accuracy.accuracy_run(result, network="my-net", descriptor="pixel", task="shapes")
+    >>> grid = accuracy.AccuracyGrid((run,))
+    >>> ax = hp.plots.accuracy_dots(grid, "shapes")
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['my-net', 'pixel']
     """
     networks, series = _networks(grid, task), _series(grid)
     if not networks:
@@ -102,18 +145,42 @@ def accuracy_dots(grid: AccuracyGrid, task: str, *, ax: Axes | None = None) -> A
 
 @takes(PairedComparison, several=True)
 def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | None = None) -> Axes:
-    """Draw how much better the first classifier of each pair is, with 95 % intervals and p-values.
+    """Draw the accuracy difference of each pair of classifiers, with 95 % intervals and p-values.
+
+    Positive differences mean that the first classifier of the pair is more accurate.
 
     Parameters
     ----------
     comparisons : sequence of PairedComparison
-        Such as `AccuracyGrid.comparisons` gives.
+        For example from `AccuracyGrid.comparisons`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        There is none.
+        The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.plots.accuracy_dots : The accuracies themselves.
+    hueprobe.stats.compare_paired : Compare two classifiers on the same images.
+
+    Examples
+    --------
+    >>> nearest = hp.KernelDensityClassifier(memory, k=1, backbone=network, transform=transform)
+    >>> names = {"network": "my-net", "descriptor": "pixel", "task": "shapes"}
+    >>> five = hp.observations.accuracy.accuracy_run(result, **names)
+    >>> one = hp.observations.accuracy.accuracy_run(nearest.leave_one_out(), classifier="k = 1", **names)
+    >>> grid = hp.observations.accuracy.AccuracyGrid((five, one))
+    >>> ax = hp.plots.paired_differences(grid.comparisons("my-net", "shapes"))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['pixel − pixel, k = 1']
     """
     if not comparisons:
         raise InputError("no comparisons to draw; give at least one")
@@ -138,7 +205,7 @@ def paired_differences(comparisons: Sequence[PairedComparison], *, ax: Axes | No
 
 
 def _sizes(numbers: Iterable[int]) -> str:
-    """Return how many images there are, "240"; or from how many to how many, "180 to 240"."""
+    """Return the number of images, "240", or its range, "180 to 240"."""
     known = sorted(set(numbers))
     return f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
 
@@ -148,12 +215,12 @@ def _networks(grid: AccuracyGrid, task: str) -> list[str]:
 
 
 def _series(grid: AccuracyGrid) -> list[tuple[str, str]]:
-    """(descriptor, classifier) in order of appearance, the same in every task."""
+    """Return (descriptor, classifier) pairs in order of appearance, the same in every task."""
     return list(dict.fromkeys((run.descriptor, run.classifier) for run in grid.runs))
 
 
 def _row(run: AccuracyRun, networks: Sequence[str], series: Sequence[tuple[str, str]], step: int) -> int:
-    """Return where a run stands, counted from the top; a network's name has the row above its first."""
+    """Return the row of a run, counted from the top; the row above a network's first one has its name."""
     return networks.index(run.network) * step + 1 + series.index((run.descriptor, run.classifier))
 
 

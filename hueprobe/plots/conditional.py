@@ -1,4 +1,4 @@
-"""Observation 4 in images: where matches land, given the query cell."""
+"""Plots of observation 4: where matches land, given the query cell."""
 
 from collections.abc import Sequence
 
@@ -30,7 +30,7 @@ from hueprobe.plots.style import (
 )
 
 _UNIT = "p(x, y | query cell)"
-_MOST = 7  # rows and columns of query cells, unless more are asked for
+_MOST = 7  # rows and columns of query cells, unless the caller chooses more
 
 
 @takes(Conditional)
@@ -39,20 +39,37 @@ def conditional_maps(
 ) -> Figure:
     """Draw p(x, y | x_i) for a grid of query cells, same class above and other class below, on one scale.
 
-    Each small map stands where its query cell lies, which is outlined in it; gray is a query cell without
-    such matches. One row and one column give the pair of maps of a single query cell.
+    Each small map is placed where its query cell lies, and outlines that cell. Maps of query cells without
+    such matches are gray. One row and one column give the pair of maps of a single query cell.
 
     Parameters
     ----------
     result : Conditional
-        From `hueprobe.observations.conditional.measure`. Without labels there is one part, of all matches.
+        From `hueprobe.observations.conditional.measure`. Without labels there is one part with all matches.
     rows, columns : sequence of int, optional
         Query cells to show; at most 7 rows and columns, evenly spaced, by default.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
-        A row or column is outside of the grid.
+        A row or column is outside the grid.
+
+    See Also
+    --------
+    hueprobe.plots.conditional_map : One query cell.
+    hueprobe.plots.match_locations : p(x, y) of the matches of all query cells.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> figure = hp.plots.conditional_maps(given, rows=[0, 3, 6], columns=[0, 3, 6])
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('query column x', 'query row y')
     """
     rows = _chosen("row", rows, result.grid.height)
     columns = _chosen("column", columns, result.grid.width)
@@ -85,19 +102,38 @@ def conditional_map(
     Parameters
     ----------
     result : Conditional
+        From `hueprobe.observations.conditional.measure`.
     y, x : int
         Row and column of the query cell.
-    side : {"same", "other", "all"}
+    side : {"same", "other", "all"}, default="same"
         Same-class matches, other-class matches, or all.
     vmax : float, optional
-        Upper end of the color scale; give the same to maps that are to be compared.
-    show_colorbar : bool
+        Upper end of the color scale, the largest value by default. Use one value for maps to be compared.
+    show_colorbar : bool, default=True
+        Draw a color bar beside the map.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        The cell is outside of the grid, or the side is unknown.
+        The cell is outside the grid, or the side is unknown.
+
+    See Also
+    --------
+    hueprobe.plots.conditional_maps : A grid of query cells.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> ax = hp.plots.conditional_map(given, 1, 1, "other")
+    >>> ax.get_title().splitlines()[0]
+    'other classes, query cell row 1, column 1'
     """
     require_choice("kind of matches", side, SIDES)
     _chosen("row", [y], result.grid.height)
@@ -120,17 +156,37 @@ def conditional_map(
 def conditional_summary(result: Conditional) -> Figure:
     """Draw stay-put share, spread and mutual information of same-class and other-class matches.
 
-    Filled dots are as measured, with 95 % pigeonhole intervals; open ones are at equal match quality. Ticks
-    are what chance gives.
+    Filled dots are measured values with 95 % pigeonhole intervals. Open dots are adjusted to equal match
+    quality. Ticks mark the value expected by chance.
 
     Parameters
     ----------
     result : Conditional
+        From `hueprobe.observations.conditional.measure`.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
-        No match can be told to be same-class or other-class.
+        There is no match whose query and matched image both have a class.
+
+    See Also
+    --------
+    hueprobe.plots.tangential_excess : Whether the spread is larger tangentially than radially.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> figure = hp.plots.conditional_summary(given)
+    >>> for ax in figure.axes:
+    ...     print(ax.get_xlabel())
+    share of matches in the query's own cell
+    root mean square displacement (cells)
+    mutual information of the two cells (bits)
     """
     if not result.same.n + result.other.n:
         raise InputError("no match has a class on both sides; same and other class need labels")
@@ -168,12 +224,30 @@ def conditional_summary(result: Conditional) -> Figure:
 def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
     """Draw the excess of tangential over radial spread against every base rate, with 95 % intervals.
 
-    0 is a base rate's own ratio; the first row, gravity in polar form, is the one that verdicts are made of.
+    At 0 the ratio equals that of the base rate. Verdicts use the first row, gravity in polar form.
 
     Parameters
     ----------
     result : Conditional
+        From `hueprobe.observations.conditional.measure`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.tangential_spreads : The two spreads themselves.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> ax = hp.plots.tangential_excess(given)
+    >>> ax.get_yticklabels()[0].get_text()
+    'gravity, polar'
     """
     with drawing(ax, height=0.9 + 0.3 * len(result.tangential)) as ax:
         for row, found in enumerate(result.tangential):
@@ -202,9 +276,27 @@ def tangential_spreads(result: Conditional, side: str = "same", *, ax: Axes | No
     Parameters
     ----------
     result : Conditional
-    side : {"same", "other", "all"}
+        From `hueprobe.observations.conditional.measure`.
+    side : {"same", "other", "all"}, default="same"
         Same-class matches, other-class matches, or all.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.tangential_excess : Their ratio against that of every base rate.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> ax = hp.plots.tangential_spreads(given, "other")
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['radial', 'tangential']
     """
     require_choice("kind of matches", side, SIDES)
     with drawing(ax, height=0.9 + 0.3 * len(result.tangential)) as ax:
@@ -247,14 +339,14 @@ def _chosen(what: str, numbers: Sequence[int] | None, length: int) -> list[int]:
 
 
 def _shape_ratio(grid: Grid, rows: Sequence[int], columns: Sequence[int]) -> float:
-    """Height over width of the mosaic."""
+    """Return height over width of the mosaic."""
     return len(rows) * (grid.height + 1) / (len(columns) * (grid.width + 1))
 
 
 def _mosaic(
     density: np.ndarray, ax: Axes, rows: Sequence[int], columns: Sequence[int], norm: Normalize
 ) -> AxesImage:
-    """Draw maps (n_rows, n_columns, H, W) a cell apart, each where its query cell lies; return the last."""
+    """Draw maps (n_rows, n_columns, H, W) one cell apart, each where its query cell lies; return the last."""
     height, width = density.shape[2:]
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
@@ -275,6 +367,6 @@ def _mosaic(
 
 
 def _outline(ax: Axes, x: float, y: float, linewidth: float) -> None:
-    """Outline the query cell so that it is seen on dark and on bright cells."""
+    """Outline the query cell, visibly on both dark and bright cells."""
     for color, width in (("white", linewidth), (OTHER, linewidth / 2)):
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=width))

@@ -1,10 +1,11 @@
-"""The colors of angles: they go round once, and none of them fades into white paper."""
+"""A cyclic colormap for angles, in which no color fades into white paper."""
 
 import numpy as np
 from matplotlib.colors import ListedColormap
 
-# Lightness, chroma and the hue of angle 0 in OKLCh (Ottosson 2020). Lightness goes up and down once, so that
-# who cannot tell red from green tells opposite angles apart; at most .66, which has 3:1 against white.
+# Lightness, chroma and the hue of angle 0 in OKLCh (Ottosson 2020). Lightness rises and falls once, so that
+# readers who cannot tell red from green can tell opposite angles apart. It is at most 0.66, which has a
+# contrast of 3:1 against white.
 _LIGHTNESS, _SWING, _CHROMA, _START = 0.545, 0.115, 0.12, np.pi / 3
 _N = 256
 

@@ -1,4 +1,4 @@
-"""Positions and directions of classes in the image plane, as lines from the center: u right, v up."""
+"""Plots of class positions and directions in the image plane, from the center: u to the right, v up."""
 
 import math
 
@@ -25,29 +25,48 @@ from hueprobe.plots.style import (
     measurable,
 )
 
-_ARROW = 1.0  # points, of the line from the center to a class
+_ARROW = 1.0  # points: width of the line from the center to a class
 
 
 @takes(ClassPositions, BlockedTest)
 def class_directions(
     result: ClassPositions | BlockedTest, *, level: float = 0.05, ax: Axes | None = None
 ) -> Axes:
-    """Draw where each class's same-class matches lie, as a line from the center; color is the angle.
+    """Draw the mean position of each class's same-class matches as a line from the center, colored by angle.
 
     Parameters
     ----------
     result : ClassPositions or BlockedTest
-        `Locations.positions`: mean positions as they are, with their 95 % intervals as gray crosses. A
-        blocked test: positions less the mean over classes, filled dots where the class's own p, adjusted
-        for the number of classes, is below `level`.
-    level : float
-        For a blocked test.
+        `Locations.positions` draws the mean positions, with their 95 % intervals as gray crosses. A blocked
+        test draws positions minus the mean over classes. Its dots are filled where the class's own p,
+        adjusted for the number of classes, is below `level`.
+    level : float, default=0.05
+        Significance level of the filled dots; only used for a blocked test.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
         No class has a position.
+
+    See Also
+    --------
+    hueprobe.plots.class_locations : Maps of the matches of each class.
+    hueprobe.plots.energy_and_matches : Positions against energy centroids.
+    hueprobe.observations.locations.blocked_replicate_test : Test whether classes have positions of their own.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> ax = hp.plots.class_directions(where.positions)
+    >>> ax.get_title().splitlines()[0]
+    '3 classes, 12 images'
     """
     points = result.position if isinstance(result, BlockedTest) else result.points()
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
@@ -83,7 +102,7 @@ def class_directions(
 
 
 def _draw_intervals(ax: Axes, positions: ClassPositions, known: np.ndarray, reach: float) -> float:
-    """Draw gray crosses, and return how far they or `reach` go; a class without an interval has none."""
+    """Draw gray crosses for the intervals there are; return the larger of their extent and `reach`."""
     for c in known:
         u, v = positions.u[c], positions.v[c]
         if np.isnan([u.low, v.low]).any():
@@ -106,23 +125,44 @@ def _test_title(test: BlockedTest, level: float) -> str:
 def energy_and_matches(
     energy: Energy, locations: Locations, *, relation: EnergyPosition | None = None
 ) -> Figure:
-    """Draw each class's energy centroid against the mean position of its same-class matches, u and v.
+    """Draw each class's energy centroid against the mean position of its same-class matches, in u and v.
 
-    Many classes are numbered, and a key at the side names them; colors are the angles of their matches, as
-    in `class_directions`.
+    If there are many classes, their points are numbered and a legend at the side names them. Colors are the
+    angles of their matches, as in `class_directions`.
 
     Parameters
     ----------
     energy : Energy
+        From `hueprobe.observations.energy.measure`, with classes.
     locations : Locations
-        Of the same memory.
+        From `hueprobe.observations.locations.measure`, for the same memory.
     relation : EnergyPosition, optional
-        Writes the correlations into the titles.
+        From `hueprobe.observations.hue.energy_position`; its correlations are written into the titles.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
-        The results share no class, or none has both.
+        The results share no class, or no shared class has both a centroid and a position.
+
+    See Also
+    --------
+    hueprobe.plots.class_directions : The positions alone.
+    hueprobe.observations.hue.energy_position : Correlate centroids with positions.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(
+    ...     memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    ... )
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.energy_and_matches(energy, where)
+    >>> [ax.get_title() for ax in figure.axes]
+    ['u, to the right', 'v, upwards']
     """
     shared = [name for name in energy.classes if name in locations.classes]
     if not shared:

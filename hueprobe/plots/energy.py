@@ -1,4 +1,4 @@
-"""Observation 1 in images: where in the image plane activation energy lies."""
+"""Plots of observation 1: where in the image plane activation energy lies."""
 
 from collections.abc import Mapping, Sequence
 
@@ -41,18 +41,39 @@ def energy_map(
     result: Energy, *, vmin: float = 0.0, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw the mean energy map; a cross marks the center that distances are taken from.
+    """Draw the mean energy map; a cross marks the center from which distances are measured.
 
-    The title gives rho, below 1 for energy near the center, with its interval.
+    The title gives rho with its interval; rho is below 1 if energy is concentrated near the center.
 
     Parameters
     ----------
     result : Energy
-        From `hueprobe.observations.energy`.
-    vmin, vmax : float, optional
-        Ends of the color scale, in multiples of an image's mean energy; from 0 to the largest value.
-    show_colorbar : bool
+        From `hueprobe.observations.energy.measure`.
+    vmin : float, default=0.0
+        Lower end of the color scale, in multiples of an image's mean energy.
+    vmax : float, optional
+        Upper end, in the same unit; the largest value of the map by default.
+    show_colorbar : bool, default=True
+        Draw a color bar beside the map.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.energy_maps : Several networks on one scale.
+    hueprobe.plots.energy_profile : Energy by distance from the center.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> ax = hp.plots.energy_map(energy)
+    >>> ax.images[0].get_array().shape
+    (7, 7)
     """
     norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
     with drawing(ax, height=2.6) as ax:
@@ -69,14 +90,31 @@ def energy_maps(results: Energy | Mapping[str, Energy], *, columns: int = 4) -> 
     Parameters
     ----------
     results : Energy or mapping of str to Energy
-        One, or several by the network's name.
-    columns : int
-        Maps in a row.
+        One result, or several by the network's name.
+    columns : int, default=4
+        Maps per row.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
         No result is given.
+
+    See Also
+    --------
+    hueprobe.plots.energy_map : One map.
+    hueprobe.plots.class_energy_maps : One map per class.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> figure = hp.plots.energy_maps({"layer 1": energy, "layer 3": energy})
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['layer 1', 'layer 3']
     """
     results = _named(results)
     if not results:
@@ -101,15 +139,35 @@ def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, c
     Parameters
     ----------
     result : Energy
+        From `hueprobe.observations.energy.measure`, with classes.
     classes : sequence of str, optional
-        Names to show; all by default.
-    columns : int
-        Maps in a row.
+        Names of the classes to draw; all by default.
+    columns : int, default=5
+        Maps per row.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
         A name is unknown, or there are no classes.
+
+    See Also
+    --------
+    hueprobe.plots.energy_map : The mean over all classes.
+    hueprobe.plots.class_locations : Maps of the matches of each class.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(
+    ...     memory.energy(), memory.grid, image_class=memory.image_class, classes=memory.classes
+    ... )
+    >>> figure = hp.plots.class_energy_maps(energy, classes=["circle", "square"])
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['circle', 'square']
     """
     shown = class_ids(result.classes, classes)
     norm = Normalize(0.0, largest(result.class_maps[shown]))
@@ -130,9 +188,27 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
     Parameters
     ----------
     results : Energy or mapping of str to Energy
-        One, or several by the network's name. Where their grids differ, the distance is given in halves
-        of the grid's longer side instead of cells.
+        One result, or several by the network's name. If their grids differ, the unit of distance is half
+        the grid's longer side instead of one cell.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.energy_map : The map that the profile summarizes.
+    hueprobe.plots.match_profile : The same for matches.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> ax = hp.plots.energy_profile(energy)
+    >>> ax.get_xlabel(), ax.get_title()
+    ('distance from the center (cells)', 'n = 12 images, bands: 95 % intervals')
     """
     named = _named(results)
     same_grid = len({result.grid for result in named.values()}) < 2

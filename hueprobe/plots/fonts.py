@@ -1,4 +1,4 @@
-"""Fonts for names in any script: a fallback where one is installed, a word where none is."""
+"""Fonts for names in any script: an installed fallback font, or a warning if there is none."""
 
 import unicodedata
 import warnings
@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from hueprobe.errors import HueprobeWarning
 
 _SHOWN = 10  # characters that a warning names
-# Fonts that have a sign for every character and a letter for none.
+# Fonts that have a placeholder for every character and real glyphs for none.
 _EMPTY_FONTS = ("lastresort", "last resort", "adobe blank")
 _PLAIN = ("normal", "Regular", "regular", 400)
 
@@ -22,16 +22,17 @@ _told: set[str] = set()
 
 
 def cover_scripts(figure: Figure) -> None:
-    """Give every text of a figure the fonts that its characters need, where such fonts are installed.
+    """Give every text of a figure the fonts that its characters need, if such fonts are installed.
 
     Parameters
     ----------
     figure : Figure
+        The figure, with all its texts.
 
     Warns
     -----
     HueprobeWarning
-        No installed font has some characters; once for each character in a process.
+        No installed font has some characters; each character is reported once per process.
     """
     texts = [text for text in figure.findobj(Text) if _unusual(text.get_text())]
     lacking = {text: chars for text in texts if (chars := _lacking(text))}
@@ -45,14 +46,14 @@ def cover_scripts(figure: Figure) -> None:
         for axis in figure.findobj(Axis):
             assert isinstance(axis, Axis)
             labels = lacking.keys() & set(axis.get_ticklabels())
-            if labels:  # tick labels are made anew when they are drawn
+            if labels:  # tick labels are recreated when they are drawn
                 axis.set_tick_params(labelfontfamily=next(iter(labels)).get_fontfamily())
     _tell(left)
 
 
 @contextmanager
 def missing_told() -> Iterator[None]:
-    """Keep back matplotlib's own warning on each missing character: `cover_scripts` has told of all."""
+    """Suppress matplotlib's own warning on each missing character: `cover_scripts` has reported them all."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
         yield
@@ -77,7 +78,7 @@ def _lacking(text: Text) -> set[str]:
 def _characters(path: str) -> frozenset[int]:
     try:
         return frozenset(get_font(path).get_charmap())
-    except (OSError, RuntimeError):  # damaged, or of a kind that FreeType does not draw
+    except (OSError, RuntimeError):  # damaged, or a kind of font that FreeType does not draw
         return frozenset()
 
 
@@ -85,7 +86,7 @@ def _characters(path: str) -> frozenset[int]:
 def _fallbacks(
     wanted: frozenset[str], fonts: tuple[FontEntry, ...]
 ) -> tuple[tuple[str, ...], frozenset[str]]:
-    """Return the fewest families, greedily, that have the wanted characters, and what none has."""
+    """Return few families, chosen greedily, that cover the wanted characters, and the characters none has."""
     left = {ord(char) for char in wanted}
     plain = [
         font
@@ -93,7 +94,7 @@ def _fallbacks(
         if font.style == "normal" and font.weight in _PLAIN
         and not any(name in font.name.lower() for name in _EMPTY_FONTS)
     ]  # fmt: skip
-    # Of equals the one that reads best small: without serifs, not of fixed width.
+    # Among equals, prefer fonts that are legible at small sizes: sans serif, not fixed width.
     plain.sort(key=lambda font: ("Sans" not in font.name, "Mono" in font.name, font.name, font.fname))
     families: list[str] = []
     while left and plain:
@@ -115,7 +116,7 @@ def _tell(chars: Iterable[str]) -> None:
     scripts = ["CJK" if name == "Cjk" else name for name in scripts]
     some = ", ".join(map(repr, new[:_SHOWN])) + (f" and {len(new) - _SHOWN} more" if new[_SHOWN:] else "")
     warnings.warn(
-        f"no installed font has {some} ({', '.join(scripts)}): figures show boxes there; install a font of "
+        f"no installed font has {some} ({', '.join(scripts)}), so figures show boxes; install a font for "
         "that script, such as one of the Noto fonts, and draw again",
         HueprobeWarning,
         stacklevel=4,

@@ -1,4 +1,4 @@
-"""Observation 5 in images: what the axis and the angle across it tell about the class."""
+"""Plots of observation 5: what the axis and the angle across it tell about the class."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -31,16 +31,33 @@ _ANGLE_TICKS = {-np.pi: "-π", -np.pi / 2: "-π/2", 0.0: "0", np.pi / 2: "π/2",
 
 @takes(HueAccuracy)
 def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
-    """Draw how well the angle in each plane tells the class, with the histogram of random planes: the null.
+    """Draw the accuracy of classification by the angle in each plane, and its null, random planes.
 
-    Filled dots are the angle alone, open ones both coordinates in the plane; lines are 95 % intervals. The
-    dotted line is chance.
+    Filled dots use the angle alone, open dots both coordinates in the plane. Solid lines are 95 % intervals,
+    the dotted line is chance. The bottom row is the histogram over random planes.
 
     Parameters
     ----------
     result : HueAccuracy
-        `Hue.accuracy`.
+        `Hue.accuracy` of `hueprobe.observations.hue.measure`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.axis_information : What the distance from the axis tells.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.angle_accuracy(hue.accuracy)
+    >>> [label.get_text() for label in ax.get_yticklabels()][:3]
+    ['200 random planes', 'saturation alone', 'pca plane']
     """
     rows: list[tuple[str, list[tuple[Interval, bool]]]] = [("saturation alone", [(result.saturation, True)])]
     rows += [(f"{plane.name} plane", [(plane.angle, True), (plane.both, False)]) for plane in result.planes]
@@ -85,13 +102,30 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
 def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes:
     """Draw the share of same-class matches by the query vector's distance from the axis.
 
-    Rising from left to right is an axis without information on the class, as the paper says.
+    A rise from left to right means that the axis is uninformative about the class, as the paper claims.
 
     Parameters
     ----------
     result : AxisInformation
-        `Hue.information`.
+        `Hue.information` of `hueprobe.observations.hue.measure`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.angle_accuracy : What the angle across the axis tells.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.axis_information(hue.information)
+    >>> ax.get_xlabel()
+    'distance from the axis (sine of the angle)'
     """
     with drawing(ax) as ax:
         rate = np.array([[part.estimate, part.low, part.high] for part in result.rate])
@@ -106,27 +140,45 @@ def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes
 
 
 def _units(result: AxisInformation) -> str:
-    """Say how many images, or groups of them, the intervals count; the t quantile has one less."""
+    """Return the number of images, or groups of them, behind the intervals: degrees of freedom plus one."""
     degrees = [part.degrees for part in result.rate if not np.isnan(part.degrees)]
     return f"of {max(degrees) + 1:,.0f} images or groups, lines: 95 % intervals" if degrees else ""
 
 
 @takes(Hue)
 def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
-    """Draw each class's mean activation hue as a dot in the unit disc; its radius is the concentration R.
+    """Draw each class's mean activation hue as a dot in the unit disk; its radius is the concentration R.
 
-    On the rim all cells of a class have one hue, in the middle their hues cancel. The rim shows the colors
-    of the angles.
+    On the rim, all cells of a class have the same hue; at the center, their hues cancel out. The rim shows
+    the colors of the angles.
 
     Parameters
     ----------
     result : Hue
+        From `hueprobe.observations.hue.measure`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
         No class has a hue.
+
+    See Also
+    --------
+    hueprobe.plots.hue_map : The hue of each cell of one image.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.class_hues(hue)
+    >>> ax.get_title().splitlines()[0]
+    'mean hue of 3 classes, 12 images'
     """
     points = result.class_concentration[:, None] * np.stack(
         [np.cos(result.class_hue), np.sin(result.class_hue)], axis=1
@@ -167,21 +219,39 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
 
 @takes(HueMap)
 def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar: bool = True) -> Axes:
-    """Draw the activation hue of every cell of one image, in cyclic colors; cells without one are gray.
+    """Draw the activation hue of every cell of one image in cyclic colors; cells without a hue are gray.
 
     Parameters
     ----------
     result : HueMap
-        `Hue.map`.
+        `Hue.map` of `hueprobe.observations.hue.measure`.
     image : int
-        Row of the image in the memory.
+        Row of the image in the memory, from 0.
     ax : Axes, optional
-    show_colorbar : bool
+        Where to draw; a new figure's Axes by default.
+    show_colorbar : bool, default=True
+        Draw a color bar beside the map.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        No such image.
+        There is no such image.
+
+    See Also
+    --------
+    hueprobe.plots.class_hues : Mean hues of classes.
+
+    Examples
+    --------
+    >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
+    >>> ax = hp.plots.hue_map(hue.map, 0)
+    >>> ax.get_title()
+    'image 0, n = 49 cells with a hue'
     """
     if not 0 <= image < len(result.hue):
         raise InputError(f"image {image} of {len(result.hue)}; count from 0")

@@ -1,4 +1,4 @@
-"""Images as the network saw them, with their grid."""
+"""Plots of images as the network saw them, with their grid."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,10 +24,23 @@ class SeenImage:
 
     Attributes
     ----------
-    image : PIL image, RGB
+    image : PIL.Image.Image
+        The whole image, RGB.
     box : (left, top, right, bottom) or None
-        In pixels of `image`, edges lying between pixels; beyond the image where the crop was padded.
-        None where a transform of one's own leaves it unknown: then no cell is drawn into the image.
+        The visible part in pixels of `image`; edges lie between pixels. It extends beyond the image if the
+        crop was padded. None if unknown because of a custom transform; then no cell is drawn into the image.
+
+    See Also
+    --------
+    hueprobe.plots.visible_box : Compute the box.
+    hueprobe.plots.query_figure : Draw a query and its matches.
+
+    Examples
+    --------
+    >>> image = hp.images.show_image(memory.images, 0)
+    >>> seen = hp.plots.SeenImage.as_recorded(image, memory.settings.transform)
+    >>> seen.box
+    (0.0, 0.0, 64.0, 64.0)
     """
 
     image: "Image.Image"
@@ -35,7 +48,26 @@ class SeenImage:
 
     @classmethod
     def as_recorded(cls, image: "Image.Image", transform: Mapping[str, Any]) -> "SeenImage":
-        """Return the image as a memory's recorded transform, `memory.settings.transform`, shows it."""
+        """Return an image with the part of it that a memory's recorded transform shows to the network.
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+            An upright RGB image, for example from `hueprobe.images.show_image`.
+        transform : mapping of str to Any
+            The recorded transform, `memory.settings.transform`.
+
+        Returns
+        -------
+        SeenImage
+            Its box is None if the record has no `resize` and `crop`, like that of a custom transform.
+
+        Examples
+        --------
+        >>> image = hp.images.show_image(memory.images, 0)
+        >>> hp.plots.SeenImage.as_recorded(image, {"resize": 64, "crop": 32}).box
+        (16.0, 16.0, 48.0, 48.0)
+        """
         known = {"resize", "crop"} <= set(transform)
         if not known:
             return cls(image, None)
@@ -44,17 +76,27 @@ class SeenImage:
 
 
 def visible_box(size: tuple[int, int], resize: Any, crop: Any, *, fit: str = "crop") -> Box:
-    """Return (left, top, right, bottom), in image pixels, of what resizing and cropping leave.
+    """Return the box (left, top, right, bottom), in image pixels, that remains after resizing and cropping.
 
     Parameters
     ----------
     size : (int, int)
-        Width and height of the image, as PIL has it.
+        Width and height of the image in pixels, in the order that PIL uses.
     resize, crop : int, (int, int) or None
-        As in `hueprobe.images.Transform`: one number is the shorter side or a square, two are height
-        and width, None leaves the step out.
-    fit : {"crop", "squash", "pad"}
-        As in `hueprobe.images.Transform`; with a border the box is larger than the image.
+        As in `hueprobe.images.Transform`. One number is the shorter side (resize) or the side of a square
+        (crop), two numbers are height and width, and None skips the step.
+    fit : {"crop", "squash", "pad"}, default="crop"
+        As in `hueprobe.images.Transform`. With "pad" the box is larger than the image.
+
+    Returns
+    -------
+    (float, float, float, float)
+        Left, top, right and bottom; edges lie between pixels.
+
+    See Also
+    --------
+    hueprobe.plots.SeenImage : An image with its box.
+    hueprobe.images.Transform : The transform itself.
 
     Examples
     --------
@@ -65,7 +107,7 @@ def visible_box(size: tuple[int, int], resize: Any, crop: Any, *, fit: str = "cr
     if fit != "crop":
         return _framed_box(size, crop or resize, fit)
     new_width, new_height = width, height
-    if isinstance(resize, int):  # torchvision cuts the longer side down to whole pixels
+    if isinstance(resize, int):  # torchvision rounds the longer side down to whole pixels
         short, long = sorted(size)
         new_width = resize if width == short else resize * long // short
         new_height = resize if height == short else resize * long // short
@@ -80,7 +122,7 @@ def visible_box(size: tuple[int, int], resize: Any, crop: Any, *, fit: str = "cr
 
 
 def _framed_box(size: tuple[int, int], frame: Any, fit: str) -> Box:
-    """Return the frame round a whole image, in image pixels."""
+    """Return the frame around a whole image, in image pixels."""
     width, height = size
     if fit == "squash":
         return 0.0, 0.0, float(width), float(height)
@@ -94,19 +136,21 @@ def _framed_box(size: tuple[int, int], frame: Any, fit: str) -> Box:
 
 
 def _cropped(length: int, crop: int) -> int:
-    """Return where torchvision's center crop begins; below 0 where it pads."""
+    """Return the first pixel of torchvision's center crop; negative where it pads."""
     return -((crop - length) // 2) if crop > length else round((length - crop) / 2)
 
 
 def draw_image(ax: Axes, image: SeenImage, grid: Grid | None = None) -> None:
-    """Show what the network saw of an image, and the lines of its grid; axes are in image pixels.
+    """Draw the part of an image that the network saw, and the lines of its grid; axes are in image pixels.
 
     Parameters
     ----------
     ax : Axes
+        Where to draw.
     image : SeenImage
+        The image and its visible part.
     grid : Grid, optional
-        Draw the edges of its cells, where the box is known.
+        Draw the edges of its cells, if the box is known.
     """
     width, height = image.image.size
     ax.imshow(np.asarray(image.image), extent=(0, width, height, 0))
@@ -133,19 +177,21 @@ def mark_cell(
     label: str,
     beside: bool = False,
 ) -> None:
-    """Outline cell (y, x) in an image drawn by `draw_image`; where the box is unknown do nothing.
+    """Outline cell (y, x) in an image drawn by `draw_image`; do nothing if the box is unknown.
 
     Parameters
     ----------
     ax, image, grid
-        As drawn.
+        As passed to `draw_image`.
     y, x : int
-        Row and column.
-    color, label : str
-        Of the outline; what to write.
-    beside : bool
-        Write next to the cell, towards the middle of the image, instead of upon it: for small images
-        with one mark.
+        Row and column of the cell.
+    color : str
+        Color of the outline and of the label's background.
+    label : str
+        Text of the label.
+    beside : bool, default=False
+        Write the label next to the cell, towards the middle of the image, instead of on it. This is for
+        small images with one mark.
     """
     if image.box is None:
         return

@@ -1,4 +1,4 @@
-"""Names for points: beside each where they are few, numbers and a key at the side where they are many."""
+"""Names of points: beside each point if there are few, numbers and a legend at the side if there are many."""
 
 import unicodedata
 from collections.abc import Iterable, Sequence
@@ -14,25 +14,26 @@ from matplotlib.transforms import Bbox
 from hueprobe.plots.fonts import cover_scripts, missing_told
 from hueprobe.plots.style import GRAY, INK, shortened
 
-MOST_BESIDE = 8  # points that carry their names themselves
-_LONGEST = 28  # characters of a name in the key
-_ROWS = 24  # of the key, before it takes another column
+MOST_BESIDE = 8  # points that are labeled with their names directly
+_LONGEST = 28  # characters of a name in the legend
+_ROWS = 24  # rows of the legend before it takes another column
 _MOST_COLUMNS = 3
 _FONT = 6.5
-_LINE = 1.42 * _FONT / 72  # inches from one row of the key to the next
+_LINE = 1.42 * _FONT / 72  # inches from one row of the legend to the next
 _RADIUS = 2.5  # points, of a dot
 _RINGS = (1.0, 4.0, 8.0, 13.0, 19.0, 26.0, 34.0, 44.0, 56.0, 70.0)  # points between a dot's rim and its label
-_NEAR = 4.0  # points; what lies farther away has a line to its dot
-_OUTWARD = 3  # points of a line that may be covered rather than that a label moves to the next ring
+_NEAR = 4.0  # points; a label farther away gets a line to its dot
+_OUTWARD = 3  # points of a line that a label may cover before it moves to the next ring
 _ANGLES = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 
 
 def key_size(names: Sequence[str]) -> tuple[float, float]:
-    """Return width and height, in inches, of the key that `name_points` makes of these names.
+    """Return width and height, in inches, of the legend that `name_points` makes of these names.
 
     Parameters
     ----------
     names : sequence of str
+        Names of all points; few names need no legend and give (0, 0).
     """
     if len(names) <= MOST_BESIDE:
         return 0.0, 0.0
@@ -47,17 +48,18 @@ def name_points(
     colors: Sequence[Any],
     faces: Sequence[Any],
 ) -> None:
-    """Name the points in one Axes, or the same in several; no name covers another or any point.
+    """Label the points in one Axes, or the same points in several, without overlaps if there is space.
 
-    Call it last: it lays the figure out, and places names by what it finds.
+    Call it last: it lays out the figure and places the labels around what is already drawn.
 
     Parameters
     ----------
     panels : sequence of (Axes, ndarray of shape (n, 2))
-        With the points' places in data coordinates.
+        Each Axes with its points' positions in data coordinates.
     names : sequence of str, length n
+        Name of each point.
     colors, faces : sequence of color, length n
-        Of the points' rims and insides, for the key.
+        Edge and face colors of the points, for the legend.
     """
     beside = len(names) <= MOST_BESIDE
     if not beside:
@@ -66,7 +68,7 @@ def name_points(
     cover_scripts(figure)
     texts = [shortened(name) for name in names] if beside else [str(i + 1) for i in range(len(names))]
     with missing_told():
-        for _ in range(2):  # the second round finds what the first moved
+        for _ in range(2):  # the second pass sees the layout of the first
             figure.draw_without_rendering()
         for ax, points in panels:
             _place(ax, np.asarray(points, float), texts, figure)
@@ -86,23 +88,23 @@ def _draw_key(
         "fontsize": _FONT, "ncols": _key_shape(len(names))[1], "labelspacing": 0.2, "handlelength": 0.8,
         "handletextpad": 0.4, "columnspacing": 1.0, "frameon": False, "borderaxespad": 0.0,
     }  # fmt: skip
-    # Beside the last Axes, so that it belongs to them wherever they stand.
+    # Attached to the last Axes, so that it stays beside them in any layout.
     axes[-1].legend(handles=handles, loc="center left", bbox_to_anchor=(1.04, 0.5), **look)
 
 
 def _key_shape(n: int) -> tuple[int, int]:
-    """Rows and columns of a key of n names."""
+    """Return rows and columns of a legend of n names."""
     columns = min(-(-n // _ROWS), _MOST_COLUMNS)
     return -(-n // columns), columns
 
 
 def _width(text: str) -> int:
-    """Return how many Latin letters a text is about as wide as."""
+    """Return the approximate width of a text in Latin letters."""
     return sum(2 if unicodedata.east_asian_width(char) in "WF" else 1 for char in text)
 
 
 def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -> None:
-    """Write each text as near to its point as leaves all texts and points free."""
+    """Write each text as close to its point as possible without covering other texts and points."""
     scale = figure.dpi / 72
     at = ax.transData.transform(points)
     frame = ax.get_window_extent()
@@ -119,7 +121,7 @@ def _place(ax: Axes, points: np.ndarray, texts: Sequence[str], figure: Figure) -
         if not texts[i].isascii():
             cover_scripts(figure)
         size = np.array(label.get_window_extent().size)
-        size[0] += 2.0 * scale  # two numbers side by side are not one
+        size[0] += 2.0 * scale  # keeps two adjacent numbers from reading as one
         others = np.vstack([at[np.arange(len(at)) != i], ax.transData.transform([(0.0, 0.0)])])
         shift, far = _free_place(at[i], size, taken, frame, others, drawn, scale)
         taken.append(_box(at[i] + shift, size))
@@ -142,10 +144,10 @@ def _free_place(
     drawn: np.ndarray,
     scale: float,
 ) -> tuple[np.ndarray, bool]:
-    """Return where a label's middle may stand, in pixels from its point, and whether that is far from it.
+    """Return the offset of a label's center from its point, in pixels, and whether it is far from the point.
 
-    The nearest free ring is taken, unless labels there would cover lines and those a little farther out
-    less of them; and on it the side away from other points and from the origin.
+    The label goes to the nearest free ring, or a little farther out if it covers less of the lines there. On
+    the ring, the side away from other points and from the origin is preferred.
     """
     near = others[np.linalg.norm(others - at, axis=1) < 40 * scale]
     away = at - near.mean(axis=0) if len(near) else np.array([1.0, 0.0])
@@ -154,7 +156,7 @@ def _free_place(
     fallback = best = None
     least = np.inf
     for number, ring in enumerate(_RINGS):
-        if least <= _OUTWARD * number:  # nothing farther out can be better
+        if least <= _OUTWARD * number:  # no position farther out can be better
             break
         for angle in order:
             toward = np.array([np.cos(angle), np.sin(angle)])
@@ -171,7 +173,7 @@ def _free_place(
 
 
 def _along_lines(ax: Axes, scale: float) -> np.ndarray:
-    """Return places a point apart along all lines of the Axes, in pixels, shape (n, 2)."""
+    """Return positions along all lines of the Axes, one point apart, in pixels, shape (n, 2)."""
     parts = [np.empty((0, 2))]
     for line in ax.lines:
         corners = line.get_transform().transform(line.get_xydata())

@@ -1,4 +1,4 @@
-"""Observation 3 in images: where in the image plane matches land."""
+"""Plots of observation 3: where in the image plane matches land."""
 
 from collections.abc import Sequence
 
@@ -45,13 +45,30 @@ _SHARE = "share of same-class matches"
 def match_locations(result: Locations) -> Figure:
     """Draw p(x, y) of same-class and of other-class matches side by side, on one scale.
 
-    Densities are divided by the base rate, so 1 (white) is where matches land as often as by chance.
+    Densities are divided by the base rate: 1 (white) means that matches land there as often as by chance.
     Without labels there is one map, of all matches.
 
     Parameters
     ----------
     result : Locations
-        From `hueprobe.observations.locations.maps`.
+        From `hueprobe.observations.locations.measure`.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
+
+    See Also
+    --------
+    hueprobe.plots.location_map : One of the two maps.
+    hueprobe.plots.match_profile : Matches by distance from the center.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.match_locations(where)
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['same class', 'other classes']
     """
     kinds = ("same", "other") if result.n_same + result.n_other else ("all",)
     norm = ratio_norm([_ratio(result, kind) for kind in kinds])
@@ -70,17 +87,37 @@ def location_map(
     result: Locations, kind: str = "same", *, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:  # fmt: skip
-    """Draw p(x, y) of one kind of matches over the base rate.
+    """Draw p(x, y) of one kind of matches, divided by the base rate.
 
     Parameters
     ----------
     result : Locations
-    kind : {"same", "other", "all"}
+        From `hueprobe.observations.locations.measure`.
+    kind : {"same", "other", "all"}, default="same"
         Same-class matches, other-class matches, or all.
     vmax : float, optional
-        Upper end of the color scale, above 1; give the same to maps that are to be compared.
-    show_colorbar : bool
+        Upper end of the color scale, above 1. By default the largest value of the map, and at least 2. Use
+        one value for maps to be compared.
+    show_colorbar : bool, default=True
+        Draw a color bar beside the map.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.match_locations : Same-class and other-class matches on one scale.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> ax = hp.plots.location_map(where, "all")
+    >>> ax.get_title().splitlines()
+    ['all matches', 'n = 2,940 matches']
     """
     require_choice("kind of matches", kind, SIDES)
     ratio = _ratio(result, kind)
@@ -96,22 +133,39 @@ def location_map(
 def class_locations(
     result: Locations, *, kind: str = "same", classes: Sequence[str] | None = None, columns: int = 5
 ) -> Figure:
-    """Draw p(x, y) over the base rate for the queries of each class, on one scale.
+    """Draw p(x, y), divided by the base rate, for the queries of each class, on one scale.
 
     Parameters
     ----------
     result : Locations
-    kind : {"same", "other"}
-        Matches of the query's class, or of other classes.
+        From `hueprobe.observations.locations.measure`.
+    kind : {"same", "other"}, default="same"
+        Matches in the query's class, or in other classes.
     classes : sequence of str, optional
-        Names to show; all by default.
-    columns : int
-        Maps in a row.
+        Names of the classes to draw; all by default.
+    columns : int, default=5
+        Maps per row.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
         A name is unknown, or there are no classes.
+
+    See Also
+    --------
+    hueprobe.plots.class_directions : The mean position of each class.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.class_locations(where, classes=["circle", "square"])
+    >>> [ax.get_title().splitlines()[0] for ax in figure.axes[:2]]
+    ['circle', 'square']
     """
     require_choice("kind of matches", kind, ("same", "other"))
     shown = class_ids(result.classes, classes)
@@ -133,12 +187,31 @@ def class_locations(
 
 @takes(Locations)
 def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
-    """Draw matches by distance from the center, over the base rate, with 95 % pigeonhole intervals.
+    """Draw matches by distance from the center, divided by the base rate, with 95 % pigeonhole intervals.
 
     Parameters
     ----------
     result : Locations
+        From `hueprobe.observations.locations.measure`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.match_locations : The maps that the profile summarizes.
+    hueprobe.plots.energy_profile : The same for energy.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> ax = hp.plots.match_profile(where)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('distance from the center (cells)', 'matches, multiple of the base rate')
     """
     with drawing(ax, height=2.9) as ax:
         for kind, profile, color, style in (
@@ -159,20 +232,37 @@ def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
 
 @takes(Locations)
 def same_class_shares(result: Locations) -> Figure:
-    """Draw the share of same-class matches by the cell matched and by the cell that asked, on one scale.
+    """Draw the share of same-class matches by matched cell and by query cell, on one scale.
 
     Parameters
     ----------
     result : Locations
+        From `hueprobe.observations.locations.measure`.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
-        No match can be told to be same-class or other-class.
+        There is no match whose query and matched image both have a class.
+
+    See Also
+    --------
+    hueprobe.plots.match_locations : Where same-class matches land.
+
+    Examples
+    --------
+    >>> where = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> figure = hp.plots.same_class_shares(where)
+    >>> [ax.get_title() for ax in figure.axes[:2]]
+    ['by matched cell', 'by query cell']
     """
     shares = {
-        "by the cell that was matched": result.same_share_by_match_cell,
-        "by the cell that asked": result.same_share_by_query_cell,
+        "by matched cell": result.same_share_by_match_cell,
+        "by query cell": result.same_share_by_query_cell,
     }
     if not result.n_same + result.n_other:
         raise InputError("no match has a class on both sides; shares of same-class matches need labels")
@@ -197,7 +287,7 @@ def _ratio(result: Locations, kind: str) -> np.ndarray:
 
 
 def _over(density: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Density over base; NaN in cells that nothing can match."""
+    """Return density over base; NaN in cells that no query can match."""
     ratio: np.ndarray = np.divide(density, base, out=np.full(density.shape, np.nan), where=base > 0)
     return ratio
 

@@ -1,4 +1,4 @@
-"""Many training losses side by side: a small panel each, on one scale, before one-hot in gray."""
+"""Plots of many training losses: one small panel per loss, on one scale, with one-hot in gray."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -14,16 +14,16 @@ from hueprobe.studies.comparison.loss_comparison import BASELINE, LossCurves, Lo
 
 Found = TypeVar("Found", LossCurves, LossSummary)
 
-_ROW, _MARGIN = 1.2, 0.6  # inches: a row of panels, and the words around all of them
+_ROW, _MARGIN = 1.2, 0.6  # inches: a row of panels, and the text around all of them
 
 
 def seeds_told(mean: Interval) -> str:
-    """Return on how many seeds a mean stands, "n = 6"."""
+    """Return the number of seeds of a mean, "n = 6"."""
     return f"n = {int(mean.degrees) + 1}"
 
 
 def multiples_height(found: Sequence[Found]) -> float:
-    """Return the inches that the panels of so many losses need."""
+    """Return the height in inches of the panels of these losses."""
     return _shape(len(_others(found)))[0] * _ROW + _MARGIN
 
 
@@ -31,19 +31,20 @@ def curve_multiples(
     part: SubFigure, curves: Sequence[LossCurves], values: Callable[[LossCurves], Sequence[Interval]],
     label: str, *, limits: tuple[float, float] | None = None,
 ) -> None:  # fmt: skip
-    """Draw a quantity against the epoch, a panel a loss: the mean over seeds with its 95 % interval.
+    """Draw a quantity by epoch, one panel per loss: the mean over seeds with its 95 % interval.
 
     Parameters
     ----------
     part : SubFigure
-        Where to.
+        Where to draw.
     curves : sequence of LossCurves
+        Curves of all losses, one-hot included.
     values : callable
-        The quantity of each epoch.
+        Returns the quantity at each epoch.
     label : str
-        Of the quantity, with its unit.
+        Name of the quantity, with its unit.
     limits : (float, float), optional
-        Of the axis.
+        Limits of the y axis; those of the data by default.
     """
     plain = [found for found in curves if found.loss == BASELINE]
     gray = "".join(f"{BASELINE} ({seeds_told(values(one)[0])})" for one in plain)
@@ -60,14 +61,14 @@ def curve_multiples(
 
 
 def robustness_multiples(part: SubFigure, summaries: Sequence[LossSummary]) -> None:
-    """Draw accuracies on perturbed test images, a panel a loss; severity 0 is unperturbed.
+    """Draw accuracies on perturbed test images, one panel per loss; severity 0 is unperturbed.
 
     Parameters
     ----------
     part : SubFigure
-        Where to.
+        Where to draw.
     summaries : sequence of LossSummary
-        Tested on the same perturbed images.
+        Losses tested on the same perturbed images.
     """
     kinds = list(dict.fromkeys(name.split()[0] for name in summaries[0].robustness))
     n_severities = len(summaries[0].robustness) // len(kinds) + 1
@@ -98,7 +99,7 @@ def _others(found: Sequence[Found]) -> list[Found]:
 
 
 def _shape(n: int) -> tuple[int, int]:
-    """Return rows and columns of n panels: three columns where four would leave more places empty."""
+    """Return rows and columns of n panels: three columns if four would leave more positions empty."""
     columns = 3 if -n % 3 < -n % 4 else 4
     return max(1, -(-n // columns)), columns
 
@@ -106,16 +107,16 @@ def _shape(n: int) -> tuple[int, int]:
 def _panels(
     part: SubFigure, found: Sequence[Found], y_label: str, x_label: str, *, gray: str
 ) -> list[tuple[Axes, Found]]:
-    """Return an Axes for each, all of one scale, under a heading that says what is drawn."""
+    """Return an Axes for each loss, all on one scale, under a heading that describes the panels."""
     n_rows, n_columns = _shape(len(found))
     axes = part.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False)
     for ax in axes.ravel()[len(found) :]:
         ax.set_visible(False)
-    for column in range(n_columns):  # the lowest panel of a column that is not full has the numbers, too
+    for column in range(n_columns):  # the lowest panel of an incomplete column is labeled, too
         last = (len(found) - 1 - column) // n_columns
         if 0 <= last < n_rows - 1:
             axes[last, column].tick_params(axis="x", labelbottom=True)
-    heading = "mean over seeds with its 95 % interval, a panel a loss"
+    heading = "mean over seeds with its 95 % interval, one panel per loss"
     part.suptitle(f"{heading}; gray: {gray}" if gray else heading, fontsize=7)
     part.supylabel(y_label, fontsize=7)
     part.supxlabel(x_label, fontsize=7)

@@ -1,4 +1,4 @@
-"""Values by grid cell as images: row 0 on top, a square a cell, one scale where maps are compared."""
+"""Maps of values by grid cell: row 0 on top, square cells, one scale for maps that are compared."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -18,8 +18,8 @@ from hueprobe.grid import Grid
 from hueprobe.observations.units.radial import RadialProfile
 from hueprobe.plots.style import GRAY, INK, PAGE, PALE, cell_axes, colorbar, fitting
 
-_TITLE = 6.5  # points, of a small map's title
-_LEAST_TOP = 2.0  # a scale of multiples reaches at least this far, or noise would look like a pattern
+_TITLE = 6.5  # points: font size of a small map's title
+_LEAST_TOP = 2.0  # least upper end of a scale of multiples, or noise would look like a pattern
 
 
 def cell_map(
@@ -35,11 +35,15 @@ def cell_map(
     Parameters
     ----------
     values : ndarray of shape (H, W)
+        A value for each cell.
     ax : Axes
-    cmap, norm
-        Of matplotlib.
+        Where to draw.
+    cmap : str or Colormap
+        Matplotlib colormap.
+    norm : Normalize
+        Matplotlib norm.
     center : (float, float), optional
-        (y, x) to mark with a cross.
+        Position (y, x) to mark with a cross; no mark by default.
     """
     image = draw_cells(values, ax, cmap=cmap, norm=norm)
     cell_axes(ax, Grid(*values.shape))
@@ -59,32 +63,34 @@ def draw_cells(
     norm: Normalize,
     extent: tuple[float, float, float, float] | None = None,
 ) -> AxesImage:
-    """Draw values of shape (H, W) with row 0 on top, and nothing around them; see `cell_map`.
+    """Draw values of shape (H, W) with row 0 on top, without axis labels or limits; see `cell_map`.
 
     Parameters
     ----------
+    values, ax, cmap, norm
+        As in `cell_map`.
     extent : (left, right, bottom, top), optional
-        Where to draw in the Axes' coordinates; cell (y, x) at (x, y) by default.
+        Position in the coordinates of the Axes; cell (y, x) is at (x, y) by default.
     """
     gray = mpl.colormaps.get_cmap(cmap).with_extremes(bad=PALE)
     return ax.imshow(values, cmap=gray, norm=norm, interpolation="nearest", origin="upper", extent=extent)
 
 
 def ratio_norm(maps: Iterable[np.ndarray], *, vmax: float | None = None) -> TwoSlopeNorm:
-    """Return the scale of multiples of a base rate: 0 and `vmax` at the ends, 1 (the base) in the middle.
+    """Return a norm for multiples of a base rate: 0 and `vmax` at the ends, 1 (the base rate) in the middle.
 
     Parameters
     ----------
     maps : iterable of ndarray
-        All that are to be compared; NaN is left out.
+        All maps to be compared; NaN is ignored.
     vmax : float, optional
-        Upper end, above 1; the largest value of the maps, and at least 2, by default.
+        Upper end, above 1; by default the largest value of the maps, and at least 2.
     """
     return TwoSlopeNorm(vmin=0.0, vcenter=1.0, vmax=vmax if vmax is not None else largest(maps, _LEAST_TOP))
 
 
 def ratio_colorbar(image: AxesImage, axes: Axes | Sequence[Axes], label: str, **options: Any) -> Colorbar:
-    """Put a color bar beside maps on the scale of `ratio_norm`; 1, the base rate, always has its tick."""
+    """Add a color bar for maps with `ratio_norm`; 1, the base rate, always has a tick."""
     _, top = image.get_clim()
     nice = MaxNLocator(4, steps=[1, 2, 5, 10]).tick_values(1.0, top)
     above = [tick for tick in nice if 0.2 * (top - 1) < tick - 1 and tick <= top]
@@ -92,15 +98,15 @@ def ratio_colorbar(image: AxesImage, axes: Axes | Sequence[Axes], label: str, **
 
 
 def largest(maps: Iterable[np.ndarray], least: float = 0.0) -> float:
-    """Return the largest value of several maps, NaN left out, and not less than `least`."""
+    """Return the largest value of several maps, ignoring NaN, and not less than `least`."""
     values = np.concatenate([[least], *(np.ravel(values) for values in maps)])
     return float(np.nanmax(values))
 
 
 def small_multiples(figure: Figure, n: int, *, columns: int) -> list[Axes]:
-    """Return `n` Axes in rows of `columns`, of which only the outer ones carry axis labels.
+    """Return `n` Axes in rows of `columns`; positions that are left over stay empty.
 
-    Call `label_outer` on each after drawing; the figure's empty places stay empty.
+    Call `label_outer` after drawing.
     """
     n_rows = -(-n // columns)
     grid = figure.add_gridspec(n_rows, min(columns, n))
@@ -108,7 +114,7 @@ def small_multiples(figure: Figure, n: int, *, columns: int) -> list[Axes]:
 
 
 def label_outer(axes: Sequence[Axes], *, columns: int) -> None:
-    """Take axis labels and tick labels from all but the left column and the lowest map of each column."""
+    """Remove axis labels and tick labels from all but the left column and the lowest map of each column."""
     for i, ax in enumerate(axes):
         if i % columns:
             ax.set_ylabel("")
@@ -119,12 +125,12 @@ def label_outer(axes: Sequence[Axes], *, columns: int) -> None:
 
 
 def class_ids(names: Sequence[str], chosen: Sequence[str] | None) -> list[int]:
-    """Return the ids of the chosen class names, of all by default.
+    """Return the ids of the chosen class names, by default of all classes.
 
     Raises
     ------
     InputError
-        A name is unknown, or there is none.
+        A name is unknown, or there are no classes.
     """
     unknown = [name for name in chosen or () if name not in names]
     if unknown:
@@ -136,7 +142,7 @@ def class_ids(names: Sequence[str], chosen: Sequence[str] | None) -> list[int]:
 
 
 def map_name(name: str, columns: int) -> str:
-    """Return a name as the title of one of so many maps in a row, no wider than the map."""
+    """Return a name for the title of a map in a row of `columns` maps, no wider than the map."""
     return fitting(name, 0.97 * (PAGE - 1.0) / max(columns, 3), fontsize=_TITLE)
 
 
@@ -146,12 +152,12 @@ def title_map(ax: Axes, *lines: str) -> None:
 
 
 def bar_share(n: int, columns: int) -> float:
-    """Return the share of the height of `n` maps in rows of `columns` that their color bar takes."""
+    """Return the height of the color bar as a share of the height of `n` maps in rows of `columns`."""
     return min(0.8, 2.0 / -(-n // columns))
 
 
 def map_size(n: int, columns: int) -> tuple[float, float]:
-    """Width and height, in inches, of a figure of `n` maps in rows of `columns`."""
+    """Return width and height, in inches, of a figure of `n` maps in rows of `columns`."""
     across = (PAGE - 1.0) / max(columns, 3)
     return across * columns + 1.0, (across + 0.25) * -(-n // columns) + 0.3
 
@@ -159,7 +165,7 @@ def map_size(n: int, columns: int) -> tuple[float, float]:
 def profile_line(
     profile: RadialProfile, ax: Axes, *, color: str, label: str, per: float = 1.0, linestyle: Any = "-"
 ) -> Line2D:
-    """Draw a radial profile with its interval as a band; `per` cells make a unit of the x axis."""
+    """Draw a radial profile with its interval as a band; one unit of the x axis is `per` cells."""
     radius = profile.radius / per
     ax.fill_between(radius, profile.low, profile.high, color=color, alpha=0.2, linewidth=0)
     (line,) = ax.plot(
@@ -169,5 +175,5 @@ def profile_line(
 
 
 def uniform_line(ax: Axes) -> None:
-    """Draw the level 1 that a uniform spread has."""
+    """Draw a line at 1, the level of a uniform distribution."""
     ax.axhline(1.0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)

@@ -1,4 +1,4 @@
-"""All figures of one result: the drawn half of the form that every observation has."""
+"""All figures of one result of an observation, by name."""
 
 import warnings
 from collections.abc import Callable
@@ -25,26 +25,37 @@ Drawings = dict[str, Callable[[], Figure]]
 
 
 def figures(result: Any) -> dict[str, Figure]:
-    """Return every figure of an observation's result, by name.
+    """Draw every figure of an observation's result, by name.
 
     Parameters
     ----------
     result : Energy, AccuracyGrid, Locations, Conditional or Hue
-        What a `measure` of `hueprobe.observations` returned.
+        A result of one of the `measure` functions in `hueprobe.observations`, or an accuracy grid.
 
     Returns
     -------
     dict of str to Figure
+        Figures by name, such as "energy_map".
 
     Raises
     ------
     InputError
-        The result is of no observation.
+        The object is not the result of an observation.
 
     Warns
     -----
     HueprobeWarning
-        There is nothing to draw in one of them, such as no same-class match; that one is left out.
+        A figure has nothing to draw, for example no same-class matches; it is left out.
+
+    See Also
+    --------
+    hueprobe.studies.observe : Measure memories and write a report with these figures.
+
+    Examples
+    --------
+    >>> given = hp.observations.conditional.measure(matches, seed=0)
+    >>> sorted(hp.plots.figures(given))
+    ['conditional', 'conditional_summary']
     """
     drawn = {}
     for name, draw in _drawings(result).items():
@@ -58,8 +69,8 @@ def figures(result: Any) -> dict[str, Figure]:
 @singledispatch
 def _drawings(result: Any) -> Drawings:
     raise InputError(
-        f"{type(result).__name__} is no result of an observation; give an Energy, AccuracyGrid, Locations, "
-        "Conditional or Hue"
+        f"{type(result).__name__} is not the result of an observation; give an Energy, AccuracyGrid, "
+        "Locations, Conditional or Hue"
     )
 
 
@@ -109,5 +120,5 @@ def _(result: Hue) -> Drawings:
 
 def _figure(ax: Axes) -> Figure:
     figure = ax.figure
-    assert isinstance(figure, Figure)  # not one part of a larger one
+    assert isinstance(figure, Figure)  # not a SubFigure
     return figure

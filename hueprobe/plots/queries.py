@@ -1,4 +1,4 @@
-"""One image's answer: where its pixels matched, what they voted for, how likely each class is."""
+"""Plots of one classified image: the matches of its pixels, their votes and the class likelihoods."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +20,7 @@ from hueprobe.observations.accuracy.votes import QueryVotes, query_votes
 from hueprobe.plots.images import SeenImage, draw_image, mark_cell
 from hueprobe.plots.style import CATEGORIES, GRAY, INK, PAGE, PALE, cell_axes, composing, drawing, shortened
 
-_COLUMNS = 3  # matched images in a row
+_COLUMNS = 3  # matched images per row
 
 
 @takes(Classification)
@@ -32,22 +32,27 @@ def query(
     n_matches: int = 6,
     n_classes: int = 8,
 ) -> Figure:
-    """Draw one classified image beside its most telling matches, its votes and its class likelihoods.
+    """Draw one classified image with its most informative matches, its votes and its class likelihoods.
 
-    The images are read again, from where they were classified and where the memory was made.
+    The image files are read again, at the paths where they were classified and where the memory was built.
 
     Parameters
     ----------
     result : Classification
-        With its match table, of image files (or a Dataset).
-    i : int
+        A result with a match table, for image files or a Dataset.
+    i : int, default=0
         Position in `result.images`.
     images_root : path, optional
-        Where the memory's images lie now, if they have moved.
-    n_matches : int
-        Memory images to show, at most, each with one match.
-    n_classes : int
-        Classes in the bar chart.
+        Folder of the memory's images if they have moved; the recorded folder by default.
+    n_matches : int, default=6
+        Largest number of memory images to show, each with one match.
+    n_classes : int, default=8
+        Number of classes in the bar chart.
+
+    Returns
+    -------
+    Figure
+        As wide as a page of a paper (6.9 inches), not managed by pyplot.
 
     Raises
     ------
@@ -55,12 +60,24 @@ def query(
         The result has no match table, was loaded from a file, or has no such image.
     ImageError
         An image cannot be read.
+
+    See Also
+    --------
+    hueprobe.plots.query_figure : The same with images of your own.
+    hueprobe.plots.vote_map : The votes alone.
+    hueprobe.plots.class_likelihoods : The likelihoods alone.
+
+    Examples
+    --------
+    >>> figure = hp.plots.query(result, 0, n_matches=2)
+    >>> figure.axes[0].get_title().splitlines()
+    ['query: circle/circle0.png', 'class: circle']
     """
     votes = query_votes(result, i, n_telling=n_matches)
     if result.sources is None:
         raise InputError(
-            "this classification was loaded from a file and does not say where its images lie; classify "
-            "them again, or give images to query_figure"
+            "this classification was loaded from a file and does not record where its images are; classify "
+            "them again, or pass images to query_figure"
         )
     memory, transform = result.sources.memory, result.sources.memory.settings.transform
     kept = memory.images if images_root is None else memory.images.relocated(Path(images_root))
@@ -69,7 +86,7 @@ def query(
         seen = {row: SeenImage.as_recorded(show_image(kept, row), transform) for row in matched}
     except ImageError as error:
         raise ImageError(
-            f"{error}; if the memory's images have moved, say where with images_root (--images-root)"
+            f"{error}; if the memory's images have moved, give their folder with images_root (--images-root)"
         ) from None
     own = SeenImage.as_recorded(show_image(result.sources.queries, int(result.rows[i])), transform)
     return query_figure(votes, own, seen, n_classes=n_classes)
@@ -79,36 +96,51 @@ def query(
 def query_figure(
     votes: QueryVotes, query: SeenImage, memory_images: Mapping[int, SeenImage], *, n_classes: int = 8
 ) -> Figure:
-    """Draw a query beside its most telling matches, its pixels' votes and its class likelihoods.
+    """Draw a query image with its most informative matches, its pixels' votes and its class likelihoods.
 
     Numbers pair a query pixel with the memory pixel it matched. Colors are classes, the same in all
-    parts: those with the largest likelihood have one each, all others are gray.
+    parts: the most likely classes have one color each, all others are gray.
 
     Parameters
     ----------
     votes : QueryVotes
-        From `hueprobe.observations.query_votes`.
+        From `hueprobe.observations.accuracy.query_votes`.
     query : SeenImage
-        The image that was asked.
+        The query image.
     memory_images : mapping of int to SeenImage
-        By memory row, at least those in `votes.telling.image`.
-    n_classes : int
-        Classes in the bar chart, most likely first; the true one is added where it is not among them.
+        Memory images by row, at least those in `votes.telling.image`.
+    n_classes : int, default=8
+        Number of classes in the bar chart, most likely first. The true class is added if it is not among
+        them.
 
     Returns
     -------
     Figure
-        As wide as a page of a paper (6.9 inches).
+        As wide as a page of a paper (6.9 inches), not managed by pyplot.
 
     Raises
     ------
     InputError
-        The image of a listed match is missing.
+        The image of one of the matches is missing.
+
+    See Also
+    --------
+    hueprobe.plots.query : Read the images of a classification and draw them.
+    hueprobe.plots.SeenImage : An image and its visible part.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0)
+    >>> rows = {0, *votes.telling.image.tolist()}
+    >>> seen = {row: hp.plots.SeenImage(hp.images.show_image(memory.images, row), None) for row in rows}
+    >>> figure = hp.plots.query_figure(votes, seen[0], seen)
+    >>> figure.axes[0].get_xlabel()
+    'whole image (the visible part is not recorded)'
     """
     telling = votes.telling
     missing = sorted({int(row) for row in telling.image} - set(memory_images))
     if missing:
-        raise InputError(f"memory_images lacks row {missing[0]}; give every row in votes.telling.image")
+        raise InputError(f"memory_images has no row {missing[0]}; give every row in votes.telling.image")
     colors = class_colors(votes)
     n_rows = max(1, -(-len(telling) // _COLUMNS))
     with composing(PAGE, 2.6 + 1.6 * max(n_rows, 2)) as figure:
@@ -119,7 +151,7 @@ def query_figure(
         true = f"\nclass: {shortened(votes.true_class, 40)}" if votes.true_class is not None else ""
         ax.set_title(f"query: {shortened(votes.name, 40)}{true}")
         if query.box is None:
-            ax.set_xlabel("whole image (the part seen is not recorded)")
+            ax.set_xlabel("whole image (the visible part is not recorded)")
         if not len(telling):
             blank = right.add_subplot()
             blank.axis("off")
@@ -142,14 +174,33 @@ def query_figure(
 
 @takes(QueryVotes)
 def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
-    """Draw a square for each pixel: its color the class that got most kernel weight, its area the share.
+    """Draw a square for each pixel: color is the class with most kernel weight, area is its share of weight.
 
-    Numbers are those of `votes.telling`.
+    Numbers are those of the matches in `votes.telling`.
 
     Parameters
     ----------
     votes : QueryVotes
+        From `hueprobe.observations.accuracy.query_votes`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.query : The votes beside the query and its matches.
+    hueprobe.observations.accuracy.query_votes : Compute the votes.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0)
+    >>> ax = hp.plots.vote_map(votes)
+    >>> ax.get_xlabel(), ax.get_ylabel()
+    ('column x', 'row y')
     """
     colors = class_colors(votes)
     with drawing(ax, height=3.2) as ax:
@@ -179,16 +230,34 @@ def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
 
 @takes(QueryVotes)
 def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None = None) -> Axes:
-    """Draw the normalized likelihoods of the most likely classes; predicted and true class are named.
+    """Draw the normalized likelihoods of the most likely classes, and mark the predicted and the true class.
 
-    Classes without any likelihood are left out, save the true one.
+    Classes of likelihood 0 are left out, except the true class.
 
     Parameters
     ----------
     votes : QueryVotes
-    n_classes : int
-        Bars; one more for the true class where it is not among them.
+        From `hueprobe.observations.accuracy.query_votes`.
+    n_classes : int, default=8
+        Number of bars. The true class is added if it is not among them.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.plots.query : The likelihoods beside the query and its matches.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0)
+    >>> ax = hp.plots.class_likelihoods(votes)
+    >>> sorted(label.get_text() for label in ax.get_yticklabels())
+    ['circle', 'square', 'triangle']
     """
     colors = class_colors(votes)
     ranked = _ranked(votes)
@@ -224,7 +293,7 @@ def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None 
 
 
 def class_colors(votes: QueryVotes) -> tuple[str, ...]:
-    """Return a color for each class: the likeliest get one of their own, all others are gray."""
+    """Return a color for each class: the most likely get a color of their own, all others are gray."""
     colors = [GRAY] * len(votes.classes)
     for c, color in zip(_ranked(votes), CATEGORIES, strict=False):
         if votes.likelihood[c] > 0:
@@ -233,7 +302,7 @@ def class_colors(votes: QueryVotes) -> tuple[str, ...]:
 
 
 def _ranked(votes: QueryVotes) -> list[int]:
-    """Return class ids, most likely first, the lower id in ties."""
+    """Return class ids, most likely first, and the lower id first in ties."""
     ranked: list[int] = np.argsort(-votes.likelihood, kind="stable").tolist()
     return ranked
 

@@ -1,4 +1,4 @@
-"""Fonts, colors and figures that the plots share; nothing global is changed."""
+"""Fonts, colors and figures shared by the plots; no global setting is changed."""
 
 import math
 import sys
@@ -24,7 +24,7 @@ from hueprobe.stats.intervals import Interval
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column of a paper, and both
 
-# Okabe and Ito's two best told apart by color-blind readers; each has at least 3:1 against white paper.
+# Two colors of Okabe and Ito that color-blind readers distinguish best; contrast with white is at least 3:1.
 SAME, OTHER = "#0072B2", "#D55E00"  # matches of the same class and of other classes
 SIDES = {"same": "same class", "other": "other classes", "all": "all matches"}
 CATEGORIES = (SAME, "#B8860B", "#008760", "#C25A8F", "#5E3C99", OTHER, "#7A1F2B")
@@ -37,7 +37,7 @@ SEQUENTIAL, ENERGY, RATIO = "viridis", "magma", "PuOr_r"
 
 ANGLES = Normalize(-np.pi, np.pi)  # radians
 
-_LEAST_WIDTH = 1100  # pixels of a figure, some of which a notebook cuts off at the sides
+_LEAST_WIDTH = 1100  # pixels of a figure; notebooks crop some of them at the sides
 _LEAST_DPI = 200
 
 _RC: Any = {
@@ -64,23 +64,24 @@ _RC: Any = {
 
 @contextmanager
 def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> Iterator[Axes]:
-    """Give the Axes to draw into: `ax`, with the caller's settings, or one of a new figure in our style.
+    """Give the Axes to draw into: `ax`, with the caller's settings, or the Axes of a new figure in our style.
 
-    A new figure belongs to pyplot only where pyplot is loaded, so that notebooks and `plt.show()`
-    show it and nobody else has to close it.
+    A new figure is managed by pyplot only if pyplot is loaded. Then notebooks and `plt.show()` show it;
+    otherwise the caller does not have to close it.
 
     Parameters
     ----------
     ax : Axes, optional
+        The caller's Axes; a new figure by default.
     width, height : float
-        Inches of a new figure.
+        Size of a new figure in inches.
     """
     if ax is not None:
         yield ax
         cover_scripts(ax.figure.canvas.figure)
         return
     with mpl.rc_context(_RC):
-        pyplot = sys.modules.get("matplotlib.pyplot")
+        pyplot = _pyplot()
         make: Any = Figure if pyplot is None else pyplot.figure
         figure = make(figsize=(width, height), layout="constrained", dpi=_dpi(width))
         yield figure.add_subplot()
@@ -89,29 +90,42 @@ def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> I
 
 @contextmanager
 def composing(width: float, height: float) -> Iterator[Figure]:
-    """Give a new figure, unknown to pyplot, in whose `with` block everything is drawn in our style.
+    """Give a new figure, not managed by pyplot; everything in the `with` block is drawn in our style.
 
     Parameters
     ----------
     width, height : float
-        Inches.
+        Size of the figure in inches.
     """
+    _pyplot()
     with mpl.rc_context(_RC):
         figure = Figure(figsize=(width, height), layout="constrained", dpi=_dpi(width))
         yield figure
         _finish(figure)
 
 
+def _pyplot() -> Any:
+    """Return pyplot if it is loaded, else None; load it in a notebook, which displays no figure before."""
+    if "matplotlib.pyplot" not in sys.modules and "IPython" in sys.modules:
+        shell = sys.modules["IPython"].get_ipython()
+        if hasattr(shell, "kernel"):
+            shell.enable_matplotlib("inline")
+    return sys.modules.get("matplotlib.pyplot")
+
+
 def colorbar(mappable: ScalarMappable, axes: Any, label: str, **options: Any) -> Colorbar:
-    """Put a color bar with a label, which names the unit, beside one Axes or several.
+    """Add a labeled color bar beside one Axes or several.
 
     Parameters
     ----------
     mappable : ScalarMappable
+        What the colors belong to, such as an image.
     axes : Axes or sequence of Axes
+        Where to take the space from.
     label : str
+        Name of the quantity, with its unit.
     **options
-        As `Figure.colorbar` takes them.
+        Further options of `Figure.colorbar`.
     """
     first = axes if isinstance(axes, Axes) else next(iter(axes))
     bar = first.figure.colorbar(mappable, ax=axes, label=label, **options)
@@ -129,7 +143,7 @@ def cell_axes(ax: Axes, grid: Grid) -> None:
 
 
 def interval_text(interval: Interval, digits: int = 2) -> str:
-    """Return an estimate with its interval, "0.68 [0.66, 0.70]"; the estimate alone where there is none."""
+    """Return an estimate with its interval, "0.68 [0.66, 0.70]"; only the estimate without an interval."""
     estimate = f"{interval.estimate:.{digits}f}"
     if math.isnan(interval.low):
         return estimate
@@ -137,13 +151,13 @@ def interval_text(interval: Interval, digits: int = 2) -> str:
 
 
 def angle_colors(angles: np.ndarray) -> np.ndarray:
-    """Return a color (RGBA) for each angle in radians: -pi and pi are the same, pi/2 apart are distinct."""
+    """Return a color (RGBA) for each angle in radians; -pi and pi have the same color."""
     colors: np.ndarray = CYCLIC(ANGLES(np.asarray(angles, float)))
     return colors
 
 
 def measurable(interval: Interval, n: int, unit: str = "images", digits: int = 2) -> str:
-    """Return `interval_text`, or where there is no estimate what it would have been measured on.
+    """Return `interval_text`, or the sample size if there is no estimate.
 
     >>> measurable(Interval(math.nan, math.nan, math.nan, math.nan, 1), 2)
     'not measurable (n = 2 images)'
@@ -154,7 +168,7 @@ def measurable(interval: Interval, n: int, unit: str = "images", digits: int = 2
 
 
 def p_label(p: float) -> str:
-    """Return a p-value as figures show it, and nothing where there is none.
+    """Return a p-value as shown in figures; an empty string for NaN.
 
     >>> p_label(0.0312), p_label(math.nan)
     ('p = 0.031', '')
@@ -163,14 +177,16 @@ def p_label(p: float) -> str:
 
 
 def fitting(name: str, inches: float, *, fontsize: float) -> str:
-    """Return a name as a figure may show it, shortened until it is at most so wide.
+    """Return a name as shown in figures, shortened to at most `inches` wide.
 
     Parameters
     ----------
     name : str
+        The name.
     inches : float
+        Largest width.
     fontsize : float
-        Points.
+        Font size in points.
     """
     font = FontProperties(size=fontsize)
     for length in range(min(len(name), 60), 3, -1):
@@ -181,15 +197,15 @@ def fitting(name: str, inches: float, *, fontsize: float) -> str:
 
 
 def text_on(color: str) -> str:
-    """Return the color, light or dark, in which text can be read on `color`."""
+    """Return the text color, light or dark, that is legible on `color`."""
     red, green, blue = to_rgb(color)
     return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.6 else INK
 
 
 def shortened(name: str, length: int = 18) -> str:
-    """Return a name as a figure may show it, its middle left out where it is longer than `length`.
+    """Return a name as shown in figures; a name longer than `length` loses its middle.
 
-    No control character is drawn, and a `$` begins no formula.
+    Control characters are escaped, and a `$` does not start a formula.
 
     >>> shortened("immunohistochemistry", 12)
     'immuno…istry'
@@ -202,9 +218,9 @@ def shortened(name: str, length: int = 18) -> str:
 
 
 def _finish(figure: Figure) -> None:
-    """Fix sizes that matplotlib would look up again when it draws, outside of our settings, and lay out.
+    """Fix sizes that matplotlib would look up again when it draws, outside our settings, and lay out.
 
-    One round of constrained layout leaves labels cut off beside maps of fixed aspect; saving does the second.
+    One pass of constrained layout cuts off labels beside maps of fixed aspect; saving does the second pass.
     """
     for ax in figure.axes:
         for axis, name in ((ax.xaxis, "xtick"), (ax.yaxis, "ytick")):
@@ -220,5 +236,5 @@ def _finish(figure: Figure) -> None:
 
 
 def _dpi(width: float) -> float:
-    """Return the dots an inch that make a figure wide enough to be read on a page."""
+    """Return the dots per inch at which a figure of this width is legible on a page."""
     return max(_LEAST_DPI, math.ceil(_LEAST_WIDTH / width))

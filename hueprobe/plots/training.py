@@ -1,4 +1,4 @@
-"""Training losses compared: accuracy over seeds, curves, the hue term's share, robustness."""
+"""Plots of compared training losses: accuracy over seeds, curves, gradient shares, robustness."""
 
 from collections.abc import Callable, Sequence
 
@@ -19,30 +19,51 @@ from hueprobe.plots.style import CATEGORIES, GRAY, INK, PAGE, SAME, composing, d
 from hueprobe.stats.intervals import Interval
 from hueprobe.studies.comparison.loss_comparison import BASELINE, LossCurves, LossSummary
 
-_MOST_TOGETHER = 4  # losses of one panel; more get a panel each
+_MOST_TOGETHER = 4  # losses in one panel; more get one panel each
 
 
 @takes(LossSummary, several=True)
 def loss_figure(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) -> Figure:
-    """Draw accuracies, curves and, where measured, the terms' shares and robustness, of one learning rate.
+    """Draw accuracies, curves and, if measured, gradient shares and robustness, for one learning rate.
 
-    Up to four losses are drawn together; of more each has a panel of its own, before one-hot in gray.
+    Up to four losses share each panel. If there are more, each loss has a panel of its own with one-hot in
+    gray.
 
     Parameters
     ----------
     summaries : sequence of LossSummary
-        As `compare_losses` gives them.
+        From `hueprobe.studies.compare_losses`, for one learning rate.
     curves : sequence of LossCurves
-        Of the same runs, as `compare_curves` gives them.
+        From `hueprobe.studies.compare_curves`, for the same runs.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
         There is nothing to draw, or there are several learning rates.
+
+    See Also
+    --------
+    hueprobe.plots.loss_accuracies : Accuracies alone.
+    hueprobe.plots.loss_curves : Curves alone.
+    hueprobe.plots.loss_shares : Gradient shares alone.
+    hueprobe.plots.loss_robustness : Robustness alone.
+
+    Examples
+    --------
+    >>> summaries = hp.studies.compare_losses(runs)
+    >>> curves = hp.studies.compare_curves(runs)
+    >>> figure = hp.plots.loss_figure(summaries, curves)
+    >>> len(figure.axes)  # accuracies, curves, gradient shares, robustness
+    4
     """
     rates = {found.learning_rate for found in summaries} | {found.learning_rate for found in curves}
     if len(rates) > 1:
-        raise InputError(f"{len(rates)} learning rates in one figure; draw each by itself")
+        raise InputError(f"{len(rates)} learning rates in one figure; draw one figure for each")
     if not summaries or not curves:
         raise InputError("no losses to draw; give at least one")
     draw = _together if max(len(summaries), len(curves)) <= _MOST_TOGETHER else _apart
@@ -99,37 +120,57 @@ def _apart(summaries: Sequence[LossSummary], curves: Sequence[LossCurves]) -> Fi
 
 @takes(LossSummary, several=True)
 def loss_accuracies(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
-    """Draw the mean test accuracy of each loss with its 95 % interval over seeds, their number, and p.
+    """Draw the mean test accuracy of each loss over seeds, with its 95 % interval.
 
-    The contrast declared beforehand is a full dot; the dashed line is one-hot's mean, with which p compares.
+    Beside each row are the number of seeds and the p-value against one-hot, whose mean is the dashed line.
+    The dot of the contrast declared beforehand is filled.
 
     Parameters
     ----------
     summaries : sequence of LossSummary
+        From `hueprobe.studies.compare_losses`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        There is none.
+        The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+    hueprobe.studies.compare_losses : Summarize runs over seeds.
+
+    Examples
+    --------
+    >>> summaries = hp.studies.compare_losses(runs)
+    >>> ax = hp.plots.loss_accuracies(summaries)
+    >>> [label.get_text() for label in ax.get_yticklabels()], ax.texts[0].get_text()
+    (['onehot', 'hue:eq5'], 'n = 3')
     """
     if not summaries:
         raise InputError("no losses to draw; give at least one")
     with drawing(ax, height=0.7 + 0.2 * len(summaries)) as ax:
         for row, found in enumerate(summaries):
             draw_mean(ax, row, found.accuracy, found.loss, filled=found.primary)
-            write_behind(ax, row, found.accuracy, found.n_seeds, found.p)
+            write_beside(ax, row, found.accuracy, found.n_seeds, found.p)
         label_rows(ax, [found.loss for found in summaries])
         told = "test accuracy after the last epoch (share)"
         for found in summaries:
             if found.primary:
-                told += f"\nfull dot: {shortened(found.loss, 22)}, the contrast declared beforehand"
+                told += f"\nfilled dot: {shortened(found.loss, 22)}, the contrast declared beforehand"
         ax.set_xlabel(told)
     return ax
 
 
 def draw_mean(ax: Axes, row: int, mean: Interval, loss: str, *, filled: bool = True) -> None:
-    """Draw a mean over seeds with its interval into a row, and one-hot's as a line through all rows."""
+    """Draw a mean over seeds with its interval in a row; for one-hot also a line through all rows."""
     color = INK if loss == BASELINE else SAME
     if np.isnan(mean.estimate):
         write_inside(ax, row, "not measurable")
@@ -141,20 +182,20 @@ def draw_mean(ax: Axes, row: int, mean: Interval, loss: str, *, filled: bool = T
 
 
 def write_inside(ax: Axes, row: int, told: str) -> None:
-    """Write into a row why nothing is drawn there."""
+    """Write in a row why nothing is drawn there."""
     place = ("axes fraction", "data")
     ax.annotate(told, (0.02, row), xycoords=place, va="center", color=GRAY, fontsize=6.5)
 
 
 def label_rows(ax: Axes, losses: Sequence[str]) -> None:
-    """Name the rows, the first on top, and give the axis below few ticks."""
+    """Label the rows, the first on top, and use few ticks on the x axis."""
     ax.set_yticks(range(len(losses)), [shortened(loss, 22) for loss in losses])
     ax.set_ylim(len(losses) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(4))
 
 
-def write_behind(ax: Axes, row: int, mean: Interval, n_seeds: int, p: float) -> None:
-    """Write behind a row how many seeds it has, that they give no interval, and p where it is known."""
+def write_beside(ax: Axes, row: int, mean: Interval, n_seeds: int, p: float) -> None:
+    """Write beside a row the number of seeds, whether there is no interval, and p if known."""
     told = f"n = {n_seeds}"
     if np.isnan(mean.low) and n_seeds:
         told += ", no interval"
@@ -168,36 +209,71 @@ def write_behind(ax: Axes, row: int, mean: Interval, n_seeds: int, p: float) -> 
 
 @takes(LossCurves, several=True)
 def loss_curves(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes:
-    """Draw test accuracy against the epoch, a line a loss: the mean over its seeds, and its 95 % interval.
+    """Draw test accuracy by epoch, one line per loss: the mean over seeds with its 95 % interval.
 
     Parameters
     ----------
     curves : sequence of LossCurves
-        One-hot is gray; of others there are as many as there are colors, at most.
+        From `hueprobe.studies.compare_curves`. One-hot is gray; there are colors for up to 7 other losses.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        There is none, or there are more than colors tell apart.
+        The sequence is empty, or has more losses than there are colors.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+    hueprobe.studies.compare_curves : Summarize runs epoch by epoch.
+
+    Examples
+    --------
+    >>> curves = hp.studies.compare_curves(runs)
+    >>> ax = hp.plots.loss_curves(curves)
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['onehot (n = 3)', 'hue:eq5 (n = 3)']
     """
     return _lines(curves, lambda found: found.accuracy, "test accuracy (share)", ax)
 
 
 @takes(LossCurves, several=True)
 def loss_shares(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes:
-    """Draw the share of the gradient norm at the bottleneck that the terms beside the class term have.
+    """Draw the share of the gradient norm at the bottleneck that comes from terms other than the class term.
 
     Parameters
     ----------
     curves : sequence of LossCurves
-        Those without a second term are left out.
+        From `hueprobe.studies.compare_curves`. Losses without a second term are left out.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        No loss has a second term, or there are more losses than colors tell apart.
+        No loss has a second term, or there are more losses than colors.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+
+    Examples
+    --------
+    >>> curves = hp.studies.compare_curves(runs)
+    >>> ax = hp.plots.loss_shares(curves)
+    >>> ax.get_ylabel(), [text.get_text() for text in ax.get_legend().get_texts()]
+    ('share of gradient norm', ['hue:eq5 (n = 3)'])
     """
     if not any(found.shares for found in curves):
         raise InputError(
@@ -212,17 +288,36 @@ def loss_shares(curves: Sequence[LossCurves], *, ax: Axes | None = None) -> Axes
 def loss_robustness(summaries: Sequence[LossSummary], *, ax: Axes | None = None) -> Axes:
     """Draw the accuracy of each loss on perturbed test images, with its 95 % interval over seeds.
 
-    A part of the axis a perturbation; severity 0 is unperturbed. Losses stand side by side at each.
+    Each perturbation has its part of the x axis, where losses are side by side at each severity. Severity 0
+    is unperturbed.
 
     Parameters
     ----------
     summaries : sequence of LossSummary
+        From `hueprobe.studies.compare_losses`, for runs with `robustness=True`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        None was tested on perturbed images, or there are more losses than colors tell apart.
+        No loss was tested on perturbed images, or there are more losses than colors.
+
+    See Also
+    --------
+    hueprobe.plots.loss_figure : All that was compared.
+
+    Examples
+    --------
+    >>> summaries = hp.studies.compare_losses(runs)
+    >>> ax = hp.plots.loss_robustness(summaries)
+    >>> [text.get_text() for text in ax.texts]
+    ['noise', 'blur', 'contrast']
     """
     tested = [found for found in summaries if found.robustness]
     if not tested:
@@ -263,8 +358,8 @@ def _colors(losses: Sequence[str]) -> dict[str, str]:
     others = [loss for loss in losses if loss != BASELINE]
     if len(others) > len(CATEGORIES):
         raise InputError(
-            f"{len(others)} losses in one panel are more than {len(CATEGORIES)} colors tell apart; draw "
-            "fewer, or `loss_figure`, where each has a panel of its own"
+            f"{len(others)} losses in one panel, but there are only {len(CATEGORIES)} colors; draw fewer, or "
+            "use `loss_figure`, where each has a panel of its own"
         )
     return {BASELINE: GRAY, **dict(zip(others, CATEGORIES, strict=False))}
 
@@ -281,10 +376,10 @@ def _lines(
     with drawing(ax) as ax:
         for found in curves:
             curve, color = values(found), colors[found.loss]
-            if not curve:  # passed over, but with its color kept
+            if not curve:  # skipped, but its color stays reserved
                 continue
             epochs, means = range(1, len(curve) + 1), [at.estimate for at in curve]
-            # One-hot on top of what equals it, which is then seen between its dashes.
+            # One-hot is drawn on top, so that an equal curve shows between its dashes.
             style, order = ("--", 3) if found.loss == BASELINE else ("-", 2)
             label = f"{shortened(found.loss, 22)} ({seeds_told(curve[0])})"
             ax.plot(epochs, means, style, color=color, zorder=order, label=label)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _TICKS = (0.0, 0.5, 0.9, 0.99, 0.999, 0.9999, 1.0)
 _MARKERS = ("o", "s", "^", "v", "P", "X")
 _COLORS = (INK, GRAY, *CATEGORIES[1:4], SAME)
-# Where a label may stand about its point, in points, and how it is aligned there; the best that is free.
+# Candidate offsets of a label from its point, in points, with its alignment, in order of preference.
 _PLACES = (
     (4, 4, "left", "bottom"),
     (5, 0, "left", "center"), (-5, 0, "right", "center"), (0, 5, "center", "bottom"),
@@ -32,17 +32,35 @@ _PLACES = (
 
 
 def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
-    """Draw the speed of every trial against its recall, a line an index, its settings beside the points.
+    """Draw the speed of every trial against its recall, one line per index, with search settings as labels.
 
-    Dots are medians over the rounds of timing, vertical lines go from quartile to quartile. Speed is in
-    multiples of exact search in the same round. Recall is spaced by the share of neighbors that is missed,
-    logarithmically, down to half of one neighbor of the sample. The wished recall is a dotted line, the
-    recommended SPEC a ring. A setting whose label finds no free place has none.
+    Dots are medians over the timing rounds, and vertical lines connect the quartiles. Speed is in multiples
+    of exact search in the same round. The recall axis is logarithmic in the share of missed neighbors, down
+    to half of one neighbor of the sample. The dotted line is the target recall, the ring the recommended
+    SPEC. A setting without free space for its label has none.
 
     Parameters
     ----------
     tuning : Tuning
+        From `hueprobe.search.tune_searcher`.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
+
+    See Also
+    --------
+    hueprobe.search.tune_searcher : Try searchers on a memory.
+
+    Examples
+    --------
+    >>> tuning = hp.search.tune_searcher(memory, recall=0.9, k=5, specs=["exact"], n_queries=50)
+    >>> ax = hp.plots.recall_speed(tuning)
+    >>> ax.get_xlabel()
+    'recall@5 (50 queries at once, own image excluded)'
     """
     from hueprobe.search.tuning import Tuning
 
@@ -51,7 +69,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     with drawing(ax, width=4.8, height=3.6) as ax:
         ax.set_xscale("function", functions=(lambda r: _spread(r, floor), lambda x: _recall(x, floor)))
         ax.set_yscale("log")
-        ax.axvline(tuning.wished, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
+        ax.axvline(tuning.target_recall, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         drawn = [trial for trial in tuning.trials if np.isfinite(trial.recall)]
         for i, (name, group) in enumerate(groupby(drawn, key=_index_name)):
             trials = sorted(group, key=lambda trial: (trial.recall, -trial.times_exact))
@@ -70,7 +88,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
             best.recall, best.times_exact, "o", markersize=9, markerfacecolor="none", markeredgecolor=OTHER,
             linestyle="none", label="recommended", clip_on=False,
         )  # fmt: skip
-        lowest = min([tuning.wished, *(trial.recall for trial in drawn)])
+        lowest = min([tuning.target_recall, *(trial.recall for trial in drawn)])
         ax.set_xlim(float(_recall(_spread(np.array(lowest), floor) - 0.15, floor)), 1)
         ax.xaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if 1 - tick > floor or tick == 1]))
         ax.xaxis.set_minor_locator(NullLocator())
@@ -82,24 +100,24 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         ax.set_axisbelow(True)
         ax.set(
             xlabel=f"recall@{tuning.k} ({tuning.n_queries} queries at once, own image excluded)",
-            title=f"recommended for recall {tuning.wished:g}: {best.spec}\n{_rounds(drawn)}".rstrip(),
+            title=f"recommended for recall {tuning.target_recall:g}: {best.spec}\n{_rounds(drawn)}".rstrip(),
             ylabel=f"speed in multiples of exact search\n({tuning.n_vectors:,} vectors)",
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
-        for _ in range(2):  # the second round finds what the first moved
+        for _ in range(2):  # the second pass sees the layout of the first
             ax.figure.canvas.figure.draw_without_rendering()
         _label(ax, drawn)
     return ax
 
 
 def _index_name(trial: "Trial") -> str:
-    """Return a SPEC without the settings of the search."""
+    """Return a SPEC without its search settings."""
     spec = parse_spec(trial.spec)
     return "exact" if spec.kind == "exact" else f"{spec.kind}:{spec.build}"
 
 
 def _rounds(trials: Sequence["Trial"]) -> str:
-    """Say how often speeds were measured; nothing where that is not known."""
+    """Return the number of timing rounds as text; an empty string if unknown."""
     numbers = sorted({trial.rounds for trial in trials if trial.rounds})
     if not numbers:
         return ""
@@ -117,9 +135,9 @@ def _recall(place: np.ndarray, floor: float) -> np.ndarray:
 
 
 def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
-    """Write each trial's settings beside its point, inside the frame, where they cover the least of lines.
+    """Write each trial's settings beside its point, inside the frame, where they cover lines least.
 
-    Text and points are never covered.
+    Other texts and points are never covered.
     """
     points = ax.transData.transform([(trial.recall, trial.times_exact) for trial in trials])
     frame = ax.get_window_extent()
@@ -153,7 +171,7 @@ def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
 
 
 def _along(corners: np.ndarray) -> np.ndarray:
-    """Return points on the line through corners (n, 2), in pixels."""
+    """Return points along the line through corners (n, 2), in pixels."""
     steps = np.linspace(0, 1, 100)[:, None]
     parts = [start + steps * (stop - start) for start, stop in zip(corners, corners[1:], strict=False)]
     return np.concatenate([corners, *parts])

@@ -1,4 +1,4 @@
-"""Verdicts side by side: each claim's effect against its null; and how often tests reject true nulls."""
+"""Plots of verdicts, each claim's effect against its null, and of rejection rates under true nulls."""
 
 import math
 from collections.abc import Sequence
@@ -15,26 +15,42 @@ from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED
 from hueprobe.observations.verdicts.selftest import NOMINAL, RejectionRate
 from hueprobe.plots.style import GRAY, INK, OTHER, PAGE, SAME, composing, drawing, shortened
 
-# Color, marker and fill: told apart in gray, too.
+# Color, marker and fill: distinguishable in grayscale, too.
 _LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDED: (GRAY, "o", "white")}
 _CLAIMED = "#EDF3F8"
 
 
 @takes(Verdict, several=True)
 def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
-    """Draw all verdicts, a panel a claim and a row a memory; see `verdict_forest`.
+    """Draw all verdicts, with one panel per claim and one row per memory.
 
     Parameters
     ----------
     verdicts : sequence of Verdict
-        Of one memory or several.
-    columns : int
-        Panels in a row.
+        Verdicts on one memory or several.
+    columns : int, default=2
+        Panels per row.
+
+    Returns
+    -------
+    Figure
+        A new figure, not managed by pyplot.
 
     Raises
     ------
     InputError
-        There is none.
+        The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.plots.verdict_forest : One claim.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> figure = hp.plots.verdict_figure(energy.claims())
+    >>> [ax.get_title() for ax in figure.axes]
+    ['1a centre', '1b symmetry']
     """
     if not verdicts:
         raise InputError("no verdicts to draw; give at least one")
@@ -65,28 +81,46 @@ def verdict_forest(
 ) -> Axes:
     """Draw one claim's effect in each memory with its 95 % interval, against the null (dotted).
 
-    The claimed side is shaded. Where a claim needs several findings, the first is drawn, and the verdict,
-    shown by color and shape, speaks of all.
+    The claimed side is shaded. If a claim needs several findings, the first one is drawn. Color and shape
+    show the verdict, which takes all findings into account.
 
     Parameters
     ----------
     verdicts : sequence of Verdict
-        Of one claim.
+        Verdicts on one claim.
     memories : sequence of str, optional
-        Rows, from the top; those of the verdicts by default.
-    legend : bool
+        Names of the memories, one row each, from the top; those of the verdicts by default.
+    legend : bool, default=True
+        Draw a legend of the verdicts above the Axes.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        There is no verdict, or they are of several claims.
+        There is no verdict, or there are several claims.
+
+    See Also
+    --------
+    hueprobe.plots.verdict_figure : All claims in one figure.
+
+    Examples
+    --------
+    >>> energy = hp.observations.energy.measure(memory.energy(), memory.grid)
+    >>> ax = hp.plots.verdict_forest(energy.claims()[:1])
+    >>> ax.get_title(), ax.get_xlabel()
+    ('1a centre', 'effect (ratio)')
     """
     claims = list(dict.fromkeys(verdict.id for verdict in verdicts))
     if len(claims) != 1:
         raise InputError(
             f"verdicts on {len(claims)} claims ({', '.join(claims) or 'none'}) for one panel; give those on "
-            "one, or use verdict_figure"
+            "one claim, or use verdict_figure"
         )
     memories = memories or list(dict.fromkeys(verdict.memory for verdict in verdicts))
     null = verdicts[0].claim.null
@@ -130,15 +164,34 @@ def rejection_rates(
     Parameters
     ----------
     rates : sequence of RejectionRate
-        Such as the self-test gives.
-    level : float
+        For example from `hueprobe.studies.run_self_test`.
+    level : float, default=0.05
         Nominal level of the tests.
     ax : Axes, optional
+        Where to draw; a new figure's Axes by default.
+
+    Returns
+    -------
+    Axes
+        The Axes drawn into.
 
     Raises
     ------
     InputError
-        There is none.
+        The sequence is empty.
+
+    See Also
+    --------
+    hueprobe.studies.run_self_test : Measure the rates on a memory.
+
+    Examples
+    --------
+    >>> def coin(classes, seed):
+    ...     return {"coin": np.random.default_rng(seed).random()}
+    >>> rates = hp.observations.verdicts.self_test(memory.image_class, coin, n_draws=20, seed=0)
+    >>> ax = hp.plots.rejection_rates(rates)
+    >>> ax.get_xlabel()
+    'share of true nulls rejected at 0.05'
     """
     if not rates:
         raise InputError("no rejection rates to draw; give at least one")
@@ -160,7 +213,7 @@ def rejection_rates(
 
 
 def _limits(verdicts: Sequence[Verdict], null: float) -> tuple[float, float]:
-    """Ends of the x axis: all that is known and the null, with room on both sides."""
+    """Return the limits of the x axis: all finite values and the null, with a margin on both sides."""
     ends = [null, *(end for verdict in verdicts for end in (verdict.effect, *verdict.ci95))]
     known = [end for end in ends if math.isfinite(end)]
     room = 0.08 * (max(known) - min(known)) or 0.1

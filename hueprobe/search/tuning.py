@@ -90,7 +90,7 @@ class Tuning:
         Path of the memory.
     n_vectors, n_queries, k : int
         Number of vectors searched, of queries at once, and of neighbors.
-    wished : float
+    target_recall : float
         Target recall.
     trials : tuple of Trial
         The trials, exact search first.
@@ -104,7 +104,7 @@ class Tuning:
     Examples
     --------
     >>> tuning = hp.search.tune_searcher(memory, specs=["faiss:Flat"], n_queries=20)
-    >>> tuning.recommended.recall >= tuning.wished
+    >>> tuning.recommended.recall >= tuning.target_recall
     True
     """
 
@@ -112,14 +112,14 @@ class Tuning:
     n_vectors: int
     n_queries: int
     k: int
-    wished: float
+    target_recall: float
     trials: tuple[Trial, ...]
     failed: tuple[tuple[str, str], ...]
 
     @property
     def recommended(self) -> Trial:
         """The trial with the largest `times_exact` among those that reach the target recall."""
-        return _fastest(self.trials, self.wished)
+        return _fastest(self.trials, self.target_recall)
 
     def document(self) -> dict[str, Any]:
         """Return all trials as plain values, for JSON.
@@ -133,7 +133,7 @@ class Tuning:
         --------
         >>> tuning = hp.search.tune_searcher(memory, specs=["faiss:Flat"], n_queries=20)
         >>> sorted(tuning.document())
-        ['failed', 'k', 'memory', 'n_queries', 'n_vectors', 'recommended', 'trials', 'wished']
+        ['failed', 'k', 'memory', 'n_queries', 'n_vectors', 'recommended', 'target_recall', 'trials']
         """
         failed = [{"spec": spec, "reason": reason} for spec, reason in self.failed]
         return {**asdict(self), "failed": failed, "recommended": self.recommended.spec}

@@ -1,4 +1,4 @@
-"""Statistics of arrays: intervals, tests, circular means, information."""
+"""Statistics of arrays: intervals, tests, circular statistics, mutual information."""
 
 import lazy_loader
 

@@ -1,7 +1,7 @@
-"""Dealing images to parts (train and test, folds, blocks): class by class, and no group torn apart.
+"""Assignment of images to parts (train and test, folds, blocks): stratified by class, groups kept whole.
 
-What decides is the order in which images are dealt: drawn by a seed, or sorted by the hashes of their names.
-The same order gives the same parts.
+The assignment depends on the order of the images only: drawn with a seed, or sorted by the hashes of their
+names. The same order gives the same parts.
 """
 
 from collections import Counter
@@ -13,19 +13,19 @@ import numpy as np
 
 from hueprobe.errors import InputError, ShapeError
 
-Numbers = Mapping[Any, float]  # by class
+Numbers = Mapping[Any, float]  # a number per class
 
 
 @dataclass(frozen=True)
 class Unit:
-    """Images that stay together: those of a group, or a single one without a group.
+    """Images that stay together: those of one group, or a single image without a group.
 
     Attributes
     ----------
     rows : list of int
-        Its images.
+        Rows of its images.
     counts : Counter
-        Images of each class.
+        Number of images of each class.
     """
 
     rows: list[int]
@@ -35,16 +35,16 @@ class Unit:
 def units_of(
     classes: Sequence[Hashable], groups: Sequence[str | None] | None, rows: Iterable[int]
 ) -> list[Unit]:
-    """Return the units of some images, in the order in which `rows` comes upon them.
+    """Return the units of some images, in order of first appearance in `rows`.
 
     Parameters
     ----------
     classes : sequence, length n_images
         Class of each image.
     groups : sequence of (str or None), length n_images, optional
-        None stands for an image, or for all images, without a group.
+        Group of each image; None for an image without a group, or if there are no groups.
     rows : iterable of int
-        The images to deal.
+        Images to assign.
 
     Examples
     --------
@@ -66,28 +66,30 @@ def deal_units(
     weights: Numbers | None = None,
     first: Collection[int] = (),
 ) -> list[int]:
-    """Deal units one by one, each to the part whose classes it brings nearest to what the part wants.
+    """Assign units one by one, each to the part whose class counts it brings closest to their targets.
 
-    n images of a class in a part that wants w of them and holds h cost n (n / 2 - (w - h)), half of what they
-    add to the squared error; the classes of a unit add up.
+    Adding n images of a class to a part with target w that already has h costs n (n / 2 - (w - h)). This is
+    half the increase of the squared error. The costs of a unit's classes are summed.
 
     Parameters
     ----------
     units : sequence of Unit
+        Units to assign.
     order : iterable of int
-        Every unit once, in the order of dealing.
+        Every unit once, in the order of assignment.
     wanted : sequence of (mapping of class to float, or None), length n_parts
-        Images of each class, 0 where it is not named. A part of None wants nothing: what goes there costs 0.
+        Target number of images of each class, 0 for classes not named. A part of None has no target:
+        assigning to it costs 0.
     weights : mapping of class to float, optional
-        The costs of a class are divided by it; by 1 where there is none.
-    first : collection of int
-        Units that go to part 0, whatever they cost.
+        Divisor of each class's costs; 1 by default.
+    first : collection of int, default=()
+        Units that go to part 0 at any cost.
 
     Returns
     -------
     list of int, length n_units
-        Part of each unit. Of equal costs a part that wants something counts, then the one with fewest images,
-        then the first.
+        Part of each unit. At equal costs, a part with a target is preferred, then the one with the fewest
+        images, then the first.
     """
     part_of = [-1] * len(units)
     room = [None if part is None else dict(part) for part in wanted]
@@ -120,12 +122,12 @@ def deal(
     n_parts: int,
     groups: Sequence[str | None] | None = None,
 ) -> np.ndarray:
-    """Deal images to equal parts, so that every class is spread evenly and groups stay whole.
+    """Assign images to equal parts, so that every class is spread evenly and groups stay whole.
 
     Parameters
     ----------
     order : ndarray of int64, shape (n_images,)
-        Images in the order in which they are dealt.
+        Images in the order in which they are assigned.
     image_class : ndarray of int64, shape (n_images,)
         Class id of each image, -1 for none.
     n_parts : int
@@ -136,15 +138,15 @@ def deal(
     Returns
     -------
     ndarray of int64, shape (n_images,)
-        Part of each image, -1 for images without a class. Each group (image) in turn, large ones first, goes
-        where its classes have fewest images so far.
+        Part of each image, -1 for images without a class. Groups (or images) are assigned one by one, large
+        ones first, to the part with the fewest images of their classes so far.
 
     Raises
     ------
     InputError
-        Fewer than two parts.
+        There are fewer than two parts.
     ShapeError
-        Not one class and one group for each image.
+        There is not one class and one group for each image.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Distance from a point to the convex hull of a few others, for many points at once."""
+"""Distances from many points to the convex hulls of a few corners each."""
 
 import numpy as np
 from scipy.optimize import nnls
@@ -6,38 +6,51 @@ from scipy.optimize import nnls
 from hueprobe.errors import ShapeError
 
 _STEPS = 500
-_GAP = 1e-12  # of the squared distance: proven to be this near to the optimum
+_GAP = 1e-12  # duality gap to stop at, as a share of the squared distance
 
 
 def hull_distances(points: np.ndarray, corners: np.ndarray, there: np.ndarray | None = None) -> np.ndarray:
     """Return the Euclidean distance of each point to the convex hull of its own corners.
 
-    The quadratic program min ||x - sum_i w_i c_i||, w_i >= 0, sum_i w_i = 1 is solved by pairwise
-    Frank-Wolfe steps with exact line search (Lacoste-Julien and Jaggi 2015): each moves weight from the worst
-    corner in use to the best one. It stops at a duality gap of 1e-12 of the squared distance; the few points
-    that have not come to it after 500 steps (flat hulls of many corners in few dimensions) are solved by an
-    active-set method.
+    The quadratic program min ||x - sum_i w_i c_i||, w_i >= 0, sum_i w_i = 1 is solved by pairwise Frank-Wolfe
+    steps with exact line search [1]_. Each step moves weight from the worst corner in use to the best one. It
+    stops at a duality gap of 1e-12 of the squared distance. A few points have not converged after 500 steps
+    (flat hulls of many corners in few dimensions). These are solved by an active-set method [2]_.
 
     Parameters
     ----------
     points : ndarray of shape (n, C)
+        Points, one per hull.
     corners : ndarray of shape (n, k, C)
+        Up to k corners of each point's hull.
     there : ndarray of bool, shape (n, k), optional
-        Which corners count; all by default. A point without any is at distance +inf.
+        Which corners count; all by default. The distance of a point without corners is +inf.
 
     Returns
     -------
     ndarray of float64, shape (n,)
+        Distances, 0 for points inside their hulls.
 
     Raises
     ------
     ShapeError
-        Shapes that do not fit.
+        Shapes do not match.
+
+    References
+    ----------
+    .. [1] S. Lacoste-Julien and M. Jaggi, "On the global linear convergence of Frank-Wolfe optimization
+       variants", NeurIPS 2015.
+    .. [2] C. L. Lawson and R. J. Hanson, Solving Least Squares Problems, chapter 23, 1974.
 
     Examples
     --------
-    >>> hull_distances(np.array([[0.0, 1.0]]), np.array([[[-1.0, 0.0], [1.0, 0.0]]]))
+    The distance of a point to a segment, and to one of its ends:
+
+    >>> point, segment = np.array([[0.0, 1.0]]), np.array([[[-1.0, 0.0], [1.0, 0.0]]])
+    >>> hp.stats.hull_distances(point, segment)
     array([1.])
+    >>> hp.stats.hull_distances(point, segment, there=np.array([[True, False]])).round(3)
+    array([1.414])
     """
     points, corners = np.asarray(points, np.float64), np.asarray(corners, np.float64)
     if points.ndim != 2 or corners.ndim != 3 or (len(corners), corners.shape[2]) != points.shape:
@@ -48,7 +61,7 @@ def hull_distances(points: np.ndarray, corners: np.ndarray, there: np.ndarray | 
     distances = np.full(len(points), np.inf)
     rows = np.flatnonzero(there.any(1))
     if len(rows):
-        # Seen from the point, so that nothing cancels where it lies near the hull.
+        # Relative to the point, to avoid cancellation near the hull.
         offsets = np.where(there[rows, :, None], corners[rows] - points[rows, None], 0.0)
         weights = _nearest_weights(offsets, there[rows])
         distances[rows] = np.linalg.norm(np.einsum("nk,nkc->nc", weights, offsets), axis=1)
@@ -89,9 +102,9 @@ def _nearest_weights(offsets: np.ndarray, there: np.ndarray) -> np.ndarray:
 def _least_norm(corners: np.ndarray) -> np.ndarray:
     """Return the weights (k,) of the point of least norm in the hull of `corners` (k, C), exactly.
 
-    As a least-distance program (Lawson and Hanson 1974, ch. 23): among u = t w with sum w = 1 and
-    d = ||sum w_i c_i||, the least of ||sum u_i c_i||^2 + (sum u - 1)^2 over t is d^2 / (1 + d^2), which
-    rises with d; so non-negative least squares finds the nearest w, scaled.
+    This is a least-distance program (Lawson and Hanson 1974, ch. 23). Let u = t w with sum w = 1 and d =
+    ||sum w_i c_i||. The minimum of ||sum u_i c_i||^2 + (sum u - 1)^2 over t is d^2 / (1 + d^2), which
+    increases with d. So non-negative least squares finds the nearest w, scaled.
     """
     system = np.vstack([corners.T, np.ones(len(corners))])
     u, _ = nnls(system, np.append(np.zeros(corners.shape[1]), 1.0))

@@ -1,7 +1,7 @@
-"""Estimates with their intervals, where rows are independent between units only.
+"""Estimates with confidence intervals, where rows are independent only between units.
 
-The influence of row k on a statistic t is psi_k with t - E[t] ~ sum_k psi_k; for a ratio of sums
-t = sum(a) / sum(b) it is (a_k - t b_k) / sum(b). Rows of one unit (an image, a subject, a family) are summed
+The influence of row k on a statistic t is psi_k with t - E[t] ~ sum_k psi_k. For a ratio of sums t = sum(a) /
+sum(b) it is (a_k - t b_k) / sum(b). The influences of one unit (an image, a subject, a family) are summed
 before they are squared (Liang and Zeger 1986; Cameron and Miller 2015 review such variances).
 """
 
@@ -24,15 +24,25 @@ class Interval:
     Attributes
     ----------
     estimate, low, high : float
-        In the statistic's own unit; low and high are NaN where there are too few units to tell.
+        Estimate and bounds, in the unit of the statistic. Bounds are NaN where there are too few units.
     standard_error : float
-        Same unit.
+        Standard error, in the same unit.
     degrees : float
-        Degrees of freedom of the t quantile behind low and high.
-    level : float
+        Degrees of freedom of the t quantile that the bounds are based on.
+    level : float, default=0.95
         Confidence level.
-    p_value : float or None
-        Of the statistic's own test, where it has another than Student's (a permutation).
+    p_value : float, optional
+        p-value of the statistic's own test, such as a permutation test; None where Student's t is used.
+
+    See Also
+    --------
+    hueprobe.stats.unit_interval : Interval of a ratio over independent units.
+
+    Examples
+    --------
+    >>> found = hp.stats.Interval(estimate=0.7, low=0.5, high=0.9, standard_error=0.1, degrees=30)
+    >>> round(found.p(null=0.5), 3)
+    0.055
     """
 
     estimate: float
@@ -48,19 +58,30 @@ class Interval:
 
         Parameters
         ----------
-        null : float
-            What the statistic is under the null hypothesis.
+        null : float, default=0.0
+            Value of the statistic under the null hypothesis.
+
+        Returns
+        -------
+        float
+            p-value.
+
+        Examples
+        --------
+        >>> interval = hp.stats.unit_interval(np.array([1.0, 3, 2, 4]), np.ones(4), np.arange(4))
+        >>> round(interval.p(), 3)
+        0.03
         """
         return t_test(self.estimate - null, self.standard_error, self.degrees)
 
 
 def unit_codes(groups: Sequence[str | None] | None, n_images: int) -> np.ndarray:
-    """Return the unit of each image: one code a group, and one for each image without a group.
+    """Return the unit of each image: one code per group, and one for each image without a group.
 
     Parameters
     ----------
     groups : sequence of (str or None), length n_images, optional
-        None stands for no groups at all.
+        Group of each image; None if there are no groups.
     n_images : int
         Number of images.
 
@@ -84,7 +105,7 @@ def unit_codes(groups: Sequence[str | None] | None, n_images: int) -> np.ndarray
 
 
 def clustered_variance(influence: np.ndarray, codes: np.ndarray) -> float:
-    """Return the variance of a statistic whose rows are independent between clusters only.
+    """Return the variance of a statistic whose rows are independent only between clusters.
 
     Parameters
     ----------
@@ -96,7 +117,7 @@ def clustered_variance(influence: np.ndarray, codes: np.ndarray) -> float:
     Returns
     -------
     float
-        sum_g s_g^2 * G / (G - 1), s_g the summed influence of cluster g; NaN for fewer than 2 clusters.
+        sum_g s_g^2 * G / (G - 1), with s_g the summed influence of cluster g; NaN for fewer than 2 clusters.
     """
     present, codes = np.unique(codes, return_inverse=True)
     n_clusters = len(present)
@@ -107,12 +128,12 @@ def clustered_variance(influence: np.ndarray, codes: np.ndarray) -> float:
 
 
 def ratio_influence(numerator: np.ndarray, denominator: np.ndarray) -> tuple[float, np.ndarray]:
-    """Return sum(numerator) / sum(denominator) and each row's influence on it, shape (n,).
+    """Return sum(numerator) / sum(denominator), and the influence of each row on it, shape (n,).
 
     Parameters
     ----------
     numerator, denominator : ndarray of shape (n,)
-        A row each; the ratio is NaN where the denominators sum to 0.
+        One value per row. The ratio is NaN where the denominators sum to 0.
     """
     numerator, denominator = np.asarray(numerator, float), np.asarray(denominator, float)
     total = denominator.sum()
@@ -125,16 +146,49 @@ def ratio_influence(numerator: np.ndarray, denominator: np.ndarray) -> tuple[flo
 def unit_interval(
     numerator: np.ndarray, denominator: np.ndarray, codes: np.ndarray, *, level: float = CONFIDENCE
 ) -> Interval:
-    """Return sum(numerator) / sum(denominator) where rows share one kind of unit only.
+    """Return sum(numerator) / sum(denominator) with its interval, for rows grouped by one kind of unit.
+
+    The influences of one unit are summed before they are squared [1]_, [2]_.
 
     Parameters
     ----------
     numerator, denominator : ndarray of shape (n,)
-        For instance correct answers and ones, a row an image.
+        For instance correct answers and ones, one row per image.
     codes : ndarray of int64, shape (n,)
-        Unit of each row, as `unit_codes` gives them.
-    level : float
+        Unit of each row, such as its group or image.
+    level : float, default=0.95
         Confidence level, between 0 and 1.
+
+    Returns
+    -------
+    Interval
+        Ratio and bounds. Bounds are NaN for fewer than two units.
+
+    Raises
+    ------
+    InputError
+        The level is not between 0 and 1.
+
+    See Also
+    --------
+    hueprobe.observations.units.ratio_interval : The same for matches, which belong to two units each.
+    hueprobe.stats.proportion_interval : Share of independent trials.
+
+    References
+    ----------
+    .. [1] K.-Y. Liang and S. L. Zeger, "Longitudinal data analysis using generalized linear models",
+       Biometrika 73, 13-22, 1986.
+    .. [2] A. C. Cameron and D. L. Miller, "A practitioner's guide to cluster-robust inference", Journal of
+       Human Resources 50, 317-372, 2015.
+
+    Examples
+    --------
+    Accuracy over six images of three subjects; images of one subject tend to agree:
+
+    >>> correct, subject = np.array([1, 1, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 2, 2])
+    >>> found = hp.stats.unit_interval(correct, np.ones(6), subject)
+    >>> round(found.estimate, 3), round(found.standard_error, 3), found.degrees
+    (0.667, 0.333, 2)
     """
     estimate, influence = ratio_influence(numerator, denominator)
     variance = clustered_variance(influence, codes)
@@ -149,10 +203,10 @@ def normal_interval(
     Parameters
     ----------
     estimate, standard_error : float
-        In the statistic's own unit.
-    degrees : float
-        Degrees of freedom of t; inf is the normal, and 0 or less gives no bounds (NaN).
-    level : float
+        Estimate and its standard error, in the unit of the statistic.
+    degrees : float, default=inf
+        Degrees of freedom of t. The default is the normal distribution; 0 or less gives no bounds (NaN).
+    level : float, default=0.95
         Confidence level.
 
     Raises
@@ -168,14 +222,14 @@ def normal_interval(
 
 
 def t_test(difference: float, standard_error: float, degrees: float) -> float:
-    """Return the two-sided p-value of a difference of 0 by Student's t; NaN without a standard error.
+    """Return the two-sided p-value of a difference from 0 by Student's t; NaN without a standard error.
 
     Parameters
     ----------
     difference, standard_error : float
-        In the statistic's own unit.
+        Difference and its standard error, in the unit of the statistic.
     degrees : float
-        Degrees of freedom; inf is the normal.
+        Degrees of freedom; inf is the normal distribution.
     """
     if not degrees > 0 or np.isnan(standard_error) or np.isnan(difference):
         return float("nan")
@@ -187,19 +241,37 @@ def t_test(difference: float, standard_error: float, degrees: float) -> float:
 def proportion_interval(
     n_successes: int, n: int, *, method: Literal["wilson", "exact"] = "wilson"
 ) -> tuple[float, float]:
-    """Return the 95 % confidence interval of a share of independent trials, by SciPy's `binomtest`.
+    """Return the 95 % confidence interval of a share of independent trials.
+
+    The interval is that of SciPy's `binomtest`.
 
     Parameters
     ----------
     n_successes, n : int
-        Trials that succeeded, and all of them; without any the interval is (0, 1).
-    method : {"wilson", "exact"}
-        Wilson's (1927) score interval, whose coverage is .95 on average, or Clopper and Pearson's (1934),
-        whose coverage is never below.
+        Number of successful trials, and of all trials. Without trials the interval is (0, 1).
+    method : {"wilson", "exact"}, default="wilson"
+        Wilson's score interval [1]_ has a coverage of 0.95 on average. The interval of Clopper and Pearson
+        [2]_ never has less.
+
+    Returns
+    -------
+    (float, float)
+        Lower and upper bound of the share.
+
+    See Also
+    --------
+    hueprobe.stats.unit_interval : Shares of trials that are independent only between units.
+
+    References
+    ----------
+    .. [1] E. B. Wilson, "Probable inference, the law of succession, and statistical inference", Journal of
+       the American Statistical Association 22, 209-212, 1927.
+    .. [2] C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case
+       of the binomial", Biometrika 26, 404-413, 1934.
 
     Examples
     --------
-    >>> [round(limit, 4) for limit in proportion_interval(9, 10)]
+    >>> [round(limit, 4) for limit in hp.stats.proportion_interval(9, 10)]
     [0.5958, 0.9821]
     """
     if n == 0:
@@ -218,7 +290,7 @@ def bootstrap_counts(codes: np.ndarray, *, n_resamples: int, seed: int) -> np.nd
     n_resamples : int
         Number of bootstrap samples.
     seed : int
-        Of the draw.
+        Seed of the draw.
 
     Returns
     -------

@@ -1,10 +1,10 @@
-"""One value a seed: the mean with its interval, and an exact test of paired differences, where these exist.
+"""Means over seeds with their intervals, and an exact test of paired differences.
 
-Few seeds make wide intervals. Student's interval of a share reaches below 0 or above 1 then, and cutting it
-there would claim what was not measured. So for what has limits it is made for the logit of the mean's place
-between them, by the delta method, as surveys do with shares, and put back: it stays within, and where the
-error is small it is Student's. Seeds that are all equal tell nothing of how far another would be off: they
-have no interval.
+Few seeds give wide intervals. Student's interval of a share can then extend below 0 or above 1, and clipping
+it would claim precision that was not measured. For bounded quantities, the interval is therefore computed on
+the logit of the mean's position between its limits, by the delta method, and transformed back. It stays
+within the limits, and equals Student's where the error is small. Seeds with equal values carry no information
+about the spread: they have no interval.
 """
 
 from collections.abc import Sequence
@@ -15,20 +15,21 @@ from scipy import special
 from hueprobe.stats.intervals import Interval, normal_interval
 from hueprobe.stats.permutation import sign_flip_p
 
-SHARES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # what a share can be, and a difference of two
+SHARES, DIFFERENCES = (0.0, 1.0), (-1.0, 1.0)  # limits of a share, and of a difference of two shares
 NOT_MEASURABLE = "not measurable"
-_STEPS = 100_000  # to which differences are rounded for the exact test, of the largest
-_EQUAL = 1e-12  # what equal values may differ by in rounding, of the largest
+_STEPS = 100_000  # for the exact test, differences are rounded to this fraction of the largest
+_EQUAL = 1e-12  # equal values may differ in rounding by this share of the largest
 
 
 def mean_over_seeds(values: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
-    """Return the mean of one value a seed with its 95 % interval.
+    """Return the mean of one value per seed with its 95 % interval.
 
     Parameters
     ----------
     values : sequence of float
-    within : (float, float)
-        The least and the most that the mean can be: the interval stays within. Without it is Student's.
+        One value per seed.
+    within : (float, float), default=(-inf, inf)
+        Limits of the quantity; the interval stays within them. Without limits the interval is Student's.
 
     Returns
     -------
@@ -58,16 +59,19 @@ def mean_over_seeds(values: Sequence[float], *, within: tuple[float, float] = (-
 
 
 def paired_p(differences: Sequence[float]) -> float:
-    """Return the exact two-sided sign-flip p of one difference a seed, each rounded to 1e-5 of the largest.
+    """Return the exact two-sided sign-flip p-value of one difference per seed.
+
+    Differences are rounded to 1e-5 of the largest.
 
     Parameters
     ----------
     differences : sequence of float
+        One difference per seed.
 
     Returns
     -------
     float
-        NaN where nothing can be told: fewer than two seeds, or no difference in any.
+        NaN for fewer than two seeds, and where no seed differs.
     """
     values = np.asarray(differences, float)
     if len(values) < 2 or not (largest := np.abs(values).max()):
@@ -81,11 +85,11 @@ def interval_text(found: Interval, digits: int = 3, *, sign: str = "") -> str:
     Parameters
     ----------
     found : Interval
-        As `mean_over_seeds` gives it.
-    digits : int
-        Behind the point.
-    sign : str
-        "+" to show it before positive numbers, too.
+        Result of `mean_over_seeds`.
+    digits : int, default=3
+        Decimal places.
+    sign : str, default=""
+        "+" to show the sign of positive numbers too.
 
     Examples
     --------
@@ -105,8 +109,9 @@ def estimate_text(found: Interval | None, *, sign: str = "") -> str:
     Parameters
     ----------
     found : Interval or None
-    sign : str
-        "+" to show it before positive numbers, too.
+        Result of `mean_over_seeds`.
+    sign : str, default=""
+        "+" to show the sign of positive numbers too.
 
     Examples
     --------
@@ -124,14 +129,14 @@ def estimate_text(found: Interval | None, *, sign: str = "") -> str:
 
 
 def p_text(p: float, difference: Interval | None) -> str:
-    """Return a p-value of a paired difference, or why there is none; empty where there is no difference.
+    """Return the p-value of a paired difference, or why there is none; empty where there is no difference.
 
     Parameters
     ----------
     p : float
-        As `paired_p` gives it.
+        Result of `paired_p`.
     difference : Interval or None
-        What it tests.
+        The difference that was tested.
 
     Examples
     --------
@@ -146,7 +151,7 @@ def p_text(p: float, difference: Interval | None) -> str:
 
 
 def _why_none(found: Interval) -> str:
-    """Say why there is no interval; empty where there is one."""
+    """Return why there is no interval; empty where there is one."""
     n = int(found.degrees) + 1
     return "" if not np.isnan(found.low) else f"{n} equal seeds" if n > 1 else "1 seed"
 

@@ -1,9 +1,9 @@
-"""Is one classifier better than another on the same images: exact paired tests with their intervals.
+"""Exact paired tests of whether one classifier is more accurate than another on the same images.
 
-Held out, every image counts by itself: McNemar's (1947) test, exact. In leave-one-out or with groups, each
-group's sum of (first right - second right) keeps or changes its sign as a whole: the exact sign-flip test on
-group sums. With one image a group the two are the same test. Both are conditional on the memory: how far
-another memory would have moved the accuracies is for `split_spread` to tell.
+Held-out images are independent: the test is McNemar's (1947), exact. In leave-one-out, or with groups, the
+sign of each group's sum of (first correct - second correct) is flipped as a whole: the exact sign-flip test
+on group sums. With one image per group the two tests are the same. Both are conditional on the memory;
+`split_spread` shows how accuracies vary between memories.
 """
 
 from collections.abc import Sequence
@@ -19,20 +19,20 @@ from hueprobe.stats.permutation import sign_flip_p
 
 @dataclass(frozen=True)
 class PairedComparison:
-    """Two classifiers on the same images.
+    """Comparison of two classifiers on the same images.
 
     Attributes
     ----------
     first, second : str
-        Their names.
+        Names of the classifiers.
     n, n_units : int
-        Images; groups, or images where there are none.
+        Number of images, and of groups (images where there are no groups).
     only_first, only_second : int
-        Images that one alone got right.
+        Images that only one of the two classified correctly.
     difference : Interval
-        Accuracy of the first less that of the second.
+        Accuracy of the first minus that of the second.
     p : float
-        Two-sided, exact.
+        Two-sided exact p-value.
     test : str
         `mcnemar` or `sign-flip`.
     """
@@ -55,10 +55,10 @@ class SplitSpread:
     Attributes
     ----------
     n_splits : int
-        Splits.
+        Number of splits.
     mean, standard_deviation, low, high : float
-        Over splits; low and high are the smallest and the largest. Splits share images, so this is no
-        standard error.
+        Over splits; low and high are the minimum and the maximum. Splits share images, so the standard
+        deviation does not give a standard error.
     """
 
     n_splits: int
@@ -78,21 +78,50 @@ def compare_paired(
 ) -> PairedComparison:
     """Compare two classifiers on the same images.
 
+    On held-out images the test is McNemar's [1]_. In leave-one-out, or with groups, it is the exact sign-flip
+    test on group sums. The interval of the difference is that of Agresti and Min [2]_, clustered by group.
+
     Parameters
     ----------
     first_right, second_right : ndarray of bool, shape (n,)
-        Whether each image was classified right.
-    names : (str, str)
-        Of the two.
+        Whether each classifier is correct on each image.
+    names : (str, str), default=("first", "second")
+        Names of the two classifiers.
     groups : sequence of (str or None), length n, optional
-        Images of one group count together.
-    held_out : bool
-        Whether the images are no part of the memory (otherwise leave-one-out).
+        Images of one group count as one unit; by default each image is a unit.
+    held_out : bool, default=True
+        Whether the images are outside the memory; False for leave-one-out.
+
+    Returns
+    -------
+    PairedComparison
+        Difference of accuracies with its interval and p-value.
 
     Raises
     ------
     InputError, ShapeError
-        No image; arrays of different lengths.
+        There are no images; arrays have different lengths.
+
+    See Also
+    --------
+    hueprobe.stats.sign_flip_p : The test on sums of units.
+    hueprobe.observations.accuracy.AccuracyGrid.comparisons : Compare descriptors and classifiers.
+
+    References
+    ----------
+    .. [1] Q. McNemar, "Note on the sampling error of the difference between correlated proportions or
+       percentages", Psychometrika 12, 153-157, 1947.
+    .. [2] A. Agresti and Y. Min, "Simple improved confidence intervals for comparing matched proportions",
+       Statistics in Medicine 24, 729-740, 2005.
+
+    Examples
+    --------
+    Two classifiers that disagree on six of twenty images, all in favor of the first:
+
+    >>> second = np.arange(20) >= 6
+    >>> found = hp.stats.compare_paired(np.ones(20, bool), second, names=("pixel", "gap"))
+    >>> round(found.difference.estimate, 3), found.only_first, found.p, found.test
+    (0.3, 6, 0.03125, 'mcnemar')
     """
     first, second = np.asarray(first_right, bool), np.asarray(second_right, bool)
     if first.shape != second.shape or first.ndim != 1:
@@ -119,17 +148,32 @@ def compare_paired(
 
 
 def split_spread(accuracies: Sequence[float]) -> SplitSpread:
-    """Summarize one classifier's accuracy over several splits.
+    """Summarize one classifier's accuracy over several splits into memory and queries.
 
     Parameters
     ----------
     accuracies : sequence of float
-        One a split.
+        Accuracy of each split.
+
+    Returns
+    -------
+    SplitSpread
+        Mean, standard deviation and range.
 
     Raises
     ------
     InputError
-        There is none.
+        There are no accuracies.
+
+    See Also
+    --------
+    hueprobe.stats.compare_paired : Compare two classifiers on one split.
+
+    Examples
+    --------
+    >>> spread = hp.stats.split_spread([0.84, 0.86, 0.85])
+    >>> round(spread.mean, 3), spread.low, spread.high
+    (0.85, 0.84, 0.86)
     """
     values = np.asarray(accuracies, float)
     if not len(values):
@@ -139,10 +183,10 @@ def split_spread(accuracies: Sequence[float]) -> SplitSpread:
 
 
 def _difference(gain: np.ndarray, units: np.ndarray) -> Interval:
-    """Mean gain with Agresti and Min's (2005) interval, clustered by unit.
+    """Return the mean gain with Agresti and Min's (2005) interval, clustered by unit.
 
-    Half an image in each cell of the 2x2 table: without it, classifiers that never disagree would have an
-    interval of no width.
+    Half an image is added to each cell of the 2x2 table. Without it, the interval of classifiers that never
+    disagree would have no width.
     """
     n, sizes = len(gain), np.bincount(units)
     mean = gain.sum() / (n + 2)

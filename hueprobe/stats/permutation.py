@@ -1,4 +1,4 @@
-"""P-values of permutation tests: from drawn arrangements, and exactly over all signs."""
+"""p-values of permutation tests: from random arrangements, and exact over all signs."""
 
 from typing import Literal
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from hueprobe.errors import ShapeError, require_choice
 
-TOLERANCE = 1e-12  # of 1 + |observed|: what arrangements that tie differ by in rounding
+TOLERANCE = 1e-12  # relative to 1 + |observed|: rounding differences between tied arrangements
 ALTERNATIVES = ("greater", "less", "two-sided")
 
 
@@ -18,43 +18,54 @@ def permutation_p(
 ) -> np.ndarray:
     """Return the p-value of a statistic from its values under random arrangements.
 
-    The observed arrangement is one of those that the null hypothesis allows, and is counted among them
-    (Phipson and Smyth 2010), so that no p is 0 and a test at level a rejects at most a of the time::
+    The observed arrangement is one of those allowed by the null hypothesis and is counted among them [1]_. So
+    no p is 0, and a test at level a rejects at most a of the time::
 
         p = (1 + #{null at least as extreme as observed}) / (1 + n_draws)
 
-    Values within 1e-12 ``(1 + |observed|)`` of the observed one are ties, and at least as extreme.
+    Values within 1e-12 ``(1 + |observed|)`` of the observed one are ties and count as at least as extreme.
 
     Parameters
     ----------
     observed : float or ndarray
         One statistic, or several that share one null distribution.
     null : ndarray of shape (n_draws,)
-        The statistic under each arrangement. A NaN counts as extreme, so that p is never too small.
-    alternative : {"greater", "less", "two-sided"}
-        What is extreme: large values, small ones, or those far from 0.
+        Statistic under each arrangement. NaN counts as extreme, so that p is never too small.
+    alternative : {"greater", "less", "two-sided"}, default="greater"
+        Which values are extreme: large ones, small ones, or those far from 0.
 
     Returns
     -------
     ndarray of float64, shape of `observed`
-        NaN where the observed value is NaN, and everywhere without a draw.
+        NaN where the observed value is NaN, and everywhere if there are no draws.
 
     Raises
     ------
     InputError
-        An unknown alternative.
+        The alternative is unknown.
     ShapeError
-        `null` has not one dimension.
+        `null` is not one-dimensional.
+
+    See Also
+    --------
+    hueprobe.stats.sign_flip_p : Exact test over all signs.
+
+    References
+    ----------
+    .. [1] B. Phipson and G. K. Smyth, "Permutation p-values should never be zero", Statistical Applications
+       in Genetics and Molecular Biology 9, article 39, 2010.
 
     Examples
     --------
-    >>> float(permutation_p(2.0, np.array([0.5, 2.0, 3.0, -4.0])))  # itself, the tie, and 3
+    At least as extreme are the observed value, the tie, and 3:
+
+    >>> float(hp.stats.permutation_p(2.0, np.array([0.5, 2.0, 3.0, -4.0])))
     0.6
     """
     require_choice("alternative", alternative, ALTERNATIVES)
     values, null = np.asarray(observed, np.float64), np.asarray(null, np.float64)
     if null.ndim != 1:
-        raise ShapeError(f"the null has shape {null.shape}; give one value a draw, (n_draws,)")
+        raise ShapeError(f"the null has shape {null.shape}; give one value per draw, (n_draws,)")
     if alternative == "two-sided":
         values, null = np.abs(values), np.abs(null)
     elif alternative == "less":
@@ -62,23 +73,36 @@ def permutation_p(
     if not len(null):
         return np.full(values.shape, np.nan)
     tied = values - TOLERANCE * (1 + np.abs(values))
-    n_below = np.searchsorted(np.sort(null), tied)  # NaN is sorted behind all numbers
+    n_below = np.searchsorted(np.sort(null), tied)  # NaN sorts after all numbers
     return np.where(np.isnan(values), np.nan, (1 + len(null) - n_below) / (1 + len(null)))
 
 
 def sign_flip_p(sums: np.ndarray) -> float:
-    """Return the two-sided p-value of integer sums having symmetric distributions about 0, exactly.
+    """Return the exact two-sided p-value that integer sums have symmetric distributions about 0.
 
-    Fisher's randomization test for paired differences, over all signs instead of some drawn ones.
+    This is Fisher's randomization test for paired differences over all signs, not over a random sample of
+    them. The null distribution of the total over all 2^n signs is computed by convolution.
 
     Parameters
     ----------
     sums : ndarray of int64, shape (n_units,)
-        One a unit. The null distribution of their total, over all 2^n signs, is built up by convolution.
+        One sum per unit, such as the difference of correct answers in a group.
+
+    Returns
+    -------
+    float
+        p-value.
+
+    See Also
+    --------
+    hueprobe.stats.compare_paired : Compare two classifiers by this test.
+    hueprobe.stats.permutation_p : Test from random arrangements.
 
     Examples
     --------
-    >>> sign_flip_p(np.array([1, 1, 1, 1, 1]))  # 2 of 32 signs
+    Five units of equal sign, 2 of 32 sign patterns:
+
+    >>> hp.stats.sign_flip_p(np.array([1, 1, 1, 1, 1]))
     0.0625
     """
     sizes = np.abs(np.asarray(sums, np.int64))

@@ -1,4 +1,4 @@
-"""Studies over whole memories and of trained networks, resumable, that leave tables behind."""
+"""Studies of whole memories and of trained networks: resumable, with tables and figures as results."""
 
 import lazy_loader
 

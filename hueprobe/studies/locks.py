@@ -1,4 +1,4 @@
-"""Files that one process at a time holds, of all that work on one study."""
+"""File locks between the processes that work on one study."""
 
 import contextlib
 import fcntl
@@ -12,17 +12,18 @@ from hueprobe.files import storing
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold the lock file `path` in the block, and say whether it was free.
+    """Hold the lock file `path` within the block, and yield whether it was free.
 
-    The kernel frees the lock when its holder ends in whatever way. A block that ends well removes the file.
-    Whoever waited for it then gets the lock, and looks whether the work behind it is still to be done.
+    The kernel frees the lock when the process that holds it ends, for any reason. A block that ends without
+    an error removes the file. A process that waited for the lock must check whether the work is still to be
+    done.
 
     Parameters
     ----------
     path : Path
-        Its folder must exist.
-    wait : bool
-        Wait for whoever holds it, instead of giving False.
+        Lock file; its folder must exist.
+    wait : bool, default=False
+        Whether to wait for the process that holds the lock, instead of yielding False.
 
     Raises
     ------
@@ -40,13 +41,13 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
                 return
             if _is_at(file, path):
                 break
-            file.close()  # its holder was done and removed it: others would lock a new one beside us
+            file.close()  # its holder removed it when done: others would lock a new file
         yield True
         path.unlink(missing_ok=True)
 
 
 def _is_at(file: IO[str], path: Path) -> bool:
-    """Say whether a path still leads to an open file."""
+    """Return whether a path still leads to an open file."""
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
     except FileNotFoundError:

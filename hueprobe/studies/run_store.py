@@ -1,4 +1,4 @@
-"""Finished runs of a study, a JSON file each, made by one process or shared out among several."""
+"""Finished runs of a study, one JSON file per run, made by one process or shared among several."""
 
 import hashlib
 import json
@@ -19,24 +19,25 @@ Run = TypeVar("Run")
 
 
 class RunStore(Generic[Run]):
-    """A folder of finished runs: a file appears in it whole, at the end of its run, which is made once.
+    """A folder of finished runs; each run is made once, and its file appears complete at its end.
 
     Parameters
     ----------
     folder : Path
-        Is made by the first run that is finished.
+        Folder of the files; created by the first finished run.
     kind : type
-        What a run leaves: a frozen dataclass with typed fields, which msgspec reads.
-    ending : str
-        Of the files' names.
+        Type of a run: a frozen dataclass with typed fields, which msgspec reads.
+    ending : str, default=".json"
+        Ending of the file names.
     locks : Path, optional
-        Existing folder of the locks, one a run that is being made; `folder` by default.
+        Existing folder of the locks, one per run in progress; `folder` by default.
     indent : int, optional
-        Spaces a level of the JSON; by default a run is one line of text.
+        Number of spaces per level of the JSON; by default a run is one line of text.
     encode, decode : callable, optional
-        Run to JSON document and back, where the document is not the dataclass's own. NaN is null there.
-    remedy : str
-        What to do about a file that cannot be read.
+        Functions from run to JSON document and back; by default the document has the fields of the dataclass,
+        with NaN as null.
+    remedy : str, default="remove it, and it is made again"
+        What to do about an unreadable file, for the error message.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class RunStore(Generic[Run]):
         return self.folder / f"{name}{self.ending}"
 
     def __contains__(self, name: str) -> bool:
-        """Say whether a run is finished."""
+        """Return whether a run is finished."""
         return self.path(name).is_file()
 
     def read(self, name: str) -> Run:
@@ -69,16 +70,18 @@ class RunStore(Generic[Run]):
         Raises
         ------
         InputError
-            Its file is none, or of another version.
+            The file is not a run, or is of another version.
         """
         path = self.path(name)
         try:
             return self._decode(json.loads(path.read_bytes()))
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise InputError(f"{path} is no finished run of this version ({error}); {self._remedy}") from None
+            raise InputError(
+                f"{path} is not a finished run of this version ({error}); {self._remedy}"
+            ) from None
 
     def write(self, name: str, run: Run) -> None:
-        """Enter a finished run."""
+        """Save a finished run."""
         with storing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
         text = json_text(self._encode(run), indent=self._indent)
@@ -86,21 +89,21 @@ class RunStore(Generic[Run]):
             file.write((text if self._indent else f"{text}\n").encode())
 
     def locked(self, name: str, *, wait: bool = False) -> AbstractContextManager[bool]:
-        """Hold a run, that no other process makes it; see `hueprobe.studies.locks.locked`."""
+        """Lock a run, so that no other process makes it; see `hueprobe.studies.locks.locked`."""
         return locked(self.locks / f"{name}.lock", wait=wait)
 
     def shared_out(self, names: Sequence[str], make: Callable[[str], None]) -> Iterator[str]:
-        """Make runs, each in one of the processes that do the same at this time, and yield what is made.
+        """Make runs, shared with other processes that do the same, and yield the name of each finished run.
 
-        Runs that another process holds are passed over, and waited for in the end: what it left undone,
-        because it was stopped, is made here.
+        Runs locked by another process are skipped and waited for at the end. If that process was stopped, its
+        run is made here.
 
         Parameters
         ----------
         names : sequence of str
-            Of all runs, finished ones too.
+            Names of all runs, including finished ones.
         make : callable
-            Does what is still to be done for a run, if anything is.
+            Function of a name that does what is left to do for the run, if anything.
         """
         others = []
         for name in names:
@@ -118,7 +121,7 @@ class RunStore(Generic[Run]):
 
 
 def settings_hash(settings: Any) -> str:
-    """Return 16 hex digits that tell settings, as JSON holds them, from all others.
+    """Return 16 hex digits that identify settings, which must be JSON values.
 
     >>> settings_hash({"k": 10}) == settings_hash({"k": 1})
     False

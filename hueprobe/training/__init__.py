@@ -1,4 +1,4 @@
-"""Training networks: the hue loss, its rivals, and a loop that knows none of them by name."""
+"""Training of networks: the hue loss, other regularizers, and a training loop that works with any of them."""
 
 import lazy_loader
 

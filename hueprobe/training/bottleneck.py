@@ -1,4 +1,4 @@
-"""What a trained network's bottleneck shows, for observations that know no torch."""
+"""Bottleneck activations of a trained network as arrays, for observations, which do not import torch."""
 
 import hashlib
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class BottleneckActivations:
     values : ndarray of float32, shape (n, C, H, W)
         After the closing nonlinearity.
     rows : ndarray of int64, shape (n,)
-        Which images: those that could be read.
+        Rows of the images that could be read.
     hashes : tuple of str
-        sha256 of what the network got of each image: the same for every network.
+        SHA-256 of the network's input for each image: the same for every network.
     """
 
     values: np.ndarray
@@ -38,17 +38,18 @@ class BottleneckActivations:
 def bottleneck_activations(
     network: nn.Module, tap: Tap, images: TrainingImages, settings: TrainingSettings
 ) -> BottleneckActivations:
-    """Return what a network gives at its bottleneck for the center crops of images, in float32.
+    """Return a network's bottleneck activations for the center crops of images, in float32.
 
     Parameters
     ----------
     network : nn.Module
-        Its mode is the same afterwards.
+        The network; its mode is restored afterwards.
     tap : Tap
-        As `fresh_network` gives it.
+        The bottleneck, as `fresh_network` returns it.
     images : TrainingImages
+        Images to run through the network.
     settings : TrainingSettings
-        Of them batch_size, crop and device play a part.
+        Only batch_size, crop and device are used.
     """
     device = choose_device(settings.device)
     network.to(device)
@@ -67,7 +68,8 @@ def bottleneck_activations(
 def head_directions(objective: Objective) -> np.ndarray | None:
     """Return the two directions (2, C) of activation space that an objective's hue head reads.
 
-    None where there is no hue head, or it is not one linear layer from pooled activations to two numbers.
+    The result is None if there is no hue head, or if the head is not a single linear layer from pooled
+    activations to two numbers.
     """
     head = dict(objective.beside.named_children()).get("head")
     if not isinstance(head, HueHead) or head.input != "pooled" or len(head.layers) != 1:

@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole, and are continued by the run that wrote them only."""
+"""Checkpoints, written atomically and resumed only by the run that wrote them."""
 
 import io
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from hueprobe.errors import InputError
 from hueprobe.files import written_whole
 
 _VERSION = 1
-_FREE = ("checkpoint_every",)  # may change between a run and its continuation
+_FREE = ("checkpoint_every",)  # may change when a run resumes
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,13 @@ class Checkpoint:
     Attributes
     ----------
     run : dict
-        What run it is: settings, data, objective. Another run refuses it.
+        Identity of the run: settings, data, objective. Other runs refuse the checkpoint.
     epochs_done : int
+        Number of finished epochs.
     state : dict of str to Any
         State dicts of objective, optimizer and schedule.
     log : list of dict
-        A row an epoch.
+        One row per epoch.
     """
 
     run: dict[str, Any]
@@ -37,7 +38,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint in place of the one before; a stop at any moment leaves one of the two."""
+    """Replace the previous checkpoint; an interruption at any moment leaves one of the two intact."""
     content = io.BytesIO()
     torch.save({"version": _VERSION, **vars(checkpoint)}, content)
     with written_whole(path) as file:
@@ -45,12 +46,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(path: Path, run: Mapping[str, Any], *, device: torch.device) -> Checkpoint | None:
-    """Return the checkpoint of this run, or None where there is none yet.
+    """Return the checkpoint of this run, or None if there is none yet.
 
     Raises
     ------
     InputError
-        It is no checkpoint, or one of another run; the message says what differs.
+        The file is not a checkpoint, or belongs to another run; the message says what differs.
     """
     if not path.exists():
         return None
@@ -62,9 +63,9 @@ def load_checkpoint(path: Path, run: Mapping[str, Any], *, device: torch.device)
         kinds = {"run": dict, "epochs_done": int, "state": dict, "log": list}
         if wrong := [name for name, kind in kinds.items() if type(getattr(checkpoint, name)) is not kind]:
             raise TypeError(wrong[0])
-    except Exception as error:  # whatever bytes that are no checkpoint make torch's reader stumble over
+    except Exception as error:  # torch's reader raises almost anything for arbitrary bytes
         raise InputError(
-            f"{path} is no checkpoint that can be read ({type(error).__name__}); remove it"
+            f"{path} cannot be read as a checkpoint ({type(error).__name__}); remove it"
         ) from error
     differing = [
         f"{name} was {checkpoint.run.get(name)!r} and is {run.get(name)!r}"

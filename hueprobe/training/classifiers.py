@@ -10,15 +10,16 @@ from hueprobe.errors import BackboneError, InputError
 def find_classifier(network: nn.Module) -> str:
     """Return the dotted name of the layer that gives the logits: the last Linear.
 
-    In a network without any (SqueezeNet) it is the last convolution.
+    In a network without Linear layers (SqueezeNet) it is the last convolution.
 
     Raises
     ------
     BackboneError
-        There is neither.
+        The network has neither.
 
     Examples
     --------
+    >>> from torch import nn
     >>> find_classifier(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(8, 10)))
     '2'
     """
@@ -28,30 +29,33 @@ def find_classifier(network: nn.Module) -> str:
             last: str = names[-1]
             return last
     raise BackboneError(
-        f"network {type(network).__name__} has neither a Linear nor a convolution: no layer that classifies"
+        f"network {type(network).__name__} has neither a Linear nor a convolution, so it has no classifier"
     )
 
 
 def replace_classifier(network: nn.Module, num_classes: int, *, seed: int) -> None:
-    """Give a network a fresh classifier for `num_classes` classes, in place, with PyTorch's initialization.
+    """Replace a network's classifier by a new one for `num_classes` classes, in place.
+
+    The new layer has PyTorch's default initialization.
 
     Parameters
     ----------
     network : nn.Module
+        The network.
     num_classes : int
-        At least 2. A network that has as many already gets fresh weights too.
+        Number of classes, at least 2. New weights are drawn even if the number does not change.
     seed : int
-        Of the weights; torch's own generator is left as it was.
+        Seed of the weights; torch's global generator is not changed.
 
     Raises
     ------
     BackboneError
-        There is no layer that classifies.
+        The network has no classifier, or consists of a single layer.
     InputError
         There are fewer than two classes.
     """
     if num_classes < 2:
-        raise InputError(f"there is {num_classes} class; a network to be trained needs at least 2")
+        raise InputError(f"num_classes is {num_classes}; training needs at least 2")
     name = find_classifier(network)
     old = network.get_submodule(name)
     fresh: nn.Module
@@ -62,7 +66,7 @@ def replace_classifier(network: nn.Module, num_classes: int, *, seed: int) -> No
             assert isinstance(old, nn.Conv2d)
             fresh = nn.Conv2d(old.in_channels, num_classes, old.kernel_size)  # type: ignore[arg-type]
     if name == "":
-        raise BackboneError("the network is one single layer; put it into an nn.Sequential to train it")
+        raise BackboneError("the network is a single layer; put it into an nn.Sequential to train it")
     parent, _, child = name.rpartition(".")
     weight = next(old.parameters())
     setattr(network.get_submodule(parent), child, fresh.to(weight.device, torch.float32))

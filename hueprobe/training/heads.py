@@ -1,4 +1,4 @@
-"""The layers behind the bottleneck that predict a point of the circle."""
+"""The layers after the bottleneck that predict a point on the circle."""
 
 import math
 from collections.abc import Sequence
@@ -12,40 +12,52 @@ from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.training.layer_watch import LayerWatch, grid_shape
 
 INPUTS = ("pooled", "flat")
-# Below this radius the projection is linear: its gradient is at most 1 / _CENTRE, at the center too.
-_CENTRE = 0.01
+# Below this radius the projection is linear: its gradient is at most 1 / _CENTER, also at the center.
+_CENTER = 0.01
 
 
 class HueHead(nn.Module):
-    """Fully connected layers from a grid of activations to one point for each image.
+    """Fully connected layers that map a grid of activations to one point per image [1]_.
 
-    The paper says neither how many layers there are, how wide, nor whether the point is projected to the
-    circle: by default one layer on pooled activations, not projected. Weights come from the head's own
-    generator, so a head changes nothing else that is drawn. It computes in float32, also under autocast.
+    The paper does not specify the number of layers, their width, or whether the point is projected to the
+    circle. The default is one layer on pooled activations, without projection. The weights are drawn from
+    the head's own generator, so a head does not affect other random draws. The head computes in float32,
+    also under autocast.
 
     Parameters
     ----------
     grid : (int, int, int)
-        C, H, W of the activations it will get.
-    hidden : sequence of int
-        Widths of ReLU layers before the last; none by default.
-    input : str
-        `pooled`: the mean over cells, (B, C), which knows no place; `flat`: all cells, (B, C*H*W).
-    project : bool
-        Put the point on the unit circle. Then `chord` and `l2` have no gradient at the antipode.
-    outputs : int
-        Dimensions of the point: 2; others are controls (3, 8), and M an auxiliary classifier.
-    seed : int
-        Of the weights.
+        C, H, W of the activations.
+    hidden : sequence of int, default=()
+        Widths of ReLU layers before the last layer.
+    input : str, default="pooled"
+        `pooled` is the mean over cells, (B, C), without any position; `flat` is all cells, (B, C*H*W).
+    project : bool, default=False
+        Project the point to the unit circle. Then `chord` and `l2` have no gradient at the antipode.
+    outputs : int, default=2
+        Dimensions of the point. The hue loss uses 2, controls use 3 or 8, an auxiliary classifier M.
+    seed : int, default=0
+        Seed of the weights.
 
     Raises
     ------
     InputError
-        A number is out of range, or an unknown input.
+        A number is out of range, or the input is unknown.
+
+    See Also
+    --------
+    hueprobe.training.HueLoss : The loss on the predicted points.
+    hueprobe.training.objective_named : Train with the hue loss by name.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
 
     Examples
     --------
-    >>> head = HueHead((512, 7, 7), seed=0)
+    >>> import torch
+    >>> head = hp.training.HueHead((512, 7, 7), seed=0)
     >>> head(torch.rand(8, 512, 7, 7)).shape
     torch.Size([8, 2])
     """
@@ -89,10 +101,10 @@ class HueHead(nn.Module):
         outputs: int = 2,
         seed: int = 0,
     ) -> "HueHead":
-        """Return a head that reads a network's bottleneck by a hook; `points` gives what it predicts.
+        """Return a head that reads a network's bottleneck through a hook; `points` returns its predictions.
 
-        The network stays as it is: its parameters, state dict and results do not change. Give the head's
-        parameters to the optimizer too::
+        The parameters, the state dict and the outputs of the network do not change. Pass the head's
+        parameters to the optimizer, too::
 
             head = HueHead.behind(network, seed=0)
             loss = cross_entropy(network(images), targets) + hue_loss(head.points(), targets)
@@ -100,23 +112,44 @@ class HueHead(nn.Module):
         Parameters
         ----------
         network : nn.Module
+            The network, whose bottleneck is read.
         layer : str, optional
+            Dotted name of another layer, as in `LayerWatch`; the bottleneck by default.
         tap : Tap, optional
-            As in `LayerWatch`; the bottleneck by default.
-        image_size : (int, int)
-            Height and width of the images; one pass over an empty one tells the grid.
-        detached : bool
-            A control: the head learns, and no gradient goes from it into the network.
-        hidden : sequence of int
-        input : str
-        project : bool
-        outputs, seed : int
+            As in `LayerWatch`, instead of `layer`.
+        image_size : (int, int), default=(224, 224)
+            Height and width of the images. One forward pass of a blank image determines the grid.
+        detached : bool, default=False
+            A control: the head learns, but its gradient does not reach the network.
+        hidden : sequence of int, default=()
             As for the class.
+        input : str, default="pooled"
+            As for the class.
+        project : bool, default=False
+            As for the class.
+        outputs : int, default=2
+            As for the class.
+        seed : int, default=0
+            As for the class.
+
+        Returns
+        -------
+        HueHead
+            On the device of the network.
 
         Raises
         ------
         LayerError
-            There is no such layer, or its output is no grid of activations.
+            There is no such layer, or its output is not a grid of activations.
+
+        Examples
+        --------
+        >>> import torch
+        >>> head = hp.training.HueHead.behind(network, layer="3", image_size=(64, 64))
+        >>> logits = network(torch.zeros(5, 3, 64, 64))
+        >>> head.grid, head.points().shape
+        ((16, 7, 7), torch.Size([5, 2]))
+        >>> head.watch.remove()
         """
         watch = LayerWatch(network, layer, tap=tap)
         try:
@@ -136,35 +169,73 @@ class HueHead(nn.Module):
         Raises
         ------
         InputError
-            The head stands behind no network.
+            The head is not attached to a network.
         """
         if self._watch is None:
-            raise InputError("this HueHead stands behind no network; make it with HueHead.behind(network)")
+            raise InputError("this HueHead is attached to no network; make it with HueHead.behind(network)")
         return self._watch
 
     def points(self) -> Tensor:
-        """Return the points (B, outputs) for the network's last forward pass.
+        """Return the points predicted in the network's last forward pass.
+
+        Returns
+        -------
+        Tensor of shape (B, outputs)
+            One point per image.
 
         Raises
         ------
         InputError
-            The head stands behind no network.
+            The head is not attached to a network.
         LayerError
-            The network has not run since.
+            The network has not run since the head was attached.
+
+        Examples
+        --------
+        >>> import torch
+        >>> head = hp.training.HueHead.behind(network, layer="3", image_size=(64, 64))
+        >>> logits = network(torch.zeros(5, 3, 64, 64))
+        >>> head.points().shape
+        torch.Size([5, 2])
+        >>> head.watch.remove()
         """
         grid = self.watch.grid()
         points: Tensor = self(grid.detach() if self.detached else grid)
         return points
 
     def forward(self, grid: Tensor) -> Tensor:
-        """Return the points (B, outputs) for activations (B, C, H, W)."""
+        """Return the points for a batch of activations.
+
+        Parameters
+        ----------
+        grid : Tensor of shape (B, C, H, W)
+            Activations of the bottleneck.
+
+        Returns
+        -------
+        Tensor of shape (B, outputs)
+            One point per image.
+
+        Raises
+        ------
+        ShapeError
+            The activations do not have the shape that the head was made for.
+
+        Examples
+        --------
+        >>> import torch
+        >>> head = hp.training.HueHead((16, 7, 7), hidden=[8], project=True)
+        >>> points = head(torch.rand(5, 16, 7, 7))
+        >>> points.norm(dim=1).round(decimals=3).tolist()  # on the unit circle
+        [1.0, 1.0, 1.0, 1.0, 1.0]
+        """
         if (
             grid.ndim != 4
             or grid.shape[1] != self.grid[0]
             or (self.input == "flat" and grid.shape[1:] != self.grid)
         ):
             raise ShapeError(
-                f"activations have shape {tuple(grid.shape)}, this head was made for (B, "
+                f"activations have shape {tuple(grid.shape)}, but this head was made for (B, "
                 f"{', '.join(map(str, self.grid))}); use images of one size, or input='pooled'"
             )
         with torch.autocast(grid.device.type, enabled=False):
@@ -177,14 +248,14 @@ class HueHead(nn.Module):
 
 
 def on_circle(points: Tensor) -> Tensor:
-    """Project points (B, D) to the unit circle or sphere; within .01 of the center they are scaled by 100.
+    """Project points (B, D) to the unit circle or sphere; within 0.01 of the center they are scaled by 100.
 
     >>> on_circle(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.0000, 0.0000]])
     """
     length: Tensor = torch.linalg.vector_norm(points, dim=-1, keepdim=True)
-    return points / length.clamp_min(_CENTRE)
+    return points / length.clamp_min(_CENTER)
 
 
 def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:

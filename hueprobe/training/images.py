@@ -1,4 +1,4 @@
-"""Images for training: held in memory or read again each epoch, cropped and mirrored under a seed."""
+"""Images for training: held in memory or read again each epoch, cropped and flipped under a seed."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -19,26 +19,38 @@ _READ_TOGETHER = 64
 
 @dataclass(eq=False, kw_only=True)
 class TrainingImages:
-    """Labeled square images, all of one size; made by `load_images` or `images_from_arrays`.
+    """Labeled square images of one size; made by `load_images` or `images_from_arrays`.
 
     Attributes
     ----------
     class_names : tuple of str
-        M names.
+        The M class names.
     targets : Tensor of int64, shape (n,)
         Class of each image, 0 to M - 1.
     side : int
-        R, the images' side in pixels before they are cropped.
+        R, the side of the images in pixels before cropping.
     fingerprint : str
-        Hash of names, classes and side (of the pixels, where there are no names): which data these are.
+        Hash that identifies the data: of names, classes and side, or of the pixels of arrays without names.
     pixels : Tensor of uint8, shape (n, 3, R, R), or None
-        None where images are read again each epoch.
+        The images; None if they are read again each epoch.
     table : ImageTable or None
-        Where they are read from then.
+        The images' files; None for arrays.
     workers : int or None
-        Threads that read them then; None for one a core.
+        Threads that read files each epoch; None for one per core, 0 for the main thread.
     skipped : dict of int to (str, str)
-        Row to path and reason of each image that could not be read; none is in any batch.
+        Row, path and reason of each image that could not be read. Batches leave these images out.
+
+    See Also
+    --------
+    hueprobe.training.load_images : Load image files.
+    hueprobe.training.images_from_arrays : Take arrays.
+    hueprobe.training.train : Train on the images.
+
+    Examples
+    --------
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+    >>> len(images), images.class_names, images.pixels.shape
+    (12, ('circle', 'square', 'triangle'), torch.Size([12, 3, 36, 36]))
     """
 
     class_names: tuple[str, ...]
@@ -51,34 +63,51 @@ class TrainingImages:
     skipped: dict[int, tuple[str, str]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        """Return the number of images, unreadable ones too."""
+        """Return the number of images, including unreadable ones."""
         return len(self.targets)
 
     def shuffled_batches(
         self, *, batch_size: int, crop: int, flip: bool, seed: int, epoch: int, device: torch.device
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield the batches of one epoch: in random order, cropped and mirrored at random.
+        """Yield the batches of one epoch, in random order, with random crops and flips.
 
-        All draws come from `seed` and `epoch` alone: images in memory and images read by workers give the
-        same batches, and so does every loss.
+        All draws depend only on `seed` and `epoch`. Images in memory and images read by workers give the
+        same batches, and every loss sees the same batches.
 
         Parameters
         ----------
         batch_size : int
-            Images a batch; a last batch of one image is left out.
+            Images per batch; a last batch of one image is left out.
         crop : int
-            Side of the square that is cut at random, in pixels.
+            Side of the random square crop in pixels.
         flip : bool
-            Mirror half of the images.
-        seed, epoch : int
-            Of the draws; epochs count from 0.
+            Whether to flip images horizontally with probability 0.5.
+        seed : int
+            Seed of the draws.
+        epoch : int
+            Epoch, counted from 0.
         device : torch.device
-            Where the batches go.
+            Device of the batches.
 
         Yields
         ------
         (Tensor of float32, shape (B, 3, crop, crop), Tensor of int64, shape (B,))
-            Normalized images and their classes, on the device; at least two.
+            Normalized images and their classes, at least two.
+
+        Raises
+        ------
+        InputError
+            The crop is larger than the images.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> import torch
+        >>> batches = images.shuffled_batches(
+        ...     batch_size=8, crop=32, flip=True, seed=0, epoch=0, device=torch.device("cpu")
+        ... )
+        >>> [tuple(batch.shape) for batch, targets in batches]
+        [(8, 3, 32, 32), (4, 3, 32, 32)]
         """
         require_crop(crop, self.side)
         rng = np.random.default_rng((seed, epoch))
@@ -93,16 +122,35 @@ class TrainingImages:
     def batches(
         self, *, batch_size: int, crop: int, device: torch.device
     ) -> Iterator[tuple[Tensor, np.ndarray]]:
-        """Yield the center crops in order, as float32 (B, 3, crop, crop) on the device, and their rows.
+        """Yield batches of center crops in order, with their rows.
 
         Parameters
         ----------
         batch_size : int
-            Images a batch, unreadable ones too, which are left out of it.
+            Images per batch. Unreadable images count, but are left out of the batch.
         crop : int
-            Side of the square in the middle, in pixels.
+            Side of the square center crop in pixels.
         device : torch.device
-            Where the batches go.
+            Device of the batches.
+
+        Yields
+        ------
+        (Tensor of float32, shape (B, 3, crop, crop), ndarray of int64, shape (B,))
+            Normalized images and their rows.
+
+        Raises
+        ------
+        InputError
+            The crop is larger than the images.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> import torch
+        >>> for batch, rows in images.batches(batch_size=8, crop=32, device=torch.device("cpu")):
+        ...     print(tuple(batch.shape), rows)
+        (8, 3, 32, 32) [0 1 2 3 4 5 6 7]
+        (4, 3, 32, 32) [ 8  9 10 11]
         """
         require_crop(crop, self.side)
         corner = (self.side - crop) // 2
@@ -112,12 +160,23 @@ class TrainingImages:
                 yield _cropped(images, corners, mirrored, crop, device), rows
 
     def select(self, rows: np.ndarray) -> "TrainingImages":
-        """Return some of the images as images of their own.
+        """Return a subset of the images.
 
         Parameters
         ----------
         rows : ndarray of int64
-            Which, in the order that they get.
+            Rows of the images, in the order of the subset.
+
+        Returns
+        -------
+        TrainingImages
+            With a fingerprint of its own.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> images.select(np.array([0, 11])).targets
+        tensor([0, 2])
         """
         chosen = torch.from_numpy(rows)
         numbers = rows.tolist()
@@ -131,7 +190,25 @@ class TrainingImages:
         )
 
     def on(self, device: torch.device) -> "TrainingImages":
-        """Move pixels held in memory to a device, in place, and return itself."""
+        """Move pixels held in memory to a device, in place.
+
+        Parameters
+        ----------
+        device : torch.device
+            The device.
+
+        Returns
+        -------
+        TrainingImages
+            The same object.
+
+        Examples
+        --------
+        >>> images = hp.training.load_images(hp.images.from_folder("images"), side=36)
+        >>> import torch
+        >>> images.on(torch.device("cpu")).pixels.device
+        device(type='cpu')
+        """
         if self.pixels is not None:
             self.pixels = self.pixels.to(device)
         return self
@@ -163,32 +240,49 @@ def load_images(
     progress: bool = False,
     label: str = "reading",
 ) -> TrainingImages:
-    """Take an image table's images for training or for testing.
+    """Load an image table's images for training or testing.
 
     Parameters
     ----------
     table : ImageTable
-        Every image has a class.
+        Images that all have a class.
     side : int
-        R: the short side is resized to it and the square in the middle is kept.
+        R: the shorter side is resized to R pixels, and the square center crop is kept.
     class_names : sequence of str, optional
-        Their order is the classes' numbers; the table's own, sorted, by default. Give the training images'
-        to the test images.
-    in_memory : bool
-        Read all once and hold 3 R^2 bytes an image; otherwise they are read again each epoch.
-    workers : int, optional
-        Threads that read; None for one a core.
-    progress : bool
-        Show a bar of images, where they are read now.
-    label : str
-        Before it.
+        Class names in the order of their numbers; by default those of the table, sorted. Pass the class
+        names of the training images when loading test images.
+    in_memory : bool, default=True
+        Read all images once and hold 3 R^2 bytes per image; otherwise read them again each epoch.
+    workers : int, optional, default=0
+        Threads that read images; None for one per core, 0 reads in the main thread.
+    progress : bool, default=False
+        Show a progress bar while images are read into memory.
+    label : str, default="reading"
+        Label of the progress bar.
+
+    Returns
+    -------
+    TrainingImages
+        The images; those that cannot be read are listed in `skipped`.
 
     Raises
     ------
     InputError
-        There are fewer than two classes, images without one, or of a class that is not in `class_names`.
+        There are fewer than two classes, images without a class, or a class that is not in `class_names`.
     ImageError
         No image can be read.
+
+    See Also
+    --------
+    hueprobe.training.training_parts : Find the training and test parts of a table.
+    hueprobe.training.images_from_arrays : Take arrays instead of files.
+
+    Examples
+    --------
+    >>> table = hp.images.from_folder("images")
+    >>> images = hp.training.load_images(table, side=36)
+    >>> images.targets
+    tensor([0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2])
     """
     names = _class_names(table, class_names)
     targets = torch.tensor([names.index(name) for name in table.classes if name is not None])
@@ -214,19 +308,39 @@ def load_images(
 def images_from_arrays(
     pixels: np.ndarray, targets: np.ndarray, *, class_names: Sequence[str]
 ) -> TrainingImages:
-    """Take arrays for training, such as CIFAR's or the digits of scikit-learn.
+    """Make training images from arrays, such as those of CIFAR or the digits of scikit-learn.
 
     Parameters
     ----------
-    pixels : ndarray of uint8, shape (n, 3, R, R) or, gray, (n, R, R)
+    pixels : ndarray of uint8, shape (n, 3, R, R) or (n, R, R)
+        Color or gray images.
     targets : ndarray of int, shape (n,)
-        0 to M - 1.
+        Class of each image, 0 to M - 1.
     class_names : sequence of str, length M
+        Class names in the order of their numbers.
+
+    Returns
+    -------
+    TrainingImages
+        The images, held in memory.
 
     Raises
     ------
-    ShapeError, InputError
-        Arrays that do not fit, pixels that are no bytes, or targets that are no class.
+    ShapeError
+        The shapes are not as above, or do not fit each other.
+    InputError
+        Pixels are not uint8, targets are not class numbers, or there are fewer than two classes.
+
+    See Also
+    --------
+    hueprobe.training.load_images : Load image files.
+
+    Examples
+    --------
+    >>> pixels = np.zeros((4, 8, 8), np.uint8)  # gray
+    >>> images = hp.training.images_from_arrays(pixels, np.array([0, 1, 1, 0]), class_names=["no", "yes"])
+    >>> images.side, images.pixels.shape
+    (8, torch.Size([4, 3, 8, 8]))
     """
     pixels, labels = np.asarray(pixels), np.asarray(targets)
     if pixels.ndim == 3:
@@ -244,7 +358,7 @@ def images_from_arrays(
     if not np.issubdtype(labels.dtype, np.integer) or labels.min() < 0 or labels.max() >= len(names):
         raise InputError(
             f"targets are {labels.dtype} from {labels.min()} to {labels.max()}; with {len(names)} classes "
-            f"they must be whole numbers from 0 to {len(names) - 1}"
+            f"they must be integers from 0 to {len(names) - 1}"
         )
     digest = hashlib.sha256(pixels.tobytes())
     digest.update(repr((labels.tolist(), names)).encode())
@@ -258,15 +372,17 @@ def images_from_arrays(
 
 
 def require_crop(crop: int, side: int) -> None:
-    """Raise InputError unless a crop fits into the images."""
+    """Raise InputError if a crop is larger than the images."""
     if crop > side:
-        raise InputError(f"crop is {crop}, the images have a side of {side}; crop less or load them larger")
+        raise InputError(
+            f"crop is {crop}, but the images have a side of {side}; use a smaller crop or a larger side"
+        )
 
 
 def _cropped(
     images: list[Tensor], corners: np.ndarray, mirrored: np.ndarray, crop: int, device: torch.device
 ) -> Tensor:
-    """Cut (B, 3, crop, crop) at each image's (y, x), mirror, and normalize, on the device."""
+    """Crop at each image's (y, x), flip and normalize, on the device; (B, 3, crop, crop)."""
     cuts = [
         image[:, y : y + crop, x : x + crop] for image, (y, x) in zip(images, corners.tolist(), strict=True)
     ]
@@ -296,14 +412,14 @@ def _note_unreadable(
 def _class_names(table: ImageTable, wanted: Sequence[str] | None) -> tuple[str, ...]:
     if not table.labeled:
         missing = sum(name is None for name in table.classes)
-        raise InputError(f"{missing} of {len(table)} images have no class; training needs one for each")
+        raise InputError(f"{missing} of {len(table)} images have no class; training needs a class for each")
     names = tuple(wanted) if wanted is not None else table.class_names
     _require_two(names)
     if unknown := sorted(set(table.class_names) - set(names)):
-        raise InputError(f"class {unknown[0]!r} is not among the {len(names)} classes that are trained")
+        raise InputError(f"class {unknown[0]!r} is not among the {len(names)} training classes")
     return names
 
 
 def _require_two(names: tuple[str, ...]) -> None:
     if len(names) < 2:
-        raise InputError(f"there is {len(names)} class; training needs at least 2")
+        raise InputError(f"the number of classes is {len(names)}; training needs at least 2")

@@ -1,4 +1,4 @@
-"""A module put behind layers of a network by name, and taken away again."""
+"""A module applied to the output of named layers of a network, and removed again."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,32 +12,44 @@ from hueprobe.errors import InputError, LayerError
 
 @contextmanager
 def apply_behind(network: nn.Module, layers: Sequence[str], module: nn.Module) -> Iterator[None]:
-    """Let `module` act on what some layers give, for as long as the block runs.
+    """Apply a module to the output of some layers within a `with` block.
 
-    The network is not changed. The module is in training mode where the layer is, so `network.eval()`
-    reaches a dropout that is put behind a layer this way.
+    The network itself is not changed. The module follows the training mode of the layer, so
+    `network.eval()` also affects a dropout that is applied this way.
 
     Parameters
     ----------
     network : nn.Module
+        The network.
     layers : sequence of str
-        Dotted names, at least one.
+        Dotted names of the layers, at least one.
     module : nn.Module
-        Tensor to tensor of one shape, such as `MaxDropout()` or `nn.Dropout(0.5)`.
+        Maps a tensor to a tensor of the same shape, for example `MaxDropout()` or `nn.Dropout(0.5)`.
+
+    Yields
+    ------
+    None
+        The module is applied until the block ends.
 
     Raises
     ------
     LayerError
-        A layer that the network does not have, or that gives no tensor.
+        The network does not have one of the layers, or its output is not a tensor.
     InputError
         No layer is named.
+
+    See Also
+    --------
+    hueprobe.training.MaxDropout : A module to apply.
+    hueprobe.training.LayerWatch : Read the output of a layer instead of changing it.
 
     Examples
     --------
     >>> import torch
-    >>> network = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    >>> with apply_behind(network, ["0"], nn.Dropout(0.5)):
-    ...     _ = network(torch.ones(3, 4))
+    >>> from torch import nn
+    >>> net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
+    >>> with hp.training.apply_behind(net, ["0"], nn.Dropout(0.5)):
+    ...     logits = net(torch.ones(3, 4))
     """
     name = f"network {type(network).__name__}"
     if isinstance(layers, str) or not layers:
@@ -47,8 +59,8 @@ def apply_behind(network: nn.Module, layers: Sequence[str], module: nn.Module) -
     def act(layer: nn.Module, _inputs: Any, output: Any) -> Tensor:
         if not isinstance(output, Tensor):
             raise LayerError(
-                f"{type(module).__name__} stands behind a layer of {name} that gives a "
-                f"{type(output).__name__}; name one that gives a tensor"
+                f"{type(module).__name__} is applied to a layer of {name} that returns a "
+                f"{type(output).__name__}; name a layer that returns a tensor"
             )
         module.train(layer.training)
         changed: Tensor = module(output)

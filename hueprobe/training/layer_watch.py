@@ -1,4 +1,4 @@
-"""One layer of a network in training: its activations kept with their graph, for terms that read them."""
+"""Activations of one layer during training, kept with their graph for loss terms that use them."""
 
 from typing import Any
 
@@ -11,32 +11,38 @@ from hueprobe.errors import LayerError
 
 
 class LayerWatch:
-    """Keeps what one layer gave in the last forward pass, through which gradients still flow.
+    """Keep a layer's output of the last forward pass, with its graph for gradients.
 
-    The network goes on with a clone, so that an in-place operation behind the layer (DenseNet's last ReLU)
-    cannot rewrite what is kept; its results are the same bit for bit. Use `remove`, or a `with` block, to
-    take the hooks off.
+    The network continues with a clone, so that an in-place operation after the layer (DenseNet's last ReLU)
+    cannot overwrite the kept tensor. The network's outputs are bitwise the same. Call `remove`, or use a
+    `with` block, to remove the hooks.
 
     Parameters
     ----------
     network : nn.Module
+        The network.
     layer : str, optional
-        Dotted name; the bottleneck of a network of torchvision's own classes if it is left out.
+        Dotted name of the layer; by default the bottleneck, which is known for torchvision's classes.
     tap : Tap, optional
-        Where and how to look, as `load_backbone` gives it, instead of `layer`.
+        Which layer to read and how, as `load_backbone` returns it, instead of `layer`.
 
     Raises
     ------
     LayerError
-        There is no such layer, or none was named and the network is not in the table.
+        There is no such layer, or no layer is named and the network's bottleneck is not known.
+
+    See Also
+    --------
+    hueprobe.training.HueHead : Layers that read a watched bottleneck.
+    hueprobe.training.apply_behind : Change the output of layers.
 
     Examples
     --------
-    >>> network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten())
-    >>> with LayerWatch(network, "0") as watch:
-    ...     _ = network(torch.randn(2, 3, 8, 8))
+    >>> import torch
+    >>> with hp.training.LayerWatch(network, "3") as watch:
+    ...     logits = network(torch.zeros(2, 3, 64, 64))
     >>> watch.grid().shape
-    torch.Size([2, 4, 6, 6])
+    torch.Size([2, 16, 7, 7])
     """
 
     def __init__(self, network: nn.Module, layer: str | None = None, *, tap: Tap | None = None) -> None:
@@ -50,25 +56,52 @@ class LayerWatch:
         ]
 
     def output(self) -> Tensor:
-        """Return the layer's output in the last forward pass, as it came.
+        """Return the layer's output in the last forward pass, unchanged.
+
+        Returns
+        -------
+        Tensor
+            The output, of any shape.
 
         Raises
         ------
         LayerError
-            The layer has not run in the last forward pass, or gives no tensor.
+            The layer has not run in the last forward pass, or its output is not a tensor.
+
+        Examples
+        --------
+        >>> import torch
+        >>> with hp.training.LayerWatch(network, "3") as watch:
+        ...     logits = network(torch.zeros(2, 3, 64, 64))
+        >>> gradient = torch.autograd.grad(logits.sum(), watch.output())[0]
+        >>> gradient.shape
+        torch.Size([2, 16, 7, 7])
         """
         if not self._outputs or not isinstance(self._outputs[0], Tensor):
-            what = f"gives a {type(self._outputs[0]).__name__}" if self._outputs else "has not run"
+            what = f"returns a {type(self._outputs[0]).__name__}" if self._outputs else "has not run"
             raise LayerError(f"layer {self.tap.layer!r} of {self.tap.name} {what}; call the network first")
         return self._outputs[0]
 
     def grid(self) -> Tensor:
-        """Return the activations of the last forward pass as (B, C, H, W), after the closing nonlinearity.
+        """Return the activations of the last forward pass as a grid, after the closing nonlinearity.
+
+        Returns
+        -------
+        Tensor of shape (B, C, H, W)
+            The activations.
 
         Raises
         ------
         LayerError
-            The layer has not run, or its output is no grid.
+            The layer has not run, or its output is not a grid.
+
+        Examples
+        --------
+        >>> import torch
+        >>> with hp.training.LayerWatch(network, "3") as watch:
+        ...     logits = network(torch.zeros(2, 3, 64, 64))
+        >>> bool((watch.grid() >= 0).all())  # after the ReLU
+        True
         """
         if self._images is None:
             raise LayerError(
@@ -78,21 +111,41 @@ class LayerWatch:
         return nn.functional.relu(grid) if self.tap.apply_closing else grid
 
     def forget(self) -> None:
-        """Let go of what is kept: until its next forward pass the network counts as not run."""
+        """Release the kept tensors; the network counts as not run until its next forward pass.
+
+        Examples
+        --------
+        >>> import torch
+        >>> with hp.training.LayerWatch(network, "3") as watch:
+        ...     logits = network(torch.zeros(2, 3, 64, 64))
+        >>> watch.forget()
+        >>> watch.grid()
+        Traceback (most recent call last):
+            ...
+        hueprobe.errors.LayerError: network Sequential has not run yet; call it before its layer '3' is read
+        """
         self._outputs.clear()
         self._images = None
 
     def remove(self) -> None:
-        """Take the hooks off; what is kept can still be read."""
+        """Remove the hooks; the kept output can still be read.
+
+        Examples
+        --------
+        >>> watch = hp.training.LayerWatch(network, "3")
+        >>> watch.remove()
+        >>> len(network[3]._forward_hooks)
+        0
+        """
         for handle in self._handles:
             handle.remove()
 
     def __enter__(self) -> "LayerWatch":
-        """Return itself."""
+        """Return the watch itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take the hooks off."""
+        """Remove the hooks."""
         self.remove()
 
     def _keep_size(self, _network: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -105,9 +158,10 @@ class LayerWatch:
 
 
 def grid_shape(network: nn.Module, watch: LayerWatch, image_size: tuple[int, int]) -> tuple[int, int, int]:
-    """Return (C, H, W) of the watched layer for images of a size, from one pass in eval mode.
+    """Return (C, H, W) of the watched layer for an image size, from one forward pass in eval mode.
 
-    The pass changes neither the network's statistics nor the mode of any module, and the watch forgets it.
+    The pass changes neither the network's statistics nor the mode of any module, and the watch releases its
+    output.
     """
     training = [part for part in network.modules() if part.training]
     first = next(iter(network.parameters()), torch.zeros(()))

@@ -1,4 +1,4 @@
-"""A run's log, a row an epoch: as CSV while it runs, as Parquet at its end, to TensorBoard where asked."""
+"""Logs of a run, one row per epoch: CSV while it runs, Parquet at its end, and TensorBoard on request."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ LOG = "log.csv"
 
 
 def write_log(folder: Path, log: list[dict[str, float]], *, finished: bool) -> None:
-    """Write `log.csv`, and `log.parquet` of a finished run; both appear whole."""
+    """Write `log.csv`, and `log.parquet` for a finished run, atomically."""
     names = list(dict.fromkeys(name for row in log for name in row))
     text = io.StringIO()
     writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
@@ -36,20 +36,21 @@ def require_tensorboard() -> None:
         import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
         raise InputError(
-            "TensorBoard is asked for and not installed; `pip install tensorboard`, or leave it out: log.csv "
+            "TensorBoard is not installed; run `pip install tensorboard`, or leave the option out: log.csv "
             "has the same numbers"
         ) from error
 
 
 @contextmanager
 def tensorboard_log(folder: Path, *, epochs_done: int) -> Iterator[Callable[[dict[str, float]], None]]:
-    """Give a function that adds a row of the log to TensorBoard's event files in a folder.
+    """Give a function that writes a row of the log to TensorBoard's event files in a folder.
 
     Parameters
     ----------
     folder : Path
+        Folder of the event files.
     epochs_done : int
-        By a run that is continued; what it logged of later epochs is not shown any more.
+        Epochs finished before the run resumes; TensorBoard no longer shows later epochs logged before.
     """
     from torch.utils.tensorboard import SummaryWriter
 

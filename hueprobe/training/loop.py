@@ -1,4 +1,4 @@
-"""The training loop: plain PyTorch, the same from one seed, continued exactly where it was stopped."""
+"""The training loop: plain PyTorch, reproducible from a seed, and resumed exactly where it was stopped."""
 
 import math
 import time
@@ -25,21 +25,35 @@ from hueprobe.training.objective import Objective, gradient_shares
 from hueprobe.training.settings import TrainingSettings
 
 CHECKPOINT = "checkpoint.pt"
-_STEPS_BETWEEN_CHECKS = 32  # of the loss being finite: each waits for the device
+_STEPS_BETWEEN_CHECKS = 32  # checks that the loss is finite; each check synchronizes with the device
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What a finished run leaves.
+    """Results of a finished training run.
 
     Attributes
     ----------
     log : tuple of dict
-        A row an epoch: epoch (from 1), learning_rate, steps, loss, for each term loss_<term> and
-        share_<term> (of the gradient norm at the bottleneck, in the epoch's first step), test_accuracy (NaN
-        without test images), seconds and images_per_second of training alone.
+        One row per epoch: epoch (from 1), learning_rate, steps, loss, test_accuracy (NaN without test
+        images), and seconds and images_per_second of training alone. For each term there are loss_<term> and
+        share_<term>, its share of the gradient norm at the bottleneck in the epoch's first step.
     skipped : tuple of (str, str)
         Path and reason of each image that could not be read.
+
+    See Also
+    --------
+    hueprobe.training.train : Train a network.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    >>> settings = hp.training.TrainingSettings(epochs=2, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(hp.training.Objective(net), images, settings)
+    >>> sorted(run.log[-1])[:4]
+    ['epoch', 'images_per_second', 'learning_rate', 'loss']
     """
 
     log: tuple[dict[str, float], ...]
@@ -59,38 +73,64 @@ def train(
 ) -> TrainingRun:
     """Train an objective's network, in place.
 
-    Each epoch draws its order, crops, flips and dropout from the seed and its own number, so a run that was
-    stopped and is called again with the same folder ends as the undisturbed one, bit for bit on a CPU.
-    torch's own generators are left as they were.
+    The order, crops, flips and dropout of each epoch depend only on the seed and the epoch. An interrupted
+    run resumes when it is called again with the same folder, and ends like an uninterrupted run, bitwise on
+    a CPU. torch's global generators are not changed.
 
     Parameters
     ----------
     objective : Objective
+        The network with its loss terms.
     images : TrainingImages
+        Images to train on.
     settings : TrainingSettings
+        Epochs, optimizer, augmentation and seed.
     test : TrainingImages, optional
-        Measured after each epoch. No choice is made by it: the result is the last epoch's.
+        Images to test on after each epoch. They are not used for model selection: the result is that of the
+        last epoch.
     folder : str or Path, optional
-        Gets `checkpoint.pt` and `log.csv`, both always whole, and `log.parquet` at the end. A checkpoint in
-        it is continued. Nothing is written without a folder.
+        Folder for `checkpoint.pt` and `log.csv`, both written atomically, and `log.parquet` at the end. A
+        checkpoint in it is resumed. By default nothing is written.
     identity : mapping of str to str, optional
-        What else tells this run from others, such as the weights it starts from: a checkpoint is continued
-        under the same only.
-    tensorboard : bool
-        Log to TensorBoard's event files in the folder too.
-    progress : bool
-        Show a bar of epochs.
+        Anything else that identifies the run, such as its initial weights. A checkpoint is resumed only if
+        it has the same identity.
+    tensorboard : bool, default=False
+        Also write TensorBoard event files to the folder.
+    progress : bool, default=False
+        Show a progress bar of epochs.
+
+    Returns
+    -------
+    TrainingRun
+        The log, and the images that could not be read.
 
     Raises
     ------
     NumericsError
-        The loss is NaN or infinite; names epoch and step. The checkpoint before it stays.
+        The loss is NaN or infinite; the message gives epoch and step. The last checkpoint is kept.
     InputError
-        The folder holds the checkpoint of another run; the network has too few classes; TensorBoard is asked
-        for without a folder, or not installed.
+        The folder has the checkpoint of another run, the network has too few classes, or TensorBoard is
+        requested without a folder or is not installed.
+
+    See Also
+    --------
+    hueprobe.training.objective_named : Objectives with the hue loss and other regularizers.
+    hueprobe.training.load_images : Load images to train on.
+    hueprobe.training.save_trained : Save the network.
+    hueprobe.studies.run_comparison : Train with several losses and seeds.
+
+    Examples
+    --------
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3))
+    >>> settings = hp.training.TrainingSettings(epochs=2, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(hp.training.Objective(net), images, settings)
+    >>> [row["steps"] for row in run.log]  # per epoch
+    [3, 3]
     """
     if tensorboard and folder is None:
-        raise InputError("TensorBoard is asked for without a folder to log to; give folder=")
+        raise InputError("TensorBoard needs a folder to log to; give folder=")
     if tensorboard:
         require_tensorboard()
     require_threads("torch", torch.get_num_threads())
@@ -154,21 +194,35 @@ def predict_classes(
     *,
     perturb: Callable[[Tensor], Tensor] | None = None,
 ) -> np.ndarray:
-    """Return the class number that a network gives each image, -1 where it could not be read.
+    """Return the predicted class number of each image, from its center crop.
 
     Parameters
     ----------
     network : nn.Module
-        Its mode is the same afterwards.
+        The network; its mode is restored afterwards.
     images : TrainingImages
+        Images to classify.
     settings : TrainingSettings
-        Of them batch_size, crop, precision and device play a part.
+        Only batch_size, crop, precision and device are used.
     perturb : callable, optional
-        Changes the normalized center crops (B, 3, crop, crop) first.
+        Applied to the normalized center crops (B, 3, crop, crop) first; no perturbation by default.
 
     Returns
     -------
     ndarray of int64, shape (n,)
+        Class numbers; -1 for images that could not be read.
+
+    See Also
+    --------
+    hueprobe.training.train : Train a network.
+
+    Examples
+    --------
+    >>> images = hp.training.load_images(hp.images.from_folder("others"), side=64)
+    >>> settings = hp.training.TrainingSettings(batch_size=4, crop=64, device="cpu")
+    >>> predicted = hp.training.predict_classes(network, images, settings)
+    >>> predicted.shape, predicted.dtype
+    ((6,), dtype('int64'))
     """
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
@@ -182,7 +236,7 @@ def predict_classes(
 
 
 def accuracy_of(predicted: np.ndarray, targets: np.ndarray) -> float:
-    """Return the share of right predictions among the images that could be read; NaN where none could."""
+    """Return the share of correct predictions among the images that could be read; NaN if there are none."""
     read = predicted >= 0
     return float((predicted == targets)[read].mean()) if read.any() else math.nan
 
@@ -244,13 +298,13 @@ def _epoch(
 
 
 def _told(row: Mapping[str, float]) -> str:
-    """Return what a row of the log says, in a few words."""
+    """Return a short summary of a row of the log."""
     accuracy = row["test_accuracy"]
     return f"loss {row['loss']:.4f}" + ("" if math.isnan(accuracy) else f", test accuracy {accuracy:.3f}")
 
 
 def _require_finite(losses: list[Tensor], epoch: int, n_steps: int) -> None:
-    """Raise NumericsError that names the first of these last steps whose loss is not finite."""
+    """Raise NumericsError with the first of these last steps whose loss is not finite."""
     if not losses:
         return
     bad = (~torch.isfinite(torch.stack(losses))).nonzero()
@@ -273,7 +327,7 @@ def _restore(stateful: dict[str, Any], state: dict[str, Any], path: Path) -> Non
     try:
         for name, part in stateful.items():
             part.load_state_dict(state[name])
-    except Exception as error:  # torch raises anything where a state is of another kind
+    except Exception as error:  # torch raises almost anything for a state of another kind
         raise InputError(
             f"{path} is the checkpoint of another network ({' '.join(str(error).split())[:120]}); "
             "choose another folder or remove it"
@@ -282,7 +336,7 @@ def _restore(stateful: dict[str, Any], state: dict[str, Any], path: Path) -> Non
 
 @contextmanager
 def _drawing_from(seed: int, epoch: int, device: torch.device) -> Iterator[None]:
-    """Let dropout and the like draw from (seed, epoch) in the block; generators are restored behind it."""
+    """Seed torch's generators by (seed, epoch) in the block, for dropout and the like; restore them after."""
     own = int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0] >> 1)
     cuda = device.type == "cuda"
     with (
@@ -297,5 +351,5 @@ def _drawing_from(seed: int, epoch: int, device: torch.device) -> Iterator[None]
 
 
 def autocasting(device: torch.device, precision: str) -> torch.autocast:
-    """Return the context in which a device computes in a precision, fp32 or bf16."""
+    """Return the autocast context of a device for a precision, fp32 or bf16."""
     return torch.autocast(device.type, PRECISIONS[precision], enabled=precision != "fp32")

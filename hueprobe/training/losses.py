@@ -1,4 +1,4 @@
-"""The hue loss, Eq. (4) and (5): class labels as points of the unit circle."""
+"""The hue loss, Eq. (4) and (5): class labels as points on the unit circle."""
 
 import math
 
@@ -11,29 +11,40 @@ VARIANTS = ("eq5", "chord", "l2")
 
 
 def hue_labels(num_classes: int, seed: int) -> Tensor:
-    """Give each class one of `num_classes` equally spaced angles, at random.
+    """Assign equally spaced angles to the classes at random, as points on the unit circle [1]_.
 
     Parameters
     ----------
     num_classes : int
-        M, at least 2.
+        Number of classes M, at least 2.
     seed : int
-        Of the assignment, 0 or more; torch's own generator is left as it was.
+        Seed of the assignment, 0 or more; torch's global generator is not changed.
 
     Returns
     -------
     Tensor of shape (M, 2), float32
-        Points (tx_c, ty_c) of the unit circle; the angles are 2 pi m / M.
+        Points (tx_c, ty_c) on the unit circle; the angles are 2 pi m / M.
 
     Raises
     ------
     InputError
         There are fewer than two classes, or the seed is negative.
 
+    See Also
+    --------
+    hueprobe.training.spread_labels : A control with points on a sphere.
+    hueprobe.training.HueLoss : The loss with these labels.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+
     Examples
     --------
-    >>> hue_labels(4, seed=0).shape
-    torch.Size([4, 2])
+    >>> points = hp.training.hue_labels(4, seed=0)
+    >>> sorted(points.round(decimals=3).add(0.0).tolist())
+    [[-1.0, 0.0], [0.0, -1.0], [0.0, 1.0], [1.0, 0.0]]
     """
     _require(num_classes, seed)
     generator = torch.Generator().manual_seed(seed)
@@ -43,28 +54,40 @@ def hue_labels(num_classes: int, seed: int) -> Tensor:
 
 
 def spread_labels(num_classes: int, seed: int, *, dimensions: int) -> Tensor:
-    """Give each class a random point of the unit sphere: a control for the circle of `hue_labels`.
+    """Assign a random point on the unit sphere to each class: a control for the circle of `hue_labels`.
 
-    In three dimensions and more no number of points is equally spaced in general, so the points are drawn
-    evenly at random and then pushed apart, each by the inverse square of its distance to the others.
+    In three or more dimensions, equally spaced points do not exist in general. So the points are drawn
+    uniformly at random and then pushed apart, with forces of the inverse square of their distances.
 
     Parameters
     ----------
     num_classes : int
-        M, at least 2.
+        Number of classes M, at least 2.
     seed : int
-        Of the draw, 0 or more.
+        Seed of the draw, 0 or more.
     dimensions : int
-        2 or more; 2 gives `hue_labels`.
+        Dimensions of the space, 2 or more; 2 returns `hue_labels`.
 
     Returns
     -------
     Tensor of shape (M, dimensions), float32
+        A point for each class.
 
     Raises
     ------
     InputError
         A number is out of range.
+
+    See Also
+    --------
+    hueprobe.training.hue_labels : Points on the circle.
+
+    Examples
+    --------
+    >>> points = hp.training.spread_labels(4, seed=0, dimensions=3)
+    >>> distances = (points[:, None] - points).norm(dim=2)
+    >>> distances[0, 1:].round(decimals=2)  # a tetrahedron
+    tensor([1.6300, 1.6300, 1.6300])
     """
     if dimensions < 2:
         raise InputError(f"dimensions is {dimensions}; it must be at least 2")
@@ -83,38 +106,51 @@ def spread_labels(num_classes: int, seed: int, *, dimensions: int) -> Tensor:
 
 
 class HueLoss(nn.Module):
-    """Pull the predicted point of each image to the point of its class.
+    """Pull the predicted point of each image towards the point of its class: the hue loss [1]_.
 
-    With M classes, d_c the distance of the predicted point (tx', ty') to class c's (tx_c, ty_c), Eq. (5)
-    and the second half of Eq. (4) are::
+    For M classes, let d_c be the distance between the predicted point (tx', ty') and the point of class c,
+    (tx_c, ty_c). Then Eq. (5) and the second half of Eq. (4) are::
 
         eq5     -log softmax(-d / (2 M))_c        as printed
         chord   -log softmax(-d)_c                without the 1 / (2 M)
         l2      d_c^2                             the "L2 distance" of the paper's text
 
-    Read literally, `eq5` moves by about 1/M around log M only: its gradient is 1/(2M) at the circle's center
-    and at most .82/M inside, and does not fade as that of cross-entropy does.
+    Taken literally, `eq5` varies only by about 1/M around log M. Its gradient is 1/(2M) at the circle's
+    center and at most 0.82/M inside the circle. Unlike the gradient of cross-entropy, it does not vanish
+    during training.
 
     Parameters
     ----------
     labels : Tensor of shape (M, D)
-        A point for each class, as `hue_labels` gives them.
-    variant : str
+        A point for each class, as returned by `hue_labels`.
+    variant : str, default="eq5"
         `eq5`, `chord` or `l2`.
-    weight : float
-        What the loss is multiplied by, 0 or more; the paper adds it with weight 1.
+    weight : float, default=1.0
+        Factor of the loss, 0 or more; the paper uses 1.
 
     Raises
     ------
     InputError
-        An unknown variant, fewer than two classes, labels or a weight that are not finite.
+        The variant is unknown, there are fewer than two classes, or labels or weight are not finite.
     ShapeError
-        The labels are no matrix.
+        The labels are not a matrix.
+
+    See Also
+    --------
+    hueprobe.training.hue_labels : The points of the classes.
+    hueprobe.training.HueHead : Predicts the points.
+    hueprobe.training.objective_named : Train with the hue loss by name.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
 
     Examples
     --------
-    >>> loss = HueLoss(hue_labels(10, seed=0), variant="eq5")
-    >>> round(float(loss(torch.zeros(3, 2), torch.tensor([0, 4, 9]))), 4)  # log 10: all are 1 away
+    >>> import torch
+    >>> loss = hp.training.HueLoss(hp.training.hue_labels(10, seed=0), variant="eq5")
+    >>> round(float(loss(torch.zeros(3, 2), torch.tensor([0, 4, 9]))), 4)  # log 10: all distances are 1
     2.3026
     """
 
@@ -129,35 +165,45 @@ class HueLoss(nn.Module):
                 f"labels have shape {tuple(labels.shape)}; give a point (2 numbers) for each class"
             )
         if len(labels) < 2:
-            raise InputError(f"there are labels for {len(labels)} class; the hue loss needs at least 2")
+            raise InputError(f"there are labels for {len(labels)} classes; the hue loss needs at least 2")
         if not labels.is_floating_point() or not bool(torch.isfinite(labels).all()):
-            raise InputError("labels must be finite floating point numbers; hue_labels gives such")
+            raise InputError("labels must be finite floating-point numbers, as hue_labels returns them")
         if not (math.isfinite(weight) and weight >= 0):
             raise InputError(f"weight is {weight}; it must be a finite number, 0 or more")
         self.register_buffer("labels", labels.detach().clone(), persistent=False)
         self.variant, self.weight = variant, float(weight)
 
     def forward(self, points: Tensor, targets: Tensor) -> Tensor:
-        """Return the loss, mean over the batch, times the weight.
+        """Return the mean loss over the batch, times the weight.
 
         Parameters
         ----------
         points : Tensor of shape (B, D)
-            Predicted points. Computed in float32 at least: half precision cannot tell apart the distances of
-            `eq5`, which differ by less than 1/M.
+            Predicted points. The loss is computed in float32 or higher: half precision cannot resolve the
+            distances of `eq5`, which differ by less than 1/M.
         targets : Tensor of int64, shape (B,)
-            Class of each, 0 to M - 1.
+            Class of each image, 0 to M - 1.
 
         Returns
         -------
         Tensor of shape ()
+            The loss.
 
         Raises
         ------
         ShapeError
-            Shapes that do not fit.
+            The shapes do not fit each other.
         InputError
-            A target that is no class.
+            A target is not a class number.
+
+        Examples
+        --------
+        >>> import torch
+        >>> labels = hp.training.hue_labels(4, seed=0)
+        >>> loss = hp.training.HueLoss(labels, variant="l2")
+        >>> targets = torch.tensor([2, 0])
+        >>> loss(labels[targets], targets), loss(-labels[targets], targets)  # best and worst points
+        (tensor(0.), tensor(4.))
         """
         require_targets(targets, len(self.labels))
         if points.shape != (len(targets), self.labels.shape[1]):
@@ -177,30 +223,30 @@ class HueLoss(nn.Module):
             return self.weight * nn.functional.cross_entropy(-distances, targets)
 
     def extra_repr(self) -> str:
-        """Say what kind of loss this is."""
+        """Return the settings that `repr` shows."""
         return f"classes={len(self.labels)}, variant={self.variant!r}, weight={self.weight:g}"
 
 
 def require_targets(targets: Tensor, num_classes: int) -> None:
     """Raise unless targets are (B,) int64 in 0 to num_classes - 1.
 
-    A GPU is asked for nothing: there, the values are left to the kernel's own check.
+    On a GPU the values are not checked here, which would synchronize, but by the kernel itself.
     """
     if targets.ndim != 1 or not len(targets):
-        raise ShapeError(f"targets have shape {tuple(targets.shape)}; give one class number an image, (B,)")
+        raise ShapeError(f"targets have shape {tuple(targets.shape)}; give one class number per image, (B,)")
     if targets.dtype != torch.int64:
         raise InputError(f"targets are {targets.dtype}; class numbers must be torch.int64")
     if targets.device.type == "cpu":
         low, high = int(targets.min()), int(targets.max())
         if low < 0 or high >= num_classes:
             raise InputError(
-                f"target {low if low < 0 else high} is no class; with {num_classes} classes they go "
-                f"from 0 to {num_classes - 1}"
+                f"target {low if low < 0 else high} is not a class number; with {num_classes} classes they "
+                f"range from 0 to {num_classes - 1}"
             )
 
 
 def _require(num_classes: int, seed: int) -> None:
     if num_classes < 2:
-        raise InputError(f"there is {num_classes} class; labels of classes need at least 2")
+        raise InputError(f"num_classes is {num_classes}; class labels need at least 2")
     if seed < 0:
         raise InputError(f"seed is {seed}; it must be 0 or more")

@@ -1,4 +1,4 @@
-"""MaxDropout: the activations near the largest are zeroed in training."""
+"""MaxDropout: activations near the maximum are zeroed in training."""
 
 from torch import Tensor, nn
 
@@ -8,32 +8,44 @@ MODES = ("standard", "original")
 
 
 class MaxDropout(nn.Module):
-    """Zero the activations near the largest (Santos et al., ICPR 2020).
+    """Zero the activations near the maximum [1]_.
 
-    What is above the threshold goes, min and max being over the whole tensor, all images of the batch::
+    Activations above a threshold are zeroed. Minimum and maximum are those of the whole tensor, over all
+    images of the batch::
 
         x -> 0   where (x - min x) / (max x - min x) > 1 - rate
 
-    The rate is a threshold on the range, not a share of units; the rest is not rescaled, and a constant
-    tensor is left alone. In the paper it stands behind each of ResNet-18's layer1 ... layer4.
+    The rate is a threshold on the range of values, not a share of units. The other activations are not
+    rescaled, and a constant tensor is not changed. The paper applies it after each of ResNet-18's
+    layer1 ... layer4.
 
     Parameters
     ----------
-    rate : float
-        Between 0 and 1; .3 is the authors'. 0 drops nothing.
-    mode : str
-        `standard` drops in training only. `original` does what the authors' code does, which makes a fresh
-        module (in training mode) at every call, and so drops in evaluation too.
+    rate : float, default=0.3
+        Between 0 and 1; the authors use 0.3. 0 drops nothing.
+    mode : str, default="standard"
+        `standard` drops in training only. `original` reproduces the authors' code, which creates a new
+        module (in training mode) at every call, and so drops in evaluation, too.
 
     Raises
     ------
     InputError
-        A rate out of range, or an unknown mode.
+        The rate is out of range, or the mode is unknown.
+
+    See Also
+    --------
+    hueprobe.training.apply_behind : Apply it to the output of layers.
+    hueprobe.training.objective_named : Train with MaxDropout by name.
+
+    References
+    ----------
+    .. [1] C. F. G. Santos, D. Colombo, M. Roder and J. P. Papa, "MaxDropout: Deep Neural Network
+       Regularization Based on Maximum Output Values", ICPR, 2020.
 
     Examples
     --------
     >>> import torch
-    >>> MaxDropout(0.3)(torch.tensor([0.0, 5.0, 7.0, 8.0, 10.0]))
+    >>> hp.training.MaxDropout(0.3)(torch.tensor([0.0, 5.0, 7.0, 8.0, 10.0]))
     tensor([0., 5., 7., 0., 0.])
     """
 
@@ -45,15 +57,35 @@ class MaxDropout(nn.Module):
         self.rate, self.mode = float(rate), mode
 
     def forward(self, activations: Tensor) -> Tensor:
-        """Return the activations with those near the largest zeroed; any shape."""
+        """Return the activations with those near the maximum set to zero.
+
+        Parameters
+        ----------
+        activations : Tensor
+            Activations of any shape.
+
+        Returns
+        -------
+        Tensor
+            Of the same shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> values = torch.tensor([0.0, 2.0, 9.0, 10.0])
+        >>> hp.training.MaxDropout(0.2)(values)
+        tensor([0., 2., 0., 0.])
+        >>> hp.training.MaxDropout(0.2).eval()(values)
+        tensor([ 0.,  2.,  9., 10.])
+        """
         if self.rate == 0 or not (self.training or self.mode == "original"):
             return activations
         values = activations.detach()
         low, high = values.min(), values.max()
-        # Multiplied out: nothing is above the threshold where all are equal, and no division by 0.
+        # Multiplied out: no division by 0, and no value is above the threshold if all are equal.
         dropped = (values - low > (1 - self.rate) * (high - low)) & (high > low)
         return activations.masked_fill(dropped, 0)
 
     def extra_repr(self) -> str:
-        """Say how it drops."""
+        """Return the settings that `repr` shows."""
         return f"rate={self.rate:g}, mode={self.mode!r}"

@@ -1,4 +1,4 @@
-"""What a training step costs in memory, the same on every device and in every run."""
+"""Memory cost of a training step, the same on every device and in every run."""
 
 import torch
 from torch import Tensor
@@ -11,17 +11,19 @@ from hueprobe.training.settings import TrainingSettings
 
 
 def bytes_kept(objective: Objective, images: TrainingImages, settings: TrainingSettings) -> int:
-    """Return the bytes that one forward pass keeps for its backward pass, each tensor's storage counted once.
+    """Return the bytes that one forward pass keeps for the backward pass, counting each storage once.
 
-    The network's weights are among them; gradients and the optimizer's state are not. The pass is in training
-    mode and moves BatchNorm's statistics: measure after the last use of the network.
+    The network's weights are included; gradients and the optimizer's state are not. The pass is in training
+    mode and updates BatchNorm's statistics, so measure after the last use of the network.
 
     Parameters
     ----------
     objective : Objective
+        The network with its loss terms.
     images : TrainingImages
-        The first batch of epoch 0 is taken.
+        Images, of which the first batch of epoch 0 is used.
     settings : TrainingSettings
+        Batch size, augmentation, precision, device and seed.
     """
     device = choose_device(settings.device)
     batches = images.shuffled_batches(
@@ -46,5 +48,5 @@ def bytes_kept(objective: Objective, images: TrainingImages, settings: TrainingS
         torch.default_generator.manual_seed(settings.seed)
         terms = objective(batch, targets)
     total = sum(kept.values())
-    del terms  # kept alive until here: a freed storage's address would be given out again
+    del terms  # kept alive until here, since the address of a freed storage could be reused
     return total

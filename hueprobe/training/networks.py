@@ -1,4 +1,4 @@
-"""Networks to be trained: made under a seed, with a classifier for the classes at hand."""
+"""Networks to be trained: made from a seed, with a classifier for the given number of classes."""
 
 from pathlib import Path
 
@@ -15,33 +15,46 @@ from hueprobe.training.classifiers import replace_classifier
 def fresh_network(
     backbone: str, num_classes: int, *, seed: int, weights: str | Path = "none", layer: str | None = None
 ) -> tuple[nn.Module, Tap]:
-    """Make a network to be trained, and say where its bottleneck is.
+    """Make a network for training, and return it with the tap at its bottleneck.
 
     Parameters
     ----------
     backbone : str
         A name from `hueprobe backbones`, `timm:NAME`, or `package.module:callable`.
     num_classes : int
-        At least 2; the last layer is made anew for them.
+        Number of classes, at least 2; the last layer is replaced accordingly.
     seed : int
-        Of all weights; torch's own generator is left as it was.
-    weights : str or Path
-        `none` starts from the network's own initialization; else as in `load_backbone`.
+        Seed of all weights; torch's global generator is not changed.
+    weights : str or Path, default="none"
+        `none` starts from the network's own initialization; other values are those of `load_backbone`.
     layer : str, optional
-        Dotted name instead of the bottleneck.
+        Dotted name of the layer to tap; the bottleneck by default.
 
     Returns
     -------
     (nn.Module, Tap)
-        The network in training mode.
+        The network in training mode, and where to read its activations.
 
     Raises
     ------
-    BackboneError, LayerError, WeightsError, InputError
-        An unknown network, layer or weights; fewer than two classes.
+    BackboneError, LayerError, WeightsError
+        The network, the layer or the weights are unknown.
+    InputError
+        There are fewer than two classes.
+
+    See Also
+    --------
+    hueprobe.load_backbone : Load a pretrained network.
+    hueprobe.training.objective_named : What to train the network with.
+
+    Examples
+    --------
+    >>> net, tap = hp.training.fresh_network("resnet18", 3, seed=0)
+    >>> tap.layer, net.fc.out_features
+    ('layer4', 3)
     """
     if str(weights) == "none":
-        # Without load_backbone's calibration of BatchNorm, which is for networks that stay untrained.
+        # Without load_backbone's calibration of BatchNorm, which is for networks that remain untrained.
         blueprint = find_blueprint(backbone, weights)
         with own_randomness(seed):
             network, _ = blueprint.build()

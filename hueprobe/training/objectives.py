@@ -1,4 +1,4 @@
-"""Objectives by name: what `hueprobe train` and `hueprobe compare` put on a command line."""
+"""Objectives by name, as on the command lines of `hueprobe train` and `hueprobe compare`."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -40,42 +40,73 @@ def objective_named(
     head_hidden: Sequence[int] = (),
     project: bool = False,
 ) -> Iterator[Objective]:
-    """Give the objective of a name; whatever it hangs on the network comes off when the block ends.
+    """Give the objective of a name; its hooks are removed from the network when the `with` block ends.
 
     Parameters
     ----------
     name : str
-        One of `KNOWN`, or several joined by `+` (`hue:eq5+smooth`):
+        One of the following names, or several joined by `+` (`hue:eq5+smooth`):
 
-        - `onehot`: cross-entropy alone; `smooth`: with label smoothing of .1;
-        - `hue:eq5`, `hue:chord`, `hue:l2`: `HueLoss` beside it, weight 1. A control may follow:
-          `hue:eq5:detached` (the head learns, the network is told nothing), `:shuffled` (each image gets
-          the angle of another of its batch), `:3d` and `:8d` (points of a sphere), `:weight0`;
-        - `auxiliary`: a second classifier like the hue head, with cross-entropy of weight 1;
-        - `al2`, `maxdropout`, `catchup`: with their authors' numbers;
-        - `dropout`: .5 before the classifier.
+        - `onehot`: cross-entropy alone; `smooth`: with label smoothing of 0.1 [1]_;
+        - `hue:eq5`, `hue:chord`, `hue:l2`: cross-entropy plus `HueLoss` [2]_ with weight 1. A control may
+          follow: `hue:eq5:detached` (the head learns, but its gradient does not reach the network),
+          `:shuffled` (each image gets the angle of another image in the batch), `:3d` and `:8d` (points on a
+          sphere), `:weight0`;
+        - `auxiliary`: a second classifier in place of the hue head, with cross-entropy of weight 1;
+        - `al2`, `maxdropout`, `catchup`: `AL2`, `MaxDropout` and `CatchUpMix` with their authors' settings;
+        - `dropout`: dropout of 0.5 before the classifier.
     network : nn.Module
-        Gives logits (B, num_classes).
+        Returns logits (B, num_classes).
     num_classes : int
+        Number of classes M.
     tap : Tap
-        The bottleneck, where heads stand and gradients are compared.
+        The bottleneck, where heads are attached and gradients are compared.
     image_size : int
-        Side in pixels.
+        Side of the images in pixels.
     seed : int
-        Of class angles, heads and mixing, each with a generator of its own.
-    stages : sequence of str
-        Layers for MaxDropout and Catch-up Mix; ResNet's layer1 ... layer4 by default.
-    head_input : str
-    head_hidden : sequence of int
-    project : bool
-        `input`, `hidden` and `project` of the HueHead.
+        Seed of class angles, heads and mixing, each with a generator of its own.
+    stages : sequence of str, default=()
+        Layers for MaxDropout and Catch-up Mix; without names, ResNet's layer1 ... layer4.
+    head_input : str, default="pooled"
+        `input` of the HueHead.
+    head_hidden : sequence of int, default=()
+        `hidden` of the HueHead.
+    project : bool, default=False
+        `project` of the HueHead.
+
+    Yields
+    ------
+    Objective
+        The objective, valid until the block ends.
 
     Raises
     ------
     InputError
-        An unknown name, or one that is there twice.
+        A name is unknown, or occurs twice.
     LayerError
-        A network without layer1 ... layer4, and no stages are named.
+        The network has no layer1 ... layer4 and no stages are named, or it has no pooling layer for dropout.
+
+    See Also
+    --------
+    hueprobe.training.train : Minimize an objective.
+    hueprobe.training.Objective : Combine terms of your own.
+
+    References
+    ----------
+    .. [1] C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
+       Architecture for Computer Vision", CVPR, 2016.
+    .. [2] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue
+       Loss".
+
+    Examples
+    --------
+    >>> import torch
+    >>> net, tap = hp.training.fresh_network("resnet18", 3, seed=0)
+    >>> name = "hue:eq5+smooth"
+    >>> with hp.training.objective_named(name, net, 3, tap=tap, image_size=64, seed=0) as objective:
+    ...     terms = objective(torch.zeros(2, 3, 64, 64), torch.tensor([0, 2]))
+    >>> sorted(terms)
+    ['class', 'hue']
     """
     names = parse_names(name)
     made = _Parts()
@@ -115,12 +146,12 @@ def parse_names(name: str) -> list[str]:
     Parameters
     ----------
     name : str
-        As `objective_named` takes it.
+        A name for `objective_named`.
 
     Raises
     ------
     InputError
-        A part is unknown, or there twice.
+        A part is unknown, or occurs twice.
 
     Examples
     --------
@@ -132,17 +163,17 @@ def parse_names(name: str) -> list[str]:
         base, _, control = part.rpartition(":") if part.count(":") == 2 else (part, "", "")
         if base not in KNOWN or (control and control not in CONTROLS) or part.endswith(":"):
             raise InputError(
-                f"unknown loss {part!r}; choose from: {', '.join(KNOWN)}; hue losses also with one of "
-                f"{', '.join(f':{word}' for word in CONTROLS)} behind, and several joined by '+'"
+                f"unknown loss {part!r}; choose from: {', '.join(KNOWN)}; hue losses may be followed by one "
+                f"of {', '.join(f':{word}' for word in CONTROLS)}, and several losses joined by '+'"
             )
     kinds = [part.partition(":")[0] for part in parts]
     if len(set(kinds)) < len(kinds):
-        raise InputError(f"loss {name!r} names one kind twice; join different ones by '+'")
+        raise InputError(f"loss {name!r} names one kind twice; join different losses by '+'")
     return parts
 
 
 class _Parts:
-    """What the named parts bring to an objective."""
+    """Terms and modules that the named parts add to an objective."""
 
     def __init__(self) -> None:
         self.terms: dict[str, Callable[[Tensor], Tensor]] = {}
@@ -152,7 +183,7 @@ class _Parts:
 
 
 class _ShuffledTargets(nn.Module):
-    """Gives each image the class of another of its batch, drawn anew in each step."""
+    """Give each image the class of another image in its batch, drawn again in each step."""
 
     def __init__(self, seed: int) -> None:
         super().__init__()
@@ -216,13 +247,13 @@ def _stages(network: nn.Module, stages: Sequence[str]) -> Sequence[str]:
 
 
 def _pooling_layer(network: nn.Module) -> str:
-    """Return the last adaptive pooling, whose output the classifier reads."""
+    """Return the name of the last adaptive pooling, whose output the classifier reads."""
     names: list[str] = [
         name for name, part in network.named_modules() if isinstance(part, nn.AdaptiveAvgPool2d)
     ]
     if not names:
         raise LayerError(
-            f"network {type(network).__name__} has no pooling layer for dropout to stand behind; "
+            f"network {type(network).__name__} has no pooling layer to apply dropout to; "
             "use apply_behind with a layer's name"
         )
     last: str = names[-1]

@@ -1,4 +1,4 @@
-"""Which images train and which test: one rule for every table, and no test image among those trained on."""
+"""Training and test parts of a table by one rule, without test images among the training images."""
 
 import unicodedata
 import warnings
@@ -25,39 +25,54 @@ def training_parts(
     drop_repeated: bool = False,
     progress: bool = False,
 ) -> ImageTable:
-    """Return the table with splits "train" and "test" for what is trained and tested on, by one rule.
+    """Return the table with the splits "train" and "test" for training and testing.
 
-    Names are compared without case and surrounding blanks. The splits that are named here count; without, the
-    split called train or training trains, and the one called test or testing tests. Where no split is called
-    train or training, the images without a split train. All others (such as `val`) are neither trained nor
-    tested on. A table without any split trains as a whole.
+    By default, the split called train or training is trained on, and the one called test or testing is
+    tested on. If no split is called train or training, the images without a split are trained on. All other
+    splits, such as `val`, are unused. A table without any split is trained on as a whole. Case and
+    surrounding blanks of names are ignored.
 
     Parameters
     ----------
     table : ImageTable
-    train_splits, test_splits : sequence of str
-        Names to take instead; the empty name is that of the images without a split.
-    drop_repeated : bool
-        Leave an image whose content is a test image's out of training, instead of raising.
-    progress : bool
-        Show a bar while contents are compared.
+        Images with their splits.
+    train_splits : sequence of str, default=()
+        Splits to train on instead; the empty name stands for the images without a split.
+    test_splits : sequence of str, default=()
+        Splits to test on instead; the empty name stands for the images without a split.
+    drop_repeated : bool, default=False
+        Leave training images with the content of a test image out of training, instead of raising.
+    progress : bool, default=False
+        Show a progress bar while contents are compared.
 
     Returns
     -------
     ImageTable
-        The same rows. Those that are neither trained nor tested on keep the name of their split, or None
-        where it is "train" or "test".
+        The same rows. Unused images keep the name of their split, or None if that is "train" or "test".
 
     Raises
     ------
     InputError
-        It cannot be told which images train; a split named is not there, or would be on both sides; images of
-        one content, or one file, are on both sides.
+        There is no split to train on, a named split does not exist or would be both trained and tested on, or
+        images with the same content, or the same file, are in both parts.
 
     Warns
     -----
     HueprobeWarning
-        Images are neither trained nor tested on, or are left out of training since they are tested on.
+        Images are unused, or are left out of training because they are test images.
+
+    See Also
+    --------
+    hueprobe.images.split_table : Divide a table without splits.
+    hueprobe.training.load_images : Load the images of a part.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> table = replace(hp.images.from_folder("images"), splits=("train", "val", "train") * 4)
+    >>> parts = hp.training.training_parts(table, test_splits=["val"])
+    >>> parts.splits[:3]
+    ('train', 'test', 'train')
     """
     names = [_plain(split or "") for split in table.splits]
     counts = Counter(names)
@@ -71,7 +86,7 @@ def training_parts(
         training = {""}
     if not training:
         raise InputError(
-            f"it cannot be told which images to train on: the splits are {there}, none is called train or "
+            f"cannot determine which images to train on: the splits are {there}, and none is called train or "
             "training; name one with train_splits= (--train-split), or make parts with `hueprobe data split`"
         )
     if both := sorted(training & testing):
@@ -82,7 +97,7 @@ def training_parts(
     if rest := sorted(set(counts) - training - testing):
         n, which = sum(counts[name] for name in rest), ", ".join(shown[name] for name in rest)
         warnings.warn(
-            f"{n:,} images of split {which} are neither trained on nor tested on; to use them name their "
+            f"{n:,} images of split {which} are neither trained on nor tested on; to use them, name their "
             "split with train_splits= or test_splits= (--train-split, --test-split)",
             HueprobeWarning,
             stacklevel=2,
@@ -98,31 +113,31 @@ def training_parts(
 def without_repeated(
     table: ImageTable, *, drop: bool, digests: dict[int, str], progress: bool = False
 ) -> ImageTable:
-    """Return the table without training images of a test image's content: they get no split.
+    """Return the table without training images that repeat a test image: they get no split.
 
-    Content is the bytes of a file, read only where one of the other part has as many, and the pixels of the
-    item of a Dataset. What cannot be read, and is in no batch, repeats nothing.
+    Images are compared by the bytes of a file, or the pixels of an item of a Dataset. A file is read only if
+    one in the other part has the same size. Unreadable images are in no batch and repeat nothing.
 
     Parameters
     ----------
     table : ImageTable
-        With splits "train" and "test".
+        Images with the splits "train" and "test".
     drop : bool
-        Leave such images out, with a warning; otherwise they are an error.
+        Leave such images out, with a warning; otherwise they raise an error.
     digests : dict of int to str
-        The content's hash of rows that were read before; filled. Folds of one table share it.
-    progress : bool
-        Show a bar.
+        Content hashes of rows that were read before, updated in place. Folds of one table share it.
+    progress : bool, default=False
+        Show a progress bar.
 
     Raises
     ------
     InputError
-        There are such images, and they are not to be dropped: how many, and the first.
+        There are such images and `drop` is False; the message gives their number and the first one.
 
     Warns
     -----
     HueprobeWarning
-        They were dropped: how many, and the first.
+        Such images were dropped; the message gives their number and the first one.
     """
     rows = {part: [i for i, split in enumerate(table.splits) if split == part] for part in (TRAIN, TEST)}
     shared = {table.sizes[i] for i in rows[TRAIN]} & {table.sizes[i] for i in rows[TEST]}
@@ -139,12 +154,16 @@ def without_repeated(
         return table
     own, other = next(iter(repeated.items()))
     same = _place(table, own) == _place(table, other)
-    what = "is there twice" if same else f"has the content of {table.paths[other]!r} in the test part"
+    what = "occurs twice" if same else f"has the content of {table.paths[other]!r} in the test part"
     first = f"{table.paths[own]!r} {what}"
-    found = f"{len(repeated):,} images to train on are test images, too; the first: {first}"
+    n = len(repeated)
+    which = (
+        "1 training image is also a test image" if n == 1 else f"{n:,} training images are also test images"
+    )
+    found = f"{which}; the first: {first}"
     if not drop:
         raise InputError(
-            f"{found}; take them out of one part, or out of training with drop_repeated= (--drop-repeated)"
+            f"{found}; remove them from one part, or from training with drop_repeated= (--drop-repeated)"
         )
     warnings.warn(f"{found}; they are left out of training", HueprobeWarning, stacklevel=3)
     splits = [None if i in repeated else split for i, split in enumerate(table.splits)]
@@ -160,7 +179,7 @@ def _shown(name: str | None) -> str:
 
 
 def _named(wanted: Sequence[str], counts: Counter[str], option: str, there: str) -> set[str]:
-    """Return the names asked for, each of which must be there."""
+    """Return the requested names, each of which must exist."""
     names = {_plain(name): name for name in ([wanted] if isinstance(wanted, str) else wanted)}
     if missing := [name for plain, name in names.items() if not counts[plain]]:
         which = _shown(missing[0])
@@ -169,14 +188,14 @@ def _named(wanted: Sequence[str], counts: Counter[str], option: str, there: str)
 
 
 def _content(table: ImageTable, row: int) -> str:
-    """Return the hash of an image's content; empty where there is none to compare."""
+    """Return the hash of an image's content; an empty string if there is nothing to compare."""
     if table.item(row) is not None:
         return read_row(table, row)[1].sha256
     if not table.roots[row]:
         return ""
     try:
         return sha256_of(file) if (file := table.file(row)).is_file() else ""
-    except OSError:  # an unreadable image, which reading will name
+    except OSError:  # an unreadable image, which is reported when images are read
         return ""
 
 

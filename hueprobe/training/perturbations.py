@@ -1,4 +1,4 @@
-"""Test images made harder: noise, blur and less contrast, at three severities each."""
+"""Perturbations of test images: noise, blur and reduced contrast, at three severities each."""
 
 import math
 from collections.abc import Callable
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from hueprobe.errors import InputError, require_choice
 from hueprobe.images.transform import IMAGENET_MEAN, IMAGENET_STD
 
-# Noise: standard deviation, pixels going from 0 to 1. Blur: standard deviation as a share of the image's
-# side. Contrast: the factor that is left of the distance to the image's mean.
+# Noise: standard deviation for pixels from 0 to 1. Blur: standard deviation as a share of the image's side.
+# Contrast: factor of the difference from the image's mean.
 SEVERITIES = {"noise": (0.05, 0.1, 0.2), "blur": (0.01, 0.02, 0.04), "contrast": (0.6, 0.4, 0.2)}
 
 
 def perturbation(kind: str, severity: int, *, seed: int) -> Callable[[Tensor], Tensor]:
-    """Return a function from normalized images (B, 3, h, w) to perturbed ones, clipped to 0-1 between.
+    """Return a function that perturbs normalized images (B, 3, h, w), with pixels clipped to 0-1.
 
     Parameters
     ----------
@@ -24,12 +24,12 @@ def perturbation(kind: str, severity: int, *, seed: int) -> Callable[[Tensor], T
     severity : int
         1 to 3; see `SEVERITIES`.
     seed : int
-        Of the noise; the batches of one pass draw one after the other.
+        Seed of the noise, which is drawn batch after batch.
 
     Raises
     ------
     InputError
-        An unknown kind or severity.
+        The kind or the severity is unknown.
     """
     require_choice("perturbation", kind, SEVERITIES)
     if not 1 <= severity <= len(SEVERITIES[kind]):
@@ -56,7 +56,7 @@ def perturbation(kind: str, severity: int, *, seed: int) -> Callable[[Tensor], T
 
 
 def _blurred(pixels: Tensor, deviation: float) -> Tensor:
-    """Blur by a Gaussian of so many pixels, the edge repeated."""
+    """Blur by a Gaussian of this standard deviation in pixels, replicating the border."""
     reach = min(math.ceil(3 * deviation), pixels.shape[-1] - 1)
     places = torch.arange(-reach, reach + 1, device=pixels.device, dtype=pixels.dtype)
     kernel = torch.exp(-0.5 * (places / deviation) ** 2)

@@ -1,4 +1,4 @@
-"""What a run leaves: the network's weights as safetensors, and a record of what it was trained to be."""
+"""Trained networks as files: weights as safetensors, and a record of the training."""
 
 import json
 import math
@@ -28,39 +28,47 @@ _NETWORK = "network."  # before the names of the network's own tensors among an 
 
 
 class TrainedNetwork(Record, frozen=True):
-    """What lies beside a trained network's weights as JSON: enough to use them, and to train them again.
+    """The JSON record beside a trained network's weights: enough to use them, and to repeat the training.
 
     Attributes
     ----------
     format : int
         Version of this record.
     backbone : str
-        Name as `fresh_network` takes it.
+        Name for `fresh_network`.
     classes : tuple of str
-        Names of the network's outputs, in their order.
-    weights, weights_sha256 : str
-        The file of the weights, beside this one, and the hash of its bytes.
+        Names of the network's outputs, in order.
+    weights : str
+        File name of the weights, in the same folder.
+    weights_sha256 : str
+        SHA-256 of that file.
     transform : mapping
-        `Transform.to_json()` of the images as they were tested: `index --resize --crop`.
+        `Transform.to_json()` of the test images, for `hueprobe index --resize --crop`.
     loss : str
-        The objective's name.
+        Name of the objective.
     head : mapping
-        Of a hue loss's head, what is not the default.
+        Options of a hue loss's head that are not the defaults.
     stages : tuple of str
-        Layers of MaxDropout and Catch-up Mix, where they were named.
+        Layers of MaxDropout and Catch-up Mix, if they were named.
     begun_from : str
-        The weights that training began from.
+        Initial weights of the training.
     seed : int
+        Seed of the training.
     training : mapping
         `TrainingSettings.to_json()`.
     data : str
-        Fingerprint of the images trained on.
+        Fingerprint of the training images.
     n_images, n_test : int
-        Images trained on, and tested on after each epoch.
+        Number of training images, and of test images.
     test_accuracy : float or None
-        After the last epoch; None without a test part.
+        Test accuracy after the last epoch; None without a test part.
     versions : mapping of str to str
-        Packages that took part.
+        Versions of the packages that were used.
+
+    See Also
+    --------
+    hueprobe.training.save_trained : Write a record with the weights.
+    hueprobe.training.read_trained : Read a record.
     """
 
     format: Annotated[int, Meta(ge=1, le=_FORMAT)]
@@ -87,36 +95,58 @@ def save_trained(
     backbone: str, begun_from: str | Path, weights: Path, config: Path, test: TrainingImages | None = None,
     head: Mapping[str, Any] | None = None, stages: Sequence[str] = (),
 ) -> TrainedNetwork:  # fmt: skip
-    """Write a trained network's weights, under its own names alone, and what it is; both appear whole.
+    """Write a trained network's weights and their JSON record, both atomically.
 
-    `load_backbone` and `hueprobe index --weights` take the weights. What was trained beside the network is
-    not among them.
+    The tensors have the network's own names, so that `load_backbone` and `hueprobe index --weights` can load
+    them. Modules trained beside the network, such as a hue head, are not included.
 
     Parameters
     ----------
     objective : Objective
-        Trained.
+        The trained objective.
     run : TrainingRun
-        As `train` gave it.
+        Result of `train`.
     images : TrainingImages
+        Images that `train` used.
     settings : TrainingSettings
-        As `train` took them.
+        Settings that `train` used.
     backbone : str
+        `backbone` of `fresh_network`.
     begun_from : str or Path
-        `backbone` and `weights` of `fresh_network`.
+        `weights` of `fresh_network`.
     weights, config : Path
-        The files, in one folder.
+        Files to write, in one folder.
     test : TrainingImages, optional
-        As `train` took it.
+        Test images that `train` used; none by default.
     head : mapping, optional
-        Options of the hue head that are not the defaults.
-    stages : sequence of str
-        As `objective_named` took them.
+        Options of the hue head that are not the defaults; none by default.
+    stages : sequence of str, default=()
+        `stages` of `objective_named`.
 
     Returns
     -------
     TrainedNetwork
-        What `config` says.
+        The record in `config`.
+
+    See Also
+    --------
+    hueprobe.training.read_trained : Read the record again.
+    hueprobe.load_backbone : Load the weights into a network.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> objective = hp.training.Objective(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)))
+    >>> settings = hp.training.TrainingSettings(epochs=1, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(objective, images, settings)
+    >>> record = hp.training.save_trained(
+    ...     objective, run, images, settings, backbone="my_networks:linear", begun_from="none",
+    ...     weights=Path("weights.safetensors"), config=Path("config.json"),
+    ... )
+    >>> record.classes, record.n_images
+    (('circle', 'square', 'triangle'), 12)
     """
     _write_tensors(weights, plain_network(objective.network).state_dict())
     accuracy = run.log[-1]["test_accuracy"]
@@ -137,58 +167,84 @@ def save_trained(
 
 
 def read_trained(path: str | Path) -> TrainedNetwork:
-    """Return what `config.json` beside a trained network's weights says.
+    """Read the JSON record beside a trained network's weights.
 
     Parameters
     ----------
     path : str or Path
-        The file.
+        The file, usually `config.json`.
+
+    Returns
+    -------
+    TrainedNetwork
+        The record.
 
     Raises
     ------
     InputError
-        It is missing, or no such record of this version.
+        The file is missing, or is not such a record of this version.
+
+    See Also
+    --------
+    hueprobe.training.save_trained : Write weights and record.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from torch import nn
+    >>> images = hp.training.load_images(hp.images.from_folder("images"), side=16)
+    >>> objective = hp.training.Objective(nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 3)))
+    >>> settings = hp.training.TrainingSettings(epochs=1, batch_size=4, crop=16, device="cpu")
+    >>> run = hp.training.train(objective, images, settings)
+    >>> record = hp.training.save_trained(
+    ...     objective, run, images, settings, backbone="my_networks:linear", begun_from="none",
+    ...     weights=Path("weights.safetensors"), config=Path("config.json"),
+    ... )
+    >>> hp.training.read_trained("config.json") == record
+    True
     """
     try:
         return as_record(json.loads(Path(path).read_bytes()), TrainedNetwork)
     except OSError as error:
         raise InputError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
     except (RecordError, ValueError, RecursionError) as error:
-        raise InputError(f"{str(path)!r} is no record of a trained network: it {error}") from error
+        raise InputError(f"{str(path)!r} is not the record of a trained network: it {error}") from error
 
 
 def save_beside(path: Path, objective: Objective) -> None:
-    """Write what an objective trains beside its network, such as a hue head; no file where it trains nothing.
+    """Write the modules that an objective trains beside its network, such as a hue head, if there are any.
 
     Parameters
     ----------
     path : Path
-        Of the file, which appears whole.
+        The file, written atomically.
     objective : Objective
+        The trained objective.
     """
     if beside := _beside(objective):
         _write_tensors(path, beside)
 
 
 def load_trained(path: Path, objective: Objective, *, beside: Path) -> None:
-    """Give an objective of the same kind the weights of a trained one, in place.
+    """Load the weights of a trained objective into one of the same kind, in place.
 
     Parameters
     ----------
     path : Path
-        As `save_trained` wrote the network's, or as version 0.1 wrote a whole objective's.
+        The network's weights from `save_trained`, or a whole objective's weights from version 0.1.
     objective : Objective
+        The objective to load into.
     beside : Path
-        As `save_beside` wrote it; read where the objective trains something beside its network.
+        File from `save_beside`, read if the objective trains modules beside its network.
 
     Raises
     ------
     WeightsError
-        A file cannot be read, or is of another objective.
+        A file cannot be read, or belongs to another objective.
     """
     try:
         state = safetensors.torch.load_file(path)
-        if state.keys() != objective.state_dict().keys():  # 0.1's are
+        if state.keys() != objective.state_dict().keys():  # those of version 0.1 are equal
             network = plain_network(objective.network).load_state_dict
             network(state)
             state = safetensors.torch.load_file(beside) if _beside(objective) else {}
@@ -197,12 +253,12 @@ def load_trained(path: Path, objective: Objective, *, beside: Path) -> None:
     except (OSError, RuntimeError, safetensors.SafetensorError) as error:
         raise WeightsError(
             f"{path} does not hold the weights of objective {objective.name!r} "
-            f"({' '.join(str(error).split())[:120]}); remove it, and its run is trained again"
+            f"({' '.join(str(error).split())[:120]}); remove it to train its run again"
         ) from error
 
 
 def plain_network(network: nn.Module) -> nn.Module:
-    """Return a network without the wrappers of `torch.compile` and `DataParallel`, which rename its tensors.
+    """Remove the wrappers of `torch.compile` and `DataParallel`, which rename tensors, from a network.
 
     Examples
     --------
@@ -223,7 +279,7 @@ def _beside(objective: Objective) -> dict[str, Tensor]:
 
 
 def _write_tensors(path: Path, state: Mapping[str, Any]) -> None:
-    """Write the tensors of a state dict, each with a storage of its own."""
+    """Write the tensors of a state dict, each with its own storage."""
     tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     own = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -126,7 +126,7 @@ def test_unit_vectors_have_length_one_and_give_the_activations_back(activations)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e30])
 def test_activations_that_are_no_numbers_are_refused(activations, bad):
     activations[1, 2, 0, 0] = bad
-    with pytest.raises(NumericsError, match=r"1 of 2 images \(the first is number 1 of its batch\) are NaN"):
+    with pytest.raises(NumericsError, match=r"1 of 2 images \(the first is number 1 of the batch\) are NaN"):
         unit_vectors(activations)
 
 

@@ -251,7 +251,7 @@ def test_vit_drops_its_class_token_and_keeps_reading_order(small_vit):
 
 
 def test_vit_takes_its_own_size_only(small_vit):
-    with pytest.raises(ShapeError, match="takes images of 40 x 40 only, got 40 x 48; set the crop to 40"):
+    with pytest.raises(ShapeError, match="accepts images of 40 x 40 only, got 40 x 48; set the crop to 40"):
         extract(small_vit, torch.zeros(1, 3, 40, 48))
 
 

@@ -271,7 +271,9 @@ def test_what_torchscript_compiled_cannot_be_tapped(images, how):
 
 def test_a_lazy_network_is_asked_to_run_once(images):
     network = nn.Sequential(nn.LazyConv2d(4, 3), nn.LazyBatchNorm2d(), nn.ReLU())
-    with pytest.raises(BackboneError, match=r"live Sequential is lazy: '0\.weight' has no shape .* run it"):
+    with pytest.raises(
+        BackboneError, match=r"live Sequential is lazy: '0\.weight' has no shape .* run the network once"
+    ):
         load_backbone(network, layer="2")
     network(images)
     assert Extractor(load_backbone(network, layer="2"), device="cpu")(images).shape == (3, 4, 14, 14)
@@ -280,7 +282,7 @@ def test_a_lazy_network_is_asked_to_run_once(images):
 def test_a_network_without_numbers_is_refused():
     with torch.device("meta"):
         network = Plain()
-    with pytest.raises(BackboneError, match=r"has no numbers: 'conv\.weight' is on torch's meta device"):
+    with pytest.raises(BackboneError, match=r"has no values: 'conv\.weight' is on torch's meta device"):
         load_backbone(network, layer="conv")
 
 

@@ -169,7 +169,7 @@ def test_a_live_module_is_used_as_it_is(tiny):
     assert backbone.name == "live Sequential"
     assert backbone.transform == Transform(resize=256, crop=224)
     for weights in ("none", "IMAGENET1K_V1", "weights.pth"):
-        with pytest.raises(WeightsError, match=f"weights='{weights}' cannot be had"):
+        with pytest.raises(WeightsError, match=f"weights='{weights}' is not possible"):
             load_backbone(tiny, layer="3", weights=weights)
 
 
@@ -228,9 +228,9 @@ def test_a_callables_random_weights_follow_the_seed(own_networks):
         ("lab_networks:a_number", "no callable 'a_number'"),
         (
             "lab_networks:nothing",
-            r"must return an nn.Module or \(module, transform\), it returned a NoneType",
+            r"must return an nn.Module or \(module, transform\), but returned a NoneType",
         ),
-        ("lab_networks:three", r"it returned \(Sequential, NoneType, NoneType\)"),
+        ("lab_networks:three", r"but returned \(Sequential, NoneType, NoneType\)"),
     ],
 )
 def test_a_callable_that_is_none(own_networks, spec, message):

@@ -69,6 +69,6 @@ def test_nothing_is_left_behind_and_no_grid_is_refused():
     with pytest.raises(InputError, match="1x1 grid"):
         field_center(pooled)
     nn.init.zeros_(module[0].weight)
-    with pytest.raises(InputError, match="no pixel moves"):
+    with pytest.raises(InputError, match="no pixel affects"):
         field_center(backbone)
     assert torch.is_grad_enabled()

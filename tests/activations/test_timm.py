@@ -36,8 +36,8 @@ KNOWN = {
 }
 REFUSED = {
     "coat_tiny": "forward_features of timm:coat_tiny gives a list, not one grid; name the layer with",
-    "volo_d1_224": r"layer 'norm' .* shape \(2, 197, 384\) .*cannot be told; choose another with --layer",
-    "pit_ti_224": r"layer 'norm' .* shape \(2, 1, 256\) .*cannot be told; choose another with --layer",
+    "volo_d1_224": r"layer 'norm' .* shape \(2, 197, 384\) .*cannot be identified; choose another with",
+    "pit_ti_224": r"layer 'norm' .* shape \(2, 1, 256\) .*cannot be identified; choose another with --layer",
 }
 # One network of each other family, tested with HUEPROBE_ALL_BACKBONES=1.
 FAMILIES = [
@@ -227,9 +227,9 @@ def test_tokens_must_be_the_patches():
     assert (tap.layout, tap.prefix_tokens, tap.patch) == ("tokens", 2, (8, 4))
     assert tap_of(network(grid_size=(4, 6)), size=(32, 24)).patch == (8, 4)
     for wrong in (network(prefix_tokens=1), network(prefix_tokens=1, says=2), network(grid_size=(6, 6))):
-        with pytest.raises(LayerError, match="cannot be told; choose another with --layer"):
+        with pytest.raises(LayerError, match="cannot be identified; choose another with --layer"):
             tap_of(wrong, size=(32, 24))
-    with pytest.raises(LayerError, match="cannot be told"):
+    with pytest.raises(LayerError, match="cannot be identified"):
         tap_of(Made(Patches(6, (8, 4)), num_features=6), size=(32, 24))
 
 
@@ -242,14 +242,18 @@ def test_a_grid_of_tokens_may_be_wider_than_high():
     (grid,) = Extractor(backbone, device="cpu").at([tap], images)
     with torch.no_grad():
         np.testing.assert_allclose(grid, nn.Conv2d.forward(embedding, images), atol=1e-5)
-    with pytest.raises(LayerError, match="gives 12 tokens behind 1, which fill no square grid"):
+    with pytest.raises(
+        LayerError, match="gives 12 tokens after 1 prefix tokens, which do not fill a square grid"
+    ):
         Extractor(backbone, device="cpu").at([replace(tap, patch=None)], images)
 
 
 def test_what_the_network_does_behind_the_module_is_not_overlooked():
     convolution = nn.Conv2d(3, 5, 4, stride=4)
     for end in (lambda features: features + 1, lambda features: features.relu_(), lambda x: x[:, :, 1:]):
-        with pytest.raises(LayerError, match="no single module of made gives what its forward_features does"):
+        with pytest.raises(
+            LayerError, match="no single module of made has the output of its forward_features"
+        ):
             tap_of(Made(convolution, num_features=5, end=end))
     inside = Made(convolution, nn.ReLU(inplace=True), num_features=5)
     assert tap_of(inside).layer == "steps"
@@ -259,7 +263,7 @@ def test_what_the_network_does_behind_the_module_is_not_overlooked():
 
 def test_a_size_that_the_patches_insist_on_is_told():
     backbone = load_backbone("timm:vit_tiny_patch16_224", weights="none")
-    with pytest.raises(ShapeError, match="takes images of 224 x 224 only, got 96 x 96"):
+    with pytest.raises(ShapeError, match="accepts images of 224 x 224 only, got 96 x 96"):
         Extractor(backbone, device="cpu")(torch.zeros(1, 3, 96, 96))
     anywhere = replace(backbone, fixed_size=None)
     with pytest.raises(BackboneError, match=r"fails on images of shape \(1, 3, 96, 96\): Input height"):
@@ -368,7 +372,7 @@ def test_random_weights_follow_the_seed():
         ("timm:", "timm has no network ''"),
         (
             "timm:resnet18.nonsense",
-            r"timm has no weights 'resnet18.nonsense'; its own of resnet18: .*a1_in1k",
+            r"timm has no weights 'resnet18.nonsense'; its weights of resnet18: .*a1_in1k",
         ),
     ],
 )

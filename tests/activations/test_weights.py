@@ -70,7 +70,7 @@ def test_another_architecture_names_the_first_tensor_and_both_shapes(squeezenet,
 def test_a_tensor_too_many_or_of_another_kind_is_named(squeezenet):
     state = squeezenet.state_dict()
     with pytest.raises(
-        WeightsError, match=r"the file has 'features\.99\.bias' of shape \(7,\), the network has not"
+        WeightsError, match=r"the file has 'features\.99\.bias' of shape \(7,\), the network does not"
     ):
         put_weights(squeezenet1_1(), {**state, "features.99.bias": torch.zeros(7)}, what="weights")
     quantized = {**state, "features.0.weight": torch.zeros(64, 3, 3, 3, dtype=torch.int8)}

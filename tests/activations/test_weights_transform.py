@@ -28,14 +28,14 @@ def chosen(folder, name, network="resnet50"):
 @pytest.mark.parametrize(
     ("name", "entry", "why", "assumed"),
     [
-        ("resnet50-0676ba61.pth", V1, "IMAGENET1K_V1, whose file name it bears", False),
-        ("resnet50-11ad3fa6.pth", V2, "IMAGENET1K_V2, whose file name it bears", False),
-        ("resnet50_v1.fp16.safetensors", V1, "IMAGENET1K_V1, as the file's name says", True),
-        ("ResNet50-V2.pth", V2, "IMAGENET1K_V2, as the file's name says", True),
-        ("mine_IMAGENET1K_V1_ema.pth", V1, "IMAGENET1K_V1, as the file's name says", True),
-        ("mine.pth", V2, "IMAGENET1K_V2, the default weights, since the file does not tell", True),
-        ("v1_and_v2.pth", V2, "IMAGENET1K_V2, the default weights, since the file does not tell", True),
-        ("conv1.pth", V2, "IMAGENET1K_V2, the default weights, since the file does not tell", True),
+        ("resnet50-0676ba61.pth", V1, "IMAGENET1K_V1, which has the same file name", False),
+        ("resnet50-11ad3fa6.pth", V2, "IMAGENET1K_V2, which has the same file name", False),
+        ("resnet50_v1.fp16.safetensors", V1, "IMAGENET1K_V1, according to the file's name", True),
+        ("ResNet50-V2.pth", V2, "IMAGENET1K_V2, according to the file's name", True),
+        ("mine_IMAGENET1K_V1_ema.pth", V1, "IMAGENET1K_V1, according to the file's name", True),
+        ("mine.pth", V2, "IMAGENET1K_V2, the default weights, since the file does not record", True),
+        ("v1_and_v2.pth", V2, "IMAGENET1K_V2, the default weights, since the file does not record", True),
+        ("conv1.pth", V2, "IMAGENET1K_V2, the default weights, since the file does not record", True),
     ],
 )
 def test_a_files_name_tells_whose_transform_is_taken(tmp_path, name, entry, why, assumed):
@@ -46,7 +46,7 @@ def test_a_files_name_tells_whose_transform_is_taken(tmp_path, name, entry, why,
 
 def test_the_architectures_own_version_is_none_of_the_weights(tmp_path):
     assert "the default weights" in chosen(tmp_path, "mobilenet-v2_tf.pth", "mobilenet_v2")[1]
-    assert "IMAGENET1K_V1, as" in chosen(tmp_path, "mobilenet_v2_v1.pth", "mobilenet_v2")[1]
+    assert "IMAGENET1K_V1, according" in chosen(tmp_path, "mobilenet_v2_v1.pth", "mobilenet_v2")[1]
 
 
 def test_the_longest_name_counts_and_brings_its_image_size(tmp_path):
@@ -70,7 +70,7 @@ def test_a_renamed_file_is_known_by_its_sha256(tmp_path, monkeypatch):
     )
     monkeypatch.setattr(torchvision.models, "get_model_weights", lambda name: Entries([V2, known]))
     blueprint = find_blueprint("resnet50", path)
-    assert blueprint.transform_of == "KNOWN, whose sha256 it has" and not blueprint.transform_assumed
+    assert blueprint.transform_of == "KNOWN, which has the same sha256" and not blueprint.transform_assumed
     assert blueprint.build()[1].resize == 256
     path.write_bytes(b"other weights")
     assert find_blueprint("resnet50", path).build()[1].resize == 232

@@ -79,7 +79,9 @@ def require_loaded(backbone, state, *, without=()):
 def test_a_prefix_is_taken_off_with_a_word(tmp_path, state, prefix, suffix):
     path = tmp_path / f"weights{suffix}"
     (safetensors.torch.save_file if suffix == ".safetensors" else torch.save)(prefixed(state, prefix), path)
-    with pytest.warns(HueprobeWarning, match=r"took (the names of wrappers|'.*' off the names)") as said:
+    with pytest.warns(
+        HueprobeWarning, match=r"removed (wrapper names|the prefix '.*' from the names)"
+    ) as said:
         backbone = load(path)
     assert len(said) == 1 and "\n" not in str(said[0].message)
     require_loaded(backbone, state)
@@ -89,7 +91,7 @@ def test_a_prefix_is_taken_off_with_a_word(tmp_path, state, prefix, suffix):
 
 def test_names_of_wrappers_are_taken_out_of_the_middle(tmp_path, state):
     torch.save({name.replace("norm.", "norm._orig_mod."): v for name, v in state.items()}, tmp_path / "w.pth")
-    with pytest.warns(HueprobeWarning, match="wrappers such as '_orig_mod.'"):
+    with pytest.warns(HueprobeWarning, match="wrapper names such as '_orig_mod.'"):
         require_loaded(load(tmp_path / "w.pth"), state)
 
 
@@ -106,7 +108,7 @@ def test_a_container_is_opened_with_a_word(tmp_path, state, keys):
         "loss": torch.tensor(0.25), "step": np.int64(3),
     }  # fmt: skip
     torch.save(content, tmp_path / "w.pth")
-    with pytest.warns(HueprobeWarning, match=re.escape(f"took {' > '.join(map(repr, keys))}")):
+    with pytest.warns(HueprobeWarning, match=re.escape(f"used {' > '.join(map(repr, keys))}")):
         require_loaded(load(tmp_path / "w.pth"), state)
 
 
@@ -123,10 +125,10 @@ def test_of_plain_and_averaged_weights_the_plain_are_taken_and_the_way_to_the_ot
     # As torch's AveragedModel has it.
     content = {ema: {"n_averaged": torch.tensor(7), **prefixed(averaged, "module.")}, "state_dict": state}
     torch.save(content, tmp_path / "w.pth")
-    with pytest.warns(HueprobeWarning, match="took 'state_dict'") as said:
+    with pytest.warns(HueprobeWarning, match="used 'state_dict'") as said:
         require_loaded(load(tmp_path / "w.pth"), state)
     text = str(said[0].message)
-    assert f"left the averaged (EMA) weights in its '{ema}' behind 'module.'" in text
+    assert f"ignored the averaged (EMA) weights in its '{ema}' under the prefix 'module.'" in text
     code = text[text.index("s = torch.load") :].replace("'w.pth'", repr(str(tmp_path / "w.pth")))
     exec(code.replace("'weights.pth'", repr(str(tmp_path / "ema.pth"))), {"torch": torch})
     require_loaded(load(tmp_path / "ema.pth"), averaged)
@@ -134,7 +136,9 @@ def test_of_plain_and_averaged_weights_the_plain_are_taken_and_the_way_to_the_ot
 
 def test_an_average_alone_is_taken(tmp_path, state):
     torch.save({"n_averaged": torch.tensor(7), **prefixed(state, "module.")}, tmp_path / "w.pth")
-    with pytest.warns(HueprobeWarning, match="took 'module.' off the names; left out 'n_averaged'"):
+    with pytest.warns(
+        HueprobeWarning, match="removed the prefix 'module.' from the names; ignored 'n_averaged'"
+    ):
         require_loaded(load(tmp_path / "w.pth"), state)
 
 
@@ -142,14 +146,16 @@ def test_two_weights_that_fit_alike_are_not_chosen_from(tmp_path, state):
     other = {name: tensor + 1 for name, tensor in state.items()}
     torch.save({"generator": state, "critic": other}, tmp_path / "w.pth")
     with pytest.raises(
-        WeightsError, match=r"several places: its 'generator', its 'critic'; to take .*torch.save"
+        WeightsError, match=r"several places: its 'generator', its 'critic'; to use .*torch.save"
     ):
         load(tmp_path / "w.pth")
     torch.save({**prefixed(state, "encoder_q."), **prefixed(other, "encoder_k.")}, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match=r"it behind 'encoder_q.', it behind 'encoder_k.'"):
+    with pytest.raises(
+        WeightsError, match=r"it under the prefix 'encoder_q.', it under the prefix 'encoder_k.'"
+    ):
         load(tmp_path / "w.pth")
     torch.save({"model": state, "net": dict(state)}, tmp_path / "w.pth")  # one thing twice
-    with pytest.warns(HueprobeWarning, match="took 'model'"):
+    with pytest.warns(HueprobeWarning, match="used 'model'"):
         require_loaded(load(tmp_path / "w.pth"), state)
 
 
@@ -158,7 +164,8 @@ def test_hueprobes_own_checkpoint_is_taken(tmp_path, state):
     parts = {"objective": objective, "optimizer": torch.optim.Adam(network().parameters()).state_dict()}
     save_checkpoint(tmp_path / "checkpoint.pt", Checkpoint({"seed": 0}, 2, parts, [{"loss": 0.5}]))
     with pytest.warns(
-        HueprobeWarning, match="took 'state' > 'objective'; took 'network.' off the names; left"
+        HueprobeWarning,
+        match="used 'state' > 'objective'; removed the prefix 'network.' from the names; ignored",
     ):
         require_loaded(load(tmp_path / "checkpoint.pt"), state)
 
@@ -215,7 +222,7 @@ def test_what_the_layer_needs_stays_an_error_that_names_the_nearest(tmp_path, st
         load(tmp_path / "w.pth")
     bad = {name.replace("last.weight", "last.kernel"): tensor for name, tensor in state.items()}
     torch.save(bad, tmp_path / "w.pth")
-    near = r"'last.weight' of shape .* is not in the file; the nearest there: 'last.kernel' of shape \(5, 6"
+    near = r"'last.weight' of shape .* is not in the file; nearest in the file: 'last.kernel' of shape \(5, 6"
     with pytest.raises(WeightsError, match=near):
         load(tmp_path / "w.pth")
     del bad["last.kernel"], bad["norm.running_mean"]
@@ -223,7 +230,9 @@ def test_what_the_layer_needs_stays_an_error_that_names_the_nearest(tmp_path, st
     with pytest.raises(WeightsError, match=r"'norm.running_mean' of shape"):
         load(tmp_path / "w.pth")
     torch.save({**state, "norm.other": torch.zeros(2)}, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match=r"the file has 'norm.other' of shape \(2,\), the network has not"):
+    with pytest.raises(
+        WeightsError, match=r"the file has 'norm.other' of shape \(2,\), the network does not"
+    ):
         load(tmp_path / "w.pth")
 
 
@@ -302,7 +311,7 @@ def test_the_transform_that_training_wrote_down_is_taken(tmp_path, state):
     (tmp_path / "other.json").write_text(json.dumps({**record, "weights": "other.safetensors"}))
     assert load(tmp_path / "other.safetensors").transform == trained_with
     (tmp_path / "config.json").write_text(json.dumps({**record, "transform": {"resize": 3}}))
-    with pytest.raises(WeightsError, match=r"config\.json has no transform that can be used: settings of"):
+    with pytest.raises(WeightsError, match=r"config\.json has no valid transform: settings of"):
         load(tmp_path / "weights.safetensors")
     for text in ("{", "[]", '{"architectures": ["x"]}', json.dumps({**record, "backbone": "resnet18"})):
         (tmp_path / "config.json").write_text(text)

@@ -106,7 +106,7 @@ def test_leave_one_out_and_other_searchers(memory):
     exact = json.loads(run("evaluate", memory, "--leave-one-out", "--json").stdout)
     assert exact["accuracy"] == 1.0 and exact["searcher_recall"] == 1.0
     assert 0 <= exact["searcher_certified"] <= 1
-    told = f"{exact['searcher_certified']:.2%} of queries certified at first pass"
+    told = f"{exact['searcher_certified']:.2%} of queries certified in the first pass"
     assert told in run("evaluate", memory, "--leave-one-out").stdout
     flat = json.loads(run("evaluate", memory, "--leave-one-out", "--searcher", "faiss:Flat", "--json").stdout)
     assert flat["searcher"] == "faiss:Flat" and flat["searcher_certified"] is None
@@ -280,7 +280,7 @@ def test_images_are_appended_and_indexes_become_stale(table, images, tmp_path):
     assert open_memory(m).n_images == 13
     assert "are in" in refused("index", table, "--split", "train", "-o", m, "--append")
     assert "stale" in run("info", m).stdout
-    assert "all as written" in run("verify", m).stdout
+    assert "all unchanged" in run("verify", m).stdout
 
 
 def test_info_and_verify(memory, tmp_path):
@@ -356,10 +356,10 @@ def test_the_transform_for_a_weights_file_is_told(images, tmp_path):
     )
     (line,) = [x for x in run("index", images, *options).stderr.splitlines() if x.startswith("transform for")]
     assert "mine.pth: resize 256 (bilinear), crop 224, mean 0.485, 0.456, 0.406, std " in line
-    assert "that of IMAGENET1K_V1, the default weights, since the file does not tell" in line
+    assert "that of IMAGENET1K_V1, the default weights, since the file does not record" in line
     assert "--resize, --crop, --mean, --std and --interpolation change it" in line
     said = run("index", images, *options, "--resize", "64", "--crop", "64").stderr
-    assert "mine.pth: resize 64 (bilinear), crop 64," in said and "but for --resize, --crop" in said
+    assert "mine.pth: resize 64 (bilinear), crop 64," in said and "except for --resize, --crop" in said
     assert "transform for" not in run("index", images, "--dry-run", "-o", tmp_path / "m", *TINY).stderr
 
 
@@ -565,7 +565,7 @@ def test_bad_memories(tmp_path, images, memory):
 
 def test_evaluate_needs_something_to_evaluate(tmp_path, memory, images):
     assert "IMAGES" in refused("evaluate", memory, code=2)
-    assert "not both" in refused("evaluate", memory, images, "--leave-one-out", code=2)
+    assert "give either IMAGES" in refused("evaluate", memory, images, "--leave-one-out", code=2)
     assert "labels" in refused("evaluate", memory, images / "red", code=2)
     run("index", images / "red", "-o", tmp_path / "flat", *TINY)
     assert "at least 2" in refused("evaluate", tmp_path / "flat", "--leave-one-out", code=2)
@@ -645,7 +645,7 @@ def test_every_route_takes_a_table_whose_images_lie_elsewhere(
     monkeypatch.chdir(work)
     source = os.path.relpath(images) if relative else linked / images.name
     table = f"split.{ending}" if relative else work / f"split.{ending}"
-    line = f"{table}: its images lie in {images if relative else source}"
+    line = f"{table}: its images are in {images if relative else source}"
     assert line in run("data", "split", source, "--seed", 0, "-o", table).stderr
     assert line in run("index", table, "--split", "train", "-o", "m", *TINY, "--device", "cpu").stderr
     assert line in run("data", "split", table, "--split", "train", "-o", f"again.{ending}").stderr
@@ -658,7 +658,7 @@ def test_every_route_takes_a_table_whose_images_lie_elsewhere(
 
 # --- Stopping, and going on ---
 
-KEPT = "hueprobe: stopped; what was finished is kept: the same command goes on"
+KEPT = "hueprobe: stopped; finished work is kept: run the same command again to resume"
 
 
 @pytest.mark.parametrize(
@@ -697,5 +697,5 @@ def test_a_command_that_is_stopped_says_what_it_keeps(
 
 def test_observe_says_that_it_goes_on(memory, tmp_path):
     command = ["observe", "accuracy", memory, "--k", 2, "-o", tmp_path / "o"]
-    assert "goes on" not in run(*command).stderr
-    assert f"{tmp_path / 'o'}: goes on with what was extracted" in run(*command).stderr
+    assert "resuming" not in run(*command).stderr
+    assert f"{tmp_path / 'o'}: resuming with what was extracted" in run(*command).stderr

@@ -146,7 +146,7 @@ def test_official_splits_are_saved_or_missed(faces, tmp_path):
 
 def test_ways_to_split_exclude_each_other(faces):
     assert "give one" in run("data", "split", "utkface", "--shots", "1", "--folds", "2", code=2).stderr
-    assert "say where to with -o" in run("data", "split", faces, code=2).stderr
+    assert "name the file to write with -o" in run("data", "split", faces, code=2).stderr
     assert (
         "--root goes with a data set's name"
         in run("data", "split", faces, "--root", ".", "-o", "a.csv", code=2).stderr
@@ -162,16 +162,16 @@ def test_verify_says_what_differs_and_exits_1(faces, tmp_path):
     assert document["problems"][0]["kind"] == "count"
     for file in ("own.toml", "sets/UTKFace/own.toml"):
         run("data", "init", faces, "-o", file)
-        assert "all as the manifest says" in run("data", "verify", file).stdout  # found beside itself
-        assert "all as the manifest says" in run("data", "verify", file, "--root", faces).stdout
-        assert "nothing was read" in run("data", "verify", file, "--quick").stdout
+        assert "matches the manifest" in run("data", "verify", file).stdout  # found beside itself
+        assert "matches the manifest" in run("data", "verify", file, "--root", faces).stdout
+        assert "no image was read" in run("data", "verify", file, "--quick").stdout
     result = run("data", "verify", "mnist", code=1)
     assert result.stdout == "" and "`hueprobe data fetch mnist` gets it" in result.stderr
 
 
 def test_fetch_says_what_is_there_or_what_to_do(faces):
     result = run("data", "fetch", "utkface")
-    assert "utkface: was there already" in result.stdout
+    assert "utkface: already in" in result.stdout
     assert "12 images (23,705 expected)" in result.stdout
     result = run("data", "fetch", "stanford_cars", code=1)
     assert result.stdout == "" and "by hand: find cars_train.tgz" in result.stderr
@@ -190,10 +190,10 @@ def test_init_writes_a_draft_and_overwrites_only_when_told(faces, tmp_path):
 def test_a_folder_of_a_sets_name_is_taken_with_a_warning(faces, tmp_path):
     write_image(tmp_path / "utkface" / "a" / "1.png")
     write_image(tmp_path / "utkface" / "a" / "2.png")
-    with pytest.warns(HueprobeWarning, match="a path here and a data manifest too"):
+    with pytest.warns(HueprobeWarning, match="both a path and a data manifest"):
         resolve_images("utkface")
     result = run("data", "split", "utkface", "-o", "a.csv")
-    assert "warning: 'utkface' is a path here and a data manifest too" in result.stderr
+    assert "warning: 'utkface' is both a path and a data manifest" in result.stderr
     assert "a.csv: 1 train, 1 test" in result.stdout
     assert run("data", "split", "manifest:utkface", "-o", "b.csv").stderr == ""
     assert len(rows(tmp_path / "b.csv")) == 12

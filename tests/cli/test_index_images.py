@@ -85,7 +85,7 @@ def test_folders_named_as_splits(tmp_path):
     for i, name in enumerate(("train/cat", "train/dog", "test/cat", "test/dog")):
         write(tmp_path / "set" / name / "1.png", seed=i)
     done = run("index", tmp_path / "set", "--split", "train", "-o", tmp_path / "m", *TINY)
-    assert "taken for splits, those in them for classes" in done.stderr
+    assert "taken for splits, those inside for classes" in done.stderr
     assert open_memory(tmp_path / "m").classes == ("cat", "dog")
     assert json.loads(run("evaluate", tmp_path / "m", tmp_path / "set", "--split", "test", "--json").stdout)[
         "images"
@@ -93,7 +93,7 @@ def test_folders_named_as_splits(tmp_path):
     run("index", f"classes:{tmp_path / 'set'}", "-o", tmp_path / "n", *TINY)
     assert open_memory(tmp_path / "n").classes == ("test", "train")
     write(tmp_path / "set" / "bus" / "1.png", seed=9)
-    assert "named as splits" in refused("index", tmp_path / "set", "-o", tmp_path / "o", *TINY)
+    assert "names of splits" in refused("index", tmp_path / "set", "-o", tmp_path / "o", *TINY)
     assert not (tmp_path / "o").exists()
     run("data", "split", f"classes:{tmp_path / 'set'}", "-o", tmp_path / "t.csv")
     run("index", tmp_path / "t.csv", "-o", tmp_path / "o", *TINY)

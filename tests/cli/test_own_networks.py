@@ -50,7 +50,7 @@ def test_train_and_index_with_a_layer_of_ones_own(table, tmp_path):
         "--weights", tmp_path / "run" / "checkpoint.pt", "--device", "cpu",
     )  # fmt: skip
     assert indexed.exit_code == 0, indexed.output
-    assert "took 'state' > 'objective'; took 'network.' off the names" in indexed.stderr
+    assert "used 'state' > 'objective'; removed the prefix 'network.' from the names" in indexed.stderr
     assert "'fc.weight', (4, 5) in the network, has shape (2, 5) in the file" in indexed.stderr
     queried = run("query", tmp_path / "m", tmp_path / "in" / "a" / "0.png", "--json")
     assert queried.exit_code == 0, queried.output

@@ -129,7 +129,7 @@ def test_each_network_is_left_under_its_own_names(table, tmp_path):
 def test_tensorboard_that_is_not_there_is_said_before_images_are_read(table, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     found = run("train", table, "-o", tmp_path, *SMALL, "--tensorboard")
-    assert found.exit_code == 1 and "TensorBoard is asked for and not installed" in found.stderr
+    assert found.exit_code == 1 and "TensorBoard is not installed" in found.stderr
     assert "reading" not in found.stderr and not list(tmp_path.iterdir())
 
 

@@ -59,7 +59,7 @@ def test_no_test_image_is_trained_on(parts_of, command, splits, options):
 
 @pytest.mark.parametrize("command", ["train", "compare"])
 @pytest.mark.parametrize("splits, text", [
-    (["a", "a", "test", "test"], "'a' (4 images), 'test' (4 images), none is called train or training"),
+    (["a", "a", "test", "test"], "'a' (4 images), 'test' (4 images), and none is called train or training"),
     (["test"] * 4, "none is called train or training"),
 ])  # fmt: skip
 def test_a_name_that_tells_nothing_is_an_error(parts_of, command, splits, text):

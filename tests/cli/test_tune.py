@@ -20,7 +20,7 @@ def tune(memory, *arguments, code=0):
 
 def test_a_table_a_recommendation_and_what_to_do_with_it(memory):
     shown = tune(memory, "--searcher", "annoy:trees=2", "--searcher", "faiss:Flat", "--queries", 50).stdout
-    assert "360 vectors, 50 of them asked at once" in shown
+    assert "360 vectors, 50 of them queried in one batch" in shown
     for word in ("annoy:trees=2", "faiss:Flat", "exact", "recall@10", "queries/s", "build s", "index MB"):
         assert word in shown
     assert "recommended for recall 0.99: " in shown
@@ -31,7 +31,7 @@ def test_json_and_figures(memory, tmp_path):
     result = tune(memory, "--recall", 0.8, "--k", 5, "--queries", 50, "-o", tmp_path / "new/out", "--json")
     document = json.loads(result.stdout)
     assert json.loads((tmp_path / "new/out/tuning.json").read_text()) == document
-    assert document["wished"] == 0.8 and document["k"] == 5 and document["n_queries"] == 50
+    assert document["target_recall"] == 0.8 and document["k"] == 5 and document["n_queries"] == 50
     assert document["recommended"] in [trial["spec"] for trial in document["trials"]]
     assert {
         "spec",
@@ -54,7 +54,7 @@ def test_json_and_figures(memory, tmp_path):
     "arguments, code, said",
     [
         (["--recall", "0"], 2, "0<x<=1"),
-        (["--k", "400"], 2, "holds 360 vectors"),
+        (["--k", "400"], 2, "has 360 vectors"),
         (["--searcher", "annoyed"], 1, "choose exact, annoy"),
     ],
 )
@@ -65,5 +65,5 @@ def test_wrong_wishes_end_in_one_line(memory, arguments, code, said):
 
 def test_what_could_not_be_built_is_said_on_stderr(memory):
     result = tune(memory, "--searcher", "faiss:Nonsense", "--queries", 20)
-    assert "left out: faiss:Nonsense" in result.stderr
+    assert "skipped: faiss:Nonsense" in result.stderr
     assert "recommended for recall 0.99: exact" in result.stdout

@@ -150,9 +150,12 @@ def test_no_server_at_all(server, tmp_path):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"sha256": "0" * 64}, r"a.tar has sha256 [0-9a-f]{64}, the manifest says 0{64}; it is not used"),
-        ({"md5": "0" * 32}, r"a.tar has md5 [0-9a-f]{32}, the manifest says 0{32}; it is not used"),
-        ({"bytes": 17}, r"a.tar gave 10,240 bytes, the manifest says 17; it is not used"),
+        (
+            {"sha256": "0" * 64},
+            r"a.tar has sha256 [0-9a-f]{64}, not 0{64} like in the manifest; it is not used",
+        ),
+        ({"md5": "0" * 32}, r"a.tar has md5 [0-9a-f]{32}, not 0{32} like in the manifest; it is not used"),
+        ({"bytes": 17}, r"a.tar has 10,240 bytes, not 17 like in the manifest; it is not used"),
     ],
 )
 def test_other_bytes_than_promised_are_not_used(server, tmp_path, keys, said):
@@ -188,16 +191,14 @@ def test_a_server_that_leads_elsewhere(server, tmp_path):
 @pytest.mark.parametrize("n_bytes", [0, 700, 1024, 2048, 4000, 4096])
 def test_an_archive_cut_short_without_known_checksums(server, tmp_path, n_bytes):
     server.files["/a.tar"] = server.files["/a.tar"][:n_bytes]
-    refused(described(server, archive_keys={}), tmp_path / "data", "cut short|holds no file")
+    refused(described(server, archive_keys={}), tmp_path / "data", "truncated|contains no file")
 
 
 def test_an_archive_that_lacks_images(server, tmp_path):
     server.files["/a.tar"] = archive({"images/a/0.png": image(0), "images/bb/0.png": image(1)})
-    refused(
-        described(server), tmp_path / "data", r"2 images of 'shapes' came, 4 are expected; nothing is kept"
-    )
+    refused(described(server), tmp_path / "data", r"has 2 images of 'shapes', not 4; nothing is kept")
     server.files["/a.tar"] = archive({"elsewhere/a.txt": b"?"})
-    refused(described(server), tmp_path / "data", "is not laid out as the manifest of 'shapes' says")
+    refused(described(server), tmp_path / "data", "does not have the layout in the manifest of 'shapes'")
 
 
 @pytest.mark.parametrize("name", ["../../escaped.png", "/tmp/hueprobe-escaped.png"])
@@ -214,7 +215,7 @@ def test_an_archive_that_leaves_its_folder(server, tmp_path, name):
 def test_something_else_in_its_place_is_not_touched(server, tmp_path):
     (tmp_path / "shapes").mkdir()
     (tmp_path / "shapes" / "mine.txt").write_text("keep")
-    with pytest.raises(DownloadError, match=r"shapes' is there, but is not the set; move it away"):
+    with pytest.raises(DownloadError, match=r"shapes' exists, but is not the data set; move it away"):
         fetch_set(described(server), root=tmp_path)
     assert [path.name for path in tmp_path.rglob("*")] == ["shapes", "mine.txt"]
 
@@ -305,7 +306,7 @@ def test_dtd_comes_as_torchvision_fetches_it(server, tmp_path, monkeypatch):
     root = tmp_path / "data"
     for manifest, md5, said in (
         (tiny, "0" * 32, "cannot fetch 'dtd': File not found or corrupted"),
-        (whole, digest, "6 images of 'dtd' came, 5,640 are expected; nothing is kept"),
+        (whole, digest, "has 6 images of 'dtd', not 5,640; nothing is kept"),
     ):
         monkeypatch.setattr(torchvision.datasets.DTD, "_MD5", md5)
         with pytest.raises(DownloadError, match=said):

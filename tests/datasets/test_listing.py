@@ -49,7 +49,7 @@ def test_the_root_of_all_sets_comes_from_the_environment(shapes, monkeypatch, tm
     # There, the folder of all sets is not taken for the set's own.
     monkeypatch.setenv("HUEPROBE_DATA", str(root / "shapes" / "images"))
     with pytest.raises(
-        ImageError, match=r"no images of 'shapes' at .*get it as `hueprobe data show shapes` says"
+        ImageError, match=r"no images of 'shapes' at .*`hueprobe data show shapes` explains how to get it"
     ):
         from_manifest(manifest)
     monkeypatch.delenv("HUEPROBE_DATA")
@@ -90,7 +90,7 @@ def test_what_exists_comes_before_a_manifest_of_its_name(monkeypatch, tmp_path):
     write_image(tmp_path / "utkface" / "mine" / "a.png")
     write_image(tmp_path / "sets" / "UTKFace" / "3_1_0_2016.jpg")
     with pytest.warns(
-        HueprobeWarning, match=r"'utkface' is a path here and a data manifest too; .*'manifest:utkface'"
+        HueprobeWarning, match=r"'utkface' is both a path and a data manifest; .*'manifest:utkface'"
     ):
         assert resolve_images("utkface").classes == ("mine",)
     assert resolve_images("./utkface").classes == ("mine",)
@@ -207,7 +207,9 @@ def test_classes_that_need_a_missing_list_are_an_error(tmp_path):
     write_image(tmp_path / "1.png")
     layout = {"kind": "pattern", "pattern": r"(?P<id>\d)\.png"}
     tables = [{"file": "labels.txt", "columns": ["id", "class"]}]
-    with pytest.raises(ImageError, match=r"classes of 'shapes' cannot be told: labels.txt: no such file"):
+    with pytest.raises(
+        ImageError, match=r"classes of 'shapes' cannot be determined: labels.txt: no such file"
+    ):
         from_manifest(manifest_of(layout=layout, tables=tables), root=tmp_path)
 
 
@@ -238,7 +240,7 @@ def test_csv_tables(tmp_path):
     with pytest.raises(ImageError, match=r"^a.csv: no column 'Family_ID'; there are: Subject, Gender, Age$"):
         read_side_table(side_table(file="a.csv", columns={"family": "Family_ID"}), tmp_path)
     (tmp_path / "a.csv").write_text('Subject\n"1\n')
-    with pytest.raises(ImageError, match=r"^a.csv: no CSV after line"):
+    with pytest.raises(ImageError, match=r"^a.csv: not valid CSV after line"):
         read_side_table(side_table(file="a.csv", columns={"subject": "Subject"}), tmp_path)
 
 
@@ -260,7 +262,7 @@ def test_matlab_tables(tmp_path):
         with pytest.raises(ImageError, match=said):
             read_side_table(side_table(file="a.mat", columns=columns), tmp_path)
     (tmp_path / "a.mat").write_bytes(b"no matlab")
-    with pytest.raises(ImageError, match=r"a.mat: no MATLAB file that SciPy reads"):
+    with pytest.raises(ImageError, match=r"a.mat: not a MATLAB file that SciPy can read"):
         read_side_table(side_table(file="a.mat", columns={"id": "ids"}), tmp_path)
 
 

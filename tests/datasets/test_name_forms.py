@@ -23,7 +23,7 @@ def test_a_list_in_the_other_form_names_the_same_files(tmp_path, on_disk, listed
     tables = [{"file": "train.txt", "columns": ["picture"], "set": {"split": "train", "class": NFC}}]
     manifest = manifest_of(layout=layout, tables=tables, counts={"images": 2, "splits": {"train": 2}})
     if layout["kind"] == "class_folders" and on_disk == NFD:
-        with pytest.warns(HueprobeWarning, match="one form"):
+        with pytest.warns(HueprobeWarning, match="normalized"):
             table = from_manifest(manifest, root=tmp_path)
     else:
         table = from_manifest(manifest, root=tmp_path)
@@ -40,7 +40,7 @@ def test_the_classes_of_a_manifest_in_another_form(tmp_path, folder, known):
     if normal == folder:
         found = verify_set(manifest, root=tmp_path)
     else:
-        with pytest.warns(HueprobeWarning, match="one form"):
+        with pytest.warns(HueprobeWarning, match="normalized"):
             found = verify_set(manifest, root=tmp_path)
     assert [problem.text for problem in found.problems] == []
 

@@ -93,8 +93,8 @@ def test_flowers_17_agrees_but_for_the_lists_that_are_not_there(shared, tmp_path
     assert (found.images, found.classes) == (1360, 17)
     assert [(problem.kind, problem.text.split(" in ")[0]) for problem in found.problems] == [
         ("list", "datasplits.mat: no such file"),
-        ("missing", "datasplits.mat is not there; its md5 is known"),
-        ("count", "no official split could be read; expected are train 680, val 340, test 340"),
+        ("missing", "datasplits.mat is missing; the manifest has its md5"),
+        ("count", "no official split could be read; expected: train 680, val 340, test 340"),
     ]
 
 

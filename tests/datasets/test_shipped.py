@@ -120,7 +120,7 @@ def test_names_and_files():
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"title = ", "is no TOML: "),
+        (b"title = ", "is not valid TOML: "),
         (b"title = '\xff'", "is not UTF-8"),
         (b"title = 'x'\n", "licence.name: is missing"),
     ],

@@ -47,7 +47,7 @@ def test_a_missing_class(shapes):
         "counts.splits.train: 4 found, 6 expected",
         "counts.splits.test: 4 found, 6 expected",
     ]
-    assert found["missing"][0].startswith("4 listed images are not there: 'line/line_0.png'")
+    assert found["missing"][0].startswith("4 listed images are missing: 'line/line_0.png'")
 
 
 @pytest.mark.parametrize("name", ["line/extra.png", "line/notes.txt", "line/deep/extra.png", "extra.png"])
@@ -89,7 +89,7 @@ def test_the_same_image_in_two_splits(shapes):
     assert problem.kind == "two splits"
     assert problem.paths == ("line/line_0.png", "line/line_3.png")
     assert problem.text.endswith("line/line_0.png (train), line/line_3.png (test)")
-    assert found.notes == ("1 images are there more than once, such as line/line_0.png = line/line_3.png",)
+    assert found.notes == ("1 images are duplicates, such as line/line_0.png = line/line_3.png",)
 
 
 def test_doubles_within_a_split_are_noted_and_not_wrong(shapes):
@@ -108,7 +108,7 @@ def test_a_renamed_class(shapes):
     (root / "shapes" / "images" / "line").rename(root / "shapes" / "images" / "stroke")
     found = problems(manifest, root)
     assert found["class"] == ["class 'line' is missing and 'stroke' is unknown: renamed?"]
-    assert found["missing"][0].startswith("4 listed images are not there")
+    assert found["missing"][0].startswith("4 listed images are missing")
 
 
 def test_an_image_moved_to_another_class(shapes):
@@ -119,7 +119,7 @@ def test_an_image_moved_to_another_class(shapes):
     text = "2 classes differ in size: 'circle'"
     assert text not in str(found)
     assert "'line' has 3 images instead of 4, 'square' has 5 images instead of 4" in str(found["count"])
-    assert found["missing"] == ["1 listed images are not there: 'line/line_0.png'"]
+    assert found["missing"] == ["1 listed images are missing: 'line/line_0.png'"]
 
 
 def test_an_image_listed_in_two_splits(shapes):
@@ -137,7 +137,7 @@ def test_no_official_split_at_all_is_one_problem(shapes):
         (root / "shapes" / name).unlink()
     found = problems(manifest, root)
     assert len(found["list"]) == 2
-    assert found["count"] == ["no official split could be read; expected are train 6, test 6"]
+    assert found["count"] == ["no official split could be read; expected: train 6, test 6"]
 
 
 def test_checksums(shapes):
@@ -152,7 +152,9 @@ def test_checksums(shapes):
 
     assert found(**{"train.txt": f"sha256:{digest}"}) == {}
     assert found(**{"train.txt": "md5:" + "0" * 32})["checksum"][0].startswith("train.txt has md5 ")
-    assert found(**{"none.txt": "md5:" + "0" * 32})["missing"] == ["none.txt is not there; its md5 is known"]
+    assert found(**{"none.txt": "md5:" + "0" * 32})["missing"] == [
+        "none.txt is missing; the manifest has its md5"
+    ]
 
 
 def test_groups_in_two_splits(tmp_path):
@@ -172,7 +174,7 @@ def test_images_without_a_class_and_splits_nobody_knows(tmp_path):
     found = problems(manifest, tmp_path)
     assert found == {
         "class": ["1 images have no class: 'train/1.png'"],
-        "count": ["splits that the manifest does not know: 'dev'"],
+        "count": ["splits that are not in the manifest: 'dev'"],
     }
 
 

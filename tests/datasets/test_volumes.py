@@ -58,7 +58,7 @@ def test_slices_lie_apart_by_millimeters_and_around_the_middle(tmp_path):
     found = [image[0, 0] for image in read_slices(file, slices(spacing=6.0, count=5))]
     assert found == [4, 7, 10, 13, 16]  # 3 voxels of 2 mm apart, around voxel 10
     with pytest.raises(
-        ImageError, match=r"is 42 mm deep, but 5 axial slices 11 mm apart need 44 mm; ask for fewer"
+        ImageError, match=r"is 42 mm deep, but 5 axial slices 11 mm apart need 44 mm; choose fewer"
     ):
         read_slices(file, slices(spacing=11.0, count=5))
 

@@ -62,7 +62,9 @@ def test_a_matlab_file_that_crashes_scipy_is_an_error(tmp_path, monkeypatch):
     (tmp_path / "scipy" / "__init__.py").write_text("import os\nos.abort()\n")
     (tmp_path / "x.mat").write_bytes(b"no matter")
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
-    with pytest.raises(ImageError, match=r"x\.mat: no MATLAB file that SciPy reads: the reader crashed"):
+    with pytest.raises(
+        ImageError, match=r"x\.mat: not a MATLAB file that SciPy can read: the reader crashed"
+    ):
         read_mat(tmp_path / "x.mat", name="x.mat")
 
 
@@ -133,5 +135,5 @@ def test_manifests_that_pythons_parsers_stumble_over(tmp_path, text):
 def test_a_list_whose_first_line_is_no_csv(tmp_path):
     (tmp_path / "x.csv").write_text('"a"b,c\n1,2\n')
     table = SideTable(file="x.csv", format="csv", columns={"id": "a"}, number="", constants={})
-    with pytest.raises(ImageError, match=r"x\.csv: no CSV"):
+    with pytest.raises(ImageError, match=r"x\.csv: not valid CSV"):
         read_side_table(table, tmp_path)

@@ -118,7 +118,7 @@ def test_pickles_are_refused_wherever_tensors_or_arrays_are_read(tmp_path, small
     for name in ("w.pth", "plain.pth", "w.safetensors"):
         with pytest.raises(WeightsError):
             read_weights(tmp_path / name)
-        with pytest.raises(InputError, match="no checkpoint"):
+        with pytest.raises(InputError, match="cannot be read as a checkpoint"):
             load_checkpoint(tmp_path / name, {}, device=torch.device("cpu"))
     memory = tmp_path / "m"
     small_memory(memory)
@@ -141,7 +141,7 @@ def test_a_postscript_file_is_no_image(tmp_path, monkeypatch):
     text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4 4\n%%EndComments\n(x) run\n%%EOF\n"
     (tmp_path / "x.png").write_bytes(text)
     image, record = images.read_image(tmp_path / "x.png")
-    assert image is None and record.reason == "not a picture of a known format" and not called
+    assert image is None and record.reason == "not an image of a known format" and not called
 
 
 def test_torchvisions_sets_that_unpickle_are_refused(tmp_path):
@@ -288,7 +288,7 @@ def test_a_file_larger_than_any_image_is_not_read(tmp_path):
     with (tmp_path / "b.png").open("wb") as file:
         file.truncate(1 << 40)  # a terabyte of nothing
     image, record = images.read_image(tmp_path / "b.png")
-    assert image is None and "more than a picture has" in record.reason
+    assert image is None and "too many for an image" in record.reason
 
 
 def test_an_archive_unpacks_to_no_more_than_a_limit_that_can_be_raised(tmp_path, monkeypatch):

@@ -28,7 +28,7 @@ CRITICAL = (
     "replace source",
     "rename",
 )
-STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on"
+STOPPED = "hueprobe: stopped; finished work is kept: run the same command again to resume"
 
 
 def killed_until_done(children, job, folder, draw):

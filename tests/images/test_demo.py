@@ -133,7 +133,9 @@ def test_an_empty_folder_is_filled(made, tmp_path):
 def test_other_peoples_folders_are_left_alone(copy, tmp_path):
     (copy / "coins" / "mine.png").write_bytes(b"mine")
     (copy / "SHA256SUMS").unlink()
-    with pytest.raises(ImageError, match=r"holds 'mine.png', which is not of the demo; name another folder"):
+    with pytest.raises(
+        ImageError, match=r"contains 'mine.png', which is not part of the demo; choose another folder"
+    ):
         demo(copy)
     assert (copy / "coins" / "mine.png").read_bytes() == b"mine"
     (tmp_path / "file").write_text("")

@@ -79,7 +79,7 @@ def test_what_is_left_out_is_counted_in_one_line(tmp_path):
         "b.json",
     ):
         (tmp_path / "set" / "a" / name).write_text("?")
-    with pytest.warns(HueprobeWarning, match="6 files are left out") as caught:
+    with pytest.warns(HueprobeWarning, match="6 files are ignored") as caught:
         assert from_folder(tmp_path / "set").paths == ("a/1.png",)
     said = str(caught[0].message)
     assert len(caught) == 1 and caught[0].filename == __file__
@@ -110,7 +110,7 @@ def test_heic_without_its_package(tmp_path, monkeypatch):
     heic = b"\0\0\0\x1cftypheic\0\0\0\0" + bytes(100)
     for name in ("2.heic", "3.HEIC", "4.heif"):
         (tmp_path / "set" / "a" / name).write_bytes(heic)
-    with pytest.warns(HueprobeWarning, match=r"3 files are left out.*pip install pillow-heif") as caught:
+    with pytest.warns(HueprobeWarning, match=r"3 files are ignored.*pip install pillow-heif") as caught:
         assert from_folder(tmp_path / "set").paths == ("a/1.png",)
     assert len(caught) == 1
     (tmp_path / "set" / "a" / "1.png").unlink()
@@ -161,5 +161,5 @@ def test_the_ending_counts_in_any_case():
 
 def test_many_endings_stay_one_line():
     said = left_out([f"{i}.x{i}" for i in range(20)])
-    assert said.startswith("20 files") and "12 endings more" in said and len(said) < 250
+    assert said.startswith("20 files") and "12 more endings" in said and len(said) < 250
     assert left_out([]) is None is left_out(["a.txt", "b.csv.gz"])

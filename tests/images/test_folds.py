@@ -75,7 +75,7 @@ def test_a_class_with_nothing_left_to_test_is_told():
 
 
 def test_bad_shots():
-    with pytest.raises(InputError, match="class 'b' has 1 images, fewer than 2 shots; ask for fewer shots"):
+    with pytest.raises(InputError, match="class 'b' has 1 images, fewer than 2 shots; choose fewer shots"):
         draw_shots(table_of(["a", "a", "b"]), shots=2, seed=0)
     with pytest.raises(InputError, match="shots is 0"):
         draw_shots(table_of(["a"]), shots=0, seed=0)

@@ -36,7 +36,7 @@ def rows(table):
 )
 def test_splits_over_classes_are_recognized(folder, first, second):
     root = folder(f"{first}/cat/1.png", f"{first}/dog/deep/2.png", f"{second}/cat/3.png")
-    with pytest.warns(HueprobeWarning, match="taken for splits, those in them for classes") as caught:
+    with pytest.warns(HueprobeWarning, match="taken for splits, those inside for classes") as caught:
         table = from_folder(root)
     assert rows(table) == sorted(
         [
@@ -91,7 +91,7 @@ def test_classes_over_splits(folder):
 )
 def test_what_the_names_do_not_tell_is_asked(folder, names):
     root = folder(*names)
-    with pytest.raises(ImageError, match="named as splits") as caught:
+    with pytest.raises(ImageError, match="names of splits") as caught:
         from_folder(root)
     for way in (f"splits:{root}", f"classes:{root}", "splits=True", "splits=False", "CSV", "rename"):
         assert way in str(caught.value)
@@ -122,7 +122,7 @@ def test_a_path_that_begins_like_the_prefix_is_a_path(tmp_path, write_image, mon
     write_image("classes:set/train/1.png")
     write_image("classes:set/bus/1.png")
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ImageError, match="named as splits"):
+    with pytest.raises(ImageError, match="names of splits"):
         resolve_images("classes:set")
     assert resolve_images("classes:classes:set").class_names == ("bus", "train")
 

@@ -255,36 +255,44 @@ def _no_tensor(image):
             InputError,
             "the transform fails on image 'a/00.png': ZeroDivisionError: a bug of the user",
         ),
-        (_whole_numbers, InputError, "gives torch.uint8 for image 'a/00.png'; it must give a float tensor"),
+        (
+            _whole_numbers,
+            InputError,
+            "returns torch.uint8 for image 'a/00.png'; it must return a float tensor",
+        ),
         (
             _no_tensor,
             InputError,
-            "gives ndarray for image 'a/00.png'.* so pass the array through",
+            "returns ndarray for image 'a/00.png'.* so pass the array through",
         ),
-        (_picture, InputError, r"gives Image for image 'a/00.png'; .* so end it with torchvision's ToTensor"),
-        (_not_a_number, NumericsError, "makes NaN or infinite values of image 'a/00.png'"),
+        (
+            _picture,
+            InputError,
+            r"returns Image for image 'a/00.png'; .* so end it with torchvision's ToTensor",
+        ),
+        (_not_a_number, NumericsError, "returns NaN or infinite values for image 'a/00.png'"),
         (
             _no_numbers,
             InputError,
-            "gives a sparse .* for image 'a/00.png'.*so return a dense tensor on the CPU",
+            "returns a sparse .* for image 'a/00.png'.*so return a dense tensor on the CPU",
         ),
-        (_nothing, InputError, r"gives NoneType for image 'a/00.png'; .* so return the tensor alone"),
+        (_nothing, InputError, r"returns NoneType for image 'a/00.png'; .* so return only the tensor"),
         (
             _no_channels,
             ShapeError,
-            r"gives \(8, 8\) for image 'a/00.png'; need \(channels, h, w\), so put an",
+            r"returns shape \(8, 8\) for image 'a/00.png'; need \(channels, h, w\), so add a",
         ),
         (
             _batch,
             ShapeError,
-            r"gives \(1, 3, 8, 8\) .*; need \(channels, h, w\), so take the batch's",
+            r"returns shape \(1, 3, 8, 8\) .*; need \(channels, h, w\), so remove the batch",
         ),
         (
             _colors_last,
             ShapeError,
-            r"gives \(8, 8, 3\) .* need \(channels, h, w\), so permute it by",
+            r"returns shape \(8, 8, 3\) .* need \(channels, h, w\), so permute it by",
         ),
-        (_empty, ShapeError, r"gives \(3, 0, 8\) .* need \(channels, h, w\), none of them 0"),
+        (_empty, ShapeError, r"returns shape \(3, 0, 8\) .* need \(channels, h, w\), none of them 0"),
     ],
 )
 def test_transforms_that_do_not_fit(table, workers, transform, error, said):
@@ -357,7 +365,7 @@ def test_items_of_a_dataset(workers):
 def test_a_dataset_that_is_gone():
     table = from_dataset(Items([(np.zeros((4, 4), np.uint8), 0)]))
     gone = type(table).from_arrow(table.to_arrow())
-    with pytest.raises(ImageError, match="'item-0000000' is no file; give its Dataset again"):
+    with pytest.raises(ImageError, match="'item-0000000' is no file; pass its Dataset again"):
         list(load_batches(gone, TRANSFORM, batch_size=4))
 
 

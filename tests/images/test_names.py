@@ -58,7 +58,7 @@ def test_names_in_tables(tmp_path, write_image, ending):
         path.write_text("\n".join([",".join(columns), *rows]) + "\n", encoding="utf-8")
     else:
         pq.write_table(pa.table(columns), path)
-    with pytest.warns(HueprobeWarning, match="names are taken in one form") as caught:
+    with pytest.warns(HueprobeWarning, match="names are normalized") as caught:
         table = from_table(path)
     assert table.classes == (NFC, NFC, "cat", "cat")
     assert table.groups == ("p", "p", None, None)
@@ -83,10 +83,10 @@ def test_every_source_of_classes_is_brought_to_one_form(tmp_path, small_memory):
 
     dataset = TensorDataset(torch.zeros(2, 3, 4, 4), torch.tensor([0, 1]))
     dataset.classes, dataset.targets = [NFC, NFD], [0, 1]
-    with pytest.warns(HueprobeWarning, match="one form"):
+    with pytest.warns(HueprobeWarning, match="normalized"):
         assert from_dataset(dataset).classes == (NFC, NFC)
     arrays = np.random.default_rng(0).random((4, 3, 2, 2), np.float32)
-    with pytest.warns(HueprobeWarning, match="one form"):
+    with pytest.warns(HueprobeWarning, match="normalized"):
         memory = memory_from_arrays(tmp_path / "m", arrays, [NFC, NFD, "cat ", "cat"])
     assert memory.classes == tuple(sorted((NFC, "cat"))) and memory.class_counts().tolist() == [8, 8]
 
@@ -117,7 +117,7 @@ def test_both_forms_of_one_path_in_a_table_are_one_image(tmp_path, write_image):
     (tmp_path / "t.csv").write_text(f"path,class\n{NFC}.png,a\n{NFD}.png,b\n", encoding="utf-8")
     if (tmp_path / f"{NFC}.png").exists():
         pytest.skip("this file system normalizes names")
-    with pytest.raises(ImageError, match=r"line 3: .* is there already, in line 2"):
+    with pytest.raises(ImageError, match=r"line 3: .* was already listed in line 2"):
         from_table(tmp_path / "t.csv")
 
 

@@ -230,7 +230,7 @@ def test_files_that_are_no_images():
     assert reason(b"") == "the file is empty"
     for data in (b"hello\n", b"\0" * 1000, b"\x89PNG\r\n\x1a\n", b"%PDF-1.7", b"<svg/>"):
         assert reason(data)
-    assert reason(b"hello\n") == "not a picture of a known format"
+    assert reason(b"hello\n") == "not an image of a known format"
 
 
 def test_damage_inside():
@@ -276,7 +276,7 @@ def test_show_image(tmp_path, write_image):
     (tmp_path / "a" / "2.png").write_bytes(b"text")
     table = from_folder(tmp_path)
     np.testing.assert_array_equal(np.asarray(show_image(table, 0)), np.asarray(Image.open(path)))
-    with pytest.raises(ImageError, match=r"cannot read image 'a/2.png': not a picture of a known format"):
+    with pytest.raises(ImageError, match=r"cannot read image 'a/2.png': not an image of a known format"):
         show_image(table, 1)
     assert show_image(from_paths([path]), 0).size == (12, 9)
 

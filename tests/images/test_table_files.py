@@ -137,7 +137,7 @@ def test_unknown_columns_are_named(tmp_path, write_image, ending):
         pq.write_table(
             pa.table({"path": ["1.png"], "class": ["a"], "age": [7], "mood": [1]}), tmp_path / "t.parquet"
         )
-    with pytest.warns(HueprobeWarning, match="mean nothing here are ignored: age, mood") as caught:
+    with pytest.warns(HueprobeWarning, match="unknown columns of .* are ignored: age, mood") as caught:
         assert from_table(tmp_path / f"t{ending}").classes == ("a",)
     assert caught[0].filename == __file__
 
@@ -146,17 +146,17 @@ def test_unknown_columns_are_named(tmp_path, write_image, ending):
     ("text", "said"),
     [
         ("", "has no column 'path', 'class', only none"),
-        ("file,class\n1.png,a\n", "has no column 'path', only file, class; needed are path and class"),
+        ("file,class\n1.png,a\n", "has no column 'path', only file, class; path and class are required"),
         ("path\n1.png\n", "has no column 'class', only path"),
         ("path,class,class\n1.png,a,b\n", "has column 'class' twice"),
         ("path,class\n", "lists no images"),
         ("path,class\n1.png,a\n,b\n", "line 3: the path is empty"),
-        ("path,class\n1.png,a\n2.png,a\n./1.png,b\n", "line 4: './1.png' is there already, in line 2"),
-        ('path,class\n1.png,"a\nb"\n1.png,b\n', "line 4: '1.png' is there already, in line 3"),
+        ("path,class\n1.png,a\n2.png,a\n./1.png,b\n", "line 4: './1.png' was already listed in line 2"),
+        ('path,class\n1.png,"a\nb"\n1.png,b\n', "line 4: '1.png' was already listed in line 3"),
         ("path,class\n1.png,a,b\n", "line 2: 3 cells under 2 columns; quote a comma"),
         ("path,class\n1.png\n", "line 2: 1 cells under 2 columns"),
-        ('path,class\n1.png,"a" b\n', "no CSV after line 0"),
-        ('path,class\n1.png,a\n2.png,"a\n', "no CSV after line 2"),
+        ('path,class\n1.png,"a" b\n', "not valid CSV after line 0"),
+        ('path,class\n1.png,a\n2.png,"a\n', "not valid CSV after line 2"),
     ],
 )
 def test_broken_csv(tmp_path, write_image, text, said):
@@ -177,10 +177,10 @@ def test_broken_parquet(tmp_path, write_image):
     with pytest.raises(ImageError, match="has no column 'path'"):
         from_table(path)
     pq.write_table(pa.table({"path": ["1.png"], "class": [["a", "b"]]}), path)
-    with pytest.raises(ImageError, match="no readable Parquet table"):
+    with pytest.raises(ImageError, match="not a readable Parquet table"):
         from_table(path)
     path.write_bytes(b"no parquet")
-    with pytest.raises(ImageError, match="no readable Parquet table") as caught:
+    with pytest.raises(ImageError, match="not a readable Parquet table") as caught:
         from_table(path)
     assert "\n" not in str(caught.value)
 

@@ -54,7 +54,7 @@ def test_the_line_by_which_spreadsheets_name_the_separator(written):
     ],
 )
 def test_space_and_capitals_in_the_header(written, text):
-    with pytest.warns(HueprobeWarning, match="columns are read as|space round cells is left out") as caught:
+    with pytest.warns(HueprobeWarning, match="columns are renamed|spaces around cells are removed") as caught:
         understood(written(text))
     assert len(caught) == 1
 
@@ -70,7 +70,9 @@ def test_the_index_of_pandas_is_named(tmp_path, written, n_times):
     for _ in range(n_times):
         pd.read_csv(tmp_path / "t.csv").to_csv(tmp_path / "t.csv")
     name = "''" if n_times == 1 else "'' and 'Unnamed: 0'"
-    with pytest.warns(HueprobeWarning, match=f"{name}: the index that pandas writes, which index=False"):
+    with pytest.warns(
+        HueprobeWarning, match=f"{name}: the index written by pandas, omitted with index=False"
+    ):
         assert from_table(tmp_path / "t.csv").classes == ("cat",)
 
 
@@ -78,14 +80,14 @@ def test_the_index_of_pandas_in_parquet(tmp_path, written):
     written("path,class\ncat/1.png,cat\n")
     frame = pd.DataFrame({"path": ["cat/1.png"], "class": ["cat"]}, index=["a"])
     frame.to_parquet(tmp_path / "t.parquet")
-    with pytest.warns(HueprobeWarning, match="'__index_level_0__': the index that pandas writes"):
+    with pytest.warns(HueprobeWarning, match="'__index_level_0__': the index written by pandas"):
         assert from_table(tmp_path / "t.parquet").classes == ("cat",)
 
 
 def test_columns_of_parquet_with_space_and_capitals(tmp_path, written):
     written("path,class\ncat/1.png,cat\n")
     pd.DataFrame({"Path": ["cat/1.png"], " class": ["cat"]}).to_parquet(tmp_path / "t.parquet")
-    with pytest.warns(HueprobeWarning, match="columns are read"):
+    with pytest.warns(HueprobeWarning, match="columns are renamed"):
         assert from_table(tmp_path / "t.parquet").classes == ("cat",)
 
 
@@ -94,7 +96,7 @@ def test_backslashes(written):
         understood(written("path,class\ncat\\1.png,cat\ndog/2.png,dog\n"))
     with pytest.warns(HueprobeWarning, match="2 of 2 paths"):
         understood(written("path,class\n.\\cat\\1.png,cat\ndog\\2.png,dog\n"))
-    with pytest.raises(ImageError, match="written as on Windows: write / between folders"):
+    with pytest.raises(ImageError, match="Windows path: write / between folders"):
         written("path,class\nC:\\data\\1.png,cat\n")
 
 
@@ -118,8 +120,8 @@ def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path, written, wri
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("filename,class\ncat/1.png,cat\n", "'filename' looks like it: call it path"),
-        ("path,label\ncat/1.png,cat\n", "'label' looks like it: call it class"),
+        ("filename,class\ncat/1.png,cat\n", "rename 'filename' to path"),
+        ("path,label\ncat/1.png,cat\n", "rename 'label' to class"),
         ("path;label\ncat/1.png;cat\n", "no column 'class', only path, label"),
         ("cat/1.png,cat\ndog/2.png,dog\n", "the first line must be these names, not an image"),
         ("path;class\ncat/1.png;a;b\n", "3 cells under 2 columns; quote a ';'"),

@@ -160,7 +160,7 @@ def test_mappings_without_a_known_key():
 
 def test_several_data_sets_in_one_mapping():
     parts = {"train": Images([GRAY]), "test": Images([GRAY])}
-    with pytest.raises(InputError, match="holds several data sets, 'train', 'test'; give one"):
+    with pytest.raises(InputError, match="contains several data sets, 'train', 'test'; give one"):
         resolve_images(parts)
 
 

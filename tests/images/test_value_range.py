@@ -131,7 +131,7 @@ def test_a_dark_image_among_bright_ones_is_no_fault(tmp_path):
 
 
 def test_what_is_beyond_the_range_is_counted(twelve_bits):
-    with pytest.warns(HueprobeWarning, match="4 of 4 images have values beyond the range"):
+    with pytest.warns(HueprobeWarning, match="4 of 4 images have values outside the value range"):
         build(twelve_bits, value_range=8)
 
 
@@ -146,7 +146,9 @@ def test_colors_of_sixteen_bits_that_come_out_black_are_counted(tmp_path):
     data += chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     (tmp_path / "set" / "a").mkdir(parents=True)
     (tmp_path / "set" / "a" / "1.png").write_bytes(data)
-    with pytest.warns(HueprobeWarning, match="1 of 1 images have 16 bits a color and no value above 4095"):
+    with pytest.warns(
+        HueprobeWarning, match="1 of 1 images have 16 bits per channel and no value above 4095"
+    ):
         build(tmp_path)
 
 

@@ -158,7 +158,7 @@ def test_wrong_layers_are_refused_before_anything_is_written(tmp_path, network, 
     for layers, error, message in [
         (("1", "conv"), LayerError, "no layer 'conv'"),
         (("1", "4"), LayerError, "layer '4' of live Counted gives a tensor of shape"),
-        (("1", "3", "1"), InputError, "layer '1' of live Counted is asked for 2 times"),
+        (("1", "3", "1"), InputError, "layer '1' of live Counted was given 2 times"),
         ((), InputError, "no layer of live Counted is named"),
     ]:
         with pytest.raises(error, match=message):

@@ -436,8 +436,8 @@ def _raises(image):
         (T.PILToTensor(), "gives torch.uint8 for image 'a/0.png'.*ToDtype"),
         (lambda image: T.ToTensor()(image)[None], r"gives \(1, 3, 30, 36\) for image 'a/0.png'.*batch"),
         (lambda image: {"pixel_values": T.ToTensor()(image)}, "gives dict for image 'a/0.png'"),
-        (T.ToTensor, r"the transform is the class ToTensor; give an instance, such as ToTensor\(\)"),
-        (3, "the transform is 3; give a Transform or a function"),
+        (T.ToTensor, r"the transform is the class ToTensor; pass an instance, such as ToTensor\(\)"),
+        (3, "the transform is 3; pass a Transform or a function"),
     ],
 )
 def test_a_transform_that_does_not_fit_is_said_in_one_sentence(tmp_path, folder, network, transform, said):
@@ -482,7 +482,7 @@ def test_networks_of_one_and_four_channels(tmp_path, folder, monkeypatch, channe
     stored = memory.vectors(np.arange(memory.n_slots)) * np.sqrt(memory.energy().reshape(-1, 1))
     np.testing.assert_allclose(stored, expected, atol=2e-3)
     assert len(field_center(backbone).cell) == 2
-    said = rf"takes {channels} channels, so give a transform= that makes \({channels}, h"
+    said = rf"expects {channels} channels, so pass a transform= that returns \({channels}, h"
     with pytest.raises(BackboneError, match=said):
         build_memory(tmp_path / "m", folder, backbone=make()[0], layer="4", device="cpu")
     assert not (tmp_path / "m").exists()

@@ -46,7 +46,7 @@ def test_comparisons_are_with_all_others_of_network_and_task():
 
 
 def test_grids_refuse_twins_and_other_images():
-    with pytest.raises(InputError, match="is there twice"):
+    with pytest.raises(InputError, match="is given twice"):
         AccuracyGrid((run_of(), run_of()))
     grid = AccuracyGrid((run_of(), run_of("gap", images=("a", "c", "b"))))
     with pytest.raises(InputError, match="same images"):

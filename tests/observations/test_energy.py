@@ -178,7 +178,7 @@ def test_unlabeled_images_count_in_the_whole_alone():
 def test_bad_input():
     with pytest.raises(InputError, match="energy observation needs a grid of cells"):
         measure_energy(np.ones((3, 1, 1)), Grid(1, 1))
-    with pytest.raises(ShapeError, match=r"\(3, 6, 7\), the grid asks for \(n, 7, 7\)"):
+    with pytest.raises(ShapeError, match=r"\(3, 6, 7\); the grid needs \(n, 7, 7\)"):
         measure_energy(np.ones((3, 6, 7)), SEVEN)
     with pytest.raises(InputError, match="all 3 energy maps are zero"):
         measure_energy(np.zeros((3, 7, 7)), SEVEN)

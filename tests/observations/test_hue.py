@@ -192,7 +192,7 @@ def test_within_cells_a_border_effect_is_gone(build_matches):
 
 def test_information_refusals_and_unlabeled_queries(build_matches):
     matches, distance = graded(build_matches, np.random.default_rng(9), slope=0.0)
-    with pytest.raises(ShapeError, match=r"\(16, 3, 4\), the query images ask for \(16, 4, 4\)"):
+    with pytest.raises(ShapeError, match=r"\(16, 3, 4\); the query images need \(16, 4, 4\)"):
         axis_information(matches, distance[:, 1:])
     with pytest.raises(InputError, match="n_bins is 1"):
         axis_information(matches, distance, n_bins=1)

@@ -64,7 +64,7 @@ def test_the_base_rate_counts_vectors_that_can_be_matched(simulate_matches):
     expected = (result.base * [[2, 1, 2], [1, 0, 1], [2, 1, 2]]).sum()
     ratio = measure_locations(matches).rho_same.estimate / result.rho_same.estimate
     assert ratio == pytest.approx(expected / (12 / 9))
-    with pytest.raises(ShapeError, match="has 9 entries, and the memory 135 vectors"):
+    with pytest.raises(ShapeError, match="has 9 entries, and the memory has 135 vectors"):
         measure_locations(matches, valid=np.ones(9, bool))
 
 
@@ -242,6 +242,6 @@ def test_the_naive_test_warns_and_rejects_what_is_not_there(simulate_matches):
     rejected = 0
     for seed in range(10):
         matches = simulate_matches(np.random.default_rng(seed), LABELS)  # no class effect
-        with pytest.warns(HueprobeWarning, match=r"takes matches for independent.*blocked_replicate_test"):
+        with pytest.warns(HueprobeWarning, match=r"assumes independent matches.*blocked_replicate_test"):
             rejected += (naive_rayleigh(matches) <= 0.05).sum()
     assert rejected >= 10  # of 30, where 1.5 are due

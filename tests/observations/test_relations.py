@@ -116,7 +116,7 @@ def test_grids_and_missing_hues():
     assert np.isnan(angle_relation(np.full((3, 2, 6), np.nan), Grid(2, 6), seed=0).p)
     with pytest.raises(InputError, match="hue observation needs a grid"):
         angle_relation(np.zeros((3, 1, 1)), Grid(1, 1), seed=0)
-    with pytest.raises(ShapeError, match="the grid asks for"):
+    with pytest.raises(ShapeError, match="the grid needs"):
         angle_relation(hue, SEVEN, seed=0)
 
 

@@ -124,7 +124,7 @@ def test_a_verdict_says_itself():
     holds = judge("3b angle", [found(0.2, 0.4, p=1e-9)])
     assert str(holds.under("random-mirror", judge("3b angle", [found(-0.5, 0.5, p=0.6)]))).splitlines() == [
         "3b angle (m): undecided. Same-class matches lean to one angle for each class.",
-        "    x: 0.300 cells [0.200, 0.400], null 0, p < .0001, n 9: holds",
+        "    x: 0.300 cells [0.200, 0.400], null 0, p < 0.0001, n 9: holds",
         "    under random-mirror: undecided",
     ]
     assert "    the random-mirror control was not run" in str(holds)
@@ -170,7 +170,7 @@ def test_verdicts_come_back_from_json():
     assert verdicts_json(again) == text
     assert (again[0].effect, again[0].verdict) == (verdicts[0].effect, "undecided")
     assert str(again[0]) == str(verdicts[0]) and math.isnan(again[1].effect)
-    with pytest.raises(InputError, match=r"no verdicts\.json"):
+    with pytest.raises(InputError, match=r"not a verdicts\.json"):
         verdicts_from_json('{"verdicts": [{}]}')
 
 

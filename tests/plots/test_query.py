@@ -208,7 +208,7 @@ def test_query_figure_without_match_or_class_says_so(likelihood):
 
 
 def test_query_figure_names_the_missing_image():
-    with pytest.raises(InputError, match="lacks row 1"):
+    with pytest.raises(InputError, match="has no row 1"):
         query_figure(votes(), image(), {0: image(), 2: image()})
 
 

@@ -32,7 +32,7 @@ def test_a_panel_a_measure_shows_means_intervals_and_p(summaries):
     assert shown == ["class positions", "angle, head's plane", "full direction"]
     for ax in figure.axes[:3]:  # the same rows everywhere
         assert [label.get_text() for label in ax.get_yticklabels()] == ["onehot", "hue:eq5"]
-    assert [text.get_text() for text in figure.axes[1].texts] == ["n = 6", "has none"]
+    assert [text.get_text() for text in figure.axes[1].texts] == ["n = 6", "not available"]
 
 
 def test_what_could_not_be_measured_is_said_in_its_row():

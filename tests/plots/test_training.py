@@ -100,7 +100,7 @@ def test_few_losses_share_panels_whose_legends_hide_nothing(n_losses):
     figure = plots.loss_figure(compare_losses(runs, primary="hue:eq5"), compare_curves(runs))
     accuracies, curves, shares, robust = visible(figure)
     assert [text.get_text().split(",")[0] for text in accuracies.texts] == ["n = 3"] * n_losses
-    assert "full dot: hue:eq5" in accuracies.get_xlabel()
+    assert "filled dot: hue:eq5" in accuracies.get_xlabel()
     figure.draw_without_rendering()
     for ax in (curves, robust):
         legend = ax.get_legend()
@@ -138,7 +138,7 @@ def test_colors_are_not_given_twice():
     curves = compare_curves(runs_of(MANY[:8]))
     colors = [line.get_color() for line in plots.loss_curves(curves).lines]
     assert len(set(colors)) == 8
-    with pytest.raises(InputError, match="8 losses in one panel are more than 7 colors tell apart"):
+    with pytest.raises(InputError, match="8 losses in one panel, but there are only 7 colors"):
         plots.loss_curves(compare_curves(runs_of(MANY[:9])))
 
 

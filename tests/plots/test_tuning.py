@@ -6,9 +6,9 @@ from hueprobe.plots import recall_speed
 from hueprobe.search import Trial, Tuning
 
 
-def tuning_of(rows, *, wished=0.99):
+def tuning_of(rows, *, target_recall=0.99):
     trials = tuple(Trial(spec, recall, 100 * speed, speed, 1.0, 1) for spec, recall, speed in rows)
-    return Tuning("m", 88_200, 500, 10, wished, (Trial("exact", 1.0, 100.0, 1.0, 0.0, 0), *trials), ())
+    return Tuning("m", 88_200, 500, 10, target_recall, (Trial("exact", 1.0, 100.0, 1.0, 0.0, 0), *trials), ())
 
 
 @pytest.fixture

@@ -27,15 +27,15 @@ def trial(spec, recall, times_exact):
     return Trial(spec, recall, 100 * times_exact, times_exact, 1.0, 1)
 
 
-def tuning_of(*trials, wished=0.9):
-    return Tuning("m", 100, 50, 10, wished, (Trial("exact", 1.0, 100.0, 1.0, 0.0, 0), *trials), ())
+def tuning_of(*trials, target_recall=0.9):
+    return Tuning("m", 100, 50, 10, target_recall, (Trial("exact", 1.0, 100.0, 1.0, 0.0, 0), *trials), ())
 
 
 def test_recommended_is_the_fastest_that_is_good_enough():
     trials = trial("annoy:trees=10", 0.89, 9), trial("faiss:Flat", 0.9, 3), trial("faiss:HNSW32", 0.99, 2)
     assert tuning_of(*trials).recommended.spec == "faiss:Flat"
-    assert tuning_of(*trials, wished=0.95).recommended.spec == "faiss:HNSW32"
-    assert tuning_of(*trials, wished=1.0).recommended.spec == "exact"
+    assert tuning_of(*trials, target_recall=0.95).recommended.spec == "faiss:HNSW32"
+    assert tuning_of(*trials, target_recall=1.0).recommended.spec == "exact"
     assert tuning_of(trial("faiss:HNSW32", float("nan"), 9)).recommended.spec == "exact"
 
 

@@ -94,7 +94,7 @@ def test_another_study_is_refused_with_the_difference(table, study):
     (folder / "cells" / "onehot_seed0_test_lr0.001.json").write_text("{}")
     with pytest.raises(
         InputError,
-        match=r"lr0.001.json is no finished run of this version .* remove it, and it is trained again",
+        match=r"lr0.001.json is not a finished run of this version .* remove it, and it is trained again",
     ):
         run_comparison(table, folder, ComparisonSettings(**SETTINGS))
 

@@ -129,7 +129,7 @@ def test_rates_stand_apart_and_doubles_are_refused():
     assert [(s.loss, s.learning_rate) for s in compare_losses(runs)] == [
         ("onehot", 1e-3), ("smooth", 1e-3), ("onehot", 1e-2),
     ]  # fmt: skip
-    with pytest.raises(InputError, match="there twice"):
+    with pytest.raises(InputError, match="given twice"):
         compare_losses([*runs, runs[0]])
     with pytest.raises(InputError, match="no training runs"):
         compare_losses([])

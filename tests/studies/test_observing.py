@@ -127,7 +127,7 @@ def test_accuracy_runs_are_kept_and_agree_with_the_classifier(tmp_path):
     assert {p: p.stat().st_mtime_ns for p in before} == before
     damaged = min(before)
     damaged.write_text(damaged.read_text()[:-9])
-    with pytest.raises(InputError, match=f"{damaged.name} is no finished run"):
+    with pytest.raises(InputError, match=f"{damaged.name} is not a finished run"):
         accuracy_grid(memory, tmp_path / "work", k=3)
 
 
@@ -174,7 +174,7 @@ def test_near_duplicates_are_found_and_the_first_stays(tmp_path):
 def test_controls_of_arrays_say_that_they_need_images(tmp_path):
     memory = memory_of(tmp_path / "m")
     subject = Subject(settings=SETTINGS, memory=memory)
-    with pytest.raises(InputError, match="was not made of files"):
+    with pytest.raises(InputError, match="was not made from files"):
         controlled("mirror-all", subject, tmp_path)
     with pytest.raises(InputError, match="mirror-queries"):
         controlled("upside-down", subject, tmp_path)

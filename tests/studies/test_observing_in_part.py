@@ -84,7 +84,7 @@ def test_a_control_that_a_memory_cannot_have_is_refused_before_anything_is_measu
     monkeypatch.setattr(
         hp.KernelDensityClassifier, "leave_one_out", lambda self, **_: pytest.fail("searched")
     )
-    with pytest.raises(InputError, match="'mirror-all' needs the images again"):
+    with pytest.raises(InputError, match="'mirror-all' needs the image files"):
         observe(memory, "locations", controls=["mirror-all"])
 
 

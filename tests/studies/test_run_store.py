@@ -37,7 +37,7 @@ def test_a_run_is_one_line_or_indented_and_is_read_back(tmp_path):
 ])  # fmt: skip
 def test_what_is_no_run_is_named_with_what_to_do(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
-    with pytest.raises(InputError, match=r"a\.json is no finished run of this version .*; throw it away"):
+    with pytest.raises(InputError, match=r"a\.json is not a finished run of this version .*; throw it away"):
         RunStore(tmp_path, Made, remedy="throw it away").read("a")
 
 

@@ -120,9 +120,11 @@ def test_spread_labels_are_on_the_sphere_and_apart(dimensions):
 
 def test_bad_input_is_refused_in_words():
     loss = HueLoss(hue_labels(3, 0))
-    with pytest.raises(InputError, match=r"there is 1 class; .* at least 2"):
+    with pytest.raises(InputError, match=r"num_classes is 1; .* at least 2"):
         hue_labels(1, 0)
-    with pytest.raises(InputError, match="target 3 is no class; with 3 classes they go from 0 to 2"):
+    with pytest.raises(
+        InputError, match="target 3 is not a class number; with 3 classes they range from 0 to 2"
+    ):
         loss(torch.zeros(2, 2), torch.tensor([0, 3]))
     with pytest.raises(InputError, match="target -1"):
         loss(torch.zeros(2, 2), torch.tensor([-1, 2]))
@@ -132,7 +134,7 @@ def test_bad_input_is_refused_in_words():
         loss(torch.zeros(2, 3), torch.tensor([0, 1]))
     with pytest.raises(InputError, match="weight is -1"):
         HueLoss(hue_labels(3, 0), weight=-1)
-    with pytest.raises(InputError, match="stands behind no network"):
+    with pytest.raises(InputError, match="is attached to no network"):
         HueHead((3, 1, 1)).points()
 
 

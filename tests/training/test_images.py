@@ -84,24 +84,22 @@ def test_a_run_counts_and_names_what_it_could_not_read(folder_of_images, setting
 
 def test_bad_input_is_refused_in_words(folder_of_images, tmp_path):
     table = images.from_folder(folder_of_images)
-    with pytest.raises(InputError, match="there is 1 class; training needs at least 2"):
+    with pytest.raises(InputError, match="the number of classes is 1; training needs at least 2"):
         load_images(table.select([0, 1]), side=12)
-    with pytest.raises(InputError, match="class 'c' is not among the 2 classes"):
+    with pytest.raises(InputError, match="class 'c' is not among the 2 training classes"):
         load_images(table, side=12, class_names=["a", "b"])
     flat = images.from_folder(folder_of_images / "a")
     with pytest.raises(InputError, match="6 of 6 images have no class"):
         load_images(flat, side=12)
     made = load_images(table, side=12)
-    with pytest.raises(InputError, match="crop is 13, the images have a side of 12"):
+    with pytest.raises(InputError, match="crop is 13, but the images have a side of 12"):
         next(made.shuffled_batches(**{**EPOCH, "epoch": 0, "crop": 13}))
     for path in folder_of_images.rglob("*.png"):
         path.write_bytes(b"")
     with pytest.raises(ImageError, match="none of 18 images could be read"):
         load_images(table, side=12)
     pixels, targets = colored(6, 0)
-    with pytest.raises(
-        InputError, match="from 0 to 2; with 2 classes they must be whole numbers from 0 to 1"
-    ):
+    with pytest.raises(InputError, match="from 0 to 2; with 2 classes they must be integers from 0 to 1"):
         images_from_arrays(pixels, targets, class_names="rg")
     with pytest.raises(InputError, match="give uint8"):
         images_from_arrays(pixels / 255, targets, class_names="rgb")

@@ -104,7 +104,7 @@ def test_checkpoints_of_another_run_are_refused_with_the_difference(images, test
     with pytest.raises(InputError, match="checkpoint of another network"):
         train(hue_objective(network=wider), images, settings, folder=tmp_path)
     (tmp_path / "checkpoint.pt").write_bytes(b"cut off")
-    with pytest.raises(InputError, match="no checkpoint that can be read"):
+    with pytest.raises(InputError, match="cannot be read as a checkpoint"):
         train(hue_objective(), images, settings, folder=tmp_path)
 
 
@@ -120,9 +120,9 @@ def test_nan_stops_the_run_and_names_the_step(images, settings, tmp_path):
 
 
 def test_networks_that_do_not_classify_so_many_classes_are_refused(images, settings):
-    with pytest.raises(InputError, match="target 2 is no class; with 2 classes"):
+    with pytest.raises(InputError, match="target 2 is not a class number; with 2 classes"):
         train(Objective(small_network(2)), images, settings)
-    with pytest.raises(ShapeError, match=r"must give logits \(B, classes\)"):
+    with pytest.raises(ShapeError, match=r"must return logits \(B, classes\)"):
         train(Objective(small_network()[:3]), images, settings)
 
 
@@ -192,9 +192,9 @@ def test_logs_to_tensorboard_where_asked_and_says_where_it_is_not_there(
     assert made[2] == (str(tmp_path), 5)
 
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match="asked for and not installed; `pip install tensorboard`"):
+    with pytest.raises(InputError, match="is not installed; run `pip install tensorboard`"):
         train(hue_objective(), images, settings, folder=tmp_path / "other", tensorboard=True)
-    with pytest.raises(InputError, match="without a folder"):
+    with pytest.raises(InputError, match="needs a folder to log to"):
         train(hue_objective(), images, settings, tensorboard=True)
 
 

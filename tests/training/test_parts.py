@@ -67,8 +67,8 @@ def test_other_splits_are_on_neither_side_and_it_is_said(table, names, train, te
 
 
 @pytest.mark.parametrize("names, text", [
-    (("a", "test"), r"'a' \(6 images\), 'test' \(6 images\), none is called train .*--train-split"),
-    (("test",), r"'test' \(12 images\), none is called train"),
+    (("a", "test"), r"'a' \(6 images\), 'test' \(6 images\), and none is called train .*--train-split"),
+    (("test",), r"'test' \(12 images\), and none is called train"),
     (("val", "test"), "none is called train"),
 ])  # fmt: skip
 def test_it_is_asked_what_to_train_on_where_no_name_tells(table, names, text):
@@ -96,9 +96,9 @@ def test_splits_that_are_named_count(table):
 def test_the_same_content_on_both_sides_is_named_or_dropped(table, tmp_path, own, other):
     (tmp_path / own).write_bytes((tmp_path / other).read_bytes())
     both = split(images.from_folder(tmp_path), "train", "test")
-    with pytest.raises(InputError, match=f"1 images to train on are test images.*'{own}'.*'{other}'"):
+    with pytest.raises(InputError, match=f"1 training image is also a test image.*'{own}'.*'{other}'"):
         training_parts(both)
-    with pytest.warns(HueprobeWarning, match=f"1 images .*'{own}'.* left out of training"):
+    with pytest.warns(HueprobeWarning, match=f"1 training image .*'{own}'.* left out of training"):
         train, test = parted(both, drop_repeated=True)
     assert [both.paths[i] for i in range(12) if i not in train + test] == [own]
     assert test == [*range(6, 12)]
@@ -108,7 +108,7 @@ def test_the_same_content_on_both_sides_is_named_or_dropped(table, tmp_path, own
 
 def test_one_file_on_both_sides_is_named(table):
     twice = images.ImageTable.concatenate([split(table, "train"), split(table.select([2, 3]), "Test")])
-    with pytest.raises(InputError, match=r"2 images to train on .* the first: 'a/2.bmp' is there twice"):
+    with pytest.raises(InputError, match=r"2 training images .* the first: 'a/2.bmp' occurs twice"):
         training_parts(twice)
 
 
@@ -125,7 +125,7 @@ def test_a_fold_trains_on_no_copy_of_its_test_images(table, tmp_path):
     (tmp_path / "a" / "1.bmp").write_bytes((tmp_path / "a" / "4.bmp").read_bytes())
     copied = images.from_folder(tmp_path)
     asked = {"backbone": "resnet18", "losses": ("onehot",), "seeds": 1, "side": 9, "folds": 6}
-    with pytest.raises(InputError, match="1 images to train on are test images"):
+    with pytest.raises(InputError, match="1 training image is also a test image"):
         list(study._parts(copied, ComparisonSettings(**asked)))
     with pytest.warns(HueprobeWarning, match="left out of training"):
         folds = list(study._parts(copied, ComparisonSettings(**asked, drop_repeated=True)))
@@ -137,5 +137,5 @@ def test_a_fold_trains_on_no_copy_of_its_test_images(table, tmp_path):
             for part in ("train", "test")
         )
         assert not train & test
-    with pytest.raises(InputError, match="folds is 6, which deals out all images anew"):
+    with pytest.raises(InputError, match="folds is 6, which splits all images again"):
         ComparisonSettings(**asked, train_splits=("train",))

@@ -98,7 +98,7 @@ def test_weights_that_0_1_kept_come_back(images, settings, tmp_path):
 
 
 @pytest.mark.parametrize("content, text", [
-    (None, "cannot read"), ("{", "is no record of a trained network"), ("[]", "is not a JSON object"),
+    (None, "cannot read"), ("{", "is not the record of a trained network"), ("[]", "is not a JSON object"),
     ('{"format": 1}', "has no backbone"),
 ])  # fmt: skip
 def test_a_record_that_is_none_is_refused(tmp_path, content, text):

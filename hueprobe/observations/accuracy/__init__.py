@@ -1,4 +1,4 @@
-"""Observation 2: accuracy of descriptors and classifiers, and what each pixel voted for."""
+"""Observation 2: accuracy of descriptors and classifiers, and the votes of each pixel."""
 
 import lazy_loader
 

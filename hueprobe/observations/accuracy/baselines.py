@@ -1,7 +1,7 @@
-"""Classifiers a sceptic asks for beside Eq. (1)-(3): plain votes, K tuned, centroids, logistic regression.
+"""Reference classifiers beside Eq. (1)-(3): majority vote, K tuned, centroids, logistic regression.
 
-Votes come from a match table. Centroids and logistic regression work on one pooled vector an image, scaled
-to unit length as the memory's are.
+Votes come from a match table. Centroids and logistic regression use one pooled vector per image, scaled to
+unit length like the memory's.
 """
 
 import warnings
@@ -24,16 +24,16 @@ REGULARISATION = 10.0  # scikit-learn's C, on unit vectors
 
 @dataclass(frozen=True)
 class TunedK:
-    """Accuracy of Eq. (1)-(3) on the memory's own images, by K.
+    """Leave-one-out accuracy of Eq. (1)-(3) on the memory's own images, by K.
 
     Attributes
     ----------
     k : int
-        The best K; the smallest of several.
+        K of the highest accuracy; the smallest in a tie.
     ks : tuple of int
-        Those tried.
+        Values of K that were tried.
     accuracy : ndarray of shape (len(ks),)
-        Of each, leave-one-out.
+        Leave-one-out accuracy of each.
     """
 
     k: int
@@ -43,14 +43,14 @@ class TunedK:
 
 @takes(Matches)
 def majority_vote(matches: Matches, *, k: int | None = None) -> np.ndarray:
-    """Return the class of most matches, each counting the same, n_C left out: no kernel, no Eq. (2).
+    """Return the class of most matches, without kernel weights and without n_C.
 
     Parameters
     ----------
     matches : Matches
-        Of any classification.
+        Matches of any classification.
     k : int, optional
-        Take the first k matches of each query vector; all by default.
+        Use the first k matches of each query vector; all by default.
 
     Returns
     -------
@@ -67,11 +67,12 @@ def kernel_vote(matches: Matches, class_counts: np.ndarray, *, k: int | None = N
     Parameters
     ----------
     matches : Matches
-        With kernel weights; these do not depend on K.
+        Matches with kernel weights, which do not depend on K.
     class_counts : ndarray of shape (n_query_images, n_classes) or (n_classes,)
-        n_C: vectors of each class that the image may match; 0 for a class that the memory lacks.
+        n_C: number of vectors of each class that the image can match; 0 for a class that the memory does not
+        have.
     k : int, optional
-        Matches of each query vector; all by default.
+        Number of matches of each query vector; all by default.
 
     Returns
     -------
@@ -83,7 +84,7 @@ def kernel_vote(matches: Matches, class_counts: np.ndarray, *, k: int | None = N
         counts = np.broadcast_to(class_counts, votes.shape)
     except ValueError:
         raise ShapeError(
-            f"class counts have shape {np.shape(class_counts)}, the matches ask for {votes.shape}"
+            f"class counts have shape {np.shape(class_counts)}; the matches need {votes.shape}"
         ) from None
     return decide(np.divide(votes, counts, out=np.zeros_like(votes), where=counts > 0)).predicted
 
@@ -97,9 +98,9 @@ def tune_k(matches: Matches, class_counts: np.ndarray, *, ks: Sequence[int] = KS
     matches : Matches
         Leave-one-out matches of the memory's own images, with as many neighbors as the largest K.
     class_counts : ndarray
-        As for `kernel_vote`, the image itself left out.
-    ks : sequence of int
-        To choose from; those above the matches' largest rank are left out.
+        As for `kernel_vote`, without the image itself.
+    ks : sequence of int, default=KS
+        Values to choose from; those above the matches' largest rank are ignored.
     """
     found = int(matches.rank.max(initial=0))
     tried = tuple(sorted(k for k in set(ks) if 1 <= k <= found))
@@ -121,18 +122,19 @@ def nearest_centroid(
     query_vectors: np.ndarray | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> np.ndarray:
-    """Return the class whose mean direction is nearest.
+    """Return the class with the nearest mean direction.
 
     Parameters
     ----------
     vectors : ndarray of shape (n_images, C)
-        Pooled vectors of the memory's images, any length.
+        Pooled vectors of the memory's images, of any length.
     image_class : ndarray of int64, shape (n_images,)
-        Class id of each, -1 for none.
+        Class id of each image, -1 for none.
     query_vectors : ndarray of shape (n, C), optional
-        Of held-out images. By default the memory's own, each without its own group (image).
+        Vectors of held-out images. By default the memory's own images are classified, each without its own
+        group (image).
     groups : sequence of (str or None), length n_images, optional
-        Of the memory's images.
+        Group of each of the memory's images.
 
     Returns
     -------
@@ -171,21 +173,24 @@ def logistic_regression(
     Parameters
     ----------
     vectors : ndarray of shape (n_images, C)
+        Pooled vectors of the memory's images, of any length.
     image_class : ndarray of int64, shape (n_images,)
+        Class id of each image, -1 for none.
     seed : int
-        Of the folds.
+        Seed of the folds.
     query_vectors : ndarray of shape (n, C), optional
+        Vectors of held-out images. By default the memory's own images are classified by cross-validation over
+        whole groups, stratified by class.
     groups : sequence of (str or None), length n_images, optional
-        All as for `nearest_centroid`; the memory's own images are predicted by cross-validation over whole
-        groups, stratified by class.
-    n_folds : int
-        Parts to cross-validate over, at least 2.
+        Group of each of the memory's images.
+    n_folds : int, default=10
+        Number of folds of the cross-validation, at least 2.
 
     Returns
     -------
     ndarray of int64, shape (n,)
-        Class id; the only class where there is one to learn, -1 where there is none, and in
-        cross-validation for images without a class.
+        Class id. It is the only class if there is only one to learn, and -1 if there is none. In
+        cross-validation it is -1 for images without a class.
     """
     from sklearn.linear_model import LogisticRegression
 
@@ -193,7 +198,7 @@ def logistic_regression(
         present = np.unique(image_class[rows])
         if len(present) < 2:
             return np.full(len(queries), present[0] if len(present) else -1)
-        with warnings.catch_warnings():  # scikit-learn takes few images a class for a regression problem
+        with warnings.catch_warnings():  # scikit-learn mistakes few images per class for regression
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model = LogisticRegression(C=REGULARISATION, max_iter=2000)
             return np.asarray(model.fit(vectors[rows], image_class[rows]).predict(queries))
@@ -214,11 +219,12 @@ def logistic_regression(
 
 
 def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    """Return vectors scaled to unit length in float64, zero ones as they are.
+    """Return vectors scaled to unit length in float64; zero vectors stay zero.
 
     Parameters
     ----------
     vectors : ndarray of shape (n, C)
+        Vectors of any length.
     """
     vectors = np.asarray(vectors, np.float64)
     norm = np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -227,7 +233,7 @@ def unit_rows(vectors: np.ndarray) -> np.ndarray:
 
 
 def _votes(matches: Matches, k: int | None, weight: np.ndarray) -> np.ndarray:
-    """Sum of weights by query image and class, (n_query_images, n_classes)."""
+    """Return the sum of weights by query image and class, (n_query_images, n_classes)."""
     if k is not None and k < 1:
         raise InputError(f"k is {k}; at least 1 match is needed")
     shape = len(matches.query_paths), len(matches.classes)
@@ -240,7 +246,7 @@ def _votes(matches: Matches, k: int | None, weight: np.ndarray) -> np.ndarray:
 
 
 def _nearest(similarity: np.ndarray, there: np.ndarray, queries: np.ndarray) -> np.ndarray:
-    """Class of the largest cosine among classes with a member; -1 for a zero query."""
+    """Return the class of the largest cosine among classes with a member; -1 for a zero query."""
     if not there.any():
         return np.full(len(queries), -1, np.int64)
     best = np.where(there, similarity, -np.inf).argmax(1)
@@ -251,7 +257,7 @@ def _checked(vectors: np.ndarray, image_class: np.ndarray) -> tuple[np.ndarray, 
     vectors, image_class = np.asarray(vectors), np.asarray(image_class, np.int64)
     if vectors.ndim != 2 or len(vectors) != len(image_class):
         raise ShapeError(
-            f"pooled vectors have shape {vectors.shape}, {len(image_class)} classes ask for "
+            f"pooled vectors have shape {vectors.shape}; {len(image_class)} classes need "
             f"({len(image_class)}, C)"
         )
     return unit_rows(vectors), image_class

@@ -1,4 +1,4 @@
-"""Predictions against true classes: accuracy with its interval, per class, confusion."""
+"""Predictions compared with true classes: accuracy with its interval, per class, confusion."""
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.stats.intervals import proportion_interval
 
-NO_PREDICTION = "(none)"  # in the confusion table, where no neighbor had a class
+NO_PREDICTION = "(none)"  # in the confusion table, if no neighbor had a class
 
 
 @dataclass(frozen=True)
 class ClassAccuracy:
-    """Of `n` images of one class (or all), `correct` were predicted right; 95 % Wilson interval."""
+    """Accuracy over `n` images of one class (or of all): `correct` of them, with a 95 % Wilson interval."""
 
     n: int
     correct: int
@@ -26,22 +26,24 @@ class ClassAccuracy:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `evaluate` found.
+    """Result of `evaluate`.
 
     Attributes
     ----------
     overall : ClassAccuracy
-        Over images of classes that the memory has.
+        Accuracy over images of the memory's classes.
     per_class : dict of str to ClassAccuracy
+        Accuracy of each class.
     confusion : dict of str to dict of str to int
-        True class -> predicted class -> images; `(none)` where nothing was predicted.
+        Number of images by true class and predicted class; `(none)` where nothing was predicted.
     unknown_classes : dict of str to int
-        Images by class that the memory lacks; they leave the accuracy.
+        Number of images by class that the memory does not have; excluded from the accuracy.
     n_unlabeled : int
-        Images without a class; they leave the accuracy too.
+        Number of images without a class; excluded from the accuracy.
     lone : dict of str to int
-        Images by class that may match nothing of it (in leave-one-out the only image, or group, of a class):
-        they cannot be right, and leave the accuracy.
+        Number of images by class that have no possible match of their class. In leave-one-out this is the
+        only image, or group, of a class. They cannot be classified correctly and are excluded from the
+        accuracy.
     chance : float
         1 / number of the memory's classes.
     """
@@ -57,18 +59,37 @@ class Evaluation:
 
 @takes(Classification)
 def evaluate(classification: Classification) -> Evaluation:
-    """Compare predictions with the classes given with the images.
+    """Compare predictions with the true classes of the images.
 
     Parameters
     ----------
     classification : Classification
-        Of labeled images; those of no class, of one that the memory lacks, or of one of which they may match
-        nothing, are counted and left out.
+        Classification of labeled images. Images are counted and left out if they have no class, a class that
+        the memory does not have, or no possible match of their class.
+
+    Returns
+    -------
+    Evaluation
+        Accuracy overall and per class, confusion, and the numbers of images left out.
 
     Raises
     ------
     InputError
-        The memory has fewer than two classes, no image is of a class that it has, or none could be right.
+        The memory has fewer than two classes, no image has one of its classes, or none could be classified
+        correctly.
+
+    See Also
+    --------
+    hueprobe.observations.accuracy.accuracy_run : The same classification as a run to be compared with others.
+    hueprobe.stats.proportion_interval : The Wilson interval.
+
+    Examples
+    --------
+    >>> found = hp.observations.accuracy.evaluate(result)
+    >>> found.overall.n, sorted(found.per_class), round(found.chance, 3)
+    (12, ['circle', 'square', 'triangle'], 0.333)
+    >>> sum(found.confusion["circle"].values())
+    4
     """
     classes = classification.classes
     if len(classes) < 2:
@@ -82,8 +103,8 @@ def evaluate(classification: Classification) -> Evaluation:
     lone = Counter(str(t) for t in true if t in known) - Counter(t for t, _ in judged)
     if lone and not judged:
         raise InputError(
-            f"none of {lone.total()} images could be classified right: the memory holds nothing else of its "
-            "class that it may match (in leave-one-out it is the only image, or group, of its class); "
+            f"none of {lone.total()} images could be classified right: the memory has no other image of its "
+            "class that it can match (in leave-one-out it is the only image, or group, of its class); "
             "evaluation needs two of at least one class"
         )
     if not judged:
@@ -112,11 +133,12 @@ def evaluate(classification: Classification) -> Evaluation:
 
 @takes(Classification)
 def predictions(classification: Classification) -> list[dict[str, Any]]:
-    """Return one record an image: image, class, predicted, tie, likelihood by class name.
+    """Return one record per image: image, class, predicted, tie, likelihood by class name.
 
     Parameters
     ----------
     classification : Classification
+        Classification of any images.
     """
     return [
         {

@@ -1,4 +1,4 @@
-"""Observation 2: accuracy by network, descriptor, task and classifier, and whether `pixel` beats the rest."""
+"""Observation 2: accuracy by network, descriptor, task and classifier, and whether `pixel` is best."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,22 +21,35 @@ CLASSIFIER = "kernel density"  # Eq. (1)-(3)
 
 @dataclass(frozen=True)
 class AccuracyRun:
-    """One classifier on one task.
+    """Answers of one classifier on one task.
 
     Attributes
     ----------
     network, descriptor, task, classifier : str
-        What was classified by what; `task` names data and split.
+        Names of the network, descriptor, task and classifier; `task` names data and split.
     images : tuple of str
         Images of classes that the memory has, n long.
     groups : tuple of (str or None)
-        Group of each.
+        Group of each image.
     right : tuple of bool
-        Whether each was classified right.
+        Whether each image was classified correctly.
     held_out : bool
-        Whether they are no part of the memory (otherwise leave-one-out).
-    n_lone : int
-        Further images, of classes of which they may match nothing: they could not be right, and are left out.
+        Whether the images are outside the memory; False for leave-one-out.
+    n_lone : int, default=0
+        Number of further images without a possible match of their class. They could not be classified
+        correctly and are left out.
+
+    See Also
+    --------
+    hueprobe.observations.accuracy.accuracy_run : Make a run from a classification.
+
+    Examples
+    --------
+    >>> run = hp.observations.accuracy.accuracy_run(
+    ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+    ... )
+    >>> run.n, run.key
+    (12, ('tiny', 'pixel', 'shapes', 'kernel density'))
     """
 
     network: str
@@ -50,7 +63,7 @@ class AccuracyRun:
     n_lone: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse columns of different lengths, and a run without images."""
+        """Reject columns of different lengths, and a run without images."""
         if not len(self.images) == len(self.groups) == len(self.right):
             raise ShapeError(
                 f"{len(self.images)} images, {len(self.groups)} groups and {len(self.right)} answers; "
@@ -71,21 +84,36 @@ class AccuracyRun:
 
     @property
     def n(self) -> int:
-        """Images."""
+        """Number of images."""
         return len(self.right)
 
     @property
     def accuracy(self) -> float:
-        """Share of images classified right."""
+        """Share of images classified correctly."""
         return sum(self.right) / self.n
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """95 % Wilson interval of the accuracy; with groups it is too narrow."""
+        """95 % Wilson interval of the accuracy; too narrow if images form groups."""
         return proportion_interval(sum(self.right), self.n)
 
     def row(self) -> dict[str, Any]:
-        """Return the numbers of a table row."""
+        """Return the numbers of a table row.
+
+        Returns
+        -------
+        dict
+            Names, number of images, accuracy and its interval.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> row = run.row()
+        >>> row["n"], row["low"] < row["accuracy"] < row["high"]
+        (12, True)
+        """
         low, high = self.ci95
         return {
             "network": self.network,
@@ -112,20 +140,46 @@ def accuracy_run(
     predicted: Sequence[int] | None = None,
     held_out: bool = True,
 ) -> AccuracyRun:
-    """Take a classification as a run, or other predictions for its images.
+    """Return a classification, or other predictions for its images, as a run.
 
     Parameters
     ----------
     result : Classification
-        Images without a class, of one that the memory lacks, or alone in theirs are left out.
-    network, descriptor, task, classifier : str
-        What was classified by what.
+        Classification of the images. Images are left out if they have no class, a class that the memory does
+        not have, or no possible match of their class.
+    network, descriptor, task : str
+        Names of the network, the descriptor and the task.
+    classifier : str, default="kernel density"
+        Name of the classifier.
     groups : sequence of (str or None), length n, optional
-        Group of each image of the result.
+        Group of each image of the result; by default there are no groups.
     predicted : sequence of int, length n, optional
-        Class ids of another classifier; those of the result by default.
-    held_out : bool
-        Whether the images are no part of the memory.
+        Class ids predicted by another classifier; those of the result by default.
+    held_out : bool, default=True
+        Whether the images are outside the memory; False for leave-one-out.
+
+    Returns
+    -------
+    AccuracyRun
+        Answers to the images that could be classified correctly.
+
+    Raises
+    ------
+    InputError, ShapeError
+        No image is left; there is not one prediction and one group for each image.
+
+    See Also
+    --------
+    hueprobe.observations.accuracy.AccuracyGrid : Runs to compare.
+    hueprobe.observations.accuracy.evaluate : Accuracy per class and confusion.
+
+    Examples
+    --------
+    >>> run = hp.observations.accuracy.accuracy_run(
+    ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+    ... )
+    >>> run.accuracy == hp.observations.accuracy.evaluate(result).overall.accuracy
+    True
     """
     answers = result.predicted if predicted is None else predicted
     groups = (None,) * len(result.images) if groups is None else groups
@@ -156,30 +210,61 @@ class AccuracyGrid:
     Attributes
     ----------
     runs : tuple of AccuracyRun
-        In the order given.
+        Runs in the order given.
+
+    See Also
+    --------
+    hueprobe.studies.accuracy_grid : Make the runs of one memory.
+
+    Examples
+    --------
+    >>> names = {"network": "tiny", "task": "shapes", "held_out": False}
+    >>> pixel = hp.observations.accuracy.accuracy_run(result, descriptor="pixel", **names)
+    >>> other = hp.observations.accuracy.accuracy_run(
+    ...     result, descriptor="gap", predicted=np.zeros(12, int), **names
+    ... )
+    >>> grid = hp.observations.accuracy.AccuracyGrid((pixel, other))
+    >>> round(grid.run("tiny", "gap", "shapes").accuracy, 3)
+    0.333
     """
 
     runs: tuple[AccuracyRun, ...]
 
     def __post_init__(self) -> None:
-        """Refuse a run that is there twice."""
+        """Reject a run that is given twice."""
         keys = [run.key for run in self.runs]
         twice = sorted({key for key in keys if keys.count(key) > 1})
         if twice:
-            raise InputError(f"{' / '.join(twice[0])} is there twice; give each run once")
+            raise InputError(f"{' / '.join(twice[0])} is given twice; give each run once")
 
     def run(self, network: str, descriptor: str, task: str, classifier: str = CLASSIFIER) -> AccuracyRun:
         """Return one run.
 
         Parameters
         ----------
-        network, descriptor, task, classifier : str
-            As in the run; the classifier is Eq. (1)-(3) by default.
+        network, descriptor, task : str
+            Names of the network, the descriptor and the task.
+        classifier : str, default="kernel density"
+            Name of the classifier; the default is Eq. (1)-(3).
+
+        Returns
+        -------
+        AccuracyRun
+            The run of these names.
 
         Raises
         ------
         InputError
             There is no such run; the message lists those of the same task.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> grid = hp.observations.accuracy.AccuracyGrid((run,))
+        >>> grid.run("tiny", "pixel", "shapes").n
+        12
         """
         for run in self.runs:
             if run.key == (network, descriptor, task, classifier):
@@ -191,11 +276,39 @@ class AccuracyGrid:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return a table row for each run."""
+        """Return a table row for each run.
+
+        Returns
+        -------
+        list of dict
+            One row per run, as in `AccuracyRun.row`.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> [row["descriptor"] for row in hp.observations.accuracy.AccuracyGrid((run,)).rows()]
+        ['pixel']
+        """
         return [run.row() for run in self.runs]
 
     def numbers(self) -> dict[str, Interval]:
-        """Return every accuracy with its Wilson interval, by descriptor, classifier, task and network."""
+        """Return every accuracy with its Wilson interval, by descriptor, classifier, task and network.
+
+        Returns
+        -------
+        dict of str to Interval
+            Accuracies by name.
+
+        Examples
+        --------
+        >>> run = hp.observations.accuracy.accuracy_run(
+        ...     result, network="tiny", descriptor="pixel", task="shapes", held_out=False
+        ... )
+        >>> list(hp.observations.accuracy.AccuracyGrid((run,)).numbers())
+        ['pixel, kernel density, shapes, tiny']
+        """
         return {
             f"{run.descriptor}, {run.classifier}, {run.task}, {run.network}": Interval(
                 run.accuracy, *run.ci95, standard_error=float("nan"), degrees=run.n - 1
@@ -206,7 +319,31 @@ class AccuracyGrid:
     def claims(
         self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdict on claim 2, from the first run and the descriptors of its network and task."""
+        """Return the verdict on claim 2, from the first run and the descriptors of its network and task.
+
+        Parameters
+        ----------
+        memory : str, default="memory"
+            Name of the memory, for the verdict.
+        definitions : mapping of str to Any, optional
+            How the result was measured, to be recorded with the verdict.
+
+        Returns
+        -------
+        tuple of Verdict
+            One verdict; none if there is nothing to compare with.
+
+        Examples
+        --------
+        >>> names = {"network": "tiny", "task": "shapes", "held_out": False}
+        >>> pixel = hp.observations.accuracy.accuracy_run(result, descriptor="pixel", **names)
+        >>> other = hp.observations.accuracy.accuracy_run(
+        ...     result, descriptor="gap", predicted=np.zeros(12, int), **names
+        ... )
+        >>> (verdict,) = hp.observations.accuracy.AccuracyGrid((pixel, other)).claims(memory="shapes")
+        >>> verdict.findings[0].name
+        'accuracy less that of gap'
+        """
         first = self.runs[0]
         rivals = [
             comparison
@@ -216,7 +353,7 @@ class AccuracyGrid:
         return (accuracy_claim(rivals, memory=memory, definitions=definitions),) if rivals else ()
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return a row for each run."""
+        """Return a row for each run, in a table `accuracy`."""
         return {"accuracy": list(self.rows())}
 
     def comparisons(
@@ -226,13 +363,33 @@ class AccuracyGrid:
 
         Parameters
         ----------
-        network, task, descriptor, classifier : str
-            The run that is compared.
+        network, task : str
+            Names of the network and the task.
+        descriptor : str, default="pixel"
+            Descriptor of the run that is compared.
+        classifier : str, default="kernel density"
+            Classifier of the run that is compared.
 
         Returns
         -------
         tuple of PairedComparison
-            The other is named by its descriptor, and by its classifier where that is another one.
+            One per other run, named by its descriptor, and by its classifier if that differs.
+
+        See Also
+        --------
+        hueprobe.stats.compare_paired : The test.
+
+        Examples
+        --------
+        >>> names = {"network": "tiny", "task": "shapes", "held_out": False}
+        >>> pixel = hp.observations.accuracy.accuracy_run(result, descriptor="pixel", **names)
+        >>> other = hp.observations.accuracy.accuracy_run(
+        ...     result, descriptor="gap", predicted=np.zeros(12, int), **names
+        ... )
+        >>> grid = hp.observations.accuracy.AccuracyGrid((pixel, other))
+        >>> (found,) = grid.comparisons("tiny", "shapes")
+        >>> found.second, found.n, found.test
+        ('gap', 12, 'sign-flip')
         """
         first = self.run(network, descriptor, task, classifier)
         others = [run for run in self.runs if (run.network, run.task) == (network, task) and run is not first]
@@ -243,16 +400,34 @@ class AccuracyGrid:
 def accuracy_claim(
     comparisons: Sequence[PairedComparison], *, memory: str, definitions: Definitions | None = None
 ) -> Verdict:
-    """Return the verdict on claim 2: `pixel` must beat every descriptor that it was compared with.
+    """Return the verdict on claim 2: `pixel` must be more accurate than every other descriptor.
 
     Parameters
     ----------
     comparisons : sequence of PairedComparison
-        Of `pixel` with each pooled or flattened descriptor (`AccuracyGrid.comparisons`); at least one.
+        Comparisons of `pixel` with each pooled or flattened descriptor (`AccuracyGrid.comparisons`); at least
+        one.
     memory : str
         Name of the memory.
     definitions : mapping of str to Any, optional
-        How it was measured.
+        How the result was measured, to be recorded with the verdict.
+
+    Returns
+    -------
+    Verdict
+        Verdict with one finding per comparison, the smallest difference first.
+
+    See Also
+    --------
+    hueprobe.observations.accuracy.AccuracyGrid.claims : The verdict from a grid of runs.
+
+    Examples
+    --------
+    >>> second = np.arange(20) >= 6
+    >>> found = hp.stats.compare_paired(np.ones(20, bool), second, names=("pixel", "gap"))
+    >>> verdict = hp.observations.accuracy.accuracy_claim([found], memory="shapes")
+    >>> verdict.findings[0].name, verdict.verdict
+    ('accuracy less that of gap', 'holds')
     """
     nearest_first = sorted(comparisons, key=lambda comparison: comparison.difference.estimate)
     findings = tuple(
@@ -273,8 +448,8 @@ def accuracy_claim(
 def _compare(first: AccuracyRun, second: AccuracyRun) -> PairedComparison:
     if first.images != second.images:
         raise InputError(
-            f"{' / '.join(first.key)} and {' / '.join(second.key)} were not asked the same images in the "
-            "same order; evaluate both on one list"
+            f"{' / '.join(first.key)} and {' / '.join(second.key)} were not evaluated on the same images in "
+            "the same order; evaluate both on one list"
         )
     other = second.descriptor if second.classifier == first.classifier else ""
     other = other or f"{second.descriptor}, {second.classifier}"

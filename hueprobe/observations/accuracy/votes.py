@@ -1,4 +1,4 @@
-"""What one image's pixels voted for, and the matches that carry the decision."""
+"""Votes of one image's pixels, and the matches that contribute most to the decision."""
 
 from dataclasses import dataclass
 
@@ -18,33 +18,35 @@ class QueryVotes:
     Attributes
     ----------
     name : str
-        The image's path or name.
+        Path or name of the image.
     classes : tuple of str
-        The memory's, by id.
+        Classes of the memory, by id.
     grid : Grid
-        Of the image.
+        Grid of the image.
     predicted : int
-        Class id; -1 where no neighbor had a class.
+        Class id; -1 if no neighbor has a class.
     tie : bool
         Whether another class has the same likelihood as the predicted one.
     true_class : str or None
-        As given with the image.
+        True class of the image, if given.
     likelihood : ndarray of float64, shape (n_classes,)
         Eq. (2), normalized; all 0 where nothing voted.
     weight : ndarray of float64, shape (H, W)
-        Summed kernel weight of the matches of each pixel that have a class.
+        Summed kernel weight of each pixel's matches that have a class.
     leading : ndarray of int64, shape (H, W)
         Class id with the largest part of that weight, the lower id in ties; -1 where there is none.
     share : ndarray of float64, shape (H, W)
-        That part, between 0 and 1; 0 where there is none.
+        The part of the leading class, between 0 and 1; 0 where there is none.
     telling : Matches
-        The match that each of the most telling memory images gave the most weight by, the most telling image
-        first; at least half of them of the predicted class, where it has so many. An image tells as much as
-        its matches add to the likelihood of its class: their kernel weights over n_C, Eq. (2).
+        Match of largest weight of each of the memory images that contribute most, in descending order of
+        contribution. At least half of these images are of the predicted class, if it has that many. The
+        contribution of an image is what its matches add to the likelihood of its class: their kernel weights
+        over n_C, Eq. (2).
     telling_share : ndarray of float64, shape (n_telling,)
-        That part of the likelihood, all classes together being 1; NaN where nothing voted.
+        Contribution of each of these images, relative to the likelihood of all classes; NaN where nothing
+        voted.
     telling_cells : ndarray of int64, shape (n_telling,)
-        Cells of the query with a match in that image.
+        Number of query cells with a match in each of these images.
     """
 
     name: str
@@ -68,26 +70,43 @@ class QueryVotes:
 
 @takes(Classification)
 def query_votes(result: Classification, i: int, *, n_telling: int = 6) -> QueryVotes:
-    """Return the votes and the most telling matches of image `i` of a classification.
+    """Return the votes of image `i` of a classification, and the memory images that contribute most.
 
     Parameters
     ----------
     result : Classification
-        With its match table.
+        Classification with its match table.
     i : int
-        Position in `result.images`.
-    n_telling : int
-        Memory images in `telling`, at most.
+        Position of the image in `result.images`.
+    n_telling : int, default=6
+        Maximum number of memory images in `telling`.
+
+    Returns
+    -------
+    QueryVotes
+        Votes of the image, pixel by pixel.
 
     Raises
     ------
     InputError
         The classification was made with `keep_matches=False`, or has no such image.
+
+    See Also
+    --------
+    hueprobe.plots.figures : Figures of results.
+
+    Examples
+    --------
+    >>> votes = hp.observations.accuracy.query_votes(result, 0, n_telling=3)
+    >>> votes.true_class, votes.leading.shape == memory.grid.shape, len(votes.telling)
+    ('circle', True, 3)
+    >>> sum(votes.leads(c) for c in range(3)) == memory.grid.n_cells
+    True
     """
     if result.matches is None:
         raise InputError("this classification has no match table; classify with keep_matches=True")
     if not 0 <= i < len(result.images):
-        raise InputError(f"image {i} of {len(result.images)} classified ones; count from 0")
+        raise InputError(f"there is no image {i} among {len(result.images)} classified images; count from 0")
     matches = result.matches.select(result.matches.query_image == result.rows[i])
     grid, n_classes = matches.query_grid, len(result.classes)
     voting = matches.match_class >= 0
@@ -120,7 +139,7 @@ def query_votes(result: Classification, i: int, *, n_telling: int = 6) -> QueryV
 def _parts(matches: Matches, likelihood: np.ndarray) -> np.ndarray:
     """Return what each match adds to the normalized likelihood of its class; NaN where nothing voted.
 
-    Within a class n_C is the same for all, so that a match's part of the class is that of its weight.
+    n_C is the same for all matches of a class, so a match's part of the class is its part of the weight.
     """
     if not likelihood.sum() > 0:
         return np.full(len(matches), np.nan)
@@ -134,7 +153,7 @@ def _parts(matches: Matches, likelihood: np.ndarray) -> np.ndarray:
 
 
 def _most_telling(matches: Matches, parts: np.ndarray, predicted: int, n: int) -> np.ndarray:
-    """Return memory rows, the most telling first, at least half of them of the predicted class."""
+    """Return memory rows by descending contribution, at least half of them of the predicted class."""
     rows, of_match = np.unique(matches.image, return_inverse=True)
     tells = np.bincount(of_match, np.where(np.isnan(parts), matches.weight, parts), len(rows))
     nearest = np.full(len(rows), np.inf)
@@ -148,7 +167,7 @@ def _most_telling(matches: Matches, parts: np.ndarray, predicted: int, n: int) -
 
 
 def _spread_out(matches: Matches, images: np.ndarray) -> np.ndarray:
-    """Return where each memory image has its weightiest match, in a query cell of its own if that can be."""
+    """Return the match of largest weight of each memory image, in different query cells if possible."""
     chosen: list[int] = []
     cells: set[int] = set()
     for row in images:

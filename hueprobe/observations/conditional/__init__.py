@@ -1,4 +1,4 @@
-"""Observation 4: where the matches land, given the query cell."""
+"""Observation 4: locations of matches, given the query cell."""
 
 import lazy_loader
 

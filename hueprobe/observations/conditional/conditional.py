@@ -1,8 +1,8 @@
-"""Observation 4: where matches land, given where the query pixel is: p(x, y | x_i).
+"""Observation 4: locations of matches, given the query cell: p(x, y | x_i).
 
-Three claims hang on it. Matches *stay*: more of them lie in the query's own cell than if the two cells had
-nothing to do with each other. Same-class matches *spread* less than other-class ones; this is compared also
-at equal match quality (`.stratified`). And the spread is *tangential* rather than radial
+Three claims depend on it. Matches *stay*: more of them lie in the query's own cell than if the two cells were
+independent. Same-class matches *spread* less than other-class ones; this is also compared at equal match
+quality (`.stratified`). And the spread is *tangential* rather than radial
 (`hueprobe.observations.conditional.tangential`).
 """
 
@@ -31,28 +31,40 @@ from hueprobe.stats.intervals import Interval
 
 @dataclass(frozen=True)
 class Conditional:
-    """What `measure` found.
+    """Result of `measure`.
 
     Attributes
     ----------
     grid : Grid
-        Of queries and memory alike.
+        Grid of both queries and memory.
     classes : tuple of str
         Class names.
     weighting : str
         `count` or `kernel`.
     n_unlabeled : int
-        Matches in `all` alone, since one side has no class.
+        Number of matches that are only in `all`, since one side has no class.
     all, same, other : GivenQuery
-        All matches; same-class ones; other-class ones.
+        Locations of all matches, of same-class ones, and of other-class ones.
     stay : Contrast
-        Of the stay-put share.
+        Stay-put share, same class minus other class.
     spread : Contrast
-        Of the root mean square displacement, cells.
+        Root mean square displacement in cells, same class minus other class.
     information : Interval
-        Mutual information of same class less other class, bits, both corrected.
+        Corrected mutual information of same-class matches minus that of other-class matches, in bits.
     tangential : tuple of TangentialRow
-        Excess of tangential spread, a row a base rate and form; the first is gravity in polar form.
+        Excess of tangential spread, one row per base rate and form; the first is gravity in polar form.
+
+    See Also
+    --------
+    hueprobe.observations.conditional.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+    >>> found.stay.raw.estimate == found.same.stay.estimate - found.other.stay.estimate
+    True
+    >>> found.tangential[0].base, found.tangential[0].form
+    ('gravity', 'polar')
     """
 
     grid: Grid
@@ -68,7 +80,19 @@ class Conditional:
     tangential: tuple[TangentialRow, ...]
 
     def numbers(self) -> dict[str, Interval]:
-        """Return bits, stay-put shares, their contrasts, and the excess of tangential spread by base rate."""
+        """Return bits, stay-put shares, their contrasts, and the excess of tangential spread by base rate.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+        >>> list(found.numbers())[:2]
+        ['bits, all', 'stay-put share, all']
+        """
         numbers: dict[str, Interval] = {}
         for name, given in {"all": self.all, "same": self.same, "other": self.other}.items():
             numbers[f"bits, {name}"] = given.information.bits
@@ -86,7 +110,27 @@ class Conditional:
     def claims(
         self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdicts on claims 4a, 4b and 4c; base rates of 4c but the first are controls."""
+        """Return the verdicts on claims 4a, 4b and 4c; base rates of 4c other than the first are controls.
+
+        Parameters
+        ----------
+        memory : str, default="memory"
+            Name of the memory, for the verdicts.
+        definitions : mapping of str to Any, optional
+            How the result was measured, to be recorded with the verdicts.
+
+        Returns
+        -------
+        tuple of Verdict
+            One verdict per claim.
+
+        Examples
+        --------
+        >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+        >>> *_, tangential = found.claims(memory="shapes")
+        >>> tangential.id, list(tangential.controls)[0]
+        ('4c tangential', 'gravity base rate, projected form')
+        """
         definitions = {**(definitions or {}), "weighting": self.weighting}
         of_stay = {
             **definitions,
@@ -111,7 +155,7 @@ class Conditional:
         )
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return nothing: the density has four dimensions."""
+        """Return no tables: the density has four dimensions."""
         return {}
 
 
@@ -125,39 +169,62 @@ def measure(
     n_permutations: int = 200,
     n_bins: int = 10,
 ) -> Conditional:
-    """Measure where matches land, given the query cell.
+    """Measure the locations of matches, given the query cell.
+
+    The mutual information of query cell and match cell is corrected by shuffling [1]_.
 
     Parameters
     ----------
     matches : Matches
-        From any classification; without labels only `all` is measured.
+        Matches of any classification; without labels only `all` is measured.
     seed : int
-        Of the permutations behind the mutual information.
-    weighting : {"count", "kernel"}
-        Whether matches count the same or by kernel weight, Eq. (3).
+        Seed of the permutations for the mutual information.
+    weighting : {"count", "kernel"}, default="count"
+        Whether matches have equal weight or their kernel weights, Eq. (3).
     center : (float, float), optional
-        (y, x) of another center than the middle of the grid, for radial and tangential parts.
-    n_permutations : int
-        Random permutations of query cells within images.
-    n_bins : int
-        Bins of match quality; 10 are deciles of the distance.
+        Center (y, x) in cells for radial and tangential parts; by default the middle of the grid.
+    n_permutations : int, default=200
+        Number of random permutations of query cells within images.
+    n_bins : int, default=10
+        Number of bins of match quality; 10 are deciles of the distance.
 
     Returns
     -------
     Conditional
-        Intervals are pigeonhole intervals, dyadic ones in leave-one-out (`WeightedMatches.interval`).
+        Intervals are pigeonhole intervals, or dyadic ones in leave-one-out (`WeightedMatches.interval`).
 
     Raises
     ------
     InputError, ShapeError
         A 1x1 grid; queries and memory of different grids; an unknown weighting.
+
+    See Also
+    --------
+    hueprobe.observations.locations.measure : Locations of matches, whatever the query cell.
+    hueprobe.observations.conditional.content_or_position : Whether locations follow content or position.
+    hueprobe.stats.mutual_information : The uncorrected information.
+
+    References
+    ----------
+    .. [1] S. Panzeri, R. Senatore, M. A. Montemurro and R. S. Petersen, "Correcting for the sampling bias
+       problem in spike train information measures", Journal of Neurophysiology 98, 1064-1072, 2007.
+
+    Examples
+    --------
+    >>> found = hp.observations.conditional.measure(matches, seed=0, n_permutations=20)
+    >>> found.all.density.shape == (*memory.grid.shape, *memory.grid.shape)
+    True
+    >>> found.same.n + found.other.n == found.all.n, found.all.stay.estimate > found.all.stay_by_chance
+    (True, True)
+    >>> [verdict.id for verdict in found.claims()]
+    ['4a stay', '4b spread', '4c tangential']
     """
     require_choice("weighting", weighting, WEIGHTINGS)
     require_grid(matches.grid, "conditional")
     if matches.grid != matches.query_grid:
         raise ShapeError(
             f"queries have a {matches.query_grid.height}x{matches.query_grid.width} grid, the memory "
-            f"{matches.grid.height}x{matches.grid.width}; ask images prepared as the memory's were"
+            f"{matches.grid.height}x{matches.grid.width}; prepare queries like the memory's images"
         )
     labeled = labeled_matches(matches)
     same = labeled & matches.same_class
@@ -189,7 +256,7 @@ def measure(
 def _more_information(
     table: WeightedMatches, same: np.ndarray, other: np.ndarray, of_same: GivenQuery, of_other: GivenQuery
 ) -> Interval:
-    """Corrected information of same class less that of other class, where both can be told."""
+    """Return the corrected information of same class minus that of other class, if both can be estimated."""
     difference = of_same.information.bits.estimate - of_other.information.bits.estimate
     if of_same.information.undecided or of_other.information.undecided:
         return Interval(difference, np.nan, np.nan, np.nan, 0)

@@ -1,8 +1,8 @@
-"""From query cell to match cell: how far, how far outwards, how far around.
+"""Displacement from query cell to match cell, split into a radial and a tangential part.
 
-Two ways to split a displacement, both in cells. *Polar*: delta r against mean r times delta theta, the length
-of the arc; pairs with the center of an odd grid have no angle and take no part. *Projected*: along the query
-cell's own radius and across it; matches of a query at the center take no part.
+There are two ways to split a displacement, both in cells. *Polar*: delta r, and mean r times delta theta, the
+length of the arc. Pairs with the center of an odd grid have no angle and are ignored. *Projected*: along the
+query cell's own radius and across it. Matches of a query at the center are ignored.
 """
 
 from dataclasses import dataclass
@@ -25,9 +25,9 @@ class DisplacementParts:
     form : str
         `polar` or `projected`.
     radial, tangential : ndarray of shape (n, n)
-        Squared cells; 0 where not defined.
+        Squared parts in cells^2; 0 where not defined.
     defined : ndarray of bool, shape (n, n)
-        Pairs that have such parts.
+        Pairs for which the parts are defined.
     """
 
     form: str
@@ -44,11 +44,11 @@ def displacement_parts(
     Parameters
     ----------
     grid : Grid
-        Of queries and memory alike.
+        Grid of both queries and memory.
     form : {"polar", "projected"}
-        See the head of this file.
+        Way to split; see the module's docstring.
     center : (float, float), optional
-        (y, x) of another center than the middle of the grid.
+        Center (y, x) in cells; by default the middle of the grid.
     """
     require_choice("form of displacement", form, FORMS)
     y, x = grid.cell(np.arange(grid.n_cells))

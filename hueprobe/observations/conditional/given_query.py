@@ -1,4 +1,4 @@
-"""Where matches land, given the query cell: density, stay-put share, spread, information."""
+"""Locations of matches, given the query cell: density, stay-put share, spread, information."""
 
 from dataclasses import dataclass
 
@@ -22,16 +22,17 @@ class Information:
     Attributes
     ----------
     bits : Interval
-        Corrected estimate, with its interval; too narrow with few matches (in simulations with 128 images and
-        6,272 matches its standard error is .76 of the true one).
+        Corrected estimate with its interval. The interval is too narrow with few matches: in simulations with
+        128 images and 6,272 matches its standard error is 0.76 of the true one.
     plug_in, by_chance : float
-        Uncorrected estimate, and its mean over permutations, bits.
+        Uncorrected estimate, and its mean over permutations, in bits.
     p : float
-        One-sided: the share of permutations, and one, with at least the plug-in estimate.
+        One-sided p-value: share of arrangements, the observed one included, with at least the plug-in
+        estimate.
     n_images : int
-        Query images behind it.
+        Number of query images.
     undecided : str or None
-        Why it cannot be told; then p is NaN and `bits` has no interval.
+        Reason why it cannot be estimated; then p is NaN and `bits` has no interval.
     """
 
     bits: Interval
@@ -44,25 +45,25 @@ class Information:
 
 @dataclass(frozen=True)
 class GivenQuery:
-    """Where the matches of one side (all, same class, other class) land, given the query cell.
+    """Locations of a set of matches (all, same class, other class), given the query cell.
 
     Attributes
     ----------
     n : int
-        Matches.
+        Number of matches.
     density : ndarray of shape (H, W, H, W)
-        p(x, y | x_i): [query row, query column, row, column]; sums to 1 over the last two, NaN for a query
-        cell without such a match.
+        p(x, y | x_i): [query row, query column, row, column]. It sums to 1 over the last two axes, and is NaN
+        for a query cell without matches.
     query_share : ndarray of shape (H, W)
         Share of the matches that each query cell has; NaN where there are none.
     stay : Interval
         Share of matches in the query's own cell.
     stay_by_chance : float
-        What it would be with the same query cells and match cells, independent of each other.
+        The same share if query cells and match cells were independent.
     stay_excess : Interval
-        The difference; 0 is chance.
+        Difference of the two; 0 is chance.
     spread : Interval
-        Root mean square of the displacement, cells.
+        Root mean square of the displacement, in cells.
     information : Information
         Mutual information of query cell and match cell.
     """
@@ -78,14 +79,14 @@ class GivenQuery:
 
 
 def given_query(table: WeightedMatches, part: np.ndarray, permuted_bits: np.ndarray) -> GivenQuery:
-    """Measure where some of the matches land, given the query cell.
+    """Measure the locations of a subset of the matches, given the query cell.
 
     Parameters
     ----------
     table : WeightedMatches
-        All n matches.
+        Table of all n matches.
     part : ndarray of bool, shape (n,)
-        Which of them.
+        Which matches to measure.
     permuted_bits : ndarray of shape (n_permutations,)
         Their mutual information under permutations (`permuted_information`).
     """
@@ -114,7 +115,7 @@ def given_query(table: WeightedMatches, part: np.ndarray, permuted_bits: np.ndar
 
 
 def information_influence(table: WeightedMatches, part: np.ndarray) -> np.ndarray:
-    """Return each match's influence on the mutual information of some of them, shape (n,), bits."""
+    """Return each match's influence on the mutual information of a subset, shape (n,), in bits."""
     counts = table.counts(part)
     if not counts.any():
         return np.full(len(part), np.nan)

@@ -1,17 +1,19 @@
-"""Base rates for where matches would land if nothing but margins mattered.
+"""Base rates of match locations from margins alone.
 
-The *gravity model* of a table of query cells by match cells keeps how often each cell asks, how often each
-cell is matched and how often each distance is covered, and is otherwise as spread out as can be::
+The *gravity model* of a table of query cells by match cells keeps three margins: how often each cell is a
+query, how often each cell is matched, and how often each distance occurs. Otherwise it has maximum entropy::
 
     expected(q, m) = a(q) b(m) c(distance(q, m))
 
-fitted by iterative proportional fitting. The *isotropic* base keeps query cells and distances, and takes all
-cells of the grid at the same distance for equally likely; the *uniform* base keeps query cells alone.
+It is fitted by iterative proportional fitting. The *isotropic* base keeps query cells and distances, and
+treats all cells of the grid at the same distance as equally likely. The *uniform* base keeps query cells
+alone.
 
-The mean of a quantity f(q, m) under any of the three is the mean over the *observed* matches of some
-E(q, m): for the isotropic base f's mean over the cells at the same distance, for the uniform base f's mean
-over all cells, and for the gravity model, an exponential family, the regression of f on its margins under
-the model. So E also is the influence of a match on the base rate, and intervals come from it.
+The mean of a quantity f(q, m) under any of the three is the mean over the *observed* matches of some E(q, m).
+For the isotropic base, E is the mean of f over the cells at the same distance. For the uniform base it is the
+mean of f over all cells. For the gravity model, an exponential family, it is the regression of f on its
+margins under the model. So E is also the influence of a match on the base rate, and intervals are computed
+from it.
 """
 
 from dataclasses import dataclass
@@ -34,9 +36,9 @@ class GravityModel:
     Attributes
     ----------
     expected : ndarray of shape (n, n)
-        Sums to 1, query cells first.
+        Expected shares, query cells first; they sum to 1.
     ring : ndarray of int64, shape (n, n)
-        Number of each pair's distance.
+        Index of each pair's distance.
     residual : float
         Largest misfit of a margin, as a share of all matches.
     """
@@ -47,7 +49,7 @@ class GravityModel:
 
 
 def distance_rings(grid: Grid) -> np.ndarray:
-    """Return the number of each pair's distance, 0 for none, shape (n, n) int64."""
+    """Return the index of each pair's distance, 0 for distance 0, shape (n, n) int64."""
     squared = squared_distances(grid)
     return np.unique(squared, return_inverse=True)[1].reshape(squared.shape)
 
@@ -60,7 +62,7 @@ def fit_gravity(table: np.ndarray, grid: Grid) -> GravityModel:
     table : ndarray of shape (n, n)
         Matches (or their weight) of each query cell with each match cell; not all 0.
     grid : Grid
-        Of queries and memory alike.
+        Grid of both queries and memory.
     """
     ring = distance_rings(grid)
     table = table / table.sum()
@@ -84,7 +86,7 @@ def gravity_projection(model: GravityModel, values: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     model : GravityModel
-        Of n cells.
+        Model of n cells.
     values : ndarray of shape (d, n, n)
         Quantities f(q, m).
 
@@ -136,7 +138,7 @@ def isotropic_projection(grid: Grid, values: np.ndarray) -> np.ndarray:
 
 
 def base_projection(base: str, table: np.ndarray, grid: Grid, values: np.ndarray) -> np.ndarray:
-    """Return E(q, m) of each quantity under a base rate; see the head of this file.
+    """Return E(q, m) of each quantity under a base rate; see the module's docstring.
 
     Parameters
     ----------
@@ -145,7 +147,7 @@ def base_projection(base: str, table: np.ndarray, grid: Grid, values: np.ndarray
     table : ndarray of shape (n, n)
         Matches (or their weight) of each query cell with each match cell; not all 0.
     grid : Grid
-        Of queries and memory alike.
+        Grid of both queries and memory.
     values : ndarray of shape (d, n, n)
         Quantities f(q, m).
 
@@ -163,6 +165,6 @@ def base_projection(base: str, table: np.ndarray, grid: Grid, values: np.ndarray
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Part / whole, 0 where nothing is expected."""
+    """Return part / whole, 0 where nothing is expected."""
     ratio: np.ndarray = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
     return ratio

@@ -1,7 +1,7 @@
-"""Does location follow content or position: what the mirror controls show.
+"""Mirror controls: whether match locations follow content or position.
 
-With the *queries alone* mirrored left to right, a match that follows position stays in the cell that asks;
-one that follows content lands in its mirror image, where that content is in images that are not mirrored.
+If *only the queries* are mirrored left to right, a match that follows position stays in the query cell. A
+match that follows content lands in the mirrored cell, where that content is in unmirrored images.
 """
 
 from dataclasses import dataclass
@@ -18,18 +18,20 @@ from hueprobe.stats.intervals import Interval, ratio_influence
 
 @dataclass(frozen=True)
 class ContentOrPosition:
-    """What matches of mirrored queries follow. Cells of an odd grid's middle column are left out.
+    """Shares of mirrored queries' matches that follow content or position.
+
+    Cells of an odd grid's middle column are left out.
 
     Attributes
     ----------
     n : int
-        Matches.
+        Number of matches.
     position : Interval
-        Share in the cell that asks.
+        Share of matches in the query cell.
     content : Interval
-        Share in its mirror image.
+        Share of matches in its mirror image.
     content_less_position : Interval
-        Above 0 where content is followed more.
+        Content minus position; above 0 if more matches follow content.
     """
 
     n: int
@@ -40,16 +42,38 @@ class ContentOrPosition:
 
 @takes(Matches)
 def content_or_position(matches: Matches) -> ContentOrPosition:
-    """Measure what matches follow when the queries alone are mirrored left to right.
+    """Measure whether matches follow content or position, with only the queries mirrored left to right.
 
     Parameters
     ----------
     matches : Matches
-        Of mirrored queries; query cells are those of the mirrored image.
+        Matches of mirrored queries; query cells are those of the mirrored image.
+
+    Returns
+    -------
+    ContentOrPosition
+        Both shares and their difference.
+
+    Raises
+    ------
+    InputError, ShapeError
+        A 1x1 grid; queries and memory of different grids.
+
+    See Also
+    --------
+    hueprobe.studies.observe : Runs the control `mirror-queries`.
+
+    Examples
+    --------
+    Without mirroring, matches that follow content and position are those of the query's own cell:
+
+    >>> found = hp.observations.conditional.content_or_position(matches)
+    >>> found.position.estimate > found.content.estimate
+    True
     """
     require_grid(matches.grid, "content or position")
     if matches.grid != matches.query_grid:
-        raise ShapeError("queries and memory have different grids; ask images prepared as the memory's were")
+        raise ShapeError("queries and memory have different grids; prepare queries like the memory's images")
     image = matches.grid.width - 1 - matches.query_x
     matches = matches.select(image != matches.query_x)
     image = matches.grid.width - 1 - matches.query_x
@@ -67,17 +91,17 @@ def content_or_position(matches: Matches) -> ContentOrPosition:
 
 
 def position_slope(before: np.ndarray, after: np.ndarray) -> float:
-    """Return the slope of class positions after a control on those before it.
+    """Return the slope of class positions under a control on those without it.
 
     Parameters
     ----------
     before, after : ndarray of shape (n_classes,)
-        One coordinate of each class (`ClassPositions.points()`); a class that is NaN in either is left out.
+        One coordinate of each class (`ClassPositions.points()`). Classes that are NaN in either are left out.
 
     Returns
     -------
     float
-        1 where classes stay, -1 where they are mirrored; NaN where fewer than two are left or all are alike.
+        1 where classes stay, -1 where they are mirrored; NaN for fewer than two classes or equal positions.
     """
     known = ~np.isnan(before) & ~np.isnan(after)
     if known.sum() < 2:

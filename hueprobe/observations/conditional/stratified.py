@@ -1,8 +1,8 @@
 """Same-class against other-class matches at equal match quality.
 
-Same-class matches are closer in activation space, and close matches stay closer in the image plane whatever
-their class. So the two are compared within strata of query cell and distance, and strata are weighed by how
-much each can tell, n_same n_other / (n_same + n_other): those with matches of one kind alone say nothing.
+Same-class matches are closer in activation space, and close matches are closer in the image plane whatever
+their class. So the two are compared within strata of query cell and distance. A stratum has weight n_same
+n_other / (n_same + n_other), so strata with matches of only one kind have no weight.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class StratifiedMeans:
     same, other : float
         Means over same-class and other-class matches; NaN where no stratum has both.
     same_influence, other_influence : ndarray of shape (n,)
-        Influence of each match on the two.
+        Influence of each match on the two means.
     """
 
     same: float
@@ -40,13 +40,13 @@ def quality_strata(
     Parameters
     ----------
     distance : ndarray of shape (n,)
-        Between the unit vectors.
+        Distance between the unit vectors of each match.
     query_cell : ndarray of int64, shape (n,)
-        0 to n_cells - 1.
+        Query cell of each match, 0 to n_cells - 1.
     n_cells : int
-        Cells of the query grid.
-    n_bins : int
-        Bins of equally many matches; 10 are deciles.
+        Number of cells of the query grid.
+    n_bins : int, default=10
+        Number of bins of equally many matches; 10 are deciles.
     """
     if n_bins < 1:
         raise InputError(f"n_bins is {n_bins}; at least 1 is needed")
@@ -65,11 +65,11 @@ def stratified_means(
     Parameters
     ----------
     values, weight : ndarray of shape (n,)
-        The quantity, and what each match counts.
+        Quantity and weight of each match.
     same : ndarray of bool, shape (n,)
-        Whether it is a same-class match; all others are other-class.
+        Whether each match is a same-class match; all others are other-class.
     strata : ndarray of int64, shape (n,)
-        From `quality_strata`.
+        Strata from `quality_strata`.
     """
     n_strata = int(strata.max(initial=-1)) + 1
     sizes = [np.bincount(strata, weight * side, n_strata) for side in (same, ~same)]
@@ -85,7 +85,7 @@ def stratified_means(
         sums = np.bincount(strata, weight * side * values, n_strata)
         level = np.divide(sums, size, out=np.zeros(n_strata), where=size > 0)
         mean = float((worth * level).sum() / total)
-        # one more match moves the stratum's mean, and the stratum's worth by the squared share of the rest
+        # one more match moves the stratum's mean, and the stratum's weight by the squared share of the rest
         worth_moved = np.where(same, share[1][strata], share[0][strata]) ** 2
         influence = side * others[strata] * (values - level[strata])
         influence = influence + worth_moved * (level[strata] - mean)
@@ -96,16 +96,16 @@ def stratified_means(
 
 @dataclass(frozen=True)
 class Contrast:
-    """Same class less other class.
+    """Same class minus other class.
 
     Attributes
     ----------
     raw : Interval
-        Over all labeled matches.
+        Difference over all labeled matches.
     adjusted : Interval
-        At equal query cell and match quality; NaN where no stratum has both.
+        Difference at equal query cell and match quality; NaN where no stratum has both.
     same_adjusted, other_adjusted : float
-        The two sides of it.
+        The two means of the adjusted difference.
     """
 
     raw: Interval
@@ -128,15 +128,15 @@ def contrast(
     Parameters
     ----------
     table : WeightedMatches
-        n matches.
+        Table of n matches.
     values : ndarray of shape (n,)
-        The quantity.
+        Quantity of each match.
     same, other : ndarray of bool, shape (n,)
         Which matches are same-class and which other-class.
-    n_bins : int
-        Bins of match quality; 10 are deciles of the distance.
-    root : bool
-        Whether to compare the roots of the means, of squared values.
+    n_bins : int, default=10
+        Number of bins of match quality; 10 are deciles of the distance.
+    root : bool, default=False
+        Whether to compare the square roots of the means, for squared values.
     """
     part = same | other
     raw = [ratio_influence(table.weight * side * values, table.weight * side) for side in (same, other)]
@@ -160,7 +160,7 @@ def contrast(
 
 
 def _spread_out(values: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Put values back where `part` took them from, 0 elsewhere."""
+    """Return values at the positions selected by `part`, and 0 elsewhere."""
     whole = np.zeros(len(part))
     whole[part] = values
     return whole

@@ -1,11 +1,13 @@
-"""Do matches spread more around the center than towards it: radial against tangential spread.
+"""Radial against tangential spread of matches around the query cell.
 
-Raw values mean nothing: on a 7x7 grid, uniform matches have an RMS of 3.49 cells along the query's radius and
-of 2.00 across it. What is read is the excess over a base rate (`hueprobe.observations.conditional.gravity`)::
+Raw values are not informative. On a 7x7 grid, uniform matches have an RMS of 3.49 cells along the query's
+radius and of 2.00 across it. The measure is the excess over a base rate
+(`hueprobe.observations.conditional.gravity`)::
 
     excess = log(tangential / radial)  -  log(tangential / radial) under the base rate
 
-Its sign may depend on the base rate, so all of them are given. The first row, gravity in polar form, speaks.
+Its sign may depend on the base rate, so results for all of them are given. The verdict uses the first row,
+gravity in polar form.
 """
 
 from dataclasses import dataclass
@@ -28,11 +30,11 @@ class TangentialTable:
     Attributes
     ----------
     radial, tangential : float
-        Root mean squares over the matches, cells.
+        Root mean squares over the matches, in cells.
     base_radial, base_tangential : float
         The same under the base rate.
     excess : float
-        log(tangential / radial) less that of the base rate; above 0 is more tangential.
+        log(tangential / radial) minus that of the base rate; above 0 is more tangential.
     influence : ndarray of shape (n, n)
         Influence on the excess of a match (of weight 1) of each query cell (first) with each match cell.
     """
@@ -47,14 +49,14 @@ class TangentialTable:
 
 @dataclass(frozen=True)
 class TangentialSide:
-    """Spread of one side's matches (all, same class, other class) against one base rate.
+    """Spread of a set of matches (all, same class, other class) against one base rate.
 
     Attributes
     ----------
     radial, tangential, base_radial, base_tangential : float
-        Root mean squares over the matches and under the base rate, cells.
+        Root mean squares over the matches and under the base rate, in cells.
     excess : Interval
-        log(tangential / radial) less that of the base rate; above 0 is more tangential.
+        log(tangential / radial) minus that of the base rate; above 0 is more tangential.
     """
 
     radial: float
@@ -73,9 +75,9 @@ class TangentialRow:
     base, form : str
         `gravity`, `isotropic` or `uniform`; `polar` or `projected`.
     all, same, other : TangentialSide
-        All matches; same-class ones; other-class ones.
+        Spread of all matches, of same-class ones, and of other-class ones.
     difference : Interval
-        Excess of same class less that of other class.
+        Excess of same-class matches minus that of other-class matches.
     """
 
     base: str
@@ -86,7 +88,7 @@ class TangentialRow:
     difference: Interval
 
     def findings(self) -> tuple[Finding, Finding]:
-        """Return what claim 4c needs: an excess of same-class matches, and more of it than of others."""
+        """Return the findings that claim 4c needs: excess of same class, and same minus other class."""
         base = f"log(tangential / radial) less that of the {self.base} base rate, {self.form} form"
         return (
             own_finding("4c tangential", self.same.excess, name=f"{base}, same class"),
@@ -107,11 +109,11 @@ def tangential_rows(
     Parameters
     ----------
     table : WeightedMatches
-        n matches.
+        Table of n matches.
     all_, same, other : ndarray of bool, shape (n,)
-        Which matches each side has.
+        Matches of each set.
     center : (float, float), optional
-        (y, x) of another center than the middle of the grid.
+        Center (y, x) in cells; by default the middle of the grid.
     """
     grid, parts = table.matches.grid, (all_, same, other)
     found = [tangential_excess(table.counts(part), grid, center=center) for part in parts]
@@ -149,15 +151,15 @@ def tangential_excess(
     table : ndarray of shape (n, n)
         Matches (or their weight) of each query cell with each match cell.
     grid : Grid
-        Of queries and memory alike.
+        Grid of both queries and memory.
     center : (float, float), optional
-        (y, x) of another center than the middle of the grid.
+        Center (y, x) in cells; by default the middle of the grid.
 
     Returns
     -------
     dict of (str, str) to TangentialTable
-        By base rate and form, in the order of `BASES` and `FORMS`; NaN where nothing matched, or where
-        nothing spread in one of the two directions.
+        Tables by base rate and form, in the order of `BASES` and `FORMS`. NaN where nothing matched, or where
+        there is no spread in one of the two directions.
     """
     parts = [displacement_parts(grid, form, center=center) for form in FORMS]
     values = np.concatenate([[part.radial, part.tangential, part.defined] for part in parts]).astype(float)
@@ -175,7 +177,7 @@ def _excess(table: np.ndarray, values: np.ndarray, expected: np.ndarray) -> Tang
     with np.errstate(invalid="ignore", divide="ignore"):
         radial, tangential = np.sqrt(observed[:2] / observed[2])
         base_radial, base_tangential = np.sqrt(np.maximum(by_base[:2], 0) / by_base[2])
-        # d log sqrt(sum f) = f / (2 sum f); how many pairs are defined cancels
+        # d log sqrt(sum f) = f / (2 sum f); the number of defined pairs cancels
         influence = (
             values[1] / observed[1]
             - values[0] / observed[0]

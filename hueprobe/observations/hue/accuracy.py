@@ -1,4 +1,4 @@
-"""How much of an image's class the angle alone tells, against random planes and the full direction."""
+"""Accuracy of predicting an image's class from the angle, against random planes and the full direction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,15 +28,17 @@ class PlaneAccuracy:
     Attributes
     ----------
     name : str
-        Of the plane.
+        Name of the plane.
     angle : Interval
-        Share of images whose class the angle alone tells.
+        Accuracy from the angle alone.
     both : Interval
-        The same from both coordinates in the plane.
+        Accuracy from both coordinates in the plane.
     advantage : Interval
-        Angle accuracy above the mean of random planes, paired by image; 0 for a plane like any other.
+        Accuracy from the angle minus the mean of random planes, paired by image; 0 for a plane like any
+        other.
     p : float
-        One-sided: the share of random planes, and one, that do at least as well by angle.
+        One-sided p-value: share of planes, this one among the random ones, with at least its accuracy from
+        the angle.
     """
 
     name: str
@@ -48,22 +50,22 @@ class PlaneAccuracy:
 
 @dataclass(frozen=True)
 class HueAccuracy:
-    """What `hue_accuracy` found; all out of sample, intervals over images (groups).
+    """Result of `hue_accuracy`; all out of sample, with intervals over images (groups).
 
     Attributes
     ----------
     n_images, k : int
-        Labeled images with energy; neighbors that vote.
+        Number of labeled images with energy, and of neighbors that vote.
     chance : float
-        Accuracy of a guess with the classes' own frequencies.
+        Accuracy of a random guess with the classes' own frequencies.
     planes : tuple of PlaneAccuracy
-        In the order asked for.
+        Accuracy of each plane, in the order of the argument.
     random : ndarray of shape (n_random,)
-        Angle accuracy of random planes: the null of `PlaneAccuracy.p`.
+        Accuracy from the angle in random planes: the null of `PlaneAccuracy.p`.
     saturation : Interval
         Accuracy from the distance to the axis alone.
     direction : Interval
-        Accuracy from the full direction across the axis: the ceiling.
+        Accuracy from the full direction orthogonal to the axis: the upper limit.
     """
 
     n_images: int
@@ -93,32 +95,33 @@ def hue_accuracy(
 ) -> HueAccuracy:
     """Classify images by the angle of their pooled activation in a plane, and nothing else.
 
-    Images are split in two, by whole groups; planes are fitted on each half and used on the
-    other, where the k nearest angles of the first half vote (ties: the lower class id).
+    Images are split in two halves, by whole groups. Planes are fitted on each half and used on the other,
+    where the k nearest angles of the first half vote (ties: the lower class id).
 
     Parameters
     ----------
     pooled : ndarray of shape (n_images, C)
-        One vector an image (`pool`).
+        One vector per image (`pool`).
     image_class : ndarray of int64, shape (n_images,)
-        Class id of each, -1 for none.
+        Class id of each image, -1 for none.
     seed : int
-        Of the split and of the random planes.
-    planes : sequence of (str or Plane)
-        Names for `fit_plane`, or planes of one's own.
+        Seed of the split and of the random planes.
+    planes : sequence of (str or Plane), default=("pca", "lda", "dft")
+        Names for `fit_plane`, or planes.
     axis : ndarray of shape (C,), optional
-        Unit vector that the planes lie across; the uniform axis by default.
-    n_random : int
-        Random planes, the null. At least 200 to be of use.
-    k : int
-        Neighbors that vote; at most as many as half of the median class, or all would outvote it.
+        Unit vector that the planes are orthogonal to; the uniform axis by default.
+    n_random : int, default=200
+        Number of random planes, the null. Use at least 200.
+    k : int, default=10
+        Number of neighbors that vote. It is limited to half the size of the median class, since a larger k
+        would let other classes outvote it.
     groups : sequence of (str or None), length n_images, optional
         Images of one group go to one half.
 
     Raises
     ------
     InputError
-        Fewer than two classes with two images (groups) each, or fewer than three channels.
+        There are fewer than two classes with two images (groups) each, or fewer than three channels.
     """
     k, labels = as_count("k", k), np.asarray(image_class)
     if len(labels) != len(pooled):
@@ -194,21 +197,21 @@ def _plane(plane: str | Plane, vectors: np.ndarray, labels: np.ndarray, axis: np
 
 
 def _directions(vectors: np.ndarray) -> np.ndarray:
-    """Unit vectors; NaN for a vector without direction, which then neither votes nor is told."""
+    """Return unit vectors; NaN for a vector without direction, which then neither votes nor is classified."""
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     units: np.ndarray = np.divide(vectors, length, out=np.full(vectors.shape, np.nan), where=length > 1e-6)
     return units
 
 
 class _Vote:
-    """Majority vote of the k nearest rows of one half about the other."""
+    """Majority vote of the k nearest rows of one half on the rows of the other."""
 
     def __init__(self, known_labels: np.ndarray, query_labels: np.ndarray, k: int) -> None:
         self.known_labels, self.query_labels, self.k = known_labels, query_labels, k
         self.n_classes = int(max(known_labels.max(), query_labels.max())) + 1
 
     def __call__(self, known: np.ndarray, queries: np.ndarray) -> np.ndarray:
-        """Return whether each query row (n, d) is told right by known rows (m, d), as 0 and 1."""
+        """Return whether each query row (n, d) is classified correctly by known rows (m, d), as 0 and 1."""
         usable, answerable = ~np.isnan(known).any(1), ~np.isnan(queries).any(1)
         correct = np.zeros(len(queries))
         k = min(self.k, int(usable.sum()))
@@ -224,7 +227,7 @@ class _Vote:
 
 
 def _nearest(known: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """Rows of the k nearest, (n, k), by Euclidean distance: a tree in the plane, else products."""
+    """Return rows of the k nearest, (n, k), by Euclidean distance: a tree in the plane, else products."""
     if known.shape[1] <= 3:
         nearest: np.ndarray = cKDTree(known).query(queries, k)[1].reshape(len(queries), k)
         return nearest

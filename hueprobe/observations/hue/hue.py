@@ -1,9 +1,9 @@
-"""Observation 5: is the axis uninformative about class, and the angle across it informative.
+"""Observation 5: whether the uniform axis is uninformative about class, and the angle informative.
 
 *Axis.* Query vectors are sorted by their distance from the axis (the sine of the angle to it), and the share
-of same-class matches is read decile by decile: an uninformative axis has the fewest in the nearest decile.
-*Angle.* `hue_accuracy` asks how well the angle alone tells the class, against random planes across the same
-axis; a null of permuted labels would not do, since random planes beat it too.
+of same-class matches is computed by decile. An uninformative axis has the fewest in the nearest decile.
+*Angle.* `hue_accuracy` measures how accurately the angle alone predicts the class, against random planes
+orthogonal to the same axis. Permuted labels would not do as a null, since random planes beat them too.
 """
 
 import warnings
@@ -37,7 +37,7 @@ from hueprobe.observations.verdicts.rules import Verdict, finding
 from hueprobe.stats.circular import mean_direction, resultant_length
 from hueprobe.stats.intervals import Interval, ratio_influence
 
-AXIS_MARGIN = 0.02  # of the share of same-class matches, in claim 5
+AXIS_MARGIN = 0.02  # margin of the share of same-class matches, in claim 5
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,14 @@ class AxisInformation:
     Attributes
     ----------
     distance : ndarray of shape (n_bins,)
-        Mean distance from the axis (sine of the angle) in each bin, ascending; bins hold equally many query
+        Mean distance from the axis (sine of the angle) in each bin, ascending; bins have equally many query
         vectors.
     rate : tuple of Interval
         Share of same-class matches in each bin.
     far_minus_near : Interval
-        Rate of the farthest bin less that of the nearest: above 0 where the axis is uninformative.
+        Rate of the farthest bin minus that of the nearest: above 0 where the axis is uninformative.
     far_minus_near_within_cell : Interval
-        The same with bins made among the query vectors of each cell, since cells at the border lie
-        elsewhere and match worse.
+        The same with bins formed within each cell, since cells at the border lie elsewhere and match worse.
     """
 
     distance: np.ndarray
@@ -66,7 +65,7 @@ class AxisInformation:
 
 @dataclass(frozen=True)
 class Hue:
-    """What `measure` found.
+    """Result of `measure`.
 
     Attributes
     ----------
@@ -75,21 +74,33 @@ class Hue:
     axis : str
         `uniform`, `mean` or `given`.
     cosine_of_axes : float
-        Between the uniform axis and the mean activation.
+        Cosine between the uniform axis and the mean activation.
     signed : bool
-        Whether any activation is negative; the uniform axis then has no claim to the middle.
+        Whether any activation is negative; the uniform axis is then not the middle of the space.
     map : HueMap
         Hue and saturation of every cell of the memory.
     accuracy : HueAccuracy
-        What the angle tells about the class.
+        Accuracy of predicting the class from the angle.
     information : AxisInformation
-        What vectors near the axis tell about the class.
+        Share of same-class matches by distance from the axis.
     class_hue, class_concentration : ndarray of shape (M,)
         Mean direction in radians and resultant length of the hues of each class's cells.
     relation : AngleRelation
-        Of the cell's angle in the image plane and its hue.
+        Relation of a cell's angle in the image plane and its hue.
     class_relation : AngleRelation
-        Of the direction of the class's matches in the image plane and its hue.
+        Relation of the direction of a class's matches in the image plane and its hue.
+
+    See Also
+    --------
+    hueprobe.observations.hue.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.hue.measure(
+    ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+    ... )
+    >>> found.axis, found.signed, found.class_hue.shape
+    ('uniform', False, (3,))
     """
 
     classes: tuple[str, ...]
@@ -105,7 +116,21 @@ class Hue:
     class_relation: AngleRelation
 
     def numbers(self) -> dict[str, Interval]:
-        """Return the accuracy of each plane's angle, the rows beside it, and what the axis tells."""
+        """Return the accuracy of each plane's angle, its references, and far minus near the axis.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> found = hp.observations.hue.measure(
+        ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+        ... )
+        >>> list(found.numbers())[0]
+        'angle-only accuracy, pca'
+        """
         numbers: dict[str, Interval] = {}
         for plane in self.accuracy.planes:
             numbers[f"angle-only accuracy, {plane.name}"] = replace(plane.angle, p_value=plane.p)
@@ -120,7 +145,29 @@ class Hue:
     def claims(
         self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdict on claim 5, from the first plane asked for."""
+        """Return the verdict on claim 5, from the first plane.
+
+        Parameters
+        ----------
+        memory : str, default="memory"
+            Name of the memory, for the verdict.
+        definitions : mapping of str to Any, optional
+            How the result was measured, to be recorded with the verdict.
+
+        Returns
+        -------
+        tuple of Verdict
+            One verdict.
+
+        Examples
+        --------
+        >>> found = hp.observations.hue.measure(
+        ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+        ... )
+        >>> (verdict,) = found.claims(memory="shapes")
+        >>> verdict.definitions["plane"], list(verdict.controls)
+        ('pca', ['within each cell'])
+        """
         plane, information = self.accuracy.planes[0], self.information
         angle = finding("5 hue", plane.advantage, plane.p, self.accuracy.n_images)
         settings = {**(definitions or {}), "plane": plane.name, "axis": self.axis, "signed": self.signed}
@@ -134,7 +181,7 @@ class Hue:
         return (judged(information.far_minus_near).under("within each cell", within_cell),)
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return nothing beside the numbers."""
+        """Return no further tables."""
         return {}
 
 
@@ -152,33 +199,61 @@ def measure(
     n_random: int = 200,
     n_permutations: int = 9999,
 ) -> Hue:
-    """Measure what the axis and the angle across it tell about the class.
+    """Measure what the axis and the angle orthogonal to it tell about the class.
 
     Parameters
     ----------
     matches : Matches
-        Of the memory's own images (leave-one-out), or of others with `query_blocks`.
+        Matches of the memory's own images (leave-one-out), or of other images together with `query_blocks`.
     blocks : callable
-        Gives the memory's unit vectors from the start, block by block (`memory.blocks`).
+        Function that returns the memory's unit vectors from the start, block by block (`memory.blocks`).
     energy : ndarray of shape (n_images, H, W)
-        Of the memory's vectors (`memory.energy()`).
+        Energy of the memory's vectors (`memory.energy()`).
     seed : int
-        Of splits, random planes and permutations.
-    plane : str or Plane
-        Where hue is measured; a name is fitted to all images for the map, and out of sample for accuracy.
-    controls : sequence of (str or Plane)
-        Further planes whose accuracy is wanted.
-    axis : {"uniform", "mean"} or ndarray of shape (C,)
+        Seed of splits, random planes and permutations.
+    plane : str or Plane, default="pca"
+        Plane in which hue is measured. A named plane is fitted to all images for the map, and out of sample
+        for accuracy.
+    controls : sequence of (str or Plane), default=("lda", "dft")
+        Further planes whose accuracy is measured.
+    axis : {"uniform", "mean"} or ndarray of shape (C,), default="uniform"
         The axis; `mean` is the mean of the memory's vectors.
     query_blocks : callable, optional
-        The query images' unit vectors, block by block, where they are not the memory's own.
-    n_random, n_permutations : int
-        Random planes; random draws of each permutation test.
+        The query images' unit vectors, block by block; by default the queries are the memory's own images.
+    n_random : int, default=200
+        Number of random planes.
+    n_permutations : int, default=9999
+        Number of random draws of each permutation test.
+
+    Returns
+    -------
+    Hue
+        Hue map, accuracy of planes, and relations.
+
+    Raises
+    ------
+    InputError, ShapeError
+        A 1x1 grid; fewer than three channels; too few classes with two images; energy of another shape.
 
     Warns
     -----
     HueprobeWarning
-        Where activations are signed.
+        Activations are signed.
+
+    See Also
+    --------
+    hueprobe.observations.hue.angle_relation : Relation of hue and image-plane angle.
+    hueprobe.plots.figures : Figures of the result.
+
+    Examples
+    --------
+    >>> found = hp.observations.hue.measure(
+    ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
+    ... )
+    >>> found.map.hue.shape == (12, *memory.grid.shape), [plane.name for plane in found.accuracy.planes]
+    (True, ['pca', 'lda', 'dft'])
+    >>> [verdict.id for verdict in found.claims()]
+    ['5 hue']
     """
     require_grid(matches.grid, "hue")
     if not callable(blocks):
@@ -186,9 +261,7 @@ def measure(
     energy = as_array("energy", energy)
     grid, n_images = matches.grid, len(matches.image_paths)
     if np.shape(energy) != (n_images, *grid.shape):
-        raise ShapeError(
-            f"energy has shape {np.shape(energy)}, the memory asks for {(n_images, *grid.shape)}"
-        )
+        raise ShapeError(f"energy has shape {np.shape(energy)}; the memory needs {(n_images, *grid.shape)}")
     pooled = pool(blocks(), energy)
     axis_name, axis_vector = choose_axis(axis, pooled.mean)
     labels = np.where(np.linalg.norm(pooled.vectors, axis=1) > 0, matches.image_class, -1)
@@ -209,8 +282,8 @@ def measure(
     found = hue_map(blocks(), fitted, n_images=n_images, grid=grid)
     if found.signed:
         warnings.warn(
-            "activations are signed (no ReLU closes this layer), so vectors near the uniform axis need not "
-            "be the uninformative ones; compare axis='mean'",
+            "activations are signed (this layer does not end in a ReLU), so vectors near the uniform axis "
+            "need not be the uninformative ones; compare axis='mean'",
             HueprobeWarning,
             stacklevel=2,
         )
@@ -246,16 +319,16 @@ def axis_information(matches: Matches, distance: np.ndarray, *, n_bins: int = 10
     Parameters
     ----------
     matches : Matches
-        Matches without a class on either side take no part.
+        Matches; those without a class on either side are ignored.
     distance : ndarray of shape (n_query_images, H, W)
         Distance of each query vector from the axis (`HueMap.saturation` of the query images).
-    n_bins : int
-        Bins of equally many query vectors, at least 2.
+    n_bins : int, default=10
+        Number of bins of equally many query vectors, at least 2.
     """
     shape = (len(matches.query_paths), *matches.query_grid.shape)
     if distance.shape != shape:
         raise ShapeError(
-            f"distances from the axis have shape {distance.shape}, the query images ask for {shape}"
+            f"distances from the axis have shape {distance.shape}; the query images need {shape}"
         )
     if n_bins < 2:
         raise InputError(f"n_bins is {n_bins}; at least 2 are needed to compare near and far")
@@ -288,7 +361,7 @@ def axis_information(matches: Matches, distance: np.ndarray, *, n_bins: int = 10
 
 
 def _quantile_bins(values: np.ndarray, strata: np.ndarray, n_bins: int) -> np.ndarray:
-    """Bin each value by its rank among the values of its stratum, (n,), 0 to n_bins - 1."""
+    """Return the bin of each value by its rank among the values of its stratum, (n,), 0 to n_bins - 1."""
     order = np.lexsort((values, strata))
     size = np.bincount(strata)
     start = np.cumsum(size) - size

@@ -1,11 +1,12 @@
-"""Activation hue: the angle of a vector in a plane across the axis of uninformative vectors.
+"""Activation hue: the angle of a vector in a plane orthogonal to the axis of uninformative vectors.
 
-In RGB the axis is the gray line and the plane across it carries hue. With C channels the space across the
-axis has C - 1 dimensions, so a plane has to be declared: `rgb` (three channels only), `pca` or `lda` of class
-means, `dft` (the first harmonic over channels, whose order is arbitrary: a control), or one through two given
-vectors.
+In RGB the axis is the gray line, and the plane orthogonal to it carries hue. With C channels the space
+orthogonal to the axis has C - 1 dimensions, so the plane must be chosen. Planes are `rgb` (three channels
+only), `pca` or `lda` of class means, `dft`, or the plane of two given vectors. `dft` is the first harmonic
+over channels; since their order is arbitrary, it is a control.
 
-The `rgb` plane gives HSI hue, atan2(sqrt(3) (G - B), 2 R - G - B); HSV's hue differs by up to 1.12 degrees.
+The `rgb` plane gives HSI hue, atan2(sqrt(3) (G - B), 2 R - G - B). HSV hue differs from it by up to 1.12
+degrees.
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from hueprobe.grid import Grid
 
 AXES = ("uniform", "mean")
 PLANES = ("rgb", "pca", "lda", "dft")
-# A vector with a smaller part across the axis (relative to its length) has no hue.
+# A vector whose component orthogonal to the axis is smaller (relative to its length) has no hue.
 NO_HUE = 1e-6
 
 Blocks = Iterable[tuple[int, np.ndarray]]
@@ -26,7 +27,7 @@ Blocks = Iterable[tuple[int, np.ndarray]]
 
 @dataclass(frozen=True)
 class Plane:
-    """A plane across an axis, with the directions that hue is measured from.
+    """A plane orthogonal to an axis, with the directions that hue is measured from.
 
     Attributes
     ----------
@@ -35,7 +36,7 @@ class Plane:
     axis : ndarray of shape (C,)
         Unit vector.
     basis : ndarray of shape (2, C)
-        Orthonormal and orthogonal to the axis; hue is 0 along the first and pi/2 along the second.
+        Orthonormal and orthogonal to the axis; hue is 0 along the first vector and pi/2 along the second.
     """
 
     name: str
@@ -53,14 +54,14 @@ class Plane:
 
 
 def hue_of(coordinates: np.ndarray, length: np.ndarray | float = 1.0) -> np.ndarray:
-    """Return the angle of plane coordinates (..., 2) in (-pi, pi]; NaN where they are 0 to rounding.
+    """Return the angle of plane coordinates (..., 2) in (-pi, pi]; NaN where they are 0 within rounding.
 
     Parameters
     ----------
     coordinates : ndarray of shape (..., 2)
-        As `Plane.coordinates` gives them.
-    length : ndarray of shape (...,) or float
-        Length of the vectors they come from.
+        Coordinates from `Plane.coordinates`.
+    length : ndarray of shape (...,) or float, default=1.0
+        Lengths of the vectors.
     """
     angle = np.arctan2(coordinates[..., 1], coordinates[..., 0])
     angle = np.where(angle == -np.pi, np.pi, angle)
@@ -78,7 +79,7 @@ def choose_axis(axis: str | np.ndarray, mean: np.ndarray) -> tuple[str, np.ndarr
     Parameters
     ----------
     axis : {"uniform", "mean"} or ndarray of shape (C,)
-        `mean` is the direction of the mean activation; an array is called `given`.
+        `mean` is the direction of the mean activation; an array is named `given`.
     mean : ndarray of shape (C,)
         Mean of the unit vectors.
     """
@@ -98,7 +99,7 @@ def choose_axis(axis: str | np.ndarray, mean: np.ndarray) -> tuple[str, np.ndarr
 def saturation(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
     """Return the sine of the angle to the axis, (...,), of vectors (..., C); NaN for a zero vector.
 
-    0 on the axis, 1 across it: for a unit vector, its distance from the axis.
+    It is 0 on the axis and 1 orthogonal to it: for a unit vector, its distance from the axis.
     """
     squared = np.asarray((vectors**2).sum(-1), float)
     along = np.asarray(vectors @ axis.astype(vectors.dtype), float)
@@ -108,19 +109,19 @@ def saturation(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
 
 
 def across(vectors: np.ndarray, axis: np.ndarray) -> np.ndarray:
-    """Return the part of vectors (..., C) across the axis."""
+    """Return the component of vectors (..., C) orthogonal to the axis."""
     axis = axis.astype(vectors.dtype)
     across: np.ndarray = vectors - (vectors @ axis)[..., None] * axis
     return across
 
 
 def plane_through(first: np.ndarray, second: np.ndarray, axis: np.ndarray, *, name: str = "given") -> Plane:
-    """Return the plane that two vectors (C,) span across the axis; hue is 0 along the first.
+    """Return the plane that two vectors (C,) span orthogonal to the axis; hue is 0 along the first.
 
     Raises
     ------
     InputError
-        Fewer than three channels, or vectors that span no plane with the axis taken out.
+        There are fewer than three channels, or the vectors span no plane without the axis.
     """
     if len(axis) < 3:
         raise InputError(f"a plane across the axis needs at least 3 channels, the vectors have {len(axis)}")
@@ -139,29 +140,30 @@ def plane_through(first: np.ndarray, second: np.ndarray, axis: np.ndarray, *, na
 
 
 def random_plane(axis: np.ndarray, generator: np.random.Generator) -> Plane:
-    """Return a plane across the axis drawn from the uniform distribution."""
+    """Return a random plane orthogonal to the axis, drawn from the uniform distribution."""
     first, second = generator.normal(size=(2, len(axis)))
     return plane_through(first, second, axis, name="random")
 
 
 def fit_plane(name: str, vectors: np.ndarray, labels: np.ndarray, axis: np.ndarray) -> Plane:
-    """Return one of the named planes, fitted to vectors where it needs fitting.
+    """Return one of the named planes, fitted to vectors if it needs fitting.
 
     Parameters
     ----------
     name : {"rgb", "pca", "lda", "dft"}
         `pca`: first two principal directions of the class means. `lda`: first two discriminant directions,
-        with the within-class covariance shrunk as Ledoit and Wolf (2004) say. `rgb`, `dft`: fixed.
+        with the within-class covariance shrunk by the method of Ledoit and Wolf (2004). `rgb`, `dft`: fixed.
     vectors : ndarray of shape (n, C)
-        What to fit to.
+        Vectors to fit the plane to.
     labels : ndarray of int64, shape (n,)
-        Class id of each.
+        Class id of each vector.
     axis : ndarray of shape (C,)
-        Unit vector that the plane lies across.
+        Unit vector that the plane is orthogonal to.
 
     Notes
     -----
-    The means of two classes span a line: the second direction is then the vectors' own largest.
+    The means of two classes span a line. The second direction is then the first principal direction of what
+    remains of the vectors.
     """
     require_choice("plane", name, PLANES)
     n_channels = len(axis)
@@ -193,7 +195,7 @@ def fit_plane(name: str, vectors: np.ndarray, labels: np.ndarray, axis: np.ndarr
 
 
 def _principal(rows: np.ndarray) -> np.ndarray:
-    """Leading directions of rows (n, C), at most two, signed so that the largest entry is positive."""
+    """Return leading directions of rows (n, C), at most two, signed so that the largest entry is positive."""
     _, sizes, directions = np.linalg.svd(rows, full_matrices=False)
     directions = directions[:2][sizes[:2] > 1e-9 * max(sizes[0], 1e-300)]
     largest = np.take_along_axis(directions, np.abs(directions).argmax(1)[:, None], axis=1)
@@ -202,9 +204,9 @@ def _principal(rows: np.ndarray) -> np.ndarray:
 
 
 def _shrunk_covariance(residuals: np.ndarray) -> np.ndarray:
-    """Ledoit and Wolf's covariance of centered rows (n, C): drawn to a multiple of the identity.
+    """Return Ledoit and Wolf's covariance of centered rows (n, C), shrunk towards a multiple of the identity.
 
-    Shrinkage d = min(1, mean_k |x_k x_k' - S|^2 / n / |S - m I|^2), m the mean variance.
+    The shrinkage is d = min(1, mean_k |x_k x_k' - S|^2 / n / |S - m I|^2), with m the mean variance.
     """
     n, n_channels = residuals.shape
     sample = residuals.T @ residuals / n
@@ -214,7 +216,7 @@ def _shrunk_covariance(residuals: np.ndarray) -> np.ndarray:
     away = spread - n_channels * mean**2
     shrinkage = min(1.0, (size - spread) / n / away) if away > 0 else 1.0
     identity = np.eye(n_channels) * (mean if mean > 0 else 1.0)
-    # a trace of the identity keeps directions without any spread, such as the axis itself, invertible
+    # a little of the identity keeps the matrix invertible along directions without spread, such as the axis
     shrunk: np.ndarray = (1 - shrinkage) * sample + max(shrinkage, 1e-6) * identity
     return shrunk
 
@@ -226,9 +228,9 @@ class HueMap:
     Attributes
     ----------
     plane : Plane
-        What hue was measured in.
+        Plane in which hue was measured.
     hue, saturation : ndarray of float32, shape (n_images, H, W)
-        Radians in (-pi, pi]; sine of the angle to the axis. NaN for a zero vector.
+        Hue in radians in (-pi, pi], and sine of the angle to the axis. NaN for a zero vector.
     signed : bool
         Whether any channel was negative: the uniform axis is then not the middle of the space.
     """
@@ -245,11 +247,11 @@ def hue_map(blocks: Blocks, plane: Plane, *, n_images: int, grid: Grid) -> HueMa
     Parameters
     ----------
     blocks : iterable of (int, ndarray of shape (n, C))
-        First vector id and unit vectors, as `memory.blocks()` gives them.
+        First vector id and unit vectors, as yielded by `memory.blocks()`.
     plane : Plane
-        Where to measure.
+        Plane in which to measure hue.
     n_images, grid
-        Of the memory.
+        Number of images and grid of the memory.
     """
     hue = np.full(n_images * grid.n_cells, np.nan, np.float32)
     distance = np.full(n_images * grid.n_cells, np.nan, np.float32)
@@ -264,14 +266,14 @@ def hue_map(blocks: Blocks, plane: Plane, *, n_images: int, grid: Grid) -> HueMa
 
 @dataclass(frozen=True)
 class Pooled:
-    """What one pass over a memory's vectors leaves.
+    """Statistics of one pass over a memory's vectors.
 
     Attributes
     ----------
     vectors : ndarray of float32, shape (n_images, C)
         Each image's average-pooled activation as a unit vector; zero for an image without energy.
     mean : ndarray of shape (C,)
-        Mean of all unit vectors, zero vectors left out.
+        Mean of all unit vectors, without zero vectors.
     """
 
     vectors: np.ndarray
@@ -284,9 +286,9 @@ def pool(blocks: Blocks, energy: np.ndarray) -> Pooled:
     Parameters
     ----------
     blocks : iterable of (int, ndarray of shape (n, C))
-        First vector id and unit vectors, as `memory.blocks()` gives them.
+        First vector id and unit vectors, as yielded by `memory.blocks()`.
     energy : ndarray of shape (n_images, H, W)
-        Squared norms that the vectors had, as `memory.energy()` gives them.
+        Squared norms of the vectors before normalization (`memory.energy()`).
     """
     n_images, n_cells = len(energy), int(np.prod(np.shape(energy)[1:]))
     norm = np.sqrt(np.asarray(energy, np.float32)).ravel()

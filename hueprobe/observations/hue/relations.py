@@ -1,4 +1,4 @@
-"""Relations between what the observations find: energy and match position, image-plane angle and hue."""
+"""Relations between observations: energy and match position, image-plane angle and hue."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ class Correlation:
     r : Interval
         Pearson's r with Fisher's interval; NaN for fewer than four classes.
     p : float
-        Two-sided, by permuting the classes of one side; NaN for fewer than three.
+        Two-sided p-value from permutations of the classes of one side; NaN for fewer than three.
     n_classes : int
-        Classes with both values.
+        Number of classes with both values.
     """
 
     r: Interval
@@ -34,12 +34,12 @@ class Correlation:
 
 @dataclass(frozen=True)
 class EnergyPosition:
-    """Do classes whose energy lies to one side match on that side; by component.
+    """Correlation of energy centroids and match positions over classes, by component.
 
     Attributes
     ----------
     u, v : Correlation
-        Of the energy centroid and the position of same-class matches, to the right and upwards.
+        Correlation of the energy centroid and the position of same-class matches, to the right and upwards.
     """
 
     u: Correlation
@@ -49,18 +49,43 @@ class EnergyPosition:
 def energy_position(
     centroids: np.ndarray, positions: np.ndarray, *, seed: int, n_permutations: int = 9999
 ) -> EnergyPosition:
-    """Relate where classes have their energy and where their matches land.
+    """Correlate the energy centroids of classes with the positions of their matches.
 
     Parameters
     ----------
     centroids : ndarray of shape (n_classes, 2)
-        (u, v) of each class's energy (`Energy.centroids`); NaN where unknown.
+        Energy centroid (u, v) of each class (`Energy.centroids`); NaN where unknown.
     positions : ndarray of shape (n_classes, 2)
-        (u, v) of each class's same-class matches (`ClassPositions.points()`); NaN where unknown.
+        Position (u, v) of each class's same-class matches (`ClassPositions.points()`); NaN where unknown.
     seed : int
-        Of the permutations.
-    n_permutations : int
-        Random permutations.
+        Seed of the permutations.
+    n_permutations : int, default=9999
+        Number of random permutations.
+
+    Returns
+    -------
+    EnergyPosition
+        Correlation of each component.
+
+    Raises
+    ------
+    ShapeError
+        The arrays are not of shape (n_classes, 2), or differ in length.
+
+    See Also
+    --------
+    hueprobe.observations.energy.measure : Energy centroids.
+    hueprobe.observations.locations.class_positions : Positions of classes.
+
+    Examples
+    --------
+    Classes whose matches lie where their energy is, in u and not in v:
+
+    >>> centroids = np.array([[0.0, 1], [1, 0], [2, 1], [3, 0]])
+    >>> positions = np.array([[0.1, 0], [1, 1], [2.2, 2], [3, 3]])
+    >>> found = hp.observations.hue.energy_position(centroids, positions, seed=0, n_permutations=99)
+    >>> round(found.u.r.estimate, 2), round(found.v.r.estimate, 2), found.u.n_classes
+    (1.0, -0.45, 4)
     """
     centroids, positions = as_array("centroids", centroids), as_array("positions", positions)
     if centroids.ndim != 2 or centroids.shape[1] != 2:
@@ -76,7 +101,7 @@ def energy_position(
 
 
 def correlation(a: np.ndarray, b: np.ndarray, *, seed: int, n_permutations: int = 9999) -> Correlation:
-    """Return the correlation of two values a class, shape (n_classes,); classes with a NaN are left out."""
+    """Return the correlation of two values per class, shape (n_classes,); classes with a NaN are left out."""
     known = ~np.isnan(a) & ~np.isnan(b)
     a, b = a[known] - a[known].mean() if known.any() else a[known], b[known]
     n = len(a)
@@ -95,20 +120,20 @@ def correlation(a: np.ndarray, b: np.ndarray, *, seed: int, n_permutations: int 
 
 @dataclass(frozen=True)
 class AngleRelation:
-    """Does activation hue turn with the image-plane angle; NaN where there is too little to tell.
+    """Relation of activation hue and image-plane angle; NaN where there are too few values.
 
     Attributes
     ----------
     with_theta, against_theta : float
-        Resultant length of hue - theta and of hue + theta over all cells: 1 where hue is the angle (the
-        mirrored angle) up to a constant, about 0 where they have nothing to do with each other.
+        Resultant length of hue - theta and of hue + theta over all cells. It is 1 where hue is the angle (the
+        mirrored angle) up to a constant, and about 0 where they are unrelated.
     strength : float
-        Signed root of |with|^2 + |against|^2 less its mean under the null: about 0 by chance.
+        Signed root of |with|^2 + |against|^2 minus its mean under the null: about 0 by chance.
     p : float
-        One-sided. Null: every image (group) is turned and mirrored at random, which keeps each
-        image's own layout of hues and forgets which way is up.
+        One-sided p-value. Null: every image (group) is rotated and mirrored at random, which keeps each
+        image's layout of hues but not its orientation.
     n_images : int
-        Images with at least one hue.
+        Number of images with at least one hue.
     """
 
     with_theta: float
@@ -131,21 +156,46 @@ def angle_relation(
     Parameters
     ----------
     hue : ndarray of shape (n_images, H, W)
-        Activation hue in radians; NaN where there is none.
+        Activation hue in radians; NaN where undefined.
     grid : Grid
-        H rows and W columns. Random turns are quarter turns on a square grid, half turns on another.
+        Grid of H rows and W columns. Random rotations are quarter turns on a square grid, otherwise half
+        turns.
     seed : int
-        Of the random turns.
+        Seed of the random rotations.
     groups : sequence of (str or None), length n_images, optional
-        Images of one group turn together.
-    n_permutations : int
-        Random draws.
+        Images of one group are rotated together; by default each image on its own.
+    n_permutations : int, default=9999
+        Number of random draws.
+
+    Returns
+    -------
+    AngleRelation
+        Strength of the relation and its p-value.
+
+    Raises
+    ------
+    InputError, ShapeError
+        A 1x1 grid; hue of another shape.
+
+    See Also
+    --------
+    hueprobe.observations.hue.measure : Measures the relation on a memory.
+
+    Examples
+    --------
+    Hue that is the image-plane angle in every image:
+
+    >>> grid = hp.Grid(3, 3)
+    >>> hue = np.tile(grid.theta(*grid.rows_and_columns()), (6, 1, 1))
+    >>> found = hp.observations.hue.angle_relation(hue, grid, seed=0, n_permutations=199)
+    >>> round(found.with_theta, 3), round(found.strength, 3), found.p < 0.05
+    (1.0, 1.0, True)
     """
     require_kind("grid", grid, Grid)
     require_grid(grid, "hue")
     hue = as_array("hue", hue)
     if hue.shape[1:] != grid.shape:
-        raise ShapeError(f"hue has shape {hue.shape}, the grid asks for (n, {grid.height}, {grid.width})")
+        raise ShapeError(f"hue has shape {hue.shape}; the grid needs (n, {grid.height}, {grid.width})")
     theta = grid.theta(*grid.rows_and_columns())
     known = ~np.isnan(hue) & ~np.isnan(theta)
     turning = np.stack(
@@ -189,11 +239,12 @@ def class_angle_relation(
     Parameters
     ----------
     theta, hue : ndarray of shape (n_classes,)
-        Radians (`ClassPositions.direction`, and the mean direction of the class's hues); NaN where unknown.
+        Angles in radians (`ClassPositions.direction`, and the mean direction of the class's hues); NaN where
+        unknown.
     seed : int
-        Of the permutations.
-    n_permutations : int
-        Random permutations of the classes, the null.
+        Seed of the permutations.
+    n_permutations : int, default=9999
+        Number of random permutations of the classes, the null.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Observation 3: where in the image plane the matches land."""
+"""Observation 3: locations of matches in the image plane."""
 
 import lazy_loader
 

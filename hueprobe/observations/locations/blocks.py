@@ -1,8 +1,8 @@
-"""Disjoint blocks of images for the blocked replicate test, and where each class lies in each block.
+"""Disjoint blocks of images for the blocked replicate test, and the position of each class in each block.
 
-Matches share query images and memory images, so what one half of a match table says about a class is not
-independent of the other half. Blocks that are each searched against themselves alone are: they share no image
-(and no group). `hueprobe.observations.locations.replicate_test` tests what comes back in every block.
+Matches share query images and memory images, so two halves of a match table are not independent. Blocks that
+are each searched only within themselves are independent: they share no image (and no group).
+`hueprobe.observations.locations.replicate_test` tests which class positions replicate across blocks.
 """
 
 import hashlib
@@ -31,15 +31,15 @@ class BlockPositions:
     classes : tuple of str
         Class names, M of them.
     position : ndarray of shape (n_blocks, M, 2)
-        z_cb: mean over query images of the mean (u, v) of their same-class matches, in cells; NaN where no
+        z_cb: mean over query images of the mean (u, v) of their same-class matches, in cells. NaN where no
         image of the class has such a match.
     n_images : ndarray of int64, shape (n_blocks, M)
-        Query images behind each.
+        Number of query images that each position averages.
     variance : ndarray of shape (M,)
-        Variance of one image's mean position (u and v together, per component) within class and block; NaN
+        Variance of one image's mean position (u and v together, per component) within class and block. NaN
         where no block has two images.
     degrees : ndarray of int64, shape (M,)
-        Degrees of freedom behind each variance.
+        Degrees of freedom of each variance.
     """
 
     classes: tuple[str, ...]
@@ -60,16 +60,25 @@ def arrangements(n_classes: int, n_blocks: int) -> float:
 
 
 def default_blocks(n_classes: int) -> int:
-    """Return how many blocks to make: the fewest from 4 on with at least 1,000 arrangements of labels.
+    """Return the number of blocks: the smallest of at least 4 with 1,000 or more arrangements of labels.
 
     Parameters
     ----------
     n_classes : int
-        Whose labels are arranged anew in each block.
+        Number of classes whose labels are permuted in each block.
+
+    Returns
+    -------
+    int
+        Number of blocks.
+
+    See Also
+    --------
+    hueprobe.observations.locations.block_labels : Assign images to blocks.
 
     Examples
     --------
-    >>> [default_blocks(n) for n in (2, 3, 4, 20)]
+    >>> [hp.observations.locations.default_blocks(n) for n in (2, 3, 4, 20)]
     [11, 5, 4, 4]
     """
     n_blocks = 4
@@ -85,23 +94,39 @@ def block_labels(
     n_blocks: int,
     groups: Sequence[str | None] | None = None,
 ) -> np.ndarray:
-    """Split the images into blocks, class by class, by whole groups, in the order of their keys' hashes.
+    """Assign images to blocks, class by class and by whole groups, in the order of their keys' hashes.
 
     Parameters
     ----------
     keys : sequence of str, length n_images
-        What names an image for good: its sha256 or its path.
+        Permanent name of each image: its sha256 or its path.
     image_class : ndarray of int64, shape (n_images,)
         Class id of each image, -1 for none.
     n_blocks : int
         Number of blocks, at least 2.
     groups : sequence of (str or None), length n_images, optional
-        Images of one group go to one block, whatever their classes.
+        Images of one group go to one block, whatever their classes; by default there are no groups.
 
     Returns
     -------
     ndarray of int64, shape (n_images,)
         Block of each image, -1 for images without a class. The same images always give the same blocks.
+
+    Raises
+    ------
+    InputError, ShapeError
+        There are fewer than 2 blocks; there is not one key for each image.
+
+    See Also
+    --------
+    hueprobe.observations.locations.default_blocks : Number of blocks to make.
+    hueprobe.observations.locations.search_blocks : Search each block within itself.
+
+    Examples
+    --------
+    >>> labels = hp.observations.locations.block_labels(memory.images.paths, memory.image_class, n_blocks=2)
+    >>> np.bincount(labels)
+    array([6, 6])
     """
     image_class = np.atleast_1d(as_array("image_class", image_class))
     keys = [str(key) for key in as_names("keys", keys)]
@@ -115,16 +140,40 @@ def block_labels(
 
 
 def search_blocks(blocks: np.ndarray, search: Callable[[np.ndarray], Matches]) -> tuple[Matches, ...]:
-    """Search every block against itself alone.
+    """Search each block within itself.
 
     Parameters
     ----------
     blocks : ndarray of int64, shape (n_images,)
         Block of each image, -1 for none.
     search : callable
-        Takes the rows of a block's images, ndarray of int64 (n,), and returns the matches of these images
-        among one another, the own image (group) excluded; images keep the numbers that they have in the
-        memory.
+        Function that takes the rows of a block's images, ndarray of int64 (n,). It returns the matches of
+        these images among one another, excluding each one's own image (group). Images keep the numbers that
+        they have in the memory.
+
+    Returns
+    -------
+    tuple of Matches
+        Matches of each block.
+
+    Raises
+    ------
+    InputError
+        `search` is not callable.
+
+    See Also
+    --------
+    hueprobe.observations.locations.block_labels : Assign images to blocks.
+    hueprobe.observations.locations.blocked_replicate_test : Test the blocks' matches.
+
+    Examples
+    --------
+    >>> def search(rows):
+    ...     return hp.KernelDensityClassifier(memory, k=3, images=rows).leave_one_out().matches
+    >>> blocks = np.arange(memory.n_images) % 2
+    >>> found = hp.observations.locations.search_blocks(blocks, search)
+    >>> [np.unique(matches.query_image).tolist() for matches in found]
+    [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9, 11]]
     """
     blocks = as_array("blocks", blocks)
     if not callable(search):
@@ -133,14 +182,14 @@ def search_blocks(blocks: np.ndarray, search: Callable[[np.ndarray], Matches]) -
 
 
 def block_positions(matches_of_blocks: Sequence[Matches], *, weighting: str = "count") -> BlockPositions:
-    """Return each class's position in each block.
+    """Return the position of each class in each block.
 
     Parameters
     ----------
     matches_of_blocks : sequence of Matches
-        One for each block, as `search_blocks` returns them; all with the same classes.
-    weighting : {"count", "kernel"}
-        Whether each match of an image counts the same or by its kernel weight, Eq. (3).
+        Matches of each block, as returned by `search_blocks`; all with the same classes.
+    weighting : {"count", "kernel"}, default="count"
+        Whether an image's matches have equal weight or their kernel weights, Eq. (3).
     """
     require_choice("weighting", weighting, WEIGHTINGS)
     if not matches_of_blocks:

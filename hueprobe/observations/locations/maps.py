@@ -1,13 +1,13 @@
-"""Observation 3: where in the image plane do same-class and other-class matches land.
+"""Observation 3: locations of same-class and other-class matches in the image plane.
 
-Every memory image has each cell once, so the base rate of a random memory vector is uniform over cells (less
-the zero vectors, where there are any). p(x, y) of same-class and of other-class matches is read against it,
-cell by cell and by distance from the center, and in one number::
+Every memory image has each cell once. So the base rate of a random memory vector is uniform over cells, apart
+from zero vectors. p(x, y) of same-class and of other-class matches is compared with this base rate, cell by
+cell and by distance from the center. One number summarizes it::
 
     rho = E[r^2] / E_base[r^2]
 
-below 1 for matches nearer to the center than chance, above 1 for matches scattered about the border. Whether
-classes have positions of their own is for `.replicate_test` to test, not for this file.
+It is below 1 for matches nearer to the center than chance, and above 1 for matches near the border. Whether
+classes have their own positions is tested in `.replicate_test`, not here.
 """
 
 from collections.abc import Sequence
@@ -42,39 +42,49 @@ from hueprobe.stats.intervals import Interval, ratio_influence
 
 @dataclass(frozen=True)
 class Locations:
-    """What `measure` found. Densities sum to 1 over the grid, and are NaN where nothing matched.
+    """Result of `measure`. Densities sum to 1 over the grid, and are NaN where nothing matched.
 
     Attributes
     ----------
     grid : Grid
-        The memory's cells.
+        Grid of the memory.
     classes : tuple of str
         Class names, M of them.
     weighting : str
         `count` or `kernel`.
     n_same, n_other, n_unlabeled : int
-        Same-class and other-class matches; and those left out because the query or the memory image has
-        no class, or the query's class has no image in the memory.
+        Number of same-class and other-class matches, and of those left out. These are matches where the query
+        or the memory image has no class, or where the memory has no image of the query's class.
     base : ndarray of shape (H, W)
         Density of a random memory vector.
     all, same, other : ndarray of shape (H, W)
         Density of all matches, of same-class matches, of other-class matches.
     class_same, class_other : ndarray of shape (M, H, W)
-        The same by the query's class.
+        Densities of same-class and other-class matches by the query's class.
     same_share : Interval
         Share of same-class matches among labeled ones.
     same_share_by_match_cell, same_share_by_query_cell : ndarray of shape (H, W)
-        The same by the cell that was matched, and by the cell that asked (the query grid's shape).
+        The same share by matched cell, and by query cell (the query grid's shape).
     profile_same, profile_other : RadialProfile
         Density over base by distance from the center.
     rho_same, rho_other : Interval
         E[r^2] / E_base[r^2]; 1 is chance.
     rho_difference : Interval
-        rho_same - rho_other; 0 where both lie alike.
+        rho_same - rho_other; 0 where both have the same E[r^2].
     positions : ClassPositions
         Position of each class.
     blocked : BlockedTest or None
-        Whether classes have positions of their own; None without blocks that were searched for it.
+        Whether classes have their own positions; None if no blocks were searched for the test.
+
+    See Also
+    --------
+    hueprobe.observations.locations.measure : Measure it.
+
+    Examples
+    --------
+    >>> found = hp.observations.locations.measure(matches)
+    >>> found.rho_difference.estimate == found.rho_same.estimate - found.rho_other.estimate
+    True
     """
 
     grid: Grid
@@ -101,7 +111,18 @@ class Locations:
     blocked: BlockedTest | None = None
 
     def numbers(self) -> dict[str, Interval]:
-        """Return both rho, the share of same-class matches, and the effects of the blocked test, in cells."""
+        """Return rho, the share of same-class matches, and the effects of the blocked test in cells.
+
+        Returns
+        -------
+        dict of str to Interval
+            Numbers by name.
+
+        Examples
+        --------
+        >>> list(hp.observations.locations.measure(matches).numbers())
+        ['rho same class', 'rho other class', 'share of same-class matches']
+        """
         numbers = {
             "rho same class": self.rho_same,
             "rho other class": self.rho_other,
@@ -116,7 +137,26 @@ class Locations:
     def claims(
         self, *, memory: str = "memory", definitions: Definitions | None = None
     ) -> tuple[Verdict, ...]:
-        """Return the verdicts on claims 3a and 3c, and on 3b where blocks were searched."""
+        """Return the verdicts on claims 3a and 3c, and on 3b if blocks were searched.
+
+        Parameters
+        ----------
+        memory : str, default="memory"
+            Name of the memory, for the verdicts.
+        definitions : mapping of str to Any, optional
+            How the result was measured, to be recorded with the verdicts.
+
+        Returns
+        -------
+        tuple of Verdict
+            One verdict per claim.
+
+        Examples
+        --------
+        >>> found = hp.observations.locations.measure(matches)
+        >>> [verdict.id for verdict in found.claims()]
+        ['3a centre', '3c border']
+        """
         definitions = {**(definitions or {}), "weighting": self.weighting}
         verdicts = [one_finding("3a centre", self.rho_same, memory, definitions)]
         if self.blocked is not None:
@@ -124,7 +164,19 @@ class Locations:
         return (*verdicts, one_finding("3c border", self.rho_other, memory, definitions))
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return the maps, and the position of each class with its interval and p (minP)."""
+        """Return the maps, and the position of each class with its interval and p (minP).
+
+        Returns
+        -------
+        dict of str to list of dict
+            Rows of `class_positions` and of `maps`.
+
+        Examples
+        --------
+        >>> tables = hp.observations.locations.measure(matches).tables()
+        >>> [row["class"] for row in tables["class_positions"]]
+        ['circle', 'square', 'triangle']
+        """
         maps = {
             "p(x, y) same class": self.same,
             "p(x, y) other class": self.other,
@@ -157,23 +209,23 @@ def measure(
     blocks: Sequence[Matches] | None = None,
     seed: int = 0,
 ) -> Locations:
-    """Measure where same-class and other-class matches land.
+    """Measure the locations of same-class and other-class matches.
 
     Parameters
     ----------
     matches : Matches
-        From any classification; without labels only `all` is measured.
-    weighting : {"count", "kernel"}
-        Whether matches count the same or by kernel weight, Eq. (3).
+        Matches of any classification; without labels only `all` is measured.
+    weighting : {"count", "kernel"}, default="count"
+        Whether matches have equal weight or their kernel weights, Eq. (3).
     valid : ndarray of bool, shape (n_images * H * W,), optional
         Memory vectors that can be matched (`memory.valid()`); all by default.
     center : (float, float), optional
-        (y, x) of another center than the middle of the grid, for distances and angles.
+        Center (y, x) in cells for distances and angles; by default the middle of the grid.
     blocks : sequence of Matches, optional
-        Of blocks of images, each searched against itself alone (`search_blocks`), for the blocked replicate
-        test of class positions; claim 3b rests on it.
-    seed : int
-        Of that test's permutations.
+        Matches of blocks of images, each searched within itself (`search_blocks`), for the blocked replicate
+        test of class positions. Claim 3b needs it; by default the test is not run.
+    seed : int, default=0
+        Seed of the permutations of that test.
 
     Returns
     -------
@@ -184,6 +236,19 @@ def measure(
     ------
     InputError, ShapeError
         A 1x1 grid; an unknown weighting; a mask of another length.
+
+    See Also
+    --------
+    hueprobe.observations.conditional.measure : Locations of matches, given the query cell.
+    hueprobe.plots.figures : Figures of the result.
+
+    Examples
+    --------
+    >>> found = hp.observations.locations.measure(matches, valid=memory.valid())
+    >>> found.n_same + found.n_other == len(matches), found.same.shape == memory.grid.shape
+    (True, True)
+    >>> round(float(found.same.sum()), 6), list(found.numbers())
+    (1.0, ['rho same class', 'rho other class', 'share of same-class matches'])
     """
     require_choice("weighting", weighting, WEIGHTINGS)
     require_grid(matches.grid, "locations")
@@ -242,7 +307,7 @@ def measure(
 
 
 def labeled_matches(matches: Matches) -> np.ndarray:
-    """Whether a match can be told to be same-class or other-class."""
+    """Return which matches can be classified as same-class or other-class."""
     present = np.unique(matches.image_class[matches.image_class >= 0])
     return np.isin(matches.query_class, present) & (matches.match_class >= 0)
 
@@ -252,7 +317,7 @@ def _base(valid: np.ndarray | None, n_images: int, grid: Grid) -> np.ndarray:
         return np.full(grid.shape, 1 / grid.n_cells)
     if np.size(valid) != n_images * grid.n_cells:
         raise ShapeError(
-            f"the mask of valid vectors has {np.size(valid)} entries, and the memory "
+            f"the mask of valid vectors has {np.size(valid)} entries, and the memory has "
             f"{n_images * grid.n_cells} vectors; give one for each"
         )
     counts = np.reshape(valid, (n_images, *grid.shape)).sum(0)

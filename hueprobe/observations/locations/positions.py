@@ -1,4 +1,4 @@
-"""Where the same-class matches of each class lie in the image plane."""
+"""Positions of each class's same-class matches in the image plane."""
 
 import warnings
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ WEIGHTINGS = ("count", "kernel")
 
 @dataclass(frozen=True)
 class ClassPositions:
-    """Where the same-class matches of each class lie.
+    """Position of each class's same-class matches in the image plane.
 
     Attributes
     ----------
     classes : tuple of str
         Class names, M of them.
     n_images : ndarray of int64, shape (M,)
-        Query images with a same-class match.
+        Number of query images with a same-class match.
     u, v : tuple of Interval
-        Mean over these images of the mean centered position of their same-class matches, in cells, v
-        upwards, with the pigeonhole interval; NaN for a class without any.
+        Mean over these images of the mean centered position of their same-class matches, in cells, v upwards,
+        with the pigeonhole interval. NaN for a class without such matches.
     direction : ndarray of shape (M,)
         Mean direction in radians of the images' mean positions.
     resultant : ndarray of shape (M,)
-        Length R of the mean of these directions: 1 where all images agree.
+        Resultant length R of these directions: 1 where all images agree.
     resultant_by_chance : ndarray of shape (M,)
-        What R comes to for as many random directions: R is biased upward with few images.
+        Expected R of as many random directions: R is biased upward with few images.
     """
 
     classes: tuple[str, ...]
@@ -46,13 +46,19 @@ class ClassPositions:
     resultant_by_chance: np.ndarray
 
     def points(self) -> np.ndarray:
-        """Return the mean positions (u, v), shape (M, 2)."""
+        """Return the mean positions (u, v) of the classes in cells, shape (M, 2).
+
+        Examples
+        --------
+        >>> hp.observations.locations.class_positions(matches).points().shape
+        (3, 2)
+        """
         pairs = [(u.estimate, v.estimate) for u, v in zip(self.u, self.v, strict=True)]
         return np.array(pairs, float).reshape(-1, 2)
 
 
 def image_positions(matches: Matches, *, weighting: str = "count") -> tuple[np.ndarray, np.ndarray]:
-    """Return the class of each query image with a same-class match, (n,), and their mean (u, v), (n, 2)."""
+    """Return the class of each query image with a same-class match, (n,), and its mean (u, v), (n, 2)."""
     same = matches.select(matches.same_class)
     weight = same.weight if weighting == "kernel" else np.ones(len(same))
     n_images = len(same.query_paths)
@@ -67,15 +73,36 @@ def image_positions(matches: Matches, *, weighting: str = "count") -> tuple[np.n
 def class_positions(
     matches: Matches, *, weighting: str = "count", center: tuple[float, float] | None = None
 ) -> ClassPositions:
-    """Return where the same-class matches of each class lie.
+    """Return the position of each class's same-class matches.
 
     Parameters
     ----------
     matches : Matches
-    weighting : str
-        `count`, or `kernel` for the matches' weights of Eq. (3).
+        Matches of labeled images.
+    weighting : {"count", "kernel"}, default="count"
+        Whether an image's matches have equal weight or their kernel weights, Eq. (3).
     center : (float, float), optional
-        Row and column, in cells, that angles are taken around; the grid's middle by default.
+        Center (y, x) in cells for positions and angles; by default the middle of the grid.
+
+    Returns
+    -------
+    ClassPositions
+        Positions and directions with their intervals.
+
+    Raises
+    ------
+    InputError
+        The grid is 1x1, or the weighting is unknown.
+
+    See Also
+    --------
+    hueprobe.observations.locations.blocked_replicate_test : Test whether positions differ between classes.
+
+    Examples
+    --------
+    >>> positions = hp.observations.locations.class_positions(matches)
+    >>> positions.classes, positions.n_images.tolist()
+    (('circle', 'square', 'triangle'), [4, 4, 4])
     """
     require_choice("weighting", weighting, WEIGHTINGS)
     require_grid(matches.grid, "locations")
@@ -108,19 +135,45 @@ def class_positions(
 
 @takes(Matches)
 def naive_rayleigh(matches: Matches, *, center: tuple[float, float] | None = None) -> np.ndarray:
-    """Return the Rayleigh p-value of each class's same-class match angles, shape (M,), and warn.
+    """Return the Rayleigh p-value of each class's same-class match angles, and warn that it is invalid.
 
-    It is wrong for matches and is here to show by how much. The warning (HueprobeWarning) says why.
+    Matches are not independent. The function is here to show the size of the error. The warning
+    (HueprobeWarning) explains it.
 
     Parameters
     ----------
     matches : Matches
+        Matches of labeled images.
     center : (float, float), optional
-        As in `class_positions`.
+        Center (y, x) in cells for angles; by default the middle of the grid.
+
+    Returns
+    -------
+    ndarray of shape (M,)
+        p-value of each class.
+
+    Warns
+    -----
+    HueprobeWarning
+        Always.
+
+    See Also
+    --------
+    hueprobe.observations.locations.blocked_replicate_test : The test to use.
+    hueprobe.stats.circular.rayleigh_p : The test, for independent angles.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", hp.HueprobeWarning)
+    ...     p = hp.observations.locations.naive_rayleigh(matches)
+    >>> p.shape
+    (3,)
     """
     warnings.warn(
-        "the Rayleigh test takes matches for independent, but those of one image, and those that share a "
-        "memory image, lean together: without any class effect it rejects 26 to 97 % of the time at a "
+        "the Rayleigh test assumes independent matches, but those of one image, and those that share a "
+        "memory image, are dependent: without any class effect it rejects 26 to 97 % of the time at a "
         "nominal 5 %; use blocked_replicate_test",
         HueprobeWarning,
         stacklevel=2,

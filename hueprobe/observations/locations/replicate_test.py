@@ -1,14 +1,14 @@
-"""The blocked replicate test of classes having positions (angles) of their own in the image plane.
+"""Blocked replicate test of whether classes have their own positions (angles) in the image plane.
 
-z_cb is the position of class c in block b (`.blocks`); the mean over classes is taken
-out within each block, and with it the lean of the whole set. What is a class's own comes back in each block::
+z_cb is the position of class c in block b (`.blocks`). The mean over classes is subtracted within each block,
+which removes the mean shift of the whole set. What is specific to a class replicates in each block::
 
     T = sum over pairs of blocks b < b' and classes c of  <z_cb, z_cb'>
 
 E[T] = 0 where classes do not differ, whatever images of one block share. Null: class labels are permuted
-within each block, independently. That asks for classes of like spread, so p-values use z_cb in units of its
-class's standard error: in plain cells, classes with fewer or more diffuse images make the test reject a true
-null 7 to 13 % of the time at 5 %. The effect size is in plain cells, over B blocks and M classes::
+within each block, independently. This requires classes of similar spread, so p-values use z_cb in units of
+its class's standard error. In plain cells, classes with fewer or more diffuse images make the test reject a
+true null 7 to 13 % of the time at 5 %. The effect size is in plain cells, over B blocks and M classes::
 
     effect^2 = T / (B (B - 1) / 2) / (M - 1)
 """
@@ -35,7 +35,7 @@ from hueprobe.stats.intervals import Interval, normal_interval
 from hueprobe.stats.permutation import permutation_p
 
 COMPONENTS = ("both", "u", "v")
-# Worth of the pooled variance, in degrees of freedom, when a class's own variance is estimated.
+# Weight of the pooled variance, in degrees of freedom, in the estimate of a class's own variance.
 PRIOR_DEGREES = 4
 
 
@@ -46,10 +46,10 @@ class ComponentTest:
     Attributes
     ----------
     effect : Interval
-        Signed square root of effect^2, in cells: how far classes lie from one another; 0 is no effect. In
-        simulations the lower end erred at most at its nominal 2.5 %, the upper one at up to 11 % (M = 2).
+        Signed square root of effect^2, in cells: the distance between classes; 0 is no effect. In simulations
+        the lower bound missed at most at its nominal 2.5 %, the upper one at up to 11 % (M = 2).
     p : float
-        One-sided: the share of permutations, and one, with a T at least as large.
+        One-sided p-value: share of arrangements, the observed one included, with a T at least as large.
     """
 
     effect: Interval
@@ -58,7 +58,7 @@ class ComponentTest:
 
 @dataclass(frozen=True)
 class BlockedTest:
-    """What `blocked_replicate_test` found.
+    """Result of `blocked_replicate_test`.
 
     Attributes
     ----------
@@ -67,17 +67,17 @@ class BlockedTest:
     left_out : tuple of str
         Classes without one.
     n_blocks, n_images, n_permutations : int
-        Blocks, query images behind the positions, random permutations.
+        Number of blocks, of query images that the positions average, and of random permutations.
     arrangements : float
-        Distinct arrangements of labels, M!^(B - 1).
+        Number of distinct arrangements of labels, M!^(B - 1).
     position : ndarray of shape (M, 2)
-        Mean over blocks of each class's (u, v), less the mean over classes, in cells.
+        Mean over blocks of each class's (u, v), minus the mean over classes, in cells.
     both, u, v : ComponentTest
-        The test on the plane and on each component.
+        Test in the plane, and of each component.
     class_p, class_p_adjusted : ndarray of shape (M,)
-        Each class's own p, and corrected for testing M classes (minP).
+        p-value of each class, and the same corrected for testing M classes (minP).
     undecided : str or None
-        Why the test cannot decide; then p is NaN.
+        Reason why the test cannot decide; p is then NaN.
     """
 
     classes: tuple[str, ...]
@@ -95,14 +95,14 @@ class BlockedTest:
     undecided: str | None
 
     def claim(self, *, memory: str, definitions: Definitions) -> Verdict:
-        """Return the verdict on claim 3b: the plane, and both components, must show positions of the classes.
+        """Return the verdict on claim 3b: positions must differ in the plane and in both components.
 
         Parameters
         ----------
         memory : str
             Name of the memory.
         definitions : mapping of str to Any
-            How it was measured.
+            How the result was measured, to be recorded with the verdict.
         """
         parts = {CLAIMS["3b angle"].effect: self.both, "u alone": self.u, "v alone": self.v}
         findings = tuple(
@@ -121,24 +121,48 @@ def blocked_replicate_test(
     weighting: str = "count",
     n_permutations: int = 9999,
 ) -> BlockedTest:
-    """Test whether classes differ in where their same-class matches lie.
+    """Test whether classes differ in the positions of their same-class matches.
+
+    Class labels are permuted within blocks that share no image. Positions that belong to a class replicate in
+    every block.
 
     Parameters
     ----------
     matches_of_blocks : sequence of Matches
-        One for each block, searched against itself alone (`search_blocks`).
+        Matches of each block, searched within itself (`search_blocks`).
     seed : int
-        Of the permutations.
-    weighting : {"count", "kernel"}
-        Whether matches count the same or by kernel weight.
-    n_permutations : int
-        Random permutations; p is at least 1 / (n_permutations + 1).
+        Seed of the permutations.
+    weighting : {"count", "kernel"}, default="count"
+        Whether an image's matches have equal weight or their kernel weights, Eq. (3).
+    n_permutations : int, default=9999
+        Number of random permutations; p is at least 1 / (n_permutations + 1).
 
     Returns
     -------
     BlockedTest
-        With `undecided` set, and p NaN, for fewer than two classes with same-class matches in all blocks or
-        fewer than 1,000 arrangements (two classes need 11 blocks).
+        `undecided` is set, and p is NaN, in two cases: fewer than two classes have same-class matches in all
+        blocks, or there are fewer than 1,000 arrangements of labels (two classes need 11 blocks).
+
+    Raises
+    ------
+    InputError
+        There are fewer than two blocks, or their classes differ.
+
+    See Also
+    --------
+    hueprobe.observations.locations.search_blocks : Search each block within itself.
+    hueprobe.observations.locations.naive_rayleigh : A test that ignores dependence.
+
+    Examples
+    --------
+    Twelve images are too few to decide:
+
+    >>> def search(rows):
+    ...     return hp.KernelDensityClassifier(memory, k=3, images=rows).leave_one_out().matches
+    >>> blocks = hp.observations.locations.search_blocks(np.arange(12) % 2, search)
+    >>> found = hp.observations.locations.blocked_replicate_test(blocks, seed=0)
+    >>> found.n_blocks, found.undecided.split(";")[0]
+    (2, '3 classes in 2 blocks have 6 arrangements of labels, and at least 1000 are needed')
     """
     return replicate_test(
         block_positions(matches_of_blocks, weighting=weighting), seed=seed, n_permutations=n_permutations
@@ -146,7 +170,7 @@ def blocked_replicate_test(
 
 
 def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int = 9999) -> BlockedTest:
-    """Test positions that `block_positions` gave; see `blocked_replicate_test`."""
+    """Test positions returned by `block_positions`; see `blocked_replicate_test`."""
     n_blocks = len(positions.position)
     if n_blocks < 2:
         raise InputError(f"got {n_blocks} block; at least 2 blocks are needed")
@@ -200,10 +224,10 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
 
 
 def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
-    """1 / variance of each kept class's z_cb, variances drawn towards the pooled one; shape (M,)."""
+    """Return 1 / variance of each kept class's z_cb, variances shrunk towards the pooled one; shape (M,)."""
     degrees = positions.degrees[kept]
     squares = np.where(degrees > 0, positions.variance[kept] * degrees, 0.0)
-    if kept.sum() == 2 or squares.sum() == 0:  # centered, two classes are each other's mirror image
+    if kept.sum() == 2 or squares.sum() == 0:  # after centering, two classes mirror each other
         return np.ones(len(degrees))
     pooled = squares.sum() / degrees.sum()
     variance = (squares + PRIOR_DEGREES * pooled) / (degrees + PRIOR_DEGREES)
@@ -212,13 +236,13 @@ def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
 
 
 def _replication(z: np.ndarray) -> np.ndarray:
-    """Sum over b < b' of z_cb * z_cb', from (..., n_blocks, M, d) to (..., M, d)."""
+    """Return the sum over b < b' of z_cb * z_cb', from (..., n_blocks, M, d) to (..., M, d)."""
     products: np.ndarray = (z.sum(-3) ** 2 - (z**2).sum(-3)) / 2
     return products
 
 
 def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each class's share of T, (M, d), and the same under permuted labels, (n_permutations, M, d)."""
+    """Return each class's share of T, (M, d), and the same under permuted labels, (n_permutations, M, d)."""
     generator = np.random.default_rng(seed)
     n_classes = z.shape[1]
     null = np.empty((n_permutations, *z.shape[1:]))
@@ -231,10 +255,10 @@ def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray,
 
 
 def _effect(z: np.ndarray) -> Interval:
-    """Signed root of effect^2 with its interval, from centered (n_blocks, M, d) in cells.
+    """Return the signed root of effect^2 with its interval, from centered (n_blocks, M, d) in cells.
 
-    Var(effect^2) (M - 1)^2 = sum over classes of 4/B mu' S mu + 2/(B (B-1)) tr(S^2), S the covariance of the
-    class's z_cb; both terms by unbiased moments.
+    Var(effect^2) (M - 1)^2 = sum over classes of 4/B mu' S mu + 2/(B (B-1)) tr(S^2), with S the covariance of
+    the class's z_cb. Both terms are estimated by unbiased moments.
     """
     n_blocks, n_classes, _ = z.shape
     if n_classes < 2:

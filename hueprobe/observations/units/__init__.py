@@ -1,4 +1,4 @@
-"""The independent units behind matches."""
+"""Independent units of matches, and intervals over them."""
 
 import lazy_loader
 

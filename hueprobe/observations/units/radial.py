@@ -1,4 +1,4 @@
-"""Rings of cells about a center, shared by the energy and the location observations."""
+"""Rings of cells about a center, used by the energy and the location observations."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,16 +14,16 @@ MAX_DISTINCT = 12
 
 @dataclass(frozen=True)
 class RadialProfile:
-    """A quantity by distance from the center, in multiples of what a uniform spread would give.
+    """A quantity by distance from the center, in multiples of a uniform distribution.
 
     Attributes
     ----------
     radius : ndarray of shape (n_rings,)
-        Mean distance of the ring's cells from the center, in cells, ascending.
+        Mean distance of each ring's cells from the center, in cells, ascending.
     n_cells : ndarray of int64, shape (n_rings,)
-        Cells in the ring.
+        Number of cells in each ring.
     value, low, high : ndarray of shape (n_rings,)
-        Multiple of the uniform spread (1 is uniform) with its 95 % interval.
+        Multiple of the uniform distribution (1 is uniform) with its 95 % interval.
     """
 
     radius: np.ndarray
@@ -45,7 +45,7 @@ class RadialProfile:
 
 
 def require_grid(grid: Grid, observation: str) -> None:
-    """Raise InputError where the grid is a single cell, which has no place and no angle."""
+    """Raise InputError if the grid is a single cell, which has no location and no angle."""
     if grid.n_cells == 1:
         raise InputError(
             f"the {observation} observation needs a grid of cells, and this one is 1x1 "
@@ -54,14 +54,14 @@ def require_grid(grid: Grid, observation: str) -> None:
 
 
 def rings(grid: Grid, *, center: tuple[float, float] | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Sort the cells of a grid into rings about its center.
+    """Group the cells of a grid into rings about its center.
 
     Parameters
     ----------
     grid : Grid
-        The cells.
+        Grid of the cells.
     center : (float, float), optional
-        (y, x) of another center than the middle of the grid.
+        Center (y, x) in cells; by default the middle of the grid.
 
     Returns
     -------
@@ -72,8 +72,8 @@ def rings(grid: Grid, *, center: tuple[float, float] | None = None) -> tuple[np.
 
     Notes
     -----
-    Every distinct distance is a ring while there are at most 12 of them (7x7 has 10, 8x8 has 9);
-    otherwise rings are one cell wide.
+    Each distinct distance is a ring if there are at most 12 of them (7x7 has 10, 8x8 has 9). Otherwise rings
+    are one cell wide.
     """
     distance = grid.radius(*grid.rows_and_columns(), center=center)
     keys, ring = np.unique(np.round(distance, 9), return_inverse=True)

@@ -7,17 +7,17 @@ import numpy as np
 
 
 def map_rows(maps: Mapping[str, np.ndarray]) -> list[Mapping[str, Any]]:
-    """Return one row a cell of each map.
+    """Return one row per cell of each map.
 
     Parameters
     ----------
     maps : mapping of str to ndarray of shape (H, W)
-        By name.
+        Maps by name.
 
     Returns
     -------
     list of dict
-        With `map`, `y`, `x` and `value`.
+        Rows with `map`, `y`, `x` and `value`.
     """
     return [
         {"map": name, "y": y, "x": x, "value": value}

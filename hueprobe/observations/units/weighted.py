@@ -1,4 +1,4 @@
-"""Matches with what each counts, gathered by cells and by pairs of query unit and memory unit."""
+"""Weighted matches, summed by cells and by pairs of query unit and memory unit."""
 
 from dataclasses import dataclass
 
@@ -11,18 +11,18 @@ from hueprobe.stats.intervals import CONFIDENCE, Interval
 
 @dataclass(frozen=True)
 class WeightedMatches:
-    """A match table of one grid on both sides, what each match counts, and the units behind the matches.
+    """A match table with the same grid for queries and memory, and each match's weight and units.
 
     Attributes
     ----------
     matches : Matches
-        n matches.
+        Table of n matches.
     weight : ndarray of shape (n,)
-        What each counts: 1, or its kernel weight.
+        Weight of each match: 1, or its kernel weight.
     pair : ndarray of int64, shape (n,)
         Pair of query unit and memory unit of each match.
     units : MatchUnits
-        Units of each pair, n_pairs long: groups where known, else images.
+        Units of each pair, n_pairs long: groups where known, otherwise images.
     """
 
     matches: Matches
@@ -36,7 +36,7 @@ class WeightedMatches:
         Parameters
         ----------
         part : ndarray of bool, shape (n,)
-            Which matches.
+            Which matches to count.
         """
         n_cells = self.matches.grid.n_cells
         cells = (self.matches.query_cell * n_cells + self.matches.match_cell)[part]
@@ -50,17 +50,17 @@ class WeightedMatches:
     def interval(
         self, estimate: float, influence: np.ndarray, part: np.ndarray, *, level: float = CONFIDENCE
     ) -> Interval:
-        """Return the interval of a statistic of some of the matches.
+        """Return the interval of a statistic of a subset of the matches.
 
         Parameters
         ----------
         estimate : float
-            The statistic.
+            Value of the statistic.
         influence : ndarray of shape (n,)
             Influence of each match.
         part : ndarray of bool, shape (n,)
-            Matches that the statistic is made of; units with no such match do not count.
-        level : float
+            Matches that the statistic uses; units without such a match do not count.
+        level : float, default=0.95
             Confidence level, between 0 and 1.
 
         Returns
@@ -75,7 +75,7 @@ class WeightedMatches:
 
 
 def weighted_matches(matches: Matches, *, weighting: str) -> WeightedMatches:
-    """Gather matches that count the same (`count`) or by kernel weight (`kernel`)."""
+    """Return matches with equal weights (`count`) or kernel weights (`kernel`), and their units."""
     weight = matches.weight if weighting == "kernel" else np.ones(len(matches))
     units = match_units(matches)
     n_pairs = int(units.pair.max(initial=-1)) + 1

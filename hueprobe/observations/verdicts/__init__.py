@@ -1,4 +1,4 @@
-"""The claims of the paper, the rules of a verdict, and which results speak for which claim."""
+"""The paper's claims, the rules of a verdict, and the results that bear on each claim."""
 
 import lazy_loader
 

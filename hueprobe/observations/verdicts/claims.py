@@ -1,4 +1,4 @@
-"""The paper's claims: text, effect, null, claimed side and the margin that is too small to speak of."""
+"""The paper's claims: text, effect, null, claimed side, and margin of negligible effects."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ SYMMETRY_NULL = 0.9  # "symmetric" in claim 1b: at most a tenth of the pattern b
 
 @dataclass(frozen=True)
 class Claim:
-    """What is claimed, and of which number.
+    """A claim of the paper and the number that tests it.
 
     Attributes
     ----------
@@ -16,15 +16,21 @@ class Claim:
     effect : str
         What its first finding measures.
     unit : str
-        Of the effect.
+        Unit of the effect.
     null : float
-        Value of the effect where the claim is empty.
+        Value of the effect under the null hypothesis.
     side : int
-        +1 where the claim is that the effect lies above the null, -1 below.
+        +1 if the effect is claimed to lie above the null, -1 if below.
     margin : float
-        Within so much of the null, the effect is too small to speak of.
-    needs : tuple of str
-        Controls without which the claim cannot hold, and under which its findings must hold, too.
+        Distance from the null within which the effect is negligible.
+    needs : tuple of str, default=()
+        Controls that the claim needs in order to hold; its findings must hold under them too.
+
+    Examples
+    --------
+    >>> claim = hp.observations.verdicts.CLAIMS["3a centre"]
+    >>> claim.text, claim.null, claim.side
+    ('Same-class matches gather near the center.', 1.0, -1)
     """
 
     text: str
@@ -57,7 +63,7 @@ CLAIMS = {
     "3b angle": Claim(
         "Same-class matches lean to one angle for each class.",
         "distance between class positions in the blocked replicate test", "cells", 0.0, +1, 0.05,
-        needs=("random-mirror",),  # an angle is there in both components under it, too; else a lean
+        needs=("random-mirror",),  # an angle remains in both components under it; otherwise it is a lean
     ),
     "3c border": Claim(
         "Matches to other classes scatter about the border.",

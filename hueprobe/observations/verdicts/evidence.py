@@ -1,4 +1,4 @@
-"""How an interval becomes a finding, and a verdict; a result says in `claims` which of its own do."""
+"""Conversion of intervals to findings and verdicts; each result's `claims` selects its intervals."""
 
 import math
 from collections.abc import Mapping
@@ -14,17 +14,18 @@ Definitions = Mapping[str, Any]
 def own_finding(
     claim: str, interval: Interval, *, name: str | None = None, margin: float | None = None
 ) -> Finding:
-    """Return the finding of an interval that has its own p-value and counts its own units.
+    """Return the finding of an interval that has its own p-value and number of units.
 
     Parameters
     ----------
     claim : str
-        Key of `CLAIMS`, whose null it is tested against.
+        Key of `CLAIMS`, whose null is tested.
     interval : Interval
+        Interval of the effect.
     name : str, optional
         What was measured, if not the claim's own effect.
     margin : float, optional
-        If not the claim's own.
+        Margin, if not the claim's own.
     """
     n = int(interval.degrees) + 1 if math.isfinite(interval.degrees) else 0
     return finding(claim, interval, interval.p(CLAIMS[claim].null), n, name=name, margin=margin)
@@ -38,9 +39,10 @@ def one_finding(claim: str, interval: Interval, memory: str, definitions: Defini
     claim : str
         Key of `CLAIMS`.
     interval : Interval
+        Interval of the effect.
     memory : str
         Name of the memory.
     definitions : mapping of str to Any
-        How it was measured.
+        How the effect was measured, to be recorded with the verdict.
     """
     return Verdict(id=claim, memory=memory, findings=(own_finding(claim, interval),), definitions=definitions)

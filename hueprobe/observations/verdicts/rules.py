@@ -1,20 +1,20 @@
-"""The rules of the verdict; they stand here and nowhere else.
+"""The rules of a verdict, defined only here.
 
 A *finding* is one measured number with its interval, its p-value and what the claim expects of it:
 
-- *holds*: the interval is clear of the null on the claimed side, and p < .05;
-- *does not hold*: the interval is clear of the null on the other side, or lies inside the claim's margin
-  around the null;
-- *undecided*: anything else, and wherever a number is missing.
+- *holds*: the interval excludes the null on the claimed side, and p < 0.05;
+- *does not hold*: the interval excludes the null on the other side, or lies inside the claim's margin around
+  the null;
+- *undecided*: anything else, or a number is missing.
 
-A claim may need several findings: it holds if all hold, does not hold if one does not, and is undecided else.
-Its p-value is then the largest. A claim may also need a control (`Claim.needs`): the same findings must then
-hold under that control, too, and without it the claim cannot hold.
+A claim may need several findings. It holds if all hold, does not hold if one does not, and is otherwise
+undecided. Its p-value is the largest of theirs. A claim may also need a control (`Claim.needs`): the same
+findings must hold under that control too, and without it the claim cannot hold.
 
-A claim *survives* a control if its findings, taken alone, come to the same under the control as they do
-without it. What else the claim needs does not enter: a control is never asked for a control of its own.
-`hueprobe.observations.verdicts.claims` states the claims, their nulls and their margins;
-`hueprobe.observations.verdicts.evidence` says which results speak for which claim.
+A claim *survives* a control if its findings alone give the same conclusion under the control as without it.
+Other requirements of the claim do not count: no control needs a control of its own.
+`hueprobe.observations.verdicts.claims` states the claims, their nulls and their margins.
+`hueprobe.observations.verdicts.evidence` converts intervals to findings.
 """
 
 import math
@@ -44,13 +44,22 @@ class Finding:
     interval : Interval
         Estimate and 95 % interval; NaN where there is none.
     p : float
-        Of the null; NaN where there is none.
+        p-value of the null; NaN where there is none.
     n : int
-        Independent units (groups, else images) behind it.
+        Number of independent units (groups, otherwise images).
     null, side, margin
-        As in `Claim`.
-    undecided : str or None
-        Why it cannot be decided, if it cannot.
+        Null, claimed side and margin as in `Claim`.
+    undecided : str, optional
+        Reason why the finding cannot be decided; None if it can.
+
+    Examples
+    --------
+    >>> found = hp.stats.Interval(0.8, 0.7, 0.9, standard_error=0.05, degrees=50)
+    >>> finding = hp.observations.verdicts.Finding(
+    ...     "rho", found, p=found.p(1.0), n=51, null=1.0, side=-1, margin=0.05
+    ... )
+    >>> finding.verdict
+    'holds'
     """
 
     name: str
@@ -76,7 +85,17 @@ class Finding:
         return UNDECIDED
 
     def text(self, unit: str) -> str:
-        """Return estimate, interval, null, p, n and the verdict, in a line."""
+        """Return estimate, interval, null, p, n and the verdict in one line.
+
+        Examples
+        --------
+        >>> found = hp.stats.Interval(0.8, 0.7, 0.9, standard_error=0.05, degrees=50)
+        >>> finding = hp.observations.verdicts.Finding(
+        ...     "rho", found, p=0.0002, n=51, null=1.0, side=-1, margin=0.05
+        ... )
+        >>> finding.text("ratio")
+        '0.800 ratio [0.700, 0.900], null 1, p 0.0002, n 51: holds'
+        """
         found = self.interval
         if math.isnan(found.estimate):
             return f"{effect_text(found.estimate, unit, self.n)}: {self.verdict}"
@@ -87,7 +106,20 @@ class Finding:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the numbers and the verdict."""
+        """Return the numbers and the verdict as a JSON record.
+
+        Returns
+        -------
+        dict
+            Effect, interval, null, claimed side, margin, p, n and verdict.
+
+        Examples
+        --------
+        >>> verdict = hp.observations.locations.measure(matches).claims()[0]
+        >>> record = verdict.findings[0].to_json()
+        >>> record["null"], record["claimed side"]
+        (1.0, 'below')
+        """
         return {
             "effect": self.interval.estimate,
             "ci95": [self.interval.low, self.interval.high],
@@ -102,7 +134,27 @@ class Finding:
 
     @classmethod
     def from_json(cls, name: str, record: Mapping[str, Any]) -> "Finding":
-        """Return the finding that `to_json` gave; of the interval, what is recorded."""
+        """Return the finding recorded by `to_json`; the interval has what is recorded.
+
+        Parameters
+        ----------
+        name : str
+            What was measured.
+        record : mapping of str to Any
+            Record from `to_json`.
+
+        Returns
+        -------
+        Finding
+            The finding.
+
+        Examples
+        --------
+        >>> finding = hp.observations.locations.measure(matches).claims()[0].findings[0]
+        >>> again = hp.observations.verdicts.Finding.from_json(finding.name, finding.to_json())
+        >>> again.verdict == finding.verdict
+        True
+        """
         low, high = (_number(end) for end in record["ci95"])
         interval = Interval(_number(record["effect"]), low, high, math.nan, record["n"] - 1)
         side = 1 if record["claimed side"] == "above" else -1
@@ -113,7 +165,7 @@ class Finding:
 
 
 def conclusion(findings: Sequence[Finding]) -> str:
-    """Return what findings come to together: all must hold, and one that does not is enough against."""
+    """Return the joint conclusion of findings: all must hold; one that does not decides against."""
     verdicts = {part.verdict for part in findings}
     if DOES_NOT_HOLD in verdicts:
         return DOES_NOT_HOLD
@@ -122,7 +174,7 @@ def conclusion(findings: Sequence[Finding]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What one memory says of one claim: the claim, its findings, and the same findings under controls.
+    """Verdict on one claim for one memory: the claim, its findings, and the same findings under controls.
 
     Attributes
     ----------
@@ -131,11 +183,23 @@ class Verdict:
     memory : str
         Name of the memory.
     findings : tuple of Finding
-        All that the claim needs of the memory itself; the first is reported as its effect.
-    controls : mapping of str to tuple of Finding
+        All findings that the claim needs without controls; the first is reported as its effect.
+    controls : mapping of str to tuple of Finding, default={}
         The same findings under each control that was run.
-    definitions : mapping of str to Any
-        How it was measured: K, searcher, exclusion, weighting.
+    definitions : mapping of str to Any, default={}
+        How the findings were measured: K, searcher, exclusion, weighting.
+
+    See Also
+    --------
+    hueprobe.observations.verdicts.verdicts_json : Write verdicts to JSON.
+
+    Examples
+    --------
+    >>> verdict = hp.observations.locations.measure(matches).claims(memory="shapes")[0]
+    >>> verdict.id, verdict.memory, verdict.verdict in ("holds", "does not hold", "undecided")
+    ('3a centre', 'shapes', True)
+    >>> verdict.claim.text, len(verdict.findings)
+    ('Same-class matches gather near the center.', 1)
     """
 
     id: str
@@ -151,7 +215,7 @@ class Verdict:
 
     @property
     def claim(self) -> Claim:
-        """What is claimed: text, null, side, margin, and the controls that it needs."""
+        """The claim: text, null, side, margin, and the controls that it needs."""
         return CLAIMS[self.id]
 
     @property
@@ -162,7 +226,7 @@ class Verdict:
 
     @property
     def survives(self) -> dict[str, bool]:
-        """Whether the findings come to the same under each control."""
+        """Whether the findings give the same conclusion under each control."""
         own = conclusion(self.findings)
         return {name: conclusion(parts) == own for name, parts in self.controls.items()}
 
@@ -178,38 +242,67 @@ class Verdict:
 
     @property
     def n(self) -> int:
-        """Independent units (groups, else images) behind the first finding."""
+        """Number of independent units (groups, otherwise images) of the first finding."""
         return self.findings[0].n
 
     @property
     def p(self) -> float:
-        """The largest p-value of all findings that the claim needs; NaN where one has none."""
+        """The largest p-value of all findings that the claim needs; NaN if one has none."""
         p = [part.p for part in self._needed]
         return math.nan if any(map(math.isnan, p)) else max(p)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the claim is undecided, where a reason is known."""
+        """Reasons why the claim is undecided, where known."""
         reasons = [part.undecided for part in self._needed if part.undecided]
         reasons += [f"the {name} control was not run, and this claim needs it" for name in self._missing]
         return tuple(dict.fromkeys(reasons))
 
     def under(self, control: str, other: "Verdict") -> "Verdict":
-        """Return the verdict with the same claim's findings under a control.
+        """Return the verdict with the same claim's findings under a control added.
 
         Parameters
         ----------
         control : str
-            Its name.
+            Name of the control.
         other : Verdict
-            On the same claim, measured under the control.
+            Verdict on the same claim, measured under the control.
+
+        Returns
+        -------
+        Verdict
+            The verdict with the control's findings.
+
+        Raises
+        ------
+        InputError
+            The other verdict is on another claim.
+
+        Examples
+        --------
+        >>> verdict = hp.observations.locations.measure(matches).claims()[0]
+        >>> other = hp.observations.locations.measure(matches, weighting="kernel").claims()[0]
+        >>> list(verdict.under("kernel weights", other).survives)
+        ['kernel weights']
         """
         if other.id != self.id:
-            raise InputError(f"control {control!r} is of claim {other.id!r}, not of {self.id!r}")
+            raise InputError(f"control {control!r} is for claim {other.id!r}, not for {self.id!r}")
         return replace(self, controls={**self.controls, control: other.findings})
 
     def to_json(self) -> dict[str, Any]:
-        """Return the record of `verdicts.json`: numbers, text, and None for what is not known."""
+        """Return the record of `verdicts.json`: numbers, text, and None for unknown values.
+
+        Returns
+        -------
+        dict
+            Record with the keys of `verdicts.json`.
+
+        Examples
+        --------
+        >>> record = hp.observations.locations.measure(matches).claims(memory="shapes")[0].to_json()
+        >>> record["id"], record["memory"], record["null"]
+        ('3a centre', 'shapes', 1.0)
+        """
         controls = {name: _by_name(parts) for name, parts in self.controls.items()}
         record: dict[str, Any] = plain(
             {
@@ -239,11 +332,28 @@ class Verdict:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Verdict":
-        """Return the verdict that `to_json` gave."""
+        """Return the verdict recorded by `to_json`.
+
+        Parameters
+        ----------
+        record : mapping of str to Any
+            Record from `to_json`.
+
+        Returns
+        -------
+        Verdict
+            The verdict.
+
+        Examples
+        --------
+        >>> verdict = hp.observations.locations.measure(matches).claims(memory="shapes")[0]
+        >>> hp.observations.verdicts.Verdict.from_json(verdict.to_json()).verdict == verdict.verdict
+        True
+        """
         definitions = dict(record["definitions"])
         first, findings = definitions.pop("effect"), definitions.pop("findings")
         controls = definitions.pop("findings under controls", {})
-        definitions.pop("reasons", None)  # the findings say them again
+        definitions.pop("reasons", None)  # the findings contain them
 
         def in_order(named: Mapping[str, Any]) -> tuple[Finding, ...]:
             names = sorted(named, key=lambda name: (name != first, name))
@@ -269,7 +379,7 @@ class Verdict:
         return (*self.findings, *(part for parts in under for part in parts))
 
     def __str__(self) -> str:
-        """Return the verdict with every finding, and what it comes to under controls."""
+        """Return the verdict with every finding, and its conclusions under controls."""
         lines = [f"{self.id} ({self.memory}): {self.verdict}. {self.claim.text}"]
         lines += [f"    {part.name}: {part.text(self.claim.unit)}" for part in self.findings]
         for name, survives in self.survives.items():
@@ -277,7 +387,18 @@ class Verdict:
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
     def row(self) -> tuple[str, ...]:
-        """Return the cells of a table, under `COLUMNS`."""
+        """Return the cells of a table row with the columns `COLUMNS`.
+
+        Returns
+        -------
+        tuple of str
+            Claim, memory, effect, interval, null, p, n, verdict, and failed controls.
+
+        Examples
+        --------
+        >>> hp.observations.locations.measure(matches).claims(memory="shapes")[0].row()[:2]
+        ('3a centre: Same-class matches gather near the center.', 'shapes')
+        """
         low, high = self.ci95
         lost = ", ".join(name for name, survives in self.survives.items() if not survives)
         return (
@@ -301,7 +422,7 @@ def finding(
     margin: float | None = None,
     undecided: str | None = None,
 ) -> Finding:
-    """Return a finding of an interval, with the claim's own null, side and (unless given) margin."""
+    """Return the finding of an interval, with the claim's own null, side and (unless given) margin."""
     require_choice("claim", claim, CLAIMS)
     rule = CLAIMS[claim]
     return Finding(
@@ -317,7 +438,7 @@ def finding(
 
 
 def effect_text(effect: float, unit: str, n: int) -> str:
-    """Return an effect with its unit; where there is none, what it could not be measured on.
+    """Return an effect with its unit; if there is none, the number of units that it could not be measured on.
 
     >>> effect_text(0.25, "cells", 40), effect_text(math.nan, "cells", 1)
     ('0.250 cells', 'not measurable (n = 1)')
@@ -326,7 +447,7 @@ def effect_text(effect: float, unit: str, n: int) -> str:
 
 
 def range_text(low: float, high: float, between: str = " to ") -> str:
-    """Return the ends of an interval; nothing where it has none.
+    """Return the bounds of an interval; empty if it has none.
 
     >>> range_text(0.1, 0.4), range_text(math.nan, math.nan)
     ('0.100 to 0.400', '')
@@ -335,14 +456,14 @@ def range_text(low: float, high: float, between: str = " to ") -> str:
 
 
 def p_text(p: float) -> str:
-    """Return a p-value as text; what is below .0001 says no more than that, and a missing one is "-".
+    """Return a p-value as text: "< 0.0001" for smaller values, and "-" for a missing one.
 
     >>> p_text(3e-226), p_text(0.0312), p_text(math.nan)
-    ('< .0001', '0.031', '-')
+    ('< 0.0001', '0.031', '-')
     """
     if math.isnan(p):
         return "-"
-    return "< .0001" if p < 1e-4 else f"{p:.2g}"
+    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
 
 
 def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:

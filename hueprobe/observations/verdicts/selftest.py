@@ -1,9 +1,9 @@
-"""Does a test keep its level on *these* matches: the pseudo-class null.
+"""Test levels on *these* matches: the pseudo-class null.
 
-Classes are dealt to the images at random, so that nothing about a class is true any more, while everything
-about images, pairs of images and the network stays. A test that then rejects more often than its level is
-not to be believed on such data. Pseudo-classes have the real classes' sizes, within strata where they are
-given (the blocks of the blocked replicate test), and groups stay whole.
+Classes are assigned to the images at random, so that no class effect remains, while images, pairs of images
+and the network stay as they are. A test that rejects more often than its level is not valid on such data.
+Pseudo-classes have the real classes' sizes, within strata if given (the blocks of the blocked replicate
+test), and groups stay whole.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -31,11 +31,11 @@ class RejectionRate:
     Attributes
     ----------
     test : str
-        Its name.
+        Name of the test.
     rejections, n : int
-        Of n draws in which the test gave a p-value.
+        Number of rejections, and of draws in which the test gave a p-value.
     n_undecided : int
-        Draws in which it gave none.
+        Number of draws without a p-value.
     ci95 : (float, float)
         Exact (Clopper-Pearson) binomial interval of the rate.
     """
@@ -48,7 +48,7 @@ class RejectionRate:
 
     @property
     def rate(self) -> float:
-        """Share of draws that rejected; NaN without any."""
+        """Share of draws that rejected; NaN without draws."""
         return self.rejections / self.n if self.n else float("nan")
 
 
@@ -75,16 +75,17 @@ def pseudo_classes(
     strata: np.ndarray | None = None,
     groups: Sequence[str | None] | None = None,
 ) -> np.ndarray:
-    """Deal the classes to the images at random.
+    """Assign the classes to the images at random.
 
     Parameters
     ----------
     image_class : ndarray of int64, shape (n_images,)
         Real class ids; images with -1 keep it.
     seed : int
-        Of the deal.
+        Seed of the assignment.
     strata : ndarray of int64, shape (n_images,), optional
-        Classes are dealt within each (blocks); a group lies in one.
+        Strata (blocks) within which classes are assigned; a group lies in one. By default all images are one
+        stratum.
     groups : sequence of (str or None), length n_images, optional
         Images of one group and class change class together, so classes of unequal groups change size.
 
@@ -108,10 +109,10 @@ def pseudo_classes(
 
 
 def relabeled(matches: Matches, image_class: np.ndarray) -> Matches:
-    """Return leave-one-out matches under other classes of the memory's images, shape (n_images,)."""
+    """Return leave-one-out matches with other classes of the memory's images, shape (n_images,)."""
     if matches.query_paths != matches.image_paths:
         raise InputError(
-            "the pseudo-class null needs matches of the memory's own images; classify leave-one-out"
+            "the pseudo-class null needs matches of the memory's own images; use leave_one_out()"
         )
     if len(image_class) != len(matches.image_class):
         raise ShapeError(f"{len(image_class)} classes for {len(matches.image_class)} images; one for each")
@@ -119,7 +120,7 @@ def relabeled(matches: Matches, image_class: np.ndarray) -> Matches:
 
 
 def match_tests(matches: Matches, *, weighting: str = "count") -> Test:
-    """Return the tests of same class against other class on leave-one-out matches, observations 3 and 4."""
+    """Return the tests of same class against other class on leave-one-out matches (observations 3 and 4)."""
 
     def run(image_class: np.ndarray, seed: int) -> dict[str, float]:
         dealt = relabeled(matches, image_class)
@@ -146,7 +147,7 @@ def contrast_p_values(matches: Matches, *, seed: int, weighting: str = "count") 
 def blocked_tests(
     matches_of_blocks: Sequence[Matches], *, weighting: str = "count", n_permutations: int = 499
 ) -> Test:
-    """Return the blocked replicate test of observation 3 on matches of blocks; deal classes within blocks."""
+    """Return the blocked replicate test of observation 3 on matches of blocks (classes within blocks)."""
 
     def run(image_class: np.ndarray, seed: int) -> dict[str, float]:
         dealt = [relabeled(matches, image_class) for matches in matches_of_blocks]
@@ -158,7 +159,7 @@ def blocked_tests(
 def blocked_p_values(
     matches_of_blocks: Sequence[Matches], *, seed: int, weighting: str = "count", n_permutations: int = 499
 ) -> dict[str, float]:
-    """Return the p-values of the blocked replicate test: both components, each, and the smallest class's."""
+    """Return the p-values of the blocked replicate test: both components, each, the smallest class's."""
     found = blocked_replicate_test(
         matches_of_blocks, seed=seed, weighting=weighting, n_permutations=n_permutations
     )
@@ -181,30 +182,57 @@ def self_test(
     level: float = NOMINAL,
     progress: bool = False,
 ) -> tuple[RejectionRate, ...]:
-    """Run tests on pseudo-classes and count how often each rejects.
+    """Run tests on random pseudo-classes and count how often each rejects.
+
+    Rates come with the interval of Clopper and Pearson [1]_.
 
     Parameters
     ----------
     image_class : ndarray of int64, shape (n_images,)
         Real class ids, -1 for none.
     test : callable
-        Takes pseudo-class ids of the images, ndarray of int64 (n_images,), and a seed; returns p-values by
-        name (`match_tests`, `blocked_tests`).
+        Function of the images' pseudo-class ids, ndarray of int64 (n_images,), and a seed. It returns
+        p-values by name.
     n_draws : int
-        Deals of pseudo-classes.
+        Number of random assignments of pseudo-classes.
     seed : int
-        Of the deals and of the tests.
-    strata, groups
-        As for `pseudo_classes`.
-    level : float
+        Seed of the assignments and of the tests.
+    strata : ndarray of int64, shape (n_images,), optional
+        Strata (blocks) within which classes are assigned; by default all images are one stratum.
+    groups : sequence of (str or None), length n_images, optional
+        Images of one group and class change class together; by default each image on its own.
+    level : float, default=0.05
         Nominal level.
-    progress : bool
-        Show a progress bar.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
     tuple of RejectionRate
-        One a p-value, in the order of the test.
+        One per p-value, in the order of the test.
+
+    See Also
+    --------
+    hueprobe.studies.run_self_test : Run the tests of observations 3 and 4 on a memory.
+
+    References
+    ----------
+    .. [1] C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in the case
+       of the binomial", Biometrika 26, 404-413, 1934.
+
+    Examples
+    --------
+    A test of whether images of one class have more neighbors of their class than by chance:
+
+    >>> def test(classes, seed):
+    ...     same = (classes[matches.image] == classes[matches.query_image]).mean()
+    ...     rng = np.random.default_rng(seed)
+    ...     null = [(c[matches.image] == c[matches.query_image]).mean()
+    ...             for c in (rng.permutation(classes) for _ in range(19))]
+    ...     return {"same class": float(hp.stats.permutation_p(same, np.array(null)))}
+    >>> (found,) = hp.observations.verdicts.self_test(memory.image_class, test, n_draws=10, seed=0)
+    >>> found.test, found.n
+    ('same class', 10)
     """
     image_class, n_draws = as_array("image_class", image_class), as_count("n_draws", n_draws)
     p_values: dict[str, list[float]] = {}

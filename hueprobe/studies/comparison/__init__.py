@@ -1,1 +1,1 @@
-"""Training losses compared over paired seeds."""
+"""Comparison of training losses over paired seeds."""

@@ -1,8 +1,8 @@
 """Training losses compared over paired seeds: means, differences to one-hot, exact p-values.
 
-The unit is the seed: within it every loss starts from the same weights and sees the same batches. Folds of
-one seed share images and are summed, not counted as replicates. The p-value of a difference flips the sign
-of each seed's difference, exactly: with n seeds it cannot be below 2^(1-n), so 5 seeds never reach .05.
+The unit is the seed: for one seed, every loss has the same initial weights and the same batches. Folds of one
+seed share images and are summed, not counted as replicates. The p-value of a difference flips the sign of
+each seed's difference, exactly. With n seeds it cannot be below 2^(1-n), so 5 seeds never reach 0.05.
 """
 
 from collections.abc import Sequence
@@ -26,31 +26,50 @@ BASELINE = "onehot"
 
 @dataclass(frozen=True, kw_only=True)
 class LossSummary:
-    """A loss at one learning rate, over seeds.
+    """Summary of a loss at one learning rate, over seeds.
 
     Attributes
     ----------
     loss : str
+        Name of the loss.
     learning_rate : float
+        Learning rate.
     n_seeds : int
+        Number of seeds.
     accuracy : Interval
-        Mean over seeds, as `mean_over_seeds` gives it: within 0 and 1; NaN bounds for one seed and for seeds
-        that are all equal.
+        Mean over seeds, with an interval within 0 and 1. Bounds are NaN for one seed and for equal seeds.
     difference : Interval or None
-        Accuracy less that of one-hot with the same seeds; None for one-hot itself, or without shared seeds.
+        Accuracy minus that of one-hot with the same seeds; None for one-hot itself, or without shared seeds.
     p, p_holm : float
-        Two-sided exact sign-flip test over shared seeds; corrected by Holm over all losses of the rate but
-        the primary one, which stays as it is. NaN for fewer than two shared seeds, and where none differs.
+        Two-sided exact sign-flip test over shared seeds, and the same corrected by Holm over all losses of
+        the rate. The primary loss is not corrected. NaN for fewer than two shared seeds, and if none differs.
     primary : bool
-        Whether this is the contrast declared beforehand.
+        Whether this is the contrast declared in advance.
     seconds_ratio, memory_ratio : float
-        Seconds a step and bytes kept for the backward pass, against one-hot; NaN without it.
+        Seconds per step and bytes kept for the backward pass, relative to one-hot; NaN without one-hot.
     n_extra : int
-        Parameters trained beside the network.
+        Number of parameters trained beside the network.
     epochs_to_95 : float
         First epoch with 95 % of the last epoch's test accuracy, mean over runs.
     robustness : dict of str to Interval
         Accuracy on perturbed test images.
+
+    See Also
+    --------
+    hueprobe.studies.compare_losses : Make these summaries.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> runs = [run("onehot", 0, 70), run("onehot", 1, 72), run("hue:eq5", 0, 71), run("hue:eq5", 1, 74)]
+    >>> onehot, hue = hp.studies.compare_losses(runs)
+    >>> round(onehot.accuracy.estimate, 3), round(hue.difference.estimate, 3), onehot.difference
+    (0.71, 0.015, None)
     """
 
     loss: str
@@ -70,16 +89,35 @@ class LossSummary:
 
 @dataclass(frozen=True, kw_only=True)
 class LossCurves:
-    """A loss at one learning rate, epoch by epoch, over seeds.
+    """Curves of a loss at one learning rate, epoch by epoch, over seeds.
 
     Attributes
     ----------
     loss : str
+        Name of the loss.
     learning_rate : float
+        Learning rate.
     accuracy : tuple of Interval
-        Test accuracy after each epoch: mean over seeds, as `mean_over_seeds` gives it.
+        Test accuracy after each epoch, mean over seeds.
     shares : tuple of Interval
-        Of the terms beside the class term in the gradient norm at the bottleneck, each epoch; empty without.
+        Share of the terms other than the class term in the gradient norm at the bottleneck, per epoch; empty
+        if there are none.
+
+    See Also
+    --------
+    hueprobe.studies.compare_curves : Make these curves.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> (curves,) = hp.studies.compare_curves([run("onehot", 0, 70), run("onehot", 1, 72)])
+    >>> curves.loss, len(curves.accuracy), curves.shares
+    ('onehot', 2, ())
     """
 
     loss: str
@@ -89,19 +127,51 @@ class LossCurves:
 
 
 def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> list[LossSummary]:
-    """Summarize runs by learning rate and loss, in the order in which they come.
+    """Summarize runs by learning rate and loss, in the order of first appearance.
+
+    Differences to one-hot are paired by seed, tested by an exact sign flip, and corrected by Holm [1]_.
 
     Parameters
     ----------
     runs : sequence of LossRun
-        A seed counts for a loss once all its folds are there.
+        Runs of a comparison. A seed counts for a loss if all its folds are present.
     primary : str, optional
-        The loss of the one contrast declared beforehand.
+        Loss of the one contrast declared in advance, which is not corrected; by default all are corrected.
+
+    Returns
+    -------
+    list of LossSummary
+        One summary per learning rate and loss.
 
     Raises
     ------
     InputError
-        There is no run, or one is there twice.
+        There are no runs, or one is given twice.
+
+    See Also
+    --------
+    hueprobe.studies.run_comparison : Make the runs.
+    hueprobe.studies.compare_curves : The same epoch by epoch.
+    hueprobe.stats.sign_flip_p : The test.
+
+    References
+    ----------
+    .. [1] S. Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+       Statistics 6, 65-70, 1979.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> runs = [run("onehot", seed, 70 + seed) for seed in range(6)]
+    >>> runs += [run("hue:eq5", seed, 73 + seed) for seed in range(6)]
+    >>> _, hue = hp.studies.compare_losses(runs, primary="hue:eq5")
+    >>> round(hue.difference.estimate, 3), hue.n_seeds, hue.p
+    (0.03, 6, 0.03125)
     """
     summaries = []
     for rate, grouped in _whole_seeds(runs).items():
@@ -124,17 +194,38 @@ def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> li
 
 
 def compare_curves(runs: Sequence[LossRun]) -> list[LossCurves]:
-    """Summarize runs epoch by epoch, by learning rate and loss; see `compare_losses`.
+    """Summarize runs epoch by epoch, by learning rate and loss.
 
     Parameters
     ----------
     runs : sequence of LossRun
-        A seed counts for a loss once all its folds are there.
+        Runs of a comparison. A seed counts for a loss if all its folds are present.
+
+    Returns
+    -------
+    list of LossCurves
+        Curves of each learning rate and loss.
 
     Raises
     ------
     InputError
-        There is no run, or one is there twice.
+        There are no runs, or one is given twice.
+
+    See Also
+    --------
+    hueprobe.studies.compare_losses : Summaries of the last epoch.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> (curves,) = hp.studies.compare_curves([run("onehot", 0, 70), run("onehot", 1, 72)])
+    >>> [round(epoch.estimate, 3) for epoch in curves.accuracy]
+    [0.5, 0.71]
     """
     return [
         LossCurves(
@@ -149,12 +240,40 @@ def compare_curves(runs: Sequence[LossRun]) -> list[LossCurves]:
 
 
 def compare_observed(runs: Sequence[LossRun]) -> list[MeasureSummary]:
-    """Summarize what the trained networks were observed to have; a seed counts once all its folds do.
+    """Summarize the observations of the trained networks over seeds.
 
     Parameters
     ----------
     runs : sequence of LossRun
-        Those without observations are left out.
+        Runs of a comparison; those without observations are ignored. A seed counts if all its folds are
+        observed.
+
+    Returns
+    -------
+    list of MeasureSummary
+        One summary per learning rate, measure and loss.
+
+    See Also
+    --------
+    hueprobe.studies.compare_losses : Accuracies of the same runs.
+
+    Examples
+    --------
+    >>> from hueprobe.studies.comparison.trained_networks import Measured
+    >>> def run(loss, seed, n_right):
+    ...     accuracy = Measured(estimate=n_right / 100, low=0.6, high=0.8)
+    ...     seen = hp.studies.TrainedObservation(
+    ...         part="test", n_images=40, grid=(7, 7), numbers={"full direction": accuracy}
+    ...     )
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(n_right / 100,), train_loss=(0.6,), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0, observed=seen,
+    ...     )
+    >>> runs = [run("onehot", 0, 70), run("onehot", 1, 72), run("hue:eq5", 0, 73), run("hue:eq5", 1, 75)]
+    >>> _, hue = hp.studies.compare_observed(runs)
+    >>> hue.measure, round(hue.difference.estimate, 3), hue.p
+    ('full direction', 0.03, 0.5)
     """
     folds = {run.fold for run in runs}
     found: dict[tuple[str, float, int], list[TrainedObservation]] = {}
@@ -176,12 +295,12 @@ def epochs_to(curve: Sequence[float], share: float = 0.95) -> int:
 
 
 def _whole_seeds(runs: Sequence[LossRun]) -> dict[float, dict[str, dict[int, list[LossRun]]]]:
-    """Group runs by learning rate, loss and seed, in the order in which they come; seeds with all folds."""
+    """Return runs by learning rate, loss and seed, in order of appearance; only seeds with all folds."""
     if not runs:
         raise InputError("no training runs to compare; give at least one")
     keys = [(run.loss, run.seed, run.fold, run.learning_rate) for run in runs]
     if len(set(keys)) < len(keys):
-        raise InputError("a training run is there twice; give each loss, seed, fold and learning rate once")
+        raise InputError("a training run is given twice; give each loss, seed, fold and learning rate once")
     grouped: dict[float, dict[str, dict[int, list[LossRun]]]] = {}
     for run in runs:
         of_loss = grouped.setdefault(run.learning_rate, {}).setdefault(run.loss, {})
@@ -196,7 +315,7 @@ def _whole_seeds(runs: Sequence[LossRun]) -> dict[float, dict[str, dict[int, lis
 
 
 def _mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[Interval, ...]:
-    """Return the mean over seeds of shares that each seed's folds have by epoch; folds are averaged first."""
+    """Return the mean over seeds of shares per epoch; the folds of a seed are averaged first."""
     rows = np.array([np.mean(folds, axis=0) for folds in curves])  # (seeds, epochs)
     return tuple(mean_over_seeds(epoch, within=SHARES) for epoch in rows.T.tolist())
 

@@ -1,4 +1,4 @@
-"""What one network of a training comparison came to."""
+"""Results of one network of a training comparison."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -8,33 +8,51 @@ from hueprobe.studies.comparison.trained_networks import TrainedObservation
 
 @dataclass(frozen=True, kw_only=True)
 class LossRun:
-    """One trained network: a loss, a seed, a fold, a learning rate.
+    """Results of one trained network: a loss, a seed, a fold, a learning rate.
 
     Attributes
     ----------
     loss : str
+        Name of the loss.
     seed : int
+        Seed of the run.
     fold : str
-        Empty where the images come with their own test part.
+        Name of the fold; empty if the images have their own test part.
     learning_rate : float
+        Learning rate.
     n_right, n_test : int
-        Test images after the last epoch.
+        Number of test images classified correctly after the last epoch, and of all test images.
     curve : tuple of float
         Test accuracy after each epoch.
     train_loss : tuple of float
-        Of the class term, mean over each epoch.
+        Mean class term over each epoch.
     shares : tuple of float
-        Of the terms beside the class term in the gradient norm at the bottleneck, each epoch; empty without.
+        Share of the other terms in the gradient norm at the bottleneck, per epoch; empty if there are none.
     seconds_per_step : float
-        Median over epochs.
+        Median over epochs of the seconds per training step.
     saved_bytes : int
-        What one training step keeps for its backward pass.
+        Bytes that one training step keeps for its backward pass.
     n_parameters, n_extra : int
-        Of the network; of what is trained beside it.
-    robustness : dict of str to int
-        Right answers on perturbed test images, "noise 1" to "contrast 3".
-    observed : TrainedObservation or None
-        Observations 3 to 5 with the trained network.
+        Number of parameters of the network, and of those trained beside it.
+    robustness : dict of str to int, default={}
+        Number of correct answers on perturbed test images, "noise 1" to "contrast 3".
+    observed : TrainedObservation, optional
+        Observations 3 to 5 of the trained network; None if not observed.
+
+    See Also
+    --------
+    hueprobe.studies.run_comparison : Make the runs of a comparison.
+    hueprobe.studies.compare_losses : Summarize runs over seeds.
+
+    Examples
+    --------
+    >>> run = hp.studies.LossRun(
+    ...     loss="onehot", seed=0, fold="", learning_rate=0.001, n_right=70, n_test=100, curve=(0.5, 0.7),
+    ...     train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1, saved_bytes=1000, n_parameters=500,
+    ...     n_extra=0,
+    ... )
+    >>> run.n_right / run.n_test == run.curve[-1]
+    True
     """
 
     loss: str
@@ -54,5 +72,21 @@ class LossRun:
     observed: TrainedObservation | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return all numbers, as JSON holds them."""
+        """Return all numbers as JSON values.
+
+        Returns
+        -------
+        dict
+            JSON values.
+
+        Examples
+        --------
+        >>> run = hp.studies.LossRun(
+        ...     loss="onehot", seed=0, fold="", learning_rate=0.001, n_right=70, n_test=100, curve=(0.5, 0.7),
+        ...     train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1, saved_bytes=1000, n_parameters=500,
+        ...     n_extra=0,
+        ... )
+        >>> run.to_json()["curve"]
+        (0.5, 0.7)
+        """
         return {**asdict(self), "observed": self.observed and self.observed.to_json()}

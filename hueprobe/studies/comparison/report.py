@@ -1,4 +1,4 @@
-"""What a training comparison leaves for people: a page, tables."""
+"""The report of a training comparison: a page and tables."""
 
 import csv
 import io
@@ -32,19 +32,40 @@ def write_comparison(
     *,
     figures: Sequence[str] = (),
 ) -> list[Path]:
-    """Write `comparison.md`, `comparison.csv`, `curves.csv` and, of observed networks, `observed.csv`.
-
-    Returns the files.
+    """Write `comparison.md`, `comparison.csv`, `curves.csv` and, if networks were observed, `observed.csv`.
 
     Parameters
     ----------
     runs : sequence of LossRun
+        Runs of the comparison.
     summaries : sequence of LossSummary
-        Of these runs, as `compare_losses` gives them.
+        Summaries of these runs from `compare_losses`.
     folder : str or Path
-        Must exist.
-    figures : sequence of str
-        File names of figures in the folder, to show in the page.
+        Existing folder.
+    figures : sequence of str, default=()
+        File names of figures in the folder that the page should show.
+
+    Returns
+    -------
+    list of Path
+        The files written.
+
+    See Also
+    --------
+    hueprobe.studies.compare_losses : Make the summaries.
+
+    Examples
+    --------
+    >>> def run(loss, seed, n_right):
+    ...     return hp.studies.LossRun(
+    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
+    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
+    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
+    ...     )
+    >>> runs = [run("onehot", 0, 70), run("onehot", 1, 72), run("hue:eq5", 0, 71), run("hue:eq5", 1, 74)]
+    >>> files = hp.studies.write_comparison(runs, hp.studies.compare_losses(runs), ".")
+    >>> [path.name for path in files]
+    ['comparison.csv', 'curves.csv', 'comparison.md']
     """
     robust = list(dict.fromkeys(name for found in summaries for name in found.robustness))
     rows = [
@@ -106,8 +127,9 @@ def _page(runs: Sequence[LossRun], summaries: Sequence[LossSummary], figures: Se
         "# Training losses compared",
         "",
         "Test accuracy after the last epoch, mean over seeds with its 95 % interval; difference to one-hot "
-        "with the same seeds; p by exact sign-flip, corrected by Holm but for the primary contrast (bold). "
-        "Intervals are Student's over seeds, of the logit where a number has limits, so none reaches beyond.",
+        "with the same seeds; p by exact sign-flip, corrected by Holm except the primary contrast (bold). "
+        "Intervals are Student's over seeds; those of bounded numbers are computed on the logit and stay "
+        "within the bounds.",
         "",
         "| loss | rate | seeds | accuracy | less one-hot | p | Holm | s/step | memory | extra | 95 % at |",
         "|" + "---|" * 11,
@@ -123,14 +145,14 @@ def _page(runs: Sequence[LossRun], summaries: Sequence[LossSummary], figures: Se
             f"| {_number(found.memory_ratio)} | {found.n_extra} | {found.epochs_to_95:.1f} |"
         )
     if any(found.n_seeds < 6 for found in summaries):
-        lines += ["", "With fewer than 6 seeds no exact p-value can be below .05."]
+        lines += ["", "With fewer than 6 seeds no exact p-value can be below 0.05."]
     lines += _observed_part(runs)
     lines += ["", *(f"![{name}]({name})" for name in figures)]
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _observed_part(runs: Sequence[LossRun]) -> list[str]:
-    """Lines on what the trained networks were observed to have, and why a part was left out."""
+    """Return lines on the observations of the trained networks, and why a part was left out."""
     seen = [run.observed for run in runs if run.observed is not None]
     if not seen:
         return []
@@ -139,8 +161,8 @@ def _observed_part(runs: Sequence[LossRun]) -> list[str]:
     if measures:
         some = next(one for one in seen if one.numbers)
         lines += [
-            f"On {max(one.n_images for one in seen)} {some.part} images, each left out in turn, on a "
-            f"grid of {some.grid[0]} x {some.grid[1]}; mean over seeds with its 95 % interval, difference to "
+            f"On {max(one.n_images for one in seen)} {some.part} images, in leave-one-out, on a grid of "
+            f"{some.grid[0]} x {some.grid[1]}; mean over seeds with its 95 % interval, difference to "
             "one-hot with the same seeds, p by exact sign-flip, not corrected for the number of measures.",
             "",
             "| measure | loss | rate | seeds | mean | less one-hot | p |",

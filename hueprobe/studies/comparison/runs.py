@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run_objective(
     run: ComparisonRun, settings: ComparisonSettings, num_classes: int
 ) -> "Iterator[tuple[Objective, Tap]]":
-    """Give the objective with which a run begins, and the tap at its network's bottleneck."""
+    """Yield the initial objective of a run, and the tap at its network's bottleneck."""
     from hueprobe.training.networks import fresh_network
     from hueprobe.training.objectives import objective_named
 
@@ -42,7 +42,7 @@ def train_run(
     run: ComparisonRun, files: StudyFolder, settings: ComparisonSettings, images: "TrainingImages",
     test: "TrainingImages", *, keep_weights: bool,
 ) -> None:  # fmt: skip
-    """Train a run's network, or go on with it, test it, and write the result: last, so it is whole."""
+    """Train a run's network or resume its training, test it, and write the complete result last."""
     from hueprobe.training.loop import train
     from hueprobe.training.memory_use import bytes_kept
     from hueprobe.training.trained import save_beside, save_trained
@@ -103,7 +103,7 @@ def observe_run(
     run: ComparisonRun, files: StudyFolder, settings: ComparisonSettings, num_classes: int,
     images: "TrainingImages",
 ) -> None:  # fmt: skip
-    """Observe the network that a run left, and write what was found; what fails becomes a note."""
+    """Observe the trained network of a run and write the observations; an error becomes a note."""
     from hueprobe.training.trained import load_trained
 
     own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
@@ -118,12 +118,12 @@ def observe_run(
 
 
 def read_run(run: ComparisonRun, files: StudyFolder, settings: ComparisonSettings) -> LossRun:
-    """Return a finished run, with what was observed on the images that the settings name.
+    """Return a finished run, with the observations on the images that the settings name.
 
     Raises
     ------
     InputError
-        A file is none, or of another version.
+        A file is not a run, or is of another version.
     """
     found = files.runs.read(run.name)
     if settings.observe == NOT_OBSERVED:

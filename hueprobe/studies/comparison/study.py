@@ -1,4 +1,4 @@
-"""The training comparison: every loss from the same weights, on the same batches, over paired seeds."""
+"""The training comparison: every loss with the same initial weights and batches, over paired seeds."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,33 +24,56 @@ def run_comparison(
     images: ImageTable, folder: str | Path, settings: ComparisonSettings, *, workers: int | None = 0,
     progress: bool = False,
 ) -> list[LossRun]:  # fmt: skip
-    """Train what is not trained yet and return all runs; the same call goes on where it was stopped.
+    """Train the missing networks of a comparison and return all runs. To resume, repeat the call.
 
-    Seeds are the outermost loop, so that a study that is stopped has whole pairs. Several processes may work
-    on one folder: each takes the runs that no other has, and returns when all are there.
+    Seeds are the outermost loop, so that an interrupted study has complete pairs. Several processes may work
+    on one folder. Each takes the runs that no other process has, and returns when all are finished.
 
     Parameters
     ----------
     images : ImageTable
-        Which of them train and which test is told by `hueprobe.training.training_parts`.
+        Images to train and to test on; `hueprobe.training.training_parts` decides which is which.
     folder : str or Path
-        Gets `comparison.json`; `cells/` and `observed/`, a JSON file a run; `running/` for checkpoints;
-        `weights/`, as long as they are needed.
+        Folder of the study. It gets `comparison.json`; `cells/` and `observed/`, one JSON file per run;
+        `running/` for checkpoints; `weights/`, for as long as they are needed.
     settings : ComparisonSettings
-    workers : int, optional
-        Threads that read images, once at the start; None for one a core.
-    progress : bool
-        Show a bar of runs.
+        What is compared.
+    workers : int, optional, default=0
+        Number of threads that read images, once at the start. 0 reads in the main thread; None is one per
+        core.
+    progress : bool, default=False
+        Whether to show a progress bar of runs.
+
+    Returns
+    -------
+    list of LossRun
+        All runs of the comparison.
 
     Raises
     ------
     InputError
-        The folder holds another study, or the images cannot be split as asked.
+        The folder holds another study, or the images cannot be split as the settings say.
 
     Warns
     -----
     HueprobeWarning
-        Images are left out: unreadable, or neither of the training nor of the test part.
+        Images are left out: unreadable, or neither in the training nor in the test part.
+
+    See Also
+    --------
+    hueprobe.studies.compare_losses : Summarize the runs over seeds.
+    hueprobe.studies.write_comparison : Write a page and tables.
+
+    Examples
+    --------
+    >>> table = hp.images.split_table(hp.images.from_folder("images"), train=0.5, seed=0)
+    >>> settings = hp.studies.ComparisonSettings(
+    ...     backbone="squeezenet1_1", losses=("onehot", "hue:eq5"), seeds=1, side=40, robustness=False,
+    ...     training={"epochs": 1, "batch_size": 6, "crop": 36, "device": "cpu"}, observe="none",
+    ... )
+    >>> runs = hp.studies.run_comparison(table, "study", settings)
+    >>> [(run.loss, run.n_test, len(run.curve)) for run in runs]
+    [('onehot', 6, 1), ('hue:eq5', 6, 1)]
     """
     from hueprobe.training.objectives import parse_names
 
@@ -92,13 +115,13 @@ def _finish(
     settings: ComparisonSettings,
     loaded: "Callable[[str, int], tuple[TrainingImages, TrainingImages]]",
 ) -> None:
-    """Train a run's network and observe it, each unless it is done."""
+    """Train a run's network and observe it, unless already done."""
     observe = settings.observe != NOT_OBSERVED
     if run.name not in files.runs:
         train, test = loaded(run.fold, settings.side)
         train_run(run, files, settings, train, test, keep_weights=settings.keep_weights or observe)
     if observe and files.weights(run).exists() and run.name not in files.observed:
-        larger = -(-settings.observe_crop * 8 // 7)  # as 256 is of 224
+        larger = -(-settings.observe_crop * 8 // 7)  # the same ratio as 256 to 224
         train, test = loaded(run.fold, larger or settings.side)
         seen = test if settings.observe == TEST else train
         observe_run(run, files, settings, len(train.class_names), seen)

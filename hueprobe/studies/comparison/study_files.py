@@ -1,4 +1,4 @@
-"""The runs of a training comparison, and where the files of each lie."""
+"""Runs of a training comparison, and the locations of their files."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,15 +17,18 @@ _CELLS, _RUNNING, _WEIGHTS, _OBSERVED = "cells", "running", "weights", "observed
 
 @dataclass(frozen=True)
 class ComparisonRun:
-    """One network of a comparison, by what it is trained with.
+    """One network of a comparison, identified by how it is trained.
 
     Attributes
     ----------
     loss : str
+        Name of the loss.
     seed : int
+        Seed of the run.
     fold : str
-        Empty where the images come with their own test part.
+        Name of the fold; empty if the images have their own test part.
     learning_rate : float
+        Learning rate.
     """
 
     loss: str
@@ -41,19 +44,21 @@ class ComparisonRun:
 
 
 class StudyFolder:
-    """A comparison's folder: finished runs, what was observed, and what is needed until then.
+    """A comparison's folder: finished runs, observations, and the files needed in between.
 
     Parameters
     ----------
     path : Path
+        The folder.
     settings : ComparisonSettings
+        Settings of the comparison.
 
     Attributes
     ----------
     runs : RunStore of LossRun
-        What each network came to, without what was observed; their locks lie in `running/`.
+        Results of each network, without observations; their locks are in `running/`.
     observed : RunStore of TrainedObservation
-        What was observed with them on the images that the settings name.
+        Observations of each network on the images that the settings name.
     """
 
     def __init__(self, path: Path, settings: ComparisonSettings) -> None:
@@ -70,7 +75,7 @@ class StudyFolder:
         )  # fmt: skip
 
     def begin(self, images: ImageTable) -> None:
-        """Make the folder and write its settings down, or raise InputError where it holds another study."""
+        """Make the folder and write its settings, or raise InputError if it holds another study."""
         for sub in (_CELLS, _RUNNING):
             with storing(self._path / sub):
                 (self._path / sub).mkdir(parents=True, exist_ok=True)
@@ -78,15 +83,15 @@ class StudyFolder:
             write_settings(self._path / _SETTINGS, self._settings, images)
 
     def checkpoints(self, run: ComparisonRun) -> Path:
-        """Return the folder of a run's checkpoint and log while it is trained."""
+        """Return the folder of a run's checkpoint and log during training."""
         return self._path / _RUNNING / run.name
 
     def weights(self, run: ComparisonRun) -> Path:
-        """Return the file of the weights that a run's network ended with."""
+        """Return the file of the final weights of a run's network."""
         return self._path / _WEIGHTS / f"{run.name}.safetensors"
 
     def config(self, run: ComparisonRun) -> Path:
-        """Return the file that says what network the weights are of."""
+        """Return the file that describes the network of the weights."""
         return self._path / _WEIGHTS / f"{run.name}.json"
 
     def beside(self, run: ComparisonRun) -> Path:
@@ -94,6 +99,6 @@ class StudyFolder:
         return self._path / _WEIGHTS / f"{run.name}.beside.safetensors"
 
     def drop_weights(self, run: ComparisonRun) -> None:
-        """Remove all that a run's weights are kept in; the weights last."""
+        """Remove all files of a run's weights; the weights last."""
         for path in (self.config(run), self.beside(run), self.weights(run)):
             path.unlink(missing_ok=True)

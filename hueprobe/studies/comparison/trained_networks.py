@@ -1,4 +1,4 @@
-"""Observations 3 to 5 with trained networks: each one's numbers, and losses compared by them."""
+"""Observations 3 to 5 of trained networks: numbers of each network, compared between losses."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ import numpy as np
 from hueprobe.stats.intervals import Interval
 from hueprobe.stats.over_seeds import DIFFERENCES, SHARES, mean_over_seeds, paired_p
 
-# Name and unit of each number that a trained network is observed by.
+# Name and unit of each number observed of a trained network.
 MEASURES = {
     "class positions": "cells; distance of classes from one another, blocked replicate test",
     "class positions, u": "cells; the same, left to right alone",
@@ -25,7 +25,7 @@ MEASURES = {
     "full direction": "accuracy; from the whole direction across the axis: the ceiling",
     "far less near the axis": "share of same-class matches, farthest decile less nearest",
 }
-# What a number can be, where that has limits.
+# Limits of numbers that are bounded.
 _LIMITS = {
     "stay-put, same less other": DIFFERENCES,
     "angle, pca plane": SHARES,
@@ -44,10 +44,10 @@ class Measured:
     Attributes
     ----------
     estimate, low, high : float
-        With its 95 % interval over images; NaN where there is none.
-    p : float
-        Of the network's own test, where the number has one: permuted labels for positions, random planes for
-        angles; NaN else.
+        Estimate with its 95 % interval over images; NaN where there is none.
+    p : float, default=nan
+        p-value of the network's own test, if there is one: permuted labels for positions, random planes for
+        angles. Otherwise NaN.
     """
 
     estimate: float
@@ -57,27 +57,37 @@ class Measured:
 
     @classmethod
     def of(cls, interval: Interval) -> "Measured":
-        """Take an interval, with the p-value of its own test."""
+        """Return the numbers of an interval, with the p-value of its own test."""
         own = math.nan if interval.p_value is None else interval.p_value
         return cls(estimate=interval.estimate, low=interval.low, high=interval.high, p=own)
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedObservation:
-    """Observations 3 to 5 with one trained network.
+    """Observations 3 to 5 of one trained network.
 
     Attributes
     ----------
     part : str
-        Which images: `test` or `train`.
+        Which images were observed: `test` or `train`.
     n_images : int
-        Images observed.
+        Number of images observed.
     grid : (int, int)
         H and W of the bottleneck.
-    numbers : dict of str to Measured
-        By the names of `MEASURES`, those that could be measured.
-    notes : tuple of str
-        Why others could not.
+    numbers : dict of str to Measured, default={}
+        The numbers that could be measured, by the names of `MEASURES`.
+    notes : tuple of str, default=()
+        Reasons why others could not be measured.
+
+    See Also
+    --------
+    hueprobe.studies.compare_observed : Summarize the observations over seeds.
+
+    Examples
+    --------
+    >>> seen = hp.studies.TrainedObservation(part="test", n_images=40, grid=(7, 7))
+    >>> seen.to_json()["grid"]
+    (7, 7)
     """
 
     part: str
@@ -87,7 +97,18 @@ class TrainedObservation:
     notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return what a study's file holds: `part` is called "pictures" there, and NaN is null."""
+        """Return the content of a study's file: `part` is named "pictures" there, and NaN is null.
+
+        Returns
+        -------
+        dict
+            JSON values.
+
+        Examples
+        --------
+        >>> hp.studies.TrainedObservation(part="test", n_images=40, grid=(7, 7)).to_json()["pictures"]
+        'test'
+        """
         values = asdict(self)
         values["pictures"] = values.pop("part")
         for number in values["numbers"].values():
@@ -96,7 +117,24 @@ class TrainedObservation:
 
     @classmethod
     def from_json(cls, document: Any) -> "TrainedObservation":
-        """Return the observation that `to_json` gave."""
+        """Return the observation recorded by `to_json`.
+
+        Parameters
+        ----------
+        document : dict
+            Document from `to_json`.
+
+        Returns
+        -------
+        TrainedObservation
+            The observation.
+
+        Examples
+        --------
+        >>> seen = hp.studies.TrainedObservation(part="test", n_images=40, grid=(7, 7))
+        >>> hp.studies.TrainedObservation.from_json(seen.to_json()) == seen
+        True
+        """
         values = dict(document)
         values["part"] = values.pop("pictures")
         values["numbers"] = {
@@ -113,17 +151,24 @@ class MeasureSummary:
     Attributes
     ----------
     measure, loss : str
+        Names of the number and of the loss.
     learning_rate : float
+        Learning rate.
     n_seeds : int
-        Those where it could be measured, in all folds.
+        Number of seeds for which it could be measured, in all folds.
     mean : Interval
-        Over these seeds, as `mean_over_seeds` gives it: within what the number can be; NaN bounds for one
-        seed and for equal seeds, NaN altogether for none.
+        Mean over these seeds; its interval stays within the limits of the number. Bounds are NaN for one seed
+        and for equal seeds; everything is NaN if there are none.
     difference : Interval or None
-        Less that of one-hot with the same seeds; None for one-hot itself, or where it has no such number.
+        Mean minus that of one-hot with the same seeds; None for one-hot itself, or if one-hot has no such
+        number.
     p : float
-        Two-sided exact sign-flip test of that difference, not corrected for the number of measures; NaN for
-        one seed, and where no seed differs.
+        Two-sided exact sign-flip test of that difference, not corrected for the number of measures. NaN for
+        one seed, and if no seed differs.
+
+    See Also
+    --------
+    hueprobe.studies.compare_observed : Make these summaries.
     """
 
     measure: str
@@ -138,12 +183,12 @@ class MeasureSummary:
 def summarize_measures(
     found: Mapping[tuple[str, float, int], Sequence[TrainedObservation]], *, baseline: str
 ) -> list[MeasureSummary]:
-    """Summarize what networks were observed to have, by learning rate, measure and loss.
+    """Summarize the observations of networks by learning rate, measure and loss.
 
     Parameters
     ----------
     found : mapping of (loss, learning rate, seed) to observations
-        One for each fold, whose mean counts once: folds are not replicates.
+        One observation per fold. Their mean counts once: folds are not replicates.
     baseline : str
         The loss that the others are paired with.
     """
@@ -177,13 +222,14 @@ def summarize_measures(
 
 
 def measurable(measure: str, found: Measured) -> bool:
-    """Say whether a number tells anything: no contrast is exactly 0 without any spread between images.
+    """Return whether a number is informative: no contrast is exactly 0 without any spread between images.
 
     Parameters
     ----------
     measure : str
         A name of `MEASURES`.
     found : Measured
+        The number.
     """
     nothing = found.estimate == found.low == found.high == 0 and _LIMITS.get(measure) == DIFFERENCES
     return math.isfinite(found.estimate) and not nothing

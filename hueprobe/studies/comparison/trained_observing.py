@@ -1,4 +1,4 @@
-"""Observations 3 to 5 with a network that was just trained, in a memory that is thrown away."""
+"""Observations 3 to 5 of a newly trained network, in a temporary memory."""
 
 import math
 import tempfile
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from hueprobe.training.objective import Objective
     from hueprobe.training.settings import TrainingSettings
 
-PER_CLASS = 40  # images observed, at most: what the figures of a memory of 20 x 40 rest on
+PER_CLASS = 40  # maximum number of images observed per class, as in the memories of 20 x 40 images
 _HEAD = "head"
 _NO_SPREAD = "not measurable: both sides are exactly alike in every image that can be compared"
-# Observation and name of the number behind each of `MEASURES`.
+# Observation and name of the number for each of `MEASURES`.
 _PLACES = {
     "class positions": ("locations", "class positions, both, cells"),
     "class positions, u": ("locations", "class positions, u, cells"),
@@ -45,24 +45,25 @@ def observe_trained(
 ) -> TrainedObservation:  # fmt: skip
     """Measure class positions, conditional spread and activation hue with a trained network.
 
-    Each image asks all others (leave one out). Equal for every loss of a study: the images, the blocks
-    that they are dealt into, the random planes.
+    Each image is matched with all others (leave-one-out). Images, their assignment to blocks, and random
+    planes are the same for every loss of a study.
 
     Parameters
     ----------
     objective : Objective
-        Trained.
+        Trained objective.
     tap : Tap
-        Of its network, at the bottleneck.
+        Tap of its network at the bottleneck.
     images : TrainingImages
+        Images to observe.
     settings : TrainingSettings
-        Of them batch_size, crop and device play a part.
+        Settings, of which batch_size, crop and device are used.
     part : str
-        What images they are, for the result.
-    per_class : int
-        More than these are drawn from, at random.
-    seed : int
-        Of that draw, permutations and random planes.
+        Name of the images, recorded in the result.
+    per_class : int, default=40
+        Maximum number of images per class; larger classes are sampled at random.
+    seed : int, default=0
+        Seed of that sample, permutations and random planes.
     """
     from hueprobe.training.bottleneck import bottleneck_activations, head_directions
 
@@ -110,7 +111,7 @@ def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray
 
 
 def report_numbers(report: MemoryReport) -> dict[str, Measured]:
-    """Return what `MEASURES` names of a memory's report, as far as it is there; NaN if it tells nothing."""
+    """Return the numbers of `MEASURES` in a memory's report; NaN for uninformative ones."""
     found = {(observation, name): interval for observation, name, interval in report.numbers()}
     numbers = {
         measure: Measured.of(found[place])

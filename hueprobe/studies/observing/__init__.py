@@ -1,1 +1,1 @@
-"""The observations over memories: measured, judged, under controls, reported."""
+"""Observations of memories: measured, judged, repeated under controls, reported."""

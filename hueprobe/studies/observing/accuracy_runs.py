@@ -1,4 +1,4 @@
-"""Observation 2 on one memory: every descriptor and the rows a sceptic asks for, each a run that is kept."""
+"""Observation 2 on one memory: every descriptor and reference classifier, each a run that is kept."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -48,33 +48,56 @@ def accuracy_grid(
     progress: bool = False,
     **network: Any,
 ) -> AccuracyGrid:
-    """Classify with each descriptor and with reference classifiers; finished runs are not made again.
+    """Classify with each descriptor and with reference classifiers; finished runs are kept and not repeated.
 
-    Pooled memories are derived from the `pixel` memory into `folder`. Held-out images are sent through
-    the network once for each descriptor. Several processes may work on one folder.
+    Pooled memories are derived from the `pixel` memory into `folder`. Held-out images are passed through the
+    network once per descriptor. Several processes may work on one folder.
 
     Parameters
     ----------
     memory : Memory
-        Of descriptor `pixel`.
+        Memory of descriptor `pixel`.
     folder : path
-        Where pooled memories and runs are kept; runs of other settings are other files.
+        Folder of pooled memories and runs; runs of other settings have other files.
     images : optional
-        Held-out images as `build_memory` takes them; None leaves the memory's own out one at a time.
-    k : int
-    searcher, exclude : str
-        As in `KernelDensityClassifier`; the searcher is that of `pixel`, pooled memories are small.
-    seed : int
-        Of the folds of logistic regression.
-    progress : bool
-        Show a bar for each classification.
+        Held-out images in any form that `build_memory` accepts. By default the memory's own images are
+        classified in leave-one-out.
+    k : int, default=10
+        Number of neighbors of each query vector.
+    searcher : str, default="exact"
+        Searcher for `pixel`, as in `KernelDensityClassifier`; pooled memories are small and searched exactly.
+    exclude : str, default="image"
+        What a query may not match, as in `KernelDensityClassifier`.
+    seed : int, default=0
+        Seed of the folds of logistic regression.
+    progress : bool, default=False
+        Whether to show a progress bar for each classification.
     **network
         `backbone`, `transform`, `weights`, `device`, `workers` and `index_dir` of `KernelDensityClassifier`.
+
+    Returns
+    -------
+    AccuracyGrid
+        One run per descriptor and reference classifier.
 
     Raises
     ------
     InputError
         A finished run's file is damaged.
+
+    See Also
+    --------
+    hueprobe.studies.observe : Measure this and the other observations, with verdicts.
+    hueprobe.observations.accuracy.AccuracyGrid.comparisons : Paired comparisons of the runs.
+
+    Examples
+    --------
+    >>> grid = hp.studies.accuracy_grid(memory, "accuracy", k=3)
+    >>> run = grid.runs[0]
+    >>> run.descriptor, run.task, run.n
+    ('pixel', 'leave one out', 12)
+    >>> sorted({run.classifier for run in grid.runs})[:3]
+    ['kernel density', 'kernel density, K tuned', 'logistic regression']
     """
     folder = Path(folder)
     images = None if images is None else resolve_images(images)
@@ -97,7 +120,7 @@ def accuracy_grid(
 
 
 def _document(run: AccuracyRun) -> dict[str, Any]:
-    """Return what a run's file says; as in 0.1 where no image was left out."""
+    """Return the content of a run's file; as in 0.1 if no image was left out."""
     document = asdict(run)
     if not run.n_lone:
         del document["n_lone"]
@@ -121,7 +144,7 @@ class _Setup:
     _classified: dict[tuple[str, int], Classification] = field(default_factory=dict)
 
     def name_of(self, row: "_Row") -> str:
-        """Name the run of a row after all that it depends on."""
+        """Return the name of a row's run, from all that it depends on."""
         listed = None
         if self.images is not None:
             listed = [
@@ -143,11 +166,11 @@ class _Setup:
 
     @cached_property
     def _content(self) -> str | None:
-        """Hash of the images that are asked, if there are such."""
+        """Hash of the held-out images, if any."""
         return None if self.images is None else content_of(self.images, self.network.get("workers"))
 
     def run_of(self, row: "_Row") -> AccuracyRun:
-        """Make the run of a row."""
+        """Return the run of a row."""
         predicted = None if row.predict is None else row.predict(self, row.descriptor)
         result = self.classification(row.descriptor)
         groups = [result.matches.query_image_group[i] for i in result.rows] if result.matches else None
@@ -163,7 +186,7 @@ class _Setup:
         )
 
     def memory_of(self, descriptor: str) -> Memory:
-        """Return the memory of a descriptor, derived where it is not there, or is of an older memory."""
+        """Return the memory of a descriptor, derived if it does not exist or belongs to an older memory."""
         if descriptor == "pixel":
             return self.memory
         if descriptor not in self._pooled:
@@ -175,7 +198,7 @@ class _Setup:
         return self._pooled[descriptor]
 
     def classification(self, descriptor: str, *, k: int | None = None) -> Classification:
-        """Classify what is setup by Eq. (1)-(3)."""
+        """Return the classification of the queries by Eq. (1)-(3)."""
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
             searcher = self.searcher if descriptor == "pixel" else "exact"
@@ -190,7 +213,7 @@ class _Setup:
         return self._classified[descriptor, k]
 
     def query_vectors(self, descriptor: str) -> np.ndarray | None:
-        """Return a vector (n, C) for each held-out image, zero where it is unreadable; None without such."""
+        """Return one vector per held-out image, (n, C), zero if unreadable; None without held-out images."""
         if self.images is None:
             return None
         classifier = KernelDensityClassifier(self.memory_of(descriptor), **self.network)
@@ -202,7 +225,7 @@ def _by_majority(setup: _Setup, descriptor: str) -> np.ndarray:
 
 
 def _with_tuned_k(setup: _Setup, descriptor: str) -> np.ndarray:
-    """Eq. (1)-(3) with the K that is best for the memory's own images, each left out in turn."""
+    """Classify by Eq. (1)-(3) with the K of the best leave-one-out accuracy on the memory."""
     memory = setup.memory_of(descriptor)
     most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
     with named_pass(f"tuning K of {descriptor}"):
@@ -232,7 +255,7 @@ def _by_logistic_regression(setup: _Setup, descriptor: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Row:
-    """A run of the grid: `predict` gives each image's class where it is not Eq. (1)-(3) with the K setup."""
+    """A run of the grid: `predict` returns each image's class if it is not Eq. (1)-(3) with the given K."""
 
     descriptor: str
     classifier: str = CLASSIFIER
@@ -254,12 +277,12 @@ def _matches(result: Classification) -> Matches:
 
 
 def _image_vectors(memory: Memory) -> np.ndarray:
-    """Return the one vector (n_images, C) that a pooled memory has of each image."""
+    """Return the single vector per image of a pooled memory, (n_images, C)."""
     return memory.image_vectors(np.arange(memory.n_images))[:, 0]
 
 
 def _counts_without_self(memory: Memory) -> np.ndarray:
-    """Return n_C for each memory image, itself left out, shape (n_images, n_classes)."""
+    """Return n_C for each memory image, without the image itself, shape (n_images, n_classes)."""
     counts = np.tile(memory.class_counts(), (memory.n_images, 1))
     rows = np.flatnonzero(memory.image_class >= 0)
     counts[rows, memory.image_class[rows]] -= memory.valid_per_image[rows]

@@ -1,8 +1,8 @@
-"""Controls: what an observation must survive, each made by looking at the same images another way.
+"""Controls that an observation must survive, each a variant of the same images.
 
-A control gives a variant of the memory (and which of its rows to use); the observation is measured on it
-again. What needs other images sends them through the recorded network once, into a memory of its own
-that is kept and resumed like any other.
+A control gives a variant of the memory (and which of its rows to use), on which the observation is repeated.
+Changed images are passed through the recorded network once, into a memory of their own that is kept and
+resumed like any other.
 """
 
 import hashlib
@@ -27,23 +27,23 @@ from hueprobe.studies.observing.subject import Subject
 
 
 def controlled(name: str, subject: Subject, folder: Path, *, images_root: Path | None = None) -> Subject:
-    """Return what a control observes, extracting it first where need be.
+    """Return the subject of a control, extracting its memory first if necessary.
 
     Parameters
     ----------
     name : str
-        One of `CONTROLS`.
+        Name of a control in `CONTROLS`.
     subject : Subject
-        With a complete memory, of descriptor `pixel`.
+        Subject with a complete memory of descriptor `pixel`.
     folder : Path
-        Where the control's own memory is kept.
+        Folder in which the control's own memory is kept.
     images_root : Path, optional
-        Where the memory's images lie now.
+        Present location of the memory's images.
 
     Raises
     ------
     InputError
-        No control of that name, or none that this memory can have.
+        The control does not exist, or does not apply to this memory.
     """
     memory = subject.known_memory
     require_control(name, memory, images_root)
@@ -62,21 +62,23 @@ def controlled(name: str, subject: Subject, folder: Path, *, images_root: Path |
 
 
 def require_control(name: str, memory: Memory | None, images_root: Path | None = None) -> None:
-    """Raise InputError where there is no such control, or none that a memory can have.
+    """Raise InputError if a control does not exist, or does not apply to a memory.
 
     Parameters
     ----------
     name : str
+        Name of the control.
     memory : Memory or None
+        Memory to be observed, if any.
     images_root : Path, optional
-        Where its images lie now.
+        Present location of its images.
     """
     if name not in CONTROLS:
         raise InputError(f"unknown control {name!r}; choose from: {', '.join(CONTROLS)}")
     if memory is None:
-        raise InputError(f"control {name!r} needs the memory itself; a table of matches does not hold it")
+        raise InputError(f"control {name!r} needs the memory itself; a table of matches does not contain it")
     if name != "no-near-duplicates" and not all(memory.images.roots):
-        raise InputError(f"control {name!r} needs the images again, and {memory.path} was not made of files")
+        raise InputError(f"control {name!r} needs the image files, but {memory.path} was not made from files")
     if images_root is not None:
         memory.images.relocated(images_root)
 
@@ -88,7 +90,7 @@ def _extracted(
     kind: str,
     change: Callable[[Any], Any] | None,
 ) -> Memory:
-    """Build the subject's memory again, of changed images; without a change, with random weights."""
+    """Build the subject's memory again from changed images; without a change, with random weights."""
     memory = subject.known_memory
     settings = memory.settings
     backbone = load_recorded_backbone(settings, weights=subject.settings.weights)
@@ -108,14 +110,14 @@ def _extracted(
 
 
 class Changed:
-    """A transform behind a change of the image; its repr says so in memory.json."""
+    """A transform after a change of the image; its repr, recorded in memory.json, names the change."""
 
     def __init__(self, transform: Any, kind: str, change: Callable[[Any], Any]) -> None:
         self._transform, self._kind, self._change = transform, kind, change
         self.crop, self.resize = getattr(transform, "crop", None), getattr(transform, "resize", None)
 
     def __repr__(self) -> str:
-        """Name the change and the transform behind it."""
+        """Return the change and the transform that follows it."""
         return f"{self._kind}, then {self._transform!r}"
 
     def __call__(self, image: Any) -> Any:
@@ -151,7 +153,7 @@ def _from_array(values: np.ndarray) -> Any:
 
 
 def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
-    """Return a memory with each image's vectors from either of two, by a hash of its content."""
+    """Return a memory that takes each image's vectors from one of two memories, by a hash of its content."""
     settings = msgspec.structs.replace(memory.settings, mixed_from=(memory.ledger.tip, mirrored.ledger.tip))
     stale = (path / FILE_NAME).is_file() and read_settings(path).mixed_from != settings.mixed_from
     key = [sha or name for sha, name in zip(memory.sha256, memory.images.paths, strict=True)]

@@ -1,4 +1,4 @@
-"""What cannot be measured on a memory, told from its labels and its grid before anything is searched."""
+"""Reasons why an observation cannot be measured, from a memory's labels and grid, before any search."""
 
 import numpy as np
 
@@ -11,16 +11,17 @@ from hueprobe.studies.observing.subject import Subject
 def cannot_measure(subject: Subject) -> dict[str, str]:
     """Return the reason for each observation that cannot be measured at all, by its name.
 
-    What is not among them may still turn out so once it is measured.
+    Other observations may still turn out not to be measurable.
 
     Parameters
     ----------
     subject : Subject
+        What is observed.
     """
     memory = subject.memory
     if memory is None:
         needing = [observation.name for observation in OBSERVATIONS if observation.needs_memory]
-        return dict.fromkeys(needing, "needs the memory itself; a table of matches does not hold it")
+        return dict.fromkeys(needing, "needs the memory itself; a table of matches does not contain it")
     reasons: dict[str, str] = {}
     if memory.grid.n_cells == 1:
         one = "a 1x1 grid has no places; give a 'pixel' memory of a layer with more cells"
@@ -34,11 +35,12 @@ def cannot_measure(subject: Subject) -> dict[str, str]:
 
 
 def measured_in_part(subject: Subject) -> dict[str, str]:
-    """Return what of an observation cannot be told, though the rest of it can be measured, by its name.
+    """Return which part of an observation cannot be measured, though the rest can, by its name.
 
     Parameters
     ----------
     subject : Subject
+        What is observed.
     """
     memory = subject.memory
     if memory is None or subject.images is not None:
@@ -49,7 +51,7 @@ def measured_in_part(subject: Subject) -> dict[str, str]:
     if not (labels >= 0).any():
         parts |= dict.fromkeys(
             ("locations", "conditional"),
-            "no image has a class, so matches are measured all together, not same-class and other-class ones",
+            "no image has a class, so matches are not separated into same-class and other-class ones",
         )
     elif lone == (labels >= 0).sum():
         parts |= dict.fromkeys(
@@ -67,7 +69,7 @@ def measured_in_part(subject: Subject) -> dict[str, str]:
 
 
 def _labels(subject: Subject) -> np.ndarray:
-    """Class of each image in use, -1 for none, (n_images,)."""
+    """Return the class of each image in use, -1 for none, (n_images,)."""
     labels = subject.known_memory.image_class.copy()
     if subject.rows is not None:
         labels[np.setdiff1d(np.arange(len(labels)), subject.rows)] = -1
@@ -94,14 +96,17 @@ def _no_accuracy(subject: Subject) -> str:
     if len(memory.classes) < 2:
         return f"the memory has {len(memory.classes) or 'no'} class{'' if memory.classes else 'es'}; needs 2"
     if subject.images is None and (n := int(subject.lone.sum())) == (labels >= 0).sum():
-        return f"each of {n} images is alone in its class, so none can be right; give classes of two or more"
+        return (
+            f"each of {n} images is alone in its class, so none can be classified right; give classes of two "
+            "or more"
+        )
     return ""
 
 
 def _no_hue(subject: Subject) -> str:
     memory = subject.known_memory
     if not subject.is_whole:
-        return "measured on the memory's own images, each left out in turn, and on all of them"
+        return "measured only on all of the memory's own images, in leave-one-out"
     if memory.n_channels < 3:
         return f"needs at least 3 channels, the memory has {memory.n_channels}"
     labels = np.where(memory.valid_per_image > 0, memory.image_class, -1)

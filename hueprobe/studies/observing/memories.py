@@ -1,4 +1,4 @@
-"""Observations 1-5 on memories, each measured and judged, under controls where asked."""
+"""Observations 1-5 of memories: measured and judged, and repeated under controls."""
 
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -54,30 +54,31 @@ def observe(
     Parameters
     ----------
     memories : Memory or sequence of Memory, optional
-        May be left out where `matches` are given.
-    which : str or sequence of str
-        Of `energy`, `accuracy`, `locations`, `conditional`, `hue`; or `all`.
+        Memories to observe; optional if `matches` are given.
+    which : str or sequence of str, default="all"
+        Observations: any of `energy`, `accuracy`, `locations`, `conditional`, `hue`; or `all`.
     images : optional
-        Images to be asked of each memory, as `build_memory` takes them; by default the memory's own, each
-        left out in turn.
+        Query images in any form that `build_memory` accepts. By default the memory's own images are queries,
+        in leave-one-out.
     matches : Matches, optional
-        A table to measure from, in place of a search; of the one memory given, or of none. Without a memory
-        only what matches tell can be measured.
-    controls : sequence of str
-        Of `hueprobe.observations.CONTROLS`; verdicts then say which they survive.
+        Table of matches to measure, instead of a search; it belongs to the one memory given, if any. Without
+        a memory, only observations of matches can be measured.
+    controls : sequence of str, default=()
+        Names of `hueprobe.observations.CONTROLS`; verdicts then record which controls they survive.
     settings : ObserveSettings, optional
-        K, searcher, exclusion, weighting, seed, plane.
+        K, searcher, exclusion, weighting, seed, plane; `ObserveSettings()` by default.
     folder : path, optional
-        Where pooled memories, accuracy runs and the controls' memories are kept and taken up again; without,
-        they are made in a temporary folder.
+        Folder in which pooled memories, accuracy runs and the controls' memories are kept and reused; by
+        default a temporary folder.
     images_root : path, optional
-        Where the memories' images lie now, for controls that need them.
-    progress : bool
+        Present location of the memories' images, for controls that need them.
+    progress : bool, default=False
+        Whether to show progress bars.
 
     Returns
     -------
     Report
-        Shows itself in a notebook, and saves itself.
+        Results, verdicts and figures; it displays itself in a notebook.
 
     Raises
     ------
@@ -85,11 +86,27 @@ def observe(
         An unknown observation or control; controls together with `images` or `matches`; matches of another
         memory; neither a memory nor matches.
 
-    Notes
-    -----
-    As in a script::
+    See Also
+    --------
+    hueprobe.studies.ObserveSettings : How observations are measured.
+    hueprobe.studies.Report.save : Write the report to a folder.
+    hueprobe.observations : Functions that measure single observations.
 
-        hp.observe(memory, "locations", controls=["random-mirror"]).save("report/")
+    Examples
+    --------
+    >>> report = hp.observe(memory, ["energy", "locations"])
+    >>> [verdict.id for verdict in report.verdicts]
+    ['1a centre', '1b symmetry', '3a centre', '3b angle', '3c border']
+
+    Claim 3a again with near-duplicates of images left out:
+
+    >>> report = hp.observe(memory, "locations", controls=["no-near-duplicates"])
+    >>> list(report.verdicts[0].controls)
+    ['no-near-duplicates']
+
+    In a script, with all observations::
+
+        hp.observe(memory).save("report/")
     """
     settings = settings or ObserveSettings()
     names = NAMES if which == "all" else (which,) if isinstance(which, str) else tuple(which)
@@ -97,7 +114,9 @@ def observe(
         require_choice("observation", name, NAMES)
     chosen: list[Memory | None] = [memories] if isinstance(memories, Memory) else list(memories or [])
     if matches is not None and (images is not None or len(chosen) > 1):
-        raise InputError("matches are of one memory and of images asked already; give one memory at most")
+        raise InputError(
+            "matches belong to one memory and to given queries; leave out images, and give one memory at most"
+        )
     if matches is None and not chosen:
         raise InputError("there is nothing to observe; give a memory or matches")
     with _kept_in(folder) as place:
@@ -130,21 +149,49 @@ def observe_memory(
     Parameters
     ----------
     memory : Memory or None
-        None where only `matches` are at hand.
+        Memory to observe; None if only `matches` are available.
     which : sequence of str
-        Names of `OBSERVATIONS`.
+        Names of observations.
     settings : ObserveSettings
+        K, searcher, exclusion, weighting, seed, plane.
     folder : Path
-        Where pooled memories, accuracy runs and the controls' memories are kept.
+        Folder in which pooled memories, accuracy runs and the controls' memories are kept.
     images : ImageTable, optional
+        Query images; by default the memory's own, in leave-one-out.
     matches : Matches, optional
-    controls : sequence of str
+        Table of matches to measure, instead of a search.
+    controls : sequence of str, default=()
+        Names of `hueprobe.observations.CONTROLS`.
     images_root : Path, optional
-    progress : bool
-        As for `observe`.
+        Present location of the memory's images, for controls that need them.
+    progress : bool, default=False
+        Whether to show progress bars.
+
+    Returns
+    -------
+    MemoryReport
+        Results, verdicts and notes.
+
+    Raises
+    ------
+    InputError
+        An unknown control; controls together with `images` or `matches`; matches of another memory.
+
+    See Also
+    --------
+    hueprobe.studies.observe : The same for one memory or several, with defaults.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> report = hp.studies.observe_memory(
+    ...     memory, ["energy"], settings=hp.studies.ObserveSettings(), folder=Path("kept")
+    ... )
+    >>> report.name, report.n_images, list(report.results)
+    ('memory', 12, ['energy'])
     """
     if controls and (images is not None or matches is not None):
-        raise InputError("controls are run in leave-one-out; leave out images and matches, or the controls")
+        raise InputError("controls run in leave-one-out; leave out images and matches, or the controls")
     for control in controls:
         require_control(control, memory, images_root)
     if memory is not None and matches is not None:
@@ -167,7 +214,7 @@ def foreseen(
     images: ImageTable | None = None,
     matches: Matches | None = None,
 ) -> tuple[str, ...]:
-    """Return what `observe_memory` will note for certain, before it begins: what cannot be measured, and why.
+    """Return the certain notes of `observe_memory` before it runs: what cannot be measured, and why.
 
     Parameters
     ----------
@@ -184,15 +231,35 @@ def foreseen(
 def run_self_test(
     memory: Memory, *, settings: ObserveSettings | None = None, n_draws: int, progress: bool = False
 ) -> tuple[RejectionRate, ...]:
-    """Deal the memory's images into pseudo-classes at random and count how often each test rejects.
+    """Assign the memory's images to random pseudo-classes and count how often each test rejects.
+
+    Rates near the nominal 5 % show that the tests of observations 3 and 4 keep their level on this memory.
 
     Parameters
     ----------
     memory : Memory
+        Memory to test on.
     settings : ObserveSettings, optional
+        K, searcher, exclusion, weighting and seed; `ObserveSettings()` by default.
     n_draws : int
-        Deals.
-    progress : bool
+        Number of random assignments.
+    progress : bool, default=False
+        Whether to show progress bars.
+
+    Returns
+    -------
+    tuple of RejectionRate
+        One per test.
+
+    See Also
+    --------
+    hueprobe.observations.verdicts.self_test : The same for other tests.
+
+    Examples
+    --------
+    >>> rates = hp.studies.run_self_test(memory, n_draws=2)
+    >>> rates[0].test, rates[0].n
+    ('3 rho, same less other', 2)
     """
     settings = settings or ObserveSettings()
     subject = Subject(settings=settings, memory=memory, progress=progress)
@@ -212,14 +279,35 @@ def run_self_test(
 
 
 def network_center(memory: Memory, *, weights: Path | None = None) -> tuple[float, float]:
-    """Measure which place (y, x) on a memory's grid looks at the image's middle, in cells.
+    """Measure where on a memory's grid receptive fields are centered on the image, (y, x) in cells.
+
+    Strides may shift it from the middle of the grid.
 
     Parameters
     ----------
     memory : Memory
-        Made by a network that can be loaded again.
+        Memory made by a network that can be loaded again.
     weights : Path, optional
-        Where the recorded weights file lies now.
+        Present location of the recorded weights file; by default the recorded one.
+
+    Returns
+    -------
+    (float, float)
+        Row and column in cells.
+
+    See Also
+    --------
+    hueprobe.observations.energy.measure : Takes this center.
+    hueprobe.studies.ObserveSettings : Takes this center for all observations.
+
+    Examples
+    --------
+    >>> small = hp.build_memory(
+    ...     "small", "images", backbone="squeezenet1_1", weights="none", transform=transform
+    ... )
+    >>> y, x = hp.studies.network_center(small)
+    >>> 0 < y < small.grid.height, 0 < x < small.grid.width
+    (True, True)
     """
     from hueprobe.activations.receptive_fields import field_center
 
@@ -245,7 +333,7 @@ def _require_matches_of(memory: Memory, matches: Matches) -> None:
 
 
 def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -> MemoryReport:
-    """Measure and judge; what cannot be measured becomes a note that says why."""
+    """Measure and judge; what cannot be measured becomes a note with the reason."""
     memory, settings = subject.memory, subject.settings
     if memory is None:
         n_images = len(np.unique(subject.matches.image))
@@ -290,7 +378,7 @@ def _under(
     folder: Path,
     images_root: Path | None,
 ) -> MemoryReport:
-    """Measure again under a control, and enter in each verdict what it comes to there."""
+    """Repeat the measurements under a control, and add them to each verdict."""
     varied = controlled(control, subject, folder, images_root=images_root)
     again = [o.name for o in OBSERVATIONS if o.name in which and o.under_controls and _fits(o, varied)]
     other = _measured(varied, report.name, again, folder)
@@ -304,7 +392,7 @@ def _under(
 
 
 def _fits(observation: Observation, subject: Subject) -> bool:
-    """Whether an observation can be made of a varied subject: hue needs every image with its own vectors."""
+    """Return whether an observation applies under a control: hue needs every image's own vectors."""
     return observation.name != "hue" or subject.is_whole
 
 
@@ -347,7 +435,7 @@ def _conditional(subject: Subject, folder: Path) -> Conditional:
 def _hue(subject: Subject, folder: Path) -> Hue:
     memory, settings = subject.known_memory, subject.settings
     if not subject.is_whole:
-        raise InputError("measured on the memory's own images, each left out in turn, and on all of them")
+        raise InputError("measured only on all of the memory's own images, in leave-one-out")
     return hue.measure(
         subject.matches, memory.blocks, memory.energy(), seed=settings.seed, plane=settings.plane,
         controls=settings.planes,

@@ -1,4 +1,4 @@
-"""Which images nearly repeat another: their pixels match one and the same image, and closely."""
+"""Near-duplicates: images most of whose pixels closely match one and the same other image."""
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -6,23 +6,23 @@ from scipy.sparse.csgraph import connected_components
 
 from hueprobe.matches import Matches
 
-# Pixels of different images of one scene lie at .4 and more from each other; those of two copies that
-# differ by JPEG quality or size below.
+# Distances between pixels of different images of one scene are 0.4 and more. Those between two copies that
+# differ by JPEG quality or size are smaller than this.
 NEAR = 0.25
 
 
 def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
-    """Return for each image the other one that it nearly repeats, shape (n_images,) int64; -1 for none.
+    """Return for each image the other image that it nearly duplicates, shape (n_images,) int64; -1 for none.
 
-    An image nearly repeats another where more than half of its pixels find their nearest match there,
+    An image is a near-duplicate of another if more than half of its pixels have their nearest match there,
     closer than `near`.
 
     Parameters
     ----------
     matches : Matches
         Leave-one-out matches of a memory.
-    near : float
-        Distance between unit vectors.
+    near : float, default=0.25
+        Maximum distance between unit vectors.
     """
     n = len(matches.image_paths)
     close = matches.select((matches.rank == 1) & (matches.distance < near))
@@ -34,7 +34,7 @@ def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
 
 
 def without_near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
-    """Return the rows that remain when, of images that nearly repeat one another, the first stays."""
+    """Return the rows that remain when only the first image of each set of near-duplicates is kept."""
     twin = near_duplicates(matches, near=near)
     rows = np.flatnonzero(twin >= 0)
     links = coo_array((np.ones(len(rows)), (rows, twin[rows])), shape=(len(twin), len(twin)))

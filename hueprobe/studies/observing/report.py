@@ -1,4 +1,4 @@
-"""What observations leave behind: verdicts, numbers, figures; in a notebook, and as files of a folder."""
+"""Reports of observations: verdicts, numbers and figures, in a notebook and as files of a folder."""
 
 import csv
 import io
@@ -33,24 +33,36 @@ FIGURE_FORMATS = ("png", "pdf", "svg")
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryReport:
-    """What one memory shows; None for what was not asked for or cannot be measured.
+    """Results for one memory; None for what was not requested or cannot be measured.
 
     Attributes
     ----------
     name : str
-        Of the memory's folder.
+        Name of the memory's folder.
     network : str
+        Name of the network.
     n_images : int
-        Readable images in the memory.
-    seed : int
-        Of permutations.
+        Number of readable images in the memory.
+    seed : int, default=0
+        Seed of permutations.
     energy, accuracy, locations, conditional, hue
         Results of the observations.
     content : ContentOrPosition or None
-        Of the control `mirror-queries`.
-    verdicts : tuple of Verdict
-    notes : tuple of str
-        Why something could not be measured.
+        Result of the control `mirror-queries`.
+    verdicts : tuple of Verdict, default=()
+        Verdicts on the claims.
+    notes : tuple of str, default=()
+        Reasons why something could not be measured.
+
+    See Also
+    --------
+    hueprobe.studies.observe_memory : Make a report of one memory.
+
+    Examples
+    --------
+    >>> report = hp.observe(memory, "locations").memories[0]
+    >>> report.name, report.n_images, list(report.results)
+    ('memory', 12, ['locations'])
     """
 
     name: str
@@ -68,19 +80,31 @@ class MemoryReport:
 
     @property
     def results(self) -> dict[str, Result]:
-        """What was measured, by the observation's name."""
+        """Results by the observation's name."""
         found = {observation.name: getattr(self, observation.name) for observation in OBSERVATIONS}
         return {name: result for name, result in found.items() if result is not None}
 
     @cached_property
     def relation(self) -> EnergyPosition | None:
-        """Whether classes match where their energy lies; None without both observations."""
+        """Whether classes match where their energy is; None without both observations."""
         if self.energy is None or self.locations is None:
             return None
         return energy_position(self.energy.centroids, self.locations.positions.points(), seed=self.seed)
 
     def numbers(self) -> Iterator[tuple[str, str, Interval]]:
-        """Yield observation, name and interval of every headline number."""
+        """Yield observation, name and interval of every headline number.
+
+        Yields
+        ------
+        (str, str, Interval)
+            Name of the observation, name of the number, and its interval.
+
+        Examples
+        --------
+        >>> report = hp.observe(memory, "energy").memories[0]
+        >>> [name for _, name, interval in report.numbers()]
+        ['rho', 'symmetric share']
+        """
         for observation, result in self.results.items():
             for name, interval in result.numbers().items():
                 yield observation, name, interval
@@ -88,11 +112,22 @@ class MemoryReport:
 
 @dataclass(frozen=True)
 class Report:
-    """The observations on one memory or several.
+    """Observations of one memory or several; it displays itself in a notebook.
 
     Attributes
     ----------
     memories : tuple of MemoryReport
+        Results for each memory.
+
+    See Also
+    --------
+    hueprobe.studies.observe : Make a report.
+
+    Examples
+    --------
+    >>> report = hp.observe(memory, ["energy", "locations"])
+    >>> [verdict.id for verdict in report.verdicts]
+    ['1a centre', '1b symmetry', '3a centre', '3b angle', '3c border']
     """
 
     memories: tuple[MemoryReport, ...]
@@ -104,11 +139,23 @@ class Report:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Why something could not be measured, with the memory's name."""
+        """Reasons why something could not be measured, with the memory's name."""
         return tuple(f"{report.name}: {note}" for report in self.memories for note in report.notes)
 
     def figures(self) -> "Iterator[tuple[str, Figure]]":
-        """Yield a name and a figure for everything that was measured."""
+        """Yield a name and a figure for everything that was measured.
+
+        Yields
+        ------
+        (str, matplotlib.figure.Figure)
+            Name, to be used as a file name, and figure.
+
+        Examples
+        --------
+        >>> report = hp.observe(memory, "energy")
+        >>> [name for name, figure in report.figures()][-1]
+        'verdicts'
+        """
         from hueprobe import plots
 
         energies = {report.name: report.energy for report in self.memories if report.energy is not None}
@@ -134,16 +181,32 @@ class Report:
     def save(
         self, folder: str | Path, *, figure_format: str | None = "png", more_figures: Sequence[str] = ()
     ) -> list[Path]:
-        """Write figures, tables (CSV), `verdicts.json` and `report.md` into a folder; return the files.
+        """Write figures, tables (CSV), `verdicts.json` and `report.md` to a folder, and return the files.
 
         Parameters
         ----------
         folder : path
-            Made where it is not there.
-        figure_format : {"png", "pdf", "svg", None}
-            None draws nothing.
-        more_figures : sequence of str
-            Names of figures that lie in the folder already, to be shown in the page, too.
+            Folder; created if it does not exist.
+        figure_format : {"png", "pdf", "svg", None}, default="png"
+            Format of the figures; None for no figures.
+        more_figures : sequence of str, default=()
+            File names of figures already in the folder that the page should also show.
+
+        Returns
+        -------
+        list of Path
+            The files written.
+
+        Raises
+        ------
+        InputError
+            The format is unknown.
+
+        Examples
+        --------
+        >>> report = hp.observe(memory, "energy")
+        >>> sorted(path.name for path in report.save("report", figure_format=None))
+        ['maps.csv', 'numbers.csv', 'report.md', 'verdicts.json']
         """
         if figure_format is not None:
             require_choice("figure format", figure_format, FIGURE_FORMATS)
@@ -168,7 +231,19 @@ class Report:
         return [*files, *(folder / name for name in texts)]
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return every table's rows, each with its memory: `numbers`, and those of the results."""
+        """Return the rows of every table, each with its memory: `numbers`, and the tables of the results.
+
+        Returns
+        -------
+        dict of str to list of dict
+            Rows by table name.
+
+        Examples
+        --------
+        >>> tables = hp.observe(memory, "energy").tables()
+        >>> [row["number"] for row in tables["numbers"]]
+        ['rho', 'symmetric share']
+        """
         tables: dict[str, list[Row]] = {"numbers": []}
         for report in self.memories:
             tables["numbers"] += [
@@ -188,7 +263,7 @@ class Report:
         return "\n".join([*map(str, self.verdicts), *(f"note: {note}" for note in self.notes)])
 
     def __repr__(self) -> str:
-        """Name the memories and count their verdicts."""
+        """Return the memories' names and their number of verdicts."""
         names = ", ".join(report.name for report in self.memories)
         return f"<Report on {names}: {len(self.verdicts)} verdicts>"
 

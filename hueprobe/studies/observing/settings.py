@@ -1,4 +1,4 @@
-"""How observations are measured."""
+"""Settings of how observations are measured."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,33 +10,45 @@ from hueprobe.observations.hue.planes import Plane
 
 @dataclass(frozen=True, kw_only=True)
 class ObserveSettings:
-    """How the observations are measured.
+    """Settings of how observations are measured.
 
     Attributes
     ----------
-    k : int
-        Neighbors of each query pixel.
-    searcher, exclude : str
-        As in `KernelDensityClassifier`.
-    weighting : {"count", "kernel"}
-        Whether matches count the same or by kernel weight.
-    seed : int
-        Of permutations, splits and random planes.
-    plane : str
-        Where activation hue is measured.
-    planes : tuple of (str or Plane)
-        Further planes whose accuracy is wanted.
-    center : (float, float) or None
-        (y, x) in cells that distances are taken from, such as `network_center(memory)`; the grid's
-        middle by default.
-    weights : Path or None
-        Where the recorded weights file lies now.
-    device : str
-        As in `KernelDensityClassifier`.
-    workers : int or None
-        Threads that read images; one a core by default.
-    index_dir : Path or None
-        Where indexes are kept; see `open_searcher`.
+    k : int, default=10
+        Number of neighbors of each query pixel.
+    searcher : str, default="exact"
+        Searcher, as in `KernelDensityClassifier`.
+    exclude : str, default="image"
+        What a query may not match, as in `KernelDensityClassifier`.
+    weighting : {"count", "kernel"}, default="count"
+        Whether matches have equal weight or their kernel weights, Eq. (3).
+    seed : int, default=0
+        Seed of permutations, splits and random planes.
+    plane : str, default="pca"
+        Plane in which activation hue is measured.
+    planes : tuple of (str or Plane), default=("lda", "dft")
+        Further planes whose accuracy is measured.
+    center : (float, float), optional
+        Center (y, x) in cells that distances are measured from, such as `network_center(memory)`; by default
+        the middle of the grid.
+    weights : Path, optional
+        Present location of the recorded weights file; by default the recorded one.
+    device : str, default="auto"
+        Device, as in `KernelDensityClassifier`.
+    workers : int, optional
+        Number of threads that read images; by default one per core.
+    index_dir : Path, optional
+        Folder in which indexes are kept; see `open_searcher`.
+
+    See Also
+    --------
+    hueprobe.studies.observe : Measure observations with these settings.
+
+    Examples
+    --------
+    >>> settings = hp.studies.ObserveSettings(k=5, weighting="kernel")
+    >>> settings.definitions
+    {'k': 5, 'searcher': 'exact', 'exclude': 'image'}
     """
 
     k: int = 10
@@ -53,12 +65,12 @@ class ObserveSettings:
     index_dir: Path | None = None
 
     def __post_init__(self) -> None:
-        """Take a K that is whole, such as 3.0, for what it is."""
+        """Accept a whole K of another type, such as 3.0."""
         object.__setattr__(self, "k", as_count("k", self.k))
 
     @property
     def definitions(self) -> dict[str, Any]:
-        """What a verdict says of how it was measured."""
+        """Settings that verdicts record about how they were measured."""
         definitions: dict[str, Any] = {"k": self.k, "searcher": self.searcher, "exclude": self.exclude}
         if self.center is not None:
             definitions["centre (y, x)"] = [round(float(value), 3) for value in self.center]

@@ -1,4 +1,4 @@
-"""What is observed: a memory, a part of it, other images asked of it, or a table of matches alone."""
+"""The subject of observations: a memory, a part of it, other query images, or a table of matches alone."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,22 +18,24 @@ from hueprobe.studies.observing.settings import ObserveSettings
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Subject:
-    """What observations are measured on. Matches and blocks are searched once, when they are wanted.
+    """What observations are measured on. Matches and blocks are searched once, when first needed.
 
     Attributes
     ----------
     settings : ObserveSettings
+        Settings of the search and the measurements.
     memory : Memory or None
-        None for a table of matches alone.
+        The memory; None for a table of matches alone.
     rows : ndarray of int64 or None
-        The memory rows in use; None for all.
+        Memory rows in use; None for all.
     query_memory : Memory or None
-        Where the query vectors come from, if not from `memory` itself; the same images, row by row.
+        Memory of the query vectors, if not `memory` itself; the same images, row by row.
     images : ImageTable or None
-        Images to be asked, in place of the memory's own.
+        Query images, if not the memory's own.
     given : Matches or None
-        A table of matches to measure from, in place of a search.
+        Table of matches to measure, instead of a search.
     progress : bool
+        Whether to show progress bars.
     """
 
     settings: ObserveSettings
@@ -54,17 +56,17 @@ class Subject:
             There is none.
         """
         if self.memory is None:
-            raise InputError("needs the memory itself; a table of matches does not hold it")
+            raise InputError("needs the memory itself; a table of matches does not contain it")
         return self.memory
 
     @property
     def is_whole(self) -> bool:
-        """Whether all of the memory's own images are asked, each with its own vectors."""
+        """Whether the queries are all of the memory's own images, each with its own vectors."""
         return self.rows is None and self.query_memory is None and self.images is None
 
     @cached_property
     def lone(self) -> np.ndarray:
-        """Whether leave-one-out leaves each image without another of its class, (n_images,) bool."""
+        """Whether each image has no possible match of its class in leave-one-out, (n_images,) bool."""
         return Exclusion(self.known_memory, self.settings.exclude, images=self.rows).lone()
 
     @cached_property
@@ -91,12 +93,12 @@ class Subject:
 
     @property
     def has_blocks(self) -> bool:
-        """Whether the images make two blocks or more to test class positions on."""
+        """Whether there are two blocks or more to test class positions on."""
         return int(self.block_of_image.max(initial=-1)) > 0
 
     @cached_property
     def matches_of_blocks(self) -> tuple[Matches, ...]:
-        """The matches of each block, searched against itself alone."""
+        """The matches of each block, searched within itself."""
 
         def search(rows: np.ndarray) -> Matches:
             found = self._classifier(rows).leave_one_out(query_memory=self.query_memory)
@@ -114,5 +116,5 @@ class Subject:
 
 
 def _table(matches: Matches | None) -> Matches:
-    assert matches is not None  # nobody asked to leave them out
+    assert matches is not None  # keep_matches is not False
     return matches

@@ -1,0 +1,104 @@
+"""Exact search by number format against FAISS Flat, on networks whose activations differ.
+
+    python -m benchmarks.search_networks [--folder out/search] [--networks resnet50 ...] [--rounds 5]
+
+Real weights and real images of $HUEPROBE_SHARED/data (default ../shared): the 800 of Caltech 101, for
+SqueezeNet the 400 of DTD, whose grids are 13 x 13. Four networks end in a ReLU; the fifth memory is of
+EfficientNet-Lite0's `conv_head`, before its normalization and ReLU, whose activations are of either sign.
+
+Everyone finds the 10 nearest vectors outside the query's own image, as in `benchmarks.search`, for one
+image's queries, for 980 and for 16,384 at once. They take turns, so many rounds. Queries are the memory's
+own vectors. Every format of hueprobe's first pass takes part, and FAISS's Panorama index, which prunes
+exactly. Writes benchmarks/results/search_networks-PROCESSOR.json.
+"""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.competitors import Exact, FaissDirect
+from benchmarks.machine import machine, versions
+from benchmarks.search import FLAT, OURS, measured
+from benchmarks.search_memories import IMAGES
+from hueprobe import Memory, build_memory
+from hueprobe.json_documents import json_text
+from hueprobe.search.exact.quantized import FORMATS
+from hueprobe.search.exact.searcher import ExactSearcher
+
+RESULTS = Path(__file__).parent / "results"
+WEIGHTS = IMAGES.parent / "weights"
+PANORAMA = "PCA{channels},FlatL2Panorama16"
+QUERIES = (980, 16_384)
+NETWORKS: dict[str, dict[str, Any]] = {
+    "efficientnet_lite0": {"backbone": "efficientnet_lite0"},
+    "resnet50": {
+        "backbone": "benchmarks.networks:resnet50_v1",
+        "weights": WEIGHTS / "resnet50_v1.fp16.safetensors",
+    },
+    "mobilenet_v2": {
+        "backbone": "benchmarks.networks:mobilenet_v2_tf",
+        "weights": WEIGHTS / "mobilenet_v2_tf.fp16.safetensors",
+    },
+    "squeezenet1_1": {
+        "backbone": "benchmarks.networks:squeezenet1_1",
+        "weights": WEIGHTS / "squeezenet1_1.fp16.safetensors",
+    },
+    "efficientnet_lite0, signed": {"backbone": "efficientnet_lite0", "layer": "conv_head"},
+}
+
+
+def memory_of(folder: Path, network: str) -> Memory:
+    """Extract a network's activations; taken up again where they are there."""
+    images = "dtd_10x40" if network == "squeezenet1_1" else "caltech101_20x40"
+    path = folder / f"{re.sub('[^a-z0-9_]+', '-', network)}.memory"
+    return build_memory(path, IMAGES / images, progress=True, **NETWORKS[network])
+
+
+def processor_name() -> str:
+    """Return the processor in letters that a file's name may have, and its widest vectors."""
+    found = machine()
+    widest = next(
+        (flag for flag in ("amx_int8", "avx512_vnni", "avx512f", "avx2") if flag in found["flags"]), ""
+    )
+    return re.sub("[^a-z0-9]+", "-", f"{found['processor']} {widest}".lower()).strip("-")
+
+
+def main() -> None:
+    """Run what the arguments ask for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("out/search"))
+    parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    output = arguments.output or RESULTS / f"search_networks-{processor_name()}.json"
+    results: dict[str, Any] = {"machine": machine(), "versions": versions(), "rounds": arguments.rounds}
+    results["rows"] = []
+    for network in arguments.networks:
+        memory = memory_of(arguments.folder, network)
+        everyone: list[Any] = [Exact(OURS, ExactSearcher(memory))]
+        everyone += [Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in FORMATS]
+        everyone.append(FaissDirect(FLAT, memory, "Flat", {}))
+        panorama = PANORAMA.format(channels=memory.n_channels)
+        everyone.append(FaissDirect(f"FAISS {panorama}", memory, panorama, {}, l2=True))
+        n_cells = memory.grid.n_cells
+        facts = {"network": network, "channels": memory.n_channels, "nonzero": nonzero_share(memory)}
+        for n_queries in (n_cells, *QUERIES):
+            rows = np.linspace(0, memory.n_images, -(-n_queries // n_cells), endpoint=False).astype(int)
+            found = measured(memory, everyone, rows, arguments.rounds, n_queries=n_queries)
+            results["rows"] += [{**facts, **row} for row in found]
+            output.write_text(json_text(results, indent=1) + "\n")
+
+
+def nonzero_share(memory: Memory) -> float:
+    """Return the share of stored values that are not zero."""
+    counts = [(np.count_nonzero(block), block.size) for _, block in memory.blocks()]
+    return round(sum(count for count, _ in counts) / sum(size for _, size in counts), 4)
+
+
+if __name__ == "__main__":
+    main()
