@@ -71,7 +71,7 @@ def _count(libc: ctypes.CDLL, step: int) -> None:
 def _glibc() -> ctypes.CDLL | None:
     try:
         libc = ctypes.CDLL(None)
-        libc.gnu_get_libc_version  # noqa: B018 - only asked for
+        libc.gnu_get_libc_version  # noqa: B018 - only checked to exist
     except (OSError, TypeError, AttributeError):
         return None
     return libc

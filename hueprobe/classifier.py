@@ -21,6 +21,9 @@ from hueprobe.search import SearcherSpec, open_searcher
 class KernelDensityClassifier:
     """Classifier by adaptive kernel density over matched memory pixels, Eq. (1)-(3).
 
+    Each query pixel is matched to its k nearest memory pixels. The likelihood of a class is the sum of kernel
+    weights over its matches, divided by the number of its memory vectors [1]_.
+
     Parameters
     ----------
     memory : Memory
@@ -66,6 +69,10 @@ class KernelDensityClassifier:
     The threads of torch and FAISS do not survive a fork. Once a process has classified, start other processes
     with `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child process that would
     otherwise wait for these threads forever.
+
+    References
+    ----------
+    .. [1] L.-F. Bouchard, M. Ben Lazreg and M. Toews, "Coloring Deep CNN Layers with Activation Hue Loss".
 
     Examples
     --------

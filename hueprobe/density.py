@@ -79,7 +79,7 @@ def likelihoods(
 
     Parameters
     ----------
-    weights : ndarray of shape (n_queries, k)
+    weights : ndarray of float64, shape (n_queries, k)
         Kernel weights, from `kernel_weights`.
     neighbor_class : ndarray of int, shape (n_queries, k)
         Class id of each neighbor; -1 for a missing or unlabeled one, which casts no vote.

@@ -23,7 +23,7 @@ class PooledClassifier:
     """Classifier of one pooled vector per image by its nearest vectors of each class.
 
     ========== ==================================================================================
-    `hull`     the class whose k nearest vectors have the nearest convex hull
+    `hull`     the class whose k nearest vectors have the nearest convex hull; compare [1]_
     `centroid` the class whose k nearest vectors have the nearest mean, a point of that hull
     `knn`      the majority class among the k nearest vectors of all classes, unweighted
     ========== ==================================================================================
@@ -69,6 +69,11 @@ class PooledClassifier:
     --------
     hueprobe.KernelDensityClassifier : Classifies by all pixel vectors.
     hueprobe.memory.derive_memory : Makes a pooled memory of a pixel memory.
+
+    References
+    ----------
+    .. [1] X. Ju, S. Shao, H. Long and W. Wang, "Nearest Neighbor Classification Based on Activation Space of
+       Convolutional Neural Network".
 
     Examples
     --------

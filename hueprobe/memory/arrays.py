@@ -166,7 +166,7 @@ def derive_memory(
     memory : Memory
         A complete memory with descriptor `pixel`.
     descriptor : {"gap", "gmp", "gem", "rmac", "flat"}
-        What each image is reduced to.
+        What each image is reduced to; see `build_memory`.
     overwrite : bool, default=False
         Whether to replace an existing memory, whatever its settings and images.
     progress : bool, default=False

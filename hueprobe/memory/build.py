@@ -71,7 +71,9 @@ def build_memory(
         weights. Its effect is recorded. A custom transform, one that is not a `Transform`, must be given
         again wherever new images are read.
     descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
-        What each image is reduced to: `"pixel"` keeps all cells of the grid, the others give one vector.
+        What each image is reduced to: `"pixel"` keeps all cells of the grid. The others give one vector: the
+        average (`"gap"`) or maximum (`"gmp"`) of the cells, GeM [1]_, R-MAC [2]_, or all cells in a row
+        (`"flat"`).
     dtype : {"float16", "float32"}, default="float16"
         Data type of the stored unit vectors.
     precision : {"fp32", "bf16", "fp16"}, optional
@@ -126,6 +128,13 @@ def build_memory(
     hueprobe.memory_from_arrays : A memory of activations extracted elsewhere.
     hueprobe.memory.plan_memory : The size of a memory before it is built.
     hueprobe.memory.append_images : Add images to a memory.
+
+    References
+    ----------
+    .. [1] F. Radenović, G. Tolias and O. Chum, "Fine-tuning CNN image retrieval with no human annotation",
+       IEEE Transactions on Pattern Analysis and Machine Intelligence 41(7), 1655-1668, 2018.
+    .. [2] G. Tolias, R. Sicre and H. Jégou, "Particular object retrieval with integral max-pooling of CNN
+       activations", arXiv:1511.05879, 2015.
 
     Examples
     --------

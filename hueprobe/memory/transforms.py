@@ -95,7 +95,7 @@ class SeenTransform:
         return self.probes or UNSET
 
     def warn(self) -> None:
-        """Warn if the transform is random, or if another transform could not be told from it."""
+        """Warn if the transform is random, or if another transform in its place would not be detected."""
         if self.random:
             warnings.warn(
                 f"the transform is random (it draws random numbers, or gives two results for one image: "

@@ -189,7 +189,7 @@ def open_searcher(
     memory : Memory
         Memory to search.
     spec : str or SearcherSpec, default="exact"
-        `exact`, `annoy[:trees=50,search_k=20000]` or `faiss:FACTORY[;nprobe=16]`.
+        `exact`, `annoy[:trees=50,search_k=20000]` [1]_ or `faiss:FACTORY[;nprobe=16]` [2]_.
     device : str, default="auto"
         Device of exact search: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. Annoy and FAISS search on the CPU.
     images : array_like of int or of bool, optional
@@ -233,6 +233,11 @@ def open_searcher(
     The threads of torch and FAISS do not survive a fork. Once a process has searched, start other processes
     with `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child process that would
     otherwise wait for these threads forever.
+
+    References
+    ----------
+    .. [1] E. Bernhardsson, "Annoy", https://github.com/spotify/annoy, 2015.
+    .. [2] FAISS, https://github.com/facebookresearch/faiss.
 
     Examples
     --------

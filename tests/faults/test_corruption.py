@@ -221,7 +221,7 @@ def test_a_lost_ledger_does_not_cost_the_shards(whole, tmp_path, kept):
     lines = (memory / "ledger.jsonl").read_bytes().splitlines(keepends=True)
     (memory / "ledger.jsonl").write_bytes(b"".join(lines[:kept]))
     if kept < 3:  # one shard too many is what a killed build leaves
-        with pytest.raises(HueprobeError, match="old one or lost"):
+        with pytest.raises(HueprobeError, match="outdated or lost"):
             make(memory)
         assert {path.name: path.read_bytes() for path in (memory / "shards").iterdir()} == shards
     make(memory, overwrite=kept < 3)

@@ -234,7 +234,7 @@ def test_an_absent_index_is_an_error_where_it_may_not_be_built(small_memory):
         ("annoy:leaves=3", "allowed: trees, search_k"),
         ("annoy:trees=99999999999999999999", "positive whole number"),
         ("faiss:", "choose exact, annoy"),
-        ("faiss:;nprobe=3", "no FAISS factory"),
+        ("faiss:;nprobe=3", "no valid FAISS factory"),
         ("faiss:Nonsense", "does not accept the factory string"),
         ("faiss:Flat;nprobe=3", "no setting 'nprobe'"),
         ("faiss:IVF4096,Flat", "fewer lists"),
