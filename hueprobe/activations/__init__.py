@@ -1,4 +1,4 @@
-"""Networks, the layer where each ends in a grid of activations, and what an image is reduced to."""
+"""Networks, their bottleneck layers, activations, and descriptors of images."""
 
 import lazy_loader
 

@@ -172,7 +172,7 @@ def unit_vectors(
     Returns
     -------
     vectors : ndarray of shape (n, H, W, C), float32
-        Activations scaled to unit length (L2); zeros where the energy is zero.
+        Activations scaled to unit length (L2), zero vectors if the energy is zero.
     energy : ndarray of shape (n, H, W), float32
         Squared L2 norm of each activation.
 

@@ -66,8 +66,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     for key, value in state.items():
         if not isinstance(value, Tensor):
             raise WeightsError(
-                f"weights file {str(path)!r} is no plain state dict: {key!r} is a {type(value).__name__}, "
-                "not a tensor; save the state dict by itself"
+                f"weights file {str(path)!r} is not a plain state dict: {key!r} is a {type(value).__name__}, "
+                "not a tensor; save only the state dict"
             )
     return dict(state)
 
@@ -89,7 +89,9 @@ def read_content(path: Path) -> Mapping[str, Any]:
             raise WeightsError(f"weights file {str(path)!r} is damaged: {error}") from error
     content = _unpickle(path)
     if not isinstance(content, Mapping) or not content:
-        raise WeightsError(f"weights file {str(path)!r} holds no state dict but a {type(content).__name__}")
+        raise WeightsError(
+            f"weights file {str(path)!r} contains no state dict, only a {type(content).__name__}"
+        )
     return content
 
 
@@ -106,8 +108,8 @@ def _unpickle(path: Path) -> Any:
         foreign = re.search(r"GLOBAL (\S+)", str(error))
         if foreign:
             raise WeightsError(
-                f"weights file {str(path)!r} holds code or foreign objects ({foreign.group(1)}), so it was "
-                "refused and nothing of it was run; save a plain state dict, or a .safetensors file"
+                f"weights file {str(path)!r} contains code or foreign objects ({foreign.group(1)}), so it "
+                "was refused and no code in it was run; save a plain state dict, or a .safetensors file"
             ) from error
         raise _unreadable(path) from error
     except Exception as error:  # bytes that are not weights make the reader raise anything
@@ -116,7 +118,7 @@ def _unpickle(path: Path) -> Any:
 
 def _unreadable(path: Path) -> WeightsError:
     return WeightsError(
-        f"weights file {str(path)!r} is damaged or holds more than tensors; nothing in it was run; "
+        f"weights file {str(path)!r} is damaged or contains more than tensors; no code in it was run; "
         "pass a .safetensors file or a plain PyTorch state dict"
     )
 
@@ -125,7 +127,7 @@ def rename_by_position(state: Mapping[str, Tensor], module: nn.Module, *, what: 
     """Rename tensors to the names of the module's own, in order, after comparing every shape."""
     own = module.state_dict()
     if len(state) != len(own):
-        raise WeightsError(f"{what} hold {len(state)} tensors, the network has {len(own)}")
+        raise WeightsError(f"{what} have {len(state)} tensors, the network has {len(own)}")
     for (key, tensor), (own_key, own_tensor) in zip(state.items(), own.items(), strict=True):
         if tensor.shape != own_tensor.shape:
             raise _other_shape(what, own_key, own_tensor, f"{tuple(tensor.shape)} (as {key})")

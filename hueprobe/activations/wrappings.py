@@ -48,7 +48,7 @@ def weights_for(path: Path, module: nn.Module) -> dict[str, Tensor]:
     outer = _common_prefix(own)
     found = list(_state_dicts(read_content(path)))
     if not found:
-        raise WeightsError(f"weights file {str(path)!r} holds no state dict: no names with tensors")
+        raise WeightsError(f"weights file {str(path)!r} contains no state dict: no tensors with names")
     parts = [part for state in found for part in _parts(*state, own)]
     if outer and not any(
         part.n_fitting for part in parts
@@ -151,7 +151,7 @@ def _chosen(parts: list[_Part], path: Path) -> tuple[_Part, list[_Part]]:
             plain.append(part)
     if len(plain) > 1:
         raise WeightsError(
-            f"weights file {str(path)!r} holds weights that fit the network in several places: "
+            f"weights file {str(path)!r} has weights that fit the network in several places: "
             f"{', '.join(map(str, plain))}; {_how_to_save(plain[0], path)}"
         )
     taken = plain[0]

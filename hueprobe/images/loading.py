@@ -31,6 +31,12 @@ class Batch:
     See Also
     --------
     hueprobe.images.load_batches : Load batches.
+
+    Examples
+    --------
+    >>> batch = next(load_batches(hp.images.from_folder("images"), transform, batch_size=8))
+    >>> batch.start, tuple(batch.images.shape), batch.records[0].width
+    (0, (8, 3, 64, 64), 64)
     """
 
     start: int

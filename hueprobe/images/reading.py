@@ -40,6 +40,12 @@ class ImageRecord:
     See Also
     --------
     hueprobe.images.read_image : Read an image.
+
+    Examples
+    --------
+    >>> image, record = read_image("images/circle/circle0.png")
+    >>> record.width, record.height, record.reason is None
+    (64, 64, True)
     """
 
     sha256: str

@@ -239,6 +239,14 @@ class ImageTable:
         ------
         ImageError
             If `root` is not a folder.
+
+        Examples
+        --------
+        >>> table = hp.images.from_folder("images")
+        >>> import os
+        >>> os.rename("images", "moved")
+        >>> table.relocated("moved").file(0).is_file()
+        True
         """
         new = os.path.abspath(root)
         if not os.path.isdir(new):
@@ -334,6 +342,12 @@ class ImageTable:
         ------
         InputError
             If a column is missing.
+
+        Examples
+        --------
+        >>> table = hp.images.from_folder("images")
+        >>> ImageTable.from_arrow(table.to_arrow()) == table
+        True
         """
         if missing := [name for name in _COLUMNS if name not in table.column_names]:
             raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")

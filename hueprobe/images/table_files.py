@@ -150,9 +150,8 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     --------
     >>> save_table(hp.images.from_folder("images"), "images.csv")
     >>> with open("images.csv") as file:
-    ...     print(*[next(file).strip() for _ in range(2)], sep="\\n")
-    path,class,group,split
-    images/circle/circle0.png,circle,,
+    ...     next(file).strip(), next(file).strip()
+    ('path,class,group,split', 'images/circle/circle0.png,circle,,')
     """
     path = Path(path)
     if path.suffix.lower() not in TABLE_ENDINGS:

@@ -234,6 +234,12 @@ class Transform:
         See Also
         --------
         hueprobe.images.Transform.from_json : Create the transform from them.
+
+        Examples
+        --------
+        >>> settings = Transform(resize=256, crop=224).to_json()
+        >>> settings["resize"], settings["interpolation"]
+        (256, 'bilinear')
         """
         settings = {name: list(v) if isinstance(v, tuple) else v for name, v in asdict(self).items()}
         if self.fit == "crop":

@@ -145,12 +145,12 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, protocol):
     torch.save({"conv1.weight": Bomb(made)}, by_torch, pickle_protocol=protocol)
     plain.write_bytes(pickle.dumps({"conv1.weight": Bomb(made)}, protocol=protocol))
     for path in (by_torch, plain):
-        with pytest.raises(WeightsError, match=r"nothing (of|in) it was run") as error:
+        with pytest.raises(WeightsError, match=r"no code in it was run") as error:
             load_backbone("resnet18", weights=path)
         assert "\n" not in str(error.value)
         if protocol == 2 and path is by_torch:
             assert re.search(
-                r"holds code or foreign objects \(_?io\.open\), so it was refused", str(error.value)
+                r"contains code or foreign objects \(_?io\.open\), so it was refused", str(error.value)
             )
     assert not made.exists()
     torch.load(by_torch, weights_only=False)["conv1.weight"].close()
@@ -182,8 +182,8 @@ def test_damaged_files_are_named(squeezenet, tmp_path, file):
 
 def test_other_things_than_a_state_dict_are_named(tmp_path):
     for content, wrong in [
-        ([torch.zeros(1)], "holds no state dict but a list"),
-        ({}, "holds no state dict but a dict"),
+        ([torch.zeros(1)], "contains no state dict, only a list"),
+        ({}, "contains no state dict, only a dict"),
         (
             {"state_dict": {"conv1.weight": torch.zeros(1)}, "epoch": 3},
             "'state_dict' is a dict, not a tensor",
@@ -240,7 +240,7 @@ def test_rename_by_position_compares_every_shape():
     ):
         rename_by_position(state, module, what="weights")
     del state["layer2"]
-    with pytest.raises(WeightsError, match="weights hold 3 tensors, the network has 4"):
+    with pytest.raises(WeightsError, match="weights have 3 tensors, the network has 4"):
         rename_by_position(state, module, what="weights")
 
 

@@ -320,5 +320,5 @@ def test_the_transform_that_training_wrote_down_is_taken(tmp_path, state):
 
 def test_a_file_without_tensors_is_no_weights(tmp_path):
     torch.save({"epoch": 3, "args": {"a": [1]}}, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match="holds no state dict"):
+    with pytest.raises(WeightsError, match="contains no state dict"):
         load(tmp_path / "w.pth")
