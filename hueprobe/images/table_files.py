@@ -119,7 +119,7 @@ def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[Row]
 
 
 def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = None) -> None:
-    """Write the columns path, class, group and split of a table to a CSV or Parquet file, atomically.
+    r"""Write the columns path, class, group and split of a table to a CSV or Parquet file, atomically.
 
     Paths are relative to the file's own folder for images below it, otherwise absolute, so that
     `from_table` finds the same images.
