@@ -82,7 +82,49 @@ def test_docstrings_name_the_parameters_that_there_are(name):
     assert of_one(name, exported()[name]) == []
 
 
-def test_the_test_above_can_fail():
+def silent_defaults(name, function):
+    """Return the documented parameters whose default is not in their type's line."""
+    doc = NumpyDocString(inspect.getdoc(function))
+    types = {one: entry.type for entry in doc["Parameters"] for one in entry.name.split(", ")}
+    return [
+        f"{name}: the default of {one.name}, {one.default!r}, is not documented"
+        for one in inspect.signature(function).parameters.values()
+        if one.default is not one.empty and one.name in types
+        and "default" not in types[one.name] and "optional" not in types[one.name]
+    ]  # fmt: skip
+
+
+def test_docstrings_name_the_defaults():
+    found = []
+    for name, value in exported().items():
+        if inspect.isfunction(value):
+            found += silent_defaults(name, value)
+        else:
+            found += silent_defaults(name, value) if fields_of(value) is None else []
+            for method, function in public_methods(value):
+                found += silent_defaults(f"{name}.{method}", function)
+    assert found == []
+
+    def silent(k=3):
+        """Do something.
+
+        Parameters
+        ----------
+        k : int
+            Some number.
+        """
+
+    assert len(silent_defaults("silent", silent)) == 1
+
+
+def test_every_function_has_an_example():
+    """Doctest runs them; records that functions return are seen in the examples of those."""
+    functions = {name: value for name, value in exported().items() if inspect.isfunction(value)}
+    lacking = [name for name, one in functions.items() if not NumpyDocString(inspect.getdoc(one))["Examples"]]
+    assert lacking == [] and len(functions) > 100
+
+
+def test_wrong_parameters_are_found():
     @dataclasses.dataclass
     class Half:
         """Half told.
