@@ -86,9 +86,13 @@ def silent_defaults(name, function):
     """Return the documented parameters whose default is not in their type's line."""
     doc = NumpyDocString(inspect.getdoc(function))
     types = {one: entry.type for entry in doc["Parameters"] for one in entry.name.split(", ")}
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # of an enumeration or an exception, which documents none
+        return []
     return [
         f"{name}: the default of {one.name}, {one.default!r}, is not documented"
-        for one in inspect.signature(function).parameters.values()
+        for one in parameters
         if one.default is not one.empty and one.name in types
         and "default" not in types[one.name] and "optional" not in types[one.name]
     ]  # fmt: skip
