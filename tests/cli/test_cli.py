@@ -327,7 +327,7 @@ def test_a_callables_transform_goes_on_and_a_changed_one_is_told(images, tmp_pat
         refused("evaluate", tmp_path / "m", images, "--k", "3"),
         refused("index", images, "-o", tmp_path / "m", "--append"),
     ):
-        assert "_Halved object" in line and "values up to" in line and "give it in Python with trans" in line
+        assert "_Halved object" in line and "values differ by up to" in line and "give it in Python with trans" in line
     live = build_memory(tmp_path / "live", images, backbone=tiny()[0], transform=_Halved(), layer="3")
     assert "backbone=module, transform=transform" in refused("query", live.path, asked)
 
