@@ -31,9 +31,13 @@
 #error "vector extensions of GCC or Clang are needed"
 #endif
 
+#define VECTOR_ALIGNED __attribute__((aligned(64)))
 #define WIDTH 64       /* queries side by side */
 #define PART 512       /* nonzero values converted at a time */
-#define MOST_ROWS 12   /* dense rows at a time */
+#define CHANNELS 256   /* of dense rows at a time, so that a panel of queries stays in the nearest cache */
+#define STRIDE (CHANNELS + 16) /* between rows, so that they do not fall on the same places of a cache */
+#define GROUPS 8       /* of dense rows, by which a panel is multiplied */
+#define MOST_ROWS 12   /* of a group */
 
 typedef struct { float score; int32_t row; } Entry;
 typedef struct { Entry *entries; int32_t n, capacity, keep; float left; } List;
@@ -179,47 +183,58 @@ INLINE void convert_plain(const uint16_t *from, float *to, int64_t n)
         }                                                                                                        \
     }                                                                                                            \
                                                                                                                  \
-    /* Two vectors of queries by ROWS rows; a row's values lie ROWS apart in `packed`. */                        \
-    TARGET static void dense_##NAME(const Job *job, List *lists, float *bounds, float *packed)                   \
+    /* The products of some channels of ROWS rows with two vectors of queries, added to what is in `sums`. */    \
+    TARGET INLINE void tile_##NAME(const float *queries, const float *values, int64_t stride, int64_t n,         \
+                                   float *sums)                                                                  \
     {                                                                                                            \
-        enum { PANEL = 2 * LANES_##NAME };                                                                       \
-        float sums[ROWS][WIDTH] VECTOR_ALIGNED;                                                                  \
-        const int64_t channels = job->channels;                                                                  \
-        float *row_values = packed + (size_t)ROWS * channels;                                                    \
-        memset(sums, 0, sizeof sums);                                                                            \
-        for (int64_t first = job->start; first < job->stop; first += ROWS) {                                     \
-            const int n_rows = job->stop - first < ROWS ? (int)(job->stop - first) : ROWS;                       \
+        V_##NAME sum[ROWS][2];                                                                                   \
+        for (int r = 0; r < ROWS; r++) {                                                                         \
+            sum[r][0] = *(const V_##NAME *)(sums + r * WIDTH);                                                   \
+            sum[r][1] = *(const V_##NAME *)(sums + r * WIDTH + LANES_##NAME);                                    \
+        }                                                                                                        \
+        for (int64_t c = 0; c < n; c++, queries += 2 * LANES_##NAME) {                                           \
+            const V_##NAME one = *(const V_##NAME *)queries;                                                     \
+            const V_##NAME two = *(const V_##NAME *)(queries + LANES_##NAME);                                    \
             for (int r = 0; r < ROWS; r++) {                                                                     \
-                if (r < n_rows && job->half)                                                                     \
-                    CONVERT((const uint16_t *)job->values + (first + r) * channels, row_values, channels);       \
-                else if (r < n_rows)                                                                             \
-                    memcpy(row_values, (const float *)job->values + (first + r) * channels, channels * 4);       \
-                else                                                                                             \
-                    memset(row_values, 0, channels * 4);                                                         \
-                for (int64_t c = 0; c < channels; c++) packed[c * ROWS + r] = row_values[c];                     \
+                sum[r][0] += values[r * stride + c] * one;                                                       \
+                sum[r][1] += values[r * stride + c] * two;                                                       \
             }                                                                                                    \
-            for (int from = 0; from < job->n_queries; from += PANEL) {                                           \
-                V_##NAME sum[ROWS][2];                                                                           \
-                for (int r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = (V_##NAME){0};                            \
-                const float *queries = job->queries + from, *values = packed;                                    \
-                for (int64_t c = 0; c < channels; c++, queries += WIDTH, values += ROWS) {                       \
-                    const V_##NAME one = *(const V_##NAME *)queries;                                             \
-                    const V_##NAME two = *(const V_##NAME *)(queries + LANES_##NAME);                            \
-                    for (int r = 0; r < ROWS; r++) {                                                             \
-                        sum[r][0] += values[r] * one;                                                            \
-                        sum[r][1] += values[r] * two;                                                            \
-                    }                                                                                            \
+        }                                                                                                        \
+        for (int r = 0; r < ROWS; r++) {                                                                         \
+            *(V_##NAME *)(sums + r * WIDTH) = sum[r][0];                                                         \
+            *(V_##NAME *)(sums + r * WIDTH + LANES_##NAME) = sum[r][1];                                          \
+        }                                                                                                        \
+    }                                                                                                            \
+                                                                                                                 \
+    TARGET static void dense_##NAME(const Job *job, List *lists, float *bounds, float *scratch)                  \
+    {                                                                                                            \
+        enum { PANEL = 2 * LANES_##NAME, PANELS = WIDTH / PANEL, TALL = ROWS * GROUPS };                         \
+        float sums[TALL][WIDTH] VECTOR_ALIGNED;                                                                  \
+        const int64_t channels = job->channels;                                                                  \
+        const int used = (job->n_queries + PANEL - 1) / PANEL;                                                   \
+        float *queries = scratch, *packed = scratch + channels * WIDTH;                                          \
+        for (int p = 0; p < PANELS; p++)                                                                         \
+            for (int64_t c = 0; c < channels; c++)                                                               \
+                memcpy(queries + (p * channels + c) * PANEL, job->queries + c * WIDTH + p * PANEL, PANEL * 4);   \
+        for (int64_t first = job->start; first < job->stop; first += TALL) {                                     \
+            const int n_rows = job->stop - first < TALL ? (int)(job->stop - first) : TALL;                       \
+            const int n_groups = (n_rows + ROWS - 1) / ROWS;                                                     \
+            memset(sums, 0, sizeof sums);                                                                        \
+            for (int64_t from = 0; from < channels; from += CHANNELS) {                                          \
+                const int64_t n = channels - from < CHANNELS ? channels - from : CHANNELS;                       \
+                for (int r = 0; r < n_groups * ROWS; r++) {                                                      \
+                    const size_t at = (size_t)(first + (r < n_rows ? r : 0)) * channels + from;                  \
+                    if (job->half) CONVERT((const uint16_t *)job->values + at, packed + r * STRIDE, n);        \
+                    else memcpy(packed + r * STRIDE, (const float *)job->values + at, n * 4);                  \
                 }                                                                                                \
-                for (int r = 0; r < ROWS; r++) {                                                                 \
-                    *(V_##NAME *)(sums[r] + from) = sum[r][0];                                                   \
-                    *(V_##NAME *)(sums[r] + from + LANES_##NAME) = sum[r][1];                                    \
-                }                                                                                                \
+                for (int p = 0; p < used; p++)                                                                   \
+                    for (int g = 0; g < n_groups; g++)                                                           \
+                        tile_##NAME(queries + (p * channels + from) * PANEL, packed + g * ROWS * STRIDE, STRIDE, n,\
+                                    &sums[g * ROWS][p * PANEL]);                                                 \
             }                                                                                                    \
             for (int r = 0; r < n_rows; r++) weigh_##NAME(job, lists, bounds, sums[r], first + r);               \
         }                                                                                                        \
     }
-
-#define VECTOR_ALIGNED __attribute__((aligned(64)))
 
 KERNELS(plain, , 16, 4, convert_plain)
 #if X86
@@ -265,7 +280,7 @@ static int run(const Job *job, const Level *level, int32_t keep, float *scores, 
     const int32_t capacity = 2 * keep + 64;
     Entry *entries = malloc(sizeof(Entry) * (size_t)capacity * (size_t)job->n_queries);
     float *packed = NULL;
-    if (!job->pointers) packed = malloc(sizeof(float) * (size_t)(MOST_ROWS + 1) * (size_t)job->channels);
+    if (!job->pointers) packed = aligned_alloc(64, sizeof(float) * ((size_t)WIDTH * job->channels + (size_t)MOST_ROWS * GROUPS * STRIDE));
     if (!entries || (!job->pointers && !packed)) {
         free(entries);
         free(packed);
