@@ -5,7 +5,7 @@ BIN := .venv/bin
 # Tests run on so many processes; each holds torch, so more than the cores does not help.
 JOBS ?= 2
 
-.PHONY: demo test quick faults bench clean
+.PHONY: demo test quick faults bench docs clean
 
 demo: .venv/demo.stamp
 	$(BIN)/hueprobe demo
@@ -38,6 +38,16 @@ faults: .venv/dev.stamp
 	$(BIN)/python -m pip install --quiet -e '.[dev,demo]'
 	touch $@ .venv/demo.stamp
 
+# The documentation, with warnings as errors and without a network: docs/_build/html/index.html. The gallery is
+# executed; what has not changed since the last build is not.
+docs: .venv/docs.stamp
+	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
+
+.venv/docs.stamp: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet -e '.[docs,demo]'
+	touch $@
+
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.search
 	$(BIN)/python -m benchmarks.extraction
@@ -45,4 +55,4 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.tables
 
 clean:
-	rm -rf .venv hueprobe-demo build *.egg-info
+	rm -rf .venv hueprobe-demo build docs/_build docs/gallery/data *.egg-info

@@ -7,13 +7,13 @@ and taken up again. Writes benchmarks/results/accuracy.json and prints a Markdow
 """
 
 import argparse
-import json
 import os
 from pathlib import Path
 from typing import Any
 
 from hueprobe import KernelDensityClassifier, Memory, images
 from hueprobe.activations import DESCRIPTORS
+from hueprobe.json_documents import json_text
 from hueprobe.memory import build_memory, derive_memory
 from hueprobe.memory.settings import library_versions
 from hueprobe.observations.accuracy.evaluation import evaluate
@@ -77,14 +77,14 @@ def main() -> None:
                 cell = {"set": name, "network": network, "descriptor": descriptor}
                 rows.append({**cell, "protocol": "held out", "searcher": "exact", **row(memory, asked)})
                 rows.append({**cell, "protocol": "leave one out", "searcher": "exact", **row(memory, None)})
-                print(json.dumps(rows[-2]), json.dumps(rows[-1]), sep="\n", flush=True)
+                print(json_text(rows[-2]), json_text(rows[-1]), sep="\n", flush=True)
             if network == "efficientnet_lite0":
                 cell = {"set": name, "network": network, "descriptor": "pixel", "protocol": "held out"}
                 for searcher in SEARCHERS[1:]:
                     rows.append({**cell, "searcher": searcher, **row(pixels, asked, searcher)})
-                    print(json.dumps(rows[-1]), flush=True)
+                    print(json_text(rows[-1]), flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps({"versions": library_versions(), "rows": rows}, indent=1) + "\n")
+    RESULTS.write_text(json_text({"versions": library_versions(), "rows": rows}, indent=1) + "\n")
     print(
         "\n| set | network | descriptor | protocol | searcher | accuracy | 95 % | recall@10 |\n|" + "---|" * 8
     )

@@ -11,7 +11,6 @@ Markdown table.
 """
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from benchmarks.machine import machine
 from benchmarks.precision import K, first_of_each_class, neighbors
 from hueprobe import Memory, images
 from hueprobe.activations.devices import choose_device
+from hueprobe.json_documents import json_text
 from hueprobe.memory import build_memory
 from hueprobe.memory.settings import library_versions
 
@@ -85,13 +85,13 @@ def main() -> None:
                         **found,
                     }
                 )
-                print(json.dumps(rows[-1]), flush=True)
+                print(json_text(rows[-1]), flush=True)
     document = {
         "machine": machine(), "device": choose_device(arguments.device).type, "versions": library_versions(),
         "set": "caltech101_20x40", "compared_with": USUAL, "dtype": "float16", "rows": rows,
     }  # fmt: skip
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    RESULTS.write_text(json_text(document, indent=1) + "\n")
     print(
         "\n| network | precision | batches of | identical vectors | cosine, least | other top-10 neighbors |"
     )

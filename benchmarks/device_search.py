@@ -12,7 +12,6 @@ Writes benchmarks/results/device_search-DEVICE.json.
 """
 
 import argparse
-import json
 import statistics
 from collections.abc import Generator
 from pathlib import Path
@@ -26,6 +25,7 @@ from benchmarks.machine import machine, versions
 from hueprobe import Memory
 from hueprobe.activations.devices import choose_device
 from hueprobe.images.table import unfiled_table
+from hueprobe.json_documents import json_text
 from hueprobe.memory.filling import Filled, fill_memories
 from hueprobe.memory.settings import (
     CLASS_ORDER,
@@ -150,8 +150,8 @@ def main() -> None:
     for size in arguments.sizes:
         memory = synthetic_memory(arguments.folder, size, arguments.channels, device)
         results["rows"].append(measured(memory, device, arguments.rounds, peak))
-        print(json.dumps(results["rows"][-1]), flush=True)
-        output.write_text(json.dumps(results, indent=1) + "\n")
+        print(json_text(results["rows"][-1]), flush=True)
+        output.write_text(json_text(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -16,7 +16,6 @@ Writes benchmarks/results/extraction.json and prints a Markdown table.
 
 import argparse
 import contextlib
-import json
 import os
 import shutil
 import statistics
@@ -37,6 +36,7 @@ from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS
 from hueprobe.allocation import ask_for_huge_pages, freed_memory_kept
 from hueprobe.images import ImageTable, Transform, from_folder, load_batches
+from hueprobe.json_documents import json_text
 from hueprobe.memory import build_memory
 from hueprobe.memory.settings import DEFAULT_BATCH_SIZE
 from hueprobe.threads import default_workers
@@ -199,13 +199,13 @@ def main() -> None:
         for number in range(1, arguments.rounds + 1):
             for case in cases:
                 case.run(plain)
-                print(number, json.dumps(case.row()), flush=True)
+                print(number, json_text(case.row()), flush=True)
             document = {
                 "machine": described, "versions": versions(), "images": len(table),
                 "images_alone": len(few), "rounds": number,
                 "unit": "ms an image: median, least, greatest", "rows": [case.row() for case in cases],
             }  # fmt: skip
-            arguments.output.write_text(json.dumps(document, indent=1) + "\n")
+            arguments.output.write_text(json_text(document, indent=1) + "\n")
     print(extraction_tables(document))
 
 

@@ -7,12 +7,13 @@ RssAnon of the child process every 20 ms (pages of memory-mapped files are not c
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from hueprobe.json_documents import json_text
 
 RESULTS = Path(__file__).parent / "results" / "memory_use.json"
 IMAGES = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data" / "images" / "dtd_10x40"
@@ -64,10 +65,10 @@ def main() -> None:
         rows.append(
             {"images": 400 * copies, "peak_rss_anon_mb": round(peak / 1e6, 1), "seconds": round(seconds)}
         )
-        print(json.dumps(rows[-1]), flush=True)
+        print(json_text(rows[-1]), flush=True)
     RESULTS.parent.mkdir(exist_ok=True)
     RESULTS.write_text(
-        json.dumps({"network": arguments.backbone, "weights": arguments.weights, "rows": rows}, indent=1)
+        json_text({"network": arguments.backbone, "weights": arguments.weights, "rows": rows}, indent=1)
         + "\n"
     )
 

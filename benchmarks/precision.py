@@ -10,7 +10,6 @@ Writes benchmarks/results/precision.json and prints a Markdown table.
 """
 
 import argparse
-import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from benchmarks.machine import machine
 from hueprobe import Memory, images
 from hueprobe.activations.devices import choose_device, choose_precision
 from hueprobe.errors import HueprobeWarning
+from hueprobe.json_documents import json_text
 from hueprobe.memory import build_memory
 from hueprobe.memory.settings import library_versions
 from hueprobe.search import open_searcher
@@ -99,13 +99,13 @@ def main() -> None:
         for precision, rounded in memories.items():
             found = compared(exact, rounded, arguments.queries)
             rows.append({"network": network, "precision": precision, "images": len(table), **found})
-            print(json.dumps(rows[-1]), flush=True)
+            print(json_text(rows[-1]), flush=True)
     document = {
         "machine": machine(), "device": choose_device(arguments.device).type, "versions": library_versions(),
         "set": "caltech101_20x40", "rows": rows,
     }  # fmt: skip
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(document, indent=1) + "\n")
+    RESULTS.write_text(json_text(document, indent=1) + "\n")
     print("\n| network | precision | cosine, mean | least | top-10 agreement | accuracy, fp32 | accuracy |")
     print("|" + "---|" * 7)
     for r in rows:

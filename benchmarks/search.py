@@ -34,6 +34,7 @@ from benchmarks.competitors import AnnoyDirect, Competitor, Exact, FaissDirect, 
 from benchmarks.machine import machine, versions
 from benchmarks.search_memories import real_memory, sized_memory
 from hueprobe import KernelDensityClassifier, Memory, open_memory, open_searcher
+from hueprobe.json_documents import json_text
 from hueprobe.search.exact.quantized import FORMATS
 from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.recall import share_found
@@ -81,17 +82,17 @@ def measured(
     for part in everyone:
         row: dict[str, Any] = {"n_vectors": int(memory.valid().sum()), "queries": len(vectors)}
         row |= {"searcher": part.name, **part.facts}
-        row["queries_per_second"] = _spread([len(vectors) / value for value in seconds[part.name]])
+        row["queries_per_second"] = spread([len(vectors) / value for value in seconds[part.name]])
         for name, other in (("times_flat", FLAT), ("times_ours", OURS)):
             if other in seconds:
                 pairs = zip(seconds[other], seconds[part.name], strict=True)
-                row[name] = _spread([base / value for base, value in pairs])
+                row[name] = spread([base / value for base, value in pairs])
         if part.excludes:
             row["recall_at_10"] = round(share_found(part.neighbors(memory, vectors, own, K), truth), 5)
         if isinstance(part, Exact):
             row |= {"format": part.searcher.format, "certified": part.searcher.certified}
         found.append(row)
-        print(json.dumps(row), flush=True)
+        print(json_text(row), flush=True)
     return found
 
 
@@ -111,7 +112,7 @@ def density_shares(memory: Memory, rounds: int) -> list[dict[str, float]]:
             row[name] = statistics.median(part[name] for part in parts)
         row["share"] = statistics.median(part["density"] / part["search"] for part in parts)
         rows.append(row)
-        print(json.dumps(row), flush=True)
+        print(json_text(row), flush=True)
     return rows
 
 
@@ -138,7 +139,7 @@ def _anonymous(path: Path) -> None:
     open_searcher(memory).search(vectors, K, exclude_images=own)
     done.set()
     watcher.join()
-    print(json.dumps({"before_mb": before, "peak_mb": max(peaks), "over_start_mb": max(peaks) - before}))
+    print(json_text({"before_mb": before, "peak_mb": max(peaks), "over_start_mb": max(peaks) - before}))
 
 
 def _rss_anon() -> float:
@@ -152,7 +153,7 @@ def _seconds(work: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def _spread(values: list[float]) -> list[float]:
+def spread(values: list[float]) -> list[float]:
     """Return median, least and greatest, to four digits."""
     return [float(f"{function(values):.4g}") for function in (statistics.median, min, max)]
 
@@ -187,11 +188,11 @@ def main() -> None:
         del everyone
         n_vectors = int(memory.valid().sum())
         results["memory"].append({"n_vectors": n_vectors, **peak_memory(memory.path)})
-        print(json.dumps(results["memory"][-1]), flush=True)
+        print(json_text(results["memory"][-1]), flush=True)
         if memory.path == real.path:
             results["density"] += density_shares(memory, arguments.rounds)
         arguments.output.parent.mkdir(exist_ok=True)
-        arguments.output.write_text(json.dumps(results, indent=1) + "\n")
+        arguments.output.write_text(json_text(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

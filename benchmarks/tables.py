@@ -1,4 +1,4 @@
-"""README's tables from the results of the benchmarks.
+"""The tables of the documentation, from the results of the benchmarks.
 
     python -m benchmarks.tables [search extraction ...]
 
@@ -75,6 +75,131 @@ def extraction_tables(results: dict[str, Any]) -> str:
     return f"{_where(results)}\n\n{markdown(header, rows)}"
 
 
+def accuracy_tables(results: dict[str, Any]) -> str:
+    """Return accuracy by network, descriptor and protocol, and by searcher."""
+    rows = results["rows"]
+    columns = list(dict.fromkeys((row["set"], row["protocol"]) for row in rows))
+    found = {
+        (row["network"], row["descriptor"], row["set"], row["protocol"]): row
+        for row in rows
+        if row["searcher"] == "exact"
+    }
+    cells = [
+        [network, descriptor, *(_accuracy(found.get((network, descriptor, *column))) for column in columns)]
+        for network, descriptor in dict.fromkeys(key[:2] for key in found)
+    ]
+    counts = [
+        f"{name}, {protocol}: {next(r['n'] for r in rows if (r['set'], r['protocol']) == (name, protocol))}"
+        for name, protocol in columns
+    ]
+    header = ("network", "descriptor", *(f"{SETS.get(name, name)}, {protocol}" for name, protocol in columns))
+    parts = [f"Images classified: {'; '.join(counts)}.", markdown(header, cells)]
+    by_searcher = [row for row in rows if (row["network"], row["descriptor"]) == SEARCHERS_COMPARED]
+    by_searcher = [row for row in by_searcher if row["protocol"] == "held out"]
+    cells = [
+        [
+            f"`{row['searcher']}`",
+            SETS.get(row["set"], row["set"]),
+            _accuracy(row),
+            _share(row["recall_at_10"]),
+        ]
+        for row in by_searcher
+    ]
+    told = f"By searcher ({', '.join(SEARCHERS_COMPARED)}, held out):"
+    return "\n\n".join([*parts, told, markdown(("searcher", "set", "accuracy", "recall@10"), cells)])
+
+
+def precision_tables(results: dict[str, Any]) -> str:
+    """Return what half precision of the forward pass changes."""
+    rows = [
+        [
+            f"{row['network']}, {row['precision']}",
+            *(f"{row[name]:.5f}" for name in ("cosine_mean", "cosine_least")),
+            f"{row['top10_agreement']:.3f}",
+            f"{row['accuracy_fp32']:.3f} to {row['accuracy']:.3f}",
+        ]
+        for row in results["rows"]
+    ]
+    header = (
+        "network",
+        "mean cosine with fp32",
+        "least",
+        "top-10 neighbors in common",
+        "accuracy, fp32 to half",
+    )
+    n = results["rows"][0]["images"]
+    told = f"{n} images of {SETS.get(results['set'], results['set'])}, leave-one-out."
+    return f"{told} {_where(results)}\n\n{markdown(header, rows)}"
+
+
+def batch_size_tables(results: dict[str, Any]) -> str:
+    """Return what another batch size changes."""
+    rows = [
+        [
+            f"{row['network']}, {row['precision']}",
+            str(row["size"]),
+            f"{row['identical']:.1%}",
+            f"{row['largest_difference']:.2g}",
+            f"{row['top10_that_differ']:.2g}",
+        ]
+        for row in results["rows"]
+    ]
+    header = (
+        "network",
+        "batch size",
+        "vectors identical",
+        "largest difference",
+        "top-10 neighbors that differ",
+    )
+    told = f"Compared with batches of {results['compared_with']}, vectors kept in {results['dtype']}."
+    return f"{told} {_where(results)}\n\n{markdown(header, rows)}"
+
+
+def memory_use_tables(results: dict[str, Any]) -> str:
+    """Return the anonymous memory of `hueprobe index` by number of images."""
+    rows = [[f"{r['images']:,}", f"{r['peak_rss_anon_mb']:,.0f}", str(r["seconds"])] for r in results["rows"]]
+    return markdown((f"images ({results['network']})", "peak anonymous MB", "seconds"), rows)
+
+
+def calibration_tables(results: dict[str, Any]) -> str:
+    """Return how often each test rejects on data without an effect, and with a planted one."""
+    parts = []
+    for kind, title in CALIBRATION.items():
+        rates = [rate for rate in results["rates"] if rate["kind"] == kind]
+        if rates:
+            n = max(rate["n"] for rate in rates)
+            parts.append(f"{title} Nominal level {results['level']}; {n:,} data sets for each rate.")
+        # One table a design, so that no column is mostly empty.
+        designs = {rate["setting"]: rate["setting"].partition(",")[0] for rate in rates}
+        for design in dict.fromkeys(designs.values()) if kind == "level" else ["all"] if rates else []:
+            settings = [name for name, of in designs.items() if kind != "level" or of == design]
+            found = {(rate["test"], rate["setting"]): f"{rate['rate']:.3f}" for rate in rates}
+            tests = dict.fromkeys(test for test, setting in found if setting in settings)
+            cells = [[test, *(found.get((test, setting), "") for setting in settings)] for test in tests]
+            parts.append(markdown(("test", *settings), cells))
+    return "\n\n".join(parts)
+
+
+def overhead_tables(results: dict[str, Any]) -> str:
+    """Return the rate of `train` against bare PyTorch loops, and the cost of the hue term."""
+    loop = results["loop"]
+    rows = [
+        [
+            "the same process, steps taken in turns, both keep freed memory",
+            _spread(results["loop_beside_bare"]["ratio"]),
+        ],
+        ["rounds by themselves, the bare loop keeps freed memory", _spread(loop["ratio"])],
+        ["rounds by themselves, the bare loop hands memory back", _spread(loop["ratio_to_plain"])],
+    ]
+    told = (
+        f"ResNet-18 at {results['size']} px, batches of {results['batch_size']}, {results['threads']} "
+        f"threads, torch {results['torch']}. The hue term takes {results['hue_term']['ratio']:.2%} of a step."
+    )
+    return (
+        f"{told}\n\n{markdown(('rate of `train`, x a bare PyTorch loop', 'median [least, greatest]'), rows)}"
+    )
+
+
 def loss_tables(results: dict[str, Any]) -> str:
     """Return accuracy by loss beside the paper's Table 1, and observations 3 to 5 with the networks."""
     told = (
@@ -146,6 +271,10 @@ def noisy_label_tables(results: dict[str, Any]) -> str:
     return f"{told}\n\n{markdown(header, rows)}"
 
 
+def _accuracy(row: dict[str, Any] | None) -> str:
+    return "" if row is None else f"{row['accuracy']:.3f} [{row['ci95'][0]:.3f}, {row['ci95'][1]:.3f}]"
+
+
 def _interval(found: dict[str, Any] | None, *, sign: str = "") -> str:
     if found is None:
         return ""
@@ -200,8 +329,22 @@ PAPER_TABLE_1 = {
     },
 }  # fmt: skip
 
+SETS = {"caltech101_20x40": "Caltech 101 (20 classes)", "dtd_10x40": "DTD (10 classes)"}
+SEARCHERS_COMPARED = ("efficientnet_lite0", "pixel")
+CALIBRATION = {
+    "level": "Without an effect: the rate is the level that a test keeps.",
+    "power": "With a planted effect: the rate is the power where the test looks for that effect.",
+    "pseudo-classes": "Real matches, classes assigned at random.",
+}
+
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
+    "accuracy": accuracy_tables,
     "search": search_tables,
+    "memory_use": memory_use_tables,
+    "precision": precision_tables,
+    "batch_size": batch_size_tables,
+    "null_calibration": calibration_tables,
+    "training_overhead": overhead_tables,
     "extraction": extraction_tables,
     "loss_comparison": loss_tables,
     "al2_noisy_labels": noisy_label_tables,
@@ -215,9 +358,14 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=RESULTS, help="Folder of the results files.")
     arguments = parser.parse_args()
     for name in arguments.names or TABLES:
-        alone = [path for path in [arguments.results / f"{name}.json"] if path.is_file()]
-        for path in [*alone, *sorted(arguments.results.glob(f"{name}-*.json"))]:
+        for path in result_files(name, arguments.results):
             print(f"## {path.stem}\n\n{TABLES[name](json.loads(path.read_text()))}\n")
+
+
+def result_files(name: str, folder: Path = RESULTS) -> list[Path]:
+    """Return NAME.json and NAME-*.json, as far as they are there."""
+    alone = [path for path in [folder / f"{name}.json"] if path.is_file()]
+    return [*alone, *sorted(folder.glob(f"{name}-*.json"))]
 
 
 if __name__ == "__main__":

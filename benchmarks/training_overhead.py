@@ -18,7 +18,6 @@ All seconds are the clock's.
 """
 
 import argparse
-import json
 import platform
 import statistics
 import time
@@ -34,6 +33,7 @@ from torch import Tensor, nn
 
 from hueprobe.activations.devices import choose_device
 from hueprobe.allocation import ask_for_huge_pages, freed_memory_kept
+from hueprobe.json_documents import json_text
 from hueprobe.training import (
     HueHead,
     HueLoss,
@@ -257,7 +257,7 @@ def main() -> None:
         print(f"loop, step by step: {median:.3f} [{least:.3f}, {greatest:.3f}] (at least .98 wanted)")
     print(f"bf16: {found['precision']['ratio']:.3f} of the loop's images/s in fp32")
     RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n")
+    RESULTS.write_text(json_text(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The README's tables of verdicts, from the records of `hueprobe observe all`.
+"""Tables of verdicts, from the records of `hueprobe observe all`.
 
     python -m benchmarks.verdict_table
 
@@ -39,21 +39,26 @@ def cell(verdict: dict) -> str:
     return text
 
 
+def table(folder: str) -> str:
+    """Return a set's verdicts as a Markdown table, a column for each network."""
+    columns = {}
+    for network, name in NETWORKS.items():
+        file = RESULTS / f"observations-{folder}-{network}.json"
+        if file.is_file():
+            verdicts = json.loads(file.read_text())["verdicts"]
+            columns[name] = {verdict["id"]: verdict for verdict in verdicts}
+    lines = [f"| {SETS[folder]} | null | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 2)}"]
+    for claim in CLAIMS:
+        null = next(of[claim]["null"] for of in columns.values() if claim in of)
+        cells = [cell(of[claim]) if claim in of else "-" for of in columns.values()]
+        lines.append(f"| {claim} | {null:g} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
     """Print one table a set."""
-    for folder, title in SETS.items():
-        columns = {}
-        for network, name in NETWORKS.items():
-            file = RESULTS / f"observations-{folder}-{network}.json"
-            if file.is_file():
-                verdicts = json.loads(file.read_text())["verdicts"]
-                columns[name] = {verdict["id"]: verdict for verdict in verdicts}
-        print(f"| {title} | null | {' | '.join(columns)} |\n|{'---|' * (len(columns) + 2)}")
-        for claim in CLAIMS:
-            null = next(of[claim]["null"] for of in columns.values() if claim in of)
-            cells = [cell(of[claim]) if claim in of else "-" for of in columns.values()]
-            print(f"| {claim} | {null:g} | {' | '.join(cells)} |")
-        print()
+    for folder in SETS:
+        print(table(folder), end="\n\n")
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ class _Stored(msgspec.Struct):
     skipped: tuple[tuple[str, str], ...]
     duplicates: tuple[str, ...]
     seconds: dict[str, float]
+    lone: list[bool] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -85,6 +86,9 @@ class Classification:
         Images whose very file is also in the memory (not in leave-one-out).
     seconds : dict of str to float
         Time spent in `extract`, `search` and `density`.
+    lone : ndarray of bool, shape (n,), or None
+        Whether an image may match nothing of its own class, though the memory has that: in leave-one-out the
+        only image (group) of its class. It cannot be classified right. None: not known.
     sources : Sources or None
         Where the images can be seen again; None once loaded from a file.
     """
@@ -102,6 +106,7 @@ class Classification:
     skipped: tuple[tuple[str, str], ...]
     duplicates: tuple[str, ...]
     seconds: dict[str, float]
+    lone: np.ndarray | None = None
     sources: Sources | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
@@ -114,12 +119,21 @@ class Classification:
         return f"Classification({self._summary()}, {matches})"
 
     def _summary(self) -> str:
-        pairs = zip(self.true_class, self.predicted_class, strict=True)
-        known = [name == predicted for name, predicted in pairs if name in self.classes]
+        pairs = list(zip(self.true_class, self.predicted_class, strict=True))
+        known = [pairs[i][0] == pairs[i][1] for i in self.judged]
+        n_lone = 0 if self.lone is None else int(self.lone.sum())
+        alone = f" ({n_lone} more are alone in their class)" if n_lone else ""
         return (
             f"{len(self)} images, {len(self.classes)} classes, {sum(known)} of {len(known)} labeled images "
-            f"right, {int(self.tie.sum())} ties, {len(self.skipped)} skipped"
+            f"right{alone}, {int(self.tie.sum())} ties, {len(self.skipped)} skipped"
         )
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """Positions of the images that an accuracy is over: of a class of the memory, and not `lone`."""
+        known = set(self.classes)
+        lone = np.zeros(len(self), bool) if self.lone is None else self.lone
+        return tuple(i for i, name in enumerate(self.true_class) if name in known and not lone[i])
 
     def _repr_html_(self) -> str:
         """Show the first images with their likeliest classes, for notebooks."""
@@ -173,7 +187,7 @@ class Classification:
             version=_VERSION, classes=self.classes, images=self.images, rows=self.rows.tolist(),
             true_class=self.true_class, unnormalized=self.unnormalized.tolist(),
             n_matches=self.n_matches.tolist(), skipped=self.skipped, duplicates=self.duplicates,
-            seconds=self.seconds,
+            seconds=self.seconds, lone=None if self.lone is None else self.lone.tolist(),
         )  # fmt: skip
         with written_whole(Path(path)) as file:
             file.write(msgspec.json.encode(stored) + b"\n")
@@ -203,6 +217,7 @@ class Classification:
             len(stored.true_class),
             len(stored.n_matches),
             len(stored.unnormalized),
+            n if stored.lone is None else len(stored.lone),
         } == {n}
         if not fits or any(len(row) != len(stored.classes) for row in stored.unnormalized):
             raise InputError(f"{path} holds no classification: its parts differ in length; save it again")
@@ -219,6 +234,7 @@ class Classification:
             likelihood=decision.normalized, unnormalized=unnormalized,
             n_matches=np.array(stored.n_matches, np.int64), matches=None, skipped=stored.skipped,
             duplicates=stored.duplicates, seconds=stored.seconds,
+            lone=None if stored.lone is None else np.array(stored.lone, bool),
         )  # fmt: skip
 
     @property
@@ -233,6 +249,7 @@ class Classification:
         memory: "Memory",
         unnormalized: np.ndarray,
         *,
+        class_counts: np.ndarray,
         n_matches: np.ndarray,
         matches: Matches | None,
         seconds: dict[str, float],
@@ -244,12 +261,18 @@ class Classification:
         queries : Queries
         memory : Memory
         unnormalized : ndarray of float64, shape (n, n_classes)
+        class_counts : ndarray of int64, shape (n, n_classes)
+            n_C: the vectors of each class that each image may match.
         n_matches : ndarray of int64, shape (n,)
         matches : Matches or None
         seconds : dict of str to float
             Time spent in `search` and `density`.
         """
         decision = decide(unnormalized)
+        ids = {name: number for number, name in enumerate(memory.classes)}
+        known = [(i, ids[name]) for i, name in enumerate(queries.true_class) if name in ids]
+        lone = np.zeros(len(queries.row), bool)
+        lone[[i for i, _ in known]] = [class_counts[i, number] == 0 for i, number in known]
         return cls(
             classes=memory.classes,
             images=tuple(queries.images.query_paths[row] for row in queries.row),
@@ -264,6 +287,7 @@ class Classification:
             skipped=queries.skipped,
             duplicates=queries.duplicates,
             seconds={"extract": queries.seconds, **seconds},
+            lone=lone,
             sources=Sources(queries.table, memory),
         )
 
@@ -294,6 +318,8 @@ class Classification:
                 joined[part_field.name] = None if values[0] is None else Matches.concatenate(values)
             elif part_field.name == "seconds":
                 joined[part_field.name] = {name: sum(value[name] for value in values) for name in values[0]}
+            elif part_field.name == "lone" and any(value is None for value in values):
+                joined[part_field.name] = None
             elif isinstance(values[0], tuple):
                 joined[part_field.name] = tuple(item for value in values for item in value)
             else:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from hueprobe import density
+from hueprobe.arguments import as_count
 from hueprobe.classification import Classification
-from hueprobe.errors import HueprobeWarning, InputError
+from hueprobe.errors import HueprobeWarning
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
 from hueprobe.queries import Queries
@@ -32,8 +33,9 @@ class KernelDensityClassifier:
         (falling back to the image where it has none), or nothing.
     eps : float
         Of Eq. (3), in squared distance.
-    images : array_like of int, optional
-        Use these memory rows alone, as if the memory held no others; exact search only.
+    images : array_like of int or of bool, optional
+        Use these memory rows (or those of this mask) alone, as if the memory held no others; exact search
+        only.
     backbone, transform : optional
         The live module (and its transform) where the memory was made with one.
     weights : path, optional
@@ -45,8 +47,22 @@ class KernelDensityClassifier:
         Threads that decode images, one a core by default, none with 0.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM; see `open_searcher`.
+    index_dir : path, optional
+        Where indexes are kept; see `open_searcher`.
     progress : bool
         Show progress of index building and classification.
+
+    Notes
+    -----
+    The threads of torch and FAISS do not follow a fork: where a process has classified, start others with
+    `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
+
+    Examples
+    --------
+    >>> classifier = hp.KernelDensityClassifier(memory, k=5, backbone=network, transform=transform)
+    >>> result = classifier.classify("others")
+    >>> result.predicted
+    array([0, 2, 1, 0, 0, 1])
     """
 
     def __init__(
@@ -64,11 +80,10 @@ class KernelDensityClassifier:
         device: str = "auto",
         workers: int | None = None,
         memory_budget: int | None = None,
+        index_dir: Any = None,
         progress: bool = False,
     ) -> None:
-        if k < 1:
-            raise InputError(f"k must be at least 1, got {k}")
-        self.memory, self.k, self.eps = memory, k, eps
+        self.memory, self.k, self.eps = memory, as_count("k", k), eps
         self._source = QuerySource(
             memory, exclude=exclude, images=images, backbone=backbone, transform=transform, weights=weights,
             device=device, workers=workers, progress=progress,
@@ -80,6 +95,7 @@ class KernelDensityClassifier:
             device=device,
             images=None if images is None else self._source.rows,
             memory_budget=memory_budget,
+            index_dir=index_dir,
             progress=progress,
         )
         self._class_counts = memory.class_counts(self._source.rows)
@@ -142,13 +158,15 @@ class KernelDensityClassifier:
 
         Parameters
         ----------
-        activations : ndarray of shape (n, C, H, W)
+        activations : array_like or tensor of shape (n, C, H, W), or (C, H, W) for one image
             After the closing nonlinearity, not normalized, at the layer that made the memory.
         names, classes, groups : sequence, optional
-            One an image.
+            One an image; whole numbers are taken by their digits, NaN for none.
 
         Raises
         ------
+        InputError
+            They are no numbers, or a class is neither a name nor a whole number.
         ShapeError
             Channels or grid are not the memory's.
         """
@@ -207,7 +225,7 @@ class KernelDensityClassifier:
             images=queries.images,
         )
         return Classification.of_queries(
-            queries, memory, unnormalized,
+            queries, memory, unnormalized, class_counts=counts,
             n_matches=(neighbors.ids >= 0).reshape(n, n_cells * self.k).sum(axis=1),
             matches=matches,
             seconds={"search": searched - started, "density": time.perf_counter() - searched},

@@ -64,6 +64,10 @@ class SearcherError(HueprobeError, ValueError):
     """An unknown searcher, a bad setting of one, or an index of another memory."""
 
 
+class ForkedError(HueprobeError, RuntimeError):
+    """A process that was forked from one with threads at work, and would wait for them without end."""
+
+
 class MissingDependencyError(HueprobeError, ImportError):
     """An optional package is needed and not installed."""
 
@@ -73,12 +77,27 @@ class HueprobeWarning(UserWarning):
 
 
 def nearest_names(name: str, names: Iterable[str], *, n: int = 3) -> list[str]:
-    """Return the `n` of `names` that look most like `name`, best first.
+    """Return the `n` of `names` that look most like `name`, best first; case does not count.
+
+    Names that hold it come first, then those that are alike as a whole or in their beginning: a family's name
+    is near its members, which have longer ones.
 
     >>> nearest_names("densnet201", ["resnet50", "densenet201", "densenet121"], n=1)
     ['densenet201']
+    >>> nearest_names("regnet", ["resnet18", "resnext50_32x4d", "regnet_y_400mf"], n=1)
+    ['regnet_y_400mf']
     """
-    return difflib.get_close_matches(name, list(names), n=n, cutoff=0.0)
+    wanted = name.casefold()
+
+    def likeness(known: str) -> tuple[bool, float, float]:
+        other = known.casefold()
+        whole, beginning = (
+            difflib.SequenceMatcher(None, other_part, wanted).ratio()
+            for other_part in (other, other[: len(wanted)])
+        )
+        return wanted in other, max(whole, beginning), whole
+
+    return sorted(names, key=likeness, reverse=True)[:n]
 
 
 def require_choice(what: str, value: str, allowed: Iterable[str]) -> None:

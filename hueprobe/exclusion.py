@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hueprobe.arguments import as_rows
 from hueprobe.memory.store import Memory
 
 EXCLUDE = ("image", "group", "none")
@@ -19,7 +20,7 @@ class Exclusion:
     rule : {"image", "group", "none"}
         `image`: the same memory row, or the same file content. `group`: also the rows of the
         image's group. `none`: nothing.
-    images : ndarray of int64, optional
+    images : array_like of int or of bool, optional
         The memory rows in use; all by default.
 
     Attributes
@@ -33,7 +34,10 @@ class Exclusion:
         by_hash: dict[str, list[int]] = defaultdict(list)
         by_group: dict[str, list[int]] = defaultdict(list)
         hashes, groups = memory.sha256, memory.images.groups
-        for row in range(memory.n_images) if images is None else np.asarray(images).tolist():
+        self._rows = np.arange(memory.n_images)
+        if images is not None:
+            self._rows = np.unique(as_rows("images", images, memory.n_images))
+        for row in self._rows.tolist():
             if hashes[row]:
                 by_hash[hashes[row]].append(row)
             if (group := groups[row]) is not None:
@@ -65,6 +69,22 @@ class Exclusion:
         """
         rows = self.of(self._memory.sha256[row], self._memory.images.groups[row])
         return rows if self._rule == "none" else np.union1d(rows, [row])
+
+    def lone(self) -> np.ndarray:
+        """Return which images are left without another of their class: leave-one-out cannot be right on them.
+
+        Returns
+        -------
+        ndarray of bool, shape (n_images,)
+            False for images without a class, and for those not in use.
+        """
+        memory = self._memory
+        lone, left = np.zeros(memory.n_images, bool), memory.class_counts(self._rows)
+        for row in self._rows[memory.image_class[self._rows] >= 0].tolist():
+            barred = self.of_row(row)
+            same = barred[memory.image_class[barred] == memory.image_class[row]]
+            lone[row] = left[memory.image_class[row]] == memory.valid_per_image[same].sum()
+        return lone
 
     def barred_counts(self, barred: Sequence[np.ndarray]) -> np.ndarray:
         """Return how many vectors of each class the barred rows hold, shape (len(barred), n_classes).

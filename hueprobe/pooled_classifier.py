@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hueprobe.arguments import as_count
 from hueprobe.classification import Classification
 from hueprobe.classifier import warn_of_duplicates
 from hueprobe.density import DEFAULT_EPS
@@ -70,9 +71,7 @@ class PooledClassifier:
                 f"{memory.path} holds {memory.grid.n_cells} vectors an image; {rule} needs one: make a "
                 "pooled memory of it with `hueprobe index MEMORY -o POOLED --descriptor gap`"
             )
-        if k < 1:
-            raise InputError(f"k must be at least 1, got {k}")
-        self.memory, self.rule, self.k, self.eps = memory, rule, k, eps
+        self.memory, self.rule, self.k, self.eps = memory, rule, as_count("k", k), eps
         self._source = QuerySource(
             memory, exclude=exclude, images=images, backbone=backbone, transform=transform, weights=weights,
             device=device, workers=workers, progress=progress,
@@ -82,6 +81,7 @@ class PooledClassifier:
         self._held = rows[valid & (memory.image_class[rows] >= 0)]
         self._vectors = memory.image_vectors(self._held)[:, 0].astype(np.float64)
         self._class = memory.image_class[self._held]
+        self._class_counts = memory.class_counts(rows)
 
     def classify(self, images: Any) -> Classification:
         """Classify images; see `KernelDensityClassifier.classify`.
@@ -133,9 +133,10 @@ class PooledClassifier:
         distances[~vectors.any(1)] = np.inf
         searched = time.perf_counter()
         n_classes = len(self.memory.classes)
+        counts = self._class_counts - self._source.exclusion.barred_counts(queries.barred)
         scores = self._votes(distances, n_classes) if self.rule == "knn" else self._kernel(vectors, distances)
         return Classification.of_queries(
-            queries, self.memory, scores,
+            queries, self.memory, scores, class_counts=counts,
             n_matches=np.minimum(np.isfinite(distances).sum(1), self.k),
             matches=None,
             seconds={"search": searched - started, "density": time.perf_counter() - searched},

@@ -126,7 +126,8 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
     if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
         raise ShapeError(
             f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
-            f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both at one layer"
+            f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both at one layer "
+            "and from images of one size"
         )
     return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
 

@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from hueprobe.activations.descriptors import require_finite
-from hueprobe.errors import InputError, require_choice
+from hueprobe.arguments import as_array, as_rows
+from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import unfiled_table
@@ -26,7 +28,7 @@ class QuerySource:
     memory : Memory
     exclude : {"image", "group", "none", None}
         What a query may not match; None is "none".
-    images : array_like of int, optional
+    images : array_like of int or of bool, optional
         The memory rows in use; all by default.
     backbone, transform, weights, device, workers
         As in `KernelDensityClassifier`.
@@ -43,7 +45,7 @@ class QuerySource:
     Raises
     ------
     InputError
-        `exclude` is unknown, or a row is not in the memory.
+        `exclude` is unknown, a row is not in the memory, or there is none.
     """
 
     def __init__(
@@ -61,12 +63,14 @@ class QuerySource:
     ) -> None:
         self.memory, self.exclude = memory, exclude or "none"
         require_choice("exclude", self.exclude, EXCLUDE)
-        self.rows = np.arange(memory.n_images) if images is None else np.unique(np.asarray(images, np.int64))
-        if len(self.rows) and not 0 <= self.rows[0] <= self.rows[-1] < memory.n_images:
-            raise InputError(
-                f"images are rows {self.rows[0]} to {self.rows[-1]}, {memory.path} has 0 to "
-                f"{memory.n_images - 1}; choose among those"
-            )
+        self.rows = np.arange(memory.n_images)
+        if images is not None:
+            self.rows = np.unique(as_rows("images", images, memory.n_images))
+            if not len(self.rows):
+                raise InputError(
+                    f"images names no row of {memory.path}; give some of 0 to {memory.n_images - 1}, or None "
+                    "for all"
+                )
         self.exclusion = Exclusion(memory, self.exclude, images=self.rows)
         self._extractor = QueryExtractor(
             memory=memory, backbone=backbone, transform=transform, weights=weights, device=device,
@@ -82,7 +86,7 @@ class QuerySource:
         images
             Whatever `build_memory` takes.
         """
-        table = resolve_images(images)
+        table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         sides = match_images(self.memory, table)
         with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
             started = time.perf_counter()
@@ -122,11 +126,17 @@ class QuerySource:
 
         Parameters
         ----------
-        activations : ndarray of shape (n, C, H, W)
+        activations : array_like of shape (n, C, H, W) or (C, H, W)
         names, classes, groups : sequence, optional
             One an image.
         """
-        activations = np.asarray(activations, np.float32)
+        activations = as_array("activations", activations).astype(np.float32, copy=False)
+        if activations.ndim == 3:
+            activations = activations[None]
+        if activations.ndim != 4:
+            raise ShapeError(
+                f"activations have shape {activations.shape}; give (n, C, H, W), or (C, H, W) for one image"
+            )
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
         require_finite(activations, table.paths, self.memory.settings.layer)
         return Queries(
@@ -194,7 +204,7 @@ class QuerySource:
         -------
         ndarray of float32, shape (n_images, n_cells, n_channels)
         """
-        table = resolve_images(images)
+        table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
         for batch, readable, found in self._extractor.batches(table):
             vectors[batch.start + readable] = found

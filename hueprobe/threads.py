@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
+from hueprobe.errors import ForkedError
+
 # Past so many, threads wait for Python's lock more than they decode.
 _MOST_WORKERS = 16
 Map = Callable[..., Iterator[Any]]
+_computed_by: dict[str, int] = {}  # library -> the process that computed with its threads; a fork inherits it
 
 
 def n_cores() -> int:
@@ -23,6 +26,31 @@ def n_cores() -> int:
 def default_workers() -> int:
     """Return how many threads read images unless told otherwise: one a core of this process, up to 16."""
     return min(n_cores(), _MOST_WORKERS)
+
+
+def require_threads(library: str, n_threads: int) -> None:
+    """Note that this process computes with a library's threads, unless a fork left them behind.
+
+    The teams of threads of OpenMP do not follow a fork, and the child waits for them without end.
+
+    Parameters
+    ----------
+    library : str
+    n_threads : int
+        That the library will use; one is never waited for.
+
+    Raises
+    ------
+    ForkedError
+        The process that this one was forked from had computed with them.
+    """
+    if n_threads > 1 and _computed_by.setdefault(library, os.getpid()) != os.getpid():
+        raise ForkedError(
+            f"this process was forked from one that had computed with {library}'s threads, for which it "
+            "would wait without end; start processes with multiprocessing.get_context('spawn'), fork before "
+            "the first computation, or compute with one thread in each (torch.set_num_threads(1), "
+            "OMP_NUM_THREADS=1)"
+        )
 
 
 def computing_alone() -> Callable[[], None]:

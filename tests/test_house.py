@@ -15,8 +15,19 @@ import hueprobe
 ROOT = Path(hueprobe.__file__).parent
 # Bottom to top; a module imports from its own floor and those below it. Of two names the longer counts.
 FLOORS = (
-    ("allocation", "errors", "escapes", "files", "frames", "grid", "processes", "progress", "threads"),
-    ("html_tables",),
+    (
+        "allocation",
+        "errors",
+        "escapes",
+        "files",
+        "frames",
+        "grid",
+        "json_documents",
+        "processes",
+        "progress",
+        "threads",
+    ),
+    ("arguments", "html_tables"),
     ("stats",),
     ("images",),
     ("datasets",),

@@ -16,14 +16,6 @@ ZERO = "elephant/image_0020.jpg"  # has a zero vector at the bottom right under 
 pytestmark = [pytest.mark.realdata, pytest.mark.demo, pytest.mark.slow]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def trusted_images(shared):
-    """Let tables elsewhere name the shared images."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("HUEPROBE_ROOTS", str(shared / "data" / "images"))
-        yield
-
-
 @pytest.fixture(scope="module")
 def caltech(shared, demo_extra, tmp_path_factory):
     """A table with half of some images of four classes in memory, and the memory."""

@@ -13,6 +13,7 @@ from hueprobe.images.transform import Transform
 ImageTransform = Callable[[Image.Image], Tensor]
 
 IMAGENET_TRANSFORM = Transform(resize=256, crop=224)
+NOTHING_TOLD = "since the file does not tell which transform it was trained with"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,10 @@ class Blueprint:
     tap : callable or None
         Says where the network that is built is tapped for a layer's name, or for None, the
         bottleneck; None to ask the table.
+    transform_of : str or None
+        Where the weights are a file, whose transform `build` gives and why.
+    transform_assumed : bool
+        Nothing shows whose weights the file holds.
     """
 
     build: Callable[[], tuple[nn.Module, ImageTransform]]
@@ -39,3 +44,5 @@ class Blueprint:
     weights: str
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None
     tap: Callable[[nn.Module, str | None], Tap] | None = None
+    transform_of: str | None = None
+    transform_assumed: bool = False

@@ -1,7 +1,7 @@
 """Images in, activations after the closing nonlinearity out."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from torch import nn
 
 from hueprobe.activations.backbones import Backbone
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
-from hueprobe.activations.hooks import Tap, as_grid, captured_output
+from hueprobe.activations.hooks import Tap, as_grid, captured_output, evaluating, failures_worded
 from hueprobe.errors import BackboneError, ShapeError
+from hueprobe.threads import require_threads
 
 
 class Extractor:
@@ -87,7 +88,7 @@ class Extractor:
         ----------
         taps : sequence of Tap
             Of the backbone's network.
-        images : Tensor of shape (B, 3, h, w)
+        images : Tensor of shape (B, channels, h, w)
             As the backbone's transform gives them; on any device, of any size the network takes.
 
         Returns
@@ -105,10 +106,11 @@ class Extractor:
         BackboneError
             When the network fails on these images: too small, or too many for the device's memory.
         """
+        require_threads("torch", torch.get_num_threads())
         backbone = self.backbone
         if images.ndim != 4 or len(images) == 0:
             raise ShapeError(
-                f"images must be (B, 3, h, w) with B at least 1, got shape {tuple(images.shape)}"
+                f"images must be (B, channels, h, w) with B at least 1, got shape {tuple(images.shape)}"
             )
         size = backbone.fixed_size
         if size is not None and tuple(images.shape[2:]) != (size, size):
@@ -121,8 +123,9 @@ class Extractor:
             outputs = [
                 hooks.enter_context(captured_output(backbone.module.get_submodule(tap.layer))) for tap in taps
             ]
-            hooks.enter_context(torch.inference_mode())
-            hooks.enter_context(_evaluating(backbone.module))
+            # Not inference_mode: what a network keeps of a forward pass must serve the user's next backward.
+            hooks.enter_context(torch.no_grad())
+            hooks.enter_context(evaluating(backbone.module))
             self._run(images)
             grids = [_grid(*of_tap, images.shape) for of_tap in zip(outputs, taps, strict=True)]
             fetched = [self._fetched(grid) for grid in grids]
@@ -153,6 +156,13 @@ class Extractor:
                 settings.enter_context(
                     torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
                 )
+            settings.enter_context(
+                failures_worded(
+                    self.backbone.name,
+                    doing=f"on images of shape {tuple(images.shape)}",
+                    hint=_other_channels(self.backbone.module, tuple(images.shape)),
+                )
+            )
             try:
                 self.backbone.module(
                     images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
@@ -162,12 +172,17 @@ class Extractor:
                     f"{self.device} has too little memory for {len(images)} images at a time; "
                     "use a smaller batch"
                 ) from error
-            except (RuntimeError, AssertionError) as error:  # timm asserts the size of images
-                reason = str(error).strip().partition("\n")[0]
-                shape = tuple(images.shape)
-                raise BackboneError(
-                    f"{self.backbone.name} fails on images of shape {shape}: {reason}"
-                ) from error
+
+
+def _other_channels(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """Say so where a network's first convolution takes other images than it got."""
+    first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+    if first is None or first.in_channels == shape[1]:
+        return ""
+    return (
+        f"; its first convolution takes {first.in_channels} channels, so give a transform= that makes "
+        f"({first.in_channels}, h, w) of an image"
+    )
 
 
 def _grid(outputs: list[Any], tap: Tap, images: torch.Size) -> torch.Tensor:
@@ -176,15 +191,3 @@ def _grid(outputs: list[Any], tap: Tap, images: torch.Size) -> torch.Tensor:
     if tap.apply_closing and tap.closing is not None:
         grid = getattr(nn.functional, tap.closing)(grid)
     return grid
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Eval mode in the block; every sub-module's own training flag afterwards."""
-    flags = [(part, part.training) for part in module.modules()]
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, training in flags:
-            part.training = training

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from hueprobe.activations.bottlenecks import NONNEGATIVE, Bottleneck
-from hueprobe.errors import LayerError, nearest_names
+from hueprobe.errors import BackboneError, HueprobeError, LayerError, nearest_names
 
 NCHW_LAYERS = (nn.Conv2d, nn.AdaptiveAvgPool2d)  # whatever layout their network has inside
 
@@ -130,6 +130,63 @@ def captured_output(layer: nn.Module) -> Iterator[list[Any]]:
         yield outputs
     finally:
         handle.remove()
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Let a network run in eval mode in the block, and leave it as it was found.
+
+    Modes are changed by `train(mode)`, on which adapters that merge themselves into their layer in eval mode
+    rely; the outermost module goes first, since it takes its parts along. What such a module's own tensors
+    held is put back bit for bit: merged and taken out again, they would not be the same. A network all in
+    eval mode is not touched.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    if not any(training for _, training in modes):
+        yield
+        return
+    own = [
+        (tensor, tensor.detach().clone())
+        for part, _ in modes
+        if type(part).train is not nn.Module.train
+        for tensor in (*part.parameters(recurse=False), *part.buffers(recurse=False))
+    ]
+    try:
+        module.eval()
+        yield
+    finally:
+        for part, training in modes:
+            if part.training != training:
+                part.train(training)
+        for part, training in modes:
+            part.training = training  # of a `train` that does not do as it is told
+        for tensor, before in own:
+            if tensor.shape == before.shape and not torch.equal(tensor, before):
+                tensor.data.copy_(before)  # by .data: no graph that is kept of it becomes invalid
+
+
+@contextmanager
+def failures_worded(what: str, *, doing: str, hint: str = "") -> Iterator[None]:
+    """Word whatever a network's own code raises in the block as a BackboneError, in one sentence.
+
+    Parameters
+    ----------
+    what : str
+        The network.
+    doing : str
+        What it failed at, behind "fails".
+    hint : str
+        What may be wrong, with the "; " before it.
+    """
+    try:
+        yield
+    except HueprobeError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0]
+        kind = "" if type(error) in (RuntimeError, AssertionError) else f"{type(error).__name__}: "
+        said = (kind + reason).removesuffix(": ") or type(error).__name__
+        raise BackboneError(f"{what} fails {doing}: {said}{hint}") from error
 
 
 def as_grid(outputs: list[Any], tap: Tap, *, images: torch.Size) -> torch.Tensor:

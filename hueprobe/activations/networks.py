@@ -1,26 +1,31 @@
 """How a network is made: from torchvision, the `demo` extra, timm, or by a user's own callable."""
 
 import contextlib
+import hashlib
 import importlib
 import importlib.resources
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
 import torchvision
 from torch import Tensor, nn
 from torchvision.transforms._presets import ImageClassification
 
-from hueprobe.activations.blueprint import IMAGENET_TRANSFORM, Blueprint, ImageTransform
+from hueprobe.activations.blueprint import IMAGENET_TRANSFORM, NOTHING_TOLD, Blueprint, ImageTransform
 from hueprobe.activations.bottlenecks import EFFICIENTNET_LITE0, bottleneck_of_name
 from hueprobe.activations.timm_networks import PREFIX as TIMM_PREFIX
 from hueprobe.activations.timm_networks import timm_blueprint
 from hueprobe.activations.weights import fetch_weights, read_weights, rename_by_position
-from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
+from hueprobe.activations.wrappings import transform_beside, weights_for
+from hueprobe.errors import BackboneError, HueprobeError, MissingDependencyError, WeightsError, nearest_names
 from hueprobe.images.transform import Transform
 
 LITE0_TRANSFORM = Transform(
@@ -71,12 +76,21 @@ def find_blueprint(name: str, weights: str | Path) -> Blueprint:
                 f"weights {str(weights)!r} for {name} are neither a file nor one of: {', '.join(choices)}"
             )
     if name.startswith(TIMM_PREFIX):
-        return timm_blueprint(name, str(weights), file)
-    if ":" in name:
-        return _callable_blueprint(name, str(weights), file)
-    if name in EFFICIENTNET_LITE0.names:
-        return _lite0_blueprint(str(weights), file)
-    return _torchvision_blueprint(name, str(weights), file)
+        blueprint = timm_blueprint(name, str(weights), file)
+    elif ":" in name:
+        blueprint = _callable_blueprint(name, str(weights), file)
+    elif name in EFFICIENTNET_LITE0.names:
+        blueprint = _lite0_blueprint(str(weights), file)
+    else:
+        blueprint = _torchvision_blueprint(name, str(weights), file)
+    trained_with = None if file is None else transform_beside(file, name)
+    if trained_with is None:
+        return blueprint
+    build = blueprint.build
+    return replace(
+        blueprint, build=lambda: (build()[0], trained_with), transform_assumed=False,
+        transform_of="the run that trained it, as config.json beside the file says",
+    )  # fmt: skip
 
 
 def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
@@ -94,15 +108,16 @@ def live_blueprint(module: nn.Module, weights: str | Path) -> Blueprint:
 def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
     """Blueprint of a torchvision network.
 
-    A file takes the transform (for ViT also the image size) of the torchvision weights whose file
-    name it bears, as one that was downloaded by hand does; else that of the default weights.
+    A file takes the transform (for ViT also the image size) of the torchvision weights that it is, as
+    one that was downloaded by hand; else that of the default weights.
     """
+    transform_of, assumed = None, False
     entries = torchvision.models.get_model_weights(name)
     entry = entries["DEFAULT"]
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
-        entry = next((entry for entry in entries if entry.url.endswith(f"/{file.name}")), entry)
-        weights, state = str(file), lambda _: read_weights(file)
+        entry, transform_of, assumed = _entry_of_file(file, name, entries)
+        weights, state = str(file), partial(weights_for, file)
     elif weights != "none":
         entry = entry if weights == "default" else entries[weights]
         weights = entry.name
@@ -116,7 +131,41 @@ def _torchvision_blueprint(name: str, weights: str, file: Path | None) -> Bluepr
         module = torchvision.models.get_model(name, weights=None, **row.options, **size)
         return module, _as_transform(entry.transforms())
 
-    return Blueprint(build=build, bottleneck=row, weights=weights, state=state)
+    return Blueprint(
+        build=build, bottleneck=row, weights=weights, state=state, transform_of=transform_of,
+        transform_assumed=assumed,
+    )  # fmt: skip
+
+
+def _entry_of_file(file: Path, name: str, entries: Any) -> tuple[Any, str, bool]:
+    """Return the entry of torchvision's weights that a file holds, why, and whether that is a guess.
+
+    Names of torchvision's files end in the first digits of their sha256.
+    """
+    urls = {entry.url.rsplit("/", 1)[-1]: entry for entry in entries}
+    if file.name in urls:
+        return urls[file.name], f"{urls[file.name].name}, whose file name it bears", False
+    with file.open("rb") as opened:
+        sha256 = hashlib.file_digest(opened, "sha256").hexdigest()
+    for url, entry in urls.items():
+        digest = torch.hub.HASH_REGEX.search(url)
+        if digest is not None and sha256.startswith(digest.group(1)):
+            return entry, f"{entry.name}, whose sha256 it has", False
+    if (entry := _entry_named(file, name, entries)) is not None:
+        return entry, f"{entry.name}, as the file's name says", True
+    default = entries["DEFAULT"]
+    return default, f"{default.name}, the default weights, {NOTHING_TOLD}", True
+
+
+def _entry_named(file: Path, name: str, entries: Any) -> Any:
+    """Return the entry that a file's name names, in whole or by its version: `resnet50_v1.pth`."""
+    words = file.name.lower().replace("-", "_").replace(name, "")
+    named = [entry for entry in entries if entry.name.lower() in words]
+    versions = set(re.findall(r"(?<![0-9a-z])v\d(?![0-9a-z])", words))
+    if not named and len(versions) == 1:
+        (version,) = versions
+        named = [entry for entry in entries if entry.name.lower() == f"imagenet1k_{version}"]
+    return max(named, key=lambda entry: len(entry.name), default=None)
 
 
 def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
@@ -131,10 +180,14 @@ def _lite0_blueprint(weights: str, file: Path | None) -> Blueprint:
 
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
-        weights, state = str(file), lambda _: read_weights(file)
+        weights, state = str(file), partial(weights_for, file)
     elif weights == "default":
         state = packaged
-    return Blueprint(build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state)
+    transform_of = None if file is None else f"its own weights, {NOTHING_TOLD}"
+    return Blueprint(
+        build=build, bottleneck=EFFICIENTNET_LITE0, weights=weights, state=state, transform_of=transform_of,
+        transform_assumed=file is not None,
+    )  # fmt: skip
 
 
 def _demo_module(name: str) -> ModuleType:
@@ -151,7 +204,16 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
 
     def build() -> tuple[nn.Module, ImageTransform]:
         with _current_folder_importable():
-            made = _import_callable(spec)()
+            function = _import_callable(spec)
+            try:
+                made = function()
+            except HueprobeError:
+                raise
+            except (Exception, SystemExit) as error:
+                raise BackboneError(
+                    f"{spec}, called without arguments, raised {_said(error)}; it must return an nn.Module "
+                    "or (module, transform)"
+                ) from error
         module, transform = made if isinstance(made, tuple) and len(made) == 2 else (made, IMAGENET_TRANSFORM)
         if not isinstance(module, nn.Module) or not callable(transform):
             raise BackboneError(
@@ -159,10 +221,15 @@ def _callable_blueprint(spec: str, weights: str, file: Path | None) -> Blueprint
             )
         return module, _as_transform(transform)
 
-    state = None if file is None else lambda _: read_weights(file)
+    state = None if file is None else partial(weights_for, file)
     return Blueprint(
         build=build, bottleneck=None, weights=weights if file is None else str(file), state=state
     )
+
+
+def _said(error: BaseException) -> str:
+    """Return an exception's kind and its first line."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}".removesuffix(": ")
 
 
 def _kind(made: Any) -> str:
@@ -187,10 +254,16 @@ def _import_callable(spec: str) -> Callable[[], Any]:
     module_name, _, attribute = spec.partition(":")
     try:
         module = importlib.import_module(module_name)
+    except HueprobeError:
+        raise
     except (ImportError, ValueError, TypeError) as error:  # empty and relative names raise the last two
         raise BackboneError(
-            f"cannot import {module_name!r} for backbone {spec!r}: {error}; "
+            f"cannot import {module_name!r} for backbone {spec!r}: {_said(error)}; "
             "it is looked for in the current folder and among the installed packages"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise BackboneError(
+            f"cannot import {module_name!r} for backbone {spec!r}: it raised {_said(error)}"
         ) from error
     if not callable(getattr(module, attribute, None)):
         callables = [known for known, value in vars(module).items() if callable(value)]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from hueprobe.activations.backbones import Backbone, image_size
+from hueprobe.activations.backbones import Backbone, image_shape
 from hueprobe.activations.hooks import as_grid, captured_output
 from hueprobe.activations.random_weights import random_images
 from hueprobe.errors import InputError
@@ -42,7 +42,7 @@ class FieldCenter:
 def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
     """Measure where the middle cell of a network's grid looks.
 
-    The centroid of |d ||I||^2 / d image|, summed over colors, I being the middle cell's activation:
+    The centroid of ``|d ||I||^2 / d image|``, summed over colors, I being the middle cell's activation:
     the mean over 8 random images whose spectrum falls as a photograph's does. Cells are taken to look
     a stride (image / grid) apart.
 
@@ -58,9 +58,9 @@ def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
     InputError
         A 1x1 grid, or a cell that no pixel moves.
     """
-    size = image_size(backbone.transform)
+    channels, *size = image_shape(backbone.transform)
     device = next(backbone.module.parameters()).device
-    images = random_images(N_IMAGES, size, seed=seed).to(device)
+    images = random_images(N_IMAGES, (size[0], size[1]), seed=seed, channels=channels).to(device)
     layer = backbone.module.get_submodule(backbone.layer)
     shares = []
     for batch in images.split(2):  # the graph of a large network on large images takes gigabytes
@@ -82,7 +82,7 @@ def field_center(backbone: Backbone, *, seed: int = 0) -> FieldCenter:
         (cells - 1) / 2 + ((side - 1) / 2 - seen) * cells / side
         for cells, side, seen in zip((height, width), size, pixel, strict=True)
     )
-    return FieldCenter(pixel, size, (cell[0], cell[1]))
+    return FieldCenter(pixel, (size[0], size[1]), (cell[0], cell[1]))
 
 
 def _gradient_shares(cell: torch.Tensor, images: torch.Tensor, name: str) -> torch.Tensor:

@@ -4,6 +4,7 @@ import importlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from PIL import Image
 from torch import Tensor, nn
 
-from hueprobe.activations.blueprint import Blueprint, ImageTransform
+from hueprobe.activations.blueprint import NOTHING_TOLD, Blueprint, ImageTransform
 from hueprobe.activations.hooks import Tap
 from hueprobe.activations.timm_taps import find_timm_tap
-from hueprobe.activations.weights import read_weights
+from hueprobe.activations.wrappings import weights_for
 from hueprobe.errors import BackboneError, MissingDependencyError, WeightsError, nearest_names
 from hueprobe.images.transform import Transform
 
@@ -62,10 +63,14 @@ def timm_blueprint(name: str, weights: str, file: Path | None) -> Blueprint:
 
     state: Callable[[nn.Module], Mapping[str, Tensor]] | None = None
     if file is not None:
-        weights, state = str(file), lambda _: read_weights(file)
+        weights, state = str(file), partial(weights_for, file)
     elif weights == "default":
         state = pretrained
-    return Blueprint(build=build, bottleneck=None, weights=weights, state=state, tap=tap)
+    transform_of = None if file is None else f"timm's {own_name}, {NOTHING_TOLD}"
+    return Blueprint(
+        build=build, bottleneck=None, weights=weights, state=state, tap=tap, transform_of=transform_of,
+        transform_assumed=file is not None,
+    )  # fmt: skip
 
 
 def _timm(name: str) -> ModuleType:

@@ -7,12 +7,14 @@ inside it when it runs, so that `hueprobe --help` is instant.
 import contextlib
 import importlib
 import os
+import select
 import signal
 import sys
 import threading
 import traceback
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import click
@@ -37,11 +39,18 @@ _COMMANDS = {
     "verify": ("verify.verify", "Prove that a memory's files are what was written."),
 }
 
-_STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
+_UNREAD = 128 + 13  # as a command that SIGPIPE ended
+# Those that take up what they finished; of `data` it is fetch.
+_GO_ON = ("compare", "demo", "fetch", "index", "observe", "train")
+_ARGUMENTS = "hueprobe.arguments"  # of the command line, in click's context
 
 
 class _Commands(click.Group):
     """Imports a command when it is called; words errors in one line."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        ctx.meta[_ARGUMENTS] = tuple(args)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(_COMMANDS)
@@ -63,15 +72,19 @@ class _Commands(click.Group):
             # A warning is a line on stderr; what libraries warn of is shown with -v.
             warnings.simplefilter("default" if verbose else "ignore")
             warnings.simplefilter("always", HueprobeWarning)
-            warnings.showwarning = _show_warning
+            warnings.showwarning = partial(_show_warning, set())
             try:
-                with _stopped_by_signals():
+                with _stopped_by_signals(_stopped(ctx)):
                     return super().invoke(ctx)
             except HueprobeError as error:
                 _fail(str(error), verbose)
             except KeyboardInterrupt as stop:
-                click.echo(_STOPPED, err=True)
+                click.echo(_stopped(ctx), err=True)
                 sys.exit(128 + (signal.SIGTERM if isinstance(stop, _Terminated) else signal.SIGINT))
+            except BrokenPipeError as error:
+                if not _nobody_reads():
+                    _fail(error.strerror or "a pipe broke", verbose)
+                sys.exit(_UNREAD)
             except OSError as error:
                 where = f" ({error.filename})" if error.filename else ""
                 _fail(f"{error.strerror or error}{where}", verbose)
@@ -81,11 +94,23 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which stops a command as Ctrl-C does: what is being written is left in order."""
 
 
+def _stopped(ctx: click.Context) -> str:
+    """Return what a command that is stopped says: what is kept of it, and how to go on."""
+    arguments = ctx.meta.get(_ARGUMENTS, ())
+    named = [word for word in arguments if not word.startswith("-")][
+        :2
+    ]  # a command, and perhaps one below it
+    if not set(named[: 2 if named[:1] == ["data"] else 1]) & set(_GO_ON):
+        return "hueprobe: stopped"
+    but = " (leave out --overwrite)" if "--overwrite" in arguments else ""
+    return f"hueprobe: stopped; what was finished is kept: the same command goes on{but}"
+
+
 @contextlib.contextmanager
-def _stopped_by_signals() -> Iterator[None]:
+def _stopped_by_signals(text: str) -> Iterator[None]:
     """Make SIGINT and SIGTERM exceptions in the block, in the main thread; a second one ends the process.
 
-    At once, without tidying up: what is on disk stands that as it stands a SIGKILL.
+    At once, without tidying up: what is on disk stands that as it stands a SIGKILL. It says the text first.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -95,7 +120,7 @@ def _stopped_by_signals() -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
         received.append(number)
         if len(received) > 1:
-            os.write(2, f"\n{_STOPPED}\n".encode())
+            os.write(2, f"\n{text}\n".encode())
             os._exit(128 + number)
         raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
@@ -110,8 +135,32 @@ def _stopped_by_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
-    click.echo(f"warning: {escape_controls(str(message))}", err=True)
+def _show_warning(
+    shown: set[str], message: Warning | str, category: type[Warning], *_: Any, **__: Any
+) -> None:
+    """Show a warning, once a command: what is planned and what is done warn of the same."""
+    if str(message) not in shown:
+        shown.add(str(message))
+        click.echo(f"warning: {escape_controls(str(message))}", err=True)
+
+
+def _nobody_reads() -> bool:
+    """Say whether the reader of our output has gone, as `head` does; what is yet to be written is dropped."""
+    gone = []
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            number = stream.fileno()
+            poll = select.poll()
+            poll.register(number, 0)
+            if poll.poll(0):  # an error, or nobody at the other end; nothing else was asked for
+                gone.append(number)
+        except (OSError, ValueError, AttributeError):  # no file, or a system without poll
+            continue
+    for number in gone:  # or Python would complain once more when it ends
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)
+        os.close(nowhere)
+    return bool(gone)
 
 
 def _fail(text: str, verbose: int) -> None:

@@ -1,13 +1,12 @@
 """`hueprobe data`: named data sets, and splits of lists of images."""
 
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from hueprobe.cli import data_sets
-from hueprobe.cli.options import say
+from hueprobe.cli.options import named_images, say, say_where
 
 if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
@@ -63,8 +62,7 @@ def split(
     """
     from hueprobe import images as image_sources
     from hueprobe.datasets import from_manifest, load_manifest
-    from hueprobe.images.resolve import manifest_of, resolve_images
-    from hueprobe.images.trust import ROOTS, outside_of
+    from hueprobe.images.resolve import manifest_of
 
     given = [train is not None, shots is not None, folds is not None, official]
     if sum(given) > 1:
@@ -79,7 +77,7 @@ def split(
         raise click.UsageError(f"--root goes with a data set's name; {images!r} is {here}")
     if manifest is None and output is None:
         raise click.UsageError("say where to with -o FILE.csv")
-    table = from_manifest(manifest, root=root) if manifest else resolve_images(images)
+    table = from_manifest(manifest, root=root) if manifest else named_images(images)
     if only is not None:
         table = table.where_split(only)
     name = load_manifest(manifest).name.replace(":", "-") if manifest else ""
@@ -97,8 +95,8 @@ def split(
         file = _file(output, what, folds) if output else Path(f"{name}-{_middle(folds, seed)}{what}.csv")
         image_sources.save_table(part, file, manifest=manifest)
         say(f"{file}: {_counts(part)}")
-        if manifest is None and (outside := outside_of(part, file)):
-            say(f"its images lie elsewhere; to read it: export {ROOTS}={shlex.quote(outside)}", err=True)
+        if manifest is None:
+            say_where(part, file)
 
 
 def _middle(folds: int | None, seed: int) -> str:

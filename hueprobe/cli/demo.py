@@ -28,14 +28,15 @@ def demo(output: Path, device: str, workers: int | None) -> None:
     each image's patches go into a memory, the other half are classified by it.
     """
     from hueprobe import images, observations, plots
+    from hueprobe.activations import load_backbone
     from hueprobe.classifier import KernelDensityClassifier
     from hueprobe.memory import build_memory
     from hueprobe.observations.accuracy.evaluation import evaluate
 
-    output.mkdir(parents=True, exist_ok=True)
+    backbone = load_backbone("efficientnet_lite0")  # first: without its package nothing is written
     table = images.demo(output / "images")
     memory = build_memory(
-        output / "demo.memory", table.where_split("memory"), backbone="efficientnet_lite0", device=device,
+        output / "demo.memory", table.where_split("memory"), backbone=backbone, device=device,
         workers=workers, progress=True,
     )  # fmt: skip
     queries = table.where_split("query")

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from hueprobe.observations.accuracy.evaluation import Evaluation
 
 
+_NAMED = 10  # classes named in a line
+
+
 @click.command()
 @common.memory_argument
 @click.argument("images", required=False)
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 )
 @common.k_option
 @common.searcher_option
+@common.index_dir_option
 @common.exclude_option
 @common.memory_budget_option
 @common.matches_option
@@ -46,6 +50,7 @@ def evaluate(
     rule: str,
     k: int,
     searcher: str,
+    index_dir: Path | None,
     exclude: str,
     memory_budget: int | None,
     matches_file: Path | None,
@@ -56,7 +61,6 @@ def evaluate(
 ) -> None:
     """Classify labeled IMAGES (or MEMORY's own, left out one at a time) and compare with their classes."""
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.memory import open_memory
     from hueprobe.observations.accuracy.evaluation import evaluate as compare
     from hueprobe.pooled_classifier import PooledClassifier
@@ -74,17 +78,16 @@ def evaluate(
         raise click.UsageError(f"{memory} has {len(opened.classes)} classes; evaluate needs at least 2")
     table = None
     if images is not None:
-        table = resolve_images(images)
-        table = table.where_split(split) if split else table
+        table = common.named_images(images, split)
         if not table.class_names:
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
     pooled = rule != "kde"
-    if pooled and (searcher != "exact" or matches_file or memory_budget is not None):
+    if pooled and (searcher != "exact" or matches_file or memory_budget is not None or index_dir):
         raise click.UsageError(
             f"--classifier {rule} searches exactly, holds all vectors and keeps no matches; "
-            "leave out --searcher, --memory-budget and --matches"
+            "leave out --searcher, --index-dir, --memory-budget and --matches"
         )
     shared: dict[str, Any] = {
         "k": k, "weights": weights, "device": device, "workers": workers,
@@ -95,8 +98,10 @@ def evaluate(
     if pooled:
         classifier = PooledClassifier(opened, rule=rule, **shared)
     else:
-        common.announce_index(opened, searcher)
-        classifier = KernelDensityClassifier(opened, searcher=searcher, memory_budget=memory_budget, **shared)
+        common.announce_index(opened, searcher, index_dir)
+        classifier = KernelDensityClassifier(
+            opened, searcher=searcher, memory_budget=memory_budget, index_dir=index_dir, **shared
+        )
         spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
     result = _run(batches, matches_file)
@@ -145,6 +150,7 @@ def _document(
         "predictions": predictions(result),
         "unknown_classes": found.unknown_classes,
         "unlabeled": found.n_unlabeled,
+        "alone_in_their_class": found.lone,
         "chance": found.chance,
         "skipped": [{"path": path, "reason": reason} for path, reason in result.skipped],
         "searcher": searcher,
@@ -158,9 +164,12 @@ def _report(
     result: "Classification", found: "Evaluation", searcher: str, recall: float, certified: float
 ) -> None:
     overall = found.overall
+    low, high = overall.ci95
     common.say(
-        f"accuracy {overall.accuracy:.3f} (95 % interval {overall.ci95[0]:.3f} to {overall.ci95[1]:.3f}; "
+        f"accuracy {overall.accuracy:.3f} (95 % interval {low:.3f} to {high:.3f}; "
         f"{overall.correct} of {overall.n}; chance {found.chance:.3f})"
+        if overall.n
+        else "accuracy not measurable (n = 0 images of classes that the memory has)"
     )
     rows = [
         [name, str(c.n), f"{c.accuracy:.3f}", f"{c.ci95[0]:.3f}-{c.ci95[1]:.3f}", _mistakes(found, name)]
@@ -174,10 +183,17 @@ def _report(
         common.say(f"not in the memory, left out of the accuracy: {names}")
     if found.n_unlabeled:
         common.say(f"without a class, left out of the accuracy: {found.n_unlabeled}")
+    if found.lone:
+        some = [f"{name} ({n})" for name, n in list(found.lone.items())[:_NAMED]]
+        more = f" and {len(found.lone) - _NAMED} more classes" if len(found.lone) > _NAMED else ""
+        common.say(
+            f"alone in their class, so that they could not be right, left out of the accuracy: "
+            f"{sum(found.lone.values())} images: {', '.join(some)}{more}"
+        )
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified at first pass"
-    common.say(f"searcher {searcher}, recall@10 {recall:.3f}{proved}")
+    common.say(f"searcher {searcher}, recall@10 {common.recall_text(recall)}{proved}")
 
 
 def _mistakes(found: "Evaluation", name: str) -> str:

@@ -14,16 +14,17 @@ if TYPE_CHECKING:
     from hueprobe.classification import Classification
 
 FORMATS = (".png", ".pdf", ".svg")
-_DPI = 200
 
 
 def save_figure(drawn: "Figure | Axes", path: Path) -> None:
     """Write a figure, or the one that an Axes is in, whole: .png, .pdf or .svg by its ending."""
+    from hueprobe.plots.fonts import missing_told
+
     suffix = path.suffix.lower()
     require_figure_name(path)
     figure: Any = drawn.figure  # of a figure itself
-    with written_whole(path) as file:
-        figure.savefig(file, format=suffix[1:], dpi=_DPI)
+    with written_whole(path) as file, missing_told():
+        figure.savefig(file, format=suffix[1:])
 
 
 def require_figure_name(path: Path) -> None:

@@ -1,10 +1,11 @@
 """`hueprobe info`: what a memory holds."""
 
+import math
 from pathlib import Path
 
 import click
 
-from hueprobe.cli.options import json_option, memory_argument, print_json, print_table
+from hueprobe.cli.options import json_option, memory_argument, print_json, print_table, recall_text
 
 
 @click.command()
@@ -13,6 +14,7 @@ from hueprobe.cli.options import json_option, memory_argument, print_json, print
 def info(memory: Path, as_json: bool) -> None:
     """Show what MEMORY holds: network, images, classes, indexes."""
     from hueprobe.memory import open_memory
+    from hueprobe.memory.transforms import transform_words
     from hueprobe.search.index import list_indexes
 
     opened = open_memory(memory)
@@ -39,10 +41,12 @@ def info(memory: Path, as_json: bool) -> None:
     settings = opened.settings
     how = f"{settings.precision} on {settings.device}"
     height, width = settings.grid
+    closing = settings.closing or "with no function of its own"
     rows = [
         ["state", "complete" if opened.complete else "not finished: run its `hueprobe index` again"],
-        ["network", f"{settings.backbone}, layer {settings.layer}, closing {settings.closing}"],
+        ["network", f"{settings.backbone}, layer {settings.layer}, closing {closing}"],
         ["weights", f"{settings.weights} (sha256 {settings.weights_sha256[:12]})"],
+        ["transform", transform_words(settings.transform)],
         ["descriptor", f"{settings.descriptor}: {height}x{width} cells x {settings.channels} channels"],
         [
             "stored",
@@ -53,10 +57,16 @@ def info(memory: Path, as_json: bool) -> None:
         ["values", "all >= 0" if opened.nonnegative else "of either sign"],
     ]
     rows += [
-        [f"index {name}", "stale" if header["stale"] else f"recall@10 {header['recall_at_10']}"]
+        [f"index {name}", "stale" if header["stale"] else _recalls(header["recall_at_10"])]
         for name, header in indexes.items()
     ]
     print_table(str(memory), ["", ""], rows)
     print_table(
         "", ["class", "images", "vectors"], [[n, str(images[n]), str(counts[n])] for n in opened.classes]
     )
+
+
+def _recalls(measured: dict[str, float | None]) -> str:
+    """Return recall@10 by search settings, in words."""
+    known = [(name, recall_text(math.nan if recall is None else recall)) for name, recall in measured.items()]
+    return "recall@10 " + (", ".join(f"{recall} ({name})" for name, recall in known) or "not measured yet")

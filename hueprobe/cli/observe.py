@@ -1,6 +1,5 @@
 """`hueprobe observe`: the paper's observations as numbers, figures and verdicts."""
 
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,11 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from hueprobe.cli import options as common
+from hueprobe.errors import HueprobeError, InputError
 from hueprobe.observations.table import CONTROLS, NAMES
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
     from hueprobe.studies.observing.settings import ObserveSettings
+
+_WORK = "work"  # below the output folder: what controls and accuracy keep
 
 
 @click.command()
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 )
 @common.k_option
 @common.searcher_option
+@common.index_dir_option
 @click.option("--exclude", type=click.Choice(["image", "group"]), default="image", show_default=True)
 @click.option("--weighting", type=click.Choice(["count", "kernel"]), default="count", show_default=True)
 @click.option("--plane", type=click.Choice(["pca", "lda", "dft", "rgb"]), default="pca", show_default=True)
@@ -72,6 +75,7 @@ def observe(
     output: Path,
     k: int,
     searcher: str,
+    index_dir: Path | None,
     exclude: str,
     weighting: str,
     plane: str,
@@ -91,12 +95,11 @@ def observe(
     Writes figures, tables (CSV), verdicts.json and report.md into the output folder. Controls and
     accuracy keep what they extracted there, and are taken up again by the same command.
     """
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts.documents import verdicts_json
-    from hueprobe.observations.verdicts.rules import p_text
-    from hueprobe.studies.observing.memories import network_center, observe_memory
+    from hueprobe.observations.verdicts.rules import effect_text, p_text, range_text
+    from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings
 
@@ -118,16 +121,20 @@ def observe(
     for memory in opened:
         if memory is not None and matches_file is None:
             common.require_k(k, int(memory.valid().sum()))
-    table = resolve_images(images) if images else None
-    if table is not None and split:
-        table = table.where_split(split)
+    table = common.named_images(images, split) if images else None
     matches = None if matches_file is None else read_matches(matches_file)
-    output.mkdir(parents=True, exist_ok=True)
     settings = ObserveSettings(
         k=k, searcher=searcher, exclude=exclude, seed=seed, weighting=weighting, plane=plane,
-        weights=weights, device=device, workers=workers,
+        weights=weights, device=device, workers=workers, index_dir=index_dir,
     )  # fmt: skip
     which = NAMES if observation == "all" else (observation,)
+    told = [foreseen(memory, which, settings=settings, images=table, matches=matches) for memory in opened]
+    for memory, notes in zip(opened, told, strict=True):
+        for note in notes:
+            common.say(f"note: {'matches' if memory is None else memory.path.name}: {note}", err=True)
+    output.mkdir(parents=True, exist_ok=True)
+    if (output / _WORK).is_dir():
+        common.say(f"{output}: goes on with what was extracted and classified there before", err=True)
     reports = []
     for memory in opened:
         name = memory.path.name if memory is not None else str(matches_file)
@@ -138,7 +145,7 @@ def observe(
             settings = replace(settings, center=network_center(memory, weights=weights))
         reports.append(
             observe_memory(
-                memory, which, settings=settings, folder=output / "work", images=table, matches=matches,
+                memory, which, settings=settings, folder=output / _WORK, images=table, matches=matches,
                 controls=controls, images_root=images_root, progress=True,
             )
         )  # fmt: skip
@@ -147,8 +154,12 @@ def observe(
     if n_draws:
         tested = _self_tests([m for m in opened if m is not None], settings, n_draws, output, figure_format)
     files = report.save(output, figure_format=figure_format, more_figures=tested)
+    already = {f"{one.name}: {note}" for one, notes in zip(reports, told, strict=True) for note in notes}
     for note in report.notes:
-        common.say(f"note: {note}", err=True)
+        if note not in already:
+            common.say(f"note: {note}", err=True)
+    if not any(one.results for one in reports):
+        raise InputError(f"nothing could be measured of: {', '.join(which)}; the notes say why")
     if as_json:
         click.echo(verdicts_json(report.verdicts), nl=False)  # ASCII alone
         return
@@ -156,8 +167,8 @@ def observe(
         [
             v.id,
             v.memory,
-            f"{v.effect:.3f}",
-            f"{v.ci95[0]:.3f}-{v.ci95[1]:.3f}",
+            effect_text(v.effect, v.claim.unit, v.n),
+            range_text(*v.ci95),
             f"{v.claim.null:g}",
             p_text(v.p),
             v.verdict,
@@ -188,14 +199,21 @@ def _self_tests(
     from hueprobe import plots
     from hueprobe.cli.figures import save_figure
     from hueprobe.files import written_whole
+    from hueprobe.json_documents import json_text
     from hueprobe.studies.observing.memories import run_self_test
 
     names = []
     for memory in memories:
-        rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
+        try:
+            rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
+        except HueprobeError as error:
+            common.say(f"note: {memory.path.name}: self-test: {error}", err=True)
+            continue
         stem = memory.path.name.removesuffix(".memory")
         names.append(f"{stem}_self_test.{figure_format}")
         save_figure(plots.rejection_rates(rates), output / names[-1])
         with written_whole(output / f"{stem}_self_test.json") as file:
-            file.write((json.dumps([asdict(rate) for rate in rates], indent=1) + "\n").encode())
+            file.write(
+                (json_text([asdict(rate) for rate in rates], indent=1, sort_keys=False) + "\n").encode()
+            )
     return names

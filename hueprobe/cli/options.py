@@ -1,6 +1,5 @@
 """Options and reports that several commands share, each defined once."""
 
-import json
 import math
 import re
 import sys
@@ -11,9 +10,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hueprobe.escapes import escape_controls, escape_json
+from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
+    from hueprobe.images.table import ImageTable
     from hueprobe.memory.store import Memory
+
+_BETWEEN = 2  # letters from one column of a table to the next
+_NARROWEST = 8  # letters that a column keeps on the narrowest terminal
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -27,6 +31,11 @@ searcher_option = click.option(
     default="exact",
     show_default=True,
     help="exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16].",
+)
+index_dir_option = click.option(
+    "--index-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where indexes are kept, such as those of a MEMORY that is read-only  [default: in MEMORY]",
 )
 device_option = click.option(
     "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1 or mps."
@@ -80,9 +89,30 @@ exclude_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
+def named_images(images: str, split: str | None = None) -> "ImageTable":
+    """Return the table of the images that a user names, or one split of it; say where a table's lie."""
+    from hueprobe.images.resolve import resolve_images
+
+    table = resolve_images(images)
+    if split:
+        table = table.where_split(split)
+    say_where(table, images)
+    return table
+
+
+def say_where(table: "ImageTable", file: str | Path) -> None:
+    """Say on stderr where the images of a table lie that is in a file elsewhere."""
+    from hueprobe.images.paths import TABLE_ENDINGS
+    from hueprobe.images.trust import outside_of
+
+    is_table = Path(file).suffix.lower() in TABLE_ENDINGS and all(table.roots)
+    if is_table and (outside := outside_of(table, file)):
+        say(f"{file}: its images lie in {outside}", err=True)
+
+
 def print_json(document: dict[str, Any]) -> None:
     """Print one document: sorted keys, null and never NaN."""
-    click.echo(escape_json(json.dumps(plain(document), sort_keys=True, allow_nan=False, ensure_ascii=False)))
+    click.echo(escape_json(json_text(document, ensure_ascii=False)))
 
 
 def say(*lines: str, err: bool = False) -> None:
@@ -91,35 +121,64 @@ def say(*lines: str, err: bool = False) -> None:
         click.echo(escape_controls(line), err=err)
 
 
-def plain(value: Any) -> Any:
-    """Return a value that JSON takes: null for NaN and infinity, text for paths, lists for arrays."""
-    if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return plain(value.tolist())
-    return value
+def number(value: float | None, form: str, missing: str = "-") -> str:
+    """Return a number as a table shows it, and `missing` for what cannot be measured.
+
+    >>> number(0.5, ".2f"), number(math.nan, ".2f"), number(None, ".2f", "not measured")
+    ('0.50', '-', 'not measured')
+    """
+    return missing if value is None or math.isnan(value) else format(value, form)
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on stdout; columns after the first are aligned right."""
+    """Print a table on stdout, its title on a line of its own; columns after the first are aligned right.
+
+    Where a terminal is too narrow, the widest cells lose their middle; nothing is broken within a word.
+    """
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    heading = Text(escape_controls(title), "italic") if title else None  # no markup
-    table = Table(title=heading, title_justify="left", box=None, pad_edge=False)
-    for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left")
-    for row in rows:
-        table.add_row(*[Text(escape_controls(cell)) for cell in row])
-    # In a pipe or a file nothing is cut to a terminal's width.
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+    if title:
+        say(title)
+    cells = [[escape_controls(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(columns, *cells, strict=True)]
+    whole = sum(widths) + _BETWEEN * len(widths)
+    console = Console(width=None if sys.stdout.isatty() else whole)  # a pipe or a file takes all
+    while sum(widths) + _BETWEEN * len(widths) > console.width and max(widths) > _NARROWEST:
+        widths[widths.index(max(widths))] -= 1
+    table = Table(box=None, pad_edge=False)
+    for i, (column, width) in enumerate(zip(columns, widths, strict=True)):
+        heading = _elided(column, width)
+        table.add_column(heading, justify="right" if i else "left", no_wrap=True, overflow="ellipsis")
+    for row in cells:
+        table.add_row(*[Text(_elided(cell, width)) for cell, width in zip(row, widths, strict=True)])
+    with console.capture() as drawn:
+        console.print(table)
+    click.echo(drawn.get(), nl=False)
+
+
+def _elided(text: str, width: int) -> str:
+    """Return a text of at most so many letters, its middle left out where it is longer.
+
+    >>> _elided("caltech/brain/image_0006.jpg", 15)
+    'caltech…006.jpg'
+    """
+    from rich.cells import cell_len
+
+    if cell_len(text) <= width:
+        return text
+    head = (width - 1) // 2
+    tail = width - 1 - head
+    while cell_len(text[:head]) + cell_len(text[len(text) - tail :]) + 1 > width and head + tail > 1:
+        head, tail = (head - 1, tail) if head > tail else (head, tail - 1)
+    return f"{text[:head]}…{text[len(text) - tail :]}"
+
+
+def recall_text(recall: float) -> str:
+    """Return a measured recall in words; it is NaN where no image has a neighbor in another."""
+    return "not measurable (no neighbors in other images)" if math.isnan(recall) else f"{recall:.3f}"
 
 
 def require_k(k: int, n_vectors: int) -> None:
@@ -138,11 +197,12 @@ def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
         say(f"{len(skipped)} images could not be read", err=True)
 
 
-def announce_index(memory: "Memory", spec: str) -> None:
+def announce_index(memory: "Memory", spec: str, index_dir: Path | None) -> None:
     """Say on stderr that an index is absent and will be built first."""
     from hueprobe.search.index import StoredIndex
     from hueprobe.search.spec import parse_spec
 
     parsed = parse_spec(spec)
-    if parsed.needs_index and not StoredIndex(memory, parsed).exists:
-        say(f"{memory.path} has no index for {spec!r} yet; building it", err=True)
+    if parsed.needs_index and not (index := StoredIndex(memory, parsed, index_dir=index_dir)).exists:
+        where = "" if index_dir is None else f" in {index.folder.indexes}"
+        say(f"{memory.path} has no index for {spec!r}{where} yet; building it", err=True)

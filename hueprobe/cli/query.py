@@ -1,11 +1,17 @@
 """`hueprobe query`: what an image's pixels match."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hueprobe.cli import options as common
 from hueprobe.cli.figures import require_figure_name, save_query_figures
+
+if TYPE_CHECKING:
+    from hueprobe.observations.accuracy.votes import QueryVotes
+
+_TELLING = 3  # memory images listed for each query
 
 
 @click.command()
@@ -13,13 +19,14 @@ from hueprobe.cli.figures import require_figure_name, save_query_figures
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @common.k_option
 @common.searcher_option
+@common.index_dir_option
 @common.exclude_option
 @common.memory_budget_option
 @click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to list.")
 @click.option(
     "--figure",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Draw the query beside its best matches (.png, .pdf or .svg); of several, numbered files.",
+    help="Draw the query beside its most telling matches (.png, .pdf or .svg); of several, numbered files.",
 )
 @common.matches_option
 @common.weights_moved_option
@@ -31,6 +38,7 @@ def query(
     images: tuple[str, ...],
     k: int,
     searcher: str,
+    index_dir: Path | None,
     exclude: str,
     memory_budget: int | None,
     top: int,
@@ -46,16 +54,17 @@ def query(
     from hueprobe.classifier import KernelDensityClassifier
     from hueprobe.errors import ImageError
     from hueprobe.memory import open_memory
+    from hueprobe.observations.accuracy.votes import query_votes
 
     if figure is not None:
         require_figure_name(figure)
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
     table = image_sources.from_paths(images)
-    common.announce_index(opened, searcher)
+    common.announce_index(opened, searcher, index_dir)
     classifier = KernelDensityClassifier(
         opened, k=k, searcher=searcher, exclude=None if exclude == "none" else exclude,
-        weights=weights, device=device, memory_budget=memory_budget,
+        weights=weights, device=device, memory_budget=memory_budget, index_dir=index_dir,
     )  # fmt: skip
     result = classifier.classify(table)
     typed = dict(zip(table.paths, images, strict=False))
@@ -69,6 +78,7 @@ def query(
         matches.save(matches_file)
     if figure is not None:
         save_query_figures(figure, result, images_root=images_root)
+    voted = [query_votes(result, i, n_telling=_TELLING) for i in range(len(result.images))]
     queries = [
         {
             "image": images[row],
@@ -77,6 +87,8 @@ def query(
             "likelihood": dict(zip(result.classes, result.likelihood[i].tolist(), strict=True)),
             "unnormalized": dict(zip(result.classes, result.unnormalized[i].tolist(), strict=True)),
             "matches": int(result.n_matches[i]),
+            "cells": {name: voted[i].leads(c) for c, name in enumerate(result.classes)},
+            "telling": _telling(voted[i]),
         }
         for i, (row, predicted) in enumerate(zip(result.rows, result.predicted_class, strict=True))
     ]
@@ -91,9 +103,43 @@ def query(
             }
         )
         return
-    for found in queries:
+    for found, votes in zip(queries, voted, strict=True):
         ranked = sorted(found["likelihood"].items(), key=lambda item: -item[1])[:top]
-        title = f"{found['image']}: {found['predicted'] or 'no class'}{' (tie)' if found['tie'] else ''}"
-        rows = [[name, f"{value:.4f}"] for name, value in ranked]
-        common.print_table(title, ["class", "likelihood"], rows)
+        tie = " (tie)" if found["tie"] else ""
+        common.say(f"{found['image']}: {found['predicted'] or 'no class'}{tie}")
+        rows = [[name, f"{value:.4f}", str(found["cells"][name])] for name, value in ranked]
+        common.print_table("", ["class", "likelihood", f"cells led, of {votes.grid.n_cells}"], rows)
+        _report_telling(found["telling"])
         common.say(f"{found['matches']} matches", "")
+
+
+def _telling(votes: "QueryVotes") -> list[dict[str, Any]]:
+    """Return the memory images that carry a decision, each with its share of the likelihood."""
+    matches = votes.telling
+    return [
+        {
+            "image": matches.image_paths[row],
+            "class": matches.classes[c] if c >= 0 else None,
+            "share": share,
+            "cells": cells,
+            "distance": distance,
+        }
+        for row, c, share, cells, distance in zip(
+            matches.image.tolist(), matches.match_class.tolist(), votes.telling_share.tolist(),
+            votes.telling_cells.tolist(), matches.distance.tolist(), strict=True,
+        )
+    ]  # fmt: skip
+
+
+def _report_telling(telling: list[dict[str, Any]]) -> None:
+    if not telling:
+        return
+    rows = [
+        [
+            found["image"], found["class"] or "-", common.number(found["share"], ".1%"), str(found["cells"]),
+            f"{found['distance']:.3f}",
+        ]
+        for found in telling
+    ]  # fmt: skip
+    columns = ["most telling images", "class", "likelihood", "cells", "distance"]
+    common.print_table("", columns, rows)

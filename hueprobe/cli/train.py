@@ -1,11 +1,12 @@
 """`hueprobe train`: one network, one loss."""
 
+import shlex
 from functools import partial
 from pathlib import Path
 
 import click
 
-from hueprobe.cli.options import report_skipped, say
+from hueprobe.cli.options import named_images, report_skipped, say
 from hueprobe.cli.training_options import TrainingOptions, training_options
 
 
@@ -32,38 +33,50 @@ def train(
 ) -> None:
     """Train a network on IMAGES with one loss.
 
-    IMAGES is a folder of class folders or a table. Its split "test" is measured after each epoch; the rest
-    (its split "train", where it has one) is trained on. Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2,
-    al2, maxdropout, catchup, dropout, auxiliary. The same command goes on where a run was stopped.
+    IMAGES is a folder of class folders or a table. Its split called train or training is trained on, test or
+    testing is measured after each epoch, whatever their case; where none is called train or training, the
+    images without a split train. --train-split and --test-split name others. All other splits, such as val,
+    are neither trained nor tested on, and no image of a test image's content is trained on.
+
+    Losses: onehot, smooth, hue:eq5, hue:chord, hue:l2, al2, maxdropout, catchup, dropout, auxiliary. The same
+    command goes on where a run was stopped. The folder gets checkpoint.pt and log.csv, and in the end
+    weights.safetensors, which `index --weights` takes, and config.json, which says what network it is.
     """
-    from hueprobe.images.resolve import resolve_images
     from hueprobe.images.splits import TEST, TRAIN
     from hueprobe.training import (
         TrainingSettings,
         fresh_network,
         load_images,
         objective_named,
+        save_trained,
+        training_parts,
     )
     from hueprobe.training import train as train_objective
     from hueprobe.training.logs import require_tensorboard
+    from hueprobe.training.loop import CHECKPOINT
     from hueprobe.training.objectives import parse_names
+    from hueprobe.training.trained import CONFIG, WEIGHTS
 
     parse_names(loss)
     if tensorboard:
         require_tensorboard()
     settings = TrainingSettings(**training.settings(), learning_rate=learning_rate, seed=seed)
-    table = resolve_images(images)
+    table = training_parts(named_images(images), **training.parts(), progress=True)
     read = partial(
         load_images, side=training.side_before_crop(), in_memory=not from_files, workers=training.workers,
         progress=True,
     )  # fmt: skip
-    parts = set(table.splits)
-    loaded = read(table.where_split(TRAIN) if TRAIN in parts else table)
+    loaded = read(table.where_split(TRAIN), label="reading to train")
     test = None
-    if TEST in parts:
-        test = read(table.where_split(TEST), class_names=loaded.class_names)
+    if TEST in table.splits:
+        test = read(table.where_split(TEST), class_names=loaded.class_names, label="reading to test")
+    say(f"{len(loaded):,} images to train on, {0 if test is None else len(test):,} to test on", err=True)
+    if (output / CHECKPOINT).exists():
+        say(f"going on from {output / CHECKPOINT}", err=True)
     n_classes = len(loaded.class_names)
-    network, tap = fresh_network(training.backbone, n_classes, seed=seed, weights=training.weights)
+    network, tap = fresh_network(
+        training.backbone, n_classes, seed=seed, weights=training.weights, layer=training.layer
+    )
     with objective_named(
         loss, network, n_classes, tap=tap, image_size=settings.crop, seed=seed, stages=training.stages,
         **training.head(),
@@ -73,8 +86,13 @@ def train(
             tensorboard=tensorboard,
             identity={
                 "backbone": training.backbone, "weights": training.weights, "stages": str(training.stages),
-                "head": str(training.head()),
+                "head": str(training.head()), **training.named_layer(),
             },
+        )  # fmt: skip
+        save_trained(
+            objective, run, loaded, settings, test=test, backbone=training.backbone,
+            begun_from=training.weights, head=training.head(), stages=training.stages,
+            weights=output / WEIGHTS, config=output / CONFIG,
         )  # fmt: skip
     report_skipped(run.skipped)
     last = run.log[-1]
@@ -85,3 +103,8 @@ def train(
         if name.startswith("share_") and name != "share_class"
     )
     say(f"{output}: {settings.epochs} epochs, loss {last['loss']:.4f}{shown}{share}")
+    say(
+        f"its activations: hueprobe index IMAGES -o MEMORY --backbone {training.backbone} --weights "
+        f"{shlex.quote(str(output / WEIGHTS))} --resize {loaded.side} --crop {settings.crop}",
+        err=True,
+    )

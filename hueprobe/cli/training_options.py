@@ -14,6 +14,9 @@ _OPTIONS = (
     click.option(
         "--weights", default="none", show_default=True, help="none: from scratch; default, a name, or a file."
     ),
+    click.option(
+        "--layer", help="Its bottleneck, where `hueprobe backbones` does not list the network: a dotted name."
+    ),
     click.option("--epochs", type=click.IntRange(min=1), default=100, show_default=True),
     click.option("--batch-size", type=click.IntRange(min=2), default=64, show_default=True),
     click.option("--optimizer", type=click.Choice(["adam", "sgd"]), default="adam", show_default=True),
@@ -40,6 +43,19 @@ _OPTIONS = (
         "--head-project/--no-head-project", default=False, show_default=True,
         help="Put the head's points on the unit circle.",
     ),
+    click.option(
+        "--train-split", "train_splits", metavar="NAME", multiple=True,
+        help="A split of IMAGES to train on; may be given again  [default: train or training; where none is "
+        "called so, the images without a split]",
+    ),
+    click.option(
+        "--test-split", "test_splits", metavar="NAME", multiple=True,
+        help="A split of IMAGES to test on; may be given again  [default: test or testing]",
+    ),
+    click.option(
+        "--drop-repeated", is_flag=True,
+        help="Leave images of a test image's content out of training instead of refusing them.",
+    ),
     device_option,
     workers_option,
 )  # fmt: skip
@@ -51,6 +67,7 @@ class TrainingOptions:
 
     backbone: str
     weights: str
+    layer: str | None
     epochs: int
     batch_size: int
     optimizer: str
@@ -63,12 +80,23 @@ class TrainingOptions:
     head_input: str
     head_hidden: tuple[int, ...]
     head_project: bool
+    train_splits: tuple[str, ...]
+    test_splits: tuple[str, ...]
+    drop_repeated: bool
     device: str
     workers: int | None
 
     def settings(self) -> dict[str, Any]:
         """Return those that are fields of `TrainingSettings`."""
         return {name: getattr(self, name) for name in _TRAINING_FIELDS}
+
+    def parts(self) -> dict[str, Any]:
+        """Return what tells which images train and test, as `training_parts` takes it."""
+        return {name: getattr(self, name) for name in ("train_splits", "test_splits", "drop_repeated")}
+
+    def named_layer(self) -> dict[str, str]:
+        """Return the layer, where one was named, for what tells a run from others."""
+        return {} if self.layer is None else {"layer": self.layer}
 
     def side_before_crop(self) -> int:
         """Return the images' side: as given, or 8/7 of the crop, as 256 is of 224."""

@@ -1,14 +1,15 @@
 """`hueprobe tune`: which searcher is fastest on a memory at a wished recall."""
 
-import json
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from hueprobe.cli import options as common
 from hueprobe.cli.figures import save_figure
 from hueprobe.files import written_whole
+from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
     from hueprobe.search.tuning import Tuning
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="Vectors drawn from MEMORY and asked at once.",
 )
+@common.index_dir_option
 @click.option("--keep", is_flag=True, help="Keep the recommended index, so that it need not be built again.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draw.")
 @click.option(
@@ -52,27 +54,39 @@ def tune(
     k: int,
     specs: tuple[str, ...],
     n_queries: int,
+    index_dir: Path | None,
     keep: bool,
     seed: int,
     output: Path | None,
     as_json: bool,
 ) -> None:
     """Try exact search, Annoy and FAISS on MEMORY's own vectors and recommend the fastest good enough."""
+    from hueprobe.errors import StorageError
     from hueprobe.memory import open_memory
     from hueprobe.search.tuning import tune_searcher
 
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
-    tuning = tune_searcher(
-        opened, recall=recall, k=k, specs=specs or None, n_queries=n_queries, keep=keep, seed=seed,
-        progress=True,
-    )  # fmt: skip
+    asked: dict[str, Any] = {
+        "recall": recall,
+        "k": k,
+        "specs": specs or None,
+        "n_queries": n_queries,
+        "seed": seed,
+    }
+    try:
+        tuning = tune_searcher(opened, **asked, keep=keep, index_dir=index_dir, progress=True)
+    except StorageError as error:
+        if output is None or index_dir is not None or keep:
+            raise
+        common.say(f"indexes are built in {output}, for the time being: {error}", err=True)
+        tuning = tune_searcher(opened, **asked, index_dir=output, progress=True)
     if output is not None:
         _save(tuning, output)
     if as_json:
         common.print_json(tuning.document())
     else:
-        _report(tuning, memory, keep)
+        _report(tuning, memory, keep, index_dir)
 
 
 def _save(tuning: "Tuning", folder: Path) -> None:
@@ -80,20 +94,20 @@ def _save(tuning: "Tuning", folder: Path) -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(folder / "tuning.json") as file:
-        file.write((json.dumps(common.plain(tuning.document()), indent=2, sort_keys=True) + "\n").encode())
+        file.write((json_text(tuning.document(), indent=2) + "\n").encode())
     drawn = recall_speed(tuning)
     for name in ("tuning.png", "tuning.pdf"):
         save_figure(drawn, folder / name)
 
 
-def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
+def _report(tuning: "Tuning", memory: Path, keep: bool, index_dir: Path | None) -> None:
     best = tuning.recommended
     rows = [
         [
             trial.spec,
-            f"{trial.recall:.4f}",
+            common.number(trial.recall, ".4f"),
             f"{trial.queries_per_second:,.0f}",
-            f"{trial.times_exact:.2f}",
+            f"{trial.times_exact:.2f} ({trial.times_exact_low:.2f}-{trial.times_exact_high:.2f})",
             f"{trial.build_seconds:.1f}" if trial.n_bytes else "-",
             f"{trial.n_bytes / 1e6:,.1f}" if trial.n_bytes else "-",
             "<-" if trial is best else "",
@@ -104,8 +118,19 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
         f"{tuning.memory}: {tuning.n_vectors:,} vectors, {tuning.n_queries} of them asked at once, own image "
         "excluded"
     )
-    columns = ["searcher", f"recall@{tuning.k}", "queries/s", "x exact", "build s", "index MB", ""]
+    columns = [
+        "searcher",
+        f"recall@{tuning.k}",
+        "queries/s",
+        "x exact (quartiles)",
+        "build s",
+        "index MB",
+        "",
+    ]
     common.print_table("", columns, rows)
+    rounds = sorted({trial.rounds for trial in tuning.trials})
+    n = f"{rounds[0]}" if len(rounds) == 1 else f"{rounds[0]} to {rounds[-1]}"
+    common.say(f"speeds are medians of {n} rounds; x exact: in multiples of exact search in the same round")
     for spec, reason in tuning.failed:
         common.say(f"left out: {spec}: {reason}", err=True)
     common.say("", f"recommended for recall {tuning.wished:g}: {best.spec}")
@@ -114,6 +139,13 @@ def _report(tuning: "Tuning", memory: Path, keep: bool) -> None:
             "Nothing approximate of that recall was faster. Exact is the default: leave --searcher out."
         )
         return
+    if not best.times_exact_low > 1:
+        common.say(
+            f"It is hardly faster than exact search here: in half of its {best.rounds} rounds "
+            f"{best.times_exact_low:.2f} to {best.times_exact_high:.2f} times as fast."
+        )
     when = "Its index is kept" if keep else "Its index is built at the first use"
-    common.say(f"{when}:", f"  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'")
-    common.say(f"  hueprobe.KernelDensityClassifier(memory, searcher={best.spec!r})")
+    option = "" if index_dir is None else f" --index-dir {shlex.quote(str(index_dir))}"
+    argument = "" if index_dir is None else f", index_dir={str(index_dir)!r}"
+    common.say(f"{when}:", f"  hueprobe evaluate {memory} IMAGES --searcher '{best.spec}'{option}")
+    common.say(f"  hueprobe.KernelDensityClassifier(memory, searcher={best.spec!r}{argument})")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from hueprobe.datasets.listing import Listing
 from hueprobe.datasets.manifest import Manifest
 from hueprobe.files import digest_of
+from hueprobe.images.names import normal_name
 from hueprobe.images.reading import ImageRecord
 from hueprobe.images.table import ImageTable
 
@@ -69,21 +70,22 @@ def count_problems(manifest: Manifest, table: ImageTable, splits: Counter[str]) 
     wanted["counts.classes"] = (len(table.class_names), expected.classes)
     if splits or not expected.splits:
         for name, n in expected.splits.items():
-            wanted[f"counts.splits.{name}"] = (splits[name], n * per_volume)
+            wanted[f"counts.splits.{name}"] = (splits[normal_name(name)], n * per_volume)
     else:
         listed = ", ".join(f"{name} {n:,}" for name, n in expected.splits.items())
         yield Problem("count", f"no official split could be read; expected are {listed}")
     for key, (found, number) in wanted.items():
         if number is not None and found != number:
             yield Problem("count", f"{key}: {found:,} found, {number:,} expected{_doubt(manifest, key)}")
-    if unknown := sorted(set(splits) - set(expected.splits)) if expected.splits else []:
+    known = {normal_name(name) for name in expected.splits}
+    if unknown := sorted(set(splits) - known) if known else []:
         yield Problem("count", f"splits that the manifest does not know: {_some(unknown)}")
 
 
 def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
     """Yield classes that are missing, unknown, renamed or of another size, and images without one."""
     counts = Counter(name for name in table.classes if name is not None)
-    known = manifest.counts.class_names
+    known = tuple(dict.fromkeys(map(normal_name, manifest.counts.class_names)))
     without = [table.paths[i] for i, name in enumerate(table.classes) if name is None]
     if without and (counts or manifest.counts.classes):  # else a set without classes
         yield Problem("class", f"{len(without)} images have no class: {_some(without)}", tuple(without))
@@ -118,7 +120,10 @@ def _class_sizes(manifest: Manifest, counts: Counter[str]) -> dict[str, int]:
     per_volume = manifest.slices.count if manifest.slices else 1
     each = manifest.counts.each_class
     sizes = manifest.counts.per_class or ({name: each for name in counts} if each is not None else {})
-    return {name: n * per_volume for name, n in sizes.items()}
+    expected: Counter[str] = Counter()
+    for name, n in sizes.items():
+        expected[normal_name(name)] += n * per_volume
+    return dict(expected)
 
 
 def group_problems(table: ImageTable) -> Iterator[Problem]:

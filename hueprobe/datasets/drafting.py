@@ -8,11 +8,9 @@ from pathlib import Path
 from hueprobe.datasets.listing import files_below
 from hueprobe.errors import ImageError
 from hueprobe.files import sha256_of
-from hueprobe.images.paths import IMAGE_ENDINGS
-
-_SPLIT_NAMES = frozenset(
-    "train training trn trainval val valid validation dev test testing tst".split()  # noqa: SIM905
-)
+from hueprobe.images.endings import is_image, known_endings
+from hueprobe.images.layout import is_split_name
+from hueprobe.images.names import normal_name
 
 
 def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str | Path | None = None) -> str:
@@ -39,11 +37,9 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str |
         raise ImageError(f"no folder at {str(folder)!r}; give one that holds images")
     problems: list[str] = []
     files = [path for path, _ in files_below(folder, folder, problems)]
-    images = [path for path in files if os.path.splitext(path)[1].lower() in IMAGE_ENDINGS]
+    images = [path for path in files if is_image(path)]
     if not images:
-        raise ImageError(
-            f"no images in {str(folder)!r}; their names must end in one of: {' '.join(IMAGE_ENDINGS)}"
-        )
+        raise ImageError(f"no images in {str(folder)!r}; their names must end in one of: {known_endings()}")
     kind = _kind(images)
     lines = _head(folder.name)
     # An image beside the class folders belongs to none of them.
@@ -61,10 +57,10 @@ def draft_manifest(folder: str | Path, *, checksums: bool = False, beside: str |
         lines += ["# These are there and are no images of the set.", f"exclude = {_texts(aside)}"]
     lines += ["", "[counts]", f"images = {len(counted)}"]
     if kind != "pattern":
-        classes = Counter(path.split("/")[depth - 1] for path in counted)
+        classes = Counter(normal_name(path.split("/")[depth - 1]) for path in counted)
         lines += [f"classes = {len(classes)}"]
         if kind == "split_folders":
-            splits = Counter(path.split("/")[0] for path in counted)
+            splits = Counter(normal_name(path.split("/")[0]) for path in counted)
             lines += ["", "[counts.splits]", *(f"{_text(name)} = {n}" for name, n in sorted(splits.items()))]
         lines += ["", "[counts.per_class]", *(f"{_text(name)} = {n}" for name, n in sorted(classes.items()))]
     if checksums:
@@ -106,7 +102,7 @@ def _kind(images: list[str]) -> str:
     if not tops:
         return "pattern"
     deep = {path.split("/")[0] for path in images if path.count("/") >= 2}
-    are_splits = len(tops) > 1 and tops == deep and {top.lower() for top in tops} <= _SPLIT_NAMES
+    are_splits = len(tops) > 1 and tops == deep and all(map(is_split_name, tops))
     return "split_folders" if are_splits else "class_folders"
 
 

@@ -13,7 +13,8 @@ from hueprobe.datasets.roots import Place, candidate_roots, find_places, not_fou
 from hueprobe.datasets.schema import Fact
 from hueprobe.datasets.side_tables import Row, Stack, join, read_stacks, unique_rows
 from hueprobe.errors import ImageError
-from hueprobe.images.paths import IMAGE_ENDINGS
+from hueprobe.images.endings import is_image
+from hueprobe.images.names import SpelledAs, normal_name
 
 IMAGE = "picture"  # the column, by its name in manifests, with the path below the images' folder
 _PATTERNS = {
@@ -89,13 +90,16 @@ def list_place(manifest: Manifest, place: Place) -> Listing:
     problems: list[str] = []
     files = dict(files_below(place.images, place.base, problems))
     stacks = read_stacks(manifest.tables, place.base, checksums=manifest.checksums)
+    on_disk = SpelledAs(files)
+    for row in (row for stack in stacks for row in stack.rows if IMAGE in row):
+        row[IMAGE] = on_disk(row[IMAGE])
     is_excluded = _Excluded(manifest)
     if manifest.layout.kind == "tables":
-        rows = _listed(manifest, stacks, problems)
+        rows = _listed(manifest, stacks, on_disk, problems)
     else:
         pattern = re.compile(manifest.layout.pattern or _PATTERNS[manifest.layout.kind])
         is_any_file = manifest.layout.kind == "volumes"
-        found = {path: pattern.fullmatch(path) for path in files if is_any_file or _is_image(path)}
+        found = {path: pattern.fullmatch(path) for path in files if is_any_file or is_image(path)}
         rows = [
             {IMAGE: path, **_said(match)} for path, match in found.items() if match and not is_excluded(path)
         ]
@@ -167,14 +171,14 @@ def files_below(folder: Path, base: Path, problems: list[str]) -> Iterator[tuple
                 problems.append(f"{path}: {error.strerror}")
 
 
-def _listed(manifest: Manifest, stacks: list[Stack], problems: list[str]) -> list[Row]:
+def _listed(manifest: Manifest, stacks: list[Stack], on_disk: SpelledAs, problems: list[str]) -> list[Row]:
     """Return the rows of the first stack, joined with the others, each with its image's path."""
     rows = [dict(row) for row in stacks[0].rows]
     join(rows, stacks[1:])
     pattern = re.compile(manifest.layout.pattern)
     for row in rows:
         if IMAGE not in row and manifest.layout.image_template:
-            row[IMAGE] = _filled(manifest.layout.image_template, row)
+            row[IMAGE] = on_disk(_filled(manifest.layout.image_template, row))
         if manifest.layout.pattern and (match := pattern.fullmatch(row.get(IMAGE, ""))):
             row.update({name: value for name, value in _said(match).items() if name not in row})
     rows = [row for row in rows if row.get(IMAGE) and _is_inside(row[IMAGE], problems)]
@@ -238,23 +242,25 @@ def _value(fact: Fact, row: Row) -> str | None:
         number = row.get(fact.number, "")
         place = (int(number) - 1) // fact.every if number.isdecimal() and int(number) else -1
         value = fact.in_order[place] if 0 <= place < len(fact.in_order) else None
-    return fact.names.get(value, value) if value else None
+    if not value or not fact.names:
+        return value or None
+    names = {normal_name(name): said for name, said in fact.names.items()}
+    return names.get(normal_name(value), value)
 
 
 def _fits(manifest: Manifest, listing: Listing) -> bool:
     """Whether this is a place of the set: an image is there, of a known class where classes are known."""
-    known = manifest.counts.class_names
-    return any(entry.size >= 0 and (not known or entry.class_ in known) for entry in listing.entries)
+    known = {normal_name(name) for name in manifest.counts.class_names}
+    return any(
+        entry.size >= 0 and (not known or normal_name(entry.class_ or "") in known)
+        for entry in listing.entries
+    )
 
 
 def _side_files(manifest: Manifest, place: Place) -> set[str]:
     """Return the files of the set that are no images, relative to the images' folder."""
     files = [*(table.file for table in manifest.tables), *manifest.checksums]
     return {os.path.relpath(place.base / file, place.images).replace(os.sep, "/") for file in files}
-
-
-def _is_image(path: str) -> bool:
-    return os.path.splitext(path)[1].lower() in IMAGE_ENDINGS
 
 
 def require_classes(manifest: Manifest, listing: Listing) -> None:

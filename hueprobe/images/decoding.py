@@ -7,15 +7,19 @@ image that Pillow cannot give here (it has odd metadata where warnings are error
 allows though not than its user does) is decoded by this module, run as a program of its own.
 """
 
+import importlib
 import io
 import json
 import struct
 import sys
+from dataclasses import asdict
 from functools import cache
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
+from hueprobe.images.noticed import Noticed
 from hueprobe.images.rgb import image_as_rgb
+from hueprobe.images.value_range import ValueRange
 from hueprobe.processes import run_module
 
 # EXIF orientation to the turn that undoes it; 1 is upright.
@@ -31,19 +35,27 @@ _UPRIGHT = {
 # What Pillow may take a file for, whatever its name. Of its other formats some hand the file to a program of
 # the system (EPS to Ghostscript, which runs it), and few are known to anyone.
 _FORMATS = (
-    "JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "TGA", "PCX", "ICO", "SGI",
+    "JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "QOI", "PSD", "DDS", "TGA",
+    "PCX", "ICO", "SGI",
 )  # fmt: skip
+_HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _MOST_SECONDS = 300
 
 
-def decode(data: bytes, limit: int | None) -> Image.Image:
-    """Return the image that a file's bytes hold as upright RGB; of an animation the first frame.
+def decode(
+    data: bytes, limit: int | None, value_range: ValueRange | None = None
+) -> tuple[Image.Image, Noticed]:
+    """Return the image that a file's bytes hold as upright RGB, of an animation the first frame.
+
+    What it lost on the way comes with it.
 
     Parameters
     ----------
     data : bytes
     limit : int, optional
         The pixels that it may have; None for any number.
+    value_range : ValueRange, optional
+        Black and white of images of more than 8 bits.
 
     Raises
     ------
@@ -55,20 +67,20 @@ def decode(data: bytes, limit: int | None) -> Image.Image:
         Whatever a decoder raises on damaged data.
     """
     try:
-        return _decode(data, limit)
+        return _decode(data, limit, value_range)
     except Warning as warning:  # an error to this process alone
-        return _decode_alone(data, limit, warning)
+        return _decode_alone(data, limit, value_range, warning)
     except Image.DecompressionBombError as error:
         if isinstance(error, _TooManyPixels) or not _allows_more_than_pillow(limit):
             raise
-        return _decode_alone(data, limit, error)
+        return _decode_alone(data, limit, value_range, error)
 
 
 class _TooManyPixels(Image.DecompressionBombError):
     """By our own limit, not by Pillow's."""
 
 
-def _decode(data: bytes, limit: int | None) -> Image.Image:
+def _decode(data: bytes, limit: int | None, value_range: ValueRange | None) -> tuple[Image.Image, Noticed]:
     with _opened(data) as image:
         pixels = image.width * image.height
         if limit is not None and pixels > limit:
@@ -76,9 +88,9 @@ def _decode(data: bytes, limit: int | None) -> Image.Image:
                 f"Image size ({pixels} pixels) exceeds limit of {limit} pixels, could be decompression bomb "
                 "DOS attack."
             )
-        decoded = image_as_rgb(image)
+        decoded, noticed = image_as_rgb(image, value_range)
         turn = _UPRIGHT.get(_orientation(image))  # known once decoded: a TIFF turns itself
-    return decoded if turn is None else decoded.transpose(turn)
+    return (decoded if turn is None else decoded.transpose(turn)), noticed
 
 
 def _opened(data: bytes) -> ImageFile.ImageFile:
@@ -91,7 +103,18 @@ def _opened(data: bytes) -> ImageFile.ImageFile:
                 return factory(io.BytesIO(data), "")
         except (SyntaxError, IndexError, TypeError, struct.error):  # it only begins like this format
             continue
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF_BRANDS:
+        return _heif(data)
     raise UnidentifiedImageError("not a picture of a known format")
+
+
+def _heif(data: bytes) -> ImageFile.ImageFile:
+    try:
+        heif = importlib.import_module("pillow_heif")
+    except ModuleNotFoundError:
+        raise UnidentifiedImageError("a HEIC picture; to read these: pip install pillow-heif") from None
+    image: ImageFile.ImageFile = heif.HeifImageFile(io.BytesIO(data), "")
+    return image
 
 
 @cache
@@ -116,16 +139,19 @@ def _allows_more_than_pillow(limit: int | None) -> bool:
     return pillows is not None and (limit is None or limit > pillows)
 
 
-def _decode_alone(data: bytes, limit: int | None, error: Exception) -> Image.Image:
+def _decode_alone(
+    data: bytes, limit: int | None, value_range: ValueRange | None, error: Exception
+) -> tuple[Image.Image, Noticed]:
     """Decode in a process of its own; `error` is what hindered this one."""
-    answer = run_module(__name__, json.dumps(limit), data=data, seconds=_MOST_SECONDS)
+    asked = json.dumps([limit, value_range and value_range.text])
+    answer = run_module(__name__, asked, data=data, seconds=_MOST_SECONDS)
     if answer is None:
         raise error
     head, _, pixels = answer.partition(b"\n")
     said = json.loads(head)
     if "error" in said:
         raise _CLASSES.get(said["error"], ValueError)(said["text"])
-    return Image.frombytes("RGB", tuple(said["size"]), pixels)
+    return Image.frombytes("RGB", tuple(said["size"]), pixels), Noticed(**said["noticed"])
 
 
 _CLASSES: dict[str, type[Exception]] = {
@@ -133,18 +159,18 @@ _CLASSES: dict[str, type[Exception]] = {
 }
 
 
-def _main(limit: int | None) -> None:
+def _main(limit: int | None, value_range: str | None) -> None:
     Image.MAX_IMAGE_PIXELS = limit  # of this process, which ends with the image
     out = sys.stdout.buffer
     try:
-        image = _decode(sys.stdin.buffer.read(), limit)
+        image, noticed = _decode(sys.stdin.buffer.read(), limit, ValueRange.of(value_range))
     except Exception as error:
         said = {"error": type(error).__name__, "text": str(error) or type(error).__name__}
         out.write(json.dumps(said).encode() + b"\n")
     else:
-        out.write(json.dumps({"size": image.size}).encode() + b"\n")
+        out.write(json.dumps({"size": image.size, "noticed": asdict(noticed)}).encode() + b"\n")
         out.write(image.tobytes())
 
 
 if __name__ == "__main__":
-    _main(json.loads(sys.argv[1]))
+    _main(*json.loads(sys.argv[1]))

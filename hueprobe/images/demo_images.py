@@ -89,7 +89,7 @@ def demo(folder: str | Path | None = None) -> ImageTable:
         raise ImageError(
             f"cannot write the demo's images to {str(folder)!r}: {reason}; give another folder"
         ) from None
-    return read_table(folder / TABLE_FILE)
+    return read_table(folder / TABLE_FILE, fenced=True)
 
 
 def _cache_folder() -> Path:
@@ -118,7 +118,7 @@ def _is_complete(folder: Path) -> bool:
         return (
             set(sums) == {*expected.paths, TABLE_FILE}
             and all(sha256_of(folder / name) == digest for name, digest in sums.items())
-            and replace(read_table(folder / TABLE_FILE), sizes=expected.sizes) == expected
+            and replace(read_table(folder / TABLE_FILE, fenced=True), sizes=expected.sizes) == expected
         )
     except (OSError, ValueError):
         return False

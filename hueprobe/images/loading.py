@@ -11,7 +11,7 @@ from torch import Tensor
 from hueprobe.errors import ImageError, InputError, ShapeError
 from hueprobe.images.reading import ImageRecord, read_row
 from hueprobe.images.table import ImageTable
-from hueprobe.images.transform import ToTensor, Transform
+from hueprobe.images.transform import ToTensor, Transform, apply_transform
 from hueprobe.threads import Map, computing_alone, default_workers, threaded_map
 
 
@@ -23,7 +23,7 @@ class Batch:
     ----------
     start : int
         Row of the first.
-    images : Tensor of shape (B, 3, h, w), float32
+    images : Tensor of shape (B, channels, h, w), float32
         Zeros where unreadable; in the memory format channels_last, as networks here take them.
     records : tuple of ImageRecord
         One an image.
@@ -52,7 +52,7 @@ def load_batches(
     ----------
     table : ImageTable
     transform : Transform or callable
-        Takes an RGB image to a float tensor of shape (3, h, w), the same for every image. With
+        Takes an RGB image to a float tensor of shape (channels, h, w), the same for every image. With
         workers it is called from several threads at once.
     batch_size : int
         Images a batch, counted from `start`; the last may have fewer.
@@ -68,14 +68,16 @@ def load_batches(
     start, stop : int
         Rows; all by default.
     image_shape : (int, int, int), optional
-        (3, h, w) that the transform must give; without it that of the first readable image counts.
+        (channels, h, w) that the transform must give; without it that of the first readable image counts.
 
     Raises
     ------
     InputError
         A number is out of range, or the transform fails on an image.
     ShapeError
-        The transform gives no (3, h, w), or another shape than for the images before.
+        The transform gives no (channels, h, w), or another shape than for the images before.
+    NumericsError
+        The transform makes NaN or infinite values.
     ImageError
         No image can be read and the shape is unknown, or the table's Dataset is gone.
     """
@@ -91,8 +93,12 @@ def load_batches(
     if start == stop:
         return _in_order(_Reader(table, transform, (), "", pinned), [], 0, 0)
     rows = range(start, stop)
-    shape = transform.shape if isinstance(transform, Transform) and not image_shape else image_shape
-    shape, shape_of = (shape, "image_shape") if shape else _first_shape(table, transform, rows)
+    shape = transform.shape if type(transform) is Transform and not image_shape else image_shape
+    if shape:
+        shape_of = "that of the others"
+    else:
+        first = first_image(table, transform, rows)
+        shape, shape_of = tuple(first.tensor.shape), repr(first.name)
     reader = _Reader(table, transform, tuple(shape), shape_of, pinned)
     batches = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
     workers = min(workers, 1) if table.dataset is not None else workers
@@ -108,30 +114,56 @@ def _load(
         return None, record
     name = table.paths[row]
     try:
-        if slot is not None and isinstance(transform, Transform):
-            tensor = transform.into(image, slot)
-        else:
-            tensor = transform(image)
+        if slot is not None and type(transform) is Transform:  # a class of one's own has its own ways
+            return transform.into(image, slot), record
+        return apply_transform(transform, image, name=name), record
     except ImageError as error:
         return None, ImageRecord(record.sha256, 0, 0, readable=False, reason=str(error))
-    except Exception as error:
-        text = " ".join(f"{type(error).__name__}: {error}".split())
-        raise InputError(f"the transform fails on image {name!r}: {text}") from error
-    if not isinstance(tensor, Tensor) or not tensor.is_floating_point():
-        what = tensor.dtype if isinstance(tensor, Tensor) else type(tensor).__name__
-        raise InputError(f"the transform gives {what} for image {name!r}; it must give a float tensor")
-    if tensor.ndim != 3 or tensor.shape[0] != 3 or not tensor.numel():
-        raise ShapeError(f"the transform gives {tuple(tensor.shape)} for image {name!r}; need (3, h, w)")
-    return tensor.detach().to(torch.float32), record
 
 
-def _first_shape(table: ImageTable, transform: ToTensor, rows: range) -> tuple[tuple[int, ...], str]:
-    """Return the shape of the first readable image, and its name."""
+@dataclass(frozen=True, eq=False)
+class FirstImage:
+    """The first image of a table that can be read.
+
+    Attributes
+    ----------
+    name : str
+        Its path in the table.
+    size : (int, int)
+        Its width and height in pixels, as it lies on disk.
+    tensor : Tensor of shape (channels, h, w), float32
+        What the transform makes of it.
+    """
+
+    name: str
+    size: tuple[int, int]
+    tensor: Tensor
+
+
+def first_image(table: ImageTable, transform: ToTensor, rows: range | None = None) -> FirstImage:
+    """Read images until one can be read.
+
+    Parameters
+    ----------
+    table : ImageTable
+    transform : Transform or callable
+        As in `load_batches`.
+    rows : range, optional
+        Those to try, in order; all by default.
+
+    Raises
+    ------
+    ImageError
+        None can be read; says why the first cannot.
+    InputError, ShapeError
+        As in `load_batches`.
+    """
     reason = None
+    rows = range(len(table)) if rows is None else rows
     for row in rows:
         tensor, record = _load(table, transform, row)
         if tensor is not None:
-            return tuple(tensor.shape), repr(table.paths[row])
+            return FirstImage(table.paths[row], (record.width, record.height), tensor)
         reason = reason or record.reason
     raise ImageError(f"none of {len(rows)} images could be read; the first: {reason}")
 
@@ -148,8 +180,8 @@ class _Reader:
 
     def begin(self, rows: range, each: Map) -> Callable[[], Batch]:
         """Hand a batch's rows to `each` (a kind of `map`); return what waits for them and gives the batch."""
-        _, height, width = self.shape
-        slots = torch.empty(len(rows), height, width, 3, pin_memory=self.pinned)
+        channels, height, width = self.shape
+        slots = torch.empty(len(rows), height, width, channels, pin_memory=self.pinned)
         records = each(self._fill, slots.numpy(), rows)
         return lambda: Batch(rows[0], slots.permute(0, 3, 1, 2), tuple(records))
 

@@ -1,6 +1,7 @@
 """The image table: images in a fixed order, with class, split and group of each."""
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -8,13 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hueprobe.arguments import as_names
 from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.images.names import normal_name, normalized, warn_of_names
+from hueprobe.images.value_range import ValueRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 _ROWS = ("paths", "roots", "classes", "splits", "groups", "sizes")
 _COLUMNS = ("path", "root", "class", "split", "group", "size")
+_NAMES = {"classes": "class", "splits": "split", "groups": "group"}
 _ITEM = "item-"
 
 
@@ -29,11 +34,15 @@ class ImageTable:
     roots : tuple of str
         Absolute folder of each; empty for what is no file (items of a Dataset, arrays).
     classes, splits, groups : tuple of (str or None)
-        Class; name of the part of the data (`"train"`); what belongs together (subject, family).
+        Class; name of the part of the data (`"train"`); what belongs together (subject, family). Names are
+        brought to one form, Unicode NFC without space at the ends, with a warning where that changes any.
     sizes : tuple of int
         Bytes; -1 where unknown.
     dataset : torch Dataset, optional
         Where the items come from; the path is then `"item-0000012"` for item 12.
+    value_range : ValueRange, optional
+        Which values of images of more than 8 bits are black and white when they are read; may be given as
+        in `hueprobe.build_memory`.
 
     Raises
     ------
@@ -50,25 +59,36 @@ class ImageTable:
     groups: tuple[str | None, ...]
     sizes: tuple[int, ...]
     dataset: Any = field(default=None, compare=False)
+    value_range: ValueRange | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
-        """Refuse columns of differing length and names that cannot be written down."""
+        """Refuse columns of differing length and names that cannot be written down; normalize names."""
         lengths = {name: len(getattr(self, name)) for name in _ROWS}
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"columns of an image table differ in length: {lengths}")
         for name in ("paths", "roots", "classes", "splits", "groups"):
             _require_unicode(getattr(self, name))
+        object.__setattr__(self, "value_range", ValueRange.of(self.value_range))
+        changed = {name: normalized(getattr(self, name)) for name in _NAMES}
+        for name, normal in changed.items():
+            if normal:
+                values = tuple([normal.get(value, value) for value in getattr(self, name)])
+                object.__setattr__(self, name, values)
+        warn_of_names({_NAMES[name]: normal for name, normal in changed.items()}, stacklevel=3)
 
     def __len__(self) -> int:
         """Return the number of images."""
         return len(self.paths)
 
     def __repr__(self) -> str:
-        """Return one line: how many images, classes and so on, and where."""
+        """Return one line: how many images, which classes and splits, how many groups, and where."""
         parts = [f"{len(self):,} images"]
-        for what, values in (("classes", self.classes), ("splits", self.splits), ("groups", self.groups)):
-            if names := set(values) - {None}:
-                parts.append(f"{len(names):,} {what}")
+        if names := self.class_names:
+            parts.append(f"{len(names):,} classes ({_few(names)})")
+        if splits := Counter(name for name in self.splits if name is not None):
+            parts.append(f"splits {_few([f'{name} {splits[name]:,}' for name in sorted(splits)])}")
+        if groups := set(self.groups) - {None}:
+            parts.append(f"{len(groups):,} groups")
         folders = set(self.roots) - {""}
         return f"<ImageTable {os.path.commonpath(folders) if folders else 'of no files'}: {', '.join(parts)}>"
 
@@ -118,7 +138,8 @@ class ImageTable:
             Which rows: a range, a mask, or positions.
         """
         rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
-        return replace(self, **{name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS})
+        columns: dict[str, Any] = {name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS}
+        return replace(self, **columns)
 
     def where_split(self, name: str) -> "ImageTable":
         """Return the rows of one split, in order.
@@ -132,6 +153,7 @@ class ImageTable:
         InputError
             No row is of that split; the message lists those there are.
         """
+        name = normal_name(name)
         rows = [i for i, split in enumerate(self.splits) if split == name]
         if not rows:
             present = sorted({split for split in self.splits if split is not None})
@@ -175,7 +197,7 @@ class ImageTable:
         Raises
         ------
         InputError
-            There is no table, or several Datasets.
+            There is no table, or several Datasets or ranges of values.
         """
         tables = list(tables)
         if not tables:
@@ -185,8 +207,11 @@ class ImageTable:
             raise InputError(
                 f"{len(datasets)} Datasets in one image table; join them with torch's ConcatDataset"
             )
+        ranges = {table.value_range for table in tables}
+        if len(ranges) > 1:
+            raise InputError("the tables to join have other ranges of values; give them the same value_range")
         columns = {name: tuple(value for table in tables for value in getattr(table, name)) for name in _ROWS}
-        return cls(**columns, dataset=next(iter(datasets.values()), None))
+        return cls(**columns, dataset=next(iter(datasets.values()), None), value_range=ranges.pop())
 
     def to_arrow(self) -> "pa.Table":
         """Return columns image (int64, the row), path, root, class, split, group (string), size (int64)."""
@@ -213,7 +238,8 @@ class ImageTable:
         """
         if missing := [name for name in _COLUMNS if name not in table.column_names]:
             raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")
-        return cls(*(tuple(table[name].to_pylist()) for name in _COLUMNS))
+        columns: list[Any] = [tuple(table[name].to_pylist()) for name in _COLUMNS]
+        return cls(*columns)
 
 
 def unfiled_table(
@@ -229,23 +255,30 @@ def unfiled_table(
     ----------
     n : int
     names, classes, groups : sequence, length n, optional
-        Names are `array-0000000`, ... by default.
+        Names are `array-0000000`, ... by default. Of whole numbers the digits are taken.
 
     Raises
     ------
+    InputError
+        One is neither a name nor a whole number (nor, of classes and groups, missing).
     ShapeError
         A sequence of another length.
     """
-    for what, values in (("names", names), ("classes", classes), ("groups", groups)):
-        if values is not None and len(values) != n:
-            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
     none = (None,) * n
+    given = {"names": names, "classes": classes, "groups": groups}
+    told = {what: none if values is None else as_names(what, values) for what, values in given.items()}
+    for what, values in told.items():
+        if len(values) != n:
+            raise ShapeError(f"{len(values)} {what} for {n} activation arrays; give one each")
+    named = tuple(name for name in told["names"] if name is not None)
+    if names is not None and len(named) < n:
+        raise InputError(f"names hold none at position {told['names'].index(None)}; give a name for each")
     return ImageTable(
-        paths=tuple(names) if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
+        paths=named if names is not None else tuple(f"array-{i:07d}" for i in range(n)),
         roots=("",) * n,
-        classes=tuple(classes) if classes is not None else none,
+        classes=told["classes"],
         splits=none,
-        groups=tuple(groups) if groups is not None else none,
+        groups=told["groups"],
         sizes=(-1,) * n,
     )
 
@@ -256,6 +289,12 @@ def from_items(dataset: Any, classes: Sequence[str | None]) -> ImageTable:
     none = (None,) * n
     paths = tuple(f"{_ITEM}{i:07d}" for i in range(n))
     return ImageTable(paths, ("",) * n, tuple(classes), none, none, (-1,) * n, dataset=dataset)
+
+
+def _few(names: Sequence[str]) -> str:
+    """Return the first of some names, each of which may be cut."""
+    shown = [name if len(name) <= 24 else f"{name[:23]}…" for name in names[:3]]
+    return ", ".join([*shown, *(["..."] if len(names) > 3 else [])])
 
 
 def _as_index(indices: Any) -> np.ndarray:

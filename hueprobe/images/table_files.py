@@ -5,39 +5,33 @@ import io
 import os
 import shlex
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.files import written_whole
-from hueprobe.images.limits import UNPACKED, max_unpacked
+from hueprobe.images.names import OnDisk, SpelledAs
 from hueprobe.images.paths import MANIFEST_ENDING, TABLE_ENDINGS, common_folder, file_size, posix_relative
 from hueprobe.images.table import ImageTable
+from hueprobe.images.table_rows import MANIFEST, Row, csv_rows, parquet_rows
 from hueprobe.images.trust import ROOTS, Below, trusted_folders
 
-COLUMNS = ("path", "class", "group", "split")
-MANIFEST = "manifest"  # the column that says of which data set the paths are, wherever that lies
-_KNOWN = (*COLUMNS, MANIFEST)
-_REQUIRED = ("path", "class")
 
-
-@dataclass(frozen=True)
-class _Row:
-    place: str  # "line 3"
-    cells: dict[str, str | None]
-
-
-def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | None = None) -> ImageTable:
+def read_table(
+    path: str | Path,
+    *,
+    of_manifest: Callable[[str], ImageTable] | None = None,
+    fenced: bool = False,
+) -> ImageTable:
     """List the images of a CSV (UTF-8) or Parquet file, in its order.
 
     Columns are `path` (relative to the file's folder, or absolute) and `class`, and if wanted `split`
     and `group`; others are ignored with a warning. An empty cell is no value. An image that does not
     exist keeps its row, as an unreadable one does.
 
-    A table may come from others, so its images must lie below its own folder, links resolved, or below
-    one that the user names, see `hueprobe.images.trust`.
+    Where the table is a link to a file in another folder, and its images are not beside the link, paths are
+    relative to that folder.
 
     Parameters
     ----------
@@ -45,6 +39,9 @@ def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | N
     of_manifest : callable, optional
         Gives the table of a data manifest by its name; the rows of a column `manifest` are looked up in it.
         Without, that column is ignored with a warning, as others are.
+    fenced : bool
+        Whether the table came with others' data: its images must then lie below its own folder, links
+        resolved, or below one that the user names, see `hueprobe.images.trust`.
 
     Raises
     ------
@@ -58,7 +55,7 @@ def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | N
     if not os.path.isfile(path):
         raise ImageError(f"no table {os.fspath(path)!r}; give a .csv or .parquet file")
     try:
-        rows = list((_csv_rows if ending == ".csv" else _parquet_rows)(path))
+        rows = list((csv_rows if ending == ".csv" else parquet_rows)(path))
     except OSError as error:
         if isinstance(error, ImageError):
             raise
@@ -68,15 +65,34 @@ def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | N
     folder = os.path.dirname(os.path.abspath(path))
     if of_manifest is not None and MANIFEST in rows[0].cells:
         return _of_manifest(rows, folder, path, of_manifest)
-    files = _files(rows, folder, path)
-    _require_below(trusted_folders(folder), files, rows, path)
+    named = _named_files(rows, folder, path)
+    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
+    if os.path.islink(path) and not any(
+        os.path.exists(file) for file, is_absolute in zip(named, absolute, strict=True) if not is_absolute
+    ):
+        folder = os.path.dirname(os.path.realpath(path))
+        named = _named_files(rows, folder, path)
+    trusted = trusted_folders(os.path.dirname(os.path.realpath(path))) if fenced else None
+    if trusted is not None:
+        _require_below(trusted, named, rows, path)
+    files, n_windows = _files_on_disk(named, rows, folder)
+    if trusted is not None:
+        _require_below(trusted, files, rows, path)
+    _require_distinct(files, rows, path)
+    if n_windows:
+        warnings.warn(
+            f"{n_windows} of {len(files)} paths in {os.fspath(path)!r} have backslashes between folders, as "
+            "on Windows; they are read as /",
+            HueprobeWarning,
+            stacklevel=3,
+        )
     sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
+        windows = "; it is written as on Windows: write / between folders" if "\\" in files[0] else ""
         raise ImageError(
             f"none of the {len(rows)} images in {os.fspath(path)!r} exists, the first is {files[0]!r}; "
-            "paths are relative to the table's folder"
+            f"paths are relative to the table's folder{windows}"
         )
-    absolute = [os.path.isabs(row.cells["path"] or "") for row in rows]
     elsewhere = [file for file, is_absolute in zip(files, absolute, strict=True) if is_absolute]
     common = common_folder(elsewhere) if elsewhere else folder
     roots = [common if is_absolute else folder for is_absolute in absolute]
@@ -90,14 +106,14 @@ def read_table(path: str | Path, *, of_manifest: Callable[[str], ImageTable] | N
     )
 
 
-def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[_Row], path: str | Path) -> None:
+def _require_below(folders: Sequence[str], files: Sequence[str], rows: list[Row], path: str | Path) -> None:
     is_below = Below(folders)
     for file, row in zip(files, rows, strict=True):
         if not is_below(file):
             raise ImageError(
-                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder; "
-                f"where you trust the table, name the folder of its images in {ROOTS}, such as "
-                f"{ROOTS}={shlex.quote(os.path.dirname(file))}"
+                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} leads out of the table's folder, "
+                f"which is among data sets; where you trust it, name the folder of its images in {ROOTS}, "
+                f"such as {ROOTS}={shlex.quote(os.path.dirname(file))}"
             )
 
 
@@ -105,7 +121,7 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
     """Write columns path, class, group, split to a CSV or Parquet file, whole or not at all.
 
     Paths are relative to the file's own folder where the image lies below it, else absolute, so that
-    `from_table` finds the same images (below a folder that it is told to trust).
+    `from_table` finds the same images.
 
     Parameters
     ----------
@@ -162,7 +178,7 @@ def _seen_from(folder: Path, manifest: str) -> str:
 
 
 def _of_manifest(
-    rows: list[_Row], folder: str, path: str | Path, of_manifest: Callable[[str], ImageTable]
+    rows: list[Row], folder: str, path: str | Path, of_manifest: Callable[[str], ImageTable]
 ) -> ImageTable:
     """Return the rows' images out of the set that their manifest lists, with their own class and so on."""
     names = {row.cells[MANIFEST] for row in rows}
@@ -171,13 +187,15 @@ def _of_manifest(
         raise ImageError(f"{os.fspath(path)!r} has {found} under manifest; every row must name the same one")
     whole = of_manifest(os.path.join(folder, name) if MANIFEST_ENDING in name else name)
     place = {listed: i for i, listed in enumerate(whole.paths)}
-    for row in rows:
-        if row.cells["path"] not in place:
+    spelled = SpelledAs(whole.paths)
+    listed = [spelled(row.cells["path"] or "") for row in rows]
+    for name_of_image, row in zip(listed, rows, strict=True):
+        if name_of_image not in place:
             raise ImageError(
                 f"{os.fspath(path)!r}, {row.place}: {name!r} has no image {row.cells['path']!r} here; "
                 f"`hueprobe data verify {name}` says what else is missing"
             )
-    table = whole.select([place[row.cells["path"] or ""] for row in rows])
+    table = whole.select([place[name] for name in listed])
     return replace(
         table,
         classes=tuple(row.cells["class"] for row in rows),
@@ -194,84 +212,37 @@ def _write_csv(file: io.TextIOWrapper, names: tuple[str, ...], rows: list[tuple[
     writer.writerows(rows)
 
 
-def _csv_rows(path: str | Path) -> Iterator[_Row]:
-    line = 0
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            names = next(reader, [])
-            _require_columns(names, path)
-            for cells in reader:
-                line = reader.line_num
-                if not cells:
-                    continue  # a blank line
-                if len(cells) != len(names):
-                    raise ImageError(
-                        f"{os.fspath(path)!r}, line {line}: {len(cells)} cells under {len(names)} columns; "
-                        "quote a comma inside a cell"
-                    )
-                yield _Row(f"line {line}", {n: c or None for n, c in zip(names, cells, strict=True)})
-    except UnicodeDecodeError as error:
-        raise ImageError(f"{os.fspath(path)!r} is not UTF-8 ({error.reason}); save it as UTF-8") from None
-    except csv.Error as error:
-        raise ImageError(f"{os.fspath(path)!r} is no CSV after line {line}: {error}") from None
-
-
-def _parquet_rows(path: str | Path) -> Iterator[_Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            _require_columns(names, path)
-            _require_modest(file.metadata)
-            table = file.read(columns=[name for name in _KNOWN if name in names])
-        columns = {name: table[name].cast(pa.string()).to_pylist() for name in table.column_names}
-    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise ImageError(f"{os.fspath(path)!r} is no readable Parquet table: {reason}") from None
-    for number, cells in enumerate(zip(*columns.values(), strict=True), start=1):
-        yield _Row(f"row {number}", {n: c or None for n, c in zip(columns, cells, strict=True)})
-
-
-def _require_modest(metadata: Any) -> None:
-    """Refuse a table that says it is larger, unpacked, than a list of images is, before it is unpacked."""
-    groups = [metadata.row_group(i) for i in range(metadata.num_row_groups)]
-    size = sum(group.total_byte_size for group in groups)
-    most = max_unpacked(metadata.serialized_size)
-    if size > most or metadata.num_rows > most:
-        raise ValueError(
-            f"it unpacks to {metadata.num_rows} rows, {size} bytes; trust it by setting {UNPACKED}"
-        )
-
-
-def _require_columns(names: list[str], path: str | Path) -> None:
-    name = os.fspath(path)
-    if missing := [column for column in _REQUIRED if column not in names]:
-        raise ImageError(
-            f"{name!r} has no column {', '.join(map(repr, missing))}, only {', '.join(names) or 'none'}; "
-            "needed are path and class, split and group may follow"
-        )
-    if twice := sorted({column for column in names if names.count(column) > 1}):
-        raise ImageError(f"{name!r} has column {twice[0]!r} twice; rename one")
-    if unknown := [column for column in names if column not in _KNOWN]:
-        warnings.warn(
-            f"columns of {name!r} that mean nothing here are ignored: {', '.join(unknown)}",
-            HueprobeWarning,
-            stacklevel=5,
-        )
-
-
-def _files(rows: list[_Row], folder: str, path: str | Path) -> list[str]:
+def _named_files(rows: list[Row], folder: str, path: str | Path) -> list[str]:
     """Return the absolute, normalized file of each row."""
-    seen: dict[str, str] = {}
     for row in rows:
-        name = row.cells["path"]
-        if not name:
+        if not row.cells["path"]:
             raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty")
-        file = os.path.normpath(os.path.join(folder, name))
+    return [os.path.normpath(os.path.join(folder, row.cells["path"] or "")) for row in rows]
+
+
+def _files_on_disk(files: list[str], rows: list[Row], folder: str) -> tuple[list[str], int]:
+    """Return the files, of those that are not there what is likely meant, and how many have backslashes."""
+    on_disk = OnDisk()
+    found = list(files)
+    n_windows = 0
+    for i, (file, row) in enumerate(zip(files, rows, strict=True)):
+        if file_size(file) >= 0 or "\0" in file or os.path.lexists(file):
+            continue
+        name = row.cells["path"] or ""
+        for meant in dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))):
+            there = on_disk(os.path.normpath(os.path.join(folder, meant)))
+            if os.path.lexists(there):
+                found[i] = there
+                n_windows += meant.count("\\") < name.count("\\")
+                break
+    return found, n_windows
+
+
+def _require_distinct(files: list[str], rows: list[Row], path: str | Path) -> None:
+    seen: dict[str, str] = {}
+    for file, row in zip(files, rows, strict=True):
         if file in seen:
-            raise ImageError(f"{os.fspath(path)!r}, {row.place}: {name!r} is there already, in {seen[file]}")
+            raise ImageError(
+                f"{os.fspath(path)!r}, {row.place}: {row.cells['path']!r} is there already, in {seen[file]}"
+            )
         seen[file] = row.place
-    return list(seen)

@@ -1,7 +1,9 @@
-"""Below which folders the images of a table may lie: a table may come from others.
+"""Below which folders the images of a table may lie that came with others' data.
 
-Its own folder always counts. A user adds folders by the environment variables `HUEPROBE_ROOTS` (several,
-joined as in `PATH`) and `HUEPROBE_DATA`, which holds data sets. Links are resolved.
+A table that a user names may list any file that the user may read; one that lies among the data sets, where
+archives are unpacked, may not. Its own folder always counts. A user adds folders by the environment
+variables `HUEPROBE_ROOTS` (several, joined as in `PATH`) and `HUEPROBE_DATA`, which holds data sets. Links
+are resolved.
 """
 
 import os
@@ -46,7 +48,15 @@ class Below:
 
 
 def outside_of(table: ImageTable, path: str | Path) -> str | None:
-    """Return the folder of a table's images where a table file at `path` may not list them, else None."""
+    """Return the folder of a table's images where not all lie below that of the table's file, else None.
+
+    Parameters
+    ----------
+    table : ImageTable
+        Of files.
+    path : path
+        Of the table's own file.
+    """
     files = [os.path.abspath(table.file(i)) for i in range(len(table))]
-    is_below = Below(trusted_folders(os.path.dirname(os.path.abspath(path))))
+    is_below = Below([os.path.realpath(os.path.dirname(os.path.abspath(path)))])
     return None if all(map(is_below, files)) else common_folder(files)

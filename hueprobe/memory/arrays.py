@@ -1,13 +1,14 @@
 """Memories without a forward pass: of given activations, or pooled from a `pixel` memory."""
 
 import hashlib
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
+from hueprobe.arguments import as_array
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.images.table import unfiled_table
 from hueprobe.memory.filling import Filled, fill_memories
@@ -42,15 +43,15 @@ def memory_from_arrays(
     ----------
     path : path
         Folder of the memory.
-    activations : ndarray of shape (n, C, H, W)
+    activations : array_like or tensor of shape (n, C, H, W)
         After the closing nonlinearity; not normalized.
-    classes, groups : sequence of (str or None), optional
-        One an image.
+    classes, groups : sequence of (str, int or None), optional
+        One an image; a whole number is taken by its digits, NaN as none.
     names : sequence of str, optional
         One an image; `array-0000000`, ... by default.
     hashes : sequence of str, optional
         What tells equal images and deals them into blocks, in place of a file's sha256: that of the
-        activations by default.
+        activations, as float32, by default.
     descriptor, dtype, shard_images, overwrite
         As in `build_memory`; a batch has 32 images.
 
@@ -60,19 +61,30 @@ def memory_from_arrays(
 
     Raises
     ------
+    InputError
+        The activations are no numbers, or a class is neither a name nor a whole number.
     ShapeError
         The activations have another number of axes, or what goes with them another length.
     NumericsError
         A value is NaN or infinite.
+    MemoryFormatError
+        The folder holds something else, or a memory of other settings or activations.
     """
-    activations = np.asarray(activations)
+    activations = as_array("activations", activations)
     if activations.ndim != 4 or not len(activations):
-        raise ShapeError(f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}")
+        raise ShapeError(
+            f"activations must have shape (n, C, H, W) with n >= 1, got {activations.shape}; give one array "
+            "an image, (n, C, 1, 1) where each is one vector"
+        )
     require_choice("descriptor", descriptor, DESCRIPTORS)
     require_choice("dtype", dtype, DTYPES)
     if hashes is not None and len(hashes) != len(activations):
         raise ShapeError(f"{len(hashes)} hashes for {len(activations)} activation arrays; give one each")
     table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
+    digests = [
+        hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).hexdigest() for image in activations
+    ]
+    told = list(hashes) if hashes is not None else digests
     _, channels, height, width = describe(activations[:1].astype(np.float32), descriptor).shape
     settings = MemorySettings(
         format=FORMAT,
@@ -94,22 +106,30 @@ def memory_from_arrays(
         precision="fp32",
         seed=0,
         versions=library_versions(),
+        content_sha256=_content(activations.shape[1:], digests),
     )
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, DEFAULT_BATCH_SIZE):
-            part = np.ascontiguousarray(
-                activations[first : min(first + DEFAULT_BATCH_SIZE, stop)], np.float32
-            )
-            told = hashes and hashes[first : first + len(part)]
-            told = told or [hashlib.sha256(image.tobytes()).hexdigest() for image in part]
+            last = min(first + DEFAULT_BATCH_SIZE, stop)
             yield (
-                [part],
-                [{"sha256": h, "width": 0, "height": 0, "readable": True, "reason": None} for h in told],
+                [np.ascontiguousarray(activations[first:last], np.float32)],
+                [
+                    {"sha256": h, "width": 0, "height": 0, "readable": True, "reason": None}
+                    for h in told[first:last]
+                ],
             )
 
-    (memory,) = fill_memories([Path(path)], [settings], table, batches, overwrite=overwrite)
+    def hashes_of(rows: Sequence[int]) -> Iterator[str | None]:
+        return (told[row] for row in rows)
+
+    (memory,) = fill_memories([Path(path)], [settings], table, batches, hashes=hashes_of, overwrite=overwrite)
     return memory
+
+
+def _content(shape: tuple[int, ...], digests: Sequence[str]) -> str:
+    """Return the sha256 of arrays: of one's shape and of all their digests, in order."""
+    return hashlib.sha256("\n".join([str(list(shape)), *digests]).encode()).hexdigest()
 
 
 def derive_memory(
@@ -171,6 +191,7 @@ def derive_memory(
         shard_images=images_per_shard((height, width), channels, memory.dtype, memory.settings.batch_size),
         versions=library_versions(),
         derived_from=memory.ledger.tip,
+        content_sha256=msgspec.UNSET,
     )
     (pooled,) = fill_memories(
         [Path(path)], [settings], memory.images, batches, overwrite=overwrite, progress=progress

@@ -3,16 +3,18 @@
 import contextlib
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import UNSET, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.allocation import freed_memory_kept
-from hueprobe.errors import require_choice
+from hueprobe.errors import ImageError, require_choice
+from hueprobe.images.noticed import Tally
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import Batches, Filled
 from hueprobe.memory.settings import (
@@ -25,9 +27,12 @@ from hueprobe.memory.settings import (
     library_versions,
     read_settings,
 )
+from hueprobe.memory.transforms import SeenTransform, see_transform
 from hueprobe.memory.vectors import DTYPES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from hueprobe.activations.backbones import Backbone
     from hueprobe.activations.extractor import Extractor
     from hueprobe.images.loading import Batch
@@ -37,16 +42,30 @@ PRECISIONS = ("fp32", "bf16", "fp16")
 
 @dataclass(frozen=True)
 class Extraction:
-    """A loaded network, tapped at one layer, with the settings of the memory that it would make."""
+    """A loaded network, tapped at one layer, with the settings of the memory that it would make.
+
+    Attributes
+    ----------
+    backbone : Backbone
+    extractor : Extractor
+    settings : MemorySettings
+    image_shape : (int, int, int) or None
+        (channels, h, w) of all images after the transform; None where none can be read.
+    seen : SeenTransform
+        What the transform does.
+    """
 
     backbone: "Backbone"
     extractor: "Extractor"
     settings: MemorySettings
+    image_shape: tuple[int, ...] | None
+    seen: SeenTransform
 
 
 def plan_extractions(
     paths: Sequence[Path],
     backbones: "Sequence[Backbone]",
+    table: ImageTable,
     *,
     descriptor: str = "pixel",
     dtype: str = "float16",
@@ -68,6 +87,8 @@ def plan_extractions(
         Of the memories, whether they are there or not; one a backbone.
     backbones : sequence of Backbone
         From `load_backbones`: they share one module.
+    table : ImageTable
+        Its first readable image sets the grid, where the transform does not fix the size of images.
     descriptor, dtype, precision, batch_size, shard_images, device, seed
         As in `hueprobe.build_memory`.
     resume : bool
@@ -79,6 +100,8 @@ def plan_extractions(
         An option is none of its choices.
     LayerError
         A layer gives no grid.
+    ImageError
+        No image can be read, the transform fixes no size, and there is no memory to go by.
     """
     from hueprobe.activations.extractor import Extractor
 
@@ -92,11 +115,15 @@ def plan_extractions(
     if device == "auto" and lender:
         device = lender.device
     extractor = Extractor(backbones[0], device=device, precision=precision)
-    grids = extractor.at(backbones, blank_batch(backbones[0]))
+    sample = _sample(backbones[0], table, needed=None in there)
+    if sample.images is None:
+        shapes = [(old.channels, *old.grid) for old in there if old is not None]
+    else:
+        grids = extractor.at(backbones, sample.images)
+        shapes = [describe(activations, descriptor).shape[1:] for activations in grids]
     extractions = []
-    for backbone, activations, old in zip(backbones, grids, there, strict=True):
-        _, channels, *grid = describe(activations, descriptor).shape
-        to_json = getattr(backbone.transform, "to_json", None)
+    for backbone, (channels, *grid), old in zip(backbones, shapes, there, strict=True):
+        seen = sample.seen(backbone, old)
         settings = MemorySettings(
             format=FORMAT,
             class_order=CLASS_ORDER,
@@ -106,7 +133,8 @@ def plan_extractions(
             table_layer=backbone.table_layer,
             weights=backbone.weights,
             weights_sha256=backbone.weights_sha256,
-            transform=to_json() if to_json else {"custom": repr(backbone.transform)},
+            transform=seen.recorded,
+            transform_probe=seen.transform_probe,
             grid=(grid[0], grid[1]),
             channels=channels,
             descriptor=descriptor,
@@ -119,16 +147,42 @@ def plan_extractions(
             precision=extractor.precision,
             seed=seed,
             versions=library_versions(),
+            value_range=UNSET if table.value_range is None else table.value_range.text,
         )
-        extractions.append(Extraction(backbone, extractor, settings))
+        shape = None if sample.images is None else tuple(sample.images.shape[1:])
+        extractions.append(Extraction(backbone, extractor, settings, shape, seen))
     return extractions
 
 
-def blank_batch(backbone: "Backbone") -> Any:
-    """Return one gray image as the network gets it, to see what grid comes out."""
+@dataclass(frozen=True)
+class _Sample:
+    """One image as the network gets it, (1, channels, h, w), and its size on disk; None where none is."""
+
+    images: "Tensor | None"
+    size: tuple[int, int] | None = None
+
+    def seen(self, backbone: "Backbone", old: MemorySettings | None) -> SeenTransform:
+        like = () if old is None or isinstance(old.transform_probe, UnsetType) else old.transform_probe
+        return see_transform(backbone.transform, like=like, size=self.size)
+
+
+def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool) -> _Sample:
+    """Return a gray image where the transform fixes the size of all, else the first that can be read."""
     from PIL import Image
 
-    return backbone.transform(Image.new("RGB", (256, 256), (128, 128, 128)))[None]
+    from hueprobe.images.loading import first_image
+    from hueprobe.images.transform import Transform
+
+    transform = backbone.transform
+    if type(transform) is Transform and transform.shape:
+        return _Sample(transform(Image.new("RGB", (256, 256), (128, 128, 128)))[None])
+    try:
+        first = first_image(table, transform)
+    except ImageError:
+        if needed:
+            raise
+        return _Sample(None)
+    return _Sample(first.tensor[None], first.size)
 
 
 def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, workers: int | None) -> Batches:
@@ -147,7 +201,7 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
         unreadable = np.array([not record.readable for record in batch.records])
         for activations in grids:
             activations[unreadable] = 0
-        return grids, [asdict(record) for record in batch.records]
+        return grids, [record.stored() for record in batch.records]
 
     def run(batch: "Batch") -> Filled:
         return finished(batch, extractor.begin(taps, batch.images))
@@ -161,11 +215,13 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
             **extractor.loading,
             start=start,
             stop=stop,
-            image_shape=tuple(blank_batch(taps[0]).shape[1:]),
+            image_shape=extractions[0].image_shape,
         )
         begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
+        tally = Tally()
         with freed_memory_kept(on_cpu), contextlib.closing(loaded):
             for batch in loaded:
+                tally.add(record.noticed for record in batch.records)
                 if on_cpu:
                     yield partial(run, batch)
                     continue
@@ -174,5 +230,6 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
                     yield finished(*begun.popleft())
             while begun:
                 yield finished(*begun.popleft())
+        tally.warn()
 
     return batches

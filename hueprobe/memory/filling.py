@@ -8,21 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
 from hueprobe.errors import (
     HueprobeError,
     HueprobeWarning,
     ImageError,
-    InputError,
     MemoryFormatError,
 )
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
+from hueprobe.memory.listing import first_row, list_images, require_unchanged
 from hueprobe.memory.settings import MemorySettings
-from hueprobe.memory.steps import source_file
 from hueprobe.memory.store import Memory, open_memory
+from hueprobe.memory.unchanged import Hashes, Unchanged
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory
 from hueprobe.progress import progress_bar
 
@@ -40,6 +39,7 @@ def fill_memories(
     table: ImageTable,
     batches: Batches,
     *,
+    hashes: Hashes | None = None,
     append: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -57,6 +57,9 @@ def fill_memories(
     batches : callable
         `batches(start, stop)` gives the activations of `table`'s images [start, stop), or functions
         that make them, in batches of the settings' size, of which a shard is a whole number.
+    hashes : callable, optional
+        Tells the images' content, which must be that of a memory which is there. Without, the settings say
+        all about it.
     append : bool
         The images go behind those of complete memories.
     overwrite, progress : bool
@@ -65,9 +68,10 @@ def fill_memories(
     Raises
     ------
     MemoryFormatError
-        A memory is of other settings or images, or not at a place where one batch serves all.
+        A memory is of other settings or images, or these changed since it read them; or it is not at a place
+        where one batch serves all.
     InputError
-        Images to append are in a memory already.
+        Images to append are in a memory already, under whatever name.
     NumericsError
         An image's activations are NaN, infinite, or too large for their energy; names it by its path.
     ImageError
@@ -78,8 +82,10 @@ def fill_memories(
             stack.enter_context(open_writer(path, its, overwrite=overwrite))
             for path, its in zip(paths, settings, strict=True)
         ]
-        for writer in writers:
-            _list_images(writer, table, append=append)
+        unchanged = None if hashes is None else Unchanged(table, hashes, progress=progress)
+        for writer, asked in zip(writers, settings, strict=True):
+            list_images(writer, table, unchanged, append=append)
+            require_unchanged(writer, table, unchanged, asked, append=append)
         _write_pending(writers, table, batches, progress)
     memories, failure = [], None
     for path in paths:
@@ -90,20 +96,6 @@ def fill_memories(
     if failure is not None:
         raise failure
     return memories
-
-
-def _list_images(writer: MemoryWriter, table: ImageTable, *, append: bool) -> None:
-    """Enter the list of images, unless it is there already."""
-    if append and writer.ledger.complete:
-        if not _was_appended(writer, table):
-            _require_new_images(writer, table)
-            writer.add_source(table)
-    elif append and len(writer.ledger.lists) < 2:
-        raise MemoryFormatError(
-            f"the first build of {writer.folder} is not finished; run it again before appending"
-        )
-    elif not writer.ledger.lists:
-        writer.add_source(table)
 
 
 def _open_filled(path: Path) -> Memory:
@@ -128,7 +120,7 @@ def _write_pending(
     Shards of two memories may differ in length, so one may be ahead; but all are whole numbers of batches,
     so whoever begins earliest sets the batches for all.
     """
-    firsts = [_first_row(writer, table) for writer in writers]
+    firsts = [first_row(writer, table) for writer in writers]
     if all(writer.ledger.complete for writer in writers):
         return
     starts = [
@@ -211,50 +203,3 @@ def _add_batch(
     described = describe(activations, settings.descriptor)
     vectors, energy = unit_vectors(described, names=paths, layer=settings.layer)
     shard.add(vectors, energy, records)
-
-
-def _lists(writer: MemoryWriter) -> list[ImageTable]:
-    return [
-        ImageTable.from_arrow(pq.read_table(writer.folder / source_file(part)))
-        for part in range(len(writer.ledger.lists))
-    ]
-
-
-def _was_appended(writer: MemoryWriter, table: ImageTable) -> bool:
-    """Whether these files are the last that were appended: then the same call again has nothing to do."""
-    return len(writer.ledger.lists) > 1 and all(table.roots) and _same_images(_lists(writer)[-1], table)
-
-
-def _require_new_images(writer: MemoryWriter, table: ImageTable) -> None:
-    there = ImageTable.concatenate(_lists(writer))
-    known = set(zip(there.roots, there.paths, strict=True))
-    again = [
-        path for root, path in zip(table.roots, table.paths, strict=True) if root and (root, path) in known
-    ]
-    if again:
-        raise InputError(
-            f"{len(again)} of {len(table)} images are in {writer.folder} already, such as {again[0]!r}; "
-            "append only new ones"
-        )
-
-
-def _first_row(writer: MemoryWriter, table: ImageTable) -> int:
-    """Return the memory row of the table's first image; refuse a table that is not the frozen list."""
-    lists = _lists(writer)
-    if _same_images(ImageTable.concatenate(lists), table):
-        return 0
-    if _same_images(lists[-1], table):
-        return writer.ledger.n_listed - len(table)
-    old, new = set(lists[-1].paths), set(table.paths)
-    raise MemoryFormatError(
-        f"{writer.folder} was begun with another list of images ({len(new - old)} new, {len(old - new)} "
-        "gone, or other classes, groups or sizes); name another folder, append with --append, or pass "
-        "--overwrite"
-    )
-
-
-def _same_images(a: ImageTable, b: ImageTable) -> bool:
-    """Whether two lists agree in all but where their roots lie."""
-    return all(
-        getattr(a, name) == getattr(b, name) for name in ("paths", "classes", "splits", "groups", "sizes")
-    )

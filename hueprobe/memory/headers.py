@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from hueprobe.errors import SearcherError
 from hueprobe.files import PARTIAL, sha256_of, written_whole
+from hueprobe.json_documents import json_text
 from hueprobe.memory.files import to_json_line
 from hueprobe.memory.records import Count, Record, RecordError, as_record
 
@@ -44,7 +45,8 @@ class IndexHeader(Record, frozen=True):
     library : mapping of str to str
         Name and version of the package that built the index.
     recall_at_10 : mapping of str to float
-        Measured recall@10 in [0, 1], by the search settings it was measured under.
+        Measured recall@10 in [0, 1], by the search settings it was measured under; None where there was
+        nothing to measure it by.
     """
 
     spec: str
@@ -55,7 +57,7 @@ class IndexHeader(Record, frozen=True):
     n_vectors: Count
     n_channels: Count
     library: Mapping[str, str]
-    recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)]]
+    recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)] | None]
 
 
 def write_header(folder: Path, header: IndexHeader) -> None:
@@ -152,4 +154,4 @@ def folder_name(spec: str) -> str:
 
 def _text(header: dict[str, Any]) -> bytes:
     digest = hashlib.sha256(to_json_line(header).encode()).hexdigest()
-    return (json.dumps({**header, _OWN_HASH: digest}, sort_keys=True, indent=2) + "\n").encode()
+    return (json_text({**header, _OWN_HASH: digest}, indent=2) + "\n").encode()

@@ -64,14 +64,15 @@ def plan_memory(
 
     Raises
     ------
-    InputError, LayerError
+    InputError, LayerError, ImageError
         As in `build_memory`.
     """
     table = resolve_images(images)
     (extraction,) = plan_extractions(
-        [Path(path)], [backbone], descriptor=descriptor, dtype=dtype, precision=precision,
+        [Path(path)], [backbone], table, descriptor=descriptor, dtype=dtype, precision=precision,
         batch_size=batch_size, shard_images=shard_images, device=device, seed=seed,
     )  # fmt: skip
+    extraction.seen.warn()
     settings = extraction.settings
     n_vectors = len(table) * settings.grid[0] * settings.grid[1]
     row = settings.channels * np.dtype(settings.dtype).itemsize + 4  # its energy is a float32

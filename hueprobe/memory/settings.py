@@ -12,7 +12,10 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
-from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
+from hueprobe.images.value_range import ValueRange
+from hueprobe.json_documents import json_text
+from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
+from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
 from hueprobe.memory.vectors import DTYPES
 
 FILE_NAME = "memory.json"
@@ -49,7 +52,8 @@ class MemorySettings(Record, frozen=True):
     weights, weights_sha256 : str
         What loads the weights again, and the hash of what was loaded.
     transform : mapping
-        `Transform.to_json()`; `{"custom": its repr}` of any other, empty where there was none.
+        `Transform.to_json()`; `{"custom": its repr}` of any other, without addresses; empty where there
+        was none.
     grid : (int, int)
         Rows and columns of cells an image.
     channels : int
@@ -70,6 +74,13 @@ class MemorySettings(Record, frozen=True):
         Hash of the last ledger line of the memory that this one was computed from; absent without one.
     mixed_from : (str, str)
         The same of two memories, whose images were dealt out.
+    transform_probe : tuple of TransformProbe
+        What the transform does; absent where it is random, fails on drawn images, or 0.1 recorded it.
+    content_sha256 : str
+        Of the arrays that this one was made from; absent where images were read.
+    value_range : str
+        Black and white of images of more than 8 bits, `ValueRange.text`; absent where they are those of the
+        files' type.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -93,6 +104,9 @@ class MemorySettings(Record, frozen=True):
     versions: Mapping[str, str]
     derived_from: str | UnsetType = UNSET
     mixed_from: tuple[str, str] | UnsetType = UNSET
+    transform_probe: Annotated[tuple[TransformProbe, ...], Meta(max_length=8)] | UnsetType = UNSET
+    content_sha256: Sha256 | UnsetType = UNSET
+    value_range: str | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images that no array could hold."""
@@ -101,6 +115,11 @@ class MemorySettings(Record, frozen=True):
                 f"says grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
                 "values an image"
             )
+        self.range_of_values()
+
+    def range_of_values(self) -> ValueRange | None:
+        """Return black and white of images of more than 8 bits, None for the files' own."""
+        return None if self.value_range is UNSET else ValueRange.of(self.value_range)
 
 
 def library_versions() -> dict[str, str]:
@@ -138,7 +157,7 @@ def images_per_shard(
 def settings_text(settings: MemorySettings) -> str:
     """Return memory.json's text: indented for people, with sorted keys."""
     document = settings.to_json()
-    return json.dumps(document, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json_text(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def read_settings(folder: Path) -> MemorySettings:
@@ -184,12 +203,36 @@ def read_settings(folder: Path) -> MemorySettings:
 def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
-    Library versions are left out, and where a weights file lies, as long as it holds the same weights.
+    Library versions are left out, where a weights file lies, as long as it holds the same weights, and the
+    arrays' content, of which `hueprobe.memory.listing` says more. Transforms are compared by what they do, as
+    far as that is recorded.
     """
-    ignored = {"versions", "weights"} if old.weights_sha256 == new.weights_sha256 else {"versions"}
+    ignored = {"versions", "transform", "transform_probe", "content_sha256"}
+    ignored |= {"weights"} if old.weights_sha256 == new.weights_sha256 else set()
     before, now = old.to_json(), new.to_json()
-    return [
+    lines = [
         f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} asked"
         for key in sorted((before.keys() | now.keys()) - ignored)
         if before.get(key) != now.get(key)
     ]
+    if len(lines) == 1 and old.weights_sha256 != new.weights_sha256 and old.weights == "none":
+        lines[0] += f": {random_weights_depend_on(old)}"
+    transform = transform_difference(
+        seen_transform(old.transform, old.transform_probe), seen_transform(new.transform, new.transform_probe)
+    )
+    return sorted([*lines, *([f"transform: {transform}"] if transform else [])])
+
+
+def random_weights_depend_on(settings: MemorySettings) -> str:
+    """Say what the weights of a memory made with weights `none` depend on besides network and seed."""
+    versions = settings.versions
+    threads = (
+        ", on the number of threads (OMP_NUM_THREADS)"
+        if versions.get("hueprobe", "").startswith("0.1.")
+        else ""
+    )
+    return (
+        f"random weights depend on torch's version ({versions.get('torch', 'not known')} made them), on the "
+        f"kind of processor{threads}, and on the network's own code; go on where those are the same, or "
+        "build the memory anew"
+    )

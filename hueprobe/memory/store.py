@@ -1,14 +1,15 @@
 """Reading a memory: opening is instant, vectors are memory-mapped."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from hueprobe.errors import InputError, MemoryFormatError
+from hueprobe.arguments import as_rows
+from hueprobe.errors import MemoryFormatError
 from hueprobe.grid import Grid
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.contents import (
@@ -136,7 +137,7 @@ class Memory:
                 for name, step in zip(names, steps, strict=True)
             ]
         )
-        return table.select(range(self.n_images))
+        return replace(table.select(range(self.n_images)), value_range=self.settings.range_of_values())
 
     @cached_property
     def records(self) -> pa.Table:
@@ -212,22 +213,18 @@ class Memory:
 
         Parameters
         ----------
-        images : ndarray of int, optional
+        images : array_like of int or of bool, optional
             Count these memory rows alone.
         """
-        rows = np.arange(self.n_images) if images is None else np.asarray(images, np.int64)
+        rows = np.arange(self.n_images) if images is None else as_rows("images", images, self.n_images)
         rows = rows[self.image_class[rows] >= 0]
         counts = np.zeros(len(self.classes), np.int64)
         np.add.at(counts, self.image_class[rows], self.valid_per_image[rows])
         return counts
 
     def raw(self, ids: np.ndarray) -> np.ndarray:
-        """Return stored rows by vector id, shape (n, C), in the memory's dtype."""
-        ids = np.asarray(ids, np.int64)
-        if ids.size and (ids.min() < 0 or ids.max() >= self.n_slots):
-            raise InputError(
-                f"vector ids must lie in 0..{self.n_slots - 1}, got {int(ids.min())}..{int(ids.max())}"
-            )
+        """Return stored rows by vector id (or by a mask of all), shape (n, C), in the memory's dtype."""
+        ids = as_rows("vector ids", ids, self.n_slots)
         rows = np.empty((len(ids), self.n_channels), self.dtype)
         image = ids // self.grid.n_cells
         for shard in self.shards:
@@ -238,12 +235,12 @@ class Memory:
         return rows
 
     def vectors(self, ids: np.ndarray) -> np.ndarray:
-        """Return stored vectors by id, shape (n, C) float32, of unit length (or zero)."""
+        """Return stored vectors by id (or by a mask), shape (n, C) float32, of unit length (or zero)."""
         return renormalize(self.raw(ids))
 
     def image_vectors(self, images: np.ndarray) -> np.ndarray:
-        """Return all vectors of some images, shape (n, H*W, C) float32, of unit length (or zero)."""
-        images = np.asarray(images, np.int64)
+        """Return all vectors of some images, rows or a mask: (n, H*W, C) float32 of unit length (or zero)."""
+        images = as_rows("images", images, self.n_images)
         ids = images[:, None] * self.grid.n_cells + np.arange(self.grid.n_cells)
         return self.vectors(ids.reshape(-1)).reshape(*ids.shape, self.n_channels)
 

@@ -31,6 +31,7 @@ from hueprobe.memory.steps import (
     shard_files,
     source_file,
 )
+from hueprobe.memory.unchanged import mark_listed
 
 # What a build may leave behind, relative to the memory.
 _OWN_FILES = re.compile(
@@ -145,6 +146,7 @@ class MemoryWriter:
         name = source_file(part)
         with written_whole(self.folder / name) as file:
             pq.write_table(table.to_arrow(), file)
+        mark_listed(self.folder / name)
         files = {name: file_entry(self.folder / name)}
         if part == 0:
             files[settings_file.FILE_NAME] = file_entry(self.folder / settings_file.FILE_NAME)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import as_array, require_kind
 from hueprobe.errors import InputError, NumericsError, ShapeError
 from hueprobe.grid import Grid
 from hueprobe.observations.table import Row
@@ -116,7 +117,7 @@ def measure(
 
     Parameters
     ----------
-    energy_maps : ndarray of shape (n_images, H, W)
+    energy_maps : array_like of shape (n_images, H, W), or (H, W) for one image
         Squared norm of each activation before normalizing (`memory.energy()`).
     grid : Grid
         H rows and W columns.
@@ -140,15 +141,17 @@ def measure(
     InputError, ShapeError, NumericsError
         A 1x1 grid, no image with energy, arrays that do not fit, negative or non-finite energy.
     """
+    require_kind("grid", grid, Grid)
     require_grid(grid, "energy")
-    maps = np.asarray(energy_maps, float)
+    maps = as_array("energy_maps", energy_maps).astype(float)
+    maps = maps[None] if maps.ndim == 2 else maps
     if maps.shape[1:] != grid.shape:
         raise ShapeError(
             f"energy maps have shape {maps.shape}, the grid asks for (n, {grid.height}, {grid.width})"
         )
     if not np.isfinite(maps).all() or (maps < 0).any():
         raise NumericsError("energy maps hold negative or non-finite values; energy is a squared norm")
-    labels = np.full(len(maps), -1) if image_class is None else np.asarray(image_class)
+    labels = np.full(len(maps), -1) if image_class is None else as_array("image_class", image_class)
     if len(labels) != len(maps):
         raise ShapeError(f"{len(labels)} class ids for {len(maps)} energy maps; give one for each")
     units = unit_codes(groups, len(maps))

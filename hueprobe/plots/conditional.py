@@ -7,8 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError, require_choice
 from hueprobe.grid import Grid
 from hueprobe.observations.conditional.conditional import Conditional
@@ -17,6 +19,7 @@ from hueprobe.plots.maps import cell_map, draw_cells, largest
 from hueprobe.plots.style import (
     COLUMN,
     GRAY,
+    INK,
     OTHER,
     SAME,
     SEQUENTIAL,
@@ -30,6 +33,7 @@ _UNIT = "p(x, y | query cell)"
 _MOST = 7  # rows and columns of query cells, unless more are asked for
 
 
+@takes(Conditional)
 def conditional_maps(
     result: Conditional, *, rows: Sequence[int] | None = None, columns: Sequence[int] | None = None
 ) -> Figure:
@@ -60,11 +64,12 @@ def conditional_maps(
         axes = figure.subplots(len(sides), 1, squeeze=False)[:, 0]
         for ax, side, density in zip(axes, sides, chosen, strict=True):
             image = _mosaic(density, ax, rows, columns, norm)
-            ax.set_title(SIDES[side])
+            ax.set_title(f"{SIDES[side]}, n = {getattr(result, side).n:,} matches")
         colorbar(image, list(axes), _UNIT, shrink=0.7 if len(sides) > 1 else 1.0)
     return figure
 
 
+@takes(Conditional)
 def conditional_map(
     result: Conditional,
     y: int,
@@ -102,12 +107,16 @@ def conditional_map(
         norm = Normalize(0.0, vmax if vmax is not None else largest([density], 1e-12))
         image = cell_map(density, ax, cmap=SEQUENTIAL, norm=norm)
         _outline(ax, x, y, 1.5)
-        ax.set_title(f"{SIDES[side]}, query cell row {y}, column {x}")
+        ax.set_title(
+            f"{SIDES[side]}, query cell row {y}, column {x}\n"
+            f"n = {getattr(result, side).n:,} matches of all query cells"
+        )
         if show_colorbar:
             colorbar(image, ax, _UNIT)
     return ax
 
 
+@takes(Conditional)
 def conditional_summary(result: Conditional) -> Figure:
     """Draw stay-put share, spread and mutual information of same-class and other-class matches.
 
@@ -127,6 +136,7 @@ def conditional_summary(result: Conditional) -> Figure:
         raise InputError("no match has a class on both sides; same and other class need labels")
     with composing(COLUMN, 3.2) as figure:
         stay, spread, bits = figure.subplots(3, 1)
+        rows = [f"{SIDES[side]}\n{getattr(result, side).n:,} matches" for side in ("other", "same")]
         for row, side in enumerate(("other", "same")):
             found: GivenQuery = getattr(result, side)
             color = SAME if side == "same" else OTHER
@@ -142,12 +152,19 @@ def conditional_summary(result: Conditional) -> Figure:
         spread.set_xlabel("root mean square displacement (cells)")
         bits.set_xlabel("mutual information of the two cells (bits)")
         for ax in (stay, spread, bits):
-            ax.set(ylim=(-0.6, 1.4), yticks=[0, 1], yticklabels=[SIDES["other"], SIDES["same"]])
+            ax.set(ylim=(-0.6, 1.4), yticks=[0, 1], yticklabels=rows)
             ax.margins(x=0.08)
-        stay.set_title("● measured   ○ at equal match quality   | chance")
+        handles = [
+            Line2D([], [], color=INK, marker="o", label="measured"),
+            Line2D([], [], color=INK, marker="o", markerfacecolor="white", linestyle="none",
+                   label="at equal match quality"),
+            Line2D([], [], color=GRAY, marker="|", markersize=9, linestyle="none", label="chance"),
+        ]  # fmt: skip
+        figure.legend(handles=handles, loc="outside upper center", ncols=3, columnspacing=1.0)
     return figure
 
 
+@takes(Conditional)
 def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
     """Draw the excess of tangential over radial spread against every base rate, with 95 % intervals.
 
@@ -163,7 +180,8 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
             for side, color, marker, shift in (("same", SAME, "o", -0.15), ("other", OTHER, "s", 0.15)):
                 excess = getattr(found, side).excess
                 ax.plot([excess.low, excess.high], [row + shift] * 2, color=color)
-                label = SIDES[side] if row == 0 else None
+                n = f"{SIDES[side]}, n = {getattr(result, side).n:,}"
+                label = n if row == 0 else None
                 ax.plot(excess.estimate, row + shift, marker, color=color, linestyle="none", label=label)
         ax.axvline(0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         ax.set_yticks(
@@ -171,12 +189,13 @@ def tangential_excess(result: Conditional, *, ax: Axes | None = None) -> Axes:
         )
         ax.set(
             ylim=(len(result.tangential) - 0.5, -0.5),
-            xlabel="excess of log(tangential / radial)",
+            xlabel="excess of log(tangential / radial) over n matches",
         )
         ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     return ax
 
 
+@takes(Conditional)
 def tangential_spreads(result: Conditional, side: str = "same", *, ax: Axes | None = None) -> Axes:
     """Draw radial and tangential spread as measured (filled) and under every base rate (open).
 

@@ -6,16 +6,20 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from hueprobe.arguments import require_kind, takes
 from hueprobe.errors import InputError
 from hueprobe.observations.energy import Energy
 from hueprobe.plots.maps import (
+    bar_share,
     cell_map,
     class_ids,
     label_outer,
     largest,
+    map_name,
     map_size,
     profile_line,
     small_multiples,
+    title_map,
     uniform_line,
 )
 from hueprobe.plots.style import (
@@ -25,14 +29,14 @@ from hueprobe.plots.style import (
     colorbar,
     composing,
     drawing,
-    interval_text,
+    measurable,
     shortened,
 )
-from hueprobe.stats.intervals import Interval
 
 _UNIT = "energy, multiple of an image's mean"
 
 
+@takes(Energy)
 def energy_map(
     result: Energy, *, vmin: float = 0.0, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
@@ -53,19 +57,19 @@ def energy_map(
     norm = Normalize(vmin, vmax if vmax is not None else largest([result.mean_map]))
     with drawing(ax, height=2.6) as ax:
         image = cell_map(result.mean_map, ax, cmap=ENERGY, norm=norm, center=result.center)
-        ax.set_title(_rho(result.rho))
+        ax.set_title(_rho(result))
         if show_colorbar:
             colorbar(image, ax, _UNIT)
     return ax
 
 
-def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
+def energy_maps(results: Energy | Mapping[str, Energy], *, columns: int = 4) -> Figure:
     """Draw the mean maps of several networks side by side on one scale.
 
     Parameters
     ----------
-    results : mapping of str to Energy
-        By the network's name.
+    results : Energy or mapping of str to Energy
+        One, or several by the network's name.
     columns : int
         Maps in a row.
 
@@ -74,6 +78,7 @@ def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
     InputError
         No result is given.
     """
+    results = _named(results)
     if not results:
         raise InputError("no energy results to draw; give at least one")
     vmax = largest([result.mean_map for result in results.values()])
@@ -82,13 +87,14 @@ def energy_maps(results: Mapping[str, Energy], *, columns: int = 4) -> Figure:
         axes = small_multiples(figure, len(results), columns=columns)
         for ax, (name, result) in zip(axes, results.items(), strict=True):
             energy_map(result, vmax=vmax, show_colorbar=False, ax=ax)
-            ax.set_title(f"{shortened(name, 28)}\n{_rho(result.rho)}")
+            title_map(ax, map_name(name, columns), _rho(result))
         if len({result.grid for result in results.values()}) == 1:
             label_outer(axes, columns=columns)
-        colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
+        colorbar(axes[0].images[0], axes, _UNIT, shrink=bar_share(len(results), columns))
     return figure
 
 
+@takes(Energy)
 def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, columns: int = 5) -> Figure:
     """Draw the mean map of each class on one scale.
 
@@ -112,9 +118,9 @@ def class_energy_maps(result: Energy, *, classes: Sequence[str] | None = None, c
         axes = small_multiples(figure, len(shown), columns=columns)
         for ax, c in zip(axes, shown, strict=True):
             image = cell_map(result.class_maps[c], ax, cmap=ENERGY, norm=norm, center=result.center)
-            ax.set_title(f"{shortened(result.classes[c], 22)}\n{result.class_images[c]} images")
+            title_map(ax, map_name(result.classes[c], columns), f"{result.class_images[c]} images")
         label_outer(axes, columns=columns)
-        colorbar(image, axes, _UNIT, shrink=0.8)
+        colorbar(image, axes, _UNIT, shrink=bar_share(len(shown), columns))
     return figure
 
 
@@ -128,7 +134,7 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
         of the grid's longer side instead of cells.
     ax : Axes, optional
     """
-    named = {"": results} if isinstance(results, Energy) else dict(results)
+    named = _named(results)
     same_grid = len({result.grid for result in named.values()}) < 2
     with drawing(ax) as ax:
         for i, (name, result) in enumerate(named.items()):
@@ -141,8 +147,19 @@ def energy_profile(results: Energy | Mapping[str, Energy], *, ax: Axes | None = 
         ax.set(xlabel=f"distance from the center ({unit})", ylabel=_UNIT, ylim=(0, None))
         if named.keys() - {""}:
             ax.legend()
+        counts = sorted({found.n_images for found in named.values()})
+        n = " to ".join(f"{count:,}" for count in dict.fromkeys((counts[0], counts[-1]))) if counts else "0"
+        ax.set_title(f"n = {n} images, bands: 95 % intervals")
     return ax
 
 
-def _rho(rho: Interval) -> str:
-    return rf"$\rho$ = {interval_text(rho)}"
+def _named(results: Energy | Mapping[str, Energy]) -> dict[str, Energy]:
+    require_kind("results", results, Energy, Mapping)
+    named = {"": results} if isinstance(results, Energy) else dict(results)
+    for name, result in named.items():
+        require_kind(f"results[{name!r}]", result, Energy)
+    return named
+
+
+def _rho(result: Energy) -> str:
+    return f"ρ = {measurable(result.rho, result.n_images)}, n = {result.n_images:,}"

@@ -4,15 +4,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.hue.accuracy import HueAccuracy
 from hueprobe.observations.hue.hue import AxisInformation, Hue
 from hueprobe.observations.hue.planes import HueMap
-from hueprobe.plots.directions import label_sides
+from hueprobe.plots.cyclic import CYCLIC
+from hueprobe.plots.labels import key_size, name_points
 from hueprobe.plots.maps import cell_map
 from hueprobe.plots.style import (
     ANGLES,
-    CYCLIC,
     GRAY,
     INK,
     OTHER,
@@ -21,7 +22,6 @@ from hueprobe.plots.style import (
     angle_colors,
     colorbar,
     drawing,
-    shortened,
 )
 from hueprobe.stats.intervals import Interval
 
@@ -29,6 +29,7 @@ _BINS = 100
 _ANGLE_TICKS = {-np.pi: "-π", -np.pi / 2: "-π/2", 0.0: "0", np.pi / 2: "π/2", np.pi: "π"}
 
 
+@takes(HueAccuracy)
 def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
     """Draw how well the angle in each plane tells the class, with the histogram of random planes: the null.
 
@@ -54,10 +55,20 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
                 at = row + (0.0 if len(intervals) == 1 else 0.15 if filled else -0.15)
                 color = SAME if filled else OTHER
                 ax.plot([found.low, found.high], [at, at], color=color, linewidth=1.0)
-                ax.plot(found.estimate, at, "o", color=color, markerfacecolor=color if filled else "white")
+                ax.plot(
+                    found.estimate,
+                    at,
+                    "o",
+                    color=color,
+                    markerfacecolor=color if filled else "white",
+                    clip_on=False,
+                )
         labels = [f"{len(result.random)} random planes", *(name for name, _ in rows)]
         ax.set_yticks(range(len(labels)), labels)
-        ax.set(xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5), xlabel="accuracy (share of images)")
+        ax.set(
+            xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5),
+            xlabel=f"accuracy (share of {result.n_images:,} images)",
+        )  # fmt: skip
         ax.legend(
             handles=[
                 Line2D([], [], marker="o", color=SAME, label="angle alone"),
@@ -65,10 +76,12 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
                 Line2D([], [], linestyle=":", color=INK, label="chance"),
             ],
             loc="lower right", bbox_to_anchor=(1, 1), ncols=3, columnspacing=1.0, handlelength=1.5,
+            borderaxespad=0.2,
         )  # fmt: skip
     return ax
 
 
+@takes(AxisInformation)
 def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes:
     """Draw the share of same-class matches by the query vector's distance from the axis.
 
@@ -87,11 +100,18 @@ def axis_information(result: AxisInformation, *, ax: Axes | None = None) -> Axes
         ax.set(
             xlabel="distance from the axis (sine of the angle)",
             ylabel="share of same-class matches",
-            title=f"{len(rate)} bins of equally many query vectors",
+            title=f"{len(rate)} bins of equally many query vectors\n{_units(result)}",
         )
     return ax
 
 
+def _units(result: AxisInformation) -> str:
+    """Say how many images, or groups of them, the intervals count; the t quantile has one less."""
+    degrees = [part.degrees for part in result.rate if not np.isnan(part.degrees)]
+    return f"of {max(degrees) + 1:,.0f} images or groups, lines: 95 % intervals" if degrees else ""
+
+
+@takes(Hue)
 def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     """Draw each class's mean activation hue as a dot in the unit disc; its radius is the concentration R.
 
@@ -114,7 +134,9 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
     known = np.flatnonzero(~np.isnan(points).any(axis=1))
     if not len(known):
         raise InputError("no class has a hue to draw; give class names with the images")
-    with drawing(ax, width=5.0, height=2.9) as ax:
+    names = [result.classes[c] for c in known]
+    across, up = key_size(names)
+    with drawing(ax, width=3.4 + across, height=max(3.4, up + 0.5)) as ax:
         turns = np.linspace(-np.pi, np.pi, 181)
         rim = np.stack([np.cos(turns), np.sin(turns)], axis=1)
         for start, end, color in zip(
@@ -125,15 +147,25 @@ def class_hues(result: Hue, *, ax: Axes | None = None) -> Axes:
         ax.axvline(0, color=PALE, linewidth=0.6, zorder=0)
         colors = angle_colors(result.class_hue)
         for c in known:
-            ax.plot(*points[c], "o", color=INK, markerfacecolor=colors[c], markeredgewidth=0.7, zorder=3)
+            ax.plot(
+                *points[c],
+                "o",
+                color=INK,
+                markerfacecolor=colors[c],
+                markersize=4.5,
+                markeredgewidth=0.7,
+                zorder=3,
+            )
         ax.set(
-            xlim=(-2.1, 2.1), ylim=(-1.1, 1.1), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1],
+            xlim=(-1.25, 1.25), ylim=(-1.25, 1.25), aspect="equal", xticks=[-1, 0, 1], yticks=[-1, 0, 1],
             xlabel=f"R cos(hue), {result.map.plane.name} plane", ylabel="R sin(hue)",
+            title=f"mean hue of {len(known)} classes, {len(result.map.hue):,} images\n(rim: R = 1)",
         )  # fmt: skip
-        label_sides(ax, points[known], [shortened(result.classes[c], 13) for c in known], 1.1)
+        name_points([(ax, points[known])], names, [INK] * len(known), [colors[c] for c in known])
     return ax
 
 
+@takes(HueMap)
 def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar: bool = True) -> Axes:
     """Draw the activation hue of every cell of one image, in cyclic colors; cells without one are gray.
 
@@ -155,6 +187,8 @@ def hue_map(result: HueMap, image: int, *, ax: Axes | None = None, show_colorbar
         raise InputError(f"image {image} of {len(result.hue)}; count from 0")
     with drawing(ax) as ax:
         drawn = cell_map(result.hue[image], ax, cmap=CYCLIC, norm=ANGLES)
+        known = int((~np.isnan(result.hue[image])).sum())
+        ax.set_title(f"image {image}, n = {known} cells with a hue")
         if show_colorbar:
             label = f"activation hue, {result.plane.name} plane (radians)"
             bar = colorbar(drawn, ax, label, ticks=list(_ANGLE_TICKS))

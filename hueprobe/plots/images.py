@@ -37,11 +37,13 @@ class SeenImage:
     def as_recorded(cls, image: "Image.Image", transform: Mapping[str, Any]) -> "SeenImage":
         """Return the image as a memory's recorded transform, `memory.settings.transform`, shows it."""
         known = {"resize", "crop"} <= set(transform)
-        box = visible_box(image.size, transform["resize"], transform["crop"]) if known else None
-        return cls(image, box)
+        if not known:
+            return cls(image, None)
+        fit = transform.get("fit", "crop")
+        return cls(image, visible_box(image.size, transform["resize"], transform["crop"], fit=fit))
 
 
-def visible_box(size: tuple[int, int], resize: Any, crop: Any) -> Box:
+def visible_box(size: tuple[int, int], resize: Any, crop: Any, *, fit: str = "crop") -> Box:
     """Return (left, top, right, bottom), in image pixels, of what resizing and cropping leave.
 
     Parameters
@@ -51,6 +53,8 @@ def visible_box(size: tuple[int, int], resize: Any, crop: Any) -> Box:
     resize, crop : int, (int, int) or None
         As in `hueprobe.images.Transform`: one number is the shorter side or a square, two are height
         and width, None leaves the step out.
+    fit : {"crop", "squash", "pad"}
+        As in `hueprobe.images.Transform`; with a border the box is larger than the image.
 
     Examples
     --------
@@ -58,6 +62,8 @@ def visible_box(size: tuple[int, int], resize: Any, crop: Any) -> Box:
     (144.0, 16.0, 368.0, 240.0)
     """
     width, height = size
+    if fit != "crop":
+        return _framed_box(size, crop or resize, fit)
     new_width, new_height = width, height
     if isinstance(resize, int):  # torchvision cuts the longer side down to whole pixels
         short, long = sorted(size)
@@ -71,6 +77,20 @@ def visible_box(size: tuple[int, int], resize: Any, crop: Any) -> Box:
     left, top = _cropped(new_width, crop_width), _cropped(new_height, crop_height)
     across, down = width / new_width, height / new_height
     return left * across, top * down, (left + crop_width) * across, (top + crop_height) * down
+
+
+def _framed_box(size: tuple[int, int], frame: Any, fit: str) -> Box:
+    """Return the frame round a whole image, in image pixels."""
+    width, height = size
+    if fit == "squash":
+        return 0.0, 0.0, float(width), float(height)
+    frame_height, frame_width = (frame, frame) if isinstance(frame, int) else frame
+    scale = min(frame_height / height, frame_width / width)
+    new_width = min(frame_width, max(1, round(width * scale)))
+    new_height = min(frame_height, max(1, round(height * scale)))
+    across, down = width / new_width, height / new_height
+    left, top = -((frame_width - new_width) // 2) * across, -((frame_height - new_height) // 2) * down
+    return left, top, left + frame_width * across, top + frame_height * down
 
 
 def _cropped(length: int, crop: int) -> int:

@@ -7,17 +7,21 @@ from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError, require_choice
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.plots.maps import (
+    bar_share,
     cell_map,
     class_ids,
     label_outer,
+    map_name,
     map_size,
     profile_line,
     ratio_colorbar,
     ratio_norm,
     small_multiples,
+    title_map,
     uniform_line,
 )
 from hueprobe.plots.style import (
@@ -30,14 +34,14 @@ from hueprobe.plots.style import (
     colorbar,
     composing,
     drawing,
-    interval_text,
-    shortened,
+    measurable,
 )
 
 _UNIT = "p(x, y), multiple of the base rate"
 _SHARE = "share of same-class matches"
 
 
+@takes(Locations)
 def match_locations(result: Locations) -> Figure:
     """Draw p(x, y) of same-class and of other-class matches side by side, on one scale.
 
@@ -51,16 +55,17 @@ def match_locations(result: Locations) -> Figure:
     """
     kinds = ("same", "other") if result.n_same + result.n_other else ("all",)
     norm = ratio_norm([_ratio(result, kind) for kind in kinds])
-    with composing(COLUMN if len(kinds) == 1 else 4.6, 2.3) as figure:
+    with composing(COLUMN if len(kinds) == 1 else 4.6, 2.45) as figure:
         axes = small_multiples(figure, len(kinds), columns=2)
         for ax, kind in zip(axes, kinds, strict=True):
             location_map(result, kind, vmax=norm.vmax, show_colorbar=False, ax=ax)
-            ax.set_title(_title(result, kind).replace(", ", "\n", 1))
+            ax.set_title("\n".join((*_title(result, kind).split(", ", 1), _count(result, kind))))
         label_outer(axes, columns=2)
         ratio_colorbar(axes[0].images[0], axes, _UNIT, shrink=0.8)
     return figure
 
 
+@takes(Locations)
 def location_map(
     result: Locations, kind: str = "same", *, vmax: float | None = None, show_colorbar: bool = True,
     ax: Axes | None = None,
@@ -81,12 +86,13 @@ def location_map(
     ratio = _ratio(result, kind)
     with drawing(ax) as ax:
         image = cell_map(ratio, ax, cmap=RATIO, norm=ratio_norm([ratio], vmax=vmax))
-        ax.set_title(_title(result, kind))
+        ax.set_title(f"{_title(result, kind)}\n{_count(result, kind)}")
         if show_colorbar:
             ratio_colorbar(image, ax, _UNIT)
     return ax
 
 
+@takes(Locations)
 def class_locations(
     result: Locations, *, kind: str = "same", classes: Sequence[str] | None = None, columns: int = 5
 ) -> Figure:
@@ -119,12 +125,13 @@ def class_locations(
             image = cell_map(ratio, ax, cmap=RATIO, norm=norm)
             n = result.positions.n_images[c]
             title = f"{n} images" if kind == "same" else "other classes"
-            ax.set_title(f"{shortened(result.classes[c], 22)}\n{title}")
+            title_map(ax, map_name(result.classes[c], columns), title)
         label_outer(axes, columns=columns)
-        ratio_colorbar(image, axes, _UNIT, shrink=0.8)
+        ratio_colorbar(image, axes, _UNIT, shrink=bar_share(len(shown), columns))
     return figure
 
 
+@takes(Locations)
 def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
     """Draw matches by distance from the center, over the base rate, with 95 % pigeonhole intervals.
 
@@ -133,19 +140,24 @@ def match_profile(result: Locations, *, ax: Axes | None = None) -> Axes:
     result : Locations
     ax : Axes, optional
     """
-    with drawing(ax) as ax:
-        profile_line(result.profile_same, ax, color=SAME, label=_title(result, "same"))
-        profile_line(result.profile_other, ax, color=OTHER, label=_title(result, "other"), linestyle="--")
+    with drawing(ax, height=2.9) as ax:
+        for kind, profile, color, style in (
+            ("same", result.profile_same, SAME, "-"),
+            ("other", result.profile_other, OTHER, "--"),
+        ):
+            label = f"{_title(result, kind)}, {_count(result, kind)}"
+            profile_line(profile, ax, color=color, label=label, linestyle=style)
         uniform_line(ax)
         ax.set(
             xlabel="distance from the center (cells)",
             ylabel="matches, multiple of the base rate",
-            ylim=(0, None),
-        )
-        ax.legend()
+            ylim=(0, None), title="bands: 95 % intervals",
+        )  # fmt: skip
+        ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return ax
 
 
+@takes(Locations)
 def same_class_shares(result: Locations) -> Figure:
     """Draw the share of same-class matches by the cell matched and by the cell that asked, on one scale.
 
@@ -174,7 +186,9 @@ def same_class_shares(result: Locations) -> Figure:
             image = cell_map(share, ax, cmap=SEQUENTIAL, norm=norm)
             ax.set_title(title)
         colorbar(image, axes, _SHARE, shrink=0.8)
-        figure.suptitle(f"{_SHARE}, overall {interval_text(result.same_share)}")
+        label_outer(axes, columns=2)
+        n = result.n_same + result.n_other
+        figure.suptitle(f"{_SHARE}, overall {measurable(result.same_share, n, 'matches')}, n = {n:,} matches")
     return figure
 
 
@@ -192,4 +206,13 @@ def _title(result: Locations, kind: str) -> str:
     if kind == "all":
         return SIDES[kind]
     rho = result.rho_same if kind == "same" else result.rho_other
-    return rf"{SIDES[kind]}, $\rho$ = {interval_text(rho)}"
+    return f"{SIDES[kind]}, ρ = {measurable(rho, _n(result, kind), 'matches')}"
+
+
+def _n(result: Locations, kind: str) -> int:
+    counts = {"same": result.n_same, "other": result.n_other}
+    return counts.get(kind, result.n_same + result.n_other + result.n_unlabeled)
+
+
+def _count(result: Locations, kind: str) -> str:
+    return f"n = {_n(result, kind):,} matches"

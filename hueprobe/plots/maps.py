@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Normalize, TwoSlopeNorm
+from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
@@ -16,13 +16,19 @@ from matplotlib.ticker import MaxNLocator
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.observations.units.radial import RadialProfile
-from hueprobe.plots.style import GRAY, INK, PAGE, PALE, cell_axes, colorbar
+from hueprobe.plots.style import GRAY, INK, PAGE, PALE, cell_axes, colorbar, fitting
 
+_TITLE = 6.5  # points, of a small map's title
 _LEAST_TOP = 2.0  # a scale of multiples reaches at least this far, or noise would look like a pattern
 
 
 def cell_map(
-    values: np.ndarray, ax: Axes, *, cmap: str, norm: Normalize, center: tuple[float, float] | None = None
+    values: np.ndarray,
+    ax: Axes,
+    *,
+    cmap: str | Colormap,
+    norm: Normalize,
+    center: tuple[float, float] | None = None,
 ) -> AxesImage:
     """Draw values of shape (H, W); cells without a value (NaN) are gray.
 
@@ -49,7 +55,7 @@ def draw_cells(
     values: np.ndarray,
     ax: Axes,
     *,
-    cmap: str,
+    cmap: str | Colormap,
     norm: Normalize,
     extent: tuple[float, float, float, float] | None = None,
 ) -> AxesImage:
@@ -60,7 +66,7 @@ def draw_cells(
     extent : (left, right, bottom, top), optional
         Where to draw in the Axes' coordinates; cell (y, x) at (x, y) by default.
     """
-    gray = mpl.colormaps[cmap].with_extremes(bad=PALE)
+    gray = mpl.colormaps.get_cmap(cmap).with_extremes(bad=PALE)
     return ax.imshow(values, cmap=gray, norm=norm, interpolation="nearest", origin="upper", extent=extent)
 
 
@@ -127,6 +133,21 @@ def class_ids(names: Sequence[str], chosen: Sequence[str] | None) -> list[int]:
     if not ids:
         raise InputError("this result has no classes to draw; give class names with the images")
     return ids
+
+
+def map_name(name: str, columns: int) -> str:
+    """Return a name as the title of one of so many maps in a row, no wider than the map."""
+    return fitting(name, 0.97 * (PAGE - 1.0) / max(columns, 3), fontsize=_TITLE)
+
+
+def title_map(ax: Axes, *lines: str) -> None:
+    """Write the title of one of several maps."""
+    ax.set_title("\n".join(lines), fontsize=_TITLE)
+
+
+def bar_share(n: int, columns: int) -> float:
+    """Return the share of the height of `n` maps in rows of `columns` that their color bar takes."""
+    return min(0.8, 2.0 / -(-n // columns))
 
 
 def map_size(n: int, columns: int) -> tuple[float, float]:

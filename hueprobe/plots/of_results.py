@@ -1,12 +1,14 @@
 """All figures of one result: the drawn half of the form that every observation has."""
 
+import warnings
+from collections.abc import Callable
 from functools import singledispatch
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from hueprobe.errors import InputError
+from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.observations.accuracy.grid import AccuracyGrid
 from hueprobe.observations.conditional.conditional import Conditional
 from hueprobe.observations.energy import Energy
@@ -19,8 +21,9 @@ from hueprobe.plots.energy import class_energy_maps, energy_maps, energy_profile
 from hueprobe.plots.hue import angle_accuracy, axis_information, class_hues
 from hueprobe.plots.locations import class_locations, match_locations, match_profile, same_class_shares
 
+Drawings = dict[str, Callable[[], Figure]]
 
-@singledispatch
+
 def figures(result: Any) -> dict[str, Figure]:
     """Return every figure of an observation's result, by name.
 
@@ -37,54 +40,70 @@ def figures(result: Any) -> dict[str, Figure]:
     ------
     InputError
         The result is of no observation.
+
+    Warns
+    -----
+    HueprobeWarning
+        There is nothing to draw in one of them, such as no same-class match; that one is left out.
     """
+    drawn = {}
+    for name, draw in _drawings(result).items():
+        try:
+            drawn[name] = draw()
+        except InputError as error:
+            warnings.warn(f"no figure {name!r}: {error}", HueprobeWarning, stacklevel=2)
+    return drawn
+
+
+@singledispatch
+def _drawings(result: Any) -> Drawings:
     raise InputError(
         f"{type(result).__name__} is no result of an observation; give an Energy, AccuracyGrid, Locations, "
         "Conditional or Hue"
     )
 
 
-@figures.register
-def _(result: Energy) -> dict[str, Figure]:
-    drawn = {
-        "energy_map": energy_maps({"energy": result}),
-        "energy_profile": _figure(energy_profile(result)),
+@_drawings.register
+def _(result: Energy) -> Drawings:
+    drawings: Drawings = {
+        "energy_map": lambda: energy_maps({"energy": result}),
+        "energy_profile": lambda: _figure(energy_profile(result)),
     }
     if len(result.classes) > 1:
-        drawn["energy_by_class"] = class_energy_maps(result)
-    return drawn
+        drawings["energy_by_class"] = lambda: class_energy_maps(result)
+    return drawings
 
 
-@figures.register
-def _(result: AccuracyGrid) -> dict[str, Figure]:
-    return {"accuracy": accuracy_figure(result)}
+@_drawings.register
+def _(result: AccuracyGrid) -> Drawings:
+    return {"accuracy": lambda: accuracy_figure(result)}
 
 
-@figures.register
-def _(result: Locations) -> dict[str, Figure]:
+@_drawings.register
+def _(result: Locations) -> Drawings:
     return {
-        "locations": match_locations(result),
-        "locations_profile": _figure(match_profile(result)),
-        "same_class_shares": same_class_shares(result),
-        "locations_by_class": class_locations(result),
-        "class_positions": _figure(class_directions(result.positions)),
+        "locations": lambda: match_locations(result),
+        "locations_profile": lambda: _figure(match_profile(result)),
+        "same_class_shares": lambda: same_class_shares(result),
+        "locations_by_class": lambda: class_locations(result),
+        "class_positions": lambda: _figure(class_directions(result.positions)),
     }
 
 
-@figures.register
-def _(result: Conditional) -> dict[str, Figure]:
+@_drawings.register
+def _(result: Conditional) -> Drawings:
     return {
-        "conditional": conditional_maps(result),
-        "conditional_summary": conditional_summary(result),
+        "conditional": lambda: conditional_maps(result),
+        "conditional_summary": lambda: conditional_summary(result),
     }
 
 
-@figures.register
-def _(result: Hue) -> dict[str, Figure]:
+@_drawings.register
+def _(result: Hue) -> Drawings:
     return {
-        "angle_accuracy": _figure(angle_accuracy(result.accuracy)),
-        "axis_information": _figure(axis_information(result.information)),
-        "class_hues": _figure(class_hues(result)),
+        "angle_accuracy": lambda: _figure(angle_accuracy(result.accuracy)),
+        "axis_information": lambda: _figure(axis_information(result.information)),
+        "class_hues": lambda: _figure(class_hues(result)),
     }
 
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import ImageError, InputError
 from hueprobe.images.reading import show_image
@@ -22,15 +23,16 @@ from hueprobe.plots.style import CATEGORIES, GRAY, INK, PAGE, PALE, cell_axes, c
 _COLUMNS = 3  # matched images in a row
 
 
+@takes(Classification)
 def query(
     result: Classification,
     i: int = 0,
     *,
     images_root: str | Path | None = None,
-    n_closest: int = 6,
+    n_matches: int = 6,
     n_classes: int = 8,
 ) -> Figure:
-    """Draw one image of a classification beside its closest matches, its votes and its class likelihoods.
+    """Draw one classified image beside its most telling matches, its votes and its class likelihoods.
 
     The images are read again, from where they were classified and where the memory was made.
 
@@ -42,8 +44,8 @@ def query(
         Position in `result.images`.
     images_root : path, optional
         Where the memory's images lie now, if they have moved.
-    n_closest : int
-        Matches to show, at most.
+    n_matches : int
+        Memory images to show, at most, each with one match.
     n_classes : int
         Classes in the bar chart.
 
@@ -54,7 +56,7 @@ def query(
     ImageError
         An image cannot be read.
     """
-    votes = query_votes(result, i, n_closest=n_closest)
+    votes = query_votes(result, i, n_telling=n_matches)
     if result.sources is None:
         raise InputError(
             "this classification was loaded from a file and does not say where its images lie; classify "
@@ -62,7 +64,7 @@ def query(
         )
     memory, transform = result.sources.memory, result.sources.memory.settings.transform
     kept = memory.images if images_root is None else memory.images.relocated(Path(images_root))
-    matched = sorted(set(votes.closest.image.tolist()))
+    matched = sorted(set(votes.telling.image.tolist()))
     try:
         seen = {row: SeenImage.as_recorded(show_image(kept, row), transform) for row in matched}
     except ImageError as error:
@@ -73,10 +75,11 @@ def query(
     return query_figure(votes, own, seen, n_classes=n_classes)
 
 
+@takes(QueryVotes)
 def query_figure(
     votes: QueryVotes, query: SeenImage, memory_images: Mapping[int, SeenImage], *, n_classes: int = 8
 ) -> Figure:
-    """Draw a query beside its closest matches, its pixels' votes and its class likelihoods.
+    """Draw a query beside its most telling matches, its pixels' votes and its class likelihoods.
 
     Numbers pair a query pixel with the memory pixel it matched. Colors are classes, the same in all
     parts: those with the largest likelihood have one each, all others are gray.
@@ -88,7 +91,7 @@ def query_figure(
     query : SeenImage
         The image that was asked.
     memory_images : mapping of int to SeenImage
-        By memory row, at least those in `votes.closest.image`.
+        By memory row, at least those in `votes.telling.image`.
     n_classes : int
         Classes in the bar chart, most likely first; the true one is added where it is not among them.
 
@@ -102,16 +105,14 @@ def query_figure(
     InputError
         The image of a listed match is missing.
     """
-    closest = votes.closest
-    missing = sorted({int(row) for row in closest.image} - set(memory_images))
+    telling = votes.telling
+    missing = sorted({int(row) for row in telling.image} - set(memory_images))
     if missing:
-        raise InputError(f"memory_images lacks row {missing[0]}; give every row in votes.closest.image")
+        raise InputError(f"memory_images lacks row {missing[0]}; give every row in votes.telling.image")
     colors = class_colors(votes)
-    n_rows = max(1, -(-len(closest) // _COLUMNS))
-    with composing(PAGE, 2.6 + 1.45 * max(n_rows, 2)) as figure:
-        parts: Any = figure.subfigures(
-            2, 2, width_ratios=(1, 1.5), height_ratios=(1.45 * max(n_rows, 2), 2.3)
-        )
+    n_rows = max(1, -(-len(telling) // _COLUMNS))
+    with composing(PAGE, 2.6 + 1.6 * max(n_rows, 2)) as figure:
+        parts: Any = figure.subfigures(2, 2, width_ratios=(1, 1.5), height_ratios=(1.6 * max(n_rows, 2), 2.3))
         (left, right), (maps, bars) = parts
         ax = left.add_subplot()
         draw_image(ax, query, votes.grid)
@@ -119,30 +120,31 @@ def query_figure(
         ax.set_title(f"query: {shortened(votes.name, 40)}{true}")
         if query.box is None:
             ax.set_xlabel("whole image (the part seen is not recorded)")
-        if not len(closest):
+        if not len(telling):
             blank = right.add_subplot()
             blank.axis("off")
             blank.text(0.5, 0.5, "no match", ha="center", va="center", color=GRAY)
-        for i in range(len(closest)):
-            class_id = int(closest.match_class[i])
+        for i in range(len(telling)):
+            class_id = int(telling.match_class[i])
             color = colors[class_id] if class_id >= 0 else GRAY
-            y, x = int(closest.query_y[i]), int(closest.query_x[i])
+            y, x = int(telling.query_y[i]), int(telling.query_x[i])
             mark_cell(ax, query, votes.grid, y, x, color=color, label=str(i + 1))
             match_ax = right.add_subplot(n_rows, _COLUMNS, i + 1)
-            image = memory_images[int(closest.image[i])]
+            image = memory_images[int(telling.image[i])]
             draw_image(match_ax, image)
-            y, x = int(closest.y[i]), int(closest.x[i])
-            mark_cell(match_ax, image, closest.grid, y, x, color=color, label=str(i + 1), beside=True)
+            y, x = int(telling.y[i]), int(telling.x[i])
+            mark_cell(match_ax, image, telling.grid, y, x, color=color, label=str(i + 1), beside=True)
             match_ax.set_title(_caption(votes, i, image), fontsize=6.5)
         vote_map(votes, ax=maps.add_subplot())
         class_likelihoods(votes, n_classes=n_classes, ax=bars.add_subplot())
     return figure
 
 
+@takes(QueryVotes)
 def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
     """Draw a square for each pixel: its color the class that got most kernel weight, its area the share.
 
-    Numbers are those of `votes.closest`.
+    Numbers are those of `votes.telling`.
 
     Parameters
     ----------
@@ -161,20 +163,21 @@ def vote_map(votes: QueryVotes, *, ax: Axes | None = None) -> Axes:
         faces = [colors[c] for c in votes.leading[voted]]
         ax.add_collection(PatchCollection(squares, facecolor=faces, edgecolor="none"))
         halo = [effects.withStroke(linewidth=1.5, foreground="white")]
-        for i in range(len(votes.closest)):
+        for i in range(len(votes.telling)):
             ax.text(
-                int(votes.closest.query_x[i]), int(votes.closest.query_y[i]), str(i + 1),
+                int(votes.telling.query_x[i]), int(votes.telling.query_y[i]), str(i + 1),
                 ha="center", va="center", fontsize=6.5, fontweight="bold", color=INK, path_effects=halo,
             )  # fmt: skip
         if not voted.any():
             ax.text(0.5, 0.5, "no votes", ha="center", va="center", color=GRAY, transform=ax.transAxes)
         cell_axes(ax, votes.grid)
-        ax.set_title("votes: color is the leading class of a pixel,\narea its share of the pixel's weight")
+        ax.set_title("votes: color is the leading class of a cell,\narea its share of the cell's weight")
         for spine in ax.spines.values():
             spine.set(visible=True, color=PALE)
     return ax
 
 
+@takes(QueryVotes)
 def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None = None) -> Axes:
     """Draw the normalized likelihoods of the most likely classes; predicted and true class are named.
 
@@ -199,18 +202,20 @@ def class_likelihoods(votes: QueryVotes, *, n_classes: int = 8, ax: Axes | None 
         for row, (c, value) in enumerate(zip(shown, values, strict=True)):
             marks = ["predicted (tie)" if votes.tie else "predicted"] * (c == votes.predicted)
             marks += ["true"] * (c == true)
+            led = votes.leads(c)
+            marks.insert(0, f"{led} {'cell' if led == 1 else 'cells'}")
             ax.annotate(
-                f"{value:.3f}{'  ' if marks else ''}{', '.join(marks)}", (value, row),
+                f"{value:.3f}  {', '.join(marks)}", (value, row),
                 xytext=(3, 0), textcoords="offset points", va="center", fontsize=6.5,
             )  # fmt: skip
         ax.set_yticks(range(len(shown)), [shortened(votes.classes[c]) for c in shown])
         top = values.max(initial=0.0) or 1.0
-        several = f"classes: {len(shown)} of {len(votes.classes)}"
+        some = f"{len(shown)} of {len(votes.classes)}" if len(shown) < len(votes.classes) else len(shown)
         ax.set(
-            xlim=(0, 1.6 * top), ylim=(max(len(shown), 5) - 0.4, -0.6),
+            xlim=(0, 2.0 * top), ylim=(max(len(shown), 5) - 0.4, -0.6),
             xticks=[tick for tick in MaxNLocator(5).tick_values(0, top) if tick <= 1.05 * top],
             xlabel="likelihood (normalized, sums to 1 over all classes)",
-            title=several if len(shown) < len(votes.classes) else "classes",
+            title=f"classes: {some}; cells: those of {votes.grid.n_cells} that a class leads",
         )  # fmt: skip
         if votes.predicted < 0:
             text = "no prediction: no match has a class"
@@ -234,9 +239,11 @@ def _ranked(votes: QueryVotes) -> list[int]:
 
 
 def _caption(votes: QueryVotes, i: int, image: SeenImage) -> str:
-    closest = votes.closest
-    class_id = int(closest.match_class[i])
-    name = shortened(closest.classes[class_id]) if class_id >= 0 else "(no class)"
-    where = "" if image.box is not None else f"\nrow {closest.y[i]}, column {closest.x[i]}"
-    numbers = f"dist. {closest.distance[i]:.2f}, weight {closest.weight[i]:.2f}"
+    telling = votes.telling
+    class_id = int(telling.match_class[i])
+    name = shortened(telling.classes[class_id]) if class_id >= 0 else "(no class)"
+    where = "" if image.box is not None else f"\nrow {telling.y[i]}, column {telling.x[i]}"
+    share, cells = votes.telling_share[i], votes.telling_cells[i]
+    tells = "" if np.isnan(share) else f"{share:.1%} of likelihood\n"
+    numbers = f"{tells}{cells} {'cell' if cells == 1 else 'cells'}, distance {telling.distance[i]:.2f}"
     return f"{i + 1}  {name}{where}\n{numbers}"

@@ -13,25 +13,32 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Normalize, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 
 from hueprobe.escapes import escape_controls
 from hueprobe.grid import Grid
+from hueprobe.plots.cyclic import CYCLIC
+from hueprobe.plots.fonts import cover_scripts, missing_told
 from hueprobe.stats.intervals import Interval
 
 COLUMN, PAGE = 3.3, 6.9  # inches: one column of a paper, and both
 
-# Okabe and Ito's colors, told apart by color-blind readers too.
+# Okabe and Ito's two best told apart by color-blind readers; each has at least 3:1 against white paper.
 SAME, OTHER = "#0072B2", "#D55E00"  # matches of the same class and of other classes
 SIDES = {"same": "same class", "other": "other classes", "all": "all matches"}
-CATEGORIES = (SAME, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", OTHER, "#F0E442")
+CATEGORIES = (SAME, "#B8860B", "#008760", "#C25A8F", "#5E3C99", OTHER, "#7A1F2B")
 INK, GRAY, PALE = "#222222", "#7F7F7F", "#D9D9D9"
 
 LINESTYLES = ("-", "--", ":")
 
-# Shares; energy; multiples of a base rate, white at 1; angles.
-SEQUENTIAL, ENERGY, RATIO, CYCLIC = "viridis", "magma", "PuOr_r", "twilight_shifted"
+# Shares; energy; multiples of a base rate, white at 1.
+SEQUENTIAL, ENERGY, RATIO = "viridis", "magma", "PuOr_r"
 
 ANGLES = Normalize(-np.pi, np.pi)  # radians
+
+_LEAST_WIDTH = 1100  # pixels of a figure, some of which a notebook cuts off at the sides
+_LEAST_DPI = 200
 
 _RC: Any = {
     "font.size": 7.0,
@@ -51,8 +58,7 @@ _RC: Any = {
     "ytick.major.size": 2.5,
     "lines.linewidth": 1.2,
     "lines.markersize": 4.0,
-    "savefig.dpi": 200,
-    "figure.dpi": 100,
+    "savefig.dpi": "figure",
 }
 
 
@@ -71,11 +77,12 @@ def drawing(ax: Axes | None, *, width: float = COLUMN, height: float = 2.6) -> I
     """
     if ax is not None:
         yield ax
+        cover_scripts(ax.figure.canvas.figure)
         return
     with mpl.rc_context(_RC):
         pyplot = sys.modules.get("matplotlib.pyplot")
         make: Any = Figure if pyplot is None else pyplot.figure
-        figure = make(figsize=(width, height), layout="constrained")
+        figure = make(figsize=(width, height), layout="constrained", dpi=_dpi(width))
         yield figure.add_subplot()
         _finish(figure)
 
@@ -90,7 +97,7 @@ def composing(width: float, height: float) -> Iterator[Figure]:
         Inches.
     """
     with mpl.rc_context(_RC):
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = Figure(figsize=(width, height), layout="constrained", dpi=_dpi(width))
         yield figure
         _finish(figure)
 
@@ -131,8 +138,46 @@ def interval_text(interval: Interval, digits: int = 2) -> str:
 
 def angle_colors(angles: np.ndarray) -> np.ndarray:
     """Return a color (RGBA) for each angle in radians: -pi and pi are the same, pi/2 apart are distinct."""
-    colors: np.ndarray = mpl.colormaps[CYCLIC](ANGLES(np.asarray(angles, float)))
+    colors: np.ndarray = CYCLIC(ANGLES(np.asarray(angles, float)))
     return colors
+
+
+def measurable(interval: Interval, n: int, unit: str = "images", digits: int = 2) -> str:
+    """Return `interval_text`, or where there is no estimate what it would have been measured on.
+
+    >>> measurable(Interval(math.nan, math.nan, math.nan, math.nan, 1), 2)
+    'not measurable (n = 2 images)'
+    """
+    if math.isnan(interval.estimate):
+        return f"not measurable (n = {n:,} {unit})"
+    return interval_text(interval, digits)
+
+
+def p_label(p: float) -> str:
+    """Return a p-value as figures show it, and nothing where there is none.
+
+    >>> p_label(0.0312), p_label(math.nan)
+    ('p = 0.031', '')
+    """
+    return "" if math.isnan(p) else f"p = {p:.2g}"
+
+
+def fitting(name: str, inches: float, *, fontsize: float) -> str:
+    """Return a name as a figure may show it, shortened until it is at most so wide.
+
+    Parameters
+    ----------
+    name : str
+    inches : float
+    fontsize : float
+        Points.
+    """
+    font = FontProperties(size=fontsize)
+    for length in range(min(len(name), 60), 3, -1):
+        text = shortened(name, length)
+        if TextPath((0, 0), text, prop=font).get_extents().width <= 72 * inches:
+            return text
+    return shortened(name, 3)
 
 
 def text_on(color: str) -> str:
@@ -169,4 +214,11 @@ def _finish(figure: Figure) -> None:
                 width=_RC[f"{name}.major.width"],
                 length=chosen.get("length", _RC[f"{name}.major.size"]),
             )
-    figure.draw_without_rendering()
+    cover_scripts(figure)
+    with missing_told():
+        figure.draw_without_rendering()
+
+
+def _dpi(width: float) -> float:
+    """Return the dots an inch that make a figure wide enough to be read on a page."""
+    return max(_LEAST_DPI, math.ceil(_LEAST_WIDTH / width))

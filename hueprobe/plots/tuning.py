@@ -10,6 +10,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from matplotlib.transforms import Bbox
 
+from hueprobe.arguments import require_kind
 from hueprobe.plots.style import CATEGORIES, GRAY, INK, OTHER, PALE, SAME, drawing
 from hueprobe.search.spec import parse_spec
 
@@ -33,15 +34,19 @@ _PLACES = (
 def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
     """Draw the speed of every trial against its recall, a line an index, its settings beside the points.
 
-    Speed is in multiples of exact search in the same round. Recall is spaced by the share of neighbors that
-    is missed, logarithmically, down to half of one neighbor of the sample. The wished recall is a
-    dotted line, the recommended SPEC a ring. A setting whose label finds no free place has none.
+    Dots are medians over the rounds of timing, vertical lines go from quartile to quartile. Speed is in
+    multiples of exact search in the same round. Recall is spaced by the share of neighbors that is missed,
+    logarithmically, down to half of one neighbor of the sample. The wished recall is a dotted line, the
+    recommended SPEC a ring. A setting whose label finds no free place has none.
 
     Parameters
     ----------
     tuning : Tuning
     ax : Axes, optional
     """
+    from hueprobe.search.tuning import Tuning
+
+    require_kind("tuning", tuning, Tuning)
     floor = 0.5 / (tuning.n_queries * tuning.k)
     with drawing(ax, width=4.8, height=3.6) as ax:
         ax.set_xscale("function", functions=(lambda r: _spread(r, floor), lambda x: _recall(x, floor)))
@@ -54,6 +59,11 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
                 [trial.recall for trial in trials], [trial.times_exact for trial in trials],
                 marker=_MARKERS[i % len(_MARKERS)], color=_COLORS[i % len(_COLORS)], label=name,
                 linewidth=0.9, clip_on=False,
+            )  # fmt: skip
+            ax.vlines(
+                [trial.recall for trial in trials], [trial.times_exact_low for trial in trials],
+                [trial.times_exact_high for trial in trials], color=_COLORS[i % len(_COLORS)], linewidth=0.7,
+                clip_on=False,
             )  # fmt: skip
         best = tuning.recommended
         ax.plot(
@@ -72,7 +82,7 @@ def recall_speed(tuning: "Tuning", *, ax: Axes | None = None) -> Axes:
         ax.set_axisbelow(True)
         ax.set(
             xlabel=f"recall@{tuning.k} ({tuning.n_queries} queries at once, own image excluded)",
-            title=f"recommended for recall {tuning.wished:g}: {best.spec}",
+            title=f"recommended for recall {tuning.wished:g}: {best.spec}\n{_rounds(drawn)}".rstrip(),
             ylabel=f"speed in multiples of exact search\n({tuning.n_vectors:,} vectors)",
         )
         ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
@@ -86,6 +96,15 @@ def _index_name(trial: "Trial") -> str:
     """Return a SPEC without the settings of the search."""
     spec = parse_spec(trial.spec)
     return "exact" if spec.kind == "exact" else f"{spec.kind}:{spec.build}"
+
+
+def _rounds(trials: Sequence["Trial"]) -> str:
+    """Say how often speeds were measured; nothing where that is not known."""
+    numbers = sorted({trial.rounds for trial in trials if trial.rounds})
+    if not numbers:
+        return ""
+    n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    return f"median speed of n = {n} rounds; vertical lines: quartiles"
 
 
 def _spread(recall: np.ndarray, floor: float) -> np.ndarray:
@@ -104,7 +123,8 @@ def _label(ax: Axes, trials: Sequence["Trial"]) -> None:
     """
     points = ax.transData.transform([(trial.recall, trial.times_exact) for trial in trials])
     frame = ax.get_window_extent()
-    taken = [Bbox.from_bounds(x - 4, y - 4, 8, 8) for x, y in points]
+    dot = ax.figure.canvas.figure.dpi / 9  # pixels: 8 points
+    taken = [Bbox.from_bounds(x - dot / 2, y - dot / 2, dot, dot) for x, y in points]
     drawn = np.concatenate([_along(ax.transData.transform(line.get_xydata())) for line in ax.lines])
     for trial in sorted(trials, key=lambda trial: -trial.times_exact):
         settings = parse_spec(trial.spec).search

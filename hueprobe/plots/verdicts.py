@@ -8,17 +8,19 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.verdicts.claims import CLAIMS
 from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict
 from hueprobe.observations.verdicts.selftest import NOMINAL, RejectionRate
-from hueprobe.plots.style import GRAY, OTHER, PAGE, SAME, composing, drawing, shortened
+from hueprobe.plots.style import GRAY, INK, OTHER, PAGE, SAME, composing, drawing, shortened
 
 # Color, marker and fill: told apart in gray, too.
 _LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDED: (GRAY, "o", "white")}
 _CLAIMED = "#EDF3F8"
 
 
+@takes(Verdict, several=True)
 def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
     """Draw all verdicts, a panel a claim and a row a memory; see `verdict_forest`.
 
@@ -53,6 +55,7 @@ def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
     return figure
 
 
+@takes(Verdict, several=True)
 def verdict_forest(
     verdicts: Sequence[Verdict],
     *,
@@ -92,10 +95,17 @@ def verdict_forest(
             row, (color, marker, face) = memories.index(verdict.memory), _LOOKS[verdict.verdict]
             if math.isnan(verdict.effect):
                 across = ax.get_yaxis_transform()  # x as a share of the Axes
-                ax.text(0.5, row, "not measured", transform=across, ha="center", va="center", color=GRAY)
+                ax.text(
+                    0.5, row, f"not measurable (n = {verdict.n:,})", transform=across, ha="center",
+                    va="center", color=INK, backgroundcolor="white",
+                )  # fmt: skip
                 continue
             ax.plot(verdict.ci95, [row, row], color=color)
             ax.plot(verdict.effect, row, marker, color=color, markerfacecolor=face, zorder=3)
+            ax.annotate(
+                f"n = {verdict.n:,}", (1, row), xycoords=("axes fraction", "data"), xytext=(4, 0),
+                textcoords="offset points", va="center", fontsize=6.5,
+            )  # fmt: skip
         low, high = _limits(verdicts, null)
         claimed = (null, high) if verdicts[0].claim.side > 0 else (low, null)
         ax.axvspan(*claimed, color=_CLAIMED, zorder=-1, linewidth=0)
@@ -111,6 +121,7 @@ def verdict_forest(
     return ax
 
 
+@takes(RejectionRate, several=True)
 def rejection_rates(
     rates: Sequence[RejectionRate], *, level: float = NOMINAL, ax: Axes | None = None
 ) -> Axes:
@@ -134,9 +145,13 @@ def rejection_rates(
     with drawing(ax, height=0.8 + 0.2 * len(rates)) as ax:
         ax.axvline(level, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
         for row, found in enumerate(rates):
+            if not found.n:
+                across = ax.get_yaxis_transform()
+                ax.text(0.5, row, "not measurable", transform=across, ha="center", va="center", color=INK)
+                continue
             ax.plot(found.ci95, [row, row], color=SAME)
             ax.plot(found.rate, row, "o", color=SAME)
-        ax.set_yticks(range(len(rates)), [shortened(found.test, 28) for found in rates])
+        ax.set_yticks(range(len(rates)), [f"{shortened(found.test, 28)}, n = {found.n}" for found in rates])
         ax.set(
             xlim=(0, None), ylim=(len(rates) - 0.5, -0.5),
             xlabel=f"share of true nulls rejected at {level:g}",

@@ -27,7 +27,7 @@ class AnnoySearcher:
     """Searches an Annoy file; its ids are the memory's, its distances are computed anew."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
-        self.memory, self.spec = memory, spec
+        self.memory, self.spec, self.folder = memory, spec, folder
         self._search_k = spec.search.get("search_k", -1)
         self._index = AnnoyIndex(memory.n_channels, "angular")
         try:

@@ -42,7 +42,7 @@ def search_with(
     memory, vectors, k, exclude_images
         As in `Searcher.search`.
     """
-    vectors, excluded = checked_queries(memory, vectors, k, exclude_images)
+    vectors, k, excluded = checked_queries(memory, vectors, k, exclude_images)
     # The products, and the lengths by which Annoy divides them, are float32 sums, off by gamma each.
     margin = 4 * gamma(memory.n_channels) + 4 * NORM_ERROR
 

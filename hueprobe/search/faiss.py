@@ -13,6 +13,7 @@ from hueprobe.progress import progress_bar
 from hueprobe.search.approximate import n_threads, search_with
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.search.spec import SearcherSpec
+from hueprobe.threads import require_threads
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -28,7 +29,7 @@ class FaissSearcher:
     """Searches a FAISS file; its ids are the memory's, its distances are computed anew."""
 
     def __init__(self, memory: "Memory", spec: SearcherSpec, folder: Path) -> None:
-        self.memory, self.spec = memory, spec
+        self.memory, self.spec, self.folder = memory, spec, folder
         self._whole = _WHOLE_VECTORS.fullmatch(spec.build) is not None
         try:
             self._index = faiss.read_index(str(folder / FILE_NAME))
@@ -55,6 +56,7 @@ class FaissSearcher:
         return search_with(self._fetch, self.memory, vectors, k, exclude_images)
 
     def _fetch(self, vectors: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray | None]:
+        require_threads("FAISS", n_threads())
         faiss.omp_set_num_threads(n_threads())
         products, ids = self._index.search(vectors, width)
         return ids, products if self._whole else None

@@ -1,7 +1,9 @@
 """Searchers by SPEC, and the indexes that they need: built where absent, refused where stale."""
 
 import contextlib
+import math
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,10 +11,9 @@ import msgspec
 
 from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
 from hueprobe.files import PARTIAL
-from hueprobe.memory.files import one_writer
 from hueprobe.memory.headers import FILE_NAME as HEADER
 from hueprobe.memory.headers import FOLDER, read_header, write_header
-from hueprobe.search.index_folder import IndexFolder
+from hueprobe.search.index_folder import IndexFolder, indexes_of, written_alone
 from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
 
@@ -25,26 +26,39 @@ _PACKAGES = {"annoy": "annoy", "faiss": "faiss-cpu"}
 
 
 class StoredIndex:
-    """The index of a SPEC beside a memory, whether it is there yet or not.
+    """The index of a SPEC of a memory, whether it is there yet or not.
 
     Parameters
     ----------
     memory : Memory
     spec : SearcherSpec or str
         Of Annoy or FAISS; exact search needs no index.
+    index_dir : path, optional
+        The folder of indexes that are not kept beside the memory.
 
     Attributes
     ----------
     spec : SearcherSpec
     folder : IndexFolder
-        Where it lies: below `indexes/`, under a name that says how it is built.
+        Where it lies, under a name that says how it is built.
     """
 
-    def __init__(self, memory: "Memory", spec: SearcherSpec | str) -> None:
+    def __init__(
+        self, memory: "Memory", spec: SearcherSpec | str, *, index_dir: str | Path | None = None
+    ) -> None:
         self.memory, self.spec = memory, parse_spec(spec)
         if not self.spec.needs_index:
             raise SearcherError(f"{self.spec.text!r} search has no index; there is nothing to build or open")
-        self.folder = IndexFolder(memory, self.spec.index, _PACKAGES[self.spec.kind])
+        self.folder = IndexFolder(
+            memory, self.spec.index, _PACKAGES[self.spec.kind], indexes_of(memory, index_dir)
+        )
+
+    @classmethod
+    def of(cls, searcher: Any) -> "StoredIndex":
+        """Return the index that a searcher of `open` reads, wherever it lies."""
+        index = cls(searcher.memory, searcher.spec)
+        index.folder = replace(index.folder, indexes=searcher.folder.parent)
+        return index
 
     @property
     def exists(self) -> bool:
@@ -86,7 +100,7 @@ class StoredIndex:
         """
         if not self.exists:
             raise SearcherError(
-                f"{self.memory.path} has no index {self.folder.path.name!r}; "
+                f"{self.memory.path} has no index {self.folder.path.name!r} in {self.folder.indexes}; "
                 f"make it with `hueprobe index --searcher {self.spec.text}`"
             )
         self.folder.require_whole()
@@ -94,6 +108,8 @@ class StoredIndex:
 
     def recall(self, searcher: Searcher) -> float:
         """Return recall@10 under a searcher's settings: measured once, and kept in the header.
+
+        NaN where no image has a neighbor in another.
 
         Parameters
         ----------
@@ -104,13 +120,14 @@ class StoredIndex:
 
         settings, header = self.spec.search_text, read_header(self.folder.path)
         if settings in header.recall_at_10:
-            return header.recall_at_10[settings]
+            kept = header.recall_at_10[settings]
+            return math.nan if kept is None else kept
         recall = measure_recall(self.memory, searcher)
         # It only saves time: where nobody may write, or another does, it is measured again next time.
-        with contextlib.suppress(HueprobeError), one_writer(self.memory.path):
+        with contextlib.suppress(HueprobeError), written_alone(self.memory, self.folder.indexes):
             now = read_header(self.folder.path)
             if now.ledger == header.ledger:
-                known = {**now.recall_at_10, settings: recall}
+                known = {**now.recall_at_10, settings: None if math.isnan(recall) else recall}
                 write_header(self.folder.path, msgspec.structs.replace(now, recall_at_10=known))
         return recall
 
@@ -157,6 +174,7 @@ def open_searcher(
     images: "np.ndarray | None" = None,
     memory_budget: int | None = None,
     products: str | None = None,
+    index_dir: str | Path | None = None,
     build: bool = True,
     progress: bool = False,
 ) -> Searcher:
@@ -170,14 +188,17 @@ def open_searcher(
     device : str
         Of exact search: `auto`, `cpu`, `cuda` or `cuda:<i>`; see `search_device`. Annoy and FAISS search on
         the CPU.
-    images : ndarray of int, optional
-        Search these memory rows alone; exact search only.
+    images : array_like of int or of bool, optional
+        Search these memory rows (or those of this mask) alone; exact search only.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
         quantized vectors beside it (half its size), which every search reads.
     products : {"int8", "half", "float32"}, optional
         Format of exact search's first pass; by default the one that is fastest here. The result does not
         depend on it.
+    index_dir : path, optional
+        Where indexes are kept, such as those of a memory that nobody may write to; beside the memory by
+        default. Several memories may share the folder.
     build : bool
         Whether an index that is absent may be built.
     progress : bool
@@ -187,6 +208,11 @@ def open_searcher(
     ------
     SearcherError
         The SPEC is wrong, or the index is stale, damaged, of another memory, or absent with `build=False`.
+
+    Notes
+    -----
+    The threads of torch and FAISS do not follow a fork: where a process has searched, start others with
+    `multiprocessing.get_context("spawn")`. A ForkedError is raised in a child that would wait for them.
     """
     parsed = parse_spec(spec)
     _warn_of_unfinished(memory)
@@ -198,13 +224,13 @@ def open_searcher(
             memory, device=device, images=images, products=products, memory_budget=memory_budget
         )
         if images is None and memory.complete:
-            use_stored_codes(memory, searcher.quantized, build=build, progress=progress)
+            use_stored_codes(memory, searcher.quantized, index_dir=index_dir, build=build, progress=progress)
         return searcher
     if images is not None:
         raise SearcherError(
             f"{parsed.text!r} searches the whole memory; some of its images alone need exact search"
         )
-    index = StoredIndex(memory, parsed)
+    index = StoredIndex(memory, parsed, index_dir=index_dir)
     if build and not index.exists:
         index.build(progress=progress)
     return index.open()
@@ -221,13 +247,21 @@ def _warn_of_unfinished(memory: "Memory") -> None:
         )
 
 
-def build_index(memory: "Memory", spec: SearcherSpec | str, *, progress: bool = False) -> None:
+def build_index(
+    memory: "Memory",
+    spec: SearcherSpec | str,
+    *,
+    index_dir: str | Path | None = None,
+    progress: bool = False,
+) -> None:
     """Build (or rebuild) the index of a SPEC and measure its recall@10; exact search needs none.
 
     Parameters
     ----------
     memory : Memory
     spec : str or SearcherSpec
+    index_dir : path, optional
+        As in `open_searcher`.
     progress : bool
         Show it.
 
@@ -238,7 +272,7 @@ def build_index(memory: "Memory", spec: SearcherSpec | str, *, progress: bool = 
     """
     parsed = parse_spec(spec)
     if parsed.needs_index:
-        StoredIndex(memory, parsed).build(progress=progress)
+        StoredIndex(memory, parsed, index_dir=index_dir).build(progress=progress)
 
 
 def recall_of(searcher: Searcher) -> float:
@@ -251,7 +285,7 @@ def recall_of(searcher: Searcher) -> float:
     """
     if not searcher.spec.needs_index:
         return 1.0
-    return StoredIndex(searcher.memory, searcher.spec).recall(searcher)
+    return StoredIndex.of(searcher).recall(searcher)
 
 
 def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:

@@ -1,13 +1,14 @@
 """The folder of one index: a file and a header that ties it to a state of the memory, never half there."""
 
+import contextlib
 import importlib.metadata
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hueprobe.errors import SearcherError
+from hueprobe.errors import SearcherError, StorageError
 from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing
 from hueprobe.memory.files import one_writer
 from hueprobe.memory.headers import FILE_NAME as HEADER
@@ -24,9 +25,53 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
 
+def indexes_of(memory: "Memory", index_dir: str | Path | None = None) -> Path:
+    """Return the folder of a memory's indexes: its own, or below another that several memories may share.
+
+    Parameters
+    ----------
+    memory : Memory
+    index_dir : path, optional
+        Below it a folder is named by the memory and by the first line of its ledger, which no other has.
+    """
+    if index_dir is None:
+        return memory.path / FOLDER
+    return Path(index_dir) / f"{memory.path.resolve().name}-{memory.ledger.hashes[0][:12]}"
+
+
+@contextlib.contextmanager
+def written_alone(memory: "Memory", indexes: Path) -> Iterator[None]:
+    """Hold the lock of the folder of a memory's indexes, which for its own is the memory's.
+
+    Parameters
+    ----------
+    memory : Memory
+    indexes : Path
+        That of `indexes_of`.
+
+    Raises
+    ------
+    MemoryFormatError
+        Another process holds it.
+    StorageError
+        The folder cannot be written; of a memory's own it is said that another may be named.
+    """
+    own = indexes == indexes_of(memory)
+    try:
+        if not own:
+            with storing(indexes):
+                indexes.mkdir(parents=True, exist_ok=True)
+        with one_writer(memory.path if own else indexes):
+            yield
+    except StorageError as error:
+        if own:
+            raise StorageError(f"{error}; or keep indexes elsewhere, with --index-dir DIR") from error
+        raise
+
+
 @dataclass(frozen=True)
 class IndexFolder:
-    """A folder below a memory's `indexes/`.
+    """A folder below a memory's `indexes/`, or below the folder that has the place of it.
 
     Attributes
     ----------
@@ -35,16 +80,19 @@ class IndexFolder:
         What lies there, `kind:build`, as the header says it too; the folder is named by it.
     package : str
         The package that builds it, whose version the header records.
+    indexes : Path
+        The folder it lies in: that of `indexes_of`.
     """
 
     memory: "Memory"
     contents: str
     package: str
+    indexes: Path
 
     @property
     def path(self) -> Path:
         """Where the folder lies, or would."""
-        return self.memory.path / FOLDER / folder_name(self.contents)
+        return self.indexes / folder_name(self.contents)
 
     @property
     def exists(self) -> bool:
@@ -100,13 +148,13 @@ class IndexFolder:
             Takes the empty folder and returns the file that it made there.
         """
         partial = self.path.with_name(self.path.name + PARTIAL)
-        with one_writer(self.memory.path):
+        with written_alone(self.memory, self.indexes):
             for leftover in self.path.parent.glob(f"*{PARTIAL}"):
                 shutil.rmtree(leftover, ignore_errors=True)
             try:
                 with storing(self.path):
                     partial.mkdir(parents=True)
-                    fsync_folder(self.memory.path)
+                    fsync_folder(self.indexes.parent)
                 self.install(write(partial))
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)

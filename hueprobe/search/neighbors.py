@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from hueprobe.arguments import as_array, as_count
 from hueprobe.errors import InputError, NumericsError, ShapeError
 
 if TYPE_CHECKING:
@@ -55,36 +56,53 @@ class Searcher(Protocol):
         vectors : ndarray of shape (n_queries, n_channels)
             Unit vectors as `as_stored` gives them; a zero vector gets no neighbor.
         k : int
-            At least 1; where fewer vectors may be matched, ids are padded with -1.
+            At least 1 (3.0 is 3); where fewer vectors may be matched, ids are padded with -1.
         exclude_images : ndarray of int, shape (n_queries, m), optional
-            Memory images that each query may not match; -1 pads.
+            Memory images that each query may not match; -1 pads. Or a mask of bool, (n_queries, n_images).
         """
         ...
 
 
 def checked_queries(
     memory: "Memory", vectors: np.ndarray, k: int, exclude_images: np.ndarray | None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return queries as contiguous float32 and exclusions as int64 (n_queries, m), or raise."""
-    vectors = np.ascontiguousarray(vectors, np.float32)
+) -> tuple[np.ndarray, int, np.ndarray]:
+    """Return queries as contiguous float32, k, and exclusions as int64 (n_queries, m), or raise."""
+    vectors, k = np.ascontiguousarray(as_array("vectors", vectors), np.float32), as_count("k", k)
     if vectors.ndim != 2 or vectors.shape[1] != memory.n_channels:
         raise ShapeError(
             f"query vectors have shape {vectors.shape}, {memory.path} asks for (n, {memory.n_channels}); "
             "extract both at one layer of one network"
         )
-    if k < 1:
-        raise InputError(f"k must be at least 1, got {k}")
     if not np.isfinite(vectors).all():
         raise NumericsError("a query vector is NaN or infinite; check the network's activations")
     if exclude_images is None:
         exclude_images = np.empty((len(vectors), 0), np.int64)
-    exclude_images = np.asarray(exclude_images, np.int64)
+    exclude_images = as_array("exclude_images", exclude_images)
     if exclude_images.ndim != 2 or len(exclude_images) != len(vectors):
         raise ShapeError(
             f"exclude_images has shape {exclude_images.shape}, {len(vectors)} queries ask for "
             f"({len(vectors)}, m)"
         )
-    return vectors, exclude_images
+    if exclude_images.dtype == bool:
+        exclude_images = _marked(exclude_images, memory.n_images)
+    whole = exclude_images.astype(np.int64)
+    if (whole != exclude_images).any():
+        raise InputError("exclude_images holds numbers that are not whole; give memory rows, and -1 to pad")
+    return vectors, k, whole
+
+
+def _marked(mask: np.ndarray, n_images: int) -> np.ndarray:
+    """Return the rows that a mask (n_queries, n_images) marks, padded by -1."""
+    if mask.shape[1] != n_images:
+        raise ShapeError(
+            f"exclude_images is a mask of shape {mask.shape}, {n_images} images ask for "
+            f"({len(mask)}, {n_images}); give one True or False for each, or rows"
+        )
+    query, image = np.nonzero(mask)
+    n_marked = mask.sum(axis=1)
+    rows = np.full((len(mask), int(n_marked.max(initial=0))), -1, np.int64)
+    rows[query, np.arange(len(query)) - np.repeat(np.cumsum(n_marked) - n_marked, n_marked)] = image
+    return rows
 
 
 # (query vectors (n, d), their excluded images (n, m), width) -> which queries a look among about `width`

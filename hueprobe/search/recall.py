@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hueprobe.arguments import as_count
 from hueprobe.search.exact.searcher import ExactSearcher
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def measure_recall(
     seed : int
         Of the draw.
     """
+    k, n_queries = as_count("k", k), as_count("n_queries", n_queries)
     vectors, excluded = sample_queries(memory, n_queries, seed=seed)
     truth = ExactSearcher(memory, device="auto").search(vectors, k, exclude_images=excluded)
     return share_found(searcher.search(vectors, k, exclude_images=excluded), truth)

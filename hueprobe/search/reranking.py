@@ -101,6 +101,7 @@ def plausible(
     """
     products = np.where(candidates >= 0, products, -np.inf)
     low = products < np.partition(products, -k, axis=1)[:, -k, None] - margin
+    low |= candidates < 0
     columns = np.argsort(low, axis=1, kind="stable")[:, : int((~low).sum(axis=1).max(initial=k))]
     return np.take_along_axis(np.where(low, -1, candidates), columns, axis=1), columns
 

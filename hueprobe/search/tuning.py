@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from hueprobe.arguments import as_count
 from hueprobe.errors import InputError, SearcherError
-from hueprobe.files import PARTIAL
-from hueprobe.memory.files import one_writer
-from hueprobe.memory.headers import FOLDER
+from hueprobe.files import PARTIAL, storing
+from hueprobe.progress import named_pass
 from hueprobe.search.index import StoredIndex, open_searcher
+from hueprobe.search.index_folder import indexes_of, written_alone
 from hueprobe.search.recall import sample_queries, share_found
 from hueprobe.search.spec import parse_spec
 
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
     from hueprobe.search.neighbors import Neighbors, Searcher
 
 DEFAULT_QUERIES = 500
-_ROUNDS = 3
+# A round times exact search and the trial once each, one after the other. As many are made as take a second,
+# so that one glitch of the machine moves neither a median nor a quartile.
+_FEWEST_ROUNDS, _MOST_ROUNDS, _SECONDS = 7, 25, 1.0
 _TREES = (10, 50)
 _EF_SEARCH = (64, 128, 256, 512)
 _FEWEST_TRAINING_VECTORS = 39  # a list, below which FAISS's k-means warns
@@ -44,10 +47,14 @@ class Trial:
         All queries at once, re-ranking and exclusion included; median of the rounds.
     times_exact : float
         That speed as a multiple of exact search's in the same round; median.
+    times_exact_low, times_exact_high : float
+        Its lower and upper quartile over the rounds; exact search has its own speed's, over its median.
     build_seconds : float
         Of its index, shared by all trials of one build.
     n_bytes : int
         Size of the index on disk; 0 for exact search, which has none.
+    rounds : int
+        Times that its speed was measured.
     """
 
     spec: str
@@ -56,6 +63,9 @@ class Trial:
     times_exact: float
     build_seconds: float
     n_bytes: int
+    times_exact_low: float = math.nan
+    times_exact_high: float = math.nan
+    rounds: int = 0
 
 
 @dataclass(frozen=True)
@@ -103,12 +113,13 @@ def tune_searcher(
     n_queries: int = DEFAULT_QUERIES,
     keep: bool = False,
     seed: int = 0,
+    index_dir: str | Path | None = None,
     progress: bool = False,
 ) -> Tuning:
     """Try searchers on vectors drawn from the memory, their own image excluded.
 
     Indexes are built one after the other in a folder that is gone afterwards; the next run removes what a
-    killed one left. The memory's lock is held meanwhile.
+    killed one left. The lock of the indexes is held meanwhile, which for a memory's own is the memory's.
 
     Parameters
     ----------
@@ -126,6 +137,8 @@ def tune_searcher(
         Make the recommended index one of the memory's.
     seed : int
         Of the draw.
+    index_dir : path, optional
+        Where indexes are built and kept, as in `hueprobe.open_searcher`.
     progress : bool
         Show the builds'.
 
@@ -138,16 +151,19 @@ def tune_searcher(
     """
     if not 0 < recall <= 1:
         raise InputError(f"recall must lie above 0 and be at most 1, got {recall}")
-    if min(k, n_queries) < 1:
-        raise InputError(f"k and the number of queries must be at least 1, got {k} and {n_queries}")
+    k, n_queries = as_count("k", k), as_count("n_queries", n_queries)
     if not memory.complete:
         raise SearcherError(f"{memory.path} is not complete; finish `hueprobe index` before tuning")
     parsed = [parse_spec(spec) for spec in (candidate_specs(memory, k) if specs is None else specs)]
-    indexes = {spec.text: StoredIndex(memory, spec) for spec in parsed if spec.needs_index}
-    measurement = _Measurement(memory, k, n_queries, seed, progress=progress)
+    indexes = {
+        spec.text: StoredIndex(memory, spec, index_dir=index_dir) for spec in parsed if spec.needs_index
+    }
+    with _building_site(memory, index_dir):
+        pass  # what cannot be written is told at once
+    measurement = _Measurement(memory, k, n_queries, seed, index_dir, progress=progress)
     trials, failed = [measurement.of_exact_search()], []
     best: StoredIndex | None = None
-    with _building_site(memory) as site:
+    with _building_site(memory, index_dir) as site:
         # What differs in search settings alone is built once.
         for name, group in groupby(sorted(indexes.values(), key=_folder_name), key=_folder_name):
             settings = list(group)
@@ -194,27 +210,49 @@ def candidate_specs(memory: "Memory", k: int) -> tuple[str, ...]:
 class _Measurement:
     """The queries, the truth, and the exact search that every round is compared with."""
 
-    def __init__(self, memory: "Memory", k: int, n_queries: int, seed: int, *, progress: bool) -> None:
+    def __init__(
+        self,
+        memory: "Memory",
+        k: int,
+        n_queries: int,
+        seed: int,
+        index_dir: str | Path | None,
+        *,
+        progress: bool,
+    ) -> None:
         self._vectors, self._excluded = sample_queries(memory, n_queries, seed=seed)
         self.n = len(self._vectors)
         if not self.n:
             raise InputError(f"{memory.path} holds no nonzero vectors; there is nothing to search")
-        self._k, self._exact = k, open_searcher(memory, progress=progress)
+        self._k, self._exact = k, open_searcher(memory, index_dir=index_dir, progress=progress)
         self._truth = self._search(self._exact)  # also keeps the quantized vectors that later searches use
 
     def of_exact_search(self) -> Trial:
-        seconds = [self._seconds(self._exact) for _ in range(_ROUNDS)]
-        return Trial("exact", 1.0, self.n / float(np.median(seconds)), 1.0, 0.0, 0)
+        seconds = self._rounds(self._exact)
+        median = float(np.median(seconds))
+        low, high = _quartiles(median / seconds)
+        return Trial("exact", 1.0, self.n / median, 1.0, 0.0, 0, low, high, len(seconds))
 
     def of(self, searcher: "Searcher", build_seconds: float, n_bytes: int) -> Trial:
         recall = share_found(self._search(searcher), self._truth)
-        rounds = [(self._seconds(self._exact), self._seconds(searcher)) for _ in range(_ROUNDS)]
-        rate = self.n / float(np.median([own for _, own in rounds]))
-        ratio = float(np.median([exact / own for exact, own in rounds]))
-        return Trial(searcher.spec.text, recall, rate, ratio, build_seconds, n_bytes)
+        exact, own = self._rounds(self._exact, searcher).reshape(-1, 2).T
+        low, high = _quartiles(exact / own)
+        return Trial(
+            searcher.spec.text, recall, self.n / float(np.median(own)), float(np.median(exact / own)),
+            build_seconds, n_bytes, low, high, len(own),
+        )  # fmt: skip
 
     def _search(self, searcher: "Searcher") -> "Neighbors":
         return searcher.search(self._vectors, self._k, exclude_images=self._excluded)
+
+    def _rounds(self, *searchers: "Searcher") -> np.ndarray:
+        """Return the seconds of each searcher in each round, shape (n_rounds * n_searchers,)."""
+        seconds: list[float] = []
+        while len(seconds) < _FEWEST_ROUNDS * len(searchers) or (
+            sum(seconds) < _SECONDS and len(seconds) < _MOST_ROUNDS * len(searchers)
+        ):
+            seconds += [self._seconds(searcher) for searcher in searchers]
+        return np.array(seconds)
 
     def _seconds(self, searcher: "Searcher") -> float:
         started = time.perf_counter()
@@ -228,9 +266,15 @@ def _try_index(
     """Build one index and measure it under each of its settings."""
     started = time.perf_counter()
     folder.mkdir()
-    file = settings[0].write(folder, progress=progress)
+    with named_pass(settings[0].spec.index):
+        file = settings[0].write(folder, progress=progress)
     seconds, n_bytes = time.perf_counter() - started, file.stat().st_size
     return [measurement.of(index.load(folder), seconds, n_bytes) for index in settings]
+
+
+def _quartiles(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(low), float(high)
 
 
 def _folder_name(index: StoredIndex) -> str:
@@ -238,18 +282,20 @@ def _folder_name(index: StoredIndex) -> str:
 
 
 @contextmanager
-def _building_site(memory: "Memory") -> Iterator[Path]:
+def _building_site(memory: "Memory", index_dir: str | Path | None) -> Iterator[Path]:
     """Give an empty folder among the memory's indexes, gone afterwards, while nobody else writes there."""
-    site = memory.path / FOLDER / f"tune{PARTIAL}"
-    with one_writer(memory.path):
+    indexes = indexes_of(memory, index_dir)
+    site = indexes / f"tune{PARTIAL}"
+    with written_alone(memory, indexes):
         shutil.rmtree(site, ignore_errors=True)
-        site.mkdir(parents=True)
+        with storing(site):
+            site.mkdir(parents=True)
         try:
             yield site
         finally:
             shutil.rmtree(site, ignore_errors=True)
-            if not any(site.parent.iterdir()):
-                site.parent.rmdir()
+            if not {path.name for path in indexes.iterdir()} - {"lock"}:
+                shutil.rmtree(indexes)
 
 
 def _remove_all_but(site: Path, name: str | None) -> None:

@@ -23,7 +23,7 @@ def permutation_p(
 
         p = (1 + #{null at least as extreme as observed}) / (1 + n_draws)
 
-    Values within 1e-12 (1 + |observed|) of the observed one are ties, and at least as extreme.
+    Values within 1e-12 ``(1 + |observed|)`` of the observed one are ties, and at least as extreme.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ import msgspec
 
 from hueprobe.errors import InputError
 from hueprobe.files import storing, written_whole
+from hueprobe.json_documents import json_text, with_nans
 from hueprobe.studies.locks import locked
 
 Run = TypeVar("Run")
@@ -33,7 +34,7 @@ class RunStore(Generic[Run]):
     indent : int, optional
         Spaces a level of the JSON; by default a run is one line of text.
     encode, decode : callable, optional
-        Run to JSON document and back, where the document is not the dataclass's own.
+        Run to JSON document and back, where the document is not the dataclass's own. NaN is null there.
     remedy : str
         What to do about a file that cannot be read.
     """
@@ -52,7 +53,7 @@ class RunStore(Generic[Run]):
     ) -> None:
         self.folder, self.ending, self.locks = folder, ending, locks or folder
         self._encode, self._indent, self._remedy = encode, indent, remedy
-        self._decode = decode or (lambda document: msgspec.convert(document, kind))
+        self._decode = decode or (lambda document: msgspec.convert(with_nans(document, kind), kind))
 
     def path(self, name: str) -> Path:
         """Return the file of a run, finished or not."""
@@ -80,7 +81,7 @@ class RunStore(Generic[Run]):
         """Enter a finished run."""
         with storing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        text = json.dumps(self._encode(run), sort_keys=True, indent=self._indent)
+        text = json_text(self._encode(run), indent=self._indent)
         with written_whole(self.path(name)) as file:
             file.write((text if self._indent else f"{text}\n").encode())
 

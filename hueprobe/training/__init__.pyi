@@ -17,4 +17,8 @@ from .maxdropout import MaxDropout as MaxDropout
 from .networks import fresh_network as fresh_network
 from .objective import Objective as Objective
 from .objectives import objective_named as objective_named
+from .parts import training_parts as training_parts
 from .settings import TrainingSettings as TrainingSettings
+from .trained import TrainedNetwork as TrainedNetwork
+from .trained import read_trained as read_trained
+from .trained import save_trained as save_trained

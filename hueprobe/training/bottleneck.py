@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from hueprobe.activations.devices import choose_device
-from hueprobe.activations.hooks import Tap
+from hueprobe.activations.hooks import Tap, evaluating
 from hueprobe.training.heads import HueHead
 from hueprobe.training.images import TrainingImages
 from hueprobe.training.layer_watch import LayerWatch
@@ -52,21 +52,15 @@ def bottleneck_activations(
     """
     device = choose_device(settings.device)
     network.to(device)
-    training = [part for part in network.modules() if part.training]
     grids, rows, hashes = [], [], []
-    network.eval()
-    try:
-        with torch.no_grad(), LayerWatch(network, tap=tap) as watch:
-            for batch, numbers in images.batches(
-                batch_size=settings.batch_size, crop=settings.crop, device=device
-            ):
-                network(batch)
-                grids.append(watch.grid().float().cpu().numpy())
-                rows.append(numbers)
-                hashes += [hashlib.sha256(one.tobytes()).hexdigest() for one in batch.cpu().numpy()]
-    finally:
-        for part in training:
-            part.training = True
+    with torch.no_grad(), evaluating(network), LayerWatch(network, tap=tap) as watch:
+        for batch, numbers in images.batches(
+            batch_size=settings.batch_size, crop=settings.crop, device=device
+        ):
+            network(batch)
+            grids.append(watch.grid().float().cpu().numpy())
+            rows.append(numbers)
+            hashes += [hashlib.sha256(one.tobytes()).hexdigest() for one in batch.cpu().numpy()]
     return BottleneckActivations(np.concatenate(grids), np.concatenate(rows), tuple(hashes))
 
 

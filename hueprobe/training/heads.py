@@ -143,7 +143,15 @@ class HueHead(nn.Module):
         return self._watch
 
     def points(self) -> Tensor:
-        """Return the points (B, outputs) for the network's last forward pass."""
+        """Return the points (B, outputs) for the network's last forward pass.
+
+        Raises
+        ------
+        InputError
+            The head stands behind no network.
+        LayerError
+            The network has not run since.
+        """
         grid = self.watch.grid()
         points: Tensor = self(grid.detach() if self.detached else grid)
         return points

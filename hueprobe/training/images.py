@@ -161,6 +161,7 @@ def load_images(
     in_memory: bool = True,
     workers: int | None = 0,
     progress: bool = False,
+    label: str = "reading",
 ) -> TrainingImages:
     """Take an image table's images for training or for testing.
 
@@ -179,6 +180,8 @@ def load_images(
         Threads that read; None for one a core.
     progress : bool
         Show a bar of images, where they are read now.
+    label : str
+        Before it.
 
     Raises
     ------
@@ -196,7 +199,7 @@ def load_images(
     if not in_memory:
         return made
     pixels = torch.zeros(len(table), 3, side, side, dtype=torch.uint8)
-    with progress_bar(len(table), label="reading", enabled=progress) as advance:
+    with progress_bar(len(table), label=label, enabled=progress) as advance:
         for batch in load_batches(table, _reader(side), batch_size=_READ_TOGETHER, workers=workers):
             rows = np.arange(batch.start, batch.start + len(batch.records))
             pixels[batch.start : batch.start + len(batch.records)] = _as_bytes(batch.images)

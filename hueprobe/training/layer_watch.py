@@ -77,8 +77,13 @@ class LayerWatch:
         grid = as_grid(self._outputs, self.tap, images=self._images)
         return nn.functional.relu(grid) if self.tap.apply_closing else grid
 
+    def forget(self) -> None:
+        """Let go of what is kept: until its next forward pass the network counts as not run."""
+        self._outputs.clear()
+        self._images = None
+
     def remove(self) -> None:
-        """Take the hooks off and let go of what is kept."""
+        """Take the hooks off; what is kept can still be read."""
         for handle in self._handles:
             handle.remove()
 
@@ -102,7 +107,7 @@ class LayerWatch:
 def grid_shape(network: nn.Module, watch: LayerWatch, image_size: tuple[int, int]) -> tuple[int, int, int]:
     """Return (C, H, W) of the watched layer for images of a size, from one pass in eval mode.
 
-    The pass changes neither the network's statistics nor the mode of any module.
+    The pass changes neither the network's statistics nor the mode of any module, and the watch forgets it.
     """
     training = [part for part in network.modules() if part.training]
     first = next(iter(network.parameters()), torch.zeros(()))
@@ -112,6 +117,7 @@ def grid_shape(network: nn.Module, watch: LayerWatch, image_size: tuple[int, int
             network(torch.zeros(1, 3, *image_size, device=first.device, dtype=first.dtype))
         _, channels, height, width = watch.grid().shape
     finally:
+        watch.forget()
         for part in training:
             part.training = True
     return channels, height, width

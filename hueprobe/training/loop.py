@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from hueprobe.activations.devices import PRECISIONS, choose_device, choose_precision
+from hueprobe.activations.hooks import evaluating
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import InputError, NumericsError
 from hueprobe.progress import progress_bar
+from hueprobe.threads import require_threads
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from hueprobe.training.images import TrainingImages
 from hueprobe.training.logs import require_tensorboard, tensorboard_log, write_log
@@ -91,6 +93,7 @@ def train(
         raise InputError("TensorBoard is asked for without a folder to log to; give folder=")
     if tensorboard:
         require_tensorboard()
+    require_threads("torch", torch.get_num_threads())
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     layout = torch.channels_last if settings.channels_last else torch.contiguous_format
@@ -139,7 +142,7 @@ def train(
                 write_log(path, log, finished=done == settings.epochs)
             if show is not None:
                 show(row)
-            advance(1)
+            advance(1, _told(row))
     skipped = [*images.skipped.values(), *(test.skipped.values() if test is not None else ())]
     return TrainingRun(tuple(log), tuple(skipped))
 
@@ -170,19 +173,11 @@ def predict_classes(
     device = choose_device(settings.device)
     precision = choose_precision(settings.precision, device)
     predicted = np.full(len(images), -1, np.int64)
-    training = [part for part in network.modules() if part.training]
-    network.eval()
-    try:
-        with torch.no_grad():
-            for batch, rows in images.batches(
-                batch_size=settings.batch_size, crop=settings.crop, device=device
-            ):
-                given = batch if perturb is None else perturb(batch)
-                with autocasting(device, precision):
-                    predicted[rows] = network(given).argmax(1).cpu().numpy()
-    finally:
-        for part in training:
-            part.training = True
+    with torch.no_grad(), evaluating(network):
+        for batch, rows in images.batches(batch_size=settings.batch_size, crop=settings.crop, device=device):
+            given = batch if perturb is None else perturb(batch)
+            with autocasting(device, precision):
+                predicted[rows] = network(given).argmax(1).cpu().numpy()
     return predicted
 
 
@@ -246,6 +241,12 @@ def _epoch(
         "seconds": seconds,
         "images_per_second": n_images / seconds,
     }
+
+
+def _told(row: Mapping[str, float]) -> str:
+    """Return what a row of the log says, in a few words."""
+    accuracy = row["test_accuracy"]
+    return f"loss {row['loss']:.4f}" + ("" if math.isnan(accuracy) else f", test accuracy {accuracy:.3f}")
 
 
 def _require_finite(losses: list[Tensor], epoch: int, n_steps: int) -> None:

@@ -210,7 +210,7 @@ def _stages(network: nn.Module, stages: Sequence[str]) -> Sequence[str]:
     if not all(stage in children for stage in _STAGES):
         raise LayerError(
             f"network {type(network).__name__} has no layer1 ... layer4 for MaxDropout and Catch-up Mix; "
-            f"name its stages with stages= (--stages), from: {', '.join(children)}"
+            f"name its stages with stages= (--stage), from: {', '.join(children)}"
         )
     return _STAGES
 

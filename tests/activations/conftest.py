@@ -21,7 +21,7 @@ def quick_random_weights(monkeypatch):
     calibrate = random_weights.calibrate_batchnorm
     monkeypatch.setattr(random_weights, "N_CALIBRATION_IMAGES", 4)
     monkeypatch.setattr(
-        backbones, "calibrate_batchnorm", lambda module, _, *, seed: calibrate(module, (75, 75), seed=seed)
+        backbones, "calibrate_batchnorm", lambda module, _, **options: calibrate(module, (75, 75), **options)
     )
 
 

@@ -118,7 +118,7 @@ def before_closing(network, images):
 def test_the_head_continued_from_the_grid_gives_the_logits(name, monkeypatch, quick_random_weights, request):
     if name == "efficientnet_lite0":
         request.getfixturevalue("demo_extra")
-    monkeypatch.setattr(backbones, "weights_sha256", lambda _: "")  # a second for every gigabyte
+    monkeypatch.setattr(backbones, "weights_sha256", lambda _, **__: "")  # a second for every gigabyte
     size = 96 if name == "inception_v3" else 64
     backbone = load_backbone(name, weights="none")
     images, network = two_images(size), backbone.module

@@ -10,7 +10,7 @@ from torchvision.models import resnet18
 from torchvision.transforms._presets import ImageClassification
 
 from hueprobe.activations import Extractor, backbone_names, describe_backbone, load_backbone
-from hueprobe.activations.networks import find_blueprint
+from hueprobe.activations.networks import find_blueprint, network_names
 from hueprobe.errors import BackboneError, LayerError, MissingDependencyError, WeightsError
 from hueprobe.images.transform import Transform
 
@@ -249,3 +249,19 @@ def test_the_demo_extra_is_asked_for_by_name(monkeypatch):
         MissingDependencyError, match=r"needs the package timm: pip install 'hueprobe\[demo\]'"
     ):
         load_backbone("efficientnet_lite0")
+
+
+@pytest.mark.parametrize(
+    ("asked", "family"),
+    [
+        ("regnet", "regnet_"), ("RegNet", "regnet_"), ("regnt", "regnet_"), ("vit", "vit_"),
+        ("swin", "swin_"), ("efficientnet", "efficientnet_"), ("convnxt", "convnext_"),
+        ("shufflenet", "shufflenet_"), ("wide_resnet", "wide_resnet"), ("ResNet-50", "res"),
+    ],
+)  # fmt: skip
+def test_an_unknown_network_is_answered_by_its_family(asked, family):
+    with pytest.raises(BackboneError, match=f"unknown backbone '{asked}'; nearest names: {family}") as error:
+        load_backbone(asked)
+    near = str(error.value).partition("nearest names: ")[2].partition(";")[0].split(", ")
+    n_family = sum(name.startswith(family) for name in network_names())
+    assert sum(name.startswith(family) for name in near) == min(3, n_family)

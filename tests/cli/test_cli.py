@@ -76,7 +76,7 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, images, tmp_path):
     assert set(found) == {
         "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
         "unlabeled", "chance", "skipped", "searcher", "searcher_recall", "searcher_certified", "k",
-        "seconds", "classifier",
+        "seconds", "classifier", "alone_in_their_class",
     }  # fmt: skip
     assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
     assert set(found["seconds"]) == {"extract", "search", "density", "total"}
@@ -85,7 +85,16 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, images, tmp_path):
     asked = json.loads(run("query", memory, images / "red" / "0.png", "--json").stdout)
     assert set(asked) == {"memory", "searcher", "k", "queries", "skipped"}
     (query,) = asked["queries"]
-    assert set(query) == {"image", "predicted", "tie", "likelihood", "unnormalized", "matches"}
+    assert set(query) == {
+        "image",
+        "predicted",
+        "tie",
+        "likelihood",
+        "unnormalized",
+        "matches",
+        "cells",
+        "telling",
+    }
     assert query["image"] == str(images / "red" / "0.png")
     assert query["predicted"] == "red" and query["matches"] == 36 * 10
     text = run("evaluate", memory, table, "--split", "test").stdout
@@ -280,6 +289,78 @@ def test_info_and_verify(memory, tmp_path):
     assert found["settings"]["backbone"] == "tests.tiny_network:tiny"
     assert "complete" in run("info", memory).stdout
     assert json.loads(run("verify", memory, "--json").stdout)["problems"] == []
+
+
+def test_info_shows_the_transform(memory, images, tmp_path, monkeypatch):
+    shown = " ".join(run("info", memory).stdout.split())
+    assert "transform resize 24 (bilinear), crop 24, mean 0.5, 0.5, 0.5, std 0.25, 0.25, 0.25" in shown
+    monkeypatch.setattr("tests.tiny_network.TRANSFORM", _Halved())
+    run("index", images, "-o", tmp_path / "m", *TINY)
+    assert f"transform <{__name__}._Halved object> " in " ".join(run("info", tmp_path / "m").stdout.split())
+
+
+class _Halved:
+    factor = 0.5
+
+    def __call__(self, image):
+        import torch
+
+        pixels = np.asarray(image.resize((24, 24)), np.float32).transpose(2, 0, 1)
+        return torch.from_numpy(pixels) / 255 * self.factor
+
+
+def test_a_callables_transform_goes_on_and_a_changed_one_is_told(images, tmp_path, monkeypatch):
+    """By its output: neither the address nor the repr of the object is the same, or another."""
+    from hueprobe import build_memory
+    from tests.tiny_network import tiny
+
+    for _ in range(2):
+        monkeypatch.setattr("tests.tiny_network.TRANSFORM", _Halved())
+        run("index", images, "-o", tmp_path / "m", *TINY)
+    asked = images / "red" / "0.png"
+    run("query", tmp_path / "m", asked)
+    run("evaluate", tmp_path / "m", images, "--k", "3")
+    monkeypatch.setattr(_Halved, "factor", 0.4)
+    assert "other settings (transform: " in refused("index", images, "-o", tmp_path / "m", *TINY)
+    for line in (
+        refused("query", tmp_path / "m", asked),
+        refused("evaluate", tmp_path / "m", images, "--k", "3"),
+        refused("index", images, "-o", tmp_path / "m", "--append"),
+    ):
+        assert "_Halved object" in line and "values up to" in line and "give it in Python with trans" in line
+    live = build_memory(tmp_path / "live", images, backbone=tiny()[0], transform=_Halved(), layer="3")
+    assert "backbone=module, transform=transform" in refused("query", live.path, asked)
+
+
+def test_a_random_transform_is_told_once(images, tmp_path, monkeypatch):
+    import torchvision.transforms as T
+
+    monkeypatch.setattr("tests.tiny_network.TRANSFORM", T.Compose([T.RandomResizedCrop(24), T.ToTensor()]))
+    said = run("index", images, "-o", tmp_path / "m", *TINY).stderr
+    assert said.count("warning: the transform is random") == 1 and "not reproducible" in said
+
+
+def test_the_transform_for_a_weights_file_is_told(images, tmp_path):
+    import torch
+    from torchvision.models import squeezenet1_1
+
+    torch.save(squeezenet1_1().state_dict(), tmp_path / "mine.pth")
+    options = (
+        "--backbone",
+        "squeezenet1_1",
+        "--weights",
+        tmp_path / "mine.pth",
+        "--dry-run",
+        "-o",
+        tmp_path / "m",
+    )
+    (line,) = [x for x in run("index", images, *options).stderr.splitlines() if x.startswith("transform for")]
+    assert "mine.pth: resize 256 (bilinear), crop 224, mean 0.485, 0.456, 0.406, std " in line
+    assert "that of IMAGENET1K_V1, the default weights, since the file does not tell" in line
+    assert "--resize, --crop, --mean, --std and --interpolation change it" in line
+    said = run("index", images, *options, "--resize", "64", "--crop", "64").stderr
+    assert "mine.pth: resize 64 (bilinear), crop 64," in said and "but for --resize, --crop" in said
+    assert "transform for" not in run("index", images, "--dry-run", "-o", tmp_path / "m", *TINY).stderr
 
 
 def test_verify_reports_damage(table, tmp_path):
@@ -548,3 +629,73 @@ def test_sizes_are_read(size, n_bytes):
     assert CliRunner().invoke(show, ["--memory-budget", size]).output == f"{n_bytes}\n"
     wrong = CliRunner().invoke(show, ["--memory-budget", f"{size}X"])
     assert wrong.exit_code == 2 and "such as 512M" in wrong.output
+
+
+# --- Images that lie elsewhere than their table ---
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+@pytest.mark.parametrize("relative", [False, True])
+def test_every_route_takes_a_table_whose_images_lie_elsewhere(
+    images, tmp_path, monkeypatch, ending, relative
+):
+    work, linked = tmp_path / "work", tmp_path / "linked"
+    work.mkdir()
+    linked.symlink_to(images.parent)
+    monkeypatch.chdir(work)
+    source = os.path.relpath(images) if relative else linked / images.name
+    table = f"split.{ending}" if relative else work / f"split.{ending}"
+    line = f"{table}: its images lie in {images if relative else source}"
+    assert line in run("data", "split", source, "--seed", 0, "-o", table).stderr
+    assert line in run("index", table, "--split", "train", "-o", "m", *TINY, "--device", "cpu").stderr
+    assert line in run("data", "split", table, "--split", "train", "-o", f"again.{ending}").stderr
+    found = run("evaluate", "m", table, "--split", "test", "--json")
+    assert line in found.stderr and json.loads(found.stdout)["images"] == 12
+    assert line in run("observe", "energy", "m", "--images", table, "--split", "test", "-o", "o").stderr
+    training = ["--backbone", "squeezenet1_1", "--epochs", 1, "--crop", 32, "--device", "cpu"]
+    assert line in run("train", table, "-o", "t", "--loss", "onehot", *training).stderr
+
+
+# --- Stopping, and going on ---
+
+KEPT = "hueprobe: stopped; what was finished is kept: the same command goes on"
+
+
+@pytest.mark.parametrize(
+    "arguments, step, said",
+    [
+        (["index", "{images}", "-o", "{new}", *TINY], "hueprobe.memory.build_memory", KEPT),
+        (
+            ["index", "{images}", "-o", "{new}", *TINY, "--overwrite"],
+            "hueprobe.memory.build_memory",
+            f"{KEPT} (leave out --overwrite)",
+        ),
+        (
+            ["observe", "energy", "{memory}", "-o", "{new}"],
+            "hueprobe.studies.observing.memories.observe_memory", KEPT,
+        ),
+        (
+            ["train", "{images}", "-o", "{new}", "--backbone", "squeezenet1_1"],
+            "hueprobe.training.load_images", KEPT,
+        ),
+        (["-v", "info", "{memory}"], "hueprobe.search.index.list_indexes", "hueprobe: stopped"),
+        (["query", "{memory}", "index"], "hueprobe.images.from_paths", "hueprobe: stopped"),
+        (["data", "list"], "hueprobe.datasets.manifest_names", "hueprobe: stopped"),
+    ],
+)  # fmt: skip
+def test_a_command_that_is_stopped_says_what_it_keeps(
+    memory, images, tmp_path, monkeypatch, arguments, step, said
+):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    places = {"images": images, "memory": memory, "new": tmp_path / "new"}
+    monkeypatch.setattr(step, stop)
+    result = run(*(argument.format(**places) for argument in arguments), code=130)
+    assert result.stderr.splitlines()[-1] == said and result.stdout == ""
+
+
+def test_observe_says_that_it_goes_on(memory, tmp_path):
+    command = ["observe", "accuracy", memory, "--k", 2, "-o", tmp_path / "o"]
+    assert "goes on" not in run(*command).stderr
+    assert f"{tmp_path / 'o'}: goes on with what was extracted" in run(*command).stderr

@@ -2,13 +2,19 @@
 
 import json
 import sys
+from hashlib import sha256
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from PIL import Image
+from safetensors.torch import load_file
+from torchvision.models import squeezenet1_1
 
 from hueprobe.cli import main
+from hueprobe.training import read_trained
 
 pytestmark = pytest.mark.slow
 
@@ -62,7 +68,10 @@ def test_train_reports_goes_on_and_refuses_another_run(table, tmp_path):
         "2 epochs" in first.stdout and "test accuracy" in first.stdout and "share of hue 0." in first.stdout
     )
     assert "1 images could not be read" in first.stderr and "a/3.png" in first.stderr
-    assert {"checkpoint.pt", "log.csv", "log.parquet"} == {path.name for path in tmp_path.iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "checkpoint.pt", "log.csv", "log.parquet", "weights.safetensors", "config.json",
+    }  # fmt: skip
+    assert f"--weights {tmp_path / 'weights.safetensors'} --resize 42 --crop 36" in first.stderr
     assert run("train", table, "-o", tmp_path, *SMALL).stdout == first.stdout
     other = run("train", table, "-o", tmp_path, *SMALL, "--loss", "smooth")
     assert other.exit_code == 1 and other.stdout == ""
@@ -89,6 +98,32 @@ def test_compare_prints_one_document_and_leaves_a_page(table, tmp_path):
     assert "observed_lr0.001.png" in files and not list((tmp_path / "weights").iterdir())
     shown = run("compare", table, "-o", tmp_path, *SMALL, "--seeds", 1, "--losses", "onehot,hue:eq5")
     assert "hue:eq5 (primary)" in shown.stdout and "fewer than 6 seeds" in shown.stdout
+    assert "not measurable (1 seed)" in shown.stdout and "nan" not in shown.stdout
+    assert document["losses"][1]["p"] is None and document["losses"][1]["difference"]["high"] is None
+
+
+def test_each_network_is_left_under_its_own_names(table, tmp_path):
+    """torchvision's own network takes the tensors, of a training with a hue head and of a study."""
+    alone = run("train", table, "-o", tmp_path / "run", *SMALL)
+    losses = ["--losses", "onehot,hue:eq5", "--no-robustness", "--observe", "none", "--keep-weights"]
+    study = run("compare", table, "-o", tmp_path / "study", *SMALL, "--seeds", 1, *losses)
+    assert alone.exit_code == study.exit_code == 0
+    kept = {
+        name: tmp_path / "study" / "weights" / f"{name}_seed0_test_lr0.001" for name in ("onehot", "hue-eq5")
+    }
+    files = [(tmp_path / "run" / "weights.safetensors", tmp_path / "run" / "config.json", "hue:eq5")]
+    files += [(f"{path}.safetensors", f"{path}.json", name.replace("-", ":")) for name, path in kept.items()]
+    states = []
+    for weights, config, loss in files:
+        states.append(load_file(weights))
+        squeezenet1_1(num_classes=2).load_state_dict(states[-1])
+        told = read_trained(config)
+        assert (told.backbone, told.classes, told.loss, told.seed) == ("squeezenet1_1", ("a", "b"), loss, 0)
+        assert told.weights_sha256 == sha256(Path(weights).read_bytes()).hexdigest()
+        assert (told.transform["resize"], told.transform["crop"]) == (42, 36)
+    # the same seed and images: the study's hue network is the one trained alone
+    assert all(torch.equal(value, states[2][name]) for name, value in states[0].items())
+    assert not all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_tensorboard_that_is_not_there_is_said_before_images_are_read(table, tmp_path, monkeypatch):

@@ -1,11 +1,15 @@
 """Drafts: valid manifests that the folder they were made from passes."""
 
+import unicodedata
+import warnings
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hueprobe.datasets import draft_manifest, load_manifest, verify_set
-from hueprobe.errors import ImageError
+from hueprobe.errors import HueprobeWarning, ImageError
+from hueprobe.images.names import normal_name
 from tests.tiny_sets import write_image
 
 
@@ -53,7 +57,7 @@ def test_a_flat_folder_is_told_to_have_no_classes(tmp_path):
         ).filter(lambda name: not name.startswith(".") and name.strip() and name not in ("__MACOSX",)),
         min_size=1,
         max_size=4,
-        unique_by=str.casefold,
+        unique_by=lambda name: normal_name(name).casefold(),
     )
 )
 def test_names_of_any_kind_survive(tmp_path_factory, names):
@@ -62,8 +66,10 @@ def test_names_of_any_kind_survive(tmp_path_factory, names):
     for name in names:
         write_image(folder / name / f"{name[:3]}.png", name)
     manifest = drafted(folder, tmp_path)
-    assert set(manifest.counts.class_names) == set(names)
-    assert verify_set(manifest, root=folder, decode=False).problems == ()
+    assert set(manifest.counts.class_names) == {unicodedata.normalize("NFC", name).strip() for name in names}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HueprobeWarning)  # names are brought to one form
+        assert verify_set(manifest, root=folder, decode=False).problems == ()
 
 
 def test_nothing_to_draft_from(tmp_path):
@@ -81,7 +87,7 @@ def test_links_to_elsewhere_are_not_drafted(tmp_path):
 
 
 def test_a_line_break_in_a_name_is_a_name_as_any_other(tmp_path):
-    for name in ("a\n/b\n.png", "c/d\n.png"):
+    for name in ("a\nb/b\n.png", "c/d\n.png"):
         write_image(tmp_path / "set" / name)
     manifest = drafted(tmp_path / "set", tmp_path)
-    assert verify_set(manifest, root=tmp_path).ok and manifest.counts.class_names == ("a\n", "c")
+    assert verify_set(manifest, root=tmp_path).ok and manifest.counts.class_names == ("a\nb", "c")

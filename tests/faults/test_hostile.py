@@ -167,19 +167,24 @@ def outside(tmp_path):
     "path", ["../secret.png", "{0}/secret.png", "a/../../secret.png", "link.png", "folder/secret.png"]
 )
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
-def test_a_table_cannot_leave_its_folder(outside, path, ending, monkeypatch):
+def test_a_table_among_data_sets_cannot_leave_its_folder(outside, path, ending, monkeypatch):
     path = path.format(outside)
     table = outside / "set" / f"t.{ending}"
     if ending == "csv":
         table.write_text(f"path,class\na/1.png,a\n{path},b\n")
     else:
         pq.write_table(pa.table({"path": ["a/1.png", path], "class": ["a", "b"]}), table)
-    with pytest.raises(ImageError, match=r"(line 3|row 2): .* leads out of .*HUEPROBE_ROOTS"):
-        images.from_table(table)
-    for variable in ("HUEPROBE_ROOTS", "HUEPROBE_DATA"):
-        monkeypatch.setenv(variable, str(outside))
-        assert len(images.from_table(table)) == 2
-        monkeypatch.delenv(variable)
+    assert len(images.from_table(table)) == 2  # the user names it, and it did not come with others' data
+    monkeypatch.setenv("HUEPROBE_DATA", str(outside / "set"))
+    (outside / f"link.{ending}").symlink_to(table)
+    for name in (table, outside / f"link.{ending}"):
+        with pytest.raises(ImageError, match=r"(line 3|row 2): .* leads out of .*HUEPROBE_ROOTS"):
+            images.from_table(name)
+    monkeypatch.setenv("HUEPROBE_ROOTS", str(outside))
+    assert len(images.from_table(table)) == 2
+    monkeypatch.delenv("HUEPROBE_ROOTS")
+    monkeypatch.setenv("HUEPROBE_DATA", str(outside))
+    assert len(images.from_table(table)) == 2
 
 
 @pytest.mark.parametrize(
@@ -471,11 +476,11 @@ def test_a_draft_of_a_manifest_is_plain_and_says_the_names(evil):
 
 
 def test_commands_print_by_one_function():
-    """`say` escapes; a bare echo is for JSON and TOML, whose strings are escaped."""
+    """`say` escapes; a bare echo is for JSON, TOML and tables, whose strings are escaped."""
     folder = Path(hueprobe.__file__).parent / "cli"
     echoes = {p.name: p.read_text().count("click.echo(") for p in folder.glob("*.py")}
     assert {name: n for name, n in echoes.items() if n} == {
-        "__init__.py": 3, "data_sets.py": 1, "observe.py": 1, "options.py": 2,
+        "__init__.py": 3, "data_sets.py": 1, "observe.py": 1, "options.py": 3,
     }  # fmt: skip
     bare = [node for p in folder.glob("*.py") for node in ast.walk(ast.parse(p.read_text()))]
     assert not [node for node in bare if isinstance(node, ast.Call) and ast.unparse(node.func) == "print"]

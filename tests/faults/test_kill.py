@@ -28,7 +28,7 @@ CRITICAL = (
     "replace source",
     "rename",
 )
-STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on (leave out --overwrite)"
+STOPPED = "hueprobe: stopped; what was finished is kept: the same command goes on"
 
 
 def killed_until_done(children, job, folder, draw):
@@ -185,7 +185,7 @@ def test_the_real_command_is_stopped_and_continued(jobs, faults, tmp_path, numbe
 def test_a_second_signal_ends_a_command_that_does_not_stop():
     code = (
         "import time; from hueprobe import cli\n"
-        "with cli._stopped_by_signals():\n"
+        f"with cli._stopped_by_signals({STOPPED!r}):\n"
         "  while True:\n"
         "    try: print('working', flush=True); time.sleep(60)\n"
         "    except KeyboardInterrupt: pass"

@@ -15,7 +15,7 @@ import pytest
 import torch
 from PIL import Image, PngImagePlugin
 
-from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.errors import ImageError, InputError, NumericsError, ShapeError
 from hueprobe.images import Transform, from_dataset, from_folder, load_batches, read_image
 
 TRANSFORM = Transform(resize=10, crop=8)
@@ -192,7 +192,9 @@ def test_images_of_differing_shape(table, workers):
         with pytest.raises(ShapeError, match=said) as caught:
             list(load_batches(table, Transform(resize=10, crop=None), batch_size=batch_size, workers=workers))
         assert "\n" not in str(caught.value)
-    with pytest.raises(ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*image_shape is \(3, 9, 9\)"):
+    with pytest.raises(
+        ShapeError, match=r"'a/00.png' has shape \(3, 8, 8\).*that of the others is \(3, 9, 9\)"
+    ):
         list(load_batches(table, TRANSFORM, batch_size=3, workers=workers, image_shape=(3, 9, 9)))
 
 
@@ -208,8 +210,36 @@ def _whole_numbers(image):
     return torch.zeros(3, 8, 8, dtype=torch.uint8)
 
 
-def _one_channel(image):
-    return torch.zeros(1, 8, 8)
+def _no_channels(image):
+    return torch.zeros(8, 8)
+
+
+def _batch(image):
+    return torch.zeros(1, 3, 8, 8)
+
+
+def _colors_last(image):
+    return TRANSFORM(image).permute(1, 2, 0)
+
+
+def _empty(image):
+    return torch.zeros(3, 0, 8)
+
+
+def _picture(image):
+    return image.resize((8, 8))
+
+
+def _nothing(image):
+    pass
+
+
+def _not_a_number(image):
+    return TRANSFORM(image) * float("nan")
+
+
+def _no_numbers(image):
+    return torch.zeros(3, 8, 8, device="meta")
 
 
 def _no_tensor(image):
@@ -226,14 +256,64 @@ def _no_tensor(image):
             "the transform fails on image 'a/00.png': ZeroDivisionError: a bug of the user",
         ),
         (_whole_numbers, InputError, "gives torch.uint8 for image 'a/00.png'; it must give a float tensor"),
-        (_no_tensor, InputError, "gives ndarray for image 'a/00.png'"),
-        (_one_channel, ShapeError, r"gives \(1, 8, 8\) for image 'a/00.png'; need \(3, h, w\)"),
+        (
+            _no_tensor,
+            InputError,
+            "gives ndarray for image 'a/00.png'.* so pass the array through",
+        ),
+        (_picture, InputError, r"gives Image for image 'a/00.png'; .* so end it with torchvision's ToTensor"),
+        (_not_a_number, NumericsError, "makes NaN or infinite values of image 'a/00.png'"),
+        (
+            _no_numbers,
+            InputError,
+            "gives a sparse .* for image 'a/00.png'.*so return a dense tensor on the CPU",
+        ),
+        (_nothing, InputError, r"gives NoneType for image 'a/00.png'; .* so return the tensor alone"),
+        (
+            _no_channels,
+            ShapeError,
+            r"gives \(8, 8\) for image 'a/00.png'; need \(channels, h, w\), so put an",
+        ),
+        (
+            _batch,
+            ShapeError,
+            r"gives \(1, 3, 8, 8\) .*; need \(channels, h, w\), so take the batch's",
+        ),
+        (
+            _colors_last,
+            ShapeError,
+            r"gives \(8, 8, 3\) .* need \(channels, h, w\), so permute it by",
+        ),
+        (_empty, ShapeError, r"gives \(3, 0, 8\) .* need \(channels, h, w\), none of them 0"),
     ],
 )
 def test_transforms_that_do_not_fit(table, workers, transform, error, said):
     with pytest.raises(error, match=said) as caught:
         list(load_batches(table, transform, batch_size=4, workers=workers, image_shape=(3, 8, 8)))
     assert "\n" not in str(caught.value)
+
+
+@BOTH
+@pytest.mark.parametrize("channels", [1, 4, 6])
+def test_a_transform_may_give_other_channels_than_three(table, workers, channels):
+    def counted(image):
+        return TRANSFORM(image).mean(0, keepdim=True) * torch.arange(1.0, channels + 1)[:, None, None]
+
+    (batch,) = load_batches(table, counted, batch_size=11, workers=workers)
+    assert batch.images.shape == (11, channels, 8, 8)
+    for i in (0, 1, 9):
+        image, _ = read_image(table.file(i))
+        assert torch.equal(batch.images[i], counted(image))
+
+
+@BOTH
+def test_a_class_of_ones_own_that_extends_transform_is_called(table, workers):
+    class Inverted(Transform):
+        def __call__(self, image):
+            return -super().__call__(image)
+
+    (batch,) = load_batches(table, Inverted(resize=10, crop=8), batch_size=11, workers=workers)
+    assert torch.equal(batch.images[0], -TRANSFORM(read_image(table.file(0))[0]))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import unicodedata
 import warnings
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import pytest
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.images import ImageTable, from_folder, from_paths, resolve_images
-from hueprobe.images.paths import IMAGE_ENDINGS
+from hueprobe.images.endings import IMAGE_ENDINGS
 
 
 def test_class_folders_in_code_point_order(tmp_path, write_image):
@@ -54,12 +53,13 @@ def test_relative_folder_gives_absolute_roots(tmp_path, write_image, monkeypatch
 def test_endings_hidden_files_and_other_files(tmp_path, write_image):
     for i, ending in enumerate(IMAGE_ENDINGS):
         write_image(f"a/{i}{ending.upper() if i % 2 else ending}")
-    for name in (".hidden.png", "._1.png", "notes.txt", "archive.png.zip", "png"):
+    for name in (".hidden.png", "._1.png", "notes.txt", "archive.png.zip"):
         write_image(f"a/{name}")
+    (tmp_path / "a" / "png").write_text("a text")
     write_image("__MACOSX/1.png")
     write_image(".git/1.png")
     table = from_folder(tmp_path)
-    assert len(table) == len(IMAGE_ENDINGS) == 12
+    assert len(table) == len(IMAGE_ENDINGS)
     assert table.class_names == ("a",)
 
 
@@ -125,7 +125,7 @@ def test_a_pipe_is_no_image(tmp_path, write_image):
 @pytest.mark.parametrize(
     "name",
     [
-        "with space", " lead", "tab\there", "new\nline", "quote\"'", "comma,", "a\\b", "%20", "#",
+        "with space", "tab\there", "new\nline", "quote\"'", "comma,", "a\\b", "%20", "#",
         "ünï", "日本語", "🦆",
     ],
 )  # fmt: skip
@@ -135,15 +135,6 @@ def test_odd_names(tmp_path, write_image, name):
     assert table.paths == (f"{name}/{name}.png",)
     assert table.classes == (name,)
     assert table.file(0).is_file()
-
-
-def test_composed_and_decomposed_names_stay_apart(tmp_path, write_image):
-    names = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
-    for name in names:
-        write_image(f"{name}/1.png")
-    if len(os.listdir(tmp_path)) == 1:
-        pytest.skip("this file system normalizes names")
-    assert from_folder(tmp_path).class_names == tuple(sorted(names))
 
 
 @pytest.mark.skipif(sys.platform == "darwin", reason="names are Unicode there")
@@ -163,7 +154,7 @@ def test_folders_that_are_none(tmp_path, write_image):
     with pytest.raises(ImageError, match="is a file, not a folder"):
         from_folder(image)
     for name in ("empty", "texts"):
-        with pytest.raises(ImageError, match=f"no images in '.*{name}'; .* jpg jpeg .* pnm$"):
+        with pytest.raises(ImageError, match=f"no images in '.*{name}'; .* jpg jpeg .* pnm "):
             from_folder(tmp_path / name)
 
 

@@ -22,10 +22,14 @@ TABLE = ImageTable(
 
 
 def test_a_table_is_shown_in_a_line():
-    assert repr(TABLE) == "<ImageTable /data: 4 images, 2 classes, 2 splits, 1 groups>"
+    assert repr(TABLE) == "<ImageTable /data: 4 images, 2 classes (a, b), splits test 1, train 2, 1 groups>"
     many = ImageTable.concatenate([TABLE] * 1000)
-    assert len(repr(many)) < 100 and "4,000 images" in repr(many)
+    assert len(repr(many)) < 110 and "4,000 images" in repr(many) and "train 2,000" in repr(many)
     assert repr(TABLE.select([])) == "<ImageTable of no files: 0 images>"
+    long = tuple(f"class {i} " + "x" * 200 for i in range(4))
+    shown = repr(replace(TABLE, classes=long, splits=long))
+    assert len(shown) < 250 and "4 classes (class 0 xxx" in shown and shown.count("...") == 2
+    assert "\n" not in shown
 
 
 def test_properties():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, UnidentifiedImageError
-from torch.utils.data import Dataset, Subset, TensorDataset
+from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.images import from_dataset, resolve_images, show_image
@@ -116,3 +116,78 @@ def test_reasons_hold_no_addresses():
 def test_what_is_refused(dataset, said):
     with pytest.raises(InputError, match=said):
         from_dataset(dataset)
+
+
+class HuggingFace(Images):
+    """What is used of `datasets.Dataset`: rows by number, columns by name, features."""
+
+    class ClassLabel:
+        def __init__(self, names):
+            self.names = names
+
+    def __init__(self, rows, **features):
+        super().__init__(rows, features=features, column_names=list(rows[0]))
+
+    def __getitem__(self, i):
+        return [row[i] for row in self.items] if isinstance(i, str) else super().__getitem__(i)
+
+
+@pytest.mark.parametrize("image_key", ["image", "img", "pixel_values"])
+def test_items_that_are_mappings(image_key):
+    rows = [{image_key: GRAY, "label": 1}, {image_key: GRAY, "label": 0}]
+    for source in (Images(rows, classes=["cat", "dog"]), rows):
+        table = resolve_images(source)
+        assert table.classes in (("dog", "cat"), ("1", "0"))
+        assert show_image(table, 0).getpixel((0, 0)) == (100, 100, 100)
+    assert from_dataset(Images(rows, classes=["cat", "dog"])).classes == ("dog", "cat")
+
+
+def test_columns_of_hugging_face_are_read_without_the_images():
+    rows = [{"image": GRAY, "label": i} for i in (1, 0, -1)]
+    dataset = HuggingFace(rows, image=object(), label=HuggingFace.ClassLabel(["cat", "dog"]))
+    table = from_dataset(dataset)
+    assert table.classes == ("dog", "cat", None) and dataset.reads == 0
+    assert from_dataset(Subset(dataset, [1, 0])).classes == ("cat", "dog")
+    assert show_image(table, 2).size == (4, 3)
+
+
+def test_mappings_without_a_known_key():
+    with pytest.warns(HueprobeWarning, match="none of their keys 'species' is 'label'"):
+        assert from_dataset(Images([{"image": GRAY, "species": "fox"}])).classes == (None,)
+    with pytest.raises(ImageError, match="keys 'photo', 'label'; its image must be under 'image'"):
+        show_image(from_dataset(Images([{"photo": GRAY, "label": "fox"}])), 0)
+
+
+def test_several_data_sets_in_one_mapping():
+    parts = {"train": Images([GRAY]), "test": Images([GRAY])}
+    with pytest.raises(InputError, match="holds several data sets, 'train', 'test'; give one"):
+        resolve_images(parts)
+
+
+def test_each_part_of_a_concatenation_has_its_own_names():
+    one = Images([(GRAY, 0), (GRAY, 1)], targets=[0, 1], classes=["cat", "dog"])
+    two = Images([(GRAY, 0), (GRAY, 1)], targets=[0, 1], classes=["dog", "fox"])
+    three = Images([(GRAY, "cat")])
+    assert from_dataset(ConcatDataset([one, two, three])).classes == ("cat", "dog", "dog", "fox", "cat")
+    assert from_dataset(Subset(ConcatDataset([one, two]), [3, 0])).classes == ("fox", "cat")
+    assert one.reads == two.reads == 0
+
+
+@pytest.mark.parametrize("classes", [np.array(["cat", "dog"]), {0: "cat", 1: "dog"}, ("cat", "dog")])
+def test_names_of_classes_of_any_kind(classes):
+    assert from_dataset(Images([(GRAY, 1)], classes=classes)).classes == ("dog",)
+    assert from_dataset(Images([(GRAY, torch.tensor([1]))], classes=classes)).classes == ("dog",)
+
+
+def test_a_list_of_items_is_a_dataset():
+    items = [(GRAY, "cat"), (np.full((3, 4), 100, np.uint8), "dog")]
+    table = resolve_images(items)
+    assert table.classes == ("cat", "dog")
+    assert show_image(table, 1).getpixel((0, 0)) == (100, 100, 100)
+    assert resolve_images([GRAY, GRAY]).classes == (None, None)
+
+
+def test_a_long_label_is_cut_short():
+    with pytest.raises(InputError, match=r"a Dataset label is .*\.\.\.; give a class name") as caught:
+        from_dataset(Images([(GRAY, torch.arange(1000))]))
+    assert len(str(caught.value)) < 200

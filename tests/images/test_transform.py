@@ -141,3 +141,97 @@ def test_into_a_slot_gives_the_same_numbers_and_leaves_a_slot_of_another_shape_a
         assert np.array_equal(slot.transpose(2, 0, 1), written)
     else:
         assert np.isnan(slot).all()
+
+
+@pytest.mark.parametrize("size", [(64, 48), (48, 64), (200, 3), (5, 400), (50, 50)])
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+@pytest.mark.parametrize(("resize", "crop"), [(32, 28), (None, (20, 30)), (24, None), ((18, 12), None)])
+def test_a_fit_keeps_all_of_an_image(size, fit, resize, crop):
+    """Each of four quarters of another color is there in its share of the image."""
+    width, height = size
+    pixels = np.zeros((height, width, 3), np.uint8)
+    colors = {(0, 0): (255, 0, 0), (0, 1): (0, 255, 0), (1, 0): (0, 0, 255), (1, 1): (255, 255, 255)}
+    for (down, right), color in colors.items():
+        rows = slice(0, height // 2) if not down else slice(height // 2, None)
+        columns = slice(0, width // 2) if not right else slice(width // 2, None)
+        pixels[rows, columns] = color
+    transform = Transform(
+        resize=resize, crop=crop, fit=fit, mean=(0.5,) * 3, std=(1,) * 3, interpolation="nearest"
+    )
+    seen = transform(Image.fromarray(pixels)) + 0.5
+    target = crop or resize
+    assert seen.shape[1:] == (target if isinstance(target, tuple) else (target, target))
+    assert transform.shape == tuple(seen.shape)
+    codes = seen.permute(1, 2, 0).numpy()
+    found = {place: (np.abs(codes * 255 - color).max(axis=2) < 1).sum() for place, color in colors.items()}
+    total = sum(found.values())
+    border = codes.shape[0] * codes.shape[1] - total
+    if fit == "squash":
+        assert border == 0
+    else:
+        gray = (np.abs(codes * 255 - 128).max(axis=2) < 1.1).sum()  # the color of mean, on bytes
+        assert gray == border
+        high, wide = codes.shape[:2]
+        scale = min(high / height, wide / width)
+        assert total == max(1, round(height * scale)) * max(1, round(width * scale))
+    if min(codes.shape[:2]) > 10 and min(size) > 10:
+        assert min(found.values()) > 0.2 * total  # not one of them lost
+
+
+def test_pad_leaves_the_network_nothing_to_see_in_the_border():
+    transform = Transform(resize=40, crop=32, fit="pad")
+    seen = transform(Image.new("RGB", (64, 16), (255, 255, 255)))
+    assert seen[:, :12].abs().max() < 0.01 and seen[:, 20:].abs().max() < 0.01
+    assert seen[:, 12:20].min() > 1
+
+
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+def test_the_fit_is_written_down_and_the_usual_one_is_not(fit):
+    transform = Transform(resize=32, crop=28, fit=fit)
+    assert transform.to_json()["fit"] == fit and f"fit='{fit}'" in repr(transform)
+    assert Transform.from_json(json.loads(json.dumps(transform.to_json()))) == transform
+    # Memories made before there was a fit keep their bytes, and say nothing of it.
+    usual = Transform(resize=32, crop=28)
+    assert list(usual.to_json()) == ["resize", "crop", "mean", "std", "interpolation"]
+    assert repr(usual).endswith("interpolation='bilinear')")
+    assert Transform.from_json(usual.to_json()) == usual == Transform(resize=32, crop=28, fit="crop")
+
+
+def test_a_fit_needs_a_size_and_a_name():
+    with pytest.raises(InputError, match="needs a size to fit into"):
+        Transform(resize=None, crop=None, fit="pad")
+    with pytest.raises(InputError, match="unknown fit 'stretch'; choose one of: crop, squash, pad"):
+        Transform(resize=32, crop=28, fit="stretch")
+
+
+@pytest.mark.parametrize(
+    ("resize", "crop", "size", "kept"),
+    [
+        (256, 224, (256, 256), (224 / 256) ** 2),
+        (256, 224, (512, 256), (224 / 256) * (224 / 512)),
+        (256, 224, (100, 300), (224 / 256) * (224 / 768)),
+        ((256, 256), 224, (100, 300), (224 / 256) ** 2),
+        (None, 224, (448, 224), 0.5),
+        (None, 224, (100, 100), 1),
+        (256, None, (100, 900), 1),
+    ],
+)
+def test_the_share_of_an_image_that_is_seen(resize, crop, size, kept):
+    transform = Transform(resize=resize, crop=crop)
+    assert transform.kept(*size) == pytest.approx(kept)
+    if crop:
+        for fit in ("squash", "pad"):
+            assert Transform(resize=resize, crop=crop, fit=fit).kept(*size) == 1
+
+
+@pytest.mark.parametrize("size", [(120, 40), (40, 120), (60, 60)])
+def test_the_share_that_is_seen_by_counting(size):
+    """The image says of each pixel how far right and down it lies; what is left of it is seen whole."""
+    width, height = size
+    ramp = np.zeros((height, width, 3), np.uint8)
+    ramp[..., 0] = np.linspace(0, 250, width).round()[None, :]
+    ramp[..., 1] = np.linspace(0, 250, height).round()[:, None]
+    transform = Transform(resize=32, crop=28, mean=(0,) * 3, std=(1,) * 3)
+    seen = transform(Image.fromarray(ramp)).numpy()
+    spans = [(seen[channel].max() - seen[channel].min()) * 255 / 250 for channel in (0, 1)]
+    assert transform.kept(*size) == pytest.approx(spans[0] * spans[1], abs=0.1)

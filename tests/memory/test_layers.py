@@ -196,7 +196,7 @@ def test_one_of_several_may_be_appended_to(tmp_path, network, images):
     built = build_memories(tmp_path / "m", images, backbone=network, layers=LAYERS, **OPTIONS)
     more = tmp_path / "more"
     more.mkdir()
-    (images / "a" / "00.png").rename(more / "00.png")
+    Image.new("RGB", (36, 40)).save(more / "00.png")
     killed_before_its_first_shard(append_images, built[0].path, more, backbone=network, transform=TRANSFORM)
     n_before = open_memory(built[0].path).n_images
     append_images(built[0].path, more, backbone=network, transform=TRANSFORM)

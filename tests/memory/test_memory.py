@@ -294,7 +294,7 @@ def test_a_ledger_out_of_order_is_damage(tmp_path, small_memory):
 
 def test_ids_out_of_range_are_refused(tmp_path, small_memory):
     memory = small_memory(tmp_path / "m")
-    with pytest.raises(InputError, match=r"0\.\.29"):
+    with pytest.raises(InputError, match="there are 0 to 29"):
         memory.vectors(np.array([30]))
 
 

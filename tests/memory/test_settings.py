@@ -149,7 +149,7 @@ def test_a_build_that_goes_on_takes_its_own_shards(tmp_path):
     assert not os.path.lexists(tmp_path / "n")
     (tmp_path / "more").mkdir()
     for i in range(5):
-        Image.new("RGB", (24, 24), (0, 20 * i, 0)).save(tmp_path / "more" / f"{i}.png")
+        Image.new("RGB", (24, 24), (0, 20 * i, 1)).save(tmp_path / "more" / f"{i}.png")
     grown = append_images(tmp_path / "m", tmp_path / "more", backbone=network, transform=TRANSFORM)
     assert [(shard.start, shard.stop) for shard in grown.shards[3:]] == [(10, 14), (14, 15)]
 

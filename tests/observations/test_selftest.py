@@ -97,5 +97,5 @@ def test_blocked_tests_run_on_dealt_classes(simulate_matches):
 
 
 def test_draws_are_needed():
-    with pytest.raises(InputError, match="n_draws is 0"):
+    with pytest.raises(InputError, match="n_draws must be at least 1, got 0"):
         self_test(np.zeros(3, int), lambda dealt, seed: {}, n_draws=0, seed=0)

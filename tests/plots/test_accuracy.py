@@ -6,6 +6,7 @@ from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun
 from hueprobe.plots.style import CATEGORIES
+from tests.plots.test_labels import require_readable
 
 
 def run_of(network, descriptor, task, n_right, classifier=CLASSIFIER, n=20):
@@ -48,18 +49,21 @@ def test_each_run_is_a_dot_with_its_wilson_interval(ax):
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first network on top
     spans = [tuple(line.get_xdata()) for line in ax.lines if line.get_marker() == "None"]
     assert GRID.runs[0].ci95 in spans
-    assert [label.get_text() for label in ax.get_yticklabels()] == ["lite0", "resnet"]
-    legend = [text.get_text() for text in ax.get_legend().get_texts()]
-    assert legend == ["pixel", "gap", "gap, nearest centroid"]
+    named = {text.get_text(): at for at, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)}
+    assert named["lite0"] < drawn[0.95][0] and named["gap, nearest centroid"] == drawn[0.85][0]
+    at = dict(zip(ax.get_yticks(), (text.get_text() for text in ax.get_yticklabels()), strict=True))
+    assert [at[drawn[x][0]] for x in (0.95, 0.9, 0.85, 0.8)] == [  # every row bears its name
+        "pixel", "gap", "gap, nearest centroid", "pixel",
+    ]  # fmt: skip
+    assert drawn[0.85][0] < named["resnet"] < drawn[0.8][0]
 
 
 def test_a_descriptor_looks_the_same_in_every_task():
     figure = plots.accuracy_figure(GRID)
     objects, textures = figure.axes
-    assert [ax.get_title() for ax in figure.axes] == ["objects", "textures"]
+    assert [ax.get_title() for ax in figure.axes] == ["objects\nn = 20 images", "textures\nn = 20 images"]
     assert dots(objects)[0.8][1:] == dots(textures)[0.5][1:]
     assert objects.get_xlim() == textures.get_xlim()
-    assert len(figure.legends[0].get_texts()) == 3
 
 
 def test_many_tasks_take_several_rows():
@@ -67,6 +71,18 @@ def test_many_tasks_take_several_rows():
     figure = plots.accuracy_figure(AccuracyGrid(runs))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     assert len(shown) == 5 and shown[0].get_position().y0 > shown[3].get_position().y1
+
+
+def test_accuracy_of_many_classifiers_can_be_read():
+    names = ("kernel density, K tuned", "majority vote", "nearest centroid", "logistic regression")
+    runs = [
+        run_of(network, descriptor, task, 15, classifier)
+        for network in ("efficientnet_lite0", "resnet50")
+        for task in ("leave one out", "held out", "textures")
+        for descriptor in ("pixel", "gap", "gmp", "gem", "rmac", "flat")
+        for classifier in (CLASSIFIER, *names)
+    ]
+    require_readable(plots.accuracy_figure(AccuracyGrid(tuple(runs))))
 
 
 @pytest.mark.parametrize(

@@ -90,7 +90,7 @@ def test_without_labels_all_matches_are_one_part():
     unlabeled = found(labeled=False)
     figure = plots.conditional_maps(unlabeled)
     only, _bar = figure.axes
-    assert only.get_title() == "all matches"
+    assert only.get_title() == "all matches, n = 216 matches"
     np.testing.assert_array_equal(tiles(only)[0, 0].get_array(), unlabeled.all.density[0, 0])
     with pytest.raises(InputError, match="need labels"):
         plots.conditional_summary(unlabeled)
@@ -112,7 +112,9 @@ def test_summary_shows_measured_adjusted_and_chance(result):
     assert dots(bits, True) == {
         (1, result.same.information.bits.estimate), (0, result.other.information.bits.estimate)
     }  # fmt: skip
-    assert [label.get_text() for label in stay.get_yticklabels()] == ["other classes", "same class"]
+    assert [label.get_text() for label in stay.get_yticklabels()] == [
+        f"other classes\n{result.other.n} matches", f"same class\n{result.same.n} matches",
+    ]  # fmt: skip
     assert "cells" in spread.get_xlabel() and "bits" in bits.get_xlabel()
 
 

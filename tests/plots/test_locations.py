@@ -67,7 +67,7 @@ def test_without_labels_there_is_one_map_of_all_matches():
     figure = plots.match_locations(found)
     only, _bar = figure.axes
     np.testing.assert_allclose(only.images[0].get_array(), found.all * 12)
-    assert only.get_title() == "all matches"
+    assert only.get_title() == "all matches\nn = 384 matches"
     with pytest.raises(InputError, match="need labels"):
         plots.same_class_shares(found)
     with pytest.raises(InputError, match="no classes"):

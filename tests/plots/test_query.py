@@ -7,6 +7,7 @@ import hueprobe as hp
 from hueprobe import plots
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.grid import Grid
+from hueprobe.images import Transform
 from hueprobe.matches import Matches
 from hueprobe.observations.accuracy.votes import QueryVotes
 from hueprobe.plots import SeenImage, class_likelihoods, query_figure, visible_box, vote_map
@@ -21,11 +22,11 @@ GRID = Grid(2, 3)
 
 
 def votes(grid=GRID, *, leading=None, share=None, likelihood=(0.2, 0.5, 0.3), true="u", n=3):
-    """Closest matches: pixel i of the query found pixel (0, 0) of memory row i."""
+    """Telling matches: pixel i of the query found pixel (0, 0) of memory row i."""
     cells = np.arange(n)
     n_classes = len(likelihood)
     classes = tuple(f"c{i}" if i else "u" for i in range(n_classes))
-    closest = Matches(
+    telling = Matches(
         grid=grid, query_grid=grid, classes=classes, query_paths=("q",), query_image_class=np.array([-1]),
         query_image_group=(None,), image_paths=tuple(map(str, range(6))),
         image_class=np.arange(6) % n_classes if n_classes else np.full(6, -1), image_group=(None,) * 6,
@@ -39,7 +40,8 @@ def votes(grid=GRID, *, leading=None, share=None, likelihood=(0.2, 0.5, 0.3), tr
         name="q", classes=classes, grid=grid, predicted=int(likelihood.argmax()) if voted else -1, tie=False,
         true_class=true, likelihood=likelihood, weight=np.ones(grid.shape),
         leading=np.full(grid.shape, -1) if leading is None else np.array(leading),
-        share=np.zeros(grid.shape) if share is None else np.array(share), closest=closest,
+        share=np.zeros(grid.shape) if share is None else np.array(share), telling=telling,
+        telling_share=np.full(n, 0.1 if voted else np.nan), telling_cells=np.full(n, 2),
     )  # fmt: skip
 
 
@@ -75,6 +77,26 @@ def test_visible_box_is_what_torchvision_shows(size, resize, crop):
         interior = inside[(inside > inside[0] + 2) & (inside < inside[-1] - 2)]  # resizing bends the edges
         expected = low + (interior + 0.5) * (high - low) / n
         np.testing.assert_allclose(line[interior], expected, atol=0.1 * (high - low) / n + 1e-3)
+
+
+@pytest.mark.parametrize("size", [(500, 375), (333, 517), (256, 256), (90, 401)])
+@pytest.mark.parametrize("fit", ["squash", "pad"])
+@pytest.mark.parametrize("crop", [64, (48, 80)])
+def test_visible_box_of_a_whole_image(size, fit, crop):
+    """Where the transform puts the image's own corners is where the box says."""
+    width, height = size
+    seen = Transform(resize=256, crop=crop, fit=fit, mean=(0,) * 3, std=(1,) * 3)(
+        Image.new("RGB", size, (255, 255, 255))
+    )[0].numpy()
+    rows, columns = np.flatnonzero(seen.max(axis=1)), np.flatnonzero(seen.max(axis=0))
+    left, top, right, bottom = SeenImage.as_recorded(
+        Image.new("RGB", size), Transform(resize=256, crop=crop, fit=fit).to_json()
+    ).box
+    across, down = (right - left) / seen.shape[1], (bottom - top) / seen.shape[0]
+    assert left + columns[0] * across == pytest.approx(0, abs=1e-9)
+    assert left + (columns[-1] + 1) * across == pytest.approx(width)
+    assert top + rows[0] * down == pytest.approx(0, abs=1e-9)
+    assert top + (rows[-1] + 1) * down == pytest.approx(height)
 
 
 def test_a_transform_of_ones_own_claims_no_geometry(ax):
@@ -119,7 +141,7 @@ def test_bars_name_predicted_and_true_and_add_a_true_class_that_is_not_on_top(ax
     class_likelihoods(votes(likelihood=likelihood), n_classes=4, ax=ax)
     assert [label.get_text() for label in ax.get_yticklabels()] == ["c11", "c10", "c9", "c8", "u"]
     np.testing.assert_allclose([bar.get_width() for bar in ax.patches], [*likelihood[:7:-1], 0])
-    assert texts(ax)[0].endswith("predicted") and texts(ax)[-1].endswith("true")
+    assert texts(ax)[0].endswith("0 cells, predicted") and texts(ax)[-1].endswith("true")
     assert ax.get_ylim()[0] > ax.get_ylim()[1]  # most likely on top
 
 
@@ -199,10 +221,13 @@ def test_one_call_draws_a_classified_image(tmp_path):
             Image.fromarray(values).save(tmp_path / "p" / name / f"{i}.png")
     memory = hp.build_memory(tmp_path / "m", tmp_path / "p", backbone="tests.tiny_network:tiny", layer="3")
     result = hp.KernelDensityClassifier(memory, k=2).leave_one_out()
-    figure = plots.query(result, 4, n_closest=3)
+    figure = plots.query(result, 4, n_matches=3)
     titles = [ax.get_title() for part in figure.subfigs for ax in part.axes]
     assert any(title.startswith("query: b/1.png") for title in titles)
-    assert sum("dist. " in title for title in titles) == 3
+    told = [title for title in titles if "distance" in title]
+    assert len(told) == 3 and all("% of likelihood" in title and "weight" not in title for title in told)
+    predicted = result.predicted_class[4]
+    assert sum(title.split("\n")[0].endswith(f"  {predicted}") for title in told) >= 2
     with pytest.raises(InputError, match="count from 0"):
         plots.query(result, 6)
     (tmp_path / "p").rename(tmp_path / "moved")

@@ -70,13 +70,41 @@ def test_colorbar_names_its_unit():
     assert style.colorbar(image, axes, "energy (1 is the mean)").ax.get_ylabel() == "energy (1 is the mean)"
 
 
-def test_text_can_be_read_on_every_category():
-    def luminance(color):
-        linear = [
-            c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colors.to_rgb(color)
-        ]
-        return float(np.dot([0.2126, 0.7152, 0.0722], linear))
+def luminance(color):
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in mpl.colors.to_rgb(color)]
+    return float(np.dot([0.2126, 0.7152, 0.0722], linear))
 
+
+def test_every_color_of_a_line_or_dot_can_be_seen_on_white_paper():
+    drawn = [*style.CATEGORIES, style.GRAY, style.INK, *style.angle_colors(np.linspace(-np.pi, np.pi, 100))]
+    for color in drawn:
+        assert 1.05 / (luminance(color) + 0.05) >= 3, color  # WCAG's bound for graphics
+
+
+def test_colors_of_angles_go_round_and_opposite_ones_are_far_apart():
+    turns = np.linspace(-np.pi, np.pi, 73)
+    colors = style.angle_colors(turns)[:, :3]
+    steps = np.abs(np.diff(colors, axis=0)).max(axis=1)
+    assert steps.max() < 0.15 and np.abs(colors[0] - colors[-1]).max() < 0.02
+    assert np.linalg.norm(colors[:36] - colors[36:72], axis=1).min() > 0.35
+
+
+def test_figures_are_at_least_a_thousand_pixels_wide():
+    for width in (2.0, style.COLUMN, style.PAGE):
+        with style.composing(width, 2) as figure:
+            figure.add_subplot()
+        assert figure.bbox.width >= 1000 and figure.dpi >= 200
+
+
+@pytest.mark.parametrize("name", ["a$b", "Tomato___Tomato_Yellow_Leaf_Curl_Virus", "w" * 200, "i" * 200])
+def test_fitting_leaves_no_more_than_there_is_room_for(name):
+    ax = Figure(figsize=(5, 1), dpi=200).add_subplot()
+    text = ax.text(0, 0, style.fitting(name, 1.2, fontsize=7), fontsize=7)
+    assert text.get_window_extent().width <= 1.25 * 200
+    assert len(text.get_text()) >= min(len(name), 10)
+
+
+def test_text_can_be_read_on_every_category():
     for color in (*style.CATEGORIES, style.GRAY):
         dark, light = sorted([luminance(color), luminance(style.text_on(color))])
         assert (light + 0.05) / (dark + 0.05) > 3, color  # WCAG's bound for bold and large text

@@ -29,6 +29,15 @@ def test_a_line_an_index_through_its_trials(tuning, ax):
     assert best.spec in ax.get_title()
 
 
+def test_the_spread_of_the_rounds_is_drawn_and_their_number_told(ax):
+    timed = Trial("annoy:trees=10", 0.9, 100.0, 2.0, 1.0, 1, 1.5, 2.5, 9)
+    exact = Trial("exact", 1.0, 50.0, 1.0, 0.0, 0, 0.9, 1.1, 25)
+    recall_speed(Tuning("m", 88_200, 500, 10, 0.5, (exact, timed), ()), ax=ax)
+    segments = [s.tolist() for lines in ax.collections for s in lines.get_segments()]
+    assert [[0.9, 1.5], [0.9, 2.5]] in segments and [[1.0, 0.9], [1.0, 1.1]] in segments
+    assert "median speed of n = 9 to 25 rounds" in ax.get_title()
+
+
 def test_labels_overlap_neither_each_other_nor_the_frame(tuning):
     ax = recall_speed(tuning)
     frame = ax.get_window_extent()

@@ -57,7 +57,7 @@ def test_the_claimed_side_is_shaded(claim, ax):
 
 def test_a_number_that_is_missing_is_said_to_be(ax):
     plots.verdict_forest([verdict("3b angle", math.nan)], ax=ax)
-    assert [text.get_text() for text in ax.texts] == ["not measured"] and not marks(ax)
+    assert [text.get_text() for text in ax.texts] == ["not measurable (n = 50)"] and not marks(ax)
     unsure = Interval(0.2, math.nan, math.nan, math.nan, 0)
     lone = Verdict(id="3b angle", memory="m", findings=(finding("3b angle", unsure, math.nan, 3),))
     plots.verdict_forest([lone], ax=ax)  # an effect without an interval

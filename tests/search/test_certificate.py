@@ -5,12 +5,12 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import HueprobeWarning, InputError, SearcherError
-from hueprobe.search.exact import blocks, quantized
+from hueprobe.search.exact import blocks, double, quantized
 from hueprobe.search.exact import searcher as exact
 from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.index import list_indexes
@@ -61,13 +61,47 @@ def test_what_is_certified_is_never_wrong(folder, seed, number_format, spread, s
     stored = memory.vectors(np.arange(300))
     searcher = ExactSearcher(memory, products=number_format)
     width = min(k + extra, 300)
-    found, settled = searcher._pass(query, k, width, np.empty((1, 0), np.int64), number_format)
+    found, settled, _ = searcher._pass(query, k, width, np.empty((1, 0), np.int64), number_format)
     ids, distances = nearest(query, stored, k, np.ones((1, 300), bool))
     if settled[0]:
         np.testing.assert_array_equal(found.ids, ids)
     result = searcher.search(query, k)
     np.testing.assert_array_equal(result.ids, ids)
     np.testing.assert_allclose(result.distances, distances, rtol=1e-12, atol=1e-15)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    spread=st.sampled_from([0.0, 1e-8, 1e-7, 1e-6, 1e-4]),
+    signed=st.booleans(),
+    k=st.sampled_from([1, 10, 299]),
+    extra=st.sampled_from([0, 6]),
+    barred=st.booleans(),
+    rows_at_a_time=st.sampled_from([7, 100, 1_000]),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_float64_products_tell_neighbors_apart_and_are_never_wrong(
+    folder, seed, spread, signed, k, extra, barred, rows_at_a_time, monkeypatch
+):
+    monkeypatch.setattr(double, "_ROWS", rows_at_a_time)
+    monkeypatch.setattr(double, "_QUERIES", 2)
+    rows, query = colliding(seed, spread=spread, signed=signed)
+    memory = memory_from_arrays(
+        folder / "f64",
+        rows.reshape(30, 10, 48).transpose(0, 2, 1)[..., None],
+        dtype="float32",
+        overwrite=True,
+    )
+    stored = memory.vectors(np.arange(300))
+    queries = np.concatenate([query, stored[:2], -query])
+    excluded = np.full((4, 1), 3 if barred else -1)
+    searcher = ExactSearcher(memory, products="float32")
+    found, settled, _ = searcher._pass(queries, k, min(k + extra, 300), excluded, "float64")
+    ids, distances = nearest(queries, stored, k, np.arange(300) // 10 != excluded)
+    np.testing.assert_array_equal(found.ids[settled], ids[settled])
+    np.testing.assert_allclose(found.distances[settled], distances[settled], rtol=1e-12, atol=1e-15)
+    if spread >= 1e-4 and extra:
+        assert settled.all()
 
 
 def hidden_by_the_vectors(number_format, rng):
@@ -252,7 +286,7 @@ def test_certified_says_how_many_the_first_pass_settled(folder):
 
 @pytest.mark.parametrize("number_format", ROUNDED)
 @pytest.mark.parametrize("ranked", [exact._RERANKED, 0])
-def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float32(folder, number_format, ranked, monkeypatch):
+def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float64(folder, number_format, ranked, monkeypatch):
     """Hundreds within rounding of each other, as cells of blank background are: more candidates settle it."""
     monkeypatch.setattr(exact, "_RERANKED", ranked)
     rng = np.random.default_rng(0)
@@ -274,5 +308,5 @@ def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float32(folder, number_f
     np.testing.assert_array_equal(found.ids, ids)
     np.testing.assert_allclose(found.distances, distances, rtol=1e-12, atol=1e-15)
     assert len(looks) > 1 and looks[1][1] < len(queries), "nobody was searched again: is this test awake?"
-    assert ("float32" in {form for form, _, _ in looks}) == (ranked == 0)
-    assert all(n * width <= ranked * len(rows) for form, n, width in looks[1:] if form != "float32")
+    assert ("float64" in {form for form, _, _ in looks}) == (ranked == 0)
+    assert all(n * width <= ranked * len(rows) for form, n, width in looks[1:] if form != "float64")

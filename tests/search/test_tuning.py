@@ -1,3 +1,4 @@
+import itertools
 import json
 
 import numpy as np
@@ -54,6 +55,28 @@ def test_trials_say_what_each_searcher_does_and_leave_nothing_behind(memory):
     searcher = open_searcher(memory, SPECS[0])
     assert found[SPECS[0]].recall == measure_recall(memory, searcher, k=5, n_queries=100)
     json.dumps(tuning.document(), allow_nan=False)
+
+
+def test_a_glitch_of_the_clock_moves_neither_median_nor_quartile_and_rounds_are_counted(memory, monkeypatch):
+    """Exact search takes 20 ms, the other 10, save that every eleventh search takes 50 times as long."""
+    calls = itertools.count()
+
+    def seconds(self, searcher):
+        glitch = 50.0 if next(calls) % 11 == 10 else 1.0
+        return glitch * (0.02 if searcher is self._exact else 0.01)
+
+    monkeypatch.setattr("hueprobe.search.tuning._Measurement._seconds", seconds)
+    exact, other = tune_searcher(memory, specs=["faiss:Flat"], n_queries=20).trials
+    assert other.rounds >= 7 and exact.rounds >= 7
+    assert other.times_exact == pytest.approx(2.0) and other.queries_per_second == pytest.approx(2000)
+    assert other.times_exact_low <= 2.0 <= other.times_exact_high < 50
+    assert exact.times_exact_low == exact.times_exact_high == pytest.approx(1.0)
+
+
+def test_quick_searches_are_timed_more_often_and_slow_ones_less(memory, monkeypatch):
+    for seconds, rounds in ((0.0001, 25), (5.0, 7)):
+        monkeypatch.setattr("hueprobe.search.tuning._Measurement._seconds", lambda *_, s=seconds: s)
+        assert tune_searcher(memory, specs=["faiss:Flat"], n_queries=20).trials[1].rounds == rounds
 
 
 def test_a_kept_index_is_the_one_that_is_recommended(memory, monkeypatch):
@@ -125,7 +148,7 @@ def test_candidates_grow_with_the_memory(n, lists):
     [
         ({"recall": 0.0}, InputError, "got 0.0"),
         ({"recall": 1.1}, InputError, "got 1.1"),
-        ({"k": 0}, InputError, "got 0 and"),
+        ({"k": 0}, InputError, "k must be at least 1, got 0"),
         ({"specs": ["annoyed"]}, SearcherError, "choose exact, annoy"),
     ],
 )

@@ -1,6 +1,7 @@
 """The training comparison: resumed run by run, paired by seed, and what it leaves for people."""
 
 import csv
+import dataclasses
 import fcntl
 import json
 from hashlib import sha256
@@ -120,7 +121,10 @@ def test_trained_networks_are_observed_and_their_weights_dropped(table, study):
     assert not list((folder / "weights").iterdir())
     assert (folder / "observed" / "hue-eq5_seed0_test_lr0.001_test36.json").exists()
     plain, zero, hue = (run.observed for run in runs[:3])
-    assert len(plain.notes) == 1 and "class positions: 0 of 3 classes have" in plain.notes[0]  # 4 a class
+    stay, positions = plain.notes
+    assert "class positions: 0 of 3 classes have" in positions  # 4 a class
+    assert stay.startswith("stay-put, same less other: not measurable")
+    assert np.isnan(plain.numbers["stay-put, same less other"].estimate)
     assert plain.part == "test" and plain.n_images == 12 and plain.grid == (2, 2)
     # weight 0 trains the same network, so all that is not the head's is the same
     assert repr({name: zero.numbers[name] for name in plain.numbers}) == repr(dict(plain.numbers))
@@ -163,7 +167,7 @@ def test_observes_later_what_kept_its_weights(table, tmp_path, monkeypatch):
 def test_what_is_observed_is_the_trained_network(table, study, tmp_path, monkeypatch):
     _, runs = study
     settings = ComparisonSettings(**{**SETTINGS, "losses": ("hue:eq5",), "seeds": 1, "robustness": False})
-    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_: None)  # as it began
+    monkeypatch.setattr("hueprobe.training.trained.load_trained", lambda *_, **__: None)  # as it began
     hashes, real = [], trained_observing.memory_from_arrays
 
     def from_arrays(path, values, *given, **options):
@@ -203,14 +207,14 @@ def test_two_processes_share_the_runs(table, tmp_path, monkeypatch):
 
 
 def test_folds_cover_each_image_once_and_bad_images_are_named(table, tmp_path):
-    folds = list(module._parts(table, 3))
+    folds = list(module._parts(table, ComparisonSettings(**SETTINGS, folds=3)))
     assert [name for name, _ in folds] == ["fold1", "fold2", "fold3"]
     tested = [path for _, part in folds for path in part.where_split("test").paths]
     assert sorted(tested) == sorted(table.paths)
     with pytest.raises(InputError, match="no parts 'train' and 'test'"):
-        list(module._parts(images.from_folder(table.roots[0]), 0))
+        list(module._parts(images.from_folder(table.roots[0]), ComparisonSettings(**SETTINGS)))
     with pytest.raises(InputError, match="folds is 30"):
-        list(module._parts(table, 30))
+        list(module._parts(table, ComparisonSettings(**SETTINGS, folds=30)))
     bad = tmp_path / "bad"
     for number, path in enumerate(table.paths):
         (bad / path).parent.mkdir(parents=True, exist_ok=True)
@@ -235,3 +239,26 @@ def test_settings_are_written_before_anything_is_trained(table, tmp_path, monkey
     with pytest.raises(KeyboardInterrupt):
         run_comparison(table, tmp_path, ComparisonSettings(**SETTINGS))
     assert json.loads((tmp_path / "comparison.json").read_text())["primary"] == "hue:eq5"
+
+
+def test_a_study_of_images_that_changed_since_is_not_gone_on_with(tmp_path, monkeypatch):
+    for row in range(8):
+        file = tmp_path / "images" / "ab"[row % 2] / f"{row}.bmp"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (24, 24), (row, 0, 0)).save(file)
+    table = images.from_folder(tmp_path / "images")
+    table = dataclasses.replace(table, splits=("train", "test") * 4)
+    monkeypatch.setattr(module, "train_run", lambda *_, **__: (_ for _ in ()).throw(ZeroDivisionError))
+    settings = ComparisonSettings(**SETTINGS)
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            run_comparison(table, tmp_path / "study", settings)
+    Image.new("RGB", (24, 24), (0, 0, 99)).save(file)
+    with pytest.raises(InputError, match="before they changed"):
+        run_comparison(table, tmp_path / "study", settings)
+    path = tmp_path / "study" / "comparison.json"
+    old = json.loads(path.read_text())
+    del old["content"]  # as version 0.1 wrote it
+    path.write_text(json.dumps(old))
+    with pytest.raises(ZeroDivisionError):
+        run_comparison(table, tmp_path / "study", settings)

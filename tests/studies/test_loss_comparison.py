@@ -19,6 +19,18 @@ def run(loss, seed, n_right, *, fold="", rate=1e-3, seconds=1.0, saved=100, extr
     )  # fmt: skip
 
 
+def by_logit(values, least, most):
+    """Student's interval of the logit of the mean's place, by a slope taken numerically."""
+
+    def logit(value):
+        return math.log((value - least) / (most - value))
+
+    mean, step = sum(values) / len(values), 1e-6
+    error = stats.sem(values) * (logit(mean + step) - logit(mean - step)) / (2 * step)
+    ends = stats.t.interval(0.95, len(values) - 1, loc=logit(mean), scale=error)
+    return [least + (most - least) / (1 + math.exp(-end)) for end in ends]
+
+
 def test_means_differences_and_exact_p_by_hand():
     base, better = [30, 32, 31, 33, 30, 31], [33, 34, 33, 36, 31, 35]
     runs = [run("onehot", seed, n) for seed, n in enumerate(base)]
@@ -27,8 +39,9 @@ def test_means_differences_and_exact_p_by_hand():
     assert onehot.difference is None and math.isnan(onehot.p) and onehot.seconds_ratio == 1
     gains = [(b - a) / 50 for a, b in zip(base, better, strict=True)]
     assert hue.difference.estimate == pytest.approx(sum(gains) / 6)
-    expected = stats.t.interval(0.95, 5, loc=sum(gains) / 6, scale=stats.sem(gains))
-    assert (hue.difference.low, hue.difference.high) == pytest.approx(expected)
+    assert (hue.difference.low, hue.difference.high) == pytest.approx(by_logit(gains, -1, 1))
+    student = stats.t.interval(0.95, 5, loc=sum(gains) / 6, scale=stats.sem(gains))
+    assert (hue.difference.low, hue.difference.high) == pytest.approx(student, abs=3e-4)
     assert hue.p == pytest.approx(2 / 64) == hue.p_holm and hue.primary  # all six positive
     assert (hue.seconds_ratio, hue.memory_ratio, hue.n_extra) == pytest.approx((1.5, 1.1, 7))
     assert hue.robustness["noise 1"].estimate == pytest.approx((sum(better) / 6 - 5) / 50)
@@ -49,11 +62,29 @@ def test_no_interval_reaches_beyond_what_an_accuracy_can_be():
         for seed, n in enumerate(seeds)
     ]
     onehot, smooth = compare_losses(runs)
-    below, above = stats.t.interval(0.95, 1, loc=41 / 100, scale=stats.sem([1 / 50, 40 / 50]))
-    assert below < 0 and above > 1
-    assert (onehot.accuracy.low, onehot.accuracy.high) == (0, 1) and smooth.accuracy.high == 1
-    assert (smooth.difference.low, smooth.difference.high) == (-1, 1)
-    assert smooth.accuracy.low == pytest.approx(stats.t.interval(0.95, 1, loc=0.96, scale=0.04)[0])
+    for values, limits, found in (
+        ([1 / 50, 40 / 50], (0, 1), onehot.accuracy),
+        ([46 / 50, 50 / 50], (0, 1), smooth.accuracy),
+        ([45 / 50, 10 / 50], (-1, 1), smooth.difference),
+    ):
+        below, above = stats.t.interval(0.95, 1, loc=found.estimate, scale=stats.sem(values))
+        assert below < limits[0] or above > limits[1]  # Student's own reaches beyond
+        assert limits[0] <= found.low < found.estimate < found.high <= limits[1]
+        assert (found.low, found.high) == pytest.approx(by_logit(values, *limits), abs=1e-6)
+
+
+def test_equal_seeds_and_no_difference_have_neither_interval_nor_p():
+    right = {"onehot": (20, 20), "same": (20, 20), "al2": (24, 24), "hue:eq5": (21, 25)}
+    runs = [run(loss, seed, n) for loss, counts in right.items() for seed, n in enumerate(counts)]
+    onehot, same, al2, hue = compare_losses(runs, primary="hue:eq5")
+    for found in (onehot.accuracy, same.accuracy, same.difference, al2.difference):
+        assert math.isnan(found.low) and math.isnan(found.high) and math.isnan(found.standard_error)
+    assert onehot.accuracy.estimate == 0.4 and al2.difference.estimate == pytest.approx(0.08)
+    assert math.isnan(same.p) and math.isnan(same.p_holm)  # no seed differs
+    # both differ upwards: 2 of 4 signs; of two rivals, `same` among them though it tells nothing
+    assert al2.p == pytest.approx(0.5) == hue.p and al2.p_holm == 1
+    assert math.isnan(compare_losses(runs[::2])[2].p)  # one seed
+    assert math.isnan(compare_curves(runs)[0].accuracy[1].low)
 
 
 def test_holm_leaves_the_primary_alone():
@@ -85,12 +116,12 @@ def test_curves_are_means_over_seeds_whose_folds_are_averaged():
     hue, plain = compare_curves(runs)
     assert (hue.loss, plain.loss, hue.learning_rate) == ("hue:eq5", "onehot", 1e-3)
     assert [at.estimate for at in hue.accuracy] == pytest.approx([0.1, 0.5])
-    assert (hue.accuracy[1].low, hue.accuracy[1].high) == (0, 1)  # no accuracy lies beyond
+    assert 0 <= hue.accuracy[1].low < 0.01 and 0.99 < hue.accuracy[1].high <= 1
     assert [at.estimate for at in hue.shares] == [0.25, 0.5] and plain.shares == ()
     # seed 0: .1, .4; seed 1: the mean of .1 and .3, of .6 and .4
     assert [at.estimate for at in plain.accuracy] == pytest.approx([0.15, 0.45])
-    low, high = stats.t.interval(0.95, 1, loc=0.15, scale=stats.sem([0.1, 0.2]))
-    assert (plain.accuracy[0].low, plain.accuracy[0].high) == pytest.approx((max(low, 0), high))
+    expected = by_logit([0.1, 0.2], 0, 1)
+    assert (plain.accuracy[0].low, plain.accuracy[0].high) == pytest.approx(expected, rel=1e-5)
 
 
 def test_rates_stand_apart_and_doubles_are_refused():

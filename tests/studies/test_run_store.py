@@ -33,7 +33,7 @@ def test_a_run_is_one_line_or_indented_and_is_read_back(tmp_path):
 
 @pytest.mark.parametrize("text", [
     "", "{", "[]", "{}", '{"by": "1"}', '{"by": true}', '{"by": 1, "values": 3}',
-    '{"by": 1, "values": [null]}', "[" * 100_000,
+    '{"by": 1, "values": ["1"]}', "[" * 100_000,
 ])  # fmt: skip
 def test_what_is_no_run_is_named_with_what_to_do(tmp_path, text):
     (tmp_path / "a.json").write_text(text)

@@ -1,13 +1,10 @@
-"""What a trained network shows at its bottleneck, and its weights on disk."""
+"""What a trained network shows at its bottleneck."""
 
 import numpy as np
-import pytest
 import torch
 
-from hueprobe.errors import WeightsError
-from hueprobe.training import Objective, train
+from hueprobe.training import Objective
 from hueprobe.training.bottleneck import bottleneck_activations, head_directions
-from hueprobe.training.trained import load_trained, save_trained
 from tests.training.conftest import hue_objective, small_network
 
 
@@ -30,18 +27,3 @@ def test_the_heads_directions_are_its_weights_or_none(images, settings):
     head = objective.beside["head"]
     np.testing.assert_array_equal(head_directions(objective), head.layers[0].weight.detach().numpy())
     assert head_directions(Objective(small_network())) is None
-
-
-def test_trained_weights_come_back_bit_for_bit_and_into_their_own_kind_only(images, settings, tmp_path):
-    objective, path = hue_objective(), tmp_path / "w.safetensors"
-    train(objective, images, settings)
-    save_trained(path, objective)
-    other = hue_objective()
-    load_trained(path, other)
-    for name, value in objective.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name]), name
-    with pytest.raises(WeightsError, match="does not hold the weights of objective 'onehot'"):
-        load_trained(path, Objective(small_network()))
-    path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(WeightsError, match="remove it"):
-        load_trained(path, other)

@@ -160,6 +160,15 @@ def test_stands_behind_cnns_and_transformers_without_changing_them(name, size, c
     assert class_part.norm() > 0 and hue_part.norm() > 0
 
 
+def test_points_before_the_network_ran_are_an_error_not_those_of_an_empty_image():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    head = HueHead.behind(network, layer="1", image_size=(8, 8))
+    for read in (head.points, head.watch.output, head.watch.grid):
+        with pytest.raises(LayerError, match=r"has not run.*; call "):
+            read()
+    assert network(torch.rand(5, 3, 8, 8)).shape == head.points().shape == (5, 2)
+
+
 def test_a_watch_keeps_what_came_before_an_in_place_relu_and_the_network_gives_the_same():
     network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(144, 2))
     images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))

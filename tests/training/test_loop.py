@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from hueprobe import progress
 from hueprobe.errors import InputError, NumericsError, ShapeError
 from hueprobe.training import Objective, TrainingSettings, predict_classes, train
 from hueprobe.training.objective import gradient_shares
@@ -195,3 +196,14 @@ def test_logs_to_tensorboard_where_asked_and_says_where_it_is_not_there(
         train(hue_objective(), images, settings, folder=tmp_path / "other", tensorboard=True)
     with pytest.raises(InputError, match="without a folder"):
         train(hue_objective(), images, settings, tensorboard=True)
+
+
+def test_progress_tells_loss_and_accuracy(images, test_images, settings, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "SECONDS_BETWEEN_LINES", 0.0)
+    run = train(Objective(small_network()), images, settings, test=test_images, progress=True)
+    lines = capsys.readouterr().err.splitlines()
+    for number, (row, line) in enumerate(zip(run.log, lines, strict=True), 1):
+        assert line.startswith(f"training: {number}/4 epochs, ")
+        assert line.endswith(f"; loss {row['loss']:.4f}, test accuracy {row['test_accuracy']:.3f}")
+    alone = train(Objective(small_network()), images, settings, progress=True).log[-1]
+    assert capsys.readouterr().err.endswith(f"; loss {alone['loss']:.4f}\n")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.density import decide
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
@@ -40,6 +41,7 @@ class TunedK:
     accuracy: np.ndarray
 
 
+@takes(Matches)
 def majority_vote(matches: Matches, *, k: int | None = None) -> np.ndarray:
     """Return the class of most matches, each counting the same, n_C left out: no kernel, no Eq. (2).
 
@@ -58,6 +60,7 @@ def majority_vote(matches: Matches, *, k: int | None = None) -> np.ndarray:
     return decide(_votes(matches, k, np.ones(len(matches)))).predicted
 
 
+@takes(Matches)
 def kernel_vote(matches: Matches, class_counts: np.ndarray, *, k: int | None = None) -> np.ndarray:
     """Return the class by Eq. (1)-(3) from the first `k` matches of each query vector.
 
@@ -85,6 +88,7 @@ def kernel_vote(matches: Matches, class_counts: np.ndarray, *, k: int | None = N
     return decide(np.divide(votes, counts, out=np.zeros_like(votes), where=counts > 0)).predicted
 
 
+@takes(Matches)
 def tune_k(matches: Matches, class_counts: np.ndarray, *, ks: Sequence[int] = KS) -> TunedK:
     """Choose K on the memory itself.
 

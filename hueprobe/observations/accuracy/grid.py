@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.observations.table import Row
@@ -34,6 +35,8 @@ class AccuracyRun:
         Whether each was classified right.
     held_out : bool
         Whether they are no part of the memory (otherwise leave-one-out).
+    n_lone : int
+        Further images, of classes of which they may match nothing: they could not be right, and are left out.
     """
 
     network: str
@@ -44,6 +47,7 @@ class AccuracyRun:
     groups: tuple[str | None, ...]
     right: tuple[bool, ...]
     held_out: bool
+    n_lone: int = 0
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths, and a run without images."""
@@ -53,7 +57,12 @@ class AccuracyRun:
                 "give one of each for each image"
             )
         if not self.images:
-            raise InputError(f"no labeled image was classified for task {self.task!r}; give at least one")
+            alone = (
+                f" that could be right (each of {self.n_lone} is alone in its class)" if self.n_lone else ""
+            )
+            raise InputError(
+                f"no labeled image{alone} was classified for task {self.task!r}; give at least one"
+            )
 
     @property
     def key(self) -> tuple[str, str, str, str]:
@@ -84,12 +93,14 @@ class AccuracyRun:
             "task": self.task,
             "classifier": self.classifier,
             "n": self.n,
+            "alone in their class": self.n_lone,
             "accuracy": self.accuracy,
             "low": low,
             "high": high,
         }
 
 
+@takes(Classification)
 def accuracy_run(
     result: Classification,
     *,
@@ -106,7 +117,7 @@ def accuracy_run(
     Parameters
     ----------
     result : Classification
-        Images without a class, or of one that the memory lacks, are left out.
+        Images without a class, of one that the memory lacks, or alone in theirs are left out.
     network, descriptor, task, classifier : str
         What was classified by what.
     groups : sequence of (str or None), length n, optional
@@ -124,16 +135,17 @@ def accuracy_run(
             "give one for each"
         )
     ids = {name: number for number, name in enumerate(result.classes)}
-    known = [i for i, name in enumerate(result.true_class) if name in ids]
+    judged = result.judged
     return AccuracyRun(
         network=network,
         descriptor=descriptor,
         task=task,
         classifier=classifier,
-        images=tuple(result.images[i] for i in known),
-        groups=tuple(groups[i] for i in known),
-        right=tuple(ids[str(result.true_class[i])] == int(answers[i]) for i in known),
+        images=tuple(result.images[i] for i in judged),
+        groups=tuple(groups[i] for i in judged),
+        right=tuple(ids[str(result.true_class[i])] == int(answers[i]) for i in judged),
         held_out=held_out,
+        n_lone=sum(name in ids for name in result.true_class) - len(judged),
     )
 
 
@@ -227,6 +239,7 @@ class AccuracyGrid:
         return tuple(_compare(first, other) for other in others)
 
 
+@takes(PairedComparison, several=True)
 def accuracy_claim(
     comparisons: Sequence[PairedComparison], *, memory: str, definitions: Definitions | None = None
 ) -> Verdict:

@@ -1,9 +1,10 @@
-"""What one image's pixels voted for, and its closest matches."""
+"""What one image's pixels voted for, and the matches that carry the decision."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
@@ -36,8 +37,14 @@ class QueryVotes:
         Class id with the largest part of that weight, the lower id in ties; -1 where there is none.
     share : ndarray of float64, shape (H, W)
         That part, between 0 and 1; 0 where there is none.
-    closest : Matches
-        The first match of the pixels that found the nearest neighbors, nearest first, one a pixel.
+    telling : Matches
+        The match that each of the most telling memory images gave the most weight by, the most telling image
+        first; at least half of them of the predicted class, where it has so many. An image tells as much as
+        its matches add to the likelihood of its class: their kernel weights over n_C, Eq. (2).
+    telling_share : ndarray of float64, shape (n_telling,)
+        That part of the likelihood, all classes together being 1; NaN where nothing voted.
+    telling_cells : ndarray of int64, shape (n_telling,)
+        Cells of the query with a match in that image.
     """
 
     name: str
@@ -50,11 +57,18 @@ class QueryVotes:
     weight: np.ndarray
     leading: np.ndarray
     share: np.ndarray
-    closest: Matches
+    telling: Matches
+    telling_share: np.ndarray
+    telling_cells: np.ndarray
+
+    def leads(self, c: int) -> int:
+        """Return the number of cells in which class `c` has the largest part of the weight."""
+        return int((self.leading == c).sum())
 
 
-def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryVotes:
-    """Return the votes and the closest matches of image `i` of a classification.
+@takes(Classification)
+def query_votes(result: Classification, i: int, *, n_telling: int = 6) -> QueryVotes:
+    """Return the votes and the most telling matches of image `i` of a classification.
 
     Parameters
     ----------
@@ -62,8 +76,8 @@ def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryV
         With its match table.
     i : int
         Position in `result.images`.
-    n_closest : int
-        Pixels to list in `closest`, at most.
+    n_telling : int
+        Memory images in `telling`, at most.
 
     Raises
     ------
@@ -82,6 +96,8 @@ def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryV
     sums = sums.reshape(*grid.shape, n_classes)
     weight = sums.sum(axis=2)
     largest = sums.max(axis=2, initial=0.0)
+    parts = _parts(matches, result.likelihood[i])
+    images = _most_telling(matches, parts, int(result.predicted[i]), n_telling)
     return QueryVotes(
         name=result.images[i],
         classes=result.classes,
@@ -93,10 +109,52 @@ def query_votes(result: Classification, i: int, *, n_closest: int = 6) -> QueryV
         weight=weight,
         leading=np.where(weight > 0, sums.argmax(axis=2), -1) if n_classes else np.full(grid.shape, -1),
         share=np.divide(largest, weight, out=np.zeros(grid.shape), where=weight > 0),
-        closest=_closest(matches, n_closest),
+        telling=matches.select(_spread_out(matches, images)),
+        telling_share=np.array([parts[matches.image == row].sum() for row in images], float),
+        telling_cells=np.array(
+            [len(np.unique(matches.query_cell[matches.image == row])) for row in images], np.int64
+        ),
     )
 
 
-def _closest(matches: Matches, n: int) -> Matches:
-    first = matches.select(matches.rank == 1)
-    return first.select(np.lexsort((first.query_cell, first.distance))[:n])
+def _parts(matches: Matches, likelihood: np.ndarray) -> np.ndarray:
+    """Return what each match adds to the normalized likelihood of its class; NaN where nothing voted.
+
+    Within a class n_C is the same for all, so that a match's part of the class is that of its weight.
+    """
+    if not likelihood.sum() > 0:
+        return np.full(len(matches), np.nan)
+    c = matches.match_class
+    known = c >= 0
+    of_class = np.bincount(c[known], matches.weight[known], len(likelihood))
+    part = np.zeros(len(matches))
+    voted = known & (of_class[c] > 0)
+    part[voted] = matches.weight[voted] / of_class[c[voted]] * likelihood[c[voted]]
+    return part
+
+
+def _most_telling(matches: Matches, parts: np.ndarray, predicted: int, n: int) -> np.ndarray:
+    """Return memory rows, the most telling first, at least half of them of the predicted class."""
+    rows, of_match = np.unique(matches.image, return_inverse=True)
+    tells = np.bincount(of_match, np.where(np.isnan(parts), matches.weight, parts), len(rows))
+    nearest = np.full(len(rows), np.inf)
+    np.minimum.at(nearest, of_match, matches.distance)
+    order = np.lexsort((rows, nearest, -tells))
+    own = matches.image_class[rows[order]] == predicted
+    first = order[own][: -(-n // 2)] if predicted >= 0 else order[:0]
+    rest = order[~np.isin(order, first)][: n - len(first)]
+    found: np.ndarray = rows[order[np.isin(order, [*first, *rest])]]
+    return found
+
+
+def _spread_out(matches: Matches, images: np.ndarray) -> np.ndarray:
+    """Return where each memory image has its weightiest match, in a query cell of its own if that can be."""
+    chosen: list[int] = []
+    cells: set[int] = set()
+    for row in images:
+        own = np.flatnonzero(matches.image == row)
+        own = own[np.lexsort((matches.query_cell[own], matches.distance[own], -matches.weight[own]))]
+        free = [j for j in own if int(matches.query_cell[j]) not in cells]
+        chosen.append(int((free or own.tolist())[0]))
+        cells.add(int(matches.query_cell[chosen[-1]]))
+    return np.array(chosen, np.int64)

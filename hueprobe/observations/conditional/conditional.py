@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.errors import ShapeError, require_choice
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
@@ -114,6 +115,7 @@ class Conditional:
         return {}
 
 
+@takes(Matches)
 def measure(
     matches: Matches,
     *,

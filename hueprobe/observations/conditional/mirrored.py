@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.errors import ShapeError
 from hueprobe.matches import Matches
 from hueprobe.observations.units.radial import require_grid
@@ -37,6 +38,7 @@ class ContentOrPosition:
     content_less_position: Interval
 
 
+@takes(Matches)
 def content_or_position(matches: Matches) -> ContentOrPosition:
     """Measure what matches follow when the queries alone are mirrored left to right.
 

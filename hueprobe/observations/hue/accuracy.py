@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
+from hueprobe.arguments import as_count
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.observations.hue.planes import (
     Plane,
@@ -119,7 +120,7 @@ def hue_accuracy(
     InputError
         Fewer than two classes with two images (groups) each, or fewer than three channels.
     """
-    labels = np.asarray(image_class)
+    k, labels = as_count("k", k), np.asarray(image_class)
     if len(labels) != len(pooled):
         raise ShapeError(f"{len(labels)} class ids for {len(pooled)} pooled vectors; give one for each")
     labels = np.where(np.linalg.norm(pooled, axis=1) > 0, labels, -1)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hueprobe.arguments import as_array, takes
 from hueprobe.errors import HueprobeWarning, InputError, ShapeError
 from hueprobe.matches import Matches
 from hueprobe.observations.hue.accuracy import HueAccuracy, hue_accuracy
@@ -137,6 +138,7 @@ class Hue:
         return {}
 
 
+@takes(Matches)
 def measure(
     matches: Matches,
     blocks: Callable[[], Blocks],
@@ -179,6 +181,9 @@ def measure(
         Where activations are signed.
     """
     require_grid(matches.grid, "hue")
+    if not callable(blocks):
+        raise InputError(f"blocks is a {type(blocks).__name__}; give a function, such as `memory.blocks`")
+    energy = as_array("energy", energy)
     grid, n_images = matches.grid, len(matches.image_paths)
     if np.shape(energy) != (n_images, *grid.shape):
         raise ShapeError(

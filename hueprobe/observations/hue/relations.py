@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import as_array, require_kind
 from hueprobe.errors import ShapeError
 from hueprobe.grid import Grid
 from hueprobe.observations.units.radial import require_grid
@@ -61,6 +62,9 @@ def energy_position(
     n_permutations : int
         Random permutations.
     """
+    centroids, positions = as_array("centroids", centroids), as_array("positions", positions)
+    if centroids.ndim != 2 or centroids.shape[1] != 2:
+        raise ShapeError(f"centroids has shape {centroids.shape}; give (n_classes, 2)")
     if centroids.shape != positions.shape:
         raise ShapeError(f"{len(centroids)} energy centroids for {len(positions)} class positions")
     return EnergyPosition(
@@ -137,7 +141,9 @@ def angle_relation(
     n_permutations : int
         Random draws.
     """
+    require_kind("grid", grid, Grid)
     require_grid(grid, "hue")
+    hue = as_array("hue", hue)
     if hue.shape[1:] != grid.shape:
         raise ShapeError(f"hue has shape {hue.shape}, the grid asks for (n, {grid.height}, {grid.width})")
     theta = grid.theta(*grid.rows_and_columns())

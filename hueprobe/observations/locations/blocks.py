@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import as_array, as_names
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.matches import Matches
 from hueprobe.observations.locations.positions import WEIGHTINGS, image_positions
@@ -102,6 +103,8 @@ def block_labels(
     ndarray of int64, shape (n_images,)
         Block of each image, -1 for images without a class. The same images always give the same blocks.
     """
+    image_class = np.atleast_1d(as_array("image_class", image_class))
+    keys = [str(key) for key in as_names("keys", keys)]
     if len(keys) != len(image_class):
         raise ShapeError(f"{len(keys)} keys for {len(image_class)} images; give one for each")
     if n_blocks < 2:
@@ -123,6 +126,9 @@ def search_blocks(blocks: np.ndarray, search: Callable[[np.ndarray], Matches]) -
         among one another, the own image (group) excluded; images keep the numbers that they have in the
         memory.
     """
+    blocks = as_array("blocks", blocks)
+    if not callable(search):
+        raise InputError(f"search is {search!r}; give a function that takes rows and returns their matches")
     return tuple(search(np.flatnonzero(blocks == block)) for block in range(int(blocks.max(initial=-1)) + 1))
 
 

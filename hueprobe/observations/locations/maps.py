@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.errors import ShapeError, require_choice
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
@@ -146,6 +147,7 @@ class Locations:
         return {"class_positions": positions, "maps": map_rows(maps)}
 
 
+@takes(Matches)
 def measure(
     matches: Matches,
     *,

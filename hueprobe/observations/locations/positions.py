@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.errors import HueprobeWarning, require_choice
 from hueprobe.matches import Matches
 from hueprobe.observations.units.match_units import match_units, ratio_interval
@@ -62,6 +63,7 @@ def image_positions(matches: Matches, *, weighting: str = "count") -> tuple[np.n
     return same.query_image_class[there], sums[there] / total[there, None]
 
 
+@takes(Matches)
 def class_positions(
     matches: Matches, *, weighting: str = "count", center: tuple[float, float] | None = None
 ) -> ClassPositions:
@@ -104,6 +106,7 @@ def class_positions(
     )
 
 
+@takes(Matches)
 def naive_rayleigh(matches: Matches, *, center: tuple[float, float] | None = None) -> np.ndarray:
     """Return the Rayleigh p-value of each class's same-class match angles, shape (M,), and warn.
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.matches import Matches
 from hueprobe.observations.locations.blocks import (
@@ -112,6 +113,7 @@ class BlockedTest:
         return Verdict(id="3b angle", memory=memory, findings=findings, definitions=definitions)
 
 
+@takes(Matches, several=True)
 def blocked_replicate_test(
     matches_of_blocks: Sequence[Matches],
     *,

@@ -16,6 +16,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hueprobe.arguments import as_array, require_kind
 from hueprobe.matches import Matches
 from hueprobe.stats.dyadic import dyadic_variance
 from hueprobe.stats.intervals import (
@@ -111,7 +112,8 @@ def influence_interval(
     level : float
         Confidence level, between 0 and 1.
     """
-    variance = pigeonhole_variance(np.asarray(influence, float), units)
+    require_kind("units", units, MatchUnits)
+    variance = pigeonhole_variance(as_array("influence", influence).astype(float), units)
     return normal_interval(estimate, np.sqrt(variance), degrees=units.n_units() - 1, level=level)
 
 
@@ -135,6 +137,8 @@ def ratio_interval(
     Interval
         All NaN where the denominator sums to 0.
     """
+    numerator, denominator = as_array("numerator", numerator), as_array("denominator", denominator)
+    require_kind("units", units, MatchUnits)
     estimate, influence = ratio_influence(numerator, denominator)
-    part = (np.asarray(numerator) != 0) | (np.asarray(denominator) != 0)
+    part = (numerator != 0) | (denominator != 0)
     return influence_interval(estimate, influence[part], units.select(part), level=level)

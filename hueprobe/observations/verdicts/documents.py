@@ -3,11 +3,14 @@
 import json
 from collections.abc import Iterable
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.html_tables import html_table
+from hueprobe.json_documents import json_text
 from hueprobe.observations.verdicts.rules import COLUMNS, Verdict
 
 
+@takes(Verdict, several=True)
 def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     """Return the text of `verdicts.json`: sorted keys, null and never NaN.
 
@@ -16,9 +19,10 @@ def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     verdicts : iterable of Verdict
     """
     document = {"verdicts": [verdict.to_json() for verdict in verdicts]}
-    return json.dumps(document, sort_keys=True, allow_nan=False, indent=2) + "\n"
+    return json_text(document, indent=2) + "\n"
 
 
+@takes(str)
 def verdicts_from_json(text: str) -> tuple[Verdict, ...]:
     """Return the verdicts of `verdicts.json`.
 

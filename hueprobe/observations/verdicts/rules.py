@@ -24,6 +24,7 @@ from typing import Any
 
 from hueprobe.errors import InputError, require_choice
 from hueprobe.html_tables import html_table
+from hueprobe.json_documents import plain
 from hueprobe.observations.verdicts.claims import CLAIMS, Claim
 from hueprobe.stats.intervals import Interval
 
@@ -77,8 +78,11 @@ class Finding:
     def text(self, unit: str) -> str:
         """Return estimate, interval, null, p, n and the verdict, in a line."""
         found = self.interval
+        if math.isnan(found.estimate):
+            return f"{effect_text(found.estimate, unit, self.n)}: {self.verdict}"
+        ends = range_text(found.low, found.high, ", ")
         return (
-            f"{found.estimate:.3f} {unit} [{found.low:.3f}, {found.high:.3f}], "
+            f"{effect_text(found.estimate, unit, self.n)} {f'[{ends}]' if ends else 'without an interval'}, "
             f"null {self.null:g}, p {p_text(self.p)}, n {self.n}: {self.verdict}"
         )
 
@@ -207,7 +211,7 @@ class Verdict:
     def to_json(self) -> dict[str, Any]:
         """Return the record of `verdicts.json`: numbers, text, and None for what is not known."""
         controls = {name: _by_name(parts) for name, parts in self.controls.items()}
-        record: dict[str, Any] = _without_nan(
+        record: dict[str, Any] = plain(
             {
                 "id": self.id,
                 "claim": self.claim.text,
@@ -277,8 +281,9 @@ class Verdict:
         low, high = self.ci95
         lost = ", ".join(name for name, survives in self.survives.items() if not survives)
         return (
-            f"{self.id}: {self.claim.text}", self.memory, f"{self.effect:.3f} {self.claim.unit}",
-            f"{low:.3f} to {high:.3f}", f"{self.claim.null:g}", p_text(self.p), str(self.n), self.verdict,
+            f"{self.id}: {self.claim.text}", self.memory,
+            effect_text(self.effect, self.claim.unit, self.n), range_text(low, high),
+            f"{self.claim.null:g}", p_text(self.p), str(self.n), self.verdict,
             lost,
         )  # fmt: skip
 
@@ -311,12 +316,32 @@ def finding(
     )
 
 
-def p_text(p: float) -> str:
-    """Return a p-value as text; what is below .0001 says no more than that.
+def effect_text(effect: float, unit: str, n: int) -> str:
+    """Return an effect with its unit; where there is none, what it could not be measured on.
 
-    >>> p_text(3e-226), p_text(0.0312)
-    ('< .0001', '0.031')
+    >>> effect_text(0.25, "cells", 40), effect_text(math.nan, "cells", 1)
+    ('0.250 cells', 'not measurable (n = 1)')
     """
+    return f"not measurable (n = {n})" if math.isnan(effect) else f"{effect:.3f} {unit}"
+
+
+def range_text(low: float, high: float, between: str = " to ") -> str:
+    """Return the ends of an interval; nothing where it has none.
+
+    >>> range_text(0.1, 0.4), range_text(math.nan, math.nan)
+    ('0.100 to 0.400', '')
+    """
+    return "" if math.isnan(low) or math.isnan(high) else f"{low:.3f}{between}{high:.3f}"
+
+
+def p_text(p: float) -> str:
+    """Return a p-value as text; what is below .0001 says no more than that, and a missing one is "-".
+
+    >>> p_text(3e-226), p_text(0.0312), p_text(math.nan)
+    ('< .0001', '0.031', '-')
+    """
+    if math.isnan(p):
+        return "-"
     return "< .0001" if p < 1e-4 else f"{p:.2g}"
 
 
@@ -326,16 +351,3 @@ def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
 
 def _number(value: float | None) -> float:
     return math.nan if value is None else float(value)
-
-
-def _without_nan(value: Any) -> Any:
-    """Plain Python values, None for NaN and infinities."""
-    if isinstance(value, Mapping):
-        return {str(key): _without_nan(part) for key, part in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(part) for part in value]
-    if hasattr(value, "tolist"):
-        return _without_nan(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hueprobe.arguments import as_array, as_count
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
 from hueprobe.observations.conditional.conditional import measure as measure_conditional
@@ -205,8 +206,7 @@ def self_test(
     tuple of RejectionRate
         One a p-value, in the order of the test.
     """
-    if n_draws < 1:
-        raise InputError(f"n_draws is {n_draws}; at least 1 is needed")
+    image_class, n_draws = as_array("image_class", image_class), as_count("n_draws", n_draws)
     p_values: dict[str, list[float]] = {}
     with progress_bar(n_draws, label="self-test", unit="draws", enabled=progress) as advance:
         for draw in range(n_draws):

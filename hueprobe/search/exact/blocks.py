@@ -139,6 +139,7 @@ class QuantizedVectors:
         self.file: Path | None = None
         self._sha256: str | None = None  # of the file, until a pass over it has shown that it is so
         self._kept: list[Block] = []
+        self._left_out = np.empty(0, np.int64)
 
     @property
     def wants_file(self) -> bool:
@@ -151,6 +152,15 @@ class QuantizedVectors:
         So damage costs no reading of its own, and is found before that pass's results are given.
         """
         self.file, self._sha256 = file, sha256
+
+    def leave_out(self, ids: np.ndarray) -> None:
+        """Give the vectors of these ids, ascending, as pads from now on: their codes stay in the file.
+
+        Parameters
+        ----------
+        ids : ndarray of int64
+        """
+        self._left_out = ids
 
     @property
     def layout(self) -> str:
@@ -221,7 +231,8 @@ class QuantizedVectors:
             raise self._damaged("it holds other vectors than the memory")
         if not all(bool(part.isfinite().all()) for part in parts if part.is_floating_point()):
             raise self._damaged("it holds numbers that are NaN or infinite")
-        return Block.arranged(Codes(*parts), ids.numpy(), self._format)
+        given = np.where(np.isin(ids.numpy(), self._left_out), -1, ids.numpy())
+        return Block.arranged(Codes(*parts), given, self._format)
 
 
 def _ahead(read: Callable[[int], Block], n_blocks: int) -> Iterator[Block]:

@@ -14,32 +14,31 @@ highest one t that was left out bounds all others:
     ||q - x||^2  >=  ||q||^2 + 1 - norm_error - 2 (t + gamma ||q^|| (1 + r) + r_q (1 + norm_error)).
 
 Where the k-th exact distance is strictly below that, no vector outside can belong to the k nearest, ties
-included: the query is *certified*. The others are searched again with more candidates, and with float32
-products once re-ranking all those would take longer; so the result is always exact.
+included: the query is *certified*. The others are searched again with more candidates, and with float64
+products (`hueprobe.search.exact.double`) once re-ranking all those would take longer; so the result is
+always exact.
 
-Sorting all products would take longer than computing them. So vectors stand in groups of 32 of nearly the
-same scale; each group's highest product bounds its members, and only the groups of the highest bounds
-are looked into.
+No bound tells equal vectors from each other. As soon as a query that is not certified has some among its
+candidates, those of the whole memory are grouped, once, and one of each group is searched from then on
+(`hueprobe.search.exact.equal_vectors`).
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from hueprobe.search.exact.blocks import Block, QuantizedVectors
+from hueprobe.arguments import as_rows
+from hueprobe.search.exact.blocks import QuantizedVectors
+from hueprobe.search.exact.candidates import Candidates
 from hueprobe.search.exact.device import search_device
+from hueprobe.search.exact.double import candidates_in_float64
+from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.quantized import (
     ARITHMETIC,
     MOST_INT8_CHANNELS,
-    NOTHING,
-    Codes,
     fastest_format,
     full_products,
-    highest,
-    lowest,
-    product_dtype,
-    products,
     quantize,
     require_format,
     sum_error,
@@ -47,16 +46,18 @@ from hueprobe.search.exact.quantized import (
 from hueprobe.search.neighbors import Neighbors, checked_queries, search_widening
 from hueprobe.search.reranking import NORM_ERROR, rerank
 from hueprobe.search.spec import EXACT, SearcherSpec
+from hueprobe.threads import require_threads
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
 _EXTRA = {"int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
+_EXTRA_IN_FLOAT64 = 6
 _WIDEN = 4  # times as many for the queries that are not certified
 _RERANKED = (
-    4  # candidates are re-ranked in about the time of one vector's way from its shard to float32 products
+    4  # candidates are re-ranked in about the time of one vector's way from its shard to float64 products
 )
+_LOOKED_AT = 64  # queries, for equal vectors among their candidates
 _MOST_RESIDUAL = 2.0**-7  # of a quantized vector whose products have a sum error (gamma > 0)
 
 
@@ -68,7 +69,7 @@ class ExactSearcher:
     memory : Memory
     device : str
         Where products are computed; see `search_device`.
-    images : array_like of int, optional
+    images : array_like of int or of bool, optional
         Search these memory rows alone; all by default.
     products : {"int8", "half", "float32"}, optional
         Format of the first pass; by default the one that is fastest here, measured once. The result does
@@ -97,6 +98,7 @@ class ExactSearcher:
         products: str | None = None,
         memory_budget: int | None = None,
     ) -> None:
+        require_threads("torch", torch.get_num_threads())
         self.memory = memory
         self.device = search_device(memory, device)
         fastest = fastest_format(self.device) if memory.n_channels <= MOST_INT8_CHANNELS else "float32"
@@ -105,10 +107,12 @@ class ExactSearcher:
         searched = memory.valid()
         if images is not None:
             chosen = np.zeros(memory.n_images, bool)
-            chosen[np.asarray(images, np.int64)] = True
+            chosen[as_rows("images", images, memory.n_images)] = True
             searched = searched & np.repeat(chosen, memory.grid.n_cells)
         self._ids = np.flatnonzero(searched)  # zero vectors are left out
         self._budget = memory_budget
+        self._equal: EqualVectors | None = None
+        self._grouped = False
         self.quantized = self._quantized(self.format)
         self.n_queries = self.n_certified = 0
 
@@ -130,20 +134,27 @@ class ExactSearcher:
         vectors, k, exclude_images
             As in `Searcher.search`.
         """
-        vectors, excluded = checked_queries(self.memory, vectors, k, exclude_images)
+        require_threads("torch", torch.get_num_threads())
+        vectors, k, excluded = checked_queries(self.memory, vectors, k, exclude_images)
+        excluded = _each_once(excluded)
         everything = len(self._ids)
         number_format, n_looks = self.format, 0
 
         def look(queries: np.ndarray, barred: np.ndarray, width: int) -> tuple[np.ndarray, Neighbors]:
             nonlocal number_format, n_looks
-            if n_looks and len(queries) * width > _RERANKED * everything:
-                number_format = "float32"
-            found, settled = self._pass(queries, k, width, barred, number_format)
+            if n_looks and number_format != "float64" and len(queries) * width > _RERANKED * everything:
+                number_format, width = "float64", min(k + _EXTRA_IN_FLOAT64, everything)
+            found, settled, candidates = self._pass(queries, k, width, barred, number_format)
             settled |= width == everything
             if not n_looks:
                 self.n_queries += len(queries)
                 self.n_certified += int(settled.sum())
             n_looks += 1
+            left = np.flatnonzero(~settled)
+            if not self._grouped and self._ties_among(queries[left], candidates[left]):
+                self._group()
+                again, settled[left], _ = self._pass(queries[left], k, width, barred[left], number_format)
+                found.ids[left], found.distances[left] = again.ids, again.distances
             return settled, Neighbors(found.ids[settled], found.distances[settled])
 
         return search_widening(
@@ -152,127 +163,65 @@ class ExactSearcher:
 
     def _pass(
         self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
-    ) -> tuple[Neighbors, np.ndarray]:
-        """Return the k nearest among `width` candidates, and whether the bound proves them, bool (n,)."""
-        # The few queries that come to float32 read the shards themselves: a second copy is not kept for them.
-        rows = self.quantized if number_format == self.format else self._quantized(number_format)
+    ) -> tuple[Neighbors, np.ndarray, np.ndarray]:
+        """Return the k nearest among `width` candidates, whether the bound proves it, and the candidates."""
+        if number_format == "float64":
+            ids, outside = candidates_in_float64(
+                self.memory, self._ids, queries, width, excluded, device=self.device, equal=self._equal
+            )
+        else:
+            ids, outside = self._quantized_candidates(queries, width, excluded, number_format)
+        if self._equal is not None:
+            ids = self._equal.led(ids, excluded)
+        found = rerank(self.memory, queries, ids, k)
+        if self._equal is not None:
+            found = self._equal.followed(found, excluded)
+        # Where nothing was left out, nothing is outside.
+        return found, (np.square(found.distances[:, -1]) < outside) | np.isposinf(outside), ids
+
+    def _quantized_candidates(
+        self, queries: np.ndarray, width: int, excluded: np.ndarray, number_format: str
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates (n, width), and what the squared distance of all others is no less than (n,)."""
         with full_products():
             quantized = quantize(torch.from_numpy(queries).to(self.device), number_format)
-            candidates = _Candidates(quantized, width)
-            for block in rows.blocks():
-                candidates.take(block, excluded, self.memory.grid.n_cells)
+            candidates = Candidates(quantized, width, excluded, self.memory.grid.n_cells, self._equal)
+            for block in self.quantized.blocks():
+                candidates.take(block)
         ids, left_out = candidates.result()
-        found = rerank(self.memory, queries, ids, k)
         squared = np.square(queries.astype(np.float64)).sum(axis=1)
         residual = quantized.residual.cpu().double().numpy()
         length = np.sqrt(squared) + residual
         gamma = sum_error(number_format, self.memory.n_channels, self.device)
         slack = gamma * length * (1 + _MOST_RESIDUAL) + residual * (1 + NORM_ERROR) + ARITHMETIC
-        outside = squared + 1 - NORM_ERROR - 2 * (left_out + slack)
-        # Where nothing was left out, nothing is outside.
-        return found, (np.square(found.distances[:, -1]) < outside) | np.isneginf(left_out)
+        return ids, squared + 1 - NORM_ERROR - 2 * (left_out + slack)
+
+    def _ties_among(self, queries: np.ndarray, candidates: np.ndarray) -> bool:
+        """Whether some of the queries, all but surely, have equal vectors among their candidates."""
+        looked_at = np.unique(np.linspace(0, len(queries), _LOOKED_AT, endpoint=False, dtype=int))
+        if not len(queries):
+            return False
+        queries, candidates = queries[looked_at], candidates[looked_at]
+        distances = rerank(self.memory, queries, candidates, candidates.shape[1]).distances
+        return bool(((distances[:, 1:] == distances[:, :-1]) & np.isfinite(distances[:, 1:])).any())
+
+    def _group(self) -> None:
+        """Search one of each group of equal vectors from now on."""
+        self._grouped = True
+        equal = EqualVectors.of(self.memory, self._ids)
+        if not len(equal.representatives):
+            return
+        self._equal = equal
+        self._ids = np.setdiff1d(self._ids, equal.followers, assume_unique=True)
+        if self.quantized.file is None:
+            self.quantized = self._quantized(self.format)
+        else:
+            self.quantized.leave_out(equal.followers)
 
 
-class _Candidates:
-    """The vectors of the highest upper bound of each query, block by block.
-
-    Parameters
-    ----------
-    queries : Codes
-    width : int
-        How many to keep.
-    """
-
-    def __init__(self, queries: Codes, width: int) -> None:
-        n, device = len(queries.values), queries.values.device
-        self._queries, self._width = queries, width
-        self._upper = torch.full((n, width), -torch.inf, device=device)
-        self._ids = torch.full((n, width), -1, dtype=torch.int64, device=device)
-        self._left_out = torch.full((n,), -torch.inf, device=device)
-        # ||q^|| <= ||q|| + r_q, and ||q|| is 1 but for its own rounding
-        self._length = (1 + queries.residual + NORM_ERROR) / queries.scale
-        self._signed = bool((queries.values < 0).any())
-        self._buffer = torch.empty(0, device=device)
-
-    def take(self, block: Block, excluded: np.ndarray, n_cells: int) -> None:
-        """Look for candidates in one block, in images that a query may match."""
-        n_rows, n_groups = len(block.ids), block.n_groups
-        n_members = n_rows // n_groups
-        size = min(_CHUNK, len(self._upper)) * n_rows
-        dtype = product_dtype(block.codes.values)
-        if self._buffer.numel() < size or self._buffer.dtype != dtype:
-            self._buffer = torch.empty(size, dtype=dtype, device=self._upper.device)
-        pads = block.pads
-        for start in range(0, len(self._upper), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            queries = Codes(*(part[chunk] for part in vars(self._queries).values()))
-            n = len(queries.values)
-            raw = products(queries, block.codes.values, self._buffer[: n * n_rows].view(n, n_rows))
-            if len(pads):
-                raw[:, pads] = lowest(raw.dtype)
-            _mask_excluded(raw, excluded[chunk], block, n_cells)
-            grouped = raw.view(n, n_members, n_groups)
-            bound = self._bound(grouped.amax(1), block, slice(None), chunk)
-            n_chosen = min(self._width, n_groups)
-            groups = bound.topk(min(self._width + 1, n_groups), dim=1)
-            if n_groups > n_chosen:
-                self._leave_out(chunk, groups.values[:, -1])
-            chosen = groups.indices[:, :n_chosen]
-            members = grouped.gather(2, chosen[:, None, :].expand(n, n_members, n_chosen))
-            upper = self._bound(members, block, chosen[:, None, :], chunk)
-            self._merge(chunk, upper.reshape(n, -1), chosen, block)
-
-    def _bound(self, raw: torch.Tensor, block: Block, group: Any, chunk: slice) -> torch.Tensor:
-        """Return the upper bounds behind raw products (n, ...) of members of `group`, by that group's scale.
-
-        In units of the query's scale, which is put back at the end: it changes no order.
-        """
-        values = highest(raw)
-        if block.scale is not None and block.least_scale is not None:
-            scale = block.scale[group]
-            if self._signed or block.signed:
-                scale = torch.where(values < 0, block.least_scale[group], scale)
-            values *= scale
-        if block.residual is not None:
-            values += self._length[chunk].view((-1,) + (1,) * (raw.ndim - 1)) * block.residual[group]
-        return values
-
-    def _merge(self, chunk: slice, upper: torch.Tensor, chosen: torch.Tensor, block: Block) -> None:
-        """Take in the members (n, n_members * n_chosen) of groups (n, n_chosen) as far as they lead."""
-        upper = torch.cat([self._upper[chunk], upper], dim=1)
-        best = upper.topk(min(self._width + 1, upper.shape[1]), dim=1)
-        if upper.shape[1] > self._width:
-            self._leave_out(chunk, best.values[:, -1])
-        kept = best.indices[:, : self._width]
-        before = kept < self._width  # columns of earlier blocks come first
-        earlier = self._ids[chunk].gather(1, torch.where(before, kept, 0))
-        new = torch.where(before, 0, kept - self._width)
-        group = chosen.gather(1, new % chosen.shape[1])
-        here = block.ids[new // chosen.shape[1] * block.n_groups + group]
-        self._upper[chunk] = best.values[:, : self._width]
-        self._ids[chunk] = torch.where(before, earlier, here)
-
-    def _leave_out(self, chunk: slice, upper: torch.Tensor) -> None:
-        self._left_out[chunk] = torch.maximum(self._left_out[chunk], upper)
-
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,)."""
-        # Excluded vectors and pads have the lowest products, far below every other.
-        ids = torch.where(self._upper < NOTHING, -1, self._ids)
-        left_out = torch.where(self._left_out < NOTHING, -torch.inf, self._left_out * self._queries.scale)
-        return ids.cpu().numpy(), left_out.cpu().double().numpy()
-
-
-def _mask_excluded(raw: torch.Tensor, excluded: np.ndarray, block: Block, n_cells: int) -> None:
-    """Set the products with images that a query may not match to the lowest."""
-    ids = block.sorted_ids
-    begin = np.searchsorted(ids, excluded * n_cells)
-    length = np.where(excluded >= 0, np.searchsorted(ids, (excluded + 1) * n_cells) - begin, 0)
-    query, column = np.nonzero(length)
-    if not len(query):
-        return
-    begin, length = begin[query, column], length[query, column]
-    rows = np.repeat(query, length)
-    columns = np.arange(length.sum()) + np.repeat(begin - np.cumsum(length) + length, length)
-    positions = block.positions[columns]
-    raw[torch.from_numpy(rows).to(raw.device), torch.from_numpy(positions).to(raw.device)] = lowest(raw.dtype)
+def _each_once(excluded: np.ndarray) -> np.ndarray:
+    """Return excluded images (n, m) ascending in each row, with -1 in place of what comes again."""
+    excluded = np.sort(excluded, axis=1)
+    again = excluded[:, 1:] == excluded[:, :-1]
+    excluded[:, 1:][again] = -1
+    return np.sort(excluded, axis=1)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hueprobe.errors import HueprobeError, HueprobeWarning
-from hueprobe.search.index_folder import IndexFolder
+from hueprobe.search.index_folder import IndexFolder, indexes_of
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -15,7 +15,12 @@ _FILE_NAME = "codes.bin"
 
 
 def use_stored_codes(
-    memory: "Memory", quantized: "QuantizedVectors", *, build: bool = True, progress: bool = False
+    memory: "Memory",
+    quantized: "QuantizedVectors",
+    *,
+    index_dir: str | Path | None = None,
+    build: bool = True,
+    progress: bool = False,
 ) -> None:
     """Let quantized vectors be read from a file beside the memory, where that saves time.
 
@@ -28,6 +33,8 @@ def use_stored_codes(
         Complete.
     quantized : QuantizedVectors
         Of all its vectors.
+    index_dir : path, optional
+        As in `hueprobe.open_searcher`.
     build : bool
         Whether the file may be made.
     progress : bool
@@ -40,7 +47,7 @@ def use_stored_codes(
     """
     if not quantized.wants_file:
         return
-    folder = IndexFolder(memory, f"exact:{quantized.layout}", "torch")
+    folder = IndexFolder(memory, f"exact:{quantized.layout}", "torch", indexes_of(memory, index_dir))
 
     def write(partial: Path) -> Path:
         quantized.write(partial / _FILE_NAME, progress=progress)
@@ -53,8 +60,7 @@ def use_stored_codes(
             folder.build(write)
         except (OSError, HueprobeError) as error:
             warnings.warn(
-                f"no file of quantized vectors beside {memory.path} ({error}); exact search takes longer "
-                "without",
+                f"no file of quantized vectors of {memory.path} ({error}); exact search takes longer without",
                 HueprobeWarning,
                 stacklevel=4,
             )

@@ -12,17 +12,16 @@ import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.stats.intervals import Interval
+from hueprobe.stats.over_seeds import DIFFERENCES, SHARES, mean_over_seeds
 from hueprobe.stats.permutation import sign_flip_p
 from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.studies.comparison.trained_networks import (
     MeasureSummary,
     TrainedObservation,
-    over_seeds,
     summarize_measures,
 )
 
 BASELINE = "onehot"
-_SHARES = (0.0, 1.0)  # what an accuracy can be
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,12 +34,13 @@ class LossSummary:
     learning_rate : float
     n_seeds : int
     accuracy : Interval
-        Mean over seeds, with Student's interval; NaN bounds for one seed.
+        Mean over seeds, as `mean_over_seeds` gives it: within 0 and 1; NaN bounds for one seed and for seeds
+        that are all equal.
     difference : Interval or None
         Accuracy less that of one-hot with the same seeds; None for one-hot itself, or without shared seeds.
     p, p_holm : float
         Two-sided exact sign-flip test over shared seeds; corrected by Holm over all losses of the rate but
-        the primary one, which stays as it is. NaN without a difference.
+        the primary one, which stays as it is. NaN for fewer than two shared seeds, and where none differs.
     primary : bool
         Whether this is the contrast declared beforehand.
     seconds_ratio, memory_ratio : float
@@ -77,7 +77,7 @@ class LossCurves:
     loss : str
     learning_rate : float
     accuracy : tuple of Interval
-        Test accuracy after each epoch: mean over seeds, with Student's interval.
+        Test accuracy after each epoch: mean over seeds, as `mean_over_seeds` gives it.
     shares : tuple of Interval
         Of the terms beside the class term in the gradient norm at the bottleneck, each epoch; empty without.
     """
@@ -106,8 +106,12 @@ def compare_losses(runs: Sequence[LossRun], *, primary: str | None = None) -> li
     summaries = []
     for rate, grouped in _whole_seeds(runs).items():
         baseline = grouped.get(BASELINE, {})
-        p_values = {loss: _p(seeds, baseline) for loss, seeds in grouped.items() if loss != BASELINE}
-        corrected = _holm({loss: p for loss, p in p_values.items() if loss != primary and not np.isnan(p)})
+        p_values = {
+            loss: _p(seeds, baseline)
+            for loss, seeds in grouped.items()
+            if loss != BASELINE and seeds.keys() & baseline.keys()
+        }
+        corrected = _holm({loss: p for loss, p in p_values.items() if loss != primary})
         for loss, seeds in grouped.items():
             p = p_values.get(loss, np.nan)
             summaries.append(
@@ -194,7 +198,7 @@ def _whole_seeds(runs: Sequence[LossRun]) -> dict[float, dict[str, dict[int, lis
 def _mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> tuple[Interval, ...]:
     """Return the mean over seeds of shares that each seed's folds have by epoch; folds are averaged first."""
     rows = np.array([np.mean(folds, axis=0) for folds in curves])  # (seeds, epochs)
-    return tuple(over_seeds(epoch, within=_SHARES) for epoch in rows.T.tolist())
+    return tuple(mean_over_seeds(epoch, within=SHARES) for epoch in rows.T.tolist())
 
 
 def _summary(
@@ -210,8 +214,8 @@ def _summary(
         loss=loss,
         learning_rate=rate,
         n_seeds=len(seeds),
-        accuracy=over_seeds([right[seed] / n_test[seed] for seed in seeds], within=_SHARES),
-        difference=over_seeds(differences, within=(-1, 1)) if shared else None,
+        accuracy=mean_over_seeds([right[seed] / n_test[seed] for seed in seeds], within=SHARES),
+        difference=mean_over_seeds(differences, within=DIFFERENCES) if shared else None,
         p=p,
         p_holm=p_holm,
         primary=primary,
@@ -220,9 +224,9 @@ def _summary(
         n_extra=runs[0].n_extra,
         epochs_to_95=float(np.mean([epochs_to(run.curve) for run in runs])),
         robustness={
-            name: over_seeds(
+            name: mean_over_seeds(
                 [sum(run.robustness[name] for run in found) / n_test[seed] for seed, found in seeds.items()],
-                within=_SHARES,
+                within=SHARES,
             )
             for name in runs[0].robustness
         },
@@ -235,17 +239,16 @@ def _accuracy(runs: Sequence[LossRun]) -> float:
 
 def _p(seeds: dict[int, list[LossRun]], baseline: dict[int, list[LossRun]]) -> float:
     shared = [seed for seed in seeds if seed in baseline]
-    if not shared:
-        return float("nan")
     counts = [sum(r.n_right for r in seeds[s]) - sum(r.n_right for r in baseline[s]) for s in shared]
-    return sign_flip_p(np.array(counts))
+    return sign_flip_p(np.array(counts)) if len(counts) > 1 and any(counts) else float("nan")
 
 
 def _holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Return p-values corrected by Holm's (1979) step-down procedure."""
+    """Return p-values corrected by Holm's (1979) step-down procedure; NaN counts as 1 and stays NaN."""
     corrected, reached = {}, 0.0
-    for place, loss in enumerate(sorted(p_values, key=lambda name: p_values[name])):
-        reached = max(reached, min(1.0, (len(p_values) - place) * p_values[loss]))
+    known = {loss: p for loss, p in p_values.items() if not np.isnan(p)}
+    for place, loss in enumerate(sorted(known, key=lambda name: known[name])):
+        reached = max(reached, min(1.0, (len(p_values) - place) * known[loss]))
         corrected[loss] = reached
     return corrected
 

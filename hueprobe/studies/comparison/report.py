@@ -9,6 +9,7 @@ from typing import Any
 
 from hueprobe.files import written_whole
 from hueprobe.stats.intervals import Interval
+from hueprobe.stats.over_seeds import estimate_text, p_text
 from hueprobe.studies.comparison.loss_comparison import LossSummary, compare_observed
 from hueprobe.studies.comparison.loss_run import LossRun
 from hueprobe.studies.comparison.trained_networks import MEASURES, MeasureSummary
@@ -105,18 +106,20 @@ def _page(runs: Sequence[LossRun], summaries: Sequence[LossSummary], figures: Se
         "# Training losses compared",
         "",
         "Test accuracy after the last epoch, mean over seeds with its 95 % interval; difference to one-hot "
-        "with the same seeds; p by exact sign-flip, corrected by Holm but for the primary contrast (bold).",
+        "with the same seeds; p by exact sign-flip, corrected by Holm but for the primary contrast (bold). "
+        "Intervals are Student's over seeds, of the logit where a number has limits, so none reaches beyond.",
         "",
         "| loss | rate | seeds | accuracy | less one-hot | p | Holm | s/step | memory | extra | 95 % at |",
         "|" + "---|" * 11,
     ]
     for found in summaries:
         name = f"**{found.loss}**" if found.primary else found.loss
-        difference = "" if found.difference is None else _interval(found.difference, sign="+")
+        difference = estimate_text(found.difference, sign="+")
         lines.append(
             f"| {name} | {found.learning_rate:g} | {found.n_seeds} "
-            f"| {_interval(found.accuracy)} | {difference} "
-            f"| {_number(found.p)} | {_number(found.p_holm)} | {_number(found.seconds_ratio)} "
+            f"| {estimate_text(found.accuracy)} | {difference} "
+            f"| {p_text(found.p, found.difference)} | {p_text(found.p_holm, found.difference)} "
+            f"| {_number(found.seconds_ratio)} "
             f"| {_number(found.memory_ratio)} | {found.n_extra} | {found.epochs_to_95:.1f} |"
         )
     if any(found.n_seeds < 6 for found in summaries):
@@ -144,24 +147,15 @@ def _observed_part(runs: Sequence[LossRun]) -> list[str]:
             "|" + "---|" * 7,
         ]
         for found in measures:
-            gain = "" if found.difference is None else _interval(found.difference, sign="+")
+            gain = estimate_text(found.difference, sign="+")
             lines.append(
                 f"| {found.measure} | {found.loss} | {found.learning_rate:g} | {found.n_seeds} "
-                f"| {_interval(found.mean)} | {gain} | {_number(found.p)} |"
+                f"| {estimate_text(found.mean)} | {gain} | {p_text(found.p, found.difference)} |"
             )
         shown = {found.measure for found in measures}
         lines += ["", *(f"- {name}: {told}." for name, told in MEASURES.items() if name in shown)]
     notes = Counter(note for one in seen for note in one.notes)
     return lines + [""] * bool(notes) + [f"- Left out in {n} runs: {note}" for note, n in notes.items()]
-
-
-def _interval(interval: Interval, *, sign: str = "") -> str:
-    text = f"{interval.estimate:{sign}.3f}"
-    return (
-        text
-        if interval.low != interval.low
-        else f"{text} [{interval.low:{sign}.3f}, {interval.high:{sign}.3f}]"
-    )
 
 
 def _number(value: float) -> str:

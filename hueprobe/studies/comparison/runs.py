@@ -28,7 +28,9 @@ def run_objective(
     from hueprobe.training.networks import fresh_network
     from hueprobe.training.objectives import objective_named
 
-    network, tap = fresh_network(settings.backbone, num_classes, seed=run.seed, weights=settings.weights)
+    network, tap = fresh_network(
+        settings.backbone, num_classes, seed=run.seed, weights=settings.weights, layer=settings.layer
+    )
     with objective_named(
         run.loss, network, num_classes, tap=tap, image_size=settings.training.get("crop", TRAINING_CROP),
         seed=run.seed, stages=settings.stages, **settings.head,
@@ -43,7 +45,7 @@ def train_run(
     """Train a run's network, or go on with it, test it, and write the result: last, so it is whole."""
     from hueprobe.training.loop import train
     from hueprobe.training.memory_use import bytes_kept
-    from hueprobe.training.trained import save_trained
+    from hueprobe.training.trained import save_beside, save_trained
 
     own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
     with run_objective(run, settings, len(images.class_names)) as (objective, _):
@@ -51,7 +53,12 @@ def train_run(
         tested = _tested(run, settings, objective, test)
         if keep_weights:
             files.weights(run).parent.mkdir(exist_ok=True)
-            save_trained(files.weights(run), objective)
+            save_beside(files.beside(run), objective)
+            save_trained(
+                objective, trained, images, own, test=test, backbone=settings.backbone,
+                begun_from=settings.weights, head=settings.head, stages=settings.stages,
+                weights=files.weights(run), config=files.config(run),
+            )  # fmt: skip
         n_network = sum(p.numel() for p in objective.network.parameters())
         beside = [name for name in trained.log[0] if name.startswith("share_") and name != "share_class"]
         result = LossRun(
@@ -101,7 +108,7 @@ def observe_run(
 
     own = settings.training_settings(seed=run.seed, learning_rate=run.learning_rate)
     with run_objective(run, settings, num_classes) as (objective, tap):
-        load_trained(files.weights(run), objective)
+        load_trained(files.weights(run), objective, beside=files.beside(run))
         try:
             own = replace(own, crop=settings.observed_crop)
             found = observe_trained(objective, tap, images, own, part=settings.observe)

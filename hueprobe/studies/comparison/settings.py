@@ -10,6 +10,8 @@ from hueprobe.errors import InputError, require_choice
 from hueprobe.files import written_whole
 from hueprobe.images.splits import TEST, TRAIN
 from hueprobe.images.table import ImageTable
+from hueprobe.json_documents import json_text
+from hueprobe.memory.unchanged import content_of
 
 if TYPE_CHECKING:
     from hueprobe.training.settings import TrainingSettings
@@ -18,7 +20,9 @@ TRAINING_CROP = 224  # that of TrainingSettings
 NOT_OBSERVED = "none"
 OBSERVED = (TEST, TRAIN, NOT_OBSERVED)
 # A study may grow in these; the rest would mix two studies.
-_FREE = ("losses", "seeds", "learning_rates", "observe", "observe_crop", "keep_weights")
+_GROWING = ("losses", "seeds", "learning_rates", "observe", "observe_crop", "keep_weights")
+_PARTS = ("train_splits", "test_splits", "drop_repeated")  # the images' hash tells what came of them
+_FREE = (*_GROWING, *_PARTS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +33,8 @@ class ComparisonSettings:
     ----------
     backbone, weights : str
         Of the networks; weights `none` starts from scratch.
+    layer : str or None
+        The networks' bottleneck, where it is not in the table.
     losses : tuple of str
         Names as `objective_named` takes them; one-hot should be among them.
     primary : str or None
@@ -56,7 +62,12 @@ class ComparisonSettings:
         Side in pixels of the images observed; 0 for that of training. A larger one gives a finer grid, of
         things larger than the network has learnt.
     keep_weights : bool
-        Whether trained weights stay after they have been observed, as `weights/<run>.safetensors`.
+        Whether trained weights stay after they have been observed, as `weights/<run>.safetensors` under the
+        network's own names, with `<run>.json` (a `TrainedNetwork`) beside.
+    train_splits, test_splits : tuple of str
+        Splits to train and to test on, where they are not called train and test; see `training_parts`.
+    drop_repeated : bool
+        Whether images of a test image's content are left out of training, instead of refusing them.
 
     Raises
     ------
@@ -71,6 +82,7 @@ class ComparisonSettings:
     training: dict[str, Any] = field(default_factory=dict)
     head: dict[str, Any] = field(default_factory=dict)
     weights: str = "none"
+    layer: str | None = None
     primary: str | None = None
     folds: int = 0
     learning_rates: tuple[float, ...] = (1e-3,)
@@ -79,6 +91,9 @@ class ComparisonSettings:
     observe: str = "test"
     observe_crop: int = 0
     keep_weights: bool = False
+    train_splits: tuple[str, ...] = ()
+    test_splits: tuple[str, ...] = ()
+    drop_repeated: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a study without runs."""
@@ -90,6 +105,11 @@ class ComparisonSettings:
             raise InputError(f"seeds is {self.seeds}; it must be at least 1, and 6 for a p-value below .05")
         if self.folds == 1 or self.folds < 0:
             raise InputError(f"folds is {self.folds}; it must be 2 or more, or 0 for the images' own parts")
+        if self.folds and (self.train_splits or self.test_splits):
+            raise InputError(
+                f"folds is {self.folds}, which deals out all images anew, and splits are named: leave out "
+                "folds (--folds), or train_splits and test_splits (--train-split, --test-split)"
+            )
         require_choice("images to observe", self.observe, OBSERVED)
         if self.observe_crop < 0:
             raise InputError(
@@ -114,8 +134,9 @@ class ComparisonSettings:
 def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable) -> None:
     """Write the study's settings, or raise InputError where its folder holds another study."""
     rows = repr((images.paths, images.classes, images.splits, images.groups, images.sizes))
-    own = json.loads(json.dumps(asdict(settings)))
+    own = json.loads(json_text(asdict(settings)))
     own["images"] = hashlib.sha256(rows.encode()).hexdigest()
+    own["content"] = content_of(images)
     if path.exists():
         try:
             before: dict[str, Any] = dict(json.loads(path.read_bytes()))
@@ -123,14 +144,19 @@ def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable)
             raise InputError(f"{path} is damaged ({error}); choose another folder or remove it") from None
         differing = [
             f"{name} was {before.get(name)!r} and is {own.get(name)!r}"
-            for name in sorted({*before, *own} - set(_FREE))
+            for name in sorted({*before, *own} - {*_FREE, "content"})
             if before.get(name) != own.get(name)
         ]
         if differing:
             raise InputError(
                 f"{path.parent} holds another study: {'; '.join(differing)}; choose another folder"
             )
+        if before.get("content", own["content"]) != own["content"]:  # 0.1 did not know it
+            raise InputError(
+                f"{path.parent} holds a study of these images before they changed; bring back what they "
+                "were, or choose another folder"
+            )
         if before == own:
             return
     with written_whole(path) as file:
-        file.write(json.dumps(own, sort_keys=True, indent=1).encode())
+        file.write(json_text(own, indent=1).encode())

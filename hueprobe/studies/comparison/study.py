@@ -32,6 +32,7 @@ def run_comparison(
     Parameters
     ----------
     images : ImageTable
+        Which of them train and which test is told by `hueprobe.training.training_parts`.
     folder : str or Path
         Gets `comparison.json`; `cells/` and `observed/`, a JSON file a run; `running/` for checkpoints;
         `weights/`, as long as they are needed.
@@ -45,15 +46,20 @@ def run_comparison(
     ------
     InputError
         The folder holds another study, or the images cannot be split as asked.
+
+    Warns
+    -----
+    HueprobeWarning
+        Images are left out: unreadable, or neither of the training nor of the test part.
     """
     from hueprobe.training.objectives import parse_names
 
     for loss in settings.losses:
         parse_names(loss)
     settings.training_settings(seed=0, learning_rate=settings.learning_rates[0])
-    parts = dict(_parts(images, settings.folds))
+    parts = dict(_parts(images, settings))
     files = StudyFolder(Path(folder), settings)
-    files.begin(images)
+    files.begin(images if settings.folds else parts[""])
     runs = [
         ComparisonRun(loss, seed, fold, rate)
         for seed in range(settings.seeds)
@@ -74,8 +80,9 @@ def run_comparison(
             raise type(error)(f"{name}: {error}") from error
 
     with progress_bar(len(named), label="comparing", unit="runs", enabled=progress) as advance:
-        for _ in files.runs.shared_out(list(named), make):
-            advance(1)
+        for name in files.runs.shared_out(list(named), make):
+            done = files.runs.read(name)
+            advance(1, f"{name}: test accuracy {done.n_right / done.n_test:.3f}")
     return [read_run(run, files, settings) for run in runs]
 
 
@@ -96,22 +103,32 @@ def _finish(
         seen = test if settings.observe == TEST else train
         observe_run(run, files, settings, len(train.class_names), seen)
     if not settings.keep_weights:
-        files.weights(run).unlink(missing_ok=True)
+        files.drop_weights(run)
 
 
-def _parts(images: ImageTable, folds: int) -> Iterator[tuple[str, ImageTable]]:
-    """Yield the name of each fold, and the images in "train" and "test" for it."""
-    if folds == 0:
-        if not {TRAIN, TEST} <= set(images.splits):
+def _parts(images: ImageTable, settings: ComparisonSettings) -> Iterator[tuple[str, ImageTable]]:
+    """Yield the name of each fold, and the images with splits "train" and "test" for it."""
+    from hueprobe.training.parts import training_parts, without_repeated
+
+    if settings.folds == 0:
+        parts = training_parts(
+            images, train_splits=settings.train_splits, test_splits=settings.test_splits,
+            drop_repeated=settings.drop_repeated,
+        )  # fmt: skip
+        if TEST not in parts.splits:
+            there = sorted({split for split in images.splits if split is not None})
+            named = f" (their splits are {', '.join(map(repr, there))})" if there else ""
             raise InputError(
-                "these images have no parts 'train' and 'test'; make them with `hueprobe data split`, or "
-                "cross-validate with folds= (--folds)"
+                f"these images have no parts 'train' and 'test'{named}; make them with `hueprobe data "
+                "split`, name the split to test on with test_splits= (--test-split), or cross-validate with "
+                "folds= (--folds)"
             )
-        yield "", images
+        yield "", parts
         return
-    dealt = draw_folds(images, folds=folds, seed=0)
+    dealt = draw_folds(images, folds=settings.folds, seed=0)
+    digests: dict[int, str] = {}
     for name in sorted({name for name in dealt.splits if name is not None}):
-        yield name, hold_out(dealt, name)
+        yield name, without_repeated(hold_out(dealt, name), drop=settings.drop_repeated, digests=digests)
 
 
 def _load(table: ImageTable, side: int, workers: int | None) -> "tuple[TrainingImages, TrainingImages]":

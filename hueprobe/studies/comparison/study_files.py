@@ -82,5 +82,18 @@ class StudyFolder:
         return self._path / _RUNNING / run.name
 
     def weights(self, run: ComparisonRun) -> Path:
-        """Return the file of the weights that a run ended with."""
+        """Return the file of the weights that a run's network ended with."""
         return self._path / _WEIGHTS / f"{run.name}.safetensors"
+
+    def config(self, run: ComparisonRun) -> Path:
+        """Return the file that says what network the weights are of."""
+        return self._path / _WEIGHTS / f"{run.name}.json"
+
+    def beside(self, run: ComparisonRun) -> Path:
+        """Return the file of what a run trained beside its network, such as a hue head."""
+        return self._path / _WEIGHTS / f"{run.name}.beside.safetensors"
+
+    def drop_weights(self, run: ComparisonRun) -> None:
+        """Remove all that a run's weights are kept in; the weights last."""
+        for path in (self.config(run), self.beside(run), self.weights(run)):
+            path.unlink(missing_ok=True)

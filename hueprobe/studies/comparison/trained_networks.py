@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from hueprobe.stats.intervals import Interval, normal_interval
-from hueprobe.stats.permutation import sign_flip_p
+from hueprobe.stats.intervals import Interval
+from hueprobe.stats.over_seeds import DIFFERENCES, SHARES, mean_over_seeds, paired_p
 
 # Name and unit of each number that a trained network is observed by.
 MEASURES = {
@@ -25,7 +25,16 @@ MEASURES = {
     "full direction": "accuracy; from the whole direction across the axis: the ceiling",
     "far less near the axis": "share of same-class matches, farthest decile less nearest",
 }
-_STEPS = 100_000  # to which differences are rounded for the exact test, of the largest
+# What a number can be, where that has limits.
+_LIMITS = {
+    "stay-put, same less other": DIFFERENCES,
+    "angle, pca plane": SHARES,
+    "angle, pca plane above random": DIFFERENCES,
+    "angle, head's plane": SHARES,
+    "angle, head's plane above random": DIFFERENCES,
+    "full direction": SHARES,
+    "far less near the axis": DIFFERENCES,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,12 +115,15 @@ class MeasureSummary:
     measure, loss : str
     learning_rate : float
     n_seeds : int
+        Those where it could be measured, in all folds.
     mean : Interval
-        Over seeds, with Student's interval; NaN bounds for one seed.
+        Over these seeds, as `mean_over_seeds` gives it: within what the number can be; NaN bounds for one
+        seed and for equal seeds, NaN altogether for none.
     difference : Interval or None
         Less that of one-hot with the same seeds; None for one-hot itself, or where it has no such number.
     p : float
-        Two-sided exact sign-flip test of that difference; not corrected for the number of measures.
+        Two-sided exact sign-flip test of that difference, not corrected for the number of measures; NaN for
+        one seed, and where no seed differs.
     """
 
     measure: str
@@ -138,47 +150,40 @@ def summarize_measures(
     values: dict[tuple[float, str, str], dict[int, float]] = {}
     for (loss, rate, seed), observed in found.items():
         for measure in MEASURES:
-            numbers = [one.numbers[measure].estimate for one in observed if measure in one.numbers]
-            if len(numbers) == len(observed) and np.isfinite(numbers).all():
-                values.setdefault((rate, measure, loss), {})[seed] = float(np.mean(numbers))
+            numbers = [one.numbers[measure] for one in observed if measure in one.numbers]
+            if numbers:
+                of_seeds = values.setdefault((rate, measure, loss), {})
+                if len(numbers) == len(observed) and all(measurable(measure, one) for one in numbers):
+                    of_seeds[seed] = float(np.mean([one.estimate for one in numbers]))
     summaries = []
     for rate in dict.fromkeys(key[1] for key in found):
         for measure in MEASURES:
+            least, most = _LIMITS.get(measure, (-math.inf, math.inf))
             for loss in dict.fromkeys(key[0] for key in found):
-                own, other = values.get((rate, measure, loss), {}), values.get((rate, measure, baseline), {})
-                gains = [own[seed] - other[seed] for seed in own if seed in other and loss != baseline]
-                if own:
-                    summaries.append(
-                        MeasureSummary(
-                            measure=measure, loss=loss, learning_rate=rate, n_seeds=len(own),
-                            mean=over_seeds(list(own.values())),
-                            difference=over_seeds(gains) if gains else None, p=_flipped(gains),
-                        )
-                    )  # fmt: skip
+                if (own := values.get((rate, measure, loss))) is None:
+                    continue
+                other = values.get((rate, measure, baseline), {}) if loss != baseline else {}
+                gains = [own[seed] - other[seed] for seed in own if seed in other]
+                apart = (least - most, most - least)
+                summaries.append(
+                    MeasureSummary(
+                        measure=measure, loss=loss, learning_rate=rate, n_seeds=len(own),
+                        mean=mean_over_seeds(list(own.values()), within=(least, most)),
+                        difference=mean_over_seeds(gains, within=apart) if gains else None,
+                        p=paired_p(gains),
+                    )
+                )  # fmt: skip
     return summaries
 
 
-def over_seeds(values: Sequence[float], *, within: tuple[float, float] = (-np.inf, np.inf)) -> Interval:
-    """Return the mean of one value a seed, with Student's interval; NaN bounds for one seed.
+def measurable(measure: str, found: Measured) -> bool:
+    """Say whether a number tells anything: no contrast is exactly 0 without any spread between images.
 
     Parameters
     ----------
-    values : sequence of float
-    within : (float, float)
-        The least and the most that the mean can be: with few seeds Student's interval reaches beyond, and is
-        cut there.
+    measure : str
+        A name of `MEASURES`.
+    found : Measured
     """
-    deviation = np.std(values, ddof=1) if len(values) > 1 else np.nan
-    whole = normal_interval(
-        float(np.mean(values)), float(deviation / np.sqrt(len(values))), degrees=len(values) - 1
-    )
-    low, high = np.clip((whole.low, whole.high), *within).tolist()
-    return replace(whole, low=low, high=high)
-
-
-def _flipped(differences: Sequence[float]) -> float:
-    """Exact two-sided sign-flip p of differences, each rounded to 1e-5 of the largest; NaN without any."""
-    if not differences:
-        return float("nan")
-    largest = float(np.abs(differences).max())
-    return sign_flip_p(np.rint(np.asarray(differences) / (largest or 1.0) * _STEPS).astype(np.int64))
+    nothing = found.estimate == found.low == found.high == 0 and _LIMITS.get(measure) == DIFFERENCES
+    return math.isfinite(found.estimate) and not nothing

@@ -9,7 +9,7 @@ import numpy as np
 
 from hueprobe.memory.arrays import memory_from_arrays
 from hueprobe.observations.hue.planes import Plane, plane_through, uniform_axis
-from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation
+from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation, measurable
 from hueprobe.studies.observing.memories import observe_memory
 from hueprobe.studies.observing.report import MemoryReport
 from hueprobe.studies.observing.settings import ObserveSettings
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 PER_CLASS = 40  # images observed, at most: what the figures of a memory of 20 x 40 rest on
 _HEAD = "head"
+_NO_SPREAD = "not measurable: both sides are exactly alike in every image that can be compared"
 # Observation and name of the number behind each of `MEASURES`.
 _PLACES = {
     "class positions": ("locations", "class positions, both, cells"),
@@ -89,9 +90,11 @@ def observe_trained(
             memory, ("locations", "conditional", "hue"), folder=Path(folder),
             settings=ObserveSettings(seed=seed, planes=planes),
         )  # fmt: skip
+    numbers = report_numbers(report)
+    notes = (*notes, *(f"{name}: {_NO_SPREAD}" for name, one in numbers.items() if math.isnan(one.estimate)))
     if report.locations is not None and (blocked := report.locations.blocked) and blocked.undecided:
         notes = (*notes, f"class positions: {blocked.undecided}")
-    return TrainedObservation(**told, numbers=report_numbers(report), notes=(*notes, *report.notes))
+    return TrainedObservation(**told, numbers=numbers, notes=(*notes, *report.notes))
 
 
 def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray:
@@ -107,10 +110,14 @@ def capped_rows(targets: np.ndarray, per_class: int, *, seed: int) -> np.ndarray
 
 
 def report_numbers(report: MemoryReport) -> dict[str, Measured]:
-    """Return what `MEASURES` names of a memory's report, as far as it could be measured."""
+    """Return what `MEASURES` names of a memory's report, as far as it is there; NaN if it tells nothing."""
     found = {(observation, name): interval for observation, name, interval in report.numbers()}
-    return {
+    numbers = {
         measure: Measured.of(found[place])
         for measure, place in _PLACES.items()
         if place in found and not math.isnan(found[place].estimate)
+    }
+    return {
+        measure: one if measurable(measure, one) else Measured(estimate=math.nan, low=math.nan, high=math.nan)
+        for measure, one in numbers.items()
     }

@@ -1,7 +1,8 @@
 """Observation 2 on one memory: every descriptor and the rows a sceptic asks for, each a run that is kept."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.exclusion import Exclusion
 from hueprobe.files import storing
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
@@ -17,6 +19,7 @@ from hueprobe.matches import Matches
 from hueprobe.memory.arrays import derive_memory
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
+from hueprobe.memory.unchanged import content_of
 from hueprobe.observations.accuracy.baselines import (
     KS,
     kernel_vote,
@@ -26,6 +29,7 @@ from hueprobe.observations.accuracy.baselines import (
     tune_k,
 )
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun, accuracy_run
+from hueprobe.progress import named_pass
 from hueprobe.studies.locks import locked
 from hueprobe.studies.run_store import RunStore, settings_hash
 
@@ -65,7 +69,7 @@ def accuracy_grid(
     progress : bool
         Show a bar for each classification.
     **network
-        `backbone`, `transform`, `weights`, `device` and `workers` of `KernelDensityClassifier`.
+        `backbone`, `transform`, `weights`, `device`, `workers` and `index_dir` of `KernelDensityClassifier`.
 
     Raises
     ------
@@ -80,7 +84,7 @@ def accuracy_grid(
         memory=memory, folder=folder, images=images, k=k, searcher=searcher, exclude=exclude, seed=seed,
         progress=progress, network=network,
     )  # fmt: skip
-    store = RunStore(folder, AccuracyRun, ending=".cell.json")
+    store = RunStore(folder, AccuracyRun, ending=".cell.json", encode=_document)
     rows = {setup.name_of(row): row for row in _ROWS}
 
     def make(name: str) -> None:
@@ -90,6 +94,14 @@ def accuracy_grid(
     for _ in store.shared_out(list(rows), make):
         pass
     return AccuracyGrid(tuple(store.read(name) for name in rows))
+
+
+def _document(run: AccuracyRun) -> dict[str, Any]:
+    """Return what a run's file says; as in 0.1 where no image was left out."""
+    document = asdict(run)
+    if not run.n_lone:
+        del document["n_lone"]
+    return document
 
 
 @dataclass(kw_only=True)
@@ -112,13 +124,27 @@ class _Setup:
         """Name the run of a row after all that it depends on."""
         listed = None
         if self.images is not None:
-            listed = [list(self.images.paths), list(self.images.classes), list(self.images.sizes)]
-        settings = {
+            listed = [
+                list(self.images.paths), list(self.images.classes), list(self.images.sizes), self._content,
+            ]  # fmt: skip
+        settings: dict[str, Any] = {
             "memory": self.memory.ledger.tip, "images": listed,
             "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
         }  # fmt: skip
+        if self._n_lone:  # left out since 0.2
+            settings["alone in their class"] = self._n_lone
         label = "" if row.predict is None else row.classifier
         return f"{row.descriptor}-{settings_hash([settings, row.descriptor, label])}"
+
+    @cached_property
+    def _n_lone(self) -> int:
+        own = self.images is None
+        return int(Exclusion(self.memory, self.exclude).lone().sum()) if own else 0
+
+    @cached_property
+    def _content(self) -> str | None:
+        """Hash of the images that are asked, if there are such."""
+        return None if self.images is None else content_of(self.images, self.network.get("workers"))
 
     def run_of(self, row: "_Row") -> AccuracyRun:
         """Make the run of a row."""
@@ -153,13 +179,14 @@ class _Setup:
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
             searcher = self.searcher if descriptor == "pixel" else "exact"
-            classifier = KernelDensityClassifier(
-                self.memory_of(descriptor), k=k, searcher=searcher, exclude=self.exclude,
-                progress=self.progress, **self.network,
-            )  # fmt: skip
-            self._classified[descriptor, k] = (
-                classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
-            )
+            with named_pass(f"accuracy of {descriptor}, k {k}"):
+                classifier = KernelDensityClassifier(
+                    self.memory_of(descriptor), k=k, searcher=searcher, exclude=self.exclude,
+                    progress=self.progress, **self.network,
+                )  # fmt: skip
+                self._classified[descriptor, k] = (
+                    classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
+                )
         return self._classified[descriptor, k]
 
     def query_vectors(self, descriptor: str) -> np.ndarray | None:
@@ -178,8 +205,9 @@ def _with_tuned_k(setup: _Setup, descriptor: str) -> np.ndarray:
     """Eq. (1)-(3) with the K that is best for the memory's own images, each left out in turn."""
     memory = setup.memory_of(descriptor)
     most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
-    own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
-    matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
+    with named_pass(f"tuning K of {descriptor}"):
+        own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
+        matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
     best = tune_k(matches, counts).k
     if setup.images is None:
         return kernel_vote(matches, counts, k=best)

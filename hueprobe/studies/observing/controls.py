@@ -45,14 +45,11 @@ def controlled(name: str, subject: Subject, folder: Path, *, images_root: Path |
     InputError
         No control of that name, or none that this memory can have.
     """
-    if name not in CONTROLS:
-        raise InputError(f"unknown control {name!r}; choose from: {', '.join(CONTROLS)}")
     memory = subject.known_memory
+    require_control(name, memory, images_root)
     if name == "no-near-duplicates":
         return replace(subject, rows=without_near_duplicates(subject.matches))
     table = memory.images if images_root is None else memory.images.relocated(images_root)
-    if not all(table.roots):
-        raise InputError(f"control {name!r} needs the images again, and {memory.path} was not made of files")
     if name == "random-weights":
         return replace(subject, memory=_extracted(subject, table, folder, name, None))
     if name in _CHANGES:
@@ -62,6 +59,26 @@ def controlled(name: str, subject: Subject, folder: Path, *, images_root: Path |
         return replace(subject, query_memory=mirrored)
     mixed = folder / f"{memory.path.name}-random-mirror.memory"
     return replace(subject, memory=_mixed(mixed, memory, mirrored))
+
+
+def require_control(name: str, memory: Memory | None, images_root: Path | None = None) -> None:
+    """Raise InputError where there is no such control, or none that a memory can have.
+
+    Parameters
+    ----------
+    name : str
+    memory : Memory or None
+    images_root : Path, optional
+        Where its images lie now.
+    """
+    if name not in CONTROLS:
+        raise InputError(f"unknown control {name!r}; choose from: {', '.join(CONTROLS)}")
+    if memory is None:
+        raise InputError(f"control {name!r} needs the memory itself; a table of matches does not hold it")
+    if name != "no-near-duplicates" and not all(memory.images.roots):
+        raise InputError(f"control {name!r} needs the images again, and {memory.path} was not made of files")
+    if images_root is not None:
+        memory.images.relocated(images_root)
 
 
 def _extracted(

@@ -28,8 +28,10 @@ from hueprobe.observations.locations.maps import Locations
 from hueprobe.observations.table import NAMES, OBSERVATIONS, Observation, Result
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.observations.verdicts.selftest import RejectionRate, blocked_tests, match_tests, self_test
+from hueprobe.progress import named_pass
 from hueprobe.studies.observing.accuracy_runs import accuracy_grid
-from hueprobe.studies.observing.controls import controlled
+from hueprobe.studies.observing.controls import controlled, require_control
+from hueprobe.studies.observing.measurable import cannot_measure, measured_in_part
 from hueprobe.studies.observing.report import MemoryReport, Report
 from hueprobe.studies.observing.settings import ObserveSettings
 from hueprobe.studies.observing.subject import Subject
@@ -143,14 +145,40 @@ def observe_memory(
     """
     if controls and (images is not None or matches is not None):
         raise InputError("controls are run in leave-one-out; leave out images and matches, or the controls")
+    for control in controls:
+        require_control(control, memory, images_root)
     if memory is not None and matches is not None:
         _require_matches_of(memory, matches)
     subject = Subject(settings=settings, memory=memory, images=images, given=matches, progress=progress)
     name = "matches" if memory is None else memory.path.name
-    report = _measured(subject, name, which, folder)
-    for control in controls:
-        report = _under(report, control, subject, which, folder, images_root)
+    with named_pass(name):
+        report = _measured(subject, name, which, folder)
+        for control in controls:
+            with named_pass(control):
+                report = _under(report, control, subject, which, folder, images_root)
     return report
+
+
+def foreseen(
+    memory: Memory | None,
+    which: Sequence[str],
+    *,
+    settings: ObserveSettings,
+    images: ImageTable | None = None,
+    matches: Matches | None = None,
+) -> tuple[str, ...]:
+    """Return what `observe_memory` will note for certain, before it begins: what cannot be measured, and why.
+
+    Parameters
+    ----------
+    memory, which, settings, images, matches
+        As for `observe_memory`.
+    """
+    subject = Subject(settings=settings, memory=memory, images=images, given=matches)
+    reasons = {**measured_in_part(subject), **cannot_measure(subject)}
+    return tuple(
+        f"{o.name}: {reasons[o.name]}" for o in OBSERVATIONS if o.name in which and o.name in reasons
+    )
 
 
 def run_self_test(
@@ -169,14 +197,18 @@ def run_self_test(
     settings = settings or ObserveSettings()
     subject = Subject(settings=settings, memory=memory, progress=progress)
     labels, groups = memory.image_class, memory.images.groups
-    rates = self_test(
-        labels, match_tests(subject.matches, weighting=settings.weighting), n_draws=n_draws,
-        seed=settings.seed, groups=groups, progress=progress,
-    )  # fmt: skip
-    return rates + self_test(
-        labels, blocked_tests(subject.matches_of_blocks, weighting=settings.weighting), n_draws=n_draws,
-        seed=settings.seed, strata=subject.block_of_image, groups=groups, progress=progress,
-    )  # fmt: skip
+    with named_pass(memory.path.name):
+        tests = match_tests(subject.matches, weighting=settings.weighting)
+        with named_pass("matches"):
+            rates = self_test(
+                labels, tests, n_draws=n_draws, seed=settings.seed, groups=groups, progress=progress
+            )
+        tests = blocked_tests(subject.matches_of_blocks, weighting=settings.weighting)
+        with named_pass("class positions"):
+            return rates + self_test(
+                labels, tests, n_draws=n_draws, seed=settings.seed, strata=subject.block_of_image,
+                groups=groups, progress=progress,
+            )  # fmt: skip
 
 
 def network_center(memory: Memory, *, weights: Path | None = None) -> tuple[float, float]:
@@ -219,17 +251,23 @@ def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -
         n_images = len(np.unique(subject.matches.image))
     else:
         n_images = int(memory.readable.sum()) if subject.rows is None else len(subject.rows)
+    impossible, in_part = cannot_measure(subject), measured_in_part(subject)
     found: dict[str, Any] = {}
     verdicts: list[Verdict] = []
     notes: list[str] = []
     for observation in OBSERVATIONS:
         if observation.name not in which:
             continue
+        if observation.name in impossible:
+            notes.append(f"{observation.name}: {impossible[observation.name]}")
+            continue
         try:
             result = _MEASURE[observation.name](subject, folder)
         except HueprobeError as error:
             notes.append(f"{observation.name}: {error}")
             continue
+        if observation.name in in_part:
+            notes.append(f"{observation.name}: {in_part[observation.name]}")
         found[observation.name] = result
         definitions = settings.definitions if observation.by_search else {}
         verdicts += result.claims(memory=name, definitions=definitions)
@@ -286,6 +324,7 @@ def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
         memory, folder / f"{memory.path.name}-accuracy", images=subject.images, k=settings.k,
         searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed, progress=subject.progress,
         weights=settings.weights, device=settings.device, workers=settings.workers,
+        index_dir=settings.index_dir,
     )  # fmt: skip
 
 
@@ -294,7 +333,7 @@ def _locations(subject: Subject, folder: Path) -> Locations:
     return maps.measure(
         subject.matches, weighting=settings.weighting, center=settings.center, seed=settings.seed,
         valid=None if memory is None else memory.valid(),
-        blocks=None if memory is None else subject.matches_of_blocks,
+        blocks=subject.matches_of_blocks if memory is not None and subject.has_blocks else None,
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from hueprobe.errors import InputError, require_choice
+from hueprobe.errors import HueprobeWarning, InputError, require_choice
 from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
 from hueprobe.observations.accuracy.grid import AccuracyGrid
@@ -21,14 +22,13 @@ from hueprobe.observations.hue.relations import EnergyPosition, energy_position
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.observations.table import OBSERVATIONS, Result, Row
 from hueprobe.observations.verdicts.documents import verdicts_html, verdicts_json
-from hueprobe.observations.verdicts.rules import Verdict
+from hueprobe.observations.verdicts.rules import Verdict, effect_text, p_text, range_text
 from hueprobe.stats.intervals import Interval
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FIGURE_FORMATS = ("png", "pdf", "svg")
-_DPI = 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,10 +120,14 @@ class Report:
                 for name, figure in plots.figures(result).items():
                     yield f"{stem}_{name}", figure
             if report.energy is not None and report.locations is not None:
-                yield (
-                    f"{stem}_energy_and_matches",
-                    plots.energy_and_matches(report.energy, report.locations, relation=report.relation),
-                )
+                try:
+                    figure = plots.energy_and_matches(
+                        report.energy, report.locations, relation=report.relation
+                    )
+                except InputError as error:
+                    warnings.warn(f"no figure 'energy_and_matches': {error}", HueprobeWarning, stacklevel=2)
+                else:
+                    yield f"{stem}_energy_and_matches", figure
         if self.verdicts:
             yield "verdicts", plots.verdict_figure(self.verdicts)
 
@@ -147,10 +151,12 @@ class Report:
         folder.mkdir(parents=True, exist_ok=True)
         files = []
         if figure_format is not None:
+            from hueprobe.plots.fonts import missing_told
+
             for name, figure in self.figures():
                 files.append(folder / f"{name}.{figure_format}")
-                with written_whole(files[-1]) as file:
-                    figure.savefig(file, format=figure_format, dpi=_DPI)
+                with written_whole(files[-1]) as file, missing_told():
+                    figure.savefig(file, format=figure_format)
         drawn = [*(file.name for file in files), *more_figures]
         texts = {"verdicts.json": verdicts_json(self.verdicts), "report.md": _page(self, drawn)}
         for name, rows in self.tables().items():
@@ -212,9 +218,9 @@ def _page(report: Report, figures: Sequence[str]) -> str:
         survived = ", ".join(name for name, survives in v.survives.items() if survives)
         failed = ", ".join(name for name, survives in v.survives.items() if not survives)
         lines.append(
-            f"| {v.id} | {escape_markdown(v.memory)} | {v.effect:.3f} {v.claim.unit} "
-            f"| {v.ci95[0]:.3f} to {v.ci95[1]:.3f} "
-            f"| {v.claim.null:g} | {v.p:.2g} | {v.n} | **{v.verdict}** | {survived} | {failed} |"
+            f"| {v.id} | {escape_markdown(v.memory)} | {effect_text(v.effect, v.claim.unit, v.n)} "
+            f"| {range_text(*v.ci95)} "
+            f"| {v.claim.null:g} | {p_text(v.p)} | {v.n} | **{v.verdict}** | {survived} | {failed} |"
         )
     reasons = [
         f"- {v.id}, {escape_markdown(v.memory)}: {escape_markdown(reason)}"
@@ -234,7 +240,11 @@ def _page(report: Report, figures: Sequence[str]) -> str:
 
 def _content(name: str, found: ContentOrPosition) -> str:
     parts = {"position": found.position, "content": found.content, "difference": found.content_less_position}
-    text = ", ".join(f"{part} {i.estimate:.3f} [{i.low:.3f}, {i.high:.3f}]" for part, i in parts.items())
+    text = ", ".join(
+        f"{part} {effect_text(i.estimate, '', found.n).strip()}"
+        + (f" [{range_text(i.low, i.high, ', ')}]" if range_text(i.low, i.high) else "")
+        for part, i in parts.items()
+    )
     return (
         f"{escape_markdown(name)}, only the queries mirrored: share of matches that follow {text} "
         f"(n = {found.n} matches off the middle column)."

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hueprobe.arguments import as_count
 from hueprobe.observations.hue.planes import Plane
 
 
@@ -34,6 +35,8 @@ class ObserveSettings:
         As in `KernelDensityClassifier`.
     workers : int or None
         Threads that read images; one a core by default.
+    index_dir : Path or None
+        Where indexes are kept; see `open_searcher`.
     """
 
     k: int = 10
@@ -47,6 +50,11 @@ class ObserveSettings:
     weights: Path | None = None
     device: str = "auto"
     workers: int | None = None
+    index_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        """Take a K that is whole, such as 3.0, for what it is."""
+        object.__setattr__(self, "k", as_count("k", self.k))
 
     @property
     def definitions(self) -> dict[str, Any]:

@@ -7,10 +7,12 @@ import numpy as np
 
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import InputError
+from hueprobe.exclusion import Exclusion
 from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
+from hueprobe.progress import named_pass
 from hueprobe.studies.observing.settings import ObserveSettings
 
 
@@ -61,14 +63,20 @@ class Subject:
         return self.rows is None and self.query_memory is None and self.images is None
 
     @cached_property
+    def lone(self) -> np.ndarray:
+        """Whether leave-one-out leaves each image without another of its class, (n_images,) bool."""
+        return Exclusion(self.known_memory, self.settings.exclude, images=self.rows).lone()
+
+    @cached_property
     def matches(self) -> Matches:
         """The matches that everything but energy is measured from."""
         if self.given is not None:
             return self.given
-        classifier = self._classifier(self.rows, progress=self.progress)
-        if self.images is not None:
-            return _table(classifier.classify(self.images).matches)
-        return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
+        with named_pass("matches"):
+            classifier = self._classifier(self.rows, progress=self.progress)
+            if self.images is not None:
+                return _table(classifier.classify(self.images).matches)
+            return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
 
     @cached_property
     def block_of_image(self) -> np.ndarray:
@@ -80,6 +88,11 @@ class Subject:
         keys = [sha or path for sha, path in zip(memory.sha256, memory.images.paths, strict=True)]
         n_blocks = default_blocks(len(np.unique(labels[labels >= 0])))
         return block_labels(keys, labels, n_blocks=n_blocks, groups=memory.images.groups)
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether the images make two blocks or more to test class positions on."""
+        return int(self.block_of_image.max(initial=-1)) > 0
 
     @cached_property
     def matches_of_blocks(self) -> tuple[Matches, ...]:
@@ -96,7 +109,7 @@ class Subject:
         return KernelDensityClassifier(
             self.known_memory, k=settings.k, exclude=settings.exclude, images=rows,
             searcher=settings.searcher if rows is None else "exact", weights=settings.weights,
-            device=settings.device, workers=settings.workers, progress=progress,
+            device=settings.device, workers=settings.workers, index_dir=settings.index_dir, progress=progress,
         )  # fmt: skip
 
 

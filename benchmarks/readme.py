@@ -1,0 +1,90 @@
+"""The two tables of README.md, from the results files.
+
+python -m benchmarks.readme            writes them between their marks
+python -m benchmarks.readme --check    says whether they are current, exit code 1 if not
+"""
+
+import argparse
+import json
+import re
+import sys
+from pathlib import Path
+
+from benchmarks.tables import RESULTS, markdown
+from benchmarks.verdict_table import NETWORKS, cell
+
+README = Path(__file__).parents[1] / "README.md"
+SET = "caltech101_20x40"
+SHOWN = ("efficientnet_lite0", "resnet50")  # two networks fit the width of the page
+SEARCH = (88_198, 980)
+SEARCHERS = ("hueprobe exact", "FAISS Flat", "FAISS HNSW32, efSearch 64", "Annoy 50 trees")
+_WORDS = {
+    "1a centre": "energy gathers at the center",
+    "1b symmetry": "energy is symmetric about it",
+    "2 pixel": "pixels classify better than pooled vectors",
+    "3a centre": "same-class matches gather at the center",
+    "3b angle": "each class has an angle of its own",
+    "3c border": "other-class matches scatter at the border",
+    "4a stay": "a match lands near its query pixel",
+    "4b spread": "same-class matches spread less",
+    "4c tangential": "and more tangentially than radially",
+    "5 hue": "the angle across the axis tells the class",
+}
+
+
+def verdicts() -> str:
+    """Return one row a claim, one column a network."""
+    columns = {}
+    for network in SHOWN:
+        record = json.loads((RESULTS / f"observations-{SET}-{network}.json").read_text("utf-8"))
+        columns[NETWORKS[network]] = {verdict["id"]: verdict for verdict in record["verdicts"]}
+    rows = [
+        [f"{claim}: {words}", *(cell(found[claim]).partition(" (")[0] for found in columns.values())]
+        for claim, words in _WORDS.items()
+    ]
+    return markdown(("claim", *columns), rows).replace("---:", "---")
+
+
+def speed() -> str:
+    """Return search by a few searchers, against FAISS Flat."""
+    results = json.loads((RESULTS / "search.json").read_text("utf-8"))
+    found = {row["searcher"]: row for row in results["rows"] if (row["n_vectors"], row["queries"]) == SEARCH}
+    rows = []
+    for name in SEARCHERS:
+        row = found[name]
+        middle, least, greatest = row["times_flat"]
+        rows.append([name, f"{middle:.1f} [{least:.1f}, {greatest:.1f}]", f"{row['recall_at_10']:.3f}"])
+    machine = results["machine"]
+    fast = " with AVX-512 VNNI" if any("vnni" in flag for flag in machine["flags"]) else ""
+    where = f"{machine['processor'].replace('(R)', '')}{fast}, {machine['cores']} cores"
+    return markdown((f"searcher ({where})", "x FAISS Flat, median [least, greatest]", "recall@10"), rows)
+
+
+TABLES = {"verdicts": verdicts, "speed": speed}
+
+
+def updated(text: str) -> str:
+    """Return README's text with its tables made anew."""
+    for name, table in TABLES.items():
+        mark = re.compile(rf"(<!-- {name}:[^\n]*-->\n).*?(<!-- end -->)", re.DOTALL)
+        if len(mark.findall(text)) != 1:
+            raise SystemExit(f"README.md has no marks for the table {name!r}")
+        made = table()
+        text = mark.sub(lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}", text)  # type: ignore[misc]
+    return text
+
+
+def main() -> None:
+    """Write the tables, or check them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    check = parser.parse_args().check
+    before = README.read_text("utf-8")
+    after = updated(before)
+    if check:
+        sys.exit(0 if after == before else "README.md's tables are not those of benchmarks/results")
+    README.write_text(after, "utf-8")
+
+
+if __name__ == "__main__":
+    main()

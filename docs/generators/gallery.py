@@ -1,0 +1,57 @@
+"""What the gallery draws from: a memory of the demo's images with its matches, and one of whole images."""
+
+import contextlib
+from pathlib import Path
+
+import hueprobe as hp
+
+
+def make(folder: Path) -> None:
+    """Make the gallery's data in a folder; what is there already is kept.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets `demo.memory`, `matches.parquet`, `people.memory` and `portrait.png`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with contextlib.chdir(folder):
+        images = hp.images.demo("images")
+        memory = hp.build_memory("demo.memory", images, backbone="efficientnet_lite0")
+        if not Path("matches.parquet").is_file():
+            result = hp.KernelDensityClassifier(memory, k=10).leave_one_out()
+            result.matches.save("matches.parquet")
+        people(Path())
+
+
+def people(folder: Path) -> None:
+    """Make a memory of eight whole images, one a class, and a portrait that is in none of them."""
+    import matplotlib.cbook
+    import skimage
+    from PIL import Image
+
+    shipped = Path(skimage.__file__).parent / "data"
+    for name, file in WHOLE.items():
+        target = folder / "whole" / name / f"{Path(file).stem}.png"
+        if not target.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(shipped / file).convert("RGB").save(target)
+    portrait = folder / "portrait.png"
+    if not portrait.is_file():
+        Image.open(matplotlib.cbook.get_sample_data("grace_hopper.jpg")).convert("RGB").save(portrait)
+    finer = hp.images.Transform(resize=320, crop=320)  # a grid of 10 x 10 cells instead of 7 x 7
+    hp.build_memory(
+        folder / "people.memory", folder / "whole", backbone="efficientnet_lite0", transform=finer
+    )
+
+
+WHOLE = {
+    "person": "astronaut.png",
+    "cat": "chelsea.png",
+    "cup": "coffee.png",
+    "coins": "coins.png",
+    "rocket": "rocket.jpg",
+    "clock": "clock_motion.png",
+    "galaxies": "hubble_deep_field.jpg",
+    "retina": "retina.jpg",
+}

@@ -1,0 +1,193 @@
+"""Pages of measured results, from the files in `benchmarks/results`: no number on them is typed by hand."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks import tables, verdict_table
+from generators.pages import write_page
+
+
+def write(folder: Path) -> None:
+    """Write every page of results, and their table of contents."""
+    for name, page in PAGES.items():
+        write_page(folder / f"{name}.md", page())
+    names = "\n".join(PAGES)
+    write_page(
+        folder / "index.md",
+        "# Results\n\nEverything here is generated from the files in `benchmarks/results` when the documentation "
+        "is built.\nEach page names the command that measures it anew.\n\n"
+        f"```{{toctree}}\n:maxdepth: 1\n\n{names}\n```\n",
+    )
+
+
+def sections(name: str) -> str:
+    """Return the tables of every results file of a benchmark, each under a heading with its file's name."""
+    parts = []
+    for path in tables.result_files(name):
+        text = tables.TABLES[name](json.loads(path.read_text("utf-8")))
+        parts.append(f"## `{path.name}`\n\n{text}")
+    return "\n\n".join(parts)
+
+
+def accuracy() -> str:
+    """Return the page on accuracy, and on what precision and batch size change."""
+    return f"""# Accuracy
+
+Classification by the kernel density of Eq. (1)-(3), K = 10. *Held out*: half of each class is in memory and the
+other half is classified. *Leave one out*: the memory's own images, each without itself. Intervals are 95 %
+Wilson intervals. Differences between descriptors amount to a few images; `hueprobe observe accuracy` tests them
+in pairs.
+
+Measured with `python -m benchmarks.accuracy`.
+
+{sections("accuracy")}
+
+# Half precision
+
+What `--precision bf16` and `fp16` change. Measured with `python -m benchmarks.precision`.
+
+{sections("precision")}
+
+# Batch size
+
+The batch size can change the last digits of an activation, so it is a recorded setting of a memory. Measured
+with `python -m benchmarks.batch_size`.
+
+{sections("batch_size")}
+"""
+
+
+def speed() -> str:
+    """Return the page on search."""
+    return f"""# Search speed
+
+All searchers take turns in the same rounds on the same machine; each cell gives the median with the least and
+the greatest ratio of the rounds. Vectors are real EfficientNet-Lite0 activations with 1,280 channels, and every
+query asks for its 10 nearest neighbors outside its own image. "Bare" is FAISS called directly, without
+hueprobe's exclusion. Ratios hold for the processor that the file names; on other processors they differ.
+
+Measured with `python -m benchmarks.search`; one million vectors with
+`python -m benchmarks.search --sizes 88200 1000000 --approximate-up-to 0 --rounds 2`.
+
+{sections("search")}
+
+Nothing has been measured on a GPU yet. The commands are `python -m benchmarks.device_search` and
+`python -m benchmarks.extraction --device cuda`.
+"""
+
+
+def extraction() -> str:
+    """Return the page on building memories."""
+    return f"""# Extraction speed
+
+`hueprobe index` against the bare network on 800 images of Caltech 101 with random weights, in milliseconds per
+image. The bound on a CPU is 1 / (forward + decode / cores), each measured alone before and after the build.
+"Plain" is the forward pass of a script of your own (eval and inference mode, channels_last) in a process of its
+own. The tighter bound takes that pass with hueprobe's way of allocating memory ("ours").
+
+`hueprobe index` beats a plain script in fp32 because it reuses the network's freed memory and because torch's
+large tensors lie on huge pages; the share of each was not measured. `hp.build_memory` has the first as well, and
+your own loop gets it from `with hueprobe.allocation.freed_memory_kept():`. The second needs
+`THP_MEM_ALLOC_ENABLE=1` in the environment before torch makes its first tensor; the command sets it in its own
+process, unless you have set it.
+
+Measured with `python -m benchmarks.extraction`. The machine was shared, and several runs are kept.
+
+{sections("extraction")}
+
+# Memory use
+
+Anonymous memory of `hueprobe index`, measured with `python -m benchmarks.memory_use`.
+
+{sections("memory_use")}
+"""
+
+
+def verdicts() -> str:
+    """Return the page with a table of verdicts for each set."""
+    parts = [f"## {title}\n\n{verdict_table.table(folder)}" for folder, title in verdict_table.SETS.items()]
+    text = "\n\n".join(parts)
+    return f"""# Verdicts on the paper's claims
+
+All images are in memory, and each queries the others. A cell gives the effect, its 95 % interval and the
+verdict. {{doc}}`/concepts/claims-and-verdicts` explains the claims and the rules;
+{{doc}}`/concepts/statistics` explains the intervals. The records hold p-values, units and definitions
+(`benchmarks/results/observations-*.json`).
+
+Measured with `hueprobe observe all MEMORY -o FOLDER --control random-mirror --control mirror-queries`. For
+every memory but Caltech 101 with EfficientNet-Lite0, only claim 3b was measured anew under *mirror-queries*
+after its rule was corrected.
+
+{text}
+
+## What this says of the paper, on these images
+
+- **Energy** concentrates around the image center on objects and textures with every network. On aligned faces,
+  which fill the image, it does so only with MobileNetV2 and SqueezeNet. The symmetry of claim 1b holds on
+  Caltech with all networks but ResNet-50, and with one network on each of the other sets. ResNet-50's cells
+  look up and to the left of the image's middle.
+- **Locations.** Same-class matches concentrate toward the center on Caltech and DTD with every network, and on
+  faces with two of four. Class positions differ on Caltech. Whether that is an *angle* is open: the rule of
+  claim 3b requires the effect to survive images mirrored at random, and mirroring removes any left-right part
+  by construction. "Undecided" and "does not hold" are therefore no evidence against an angle there.
+- **Staying put.** Matches land on their query's own cell far more often than chance with every network on every
+  set. Same-class matches spread less on Caltech, on DTD with two networks, and on faces with SqueezeNet only.
+  Whether the spread is more tangential than radial depends on the base rate.
+- **Pixels** beat every pooled descriptor only for weak networks on hard sets, and never on Caltech.
+- **Hue.** The angle alone tells classes apart better than a random plane in all twelve memories; planes of
+  other kinds have not been used as a null yet. On Caltech, vectors near the uniform axis tell the class better
+  than those far from it (with SqueezeNet, as well as those), against the paper.
+"""
+
+
+def training() -> str:
+    """Return the page on the comparison of losses."""
+    return f"""# Training comparison
+
+ResNet-18 from scratch at a size that a CPU can train, much reduced from the paper's setting: 64 px, 20 epochs,
+half of the images for training and the rest for testing, with paired seeds. **No gain of the hue loss is
+seen**, where the paper's Table 1 reports one, and no class angle is seen either. Two small sets with one random
+assignment of class angles for each seed are far from the paper's setting, so they do not refute it.
+
+Measured with `python -m benchmarks.loss_comparison --set flowers17 --size 64 --epochs 20 --observe-size 140`,
+and the same with `--set dtd10`.
+
+{sections("loss_comparison")}
+
+# AL2 on noisy labels
+
+AL2's own case in small. Its gain was not reproduced. Measured with `python -m benchmarks.al2_noisy_labels`.
+
+{sections("al2_noisy_labels")}
+
+# Overhead of the training loop
+
+Measured with `python -m benchmarks.training_overhead --rounds 7`.
+
+{sections("training_overhead")}
+"""
+
+
+def calibration() -> str:
+    """Return the page on the tests' levels and power."""
+    return f"""# Calibration of the tests
+
+How often each test rejects where there is no effect (its level), and where one was planted (its power). Rows
+that begin with *wrong* are the obvious tests that ignore how matches depend on each other; they are shown
+because they fail. {{doc}}`/concepts/statistics` says why.
+
+Measured with `python -m benchmarks.null_calibration`, and `--real MEMORY --draws 120` for real matches.
+
+{sections("null_calibration")}
+"""
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "accuracy": accuracy,
+    "speed": speed,
+    "extraction": extraction,
+    "verdicts": verdicts,
+    "training": training,
+    "calibration": calibration,
+}

@@ -1,0 +1,129 @@
+"""The candidates of exact search: the vectors of the highest upper bound of each query, block by block.
+
+Sorting all products would take longer than computing them. So vectors stand in groups of 32 of nearly the
+same scale; each group's highest product bounds its members, and only the groups of the highest bounds
+are looked into.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from hueprobe.search.exact.blocks import Block
+from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
+from hueprobe.search.exact.quantized import NOTHING, Codes, highest, lowest, product_dtype, products
+from hueprobe.search.reranking import NORM_ERROR
+
+_CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
+
+
+class Candidates:
+    """The vectors of the highest upper bound of each query, block by block.
+
+    Parameters
+    ----------
+    queries : Codes
+    width : int
+        How many to keep.
+    excluded : ndarray of int64, shape (n, m)
+        Images that each query may not match, each once in a row; -1 pads.
+    n_cells : int
+        Of an image.
+    equal : EqualVectors, optional
+        The blocks hold one vector of each of these groups.
+    """
+
+    def __init__(
+        self,
+        queries: Codes,
+        width: int,
+        excluded: np.ndarray,
+        n_cells: int,
+        equal: EqualVectors | None = None,
+    ) -> None:
+        n, device = len(queries.values), queries.values.device
+        self._excluded, self._n_cells, self._equal = excluded, n_cells, equal
+        self._queries, self._width = queries, width
+        self._upper = torch.full((n, width), -torch.inf, device=device)
+        self._ids = torch.full((n, width), -1, dtype=torch.int64, device=device)
+        self._left_out = torch.full((n,), -torch.inf, device=device)
+        # ||q^|| <= ||q|| + r_q, and ||q|| is 1 but for its own rounding
+        self._length = (1 + queries.residual + NORM_ERROR) / queries.scale
+        self._signed = bool((queries.values < 0).any())
+        self._buffer = torch.empty(0, device=device)
+
+    def take(self, block: Block) -> None:
+        """Look for candidates in one block, in images that a query may match."""
+        n_rows, n_groups = len(block.ids), block.n_groups
+        n_members = n_rows // n_groups
+        size = min(_CHUNK, len(self._upper)) * n_rows
+        dtype = product_dtype(block.codes.values)
+        if self._buffer.numel() < size or self._buffer.dtype != dtype:
+            self._buffer = torch.empty(size, dtype=dtype, device=self._upper.device)
+        pads = block.pads
+        for start in range(0, len(self._upper), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            queries = Codes(*(part[chunk] for part in vars(self._queries).values()))
+            n = len(queries.values)
+            raw = products(queries, block.codes.values, self._buffer[: n * n_rows].view(n, n_rows))
+            if len(pads):
+                raw[:, pads] = lowest(raw.dtype)
+            self._mask_excluded(raw, chunk, block)
+            grouped = raw.view(n, n_members, n_groups)
+            bound = self._bound(grouped.amax(1), block, slice(None), chunk)
+            n_chosen = min(self._width, n_groups)
+            groups = bound.topk(min(self._width + 1, n_groups), dim=1)
+            if n_groups > n_chosen:
+                self._leave_out(chunk, groups.values[:, -1])
+            chosen = groups.indices[:, :n_chosen]
+            members = grouped.gather(2, chosen[:, None, :].expand(n, n_members, n_chosen))
+            upper = self._bound(members, block, chosen[:, None, :], chunk)
+            self._merge(chunk, upper.reshape(n, -1), chosen, block)
+
+    def _mask_excluded(self, raw: torch.Tensor, chunk: slice, block: Block) -> None:
+        """Set the products with vectors that a query may not match to the lowest."""
+        rows, columns = barred_places(block.sorted_ids, self._excluded[chunk], self._n_cells, self._equal)
+        if len(rows):
+            places = torch.from_numpy(block.positions[columns]).to(raw.device)
+            raw[torch.from_numpy(rows).to(raw.device), places] = lowest(raw.dtype)
+
+    def _bound(self, raw: torch.Tensor, block: Block, group: Any, chunk: slice) -> torch.Tensor:
+        """Return the upper bounds behind raw products (n, ...) of members of `group`, by that group's scale.
+
+        In units of the query's scale, which is put back at the end: it changes no order.
+        """
+        values = highest(raw)
+        if block.scale is not None and block.least_scale is not None:
+            scale = block.scale[group]
+            if self._signed or block.signed:
+                scale = torch.where(values < 0, block.least_scale[group], scale)
+            values *= scale
+        if block.residual is not None:
+            values += self._length[chunk].view((-1,) + (1,) * (raw.ndim - 1)) * block.residual[group]
+        return values
+
+    def _merge(self, chunk: slice, upper: torch.Tensor, chosen: torch.Tensor, block: Block) -> None:
+        """Take in the members (n, n_members * n_chosen) of groups (n, n_chosen) as far as they lead."""
+        upper = torch.cat([self._upper[chunk], upper], dim=1)
+        best = upper.topk(min(self._width + 1, upper.shape[1]), dim=1)
+        if upper.shape[1] > self._width:
+            self._leave_out(chunk, best.values[:, -1])
+        kept = best.indices[:, : self._width]
+        before = kept < self._width  # columns of earlier blocks come first
+        earlier = self._ids[chunk].gather(1, torch.where(before, kept, 0))
+        new = torch.where(before, 0, kept - self._width)
+        group = chosen.gather(1, new % chosen.shape[1])
+        here = block.ids[new // chosen.shape[1] * block.n_groups + group]
+        self._upper[chunk] = best.values[:, : self._width]
+        self._ids[chunk] = torch.where(before, earlier, here)
+
+    def _leave_out(self, chunk: slice, upper: torch.Tensor) -> None:
+        self._left_out[chunk] = torch.maximum(self._left_out[chunk], upper)
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,)."""
+        # Excluded vectors and pads have the lowest products, far below every other.
+        ids = torch.where(self._upper < NOTHING, -1, self._ids)
+        left_out = torch.where(self._left_out < NOTHING, -torch.inf, self._left_out * self._queries.scale)
+        return ids.cpu().numpy(), left_out.cpu().double().numpy()
