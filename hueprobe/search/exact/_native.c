@@ -1,11 +1,12 @@
 /* Products of a block of queries with stored vectors, and the highest of them, in one pass.
  *
- * Up to 64 queries stand side by side, (channels, 64) float32. A stored vector's 64 sums stay in registers while
- * its values are read once: of a sparse vector the nonzero ones with their column numbers, of a dense one all,
- * six or twelve vectors at a time. The sums never go to memory as a whole: each is compared with the lowest that
- * can still matter to its query, and only what exceeds that is written down. A list that is full is cut back to
- * its highest entries, and the highest one cut off is from then on what the next must exceed. So every product
- * that was left out is at most `left`.
+ * Queries and vectors are fixed-point numbers of 16 bits, so that their products add up exactly in 32. Up to 64
+ * queries stand side by side. A stored vector's 64 sums stay in registers while its values are read once: of a
+ * sparse vector the nonzero ones in couples (columns and values of two), of a dense one all, some vectors at a
+ * time. The sums never go to memory as a whole: each is compared with the lowest that can still matter to its
+ * query, and only what exceeds that is written down. A list that is full is cut back to its highest entries, and
+ * the highest one cut off is from then on what the next must exceed. So every product that was left out is at most
+ * `left`.
  *
  * The module knows nothing of Python objects but buffers: no NumPy, no torch. The interpreter's lock is released
  * while it computes. Threads are the caller's.
@@ -18,41 +19,35 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
+#if !defined(__GNUC__)
+#error "vector extensions of GCC or Clang are needed"
+#endif
+#if defined(__x86_64__)
 #define X86 1
 #include <immintrin.h>
 #else
 #define X86 0
 #endif
-#if defined(__GNUC__)
+
 #define INLINE static inline __attribute__((always_inline))
-#define VECTOR(bytes) __attribute__((vector_size(bytes), aligned(bytes), may_alias))
-#else
-#error "vector extensions of GCC or Clang are needed"
-#endif
+#define ALIGNED __attribute__((aligned(64)))
+#define WIDTH 64                /* queries side by side */
+#define ONE 32767               /* the code of 1 */
+#define CHANNELS 128            /* of dense rows at a time, so that queries and rows stay in the nearest cache */
+#define STRIDE (CHANNELS + 32)  /* between rows, so that they do not fall on the same places of a cache */
+#define TALL 48                 /* dense rows at a time */
 
-#define VECTOR_ALIGNED __attribute__((aligned(64)))
-#define WIDTH 64       /* queries side by side */
-#define PART 512       /* nonzero values converted at a time */
-#define CHANNELS 256   /* of dense rows at a time, so that a panel of queries stays in the nearest cache */
-#define STRIDE (CHANNELS + 16) /* between rows, so that they do not fall on the same places of a cache */
-#define GROUPS 8       /* of dense rows, by which a panel is multiplied */
-#define MOST_ROWS 12   /* of a group */
-
-typedef struct { float score; int32_t row; } Entry;
-typedef struct { Entry *entries; int32_t n, capacity, keep; float left; } List;
+typedef struct { int32_t score, row; } Entry;
+typedef struct { Entry *entries; int32_t n, capacity, keep, left; } List;
 typedef struct {
-    const float *queries;                 /* (channels, WIDTH) */
     int n_queries;
     int64_t channels;
-    const int64_t *pointers;              /* of sparse rows: where each begins, n_rows + 1 */
-    const uint16_t *columns;
-    const void *values;
-    int half;                             /* values are float16, else float32 */
-    const float *scales;                  /* of each row */
-    const int32_t *images;                /* of each row; -1 is excluded by no query */
-    const int32_t *excluded;              /* (n_queries, n_excluded) images; -1 pads */
-    int64_t n_excluded, start, stop;
+    const int16_t *queries;     /* (n_queries, channels) */
+    const int64_t *pointers;    /* of sparse rows: where each row's couples begin, n_rows + 1; NULL of dense ones */
+    const uint16_t *rows;       /* (n_couples, 4): columns and values of two; or (n_rows, channels) values */
+    const int64_t *barred_from; /* where each query's barred rows begin, n_queries + 1 */
+    const int32_t *barred;      /* rows that a query may not match, ascending for each */
+    int64_t start, stop, first; /* rows [start, stop); what the first of all is called */
 } Job;
 
 /* Put the k highest entries first, in no order. */
@@ -60,7 +55,7 @@ static void select_highest(Entry *entries, int32_t n, int32_t k)
 {
     int32_t low = 0, high = n - 1;
     while (low < high) {
-        const float pivot = entries[low + (high - low) / 2].score;
+        const int32_t pivot = entries[low + (high - low) / 2].score;
         int32_t i = low, j = high;
         while (i <= j) {
             while (entries[i].score > pivot) i++;
@@ -86,19 +81,26 @@ static void cut_back(List *list)
     list->n = list->keep;
 }
 
-/* Write down what exceeds its query's bound, unless the query may not match its image. */
-static void offer(const Job *job, List *lists, float *bounds, const float *sums, int64_t row)
+static int is_barred(const Job *job, int query, int64_t row)
 {
-    const int32_t image = job->images[row];
-    for (int query = 0; query < job->n_queries; query++) {
-        if (!(sums[query] > bounds[query])) continue;
-        int barred = 0;
-        for (int64_t m = 0; m < job->n_excluded; m++)
-            barred |= image >= 0 && job->excluded[query * job->n_excluded + m] == image;
-        if (barred) continue;
+    int64_t low = job->barred_from[query], high = job->barred_from[query + 1];
+    const int64_t end = high;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (job->barred[middle] < row) low = middle + 1;
+        else high = middle;
+    }
+    return low < end && job->barred[low] == row;
+}
+
+/* Write down what exceeds its query's bound: `those` has a bit for each such query. */
+static void offer(const Job *job, List *lists, int32_t *bounds, const int32_t *sums, uint64_t those, int64_t row)
+{
+    for (; those; those &= those - 1) {
+        const int query = __builtin_ctzll(those);
+        if (is_barred(job, query, row)) continue;
         List *list = &lists[query];
-        list->entries[list->n].score = sums[query];
-        list->entries[list->n++].row = (int32_t)row;
+        list->entries[list->n++] = (Entry){sums[query], (int32_t)(job->first + row)};
         if (list->n == list->capacity) {
             cut_back(list);
             bounds[query] = list->left;
@@ -106,157 +108,228 @@ static void offer(const Job *job, List *lists, float *bounds, const float *sums,
     }
 }
 
-INLINE float to_float(uint16_t half)
+/* ---- Kernels for any processor. ---- */
+
+typedef int16_t H4 __attribute__((vector_size(8), may_alias));
+typedef uint32_t I4 __attribute__((vector_size(16), may_alias)); /* unsigned: sums may pass through an overflow */
+#define WIDE(vector) ((I4)__builtin_convertvector(vector, int32_t __attribute__((vector_size(16)))))
+
+static void weigh_plain(const Job *job, List *lists, int32_t *bounds, const int32_t *sums, int64_t row)
 {
-    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, rest = half & 0x7fff;
-    float value;
-    if (rest >= 0x400) {
-        const uint32_t bits = sign | ((rest << 13) + (112u << 23));
-        memcpy(&value, &bits, 4);
-        return value;
+    uint64_t those = 0;
+    for (int query = 0; query < WIDTH; query++) those |= (uint64_t)(sums[query] > bounds[query]) << query;
+    if (those) offer(job, lists, bounds, sums, those, row);
+}
+
+/* Queries as (channels, WIDTH), of sparse and of dense rows. */
+static void pack_plain(const Job *job, int16_t *panel)
+{
+    for (int query = 0; query < job->n_queries; query++)
+        for (int64_t c = 0; c < job->channels; c++)
+            panel[c * WIDTH + query] = job->queries[query * job->channels + c];
+}
+
+static void sparse_plain(const Job *job, List *lists, int32_t *bounds, int16_t *panel)
+{
+    int32_t sums[WIDTH] ALIGNED;
+    for (int64_t row = job->start; row < job->stop; row++) {
+        I4 sum[WIDTH / 4] = {{0}};
+        for (int64_t i = job->pointers[row]; i < job->pointers[row + 1]; i++) {
+            const uint16_t *couple = job->rows + 4 * i;
+            const H4 *one = (const H4 *)(panel + (size_t)couple[0] * WIDTH);
+            const H4 *two = (const H4 *)(panel + (size_t)couple[1] * WIDTH);
+            const uint32_t v = (uint32_t)(int16_t)couple[2], w = (uint32_t)(int16_t)couple[3];
+            for (int k = 0; k < WIDTH / 4; k++) sum[k] += WIDE(one[k]) * v;
+            for (int k = 0; k < WIDTH / 4; k++) sum[k] += WIDE(two[k]) * w;
+        }
+        memcpy(sums, sum, sizeof sums);
+        weigh_plain(job, lists, bounds, sums, row);
     }
-    value = (float)rest * 0x1p-24f; /* subnormal or zero */
-    return sign ? -value : value;
 }
 
-INLINE void convert_plain(const uint16_t *from, float *to, int64_t n)
+static void dense_plain(const Job *job, List *lists, int32_t *bounds, int16_t *panel)
 {
-    for (int64_t i = 0; i < n; i++) to[i] = to_float(from[i]);
+    enum { ROWS = 4, PART = 16 };
+    int32_t sums[ROWS][WIDTH] ALIGNED;
+    for (int64_t row = job->start; row < job->stop; row += ROWS) {
+        const int n_rows = job->stop - row < ROWS ? (int)(job->stop - row) : ROWS;
+        for (int from = 0; from < WIDTH; from += PART) {
+            I4 sum[ROWS][PART / 4] = {{{0}}};
+            for (int64_t c = 0; c < job->channels; c++) {
+                const H4 *queries = (const H4 *)(panel + c * WIDTH + from);
+                for (int r = 0; r < ROWS; r++) {
+                    const size_t at = (size_t)(row + (r < n_rows ? r : 0)) * job->channels + c;
+                    const uint32_t value = (uint32_t)(int16_t)job->rows[at];
+                    for (int k = 0; k < PART / 4; k++) sum[r][k] += WIDE(queries[k]) * value;
+                }
+            }
+            for (int r = 0; r < ROWS; r++) memcpy(&sums[r][from], sum[r], sizeof sum[r]);
+        }
+        for (int r = 0; r < n_rows; r++) weigh_plain(job, lists, bounds, sums[r], row + r);
+    }
 }
 
-/* The kernels for one kind of processor: NAME, its target attribute, bytes of a vector register, dense rows at a
- * time, how float16 is converted. Both end with a row's sums in `sums`, of which some may matter. */
-#define KERNELS(NAME, TARGET, BYTES, ROWS, CONVERT)                                                              \
-    typedef float V_##NAME VECTOR(BYTES);                                                                        \
-    enum { LANES_##NAME = BYTES / 4, MOST_##NAME = WIDTH / LANES_##NAME };                                       \
+/* ---- Kernels for x86, by the bytes of a register: two 16-bit products are added up at once. ---- */
+
+#if X86
+/* NAME, its target attribute, bytes of a register V, dense rows at a time; ADD(sum, pairs, weights) adds the
+ * products of pairs; LOW and HIGH interleave; MASK(sum, bounds) has a bit for each sum above its bound. */
+#define KERNELS(NAME, TARGET, V, BYTES, ROWS, SPREAD, ADD, LOW, HIGH, MASK)                                      \
+    enum { SUMS_##NAME = BYTES / 4, MOST_##NAME = WIDTH * 2 / BYTES, PANEL_##NAME = 2 * SUMS_##NAME };           \
                                                                                                                  \
-    TARGET INLINE void weigh_##NAME(const Job *job, List *lists, float *bounds, float *sums, int64_t row)        \
+    TARGET INLINE void weigh_##NAME(const Job *job, List *lists, int32_t *bounds, const V *sums, const int n,    \
+                                    int64_t row)                                                                 \
     {                                                                                                            \
-        const float scale = job->scales[row];                                                                    \
-        int any = 0;                                                                                             \
-        for (int query = 0; query < WIDTH; query++) {                                                            \
-            sums[query] *= scale;                                                                                \
-            any |= sums[query] > bounds[query];                                                                  \
+        uint64_t those = 0;                                                                                      \
+        for (int v = 0; v < n; v++)                                                                              \
+            those |= (uint64_t)MASK(sums[v], *(const V *)(bounds + v * SUMS_##NAME)) << (v * SUMS_##NAME);       \
+        if (those) {                                                                                             \
+            int32_t stored[WIDTH] ALIGNED = {0};                                                                 \
+            for (int v = 0; v < n; v++) *(V *)(stored + v * SUMS_##NAME) = sums[v];                              \
+            offer(job, lists, bounds, stored, those, row);                                                       \
         }                                                                                                        \
-        if (any) offer(job, lists, bounds, sums, row);                                                           \
     }                                                                                                            \
                                                                                                                  \
-    TARGET INLINE void sparse_rows_##NAME(const Job *job, List *lists, float *bounds, const int n_vectors)       \
+    /* Queries as (channels, WIDTH), in the order in which LOW and HIGH put them right. */                       \
+    static void pack_sparse_##NAME(const Job *job, int16_t *panel)                                               \
     {                                                                                                            \
-        float converted[PART] VECTOR_ALIGNED, sums[WIDTH] VECTOR_ALIGNED;                                        \
-        memset(sums, 0, sizeof sums);                                                                            \
+        for (int query = 0; query < job->n_queries; query++) {                                                   \
+            const int at = query % PANEL_##NAME, half = at / SUMS_##NAME, in_half = at % SUMS_##NAME;            \
+            const int place = query - at + in_half / 4 * 8 + half * 4 + in_half % 4;                             \
+            for (int64_t c = 0; c < job->channels; c++)                                                          \
+                panel[c * WIDTH + place] = job->queries[query * job->channels + c];                              \
+        }                                                                                                        \
+    }                                                                                                            \
+                                                                                                                 \
+    TARGET INLINE void sparse_rows_##NAME(const Job *job, List *lists, int32_t *bounds, const int16_t *panel,    \
+                                          const int n)                                                           \
+    {                                                                                                            \
         for (int64_t row = job->start; row < job->stop; row++) {                                                 \
-            V_##NAME sum[MOST_##NAME];                                                                           \
-            for (int v = 0; v < n_vectors; v++) sum[v] = (V_##NAME){0};                                          \
-            const int64_t end = job->pointers[row + 1];                                                          \
-            for (int64_t part = job->pointers[row]; part < end; part += PART) {                                  \
-                const int64_t n = end - part < PART ? end - part : PART;                                         \
-                const uint16_t *columns = job->columns + part;                                                   \
-                const float *values = (const float *)job->values + part;                                         \
-                if (job->half) {                                                                                 \
-                    CONVERT((const uint16_t *)job->values + part, converted, n);                                 \
-                    values = converted;                                                                          \
-                }                                                                                                \
-                for (int64_t i = 0; i < n; i++) {                                                                \
-                    const V_##NAME *queries = (const V_##NAME *)(job->queries + (size_t)columns[i] * WIDTH);     \
-                    const float value = values[i];                                                               \
-                    for (int v = 0; v < n_vectors; v++) sum[v] += value * queries[v];                            \
+            V sum[2 * MOST_##NAME];                                                                              \
+            for (int v = 0; v < 2 * n; v++) sum[v] = (V){0};                                                     \
+            const uint16_t *couple = job->rows + 4 * job->pointers[row];                                         \
+            const uint16_t *const end = job->rows + 4 * job->pointers[row + 1];                                  \
+            for (; couple < end; couple += 4) {                                                                  \
+                const V *one = (const V *)(panel + (size_t)couple[0] * WIDTH);                                   \
+                const V *two = (const V *)(panel + (size_t)couple[1] * WIDTH);                                   \
+                int32_t values;                                                                                  \
+                memcpy(&values, couple + 2, 4);                                                                  \
+                const V weights = SPREAD(values);                                                                \
+                for (int v = 0; v < n; v++) {                                                                    \
+                    sum[2 * v] = ADD(sum[2 * v], LOW(one[v], two[v]), weights);                                  \
+                    sum[2 * v + 1] = ADD(sum[2 * v + 1], HIGH(one[v], two[v]), weights);                         \
                 }                                                                                                \
             }                                                                                                    \
-            for (int v = 0; v < n_vectors; v++) *(V_##NAME *)(sums + v * LANES_##NAME) = sum[v];                 \
-            weigh_##NAME(job, lists, bounds, sums, row);                                                         \
+            weigh_##NAME(job, lists, bounds, sum, 2 * n, row);                                                   \
         }                                                                                                        \
     }                                                                                                            \
                                                                                                                  \
-    TARGET static void sparse_##NAME(const Job *job, List *lists, float *bounds, float *unused)                  \
+    TARGET static void sparse_##NAME(const Job *job, List *lists, int32_t *bounds, int16_t *panel)               \
     {                                                                                                            \
-        (void)unused;                                                                                            \
-        switch ((job->n_queries + LANES_##NAME - 1) / LANES_##NAME) {                                            \
-        case 1: sparse_rows_##NAME(job, lists, bounds, 1); break;                                                \
-        case 2: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME < 2 ? MOST_##NAME : 2); break;                \
-        case 3: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME < 3 ? MOST_##NAME : 3); break;                \
-        case 4: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME < 4 ? MOST_##NAME : 4); break;                \
-        case 5: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME < 5 ? MOST_##NAME : 5); break;                \
-        case 6: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME < 6 ? MOST_##NAME : 6); break;                \
-        case 7: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME < 7 ? MOST_##NAME : 7); break;                \
-        default: sparse_rows_##NAME(job, lists, bounds, MOST_##NAME);                                            \
+        switch ((job->n_queries + PANEL_##NAME - 1) / PANEL_##NAME) {                                            \
+        case 1: sparse_rows_##NAME(job, lists, bounds, panel, 1); break;                                         \
+        case 2: sparse_rows_##NAME(job, lists, bounds, panel, 2); break;                                         \
+        case 3: sparse_rows_##NAME(job, lists, bounds, panel, MOST_##NAME < 3 ? MOST_##NAME : 3); break;         \
+        default: sparse_rows_##NAME(job, lists, bounds, panel, MOST_##NAME);                                     \
         }                                                                                                        \
     }                                                                                                            \
                                                                                                                  \
-    /* The products of some channels of ROWS rows with two vectors of queries, added to what is in `sums`. */    \
-    TARGET INLINE void tile_##NAME(const float *queries, const float *values, int64_t stride, int64_t n,         \
-                                   float *sums)                                                                  \
+    /* Queries as (WIDTH / PANEL, pairs of channels, PANEL, 2). */                                               \
+    static void pack_dense_##NAME(const Job *job, int16_t *panel)                                                \
     {                                                                                                            \
-        V_##NAME sum[ROWS][2];                                                                                   \
+        for (int query = 0; query < job->n_queries; query++) {                                                   \
+            int16_t *part = panel + (size_t)(query / PANEL_##NAME) * job->channels * PANEL_##NAME;               \
+            for (int64_t c = 0; c < job->channels; c++)                                                          \
+                part[(c / 2 * PANEL_##NAME + query % PANEL_##NAME) * 2 + c % 2] =                                \
+                    job->queries[query * job->channels + c];                                                     \
+        }                                                                                                        \
+    }                                                                                                            \
+                                                                                                                 \
+    /* The products of n channels of ROWS rows with PANEL queries, added to what is in `sums`. */                \
+    TARGET INLINE void tile_##NAME(const int16_t *queries, const int16_t *values, int64_t n, int32_t *sums)      \
+    {                                                                                                            \
+        V sum[ROWS][2];                                                                                          \
         for (int r = 0; r < ROWS; r++) {                                                                         \
-            sum[r][0] = *(const V_##NAME *)(sums + r * WIDTH);                                                   \
-            sum[r][1] = *(const V_##NAME *)(sums + r * WIDTH + LANES_##NAME);                                    \
+            sum[r][0] = *(const V *)(sums + r * WIDTH);                                                          \
+            sum[r][1] = *(const V *)(sums + r * WIDTH + SUMS_##NAME);                                            \
         }                                                                                                        \
-        for (int64_t c = 0; c < n; c++, queries += 2 * LANES_##NAME) {                                           \
-            const V_##NAME one = *(const V_##NAME *)queries;                                                     \
-            const V_##NAME two = *(const V_##NAME *)(queries + LANES_##NAME);                                    \
+        for (int64_t c = 0; c < n; c += 2, queries += 2 * PANEL_##NAME) {                                        \
+            V one = *(const V *)queries, two = *(const V *)(queries + PANEL_##NAME);                             \
+            __asm__("" : "+v"(one), "+v"(two)); /* read once, not for each row */                                \
             for (int r = 0; r < ROWS; r++) {                                                                     \
-                sum[r][0] += values[r * stride + c] * one;                                                       \
-                sum[r][1] += values[r * stride + c] * two;                                                       \
+                int32_t pair;                                                                                    \
+                memcpy(&pair, values + r * STRIDE + c, 4);                                                       \
+                const V weights = SPREAD(pair);                                                                  \
+                sum[r][0] = ADD(sum[r][0], one, weights);                                                        \
+                sum[r][1] = ADD(sum[r][1], two, weights);                                                        \
             }                                                                                                    \
         }                                                                                                        \
         for (int r = 0; r < ROWS; r++) {                                                                         \
-            *(V_##NAME *)(sums + r * WIDTH) = sum[r][0];                                                         \
-            *(V_##NAME *)(sums + r * WIDTH + LANES_##NAME) = sum[r][1];                                          \
+            *(V *)(sums + r * WIDTH) = sum[r][0];                                                                \
+            *(V *)(sums + r * WIDTH + SUMS_##NAME) = sum[r][1];                                                  \
         }                                                                                                        \
     }                                                                                                            \
                                                                                                                  \
-    TARGET static void dense_##NAME(const Job *job, List *lists, float *bounds, float *scratch)                  \
+    TARGET static void dense_##NAME(const Job *job, List *lists, int32_t *bounds, int16_t *panel)                \
     {                                                                                                            \
-        enum { PANEL = 2 * LANES_##NAME, PANELS = WIDTH / PANEL, TALL = ROWS * GROUPS };                         \
-        float sums[TALL][WIDTH] VECTOR_ALIGNED;                                                                  \
+        int32_t sums[TALL][WIDTH] ALIGNED;                                                                       \
+        int16_t packed[TALL * STRIDE] ALIGNED;                                                                   \
         const int64_t channels = job->channels;                                                                  \
-        const int used = (job->n_queries + PANEL - 1) / PANEL;                                                   \
-        float *queries = scratch, *packed = scratch + channels * WIDTH;                                          \
-        for (int p = 0; p < PANELS; p++)                                                                         \
-            for (int64_t c = 0; c < channels; c++)                                                               \
-                memcpy(queries + (p * channels + c) * PANEL, job->queries + c * WIDTH + p * PANEL, PANEL * 4);   \
+        const int used = (job->n_queries + PANEL_##NAME - 1) / PANEL_##NAME;                                     \
         for (int64_t first = job->start; first < job->stop; first += TALL) {                                     \
             const int n_rows = job->stop - first < TALL ? (int)(job->stop - first) : TALL;                       \
             const int n_groups = (n_rows + ROWS - 1) / ROWS;                                                     \
             memset(sums, 0, sizeof sums);                                                                        \
             for (int64_t from = 0; from < channels; from += CHANNELS) {                                          \
                 const int64_t n = channels - from < CHANNELS ? channels - from : CHANNELS;                       \
-                for (int r = 0; r < n_groups * ROWS; r++) {                                                      \
-                    const size_t at = (size_t)(first + (r < n_rows ? r : 0)) * channels + from;                  \
-                    if (job->half) CONVERT((const uint16_t *)job->values + at, packed + r * STRIDE, n);        \
-                    else memcpy(packed + r * STRIDE, (const float *)job->values + at, n * 4);                  \
-                }                                                                                                \
+                for (int r = 0; r < n_groups * ROWS; r++)                                                        \
+                    memcpy(packed + r * STRIDE,                                                                  \
+                           job->rows + (size_t)(first + (r < n_rows ? r : 0)) * channels + from, n * 2);         \
                 for (int p = 0; p < used; p++)                                                                   \
                     for (int g = 0; g < n_groups; g++)                                                           \
-                        tile_##NAME(queries + (p * channels + from) * PANEL, packed + g * ROWS * STRIDE, STRIDE, n,\
-                                    &sums[g * ROWS][p * PANEL]);                                                 \
+                        tile_##NAME(panel + (p * channels + from) * PANEL_##NAME, packed + g * ROWS * STRIDE, n, \
+                                    &sums[g * ROWS][p * PANEL_##NAME]);                                          \
             }                                                                                                    \
-            for (int r = 0; r < n_rows; r++) weigh_##NAME(job, lists, bounds, sums[r], first + r);               \
+            for (int r = 0; r < n_rows; r++)                                                                     \
+                weigh_##NAME(job, lists, bounds, (const V *)sums[r], used * 2, first + r);                       \
         }                                                                                                        \
     }
 
-KERNELS(plain, , 16, 4, convert_plain)
-#if X86
-#define AVX2 __attribute__((target("avx2,fma,f16c")))
-#define AVX512 __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma,f16c,prefer-vector-width=512")))
-AVX2 INLINE void convert_f16c(const uint16_t *from, float *to, int64_t n)
+#define AVX2 __attribute__((target("avx2")))
+#define AVX512 __attribute__((target("avx512f,avx512bw,avx2")))
+#define VNNI __attribute__((target("avx512f,avx512bw,avx512vnni,avx2")))
+/* In place: left to itself, the compiler copies every sum to another register and back. */
+#define ADDED(NAME, TARGET, V, MADD)                                                                             \
+    TARGET INLINE V NAME(V sum, V pairs, V weights)                                                              \
+    {                                                                                                            \
+        const V products = MADD(pairs, weights);                                                                 \
+        __asm__("vpaddd %1, %0, %0" : "+v"(sum) : "v"(products));                                                \
+        return sum;                                                                                              \
+    }
+ADDED(add_256, AVX2, __m256i, _mm256_madd_epi16)
+ADDED(add_512, AVX512, __m512i, _mm512_madd_epi16)
+VNNI INLINE __m512i add_vnni(__m512i sum, __m512i pairs, __m512i weights)
 {
-    int64_t i = 0;
-    for (; i + 8 <= n; i += 8) _mm256_storeu_ps(to + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + i))));
-    for (; i < n; i++) to[i] = to_float(from[i]);
+    __asm__("vpdpwssd %2, %1, %0" : "+v"(sum) : "v"(pairs), "v"(weights));
+    return sum;
 }
-KERNELS(avx2, AVX2, 32, 6, convert_f16c)
-KERNELS(avx512, AVX512, 64, 12, convert_f16c)
+#define MASK_256(sum, bounds) (uint8_t)_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32(sum, bounds)))
+KERNELS(avx2, AVX2, __m256i, 32, 6, _mm256_set1_epi32, add_256, _mm256_unpacklo_epi16, _mm256_unpackhi_epi16, MASK_256)
+KERNELS(avx512, AVX512, __m512i, 64, 8, _mm512_set1_epi32, add_512, _mm512_unpacklo_epi16, _mm512_unpackhi_epi16,
+        _mm512_cmpgt_epi32_mask)
+KERNELS(vnni, VNNI, __m512i, 64, 8, _mm512_set1_epi32, add_vnni, _mm512_unpacklo_epi16,
+        _mm512_unpackhi_epi16, _mm512_cmpgt_epi32_mask)
 #endif
 
-typedef void (*Kernel)(const Job *, List *, float *, float *);
-typedef struct { const char *name; Kernel sparse, dense; } Level;
+typedef void (*Pack)(const Job *, int16_t *);
+typedef void (*Kernel)(const Job *, List *, int32_t *, int16_t *);
+typedef struct { const char *name; Pack pack_sparse, pack_dense; Kernel sparse, dense; } Level;
 static const Level LEVELS[] = {
-    {"plain", sparse_plain, dense_plain},
+    {"plain", pack_plain, pack_plain, sparse_plain, dense_plain},
 #if X86
-    {"avx2", sparse_avx2, dense_avx2},
-    {"avx512", sparse_avx512, dense_avx512},
+    {"avx2", pack_sparse_avx2, pack_dense_avx2, sparse_avx2, dense_avx2},
+    {"avx512", pack_sparse_avx512, pack_dense_avx512, sparse_avx512, dense_avx512},
+    {"avx512vnni", pack_sparse_vnni, pack_dense_vnni, sparse_vnni, dense_vnni},
 #endif
 };
 
@@ -264,29 +337,31 @@ static int best_level(void)
 {
 #if X86
     __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq")
-        && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("fma"))
-        return 2;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) return 1;
-#endif
+    if (!__builtin_cpu_supports("avx2")) return 0;
+    if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw")) return 1;
+    return __builtin_cpu_supports("avx512vnni") ? 3 : 2;
+#else
     return 0;
+#endif
 }
 
 /* Run a kernel over the rows [start, stop), starting from lists that earlier rows have left. -1: no memory. */
-static int run(const Job *job, const Level *level, int32_t keep, float *scores, int32_t *rows, float *left)
+static int run(const Job *job, const Level *level, int32_t keep, int32_t *scores, int32_t *rows, int32_t *left)
 {
     List lists[WIDTH];
-    float bounds[WIDTH] VECTOR_ALIGNED;
+    int32_t bounds[WIDTH] ALIGNED;
     const int32_t capacity = 2 * keep + 64;
+    const size_t size = sizeof(int16_t) * WIDTH * (size_t)job->channels; /* a multiple of 64 */
     Entry *entries = malloc(sizeof(Entry) * (size_t)capacity * (size_t)job->n_queries);
-    float *packed = NULL;
-    if (!job->pointers) packed = aligned_alloc(64, sizeof(float) * ((size_t)WIDTH * job->channels + (size_t)MOST_ROWS * GROUPS * STRIDE));
-    if (!entries || (!job->pointers && !packed)) {
+    int16_t *panel = aligned_alloc(64, size);
+    if (!entries || !panel) {
         free(entries);
-        free(packed);
+        free(panel);
         return -1;
     }
-    for (int query = 0; query < WIDTH; query++) bounds[query] = INFINITY;
+    memset(panel, 0, size);
+    (job->pointers ? level->pack_sparse : level->pack_dense)(job, panel);
+    for (int query = 0; query < WIDTH; query++) bounds[query] = INT32_MAX;
     for (int query = 0; query < job->n_queries; query++) {
         List *list = &lists[query];
         *list = (List){entries + (size_t)query * capacity, 0, capacity, keep, left[query]};
@@ -294,42 +369,88 @@ static int run(const Job *job, const Level *level, int32_t keep, float *scores, 
             list->entries[i] = (Entry){scores[query * keep + i], rows[query * keep + i]};
         bounds[query] = list->left;
     }
-    (job->pointers ? level->sparse : level->dense)(job, lists, bounds, packed);
+    (job->pointers ? level->sparse : level->dense)(job, lists, bounds, panel);
     for (int query = 0; query < job->n_queries; query++) {
         cut_back(&lists[query]);
         for (int32_t i = 0; i < keep; i++) {
             const int there = i < lists[query].n;
-            scores[query * keep + i] = there ? lists[query].entries[i].score : -INFINITY;
+            scores[query * keep + i] = there ? lists[query].entries[i].score : INT32_MIN;
             rows[query * keep + i] = there ? lists[query].entries[i].row : -1;
         }
         left[query] = lists[query].left;
     }
     free(entries);
-    free(packed);
+    free(panel);
     return 0;
+}
+
+/* ---- Vectors to codes, and codes to sparse rows. ---- */
+
+/* Round vectors (n, channels) to codes (n, padded) and return what that changed, as squared lengths. */
+static void quantize_rows(const float *vectors, int64_t n, int64_t channels, int64_t padded, int16_t *codes,
+                          double *changed)
+{
+    for (int64_t row = 0; row < n; row++) {
+        const float *from = vectors + row * channels;
+        int16_t *to = codes + row * padded;
+        double sum = 0;
+        for (int64_t c = 0; c < channels; c++) {
+            const double value = from[c];
+            double code = value * ONE;
+            code = code > ONE ? ONE : code < -ONE ? -ONE : code == code ? code : 0;
+            to[c] = (int16_t)(code < 0 ? code - 0.5 : code + 0.5);
+            const double off = value - (double)to[c] / ONE;
+            sum += off * off;
+        }
+        for (int64_t c = channels; c < padded; c++) to[c] = 0;
+        changed[row] = sum;
+    }
+}
+
+/* Count the couples of rows of codes (n, channels), and write them where there is a place for them. */
+static int64_t couple_rows(const int16_t *codes, int64_t n, int64_t channels, int64_t *pointers, uint16_t *couples)
+{
+    int64_t count = 0;
+    pointers[0] = 0;
+    for (int64_t row = 0; row < n; row++) {
+        const int16_t *from = codes + row * channels;
+        int64_t in_row = 0;
+        if (couples) {
+            for (int64_t c = 0; c < channels; c++)
+                if (from[c]) {
+                    uint16_t *couple = couples + 4 * (count + in_row / 2) + in_row % 2;
+                    couple[0] = (uint16_t)c;
+                    couple[2] = (uint16_t)from[c];
+                    in_row++;
+                }
+            if (in_row % 2) { /* nothing, of a column that is at hand */
+                uint16_t *couple = couples + 4 * (count + in_row / 2);
+                couple[1] = couple[0];
+                couple[3] = 0;
+            }
+        } else {
+            for (int64_t c = 0; c < channels; c++) in_row += from[c] != 0;
+        }
+        count += (in_row + 1) / 2;
+        pointers[row + 1] = count;
+    }
+    return count;
+}
+
+/* Whether sparse rows lie in the arrays, and their columns among the channels. */
+static int are_whole(const int64_t *pointers, int64_t n, const uint16_t *couples, int64_t n_couples, int64_t channels)
+{
+    if (pointers[0] != 0 || pointers[n] != n_couples) return 0;
+    for (int64_t row = 0; row < n; row++)
+        if (pointers[row] > pointers[row + 1]) return 0;
+    int whole = 1;
+    for (int64_t i = 0; i < n_couples; i++)
+        whole &= couples[4 * i] < channels && couples[4 * i + 1] < channels && (int16_t)couples[4 * i + 2] != INT16_MIN
+                 && (int16_t)couples[4 * i + 3] != INT16_MIN;
+    return whole;
 }
 
 /* ---- Python's side: buffers in, checked by their lengths in bytes. ---- */
-
-enum { QUERIES, POINTERS, COLUMNS, VALUES, SCALES, IMAGES, EXCLUDED, SCORES, ROWS_OUT, LEFT, N_BUFFERS };
-static const char *const BUFFER_NAMES[N_BUFFERS] = {
-    "queries", "pointers", "columns", "values", "scales", "images", "excluded", "scores", "rows", "left",
-};
-
-static int get_buffers(PyObject *const *objects, Py_buffer *views)
-{
-    for (int i = 0; i < N_BUFFERS; i++) {
-        views[i].obj = NULL;
-        views[i].buf = NULL;
-        views[i].len = 0;
-    }
-    for (int i = 0; i < N_BUFFERS; i++) {
-        if (objects[i] == Py_None && (i == POINTERS || i == COLUMNS)) continue;
-        const int writable = i >= SCORES ? PyBUF_WRITABLE : 0;
-        if (PyObject_GetBuffer(objects[i], &views[i], PyBUF_C_CONTIGUOUS | writable) < 0) return -1;
-    }
-    return 0;
-}
 
 static int require(int holds, const char *what)
 {
@@ -337,76 +458,146 @@ static int require(int holds, const char *what)
     return holds ? 0 : -1;
 }
 
-static int check_sizes(const Py_buffer *views, const Job *job, Py_ssize_t n_rows, int32_t keep)
+/* Get the buffers of n objects, the last n_out writable; None gives none. */
+static int get_buffers(PyObject *const *objects, Py_buffer *views, int n, int n_out)
 {
-    const Py_ssize_t item = job->half ? 2 : 4, n = job->n_queries;
-    if (require(job->n_queries >= 1 && job->n_queries <= WIDTH, "numbers of queries") < 0) return -1;
-    if (require(keep >= 1 && keep <= 1 << 28, "numbers of entries to keep") < 0) return -1;
-    if (require(job->start >= 0 && job->start <= job->stop && job->stop <= n_rows, "rows") < 0) return -1;
-    if (require(((uintptr_t)views[QUERIES].buf & 63) == 0, "queries that are not aligned to 64 bytes") < 0) return -1;
-    Py_ssize_t expected[N_BUFFERS];
-    for (int i = 0; i < N_BUFFERS; i++) expected[i] = views[i].len;
-    expected[QUERIES] = job->channels * WIDTH * 4;
-    expected[SCALES] = expected[IMAGES] = n_rows * 4;
-    expected[EXCLUDED] = n * job->n_excluded * 4;
-    expected[SCORES] = expected[ROWS_OUT] = n * keep * 4;
-    expected[LEFT] = n * 4;
-    if (views[POINTERS].buf) {
-        expected[POINTERS] = (n_rows + 1) * 8;
-        if (require(views[VALUES].len / item == views[COLUMNS].len / 2, "values") < 0) return -1;
-    } else {
-        expected[VALUES] = n_rows * job->channels * item;
-    }
-    for (int i = 0; i < N_BUFFERS; i++)
-        if (require(views[i].len == expected[i], BUFFER_NAMES[i]) < 0) return -1;
-    if (views[POINTERS].buf) {
-        /* What lies between is the caller's to check, once (`check_rows`): here the ends alone. */
-        const int64_t *pointers = views[POINTERS].buf;
-        if (require(pointers[job->start] >= 0 && pointers[job->stop] <= views[COLUMNS].len / 2, "pointers") < 0)
-            return -1;
+    memset(views, 0, sizeof(Py_buffer) * n);
+    for (int i = 0; i < n; i++) {
+        if (objects[i] == Py_None) continue;
+        const int flags = PyBUF_C_CONTIGUOUS | (i >= n - n_out ? PyBUF_WRITABLE : 0);
+        if (PyObject_GetBuffer(objects[i], &views[i], flags) < 0) return -1;
     }
     return 0;
 }
 
+static void release_buffers(Py_buffer *views, int n)
+{
+    for (int i = 0; i < n; i++)
+        if (views[i].obj) PyBuffer_Release(&views[i]);
+}
+
+enum { QUERIES, POINTERS, ROWS_IN, BARRED_FROM, BARRED, SCORES, ROWS_OUT, LEFT, N_BUFFERS };
+
+static int check_job(const Py_buffer *views, const Job *job, Py_ssize_t n_rows, int32_t keep, int level)
+{
+    const Py_ssize_t n = job->n_queries;
+    if (require(n >= 1 && n <= WIDTH, "numbers of queries") < 0) return -1;
+    if (require(keep >= 1 && keep <= 1 << 24, "numbers of entries to keep") < 0) return -1;
+    if (require(job->channels >= 1 && job->channels <= 1 << 16, "numbers of channels") < 0) return -1;
+    if (require(level >= 0 && level <= best_level(), "levels that this processor has and others") < 0) return -1;
+    if (require(job->start >= 0 && job->start <= job->stop && job->stop <= n_rows, "rows") < 0) return -1;
+    if (require(job->first >= 0 && job->first + n_rows <= INT32_MAX, "names of rows") < 0) return -1;
+    if (require(views[QUERIES].len == n * job->channels * 2, "queries") < 0) return -1;
+    if (require(views[BARRED_FROM].len == (n + 1) * 8, "numbers of barred rows") < 0) return -1;
+    if (require(views[SCORES].len == n * keep * 4 && views[ROWS_OUT].len == n * keep * 4, "entries") < 0) return -1;
+    if (require(views[LEFT].len == n * 4, "bounds") < 0) return -1;
+    const Py_ssize_t n_barred = views[BARRED].len / 4;
+    for (Py_ssize_t query = 0; query < n; query++)
+        if (require(job->barred_from[query] >= 0 && job->barred_from[query] <= job->barred_from[query + 1]
+                    && job->barred_from[query + 1] <= n_barred, "barred rows") < 0)
+            return -1;
+    if (!job->pointers)
+        return require(job->channels % 2 == 0 && views[ROWS_IN].len == n_rows * job->channels * 2, "dense rows");
+    /* What lies between is the caller's to check, once (`check_couples`): here the ends alone. */
+    if (require(views[POINTERS].len == (n_rows + 1) * 8, "pointers") < 0) return -1;
+    return require(job->pointers[job->start] >= 0 && job->pointers[job->stop] <= views[ROWS_IN].len / 8, "couples");
+}
+
 static PyObject *highest_products(PyObject *self, PyObject *args)
 {
-    PyObject *objects[N_BUFFERS];
+    PyObject *objects[N_BUFFERS], *result = NULL;
     Py_buffer views[N_BUFFERS];
     Job job = {0};
-    Py_ssize_t channels, start, stop, n_excluded;
-    int keep, level;
+    Py_ssize_t channels, n_rows, start, stop, first;
+    int keep, level, failed;
     (void)self;
-    if (!PyArg_ParseTuple(args, "OOOOOOOOOOinnnnipi", &objects[QUERIES], &objects[POINTERS], &objects[COLUMNS],
-            &objects[VALUES], &objects[SCALES], &objects[IMAGES], &objects[EXCLUDED], &objects[SCORES],
-            &objects[ROWS_OUT], &objects[LEFT], &job.n_queries, &channels, &n_excluded, &start, &stop, &keep,
-            &job.half, &level))
+    if (!PyArg_ParseTuple(args, "OOOOOOOOinnnnnii", &objects[QUERIES], &objects[POINTERS], &objects[ROWS_IN],
+            &objects[BARRED_FROM], &objects[BARRED], &objects[SCORES], &objects[ROWS_OUT], &objects[LEFT],
+            &job.n_queries, &channels, &n_rows, &start, &stop, &first, &keep, &level))
         return NULL;
-    PyObject *result = NULL;
-    if (get_buffers(objects, views) < 0) goto done;
-    job.queries = views[QUERIES].buf;
+    if (get_buffers(objects, views, N_BUFFERS, 3) < 0) goto done;
     job.channels = channels;
+    job.queries = views[QUERIES].buf;
     job.pointers = views[POINTERS].buf;
-    job.columns = views[COLUMNS].buf;
-    job.values = views[VALUES].buf;
-    job.scales = views[SCALES].buf;
-    job.images = views[IMAGES].buf;
-    job.excluded = views[EXCLUDED].buf;
-    job.n_excluded = n_excluded;
+    job.rows = views[ROWS_IN].buf;
+    job.barred_from = views[BARRED_FROM].buf;
+    job.barred = views[BARRED].buf;
     job.start = start;
     job.stop = stop;
-    const Py_ssize_t n_rows = views[SCALES].len / 4;
-    if (require(n_excluded >= 0 && channels >= 1 && channels <= 1 << 20, "numbers of channels or exclusions") < 0) goto done;
-    if (require(level >= 0 && level <= best_level(), "levels that this processor has and others") < 0) goto done;
-    if (check_sizes(views, &job, n_rows, keep) < 0) goto done;
-    int failed;
+    job.first = first;
+    if (check_job(views, &job, n_rows, keep, level) < 0) goto done;
     Py_BEGIN_ALLOW_THREADS
     failed = run(&job, &LEVELS[level], keep, views[SCORES].buf, views[ROWS_OUT].buf, views[LEFT].buf);
     Py_END_ALLOW_THREADS
     if (failed) PyErr_NoMemory();
     else result = Py_NewRef(Py_None);
 done:
-    for (int i = 0; i < N_BUFFERS; i++)
-        if (views[i].obj) PyBuffer_Release(&views[i]);
+    release_buffers(views, N_BUFFERS);
+    return result;
+}
+
+static PyObject *quantize(PyObject *self, PyObject *args)
+{
+    PyObject *objects[3], *result = NULL;
+    Py_buffer views[3];
+    Py_ssize_t channels, padded;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOnn", &objects[0], &objects[1], &objects[2], &channels, &padded)) return NULL;
+    if (get_buffers(objects, views, 3, 2) < 0) goto done;
+    const Py_ssize_t n = views[2].len / 8;
+    if (require(channels >= 1 && padded >= channels && views[0].len == n * channels * 4
+                && views[1].len == n * padded * 2 && views[2].len == n * 8, "vectors and codes") < 0)
+        goto done;
+    Py_BEGIN_ALLOW_THREADS
+    quantize_rows(views[0].buf, n, channels, padded, views[1].buf, views[2].buf);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    release_buffers(views, 3);
+    return result;
+}
+
+static PyObject *couple(PyObject *self, PyObject *args)
+{
+    PyObject *objects[3], *result = NULL;
+    Py_buffer views[3];
+    Py_ssize_t channels;
+    int64_t count;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOn", &objects[0], &objects[1], &objects[2], &channels)) return NULL;
+    if (get_buffers(objects, views, 3, 2) < 0) goto done;
+    const Py_ssize_t n = views[1].len / 8 - 1;
+    if (require(n >= 0 && channels >= 1 && channels <= 1 << 16 && views[0].len == n * channels * 2
+                && views[1].len == (n + 1) * 8, "codes and pointers") < 0)
+        goto done;
+    Py_BEGIN_ALLOW_THREADS
+    count = couple_rows(views[0].buf, n, channels, views[1].buf, NULL);
+    if (views[2].buf && views[2].len == count * 8)
+        couple_rows(views[0].buf, n, channels, views[1].buf, views[2].buf);
+    Py_END_ALLOW_THREADS
+    if (objects[2] != Py_None && require(views[2].len == count * 8, "couples") < 0) goto done;
+    result = PyLong_FromLongLong(count);
+done:
+    release_buffers(views, 3);
+    return result;
+}
+
+static PyObject *check_couples(PyObject *self, PyObject *args)
+{
+    PyObject *objects[2], *result = NULL;
+    Py_buffer views[2];
+    Py_ssize_t channels;
+    int whole;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOn", &objects[0], &objects[1], &channels)) return NULL;
+    if (get_buffers(objects, views, 2, 0) < 0) goto done;
+    if (require(views[0].len >= 8 && views[0].len % 8 == 0 && views[1].len % 8 == 0, "pointers") < 0) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    whole = are_whole(views[0].buf, views[0].len / 8 - 1, views[1].buf, views[1].len / 8, channels);
+    Py_END_ALLOW_THREADS
+    result = PyBool_FromLong(whole);
+done:
+    release_buffers(views, 2);
     return result;
 }
 
@@ -426,6 +617,9 @@ static PyObject *levels(PyObject *self, PyObject *unused)
 static PyMethodDef methods[] = {
     {"highest_products", highest_products, METH_VARARGS,
      "Keep the highest products of up to 64 queries with rows [start, stop); see hueprobe.search.exact.native."},
+    {"quantize", quantize, METH_VARARGS, "Round float32 vectors to codes; give the squared length of what that changed."},
+    {"couple", couple, METH_VARARGS, "Return how many couples the nonzero codes of rows make, and write them."},
+    {"check_couples", check_couples, METH_VARARGS, "Return whether sparse rows are such as `couple` writes."},
     {"levels", levels, METH_NOARGS, "Return the names of the instruction sets there are here, the fastest last."},
     {NULL, NULL, 0, NULL},
 };
