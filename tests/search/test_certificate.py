@@ -202,8 +202,8 @@ def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
 @pytest.mark.parametrize("number_format", ROUNDED)
 def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_format, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 100)
-    monkeypatch.setattr(quantized, "fastest_format", lambda device: number_format)
-    monkeypatch.setattr(exact, "fastest_format", lambda device: number_format)
+    monkeypatch.setattr(quantized, "fastest_format", lambda *_: number_format)
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: number_format)
     rows, query = colliding(5, n=330)
     shutil.rmtree(folder / "d", ignore_errors=True)
     memory = memory_of(folder / "d", rows)
@@ -230,7 +230,7 @@ def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_fo
 
 
 def test_codes_of_another_state_are_made_anew_and_damaged_ones_named(folder, monkeypatch):
-    monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: "int8")
     rows, query = colliding(6)
     shutil.rmtree(folder / "e", ignore_errors=True)
     file = open_searcher(memory_of(folder / "e", rows), memory_budget=0, device="cpu").quantized.file
@@ -250,7 +250,7 @@ def test_codes_of_another_state_are_made_anew_and_damaged_ones_named(folder, mon
 
 
 def test_without_a_file_the_search_is_slower_and_right(folder, monkeypatch):
-    monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: "int8")
     rows, query = colliding(7)
     memory = memory_of(folder / "f", rows)
     truth = open_searcher(memory).search(query, 5)
