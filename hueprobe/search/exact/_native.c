@@ -450,6 +450,52 @@ static int are_whole(const int64_t *pointers, int64_t n, const uint16_t *couples
     return whole;
 }
 
+/* ---- Exact distances. ---- */
+
+/* The squared distance in float64, of differences that are. */
+INLINE double squared_distance(const float *one, const float *two, int64_t n)
+{
+    enum { LANES = 16 };
+    double sums[LANES] = {0}, sum = 0;
+    int64_t c = 0;
+    for (; c + LANES <= n; c += LANES)
+        for (int lane = 0; lane < LANES; lane++) {
+            const double difference = (double)one[c + lane] - (double)two[c + lane];
+            sums[lane] += difference * difference;
+        }
+    for (; c < n; c++) {
+        const double difference = (double)one[c] - (double)two[c];
+        sum += difference * difference;
+    }
+    for (int lane = 0; lane < LANES; lane++) sum += sums[lane];
+    return sum;
+}
+
+#define DISTANCES(NAME, TARGET)                                                                                  \
+    TARGET static void distances_##NAME(const float *queries, const float *rows, const int64_t *where, int64_t n,\
+                                        int64_t width, int64_t channels, double *out)                            \
+    {                                                                                                            \
+        for (int64_t query = 0; query < n; query++)                                                              \
+            for (int64_t i = query * width; i < (query + 1) * width; i++)                                        \
+                out[i] = sqrt(squared_distance(queries + query * channels, rows + where[i] * channels, channels));\
+    }
+DISTANCES(plain, )
+#if X86
+DISTANCES(avx2, AVX2)
+#endif
+
+static void distances_of(const float *queries, const float *rows, const int64_t *where, int64_t n, int64_t width,
+                         int64_t channels, double *out)
+{
+#if X86
+    if (best_level() > 0) {
+        distances_avx2(queries, rows, where, n, width, channels, out);
+        return;
+    }
+#endif
+    distances_plain(queries, rows, where, n, width, channels, out);
+}
+
 /* ---- Python's side: buffers in, checked by their lengths in bytes. ---- */
 
 static int require(int holds, const char *what)
@@ -601,6 +647,32 @@ done:
     return result;
 }
 
+static PyObject *distances(PyObject *self, PyObject *args)
+{
+    PyObject *objects[4], *result = NULL;
+    Py_buffer views[4];
+    Py_ssize_t channels;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOOOn", &objects[0], &objects[1], &objects[2], &objects[3], &channels)) return NULL;
+    if (get_buffers(objects, views, 4, 1) < 0) goto done;
+    if (require(channels >= 1 && views[0].len % (channels * 4) == 0 && views[1].len % (channels * 4) == 0, "vectors") < 0)
+        goto done;
+    const Py_ssize_t n = views[0].len / (channels * 4), n_rows = views[1].len / (channels * 4);
+    const Py_ssize_t n_places = views[2].len / 8;
+    if (require(views[3].len == views[2].len && (n ? n_places % n == 0 : n_places == 0), "places") < 0) goto done;
+    const int64_t *where = views[2].buf;
+    int inside = 1;
+    for (Py_ssize_t i = 0; i < n_places; i++) inside &= where[i] >= 0 && where[i] < n_rows;
+    if (require(inside, "places") < 0) goto done;
+    Py_BEGIN_ALLOW_THREADS
+    if (n) distances_of(views[0].buf, views[1].buf, where, n, n_places / n, channels, views[3].buf);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    release_buffers(views, 4);
+    return result;
+}
+
 static PyObject *levels(PyObject *self, PyObject *unused)
 {
     (void)self;
@@ -620,6 +692,7 @@ static PyMethodDef methods[] = {
     {"quantize", quantize, METH_VARARGS, "Round float32 vectors to codes; give the squared length of what that changed."},
     {"couple", couple, METH_VARARGS, "Return how many couples the nonzero codes of rows make, and write them."},
     {"check_couples", check_couples, METH_VARARGS, "Return whether sparse rows are such as `couple` writes."},
+    {"distances", distances, METH_VARARGS, "Compute the distances of queries and rows at given places, in float64."},
     {"levels", levels, METH_NOARGS, "Return the names of the instruction sets there are here, the fastest last."},
     {NULL, NULL, 0, NULL},
 };

@@ -142,8 +142,11 @@ class Candidates:
     def _leave_out(self, chunk: slice, upper: torch.Tensor) -> None:
         self._left_out[chunk] = torch.maximum(self._left_out[chunk], upper)
 
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,)."""
+    def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,).
+
+        All of them, whatever k.
+        """
         # Excluded vectors and pads have the lowest products, far below every other.
         ids = torch.where(self._upper < NOTHING, -1, self._ids)
         left_out = torch.where(self._left_out < NOTHING, -torch.inf, self._left_out * self._queries.scale)

@@ -28,6 +28,7 @@ from hueprobe.search.exact.native import (
     keep_highest,
     round_to_codes,
 )
+from hueprobe.search.reranking import NORM_ERROR, plausible
 from hueprobe.threads import threaded_map
 
 FIXED_FORMATS = ("sparse", "int16")
@@ -231,11 +232,28 @@ class FixedCandidates:
             scores, found = (np.take_along_axis(part, order[:, :width], axis=1) for part in (scores, found))
         return scores, found, left
 
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,)."""
-        _, found, left = self.lists()
+    def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates and the highest upper bound of all others.
+
+        Parameters
+        ----------
+        k : int
+            What cannot be among so many nearest is no candidate any more.
+
+        Returns
+        -------
+        ids : ndarray of int64, shape (n, at most width)
+            -1 where none is left.
+        left_out : ndarray of float64, shape (n,)
+            -inf where nothing was left out.
+        """
+        scores, found, left = self.lists()
         ids = np.append(np.concatenate([*self._ids, np.empty(0, np.int64)]), -1)[found]
-        bound = left * CODE_UNIT**2 + self._length * self._block_residual
+        off = self._length * self._block_residual  # of a product, but for r_q ||x||
+        bound = left * CODE_UNIT**2 + off
+        if ids.shape[1] > k:
+            margin = 2 * (off + self.residual) + 2 * NORM_ERROR
+            ids, _ = plausible(ids, scores * CODE_UNIT**2, k, margin)
         return ids, np.where(left == LOWEST, -np.inf, bound)
 
 

@@ -128,6 +128,27 @@ def keep_highest(
     )  # fmt: skip
 
 
+def has_native_distances() -> bool:
+    """Return whether `native_distances` are to be had: so fast that no candidate need be sifted before."""
+    return _native is not None
+
+
+def native_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -> np.ndarray | None:
+    """Return ||vectors[i] - rows[where[i, j]]|| in float64, shape of `where`; None where it is not to be had.
+
+    Parameters
+    ----------
+    vectors, rows : ndarray of float32, shape (n, d) and (n_rows, d)
+    where : ndarray of int64, shape (n, c)
+    """
+    if _native is None:
+        return None
+    distances = np.empty(where.shape)
+    vectors, rows = (np.ascontiguousarray(part, np.float32) for part in (vectors, rows))
+    _native.distances(vectors, rows, np.ascontiguousarray(where, np.int64), distances, rows.shape[1])
+    return distances
+
+
 def _module() -> ModuleType:
     assert _native is not None, "asked for native products where there are none"
     return _native

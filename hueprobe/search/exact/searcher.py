@@ -170,7 +170,7 @@ class ExactSearcher:
                 self.memory, self._ids, queries, width, excluded, device=self.device, equal=self._equal
             )
         else:
-            ids, outside = self._quantized_candidates(queries, width, excluded, number_format)
+            ids, outside = self._quantized_candidates(queries, k, width, excluded, number_format)
         if self._equal is not None:
             ids = self._equal.led(ids, excluded)
         found = rerank(self.memory, queries, ids, k)
@@ -180,9 +180,9 @@ class ExactSearcher:
         return found, (np.square(found.distances[:, -1]) < outside) | np.isposinf(outside), ids
 
     def _quantized_candidates(
-        self, queries: np.ndarray, width: int, excluded: np.ndarray, number_format: str
+        self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), and what the squared distance of all others is no less than (n,)."""
+        """Return candidates (n, at most width), and what the squared distance of all others is no less than (n,)."""
         with full_products():
             candidates = new_candidates(
                 number_format,
@@ -195,7 +195,7 @@ class ExactSearcher:
             )
             for block in self.quantized.blocks():
                 candidates.take(block)
-        ids, left_out = candidates.result()
+        ids, left_out = candidates.result(k)
         squared = np.square(queries.astype(np.float64)).sum(axis=1)
         length = np.sqrt(squared) + candidates.residual
         gamma = sum_error(number_format, self.memory.n_channels, self.device)
