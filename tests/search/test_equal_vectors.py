@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hueprobe import memory_from_arrays, open_searcher
 from hueprobe.search import reranking
-from hueprobe.search.exact import blocks, equal_vectors, quantized
+from hueprobe.search.exact import blocks, equal_vectors, formats
 from hueprobe.search.exact import searcher as exact
 from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.searcher import ExactSearcher
 from tests.oracles import nearest
 
-FORMATS = quantized.FORMATS
+FORMATS = formats.sound_formats(torch.device("cpu"))
 GRID = (3, 3)
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMATS = (*FIXED_FORMATS, *quantized.FORMATS)
 _MOST_NONZERO = 0.4  # share up to which sparse products are tried
 _TRIAL = (128, 2_048)  # queries and vectors of a measurement
-_TRIAL_SECONDS, _LEAST_ROUNDS = 0.15, 3
+_TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
 _HOPELESS = 3  # times as long as the best: takes no further turn
 _ADVANTAGE = {"int8": 1.25, "half": 1.25}  # what a format has to win by, to pay for its candidates
 _fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and nonzero share
@@ -142,7 +142,7 @@ def pass_seconds(sample: np.ndarray, names: list[str]) -> dict[str, float]:
             made_block(name, vectors, ids),
         )
     end, rounds = time.perf_counter() + _TRIAL_SECONDS, 0
-    while rounds < _LEAST_ROUNDS or time.perf_counter() < end:
+    while rounds < _LEAST_ROUNDS or (rounds < _MOST_ROUNDS and time.perf_counter() < end):
         for name, (candidates, block) in list(trials.items()):
             started = time.perf_counter()
             candidates.take(block)
