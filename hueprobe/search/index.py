@@ -193,9 +193,9 @@ def open_searcher(
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM, 1 GiB by default. A larger memory gets a file of
         quantized vectors beside it (half its size), which every search reads.
-    products : {"int8", "half", "float32"}, optional
-        Format of exact search's first pass; by default the one that is fastest here. The result does not
-        depend on it.
+    products : {"sparse", "int16", "int8", "half", "float32"}, optional
+        Format of exact search's first pass; by default the one that is fastest here with the memory's
+        vectors. The result does not depend on it.
     index_dir : path, optional
         Where indexes are kept, such as those of a memory that nobody may write to; beside the memory by
         default. Several memories may share the folder.

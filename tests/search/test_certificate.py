@@ -214,7 +214,7 @@ def test_every_format_is_timed_with_the_vectors_that_it_is_for():
     assert set(seconds) == set(FORMATS) and all(0 < value < 60 for value in seconds.values())
 
 
-@pytest.mark.parametrize("number_format", (*ROUNDED, *FIXED))
+@pytest.mark.parametrize("number_format", [*ROUNDED, *FIXED])
 def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_format, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 100)
     monkeypatch.setattr(exact, "fastest_format", lambda *_: number_format)
@@ -305,7 +305,7 @@ def test_certified_says_how_many_the_first_pass_settled(folder):
     assert (both.n_queries, both.n_certified) == (3, 2) and both.certified == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("number_format", (*ROUNDED, *FIXED))
+@pytest.mark.parametrize("number_format", [*ROUNDED, *FIXED])
 @pytest.mark.parametrize("ranked", [exact._RERANKED, 0])
 def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float64(folder, number_format, ranked, monkeypatch):
     """Hundreds within rounding of each other, as cells of blank background are: more candidates settle it."""

@@ -182,7 +182,7 @@ class ExactSearcher:
     def _quantized_candidates(
         self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, at most width), and what the squared distance of all others is no less than (n,)."""
+        """Return candidates (n, at most width), and of all others the least squared distance there can be."""
         with full_products():
             candidates = new_candidates(
                 number_format,
