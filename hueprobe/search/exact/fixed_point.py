@@ -14,7 +14,7 @@ about one in ten. Sums and selection are one pass of native code (`hueprobe.sear
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import torch
@@ -95,7 +95,7 @@ class FixedBlock:
         pointers = np.append(0, np.cumsum(counts[kept]))
         return replace(self, ids=self.ids[kept], pointers=pointers, rows=self.rows[np.repeat(kept, counts)])
 
-    def write(self, file: BinaryIO) -> None:
+    def write(self, file: IO[bytes]) -> None:
         """Write the number of couples (int64), the residual (float64), ids, pointers and rows."""
         n_couples = 0 if self.pointers is None else len(self.rows)
         for part in (np.array([n_couples]), np.array([self.residual]), self.ids, self.pointers, self.rows):

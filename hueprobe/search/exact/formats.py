@@ -16,7 +16,7 @@ take turns with some of the memory's own vectors.
 import functools
 import time
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
@@ -42,6 +42,26 @@ _ADVANTAGE = {"int8": 1.25, "half": 1.25}  # what a format has to win by, to pay
 _fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and nonzero share
 
 
+class CandidateList(Protocol):
+    """What collects candidates from the blocks of one format: `Candidates` or `FixedCandidates`.
+
+    Attributes
+    ----------
+    residual : ndarray of float64, shape (n,)
+        Of each query.
+    """
+
+    residual: np.ndarray
+
+    def take(self, block: Any) -> None:
+        """Look for candidates in a block of this format."""
+        ...
+
+    def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates, -1 where none is left, and the highest upper bound of all others."""
+        ...
+
+
 def new_candidates(
     number_format: str,
     queries: np.ndarray,
@@ -51,7 +71,7 @@ def new_candidates(
     *,
     device: torch.device,
     equal: EqualVectors | None = None,
-) -> "Candidates | FixedCandidates":
+) -> CandidateList:
     """Return what collects candidates from blocks of a format; parameters as of `Candidates`."""
     if number_format in FIXED_FORMATS:
         return FixedCandidates(queries, width, excluded, n_cells, equal)
@@ -135,7 +155,8 @@ def pass_seconds(sample: np.ndarray, names: list[str]) -> dict[str, float]:
     vectors = np.ascontiguousarray(np.resize(sample, (n_rows, sample.shape[1])))
     ids, queries = np.arange(n_rows), vectors[:: n_rows // n_queries].copy()
     excluded = np.full((len(queries), 0), -1)
-    trials, least = {}, {}
+    trials: dict[str, tuple[CandidateList, Block | FixedBlock]] = {}
+    least: dict[str, float] = {}
     for name in names:
         trials[name] = (
             new_candidates(name, queries, 20, excluded, 1, device=torch.device("cpu")),
