@@ -29,18 +29,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from benchmarks.competitors import AnnoyDirect, Competitor, Exact, FaissDirect, FlatBare
 from benchmarks.machine import machine, versions
 from benchmarks.search_memories import real_memory, sized_memory
 from hueprobe import KernelDensityClassifier, Memory, open_memory, open_searcher
 from hueprobe.json_documents import json_text
-from hueprobe.search.exact.quantized import FORMATS
+from hueprobe.search.exact.formats import sound_formats
 from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.recall import share_found
 
 RESULTS = Path(__file__).parent / "results" / "search.json"
 K, IMAGES_ASKED = 10, 20
+CPU = torch.device("cpu")
 FLAT, OURS = "FAISS Flat", "hueprobe exact"
 
 
@@ -48,7 +50,9 @@ def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Compet
     """Build everyone who takes part at this size."""
     taking_part: list[Any] = [Exact(OURS, ExactSearcher(memory))]
     if approximate:  # a memory that fits: every format of the first pass too
-        taking_part += [Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in FORMATS]
+        taking_part += [
+            Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in sound_formats(CPU)
+        ]
     if flat:
         flat_index = FaissDirect(FLAT, memory, "Flat", {})
         taking_part += [flat_index, FlatBare("FAISS Flat, bare", flat_index)]

@@ -125,13 +125,14 @@ def installed(tmp_path_factory):
     folder = tmp_path_factory.mktemp("installed")
     source = folder / "source"
     for name in ("hueprobe", "data_manifests"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__", "*.so"))
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     archive = f"from setuptools import build_meta; build_meta.build_sdist({str(folder)!r})"
     subprocess.run([sys.executable, "-c", archive], check=True, cwd=source, capture_output=True)
     (sdist,) = folder.glob("hueprobe-*.tar.gz")
     with tarfile.open(sdist) as file:
+        assert any(name.endswith("/_native.c") for name in file.getnames())
         file.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

@@ -101,7 +101,7 @@ def evaluate(
         "exclude": None if exclude == "none" else exclude, "progress": True,
     }  # fmt: skip
     classifier: KernelDensityClassifier | PooledClassifier
-    spec, recall, certified = "exact", 1.0, math.nan
+    spec, recall, certified, number_format = "exact", 1.0, math.nan, None
     if pooled:
         classifier = PooledClassifier(opened, rule=rule, **shared)
     else:
@@ -117,12 +117,14 @@ def evaluate(
     found = compare(result)
     if isinstance(classifier, KernelDensityClassifier):
         certified = getattr(classifier.searcher, "certified", math.nan)  # only for exact search
+        number_format = getattr(classifier.searcher, "format", None)
     if as_json:
         document = _document(result, found, spec, recall, k)
         share = None if math.isnan(certified) else certified
-        common.print_json({**document, "classifier": rule, "searcher_certified": share})
+        document |= {"classifier": rule, "searcher_certified": share, "searcher_format": number_format}
+        common.print_json(document)
     else:
-        _report(result, found, spec, recall, certified)
+        _report(result, found, spec, recall, certified, number_format)
 
 
 def _run(batches: Any, matches_file: Path | None) -> "Classification":
@@ -168,7 +170,12 @@ def _document(
 
 
 def _report(
-    result: "Classification", found: "Evaluation", searcher: str, recall: float, certified: float
+    result: "Classification",
+    found: "Evaluation",
+    searcher: str,
+    recall: float,
+    certified: float,
+    number_format: str | None,
 ) -> None:
     overall = found.overall
     low, high = overall.ci95
@@ -200,7 +207,8 @@ def _report(
     seconds = {**result.seconds, "total": sum(result.seconds.values())}
     common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
     proved = "" if math.isnan(certified) else f", {certified:.2%} of queries certified in the first pass"
-    common.say(f"searcher {searcher}, recall@10 {common.recall_text(recall)}{proved}")
+    products = "" if number_format is None else f" ({number_format} products)"
+    common.say(f"searcher {searcher}{products}, recall@10 {common.recall_text(recall)}{proved}")
 
 
 def _mistakes(found: "Evaluation", name: str) -> str:

@@ -15,6 +15,7 @@ def info(memory: Path, as_json: bool) -> None:
     """Show the content of MEMORY: network, settings, images, classes and search indexes."""
     from hueprobe.memory import open_memory
     from hueprobe.memory.transforms import transform_words
+    from hueprobe.search.exact.native import instructions, native_text
     from hueprobe.search.index import list_indexes
 
     opened = open_memory(memory)
@@ -33,6 +34,7 @@ def info(memory: Path, as_json: bool) -> None:
         "bytes": size,
         "classes": {name: {"images": images[name], "vectors": counts[name]} for name in opened.classes},
         "indexes": indexes,
+        "native_products": instructions(),
         "settings": opened.settings.to_json(),
     }
     if as_json:
@@ -56,6 +58,7 @@ def info(memory: Path, as_json: bool) -> None:
         ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero vectors not counted)"],
         ["values", "all >= 0" if opened.nonnegative else "positive and negative"],
     ]
+    rows.append(["exact search", f"products {native_text()}"])
     rows += [
         [f"index {name}", "stale" if header["stale"] else _recalls(header["recall_at_10"])]
         for name, header in indexes.items()

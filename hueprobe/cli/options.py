@@ -209,7 +209,8 @@ def report_skipped(skipped: tuple[tuple[str, str], ...]) -> None:
 
 
 def announce_index(memory: "Memory", spec: str, index_dir: Path | None) -> None:
-    """Report on stderr that an index does not exist and will be built first."""
+    """Report on stderr that an index will be built first, and with -v what exact search lacks."""
+    from hueprobe.search.exact.native import instructions, native_text
     from hueprobe.search.index import StoredIndex
     from hueprobe.search.spec import parse_spec
 
@@ -217,3 +218,6 @@ def announce_index(memory: "Memory", spec: str, index_dir: Path | None) -> None:
     if parsed.needs_index and not (index := StoredIndex(memory, parsed, index_dir=index_dir)).exists:
         where = "" if index_dir is None else f" in {index.folder.indexes}"
         say(f"{memory.path} has no index for {spec!r}{where} yet; building it", err=True)
+    verbose = click.get_current_context().find_root().params.get("verbose", 0)
+    if verbose and not parsed.needs_index and instructions() is None:
+        say(f"exact search: products {native_text()}", err=True)

@@ -4,6 +4,8 @@ import numpy as np
 
 DTYPES = ("float16", "float32")
 
+_IN_CACHE = 1 << 17  # values treated at a time
+
 
 def renormalize(rows: np.ndarray) -> np.ndarray:
     """Return rows as float32 vectors of unit length; zero rows stay zero.
@@ -26,10 +28,16 @@ def renormalize(rows: np.ndarray) -> np.ndarray:
     array([[0.6, 0.8],
            [0. , 0. ]], dtype=float32)
     """
-    vectors = np.array(rows, np.float32, order="C")  # always a copy: the division below is in place
-    norms = np.sqrt(np.square(vectors).sum(axis=-1, keepdims=True))
-    norms[norms == 0] = 1
-    vectors /= norms
+    rows = np.asarray(rows)
+    vectors = np.empty(rows.shape, np.float32)
+    flat, out = rows.reshape(-1, rows.shape[-1]), vectors.reshape(-1, rows.shape[-1])
+    step = max(1, _IN_CACHE // rows.shape[-1])
+    for start in range(0, len(out), step):
+        part = out[start : start + step]
+        part[:] = flat[start : start + step]
+        norms = np.sqrt(np.square(part).sum(axis=-1, keepdims=True))
+        norms[norms == 0] = 1
+        part /= norms
     return vectors
 
 

@@ -196,10 +196,10 @@ def open_searcher(
         Search only these memory rows (or the rows of this mask); exact search only. By default all.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM. By default 1 GiB. For a larger memory, a file of
-        quantized vectors (half its size) is written next to it, and every search reads that file.
-    products : {"int8", "half", "float32"}, optional
-        Number format of the first pass of exact search. By default the fastest one on this machine. The
-        result does not depend on it.
+        quantized vectors is written next to it, and every search reads that file.
+    products : {"sparse", "int16", "int8", "half", "float32"}, optional
+        Number format of the first pass of exact search. By default the fastest one on this machine for the
+        memory's vectors. The result does not depend on it.
     index_dir : path, optional
         Folder to keep indexes in, for example if the memory is read-only. Several memories may share it. By
         default indexes are kept in the memory's folder.

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from hueprobe.search.exact.native import has_native_distances, native_distances
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.threads import n_cores, threaded_map
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
 # Limits that keep the candidates in a processor's cache.
-_QUERIES_AT_A_TIME, _CANDIDATES_AT_A_TIME = 16, 1_024
+_QUERIES_AT_A_TIME, _CANDIDATES_AT_A_TIME = 64, 1_024
 UNIT = 2.0**-24  # half the spacing of float32 at 1
 # renormalize() divides by a norm with a float32 rounding error of a few units; this bound is generous.
 NORM_ERROR = 64 * UNIT
@@ -43,7 +44,8 @@ def rerank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int
         Number of neighbors to keep.
     """
     n_queries, width = candidates.shape
-    step = min(_QUERIES_AT_A_TIME, max(1, _CANDIDATES_AT_A_TIME // max(1, width)))
+    step = min(_QUERIES_AT_A_TIME, max(1, _CANDIDATES_AT_A_TIME // max(1, width)), -(-n_queries // n_cores()))
+    step = max(1, step)
     parts = [slice(start, start + step) for start in range(0, n_queries, step)]
 
     def reranked(part: slice) -> Neighbors:
@@ -65,7 +67,7 @@ def _rerank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, 
     unique, where = np.unique(candidates, return_inverse=True)
     where = where.reshape(candidates.shape)
     rows = memory.vectors(np.maximum(unique, 0))
-    if candidates.shape[1] > k:
+    if candidates.shape[1] > k and not has_native_distances():
         # The error of a product is at most gamma, of a squared length NORM_ERROR, on both sides of the
         # comparison.
         margin = 2 * gamma(memory.n_channels) * (1 + NORM_ERROR) + 2 * NORM_ERROR
@@ -84,7 +86,7 @@ def _rerank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, 
 
 
 def plausible(
-    candidates: np.ndarray, products: np.ndarray, k: int, margin: float
+    candidates: np.ndarray, products: np.ndarray, k: int, margin: float | np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keep the candidates that can be among the k nearest; the others need no exact distance.
 
@@ -96,7 +98,7 @@ def plausible(
         Computed inner product of the query with each candidate.
     k : int
         Number of neighbors.
-    margin : float
+    margin : float or ndarray of float64, shape (n_queries,)
         A candidate whose product is below the k-th highest by more than this is certainly farther away.
 
     Returns
@@ -105,6 +107,7 @@ def plausible(
         The remaining ids, padded with -1, and their original columns.
     """
     products = np.where(candidates >= 0, products, -np.inf)
+    margin = np.reshape(margin, (-1, 1))
     low = products < np.partition(products, -k, axis=1)[:, -k, None] - margin
     low |= candidates < 0
     columns = np.argsort(low, axis=1, kind="stable")[:, : int((~low).sum(axis=1).max(initial=k))]
@@ -113,6 +116,8 @@ def plausible(
 
 def exact_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -> np.ndarray:
     """Return ||vectors[i] - rows[where[i, j]]|| in float64, shape of `where`."""
+    if (native := native_distances(vectors, rows, where)) is not None:
+        return native
     queries = vectors.astype(np.float64)
     distance = np.empty(where.shape, np.float64)
     for column in range(where.shape[1]):

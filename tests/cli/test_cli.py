@@ -20,6 +20,7 @@ from PIL import Image
 from hueprobe import open_memory
 from hueprobe.cli import main
 from hueprobe.memory import settings
+from hueprobe.search.exact.formats import FORMATS
 
 TINY = ["--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4"]
 
@@ -76,7 +77,7 @@ def test_index_query_evaluate_as_in_the_readme(memory, table, images, tmp_path):
     assert set(found) == {
         "images", "accuracy", "ci95", "per_class", "confusion", "predictions", "unknown_classes",
         "unlabeled", "chance", "skipped", "searcher", "searcher_recall", "searcher_certified", "k",
-        "seconds", "classifier", "alone_in_their_class",
+        "searcher_format", "seconds", "classifier", "alone_in_their_class",
     }  # fmt: skip
     assert found["confusion"] == {name: {name: 4} for name in ("blue", "green", "red")}
     assert set(found["seconds"]) == {"extract", "search", "density", "total"}
@@ -110,6 +111,7 @@ def test_leave_one_out_and_other_searchers(memory):
     assert told in run("evaluate", memory, "--leave-one-out").stdout
     flat = json.loads(run("evaluate", memory, "--leave-one-out", "--searcher", "faiss:Flat", "--json").stdout)
     assert flat["searcher"] == "faiss:Flat" and flat["searcher_certified"] is None
+    assert exact["searcher_format"] in FORMATS and flat["searcher_format"] is None
     for one, two in zip(exact["predictions"], flat["predictions"], strict=True):
         assert one["likelihood"] == pytest.approx(two["likelihood"])
     annoy = ["evaluate", memory, "--leave-one-out", "--searcher", "annoy:trees=20,search_k=100000"]
@@ -327,7 +329,11 @@ def test_a_callables_transform_goes_on_and_a_changed_one_is_told(images, tmp_pat
         refused("evaluate", tmp_path / "m", images, "--k", "3"),
         refused("index", images, "-o", tmp_path / "m", "--append"),
     ):
-        assert "_Halved object" in line and "values differ by up to" in line and "give it in Python with trans" in line
+        assert (
+            "_Halved object" in line
+            and "values differ by up to" in line
+            and "give it in Python with trans" in line
+        )
     live = build_memory(tmp_path / "live", images, backbone=tiny()[0], transform=_Halved(), layer="3")
     assert "backbone=module, transform=transform" in refused("query", live.path, asked)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import HueprobeWarning, InputError, SearcherError
-from hueprobe.search.exact import blocks, double, quantized
+from hueprobe.search.exact import blocks, double, formats, quantized
 from hueprobe.search.exact import searcher as exact
 from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.index import list_indexes
@@ -18,6 +18,8 @@ from tests.oracles import nearest
 
 ROUNDED = ("int8", "half")
 CPU = torch.device("cpu")
+FORMATS = formats.sound_formats(CPU)
+FIXED = [name for name in FORMATS if name in formats.FIXED_FORMATS]
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,7 @@ def colliding(seed, *, n=300, d=48, spread=1e-3, signed=False):
 @pytest.mark.slow
 @given(
     seed=st.integers(0, 10_000),
-    number_format=st.sampled_from(quantized.FORMATS),
+    number_format=st.sampled_from(FORMATS),
     spread=st.sampled_from([1e-6, 1e-4, 1e-3, 1e-2, 0.3]),
     signed=st.booleans(),
     k=st.sampled_from([1, 10, 299, 300]),
@@ -132,7 +134,7 @@ def hidden_by_the_query(number_format, rng):
 )
 @pytest.mark.parametrize("group", [1, 32])
 def test_a_neighbor_that_rounding_hides_is_found(folder, number_format, hide, group, monkeypatch):
-    monkeypatch.setattr(exact, "_EXTRA", dict.fromkeys(quantized.FORMATS, 0))
+    monkeypatch.setattr(exact, "_EXTRA", dict.fromkeys(FORMATS, 0))
     monkeypatch.setattr(blocks, "GROUP", group)
     fooled = 0
     for seed in range(10):
@@ -181,29 +183,41 @@ def test_residuals_and_sums_hold(seed, number_format, d, sparse):
 
 def test_formats_that_cannot_be_had_are_refused(folder):
     memory = memory_of(folder / "c", unit(np.random.default_rng(0).random((5, 4))))
-    with pytest.raises(InputError, match=r"'fp4'; choose from: int8, half, float32"):
+    with pytest.raises(InputError, match=r"'fp4'; choose from: sparse, int16, int8, half, float32"):
         ExactSearcher(memory, products="fp4")
     with pytest.raises(InputError, match=r"at most 32768 channels, got 40000"):
-        quantized.require_format("int8", 40_000)
+        formats.require_format("int8", 40_000, CPU)
 
 
 def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
-    for times, fastest in (
-        ({"int8": 1.0, "half": 2.0, "float32": 3.0}, "int8"),
-        ({"int8": np.inf, "half": 2.0, "float32": 3.0}, "half"),
-        ({"int8": 0.9, "half": 1.0, "float32": 1.0}, "float32"),  # too little gained
+    sample = unit(np.eye(30, 40) + 1e-3)
+    sparse = unit(np.eye(30, 40))
+    for times, vectors, fastest in (
+        ({"int8": 1.0, "half": 2.0, "float32": 3.0}, sample, "int8"),
+        ({"half": 2.0, "float32": 3.0}, sample, "half"),
+        ({"int8": 0.9, "half": 1.0, "float32": 1.0}, sample, "float32"),  # too little gained
+        ({"sparse": 0.9, "int16": 1.0, "float32": 1.1}, sparse, "sparse"),
+        ({"sparse": 0.1, "int16": 1.0, "float32": 1.1}, sample, "int16"),  # they are not sparse
     ):
-        quantized.fastest_format.cache_clear()
-        monkeypatch.setattr(quantized, "product_seconds", lambda times=times: times)
-        assert quantized.fastest_format(CPU) == fastest
-    quantized.fastest_format.cache_clear()
+        monkeypatch.setattr(formats, "_fastest", {})
+        monkeypatch.setattr(formats, "sound_formats", lambda _, times=times: tuple(times))
+        monkeypatch.setattr(
+            formats, "pass_seconds", lambda _, names, t=times: {name: t[name] for name in names}
+        )
+        assert formats.fastest_format(CPU, vectors) == fastest
+        monkeypatch.setattr(formats, "pass_seconds", None)  # measured once
+        assert formats.fastest_format(CPU, vectors) == fastest
 
 
-@pytest.mark.parametrize("number_format", ROUNDED)
+def test_every_format_is_timed_with_the_vectors_that_it_is_for():
+    seconds = formats.pass_seconds(unit(np.random.default_rng(0).random((50, 33))), list(FORMATS))
+    assert set(seconds) == set(FORMATS) and all(0 < value < 60 for value in seconds.values())
+
+
+@pytest.mark.parametrize("number_format", [*ROUNDED, *FIXED])
 def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_format, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 100)
-    monkeypatch.setattr(quantized, "fastest_format", lambda device: number_format)
-    monkeypatch.setattr(exact, "fastest_format", lambda device: number_format)
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: number_format)
     rows, query = colliding(5, n=330)
     shutil.rmtree(folder / "d", ignore_errors=True)
     memory = memory_of(folder / "d", rows)
@@ -212,8 +226,15 @@ def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_fo
     searcher = open_searcher(memory, memory_budget=0, device="cpu")
     assert searcher.quantized.file.is_file() and not searcher.quantized.fits
     assert [name.partition(",")[0] for name in list_indexes(memory)] == [f"exact-{number_format}"]
-    size = {"int8": 1, "half": 2}[number_format]
-    assert searcher.quantized.file.stat().st_size == (3 * 128 + 32) * (48 * size + 16)
+    nonzero = int((np.rint(memory.vectors(np.arange(330)) * 32_767) != 0).sum())
+    size = {
+        "int8": (3 * 128 + 32) * (48 + 16),
+        "half": (3 * 128 + 32) * (2 * 48 + 16),
+        "int16": 4 * 16 + 330 * (2 * 48 + 8),
+        "sparse": 4 * 16 + 330 * (8 + 8) + 4 * 8 + 4 * nonzero,
+    }[number_format]
+    written = searcher.quantized.file.stat().st_size
+    assert size <= written <= size + (330 * 4 if number_format == "sparse" else 0)  # of a couple one is empty
     make, made = blocks.QuantizedVectors._make, []
 
     def counted(self, number):
@@ -230,7 +251,7 @@ def test_a_memory_over_the_budget_is_read_from_a_file_of_codes(folder, number_fo
 
 
 def test_codes_of_another_state_are_made_anew_and_damaged_ones_named(folder, monkeypatch):
-    monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: "int8")
     rows, query = colliding(6)
     shutil.rmtree(folder / "e", ignore_errors=True)
     file = open_searcher(memory_of(folder / "e", rows), memory_budget=0, device="cpu").quantized.file
@@ -250,7 +271,7 @@ def test_codes_of_another_state_are_made_anew_and_damaged_ones_named(folder, mon
 
 
 def test_without_a_file_the_search_is_slower_and_right(folder, monkeypatch):
-    monkeypatch.setattr(exact, "fastest_format", lambda device: "int8")
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: "int8")
     rows, query = colliding(7)
     memory = memory_of(folder / "f", rows)
     truth = open_searcher(memory).search(query, 5)
@@ -284,7 +305,7 @@ def test_certified_says_how_many_the_first_pass_settled(folder):
     assert (both.n_queries, both.n_certified) == (3, 2) and both.certified == pytest.approx(2 / 3)
 
 
-@pytest.mark.parametrize("number_format", ROUNDED)
+@pytest.mark.parametrize("number_format", [*ROUNDED, *FIXED])
 @pytest.mark.parametrize("ranked", [exact._RERANKED, 0])
 def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float64(folder, number_format, ranked, monkeypatch):
     """Hundreds within rounding of each other, as cells of blank background are: more candidates settle it."""

@@ -2,18 +2,19 @@
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hueprobe import memory_from_arrays, open_searcher
 from hueprobe.search import reranking
-from hueprobe.search.exact import blocks, equal_vectors, quantized
+from hueprobe.search.exact import blocks, equal_vectors, formats
 from hueprobe.search.exact import searcher as exact
 from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.searcher import ExactSearcher
 from tests.oracles import nearest
 
-FORMATS = quantized.FORMATS
+FORMATS = formats.sound_formats(torch.device("cpu"))
 GRID = (3, 3)
 
 
@@ -100,7 +101,7 @@ def test_of_each_group_the_lowest_members_that_may_be_matched_are_taken(tmp_path
 @pytest.mark.parametrize("products", ["int8", "half"])
 def test_groups_stand_in_a_file_of_codes_too(tmp_path, products, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 50)
-    monkeypatch.setattr(exact, "fastest_format", lambda device: products)
+    monkeypatch.setattr(exact, "fastest_format", lambda *_: products)
     memory = memory_of(tmp_path / "m", crowded(3, n=30, n_groups=2))
     searcher = open_searcher(memory, memory_budget=0, device="cpu")
     file = searcher.quantized.file

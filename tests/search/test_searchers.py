@@ -2,6 +2,7 @@ import os
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -12,10 +13,12 @@ from hueprobe.search import approximate, build_index, measure_recall
 from hueprobe.search.approximate import n_threads
 from hueprobe.search.exact import blocks as blocks_module
 from hueprobe.search.exact import searcher as exact_module
+from hueprobe.search.exact.formats import sound_formats
 from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.index import StoredIndex, list_indexes, recall_of
 from tests.oracles import nearest, stored_vector
 
+FORMATS = sound_formats(torch.device("cpu"))
 APPROXIMATE = ["annoy:trees=5,search_k=100000", "faiss:Flat", "faiss:HNSW32;efSearch=256"]
 
 
@@ -47,14 +50,14 @@ def allowed_mask(memory, excluded):
     k=st.integers(1, 40),
     block=st.sampled_from([1, 7, 64]),
     group=st.sampled_from([1, 3, 32]),
-    products=st.sampled_from(["int8", "half", "float32"]),
+    products=st.sampled_from(FORMATS),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_exact_search_equals_brute_force(seed, levels, k, block, group, products, tmp_path, monkeypatch):
     memory = memory_from_arrays(tmp_path / "m", activations(seed, levels=levels), overwrite=True)
     monkeypatch.setattr(blocks_module, "BLOCK", block)
     monkeypatch.setattr(blocks_module, "GROUP", group)
-    monkeypatch.setattr(exact_module, "_EXTRA", dict.fromkeys(("int8", "half", "float32"), seed % 3))
+    monkeypatch.setattr(exact_module, "_EXTRA", dict.fromkeys(FORMATS, seed % 3))
     rng = np.random.default_rng(seed)
     stored = memory.vectors(np.arange(memory.n_slots))
     queries = np.concatenate(

@@ -13,6 +13,7 @@ import torch
 from hueprobe.errors import SearcherError
 from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
+from hueprobe.search.exact.fixed_point import FIXED_FORMATS, FixedBlock
 from hueprobe.search.exact.quantized import Codes, quantize
 from hueprobe.threads import threaded_map
 
@@ -117,10 +118,12 @@ class QuantizedVectors:
     ids : ndarray of int64, shape (n,)
         The vectors to be searched, ascending.
     number_format : str
-        One of `quantized.FORMATS`.
+        One of `formats.FORMATS`.
     device : torch.device
     budget : int, optional
         Bytes that may be kept; 1 GiB on a CPU, 70 % of what is free on a GPU.
+    nonzero : float
+        Share of values that are not zero, of which the room that sparse vectors take is estimated.
     """
 
     def __init__(
@@ -131,14 +134,15 @@ class QuantizedVectors:
         *,
         device: torch.device,
         budget: int | None = None,
+        nonzero: float = 1.0,
     ) -> None:
         self._memory, self._format, self._device = memory, number_format, device
         self._parts = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
-        needed = len(ids) * memory.n_channels * _value_type(number_format, device).itemsize
+        needed = len(ids) * _bytes_of_vector(number_format, memory.n_channels, device, nonzero)
         self.fits = needed <= (_budget(device) if budget is None else budget)
         self.file: Path | None = None
         self._sha256: str | None = None  # of the file, until a pass over it has shown that it is so
-        self._kept: list[Block] = []
+        self._kept: list[Block | FixedBlock] = []
         self._left_out = np.empty(0, np.int64)
 
     @property
@@ -165,9 +169,10 @@ class QuantizedVectors:
     @property
     def layout(self) -> str:
         """What decides how a file of codes looks."""
-        return f"{self._format},block={BLOCK},group={GROUP}"
+        grouped = "" if self._format in FIXED_FORMATS else f",group={GROUP}"
+        return f"{self._format},block={BLOCK}{grouped}"
 
-    def blocks(self) -> Iterator[Block]:
+    def blocks(self) -> Iterator[Block | FixedBlock]:
         """Yield every block, in order."""
         if self._kept:
             yield from self._kept
@@ -181,20 +186,26 @@ class QuantizedVectors:
         self._kept = made
 
     def write(self, path: Path, *, progress: bool = False) -> None:
-        """Write block behind block: values, scales (float32), residuals (float32), ids (int64)."""
+        """Write block behind block: values, scales (float32), residuals (float32), ids (int64).
+
+        Of a `FixedBlock` what its own `write` says.
+        """
         with (
             written_whole(path) as file,
             progress_bar(len(self._parts), label="quantize", unit="blocks", enabled=progress) as advance,
         ):
             for number in range(len(self._parts)):
                 block = self._make(number)
-                for part in (*vars(block.codes).values(), block.ids):
-                    file.write(part.contiguous().view(torch.uint8).numpy())
+                if isinstance(block, FixedBlock):
+                    block.write(file)
+                else:
+                    for part in (*vars(block.codes).values(), block.ids):
+                        file.write(part.contiguous().view(torch.uint8).numpy())
                 advance(1)
 
     @contextmanager
-    def _reader(self) -> Iterator[Callable[[int], Block]]:
-        """Yield what gives a block by its number."""
+    def _reader(self) -> Iterator[Callable[[int], Block | FixedBlock]]:
+        """Yield what gives a block by its number; from a file, one after the other."""
         if self.file is None or self.fits:
             yield self._make
             return
@@ -205,27 +216,39 @@ class QuantizedVectors:
                 raise self._damaged("its bytes are not those that were written")
         self._sha256 = None
 
-    def _make(self, number: int) -> Block:
+    def _make(self, number: int) -> Block | FixedBlock:
         ids = self._parts[number]
+        if self._format in FIXED_FORMATS:
+            return FixedBlock.of(self._memory.vectors, ids, self._format)
         vectors = torch.from_numpy(self._memory.vectors(ids)).to(self._device)
         return Block.of(vectors, ids, self._format)
 
     def _damaged(self, reason: str) -> SearcherError:
         return SearcherError(f"{self.file} is damaged: {reason}; remove its folder and search again")
 
-    def _load(self, file: BinaryIO, number: int, digest: "hashlib._Hash | None") -> Block:
-        channels, kind = self._memory.n_channels, _value_type(self._format, self._device)
-        per_vector = channels * kind.itemsize + 4 + 4 + 8
-        file.seek(sum(_padded(len(ids)) for ids in self._parts[:number]) * per_vector)
-        n = _padded(len(self._parts[number]))
-        parts = [torch.empty(n, channels, dtype=kind), torch.empty(n), torch.empty(n)]
-        ids = torch.empty(n, dtype=torch.int64)
-        for part in (*parts, ids):
-            target = part.view(-1).view(torch.uint8).numpy()
-            if file.readinto(target) != target.nbytes:  # type: ignore[attr-defined]
+    def _load(self, file: BinaryIO, number: int, digest: "hashlib._Hash | None") -> Block | FixedBlock:
+        def fill(array: np.ndarray) -> None:
+            target = array.reshape(-1).view(np.uint8)
+            if file.readinto(target.data) != target.nbytes:  # type: ignore[attr-defined]
                 raise self._damaged("it ends too early")
             if digest is not None:
                 digest.update(target.data)
+
+        if self._format not in FIXED_FORMATS:
+            return self._load_grouped(fill, number)
+        try:
+            block = FixedBlock.read(fill, self._parts[number], self._memory.n_channels, self._format)
+        except ValueError as error:
+            raise self._damaged(str(error)) from error
+        return block.without(self._left_out)
+
+    def _load_grouped(self, fill: Callable[[np.ndarray], None], number: int) -> Block:
+        n = _padded(len(self._parts[number]))
+        kind = _value_type(self._format, self._device)
+        parts = [torch.empty(n, self._memory.n_channels, dtype=kind), torch.empty(n), torch.empty(n)]
+        ids = torch.empty(n, dtype=torch.int64)
+        for part in (*parts, ids):
+            fill(part.view(-1).view(torch.uint8).numpy())
         expected = np.concatenate([np.full(n - len(self._parts[number]), -1), self._parts[number]])
         if not np.array_equal(np.sort(ids.numpy()), expected):
             raise self._damaged("it holds other vectors than the memory")
@@ -235,7 +258,7 @@ class QuantizedVectors:
         return Block.arranged(Codes(*parts), given, self._format)
 
 
-def _ahead(read: Callable[[int], Block], n_blocks: int) -> Iterator[Block]:
+def _ahead(read: Callable[[int], Block | FixedBlock], n_blocks: int) -> Iterator[Block | FixedBlock]:
     """Yield blocks by number, each read while the one before it is in use.
 
     The thread may use all of torch's: kept to itself, it was slower by a tenth to a quarter.
@@ -251,6 +274,14 @@ def _ahead(read: Callable[[int], Block], n_blocks: int) -> Iterator[Block]:
 
 def _padded(n: int) -> int:
     return -(-n // GROUP) * GROUP
+
+
+def _bytes_of_vector(number_format: str, n_channels: int, device: torch.device, nonzero: float) -> float:
+    if number_format == "sparse":
+        return 4 * n_channels * nonzero + 16
+    if number_format == "int16":
+        return 2 * n_channels
+    return n_channels * _value_type(number_format, device).itemsize
 
 
 def _value_type(number_format: str, device: torch.device) -> torch.dtype:

@@ -12,7 +12,15 @@ import torch
 
 from hueprobe.search.exact.blocks import Block
 from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
-from hueprobe.search.exact.quantized import NOTHING, Codes, highest, lowest, product_dtype, products
+from hueprobe.search.exact.quantized import (
+    NOTHING,
+    Codes,
+    highest,
+    lowest,
+    product_dtype,
+    products,
+    quantize,
+)
 from hueprobe.search.reranking import NORM_ERROR
 
 _CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
@@ -23,7 +31,10 @@ class Candidates:
 
     Parameters
     ----------
-    queries : Codes
+    vectors : ndarray of float32, shape (n, d)
+        The queries.
+    number_format : str
+        One of `quantized.FORMATS`.
     width : int
         How many to keep.
     excluded : ndarray of int64, shape (n, m)
@@ -32,19 +43,29 @@ class Candidates:
         Of an image.
     equal : EqualVectors, optional
         The blocks hold one vector of each of these groups.
+    device : torch.device
+
+    Attributes
+    ----------
+    residual : ndarray of float64, shape (n,)
+        Of each query.
     """
 
     def __init__(
         self,
-        queries: Codes,
+        vectors: np.ndarray,
+        number_format: str,
         width: int,
         excluded: np.ndarray,
         n_cells: int,
         equal: EqualVectors | None = None,
+        *,
+        device: torch.device,
     ) -> None:
-        n, device = len(queries.values), queries.values.device
+        n, queries = len(vectors), quantize(torch.from_numpy(vectors).to(device), number_format)
         self._excluded, self._n_cells, self._equal = excluded, n_cells, equal
         self._queries, self._width = queries, width
+        self.residual = queries.residual.cpu().double().numpy()
         self._upper = torch.full((n, width), -torch.inf, device=device)
         self._ids = torch.full((n, width), -1, dtype=torch.int64, device=device)
         self._left_out = torch.full((n,), -torch.inf, device=device)
@@ -121,8 +142,11 @@ class Candidates:
     def _leave_out(self, chunk: slice, upper: torch.Tensor) -> None:
         self._left_out[chunk] = torch.maximum(self._left_out[chunk], upper)
 
-    def result(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,)."""
+    def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,).
+
+        All of them, whatever k.
+        """
         # Excluded vectors and pads have the lowest products, far below every other.
         ids = torch.where(self._upper < NOTHING, -1, self._ids)
         left_out = torch.where(self._left_out < NOTHING, -torch.inf, self._left_out * self._queries.scale)

@@ -1,6 +1,7 @@
 """Vectors quantized to a cheap number format, their products, and what quantizing can have changed.
 
-A vector x is kept as scale * codes; its *residual* is an upper bound of ||x - scale * codes||. Three formats:
+A vector x is kept as scale * codes; its *residual* is an upper bound of ||x - scale * codes||. Three
+formats of torch:
 
 | name      | codes                               | scale           | product of two codes               |
 |-----------|-------------------------------------|-----------------|------------------------------------|
@@ -8,19 +9,16 @@ A vector x is kept as scale * codes; its *residual* is an upper bound of ||x - s
 | `half`    | bfloat16; float16 on CUDA           | 1               | float32 sums, rounded to the format |
 | `float32` | the vector itself                   | 1               | float32 sums                       |
 
-int8 suits activations after a ReLU: nine in ten are 0, and 0 is rounded to 0. Which format multiplies
-fastest depends on the processor, so it is measured, once a process.
+int8 suits activations after a ReLU: nine in ten are 0, and 0 is rounded to 0. Two more formats are native
+(`hueprobe.search.exact.fixed_point`); which is fastest is measured (`hueprobe.search.exact.formats`).
 """
 
 import contextlib
-import functools
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
-from hueprobe.errors import InputError
 from hueprobe.search.reranking import UNIT, gamma
 
 FORMATS = ("int8", "half", "float32")
@@ -28,8 +26,6 @@ ARITHMETIC = 16 * UNIT  # of the few float32 operations that turn codes into a s
 # In units of a query's scale every upper bound lies above NOTHING, and `lowest` below, with so many channels:
 MOST_INT8_CHANNELS = 32_768
 NOTHING = -46_000.0
-_TRIAL = (256, 2048, 1024)  # queries, vectors and channels of the measurement
-_TRIAL_SECONDS = 0.35
 
 
 @dataclass(frozen=True)
@@ -103,63 +99,10 @@ def sum_error(number_format: str, n_channels: int, device: torch.device) -> floa
     `reranking.gamma` in whatever order float32 sums run. Four times that where the hardware adds
     up in its own way: in half precision, and on a GPU.
     """
-    if number_format == "int8":
+    if number_format in ("sparse", "int16", "int8"):
         return 0.0
     error = gamma(n_channels)
     return error if number_format == "float32" and device.type == "cpu" else 4 * error
-
-
-def require_format(number_format: str, n_channels: int) -> None:
-    """Refuse an unknown format, and sums that would not fit."""
-    if number_format not in FORMATS:
-        raise InputError(f"unknown format of products {number_format!r}; choose from: {', '.join(FORMATS)}")
-    if number_format == "int8" and n_channels > MOST_INT8_CHANNELS:
-        raise InputError(
-            f"int8 products take at most {MOST_INT8_CHANNELS} channels, got {n_channels}; choose float32"
-        )
-
-
-@functools.cache
-def fastest_format(device: torch.device) -> str:
-    """Return the format whose products are fastest on a device: float16 on CUDA, measured on a CPU."""
-    if device.type == "cuda":
-        return "half"
-    if device.type != "cpu":
-        return "float32"
-    seconds = product_seconds()
-    # A quantized format has to win by enough to pay for its candidates.
-    return min(FORMATS, key=lambda name: seconds[name] * (1.25 if name != "float32" else 1))
-
-
-def product_seconds() -> dict[str, float]:
-    """Return the least seconds that a small product takes in each format; infinite where torch cannot.
-
-    The formats take turns for a third of a second, so that other work on the machine does not decide.
-    """
-    n_queries, n_rows, n_channels = _TRIAL
-    vectors = torch.rand(n_rows, n_channels, generator=torch.Generator().manual_seed(0))
-    least = dict.fromkeys(FORMATS, float("inf"))
-    trials = {}
-    for name in FORMATS:
-        codes, queries = quantize(vectors, name), quantize(vectors[:n_queries], name)
-        trials[name] = (
-            queries,
-            codes.values,
-            torch.empty(n_queries, n_rows, dtype=product_dtype(codes.values)),
-        )
-    end = time.perf_counter() + _TRIAL_SECONDS
-    rounds = 0
-    while trials and (rounds < 3 or time.perf_counter() < end):
-        rounds += 1
-        for name in list(trials):
-            started = time.perf_counter()
-            try:
-                products(*trials[name])
-            except (RuntimeError, AttributeError):  # _int_mm is young
-                del trials[name]
-                continue
-            least[name] = min(least[name], time.perf_counter() - started)
-    return least
 
 
 @contextlib.contextmanager

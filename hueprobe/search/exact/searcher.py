@@ -30,19 +30,11 @@ import torch
 
 from hueprobe.arguments import as_rows
 from hueprobe.search.exact.blocks import QuantizedVectors
-from hueprobe.search.exact.candidates import Candidates
 from hueprobe.search.exact.device import search_device
 from hueprobe.search.exact.double import candidates_in_float64
 from hueprobe.search.exact.equal_vectors import EqualVectors
-from hueprobe.search.exact.quantized import (
-    ARITHMETIC,
-    MOST_INT8_CHANNELS,
-    fastest_format,
-    full_products,
-    quantize,
-    require_format,
-    sum_error,
-)
+from hueprobe.search.exact.formats import fastest_format, new_candidates, require_format, sample_of
+from hueprobe.search.exact.quantized import ARITHMETIC, full_products, sum_error
 from hueprobe.search.neighbors import Neighbors, checked_queries, search_widening
 from hueprobe.search.reranking import NORM_ERROR, rerank
 from hueprobe.search.spec import EXACT, SearcherSpec
@@ -51,7 +43,7 @@ from hueprobe.threads import require_threads
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_EXTRA = {"int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
+_EXTRA = {"sparse": 8, "int16": 8, "int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
 _EXTRA_IN_FLOAT64 = 6
 _WIDEN = 4  # times as many for the queries that are not certified
 _RERANKED = (
@@ -71,9 +63,9 @@ class ExactSearcher:
         Where products are computed; see `search_device`.
     images : array_like of int or of bool, optional
         Search these memory rows alone; all by default.
-    products : {"int8", "half", "float32"}, optional
-        Format of the first pass; by default the one that is fastest here, measured once. The result does
-        not depend on it.
+    products : {"sparse", "int16", "int8", "half", "float32"}, optional
+        Format of the first pass; by default the one that is fastest here with vectors of this kind, measured
+        once. The result does not depend on it.
     memory_budget : int, optional
         Bytes of quantized vectors that may stay in RAM (or on the GPU); see `QuantizedVectors`.
 
@@ -83,6 +75,8 @@ class ExactSearcher:
         Of the first pass.
     quantized : QuantizedVectors
         The memory's vectors in that format.
+    nonzero : float
+        Share of the values of the memory's vectors that are not zero, of a sample; what `sparse` depends on.
     n_queries, n_certified : int
         Queries so far, zero vectors left out, and how many of them the first pass settled.
     """
@@ -101,15 +95,16 @@ class ExactSearcher:
         require_threads("torch", torch.get_num_threads())
         self.memory = memory
         self.device = search_device(memory, device)
-        fastest = fastest_format(self.device) if memory.n_channels <= MOST_INT8_CHANNELS else "float32"
-        self.format = products or fastest
-        require_format(self.format, memory.n_channels)
         searched = memory.valid()
         if images is not None:
             chosen = np.zeros(memory.n_images, bool)
             chosen[as_rows("images", images, memory.n_images)] = True
             searched = searched & np.repeat(chosen, memory.grid.n_cells)
         self._ids = np.flatnonzero(searched)  # zero vectors are left out
+        sample = sample_of(memory, self._ids)
+        self.nonzero = float((sample != 0).mean()) if sample.size else 0.0
+        self.format = products or fastest_format(self.device, sample)
+        require_format(self.format, memory.n_channels, self.device)
         self._budget = memory_budget
         self._equal: EqualVectors | None = None
         self._grouped = False
@@ -123,7 +118,12 @@ class ExactSearcher:
 
     def _quantized(self, number_format: str) -> QuantizedVectors:
         return QuantizedVectors(
-            self.memory, self._ids, number_format, device=self.device, budget=self._budget
+            self.memory,
+            self._ids,
+            number_format,
+            device=self.device,
+            budget=self._budget,
+            nonzero=self.nonzero,
         )
 
     def search(self, vectors: np.ndarray, k: int, *, exclude_images: np.ndarray | None = None) -> Neighbors:
@@ -170,7 +170,7 @@ class ExactSearcher:
                 self.memory, self._ids, queries, width, excluded, device=self.device, equal=self._equal
             )
         else:
-            ids, outside = self._quantized_candidates(queries, width, excluded, number_format)
+            ids, outside = self._quantized_candidates(queries, k, width, excluded, number_format)
         if self._equal is not None:
             ids = self._equal.led(ids, excluded)
         found = rerank(self.memory, queries, ids, k)
@@ -180,20 +180,26 @@ class ExactSearcher:
         return found, (np.square(found.distances[:, -1]) < outside) | np.isposinf(outside), ids
 
     def _quantized_candidates(
-        self, queries: np.ndarray, width: int, excluded: np.ndarray, number_format: str
+        self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), and what the squared distance of all others is no less than (n,)."""
+        """Return candidates (n, at most width), and of all others the least squared distance there can be."""
         with full_products():
-            quantized = quantize(torch.from_numpy(queries).to(self.device), number_format)
-            candidates = Candidates(quantized, width, excluded, self.memory.grid.n_cells, self._equal)
+            candidates = new_candidates(
+                number_format,
+                queries,
+                width,
+                excluded,
+                self.memory.grid.n_cells,
+                device=self.device,
+                equal=self._equal,
+            )
             for block in self.quantized.blocks():
                 candidates.take(block)
-        ids, left_out = candidates.result()
+        ids, left_out = candidates.result(k)
         squared = np.square(queries.astype(np.float64)).sum(axis=1)
-        residual = quantized.residual.cpu().double().numpy()
-        length = np.sqrt(squared) + residual
+        length = np.sqrt(squared) + candidates.residual
         gamma = sum_error(number_format, self.memory.n_channels, self.device)
-        slack = gamma * length * (1 + _MOST_RESIDUAL) + residual * (1 + NORM_ERROR) + ARITHMETIC
+        slack = gamma * length * (1 + _MOST_RESIDUAL) + candidates.residual * (1 + NORM_ERROR) + ARITHMETIC
         return ids, squared + 1 - NORM_ERROR - 2 * (left_out + slack)
 
     def _ties_among(self, queries: np.ndarray, candidates: np.ndarray) -> bool:

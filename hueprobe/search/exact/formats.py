@@ -1,0 +1,287 @@
+"""The formats of exact search's first pass: which are right here, and which of these is fastest.
+
+| name      | products                             | worthwhile for                                   |
+|-----------|--------------------------------------|--------------------------------------------------|
+| `sparse`  | native, of the nonzero values alone  | activations after a ReLU                         |
+| `int16`   | native, of all values                | others, on a CPU without fast products of 8 bits |
+| `int8`    | of torch                             | a CPU with VNNI or AMX                           |
+| `half`    | of torch                             | a GPU; a CPU with AMX                            |
+| `float32` | of torch                             | all others                                       |
+
+Both questions depend on the processor and on how torch was built, so neither is answered by a name: before a
+format is used, some of its products are compared with those of whole numbers and of float64; and the formats
+take turns with some of the memory's own vectors.
+"""
+
+import functools
+import time
+import warnings
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+
+from hueprobe.errors import HueprobeWarning, InputError, SearcherError
+from hueprobe.search.exact import quantized
+from hueprobe.search.exact.blocks import Block
+from hueprobe.search.exact.candidates import Candidates
+from hueprobe.search.exact.equal_vectors import EqualVectors
+from hueprobe.search.exact.fixed_point import FIXED_FORMATS, FixedBlock, FixedCandidates
+from hueprobe.search.exact.native import instructions
+from hueprobe.search.exact.quantized import MOST_INT8_CHANNELS
+
+if TYPE_CHECKING:
+    from hueprobe.memory.store import Memory
+
+FORMATS = (*FIXED_FORMATS, *quantized.FORMATS)
+_MOST_NONZERO = 0.4  # share up to which sparse products are tried
+_TRIAL = (128, 2_048)  # queries and vectors of a measurement
+_TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
+_HOPELESS = 3  # times as long as the best: takes no further turn
+_ADVANTAGE = {"int8": 1.25, "half": 1.25}  # what a format has to win by, to pay for its candidates
+_fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and nonzero share
+
+
+class CandidateList(Protocol):
+    """What collects candidates from the blocks of one format: `Candidates` or `FixedCandidates`.
+
+    Attributes
+    ----------
+    residual : ndarray of float64, shape (n,)
+        Of each query.
+    """
+
+    residual: np.ndarray
+
+    def take(self, block: Any) -> None:
+        """Look for candidates in a block of this format."""
+        ...
+
+    def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return candidates, -1 where none is left, and the highest upper bound of all others."""
+        ...
+
+
+def new_candidates(
+    number_format: str,
+    queries: np.ndarray,
+    width: int,
+    excluded: np.ndarray,
+    n_cells: int,
+    *,
+    device: torch.device,
+    equal: EqualVectors | None = None,
+) -> CandidateList:
+    """Return what collects candidates from blocks of a format; parameters as of `Candidates`."""
+    if number_format in FIXED_FORMATS:
+        return FixedCandidates(queries, width, excluded, n_cells, equal)
+    return Candidates(queries, number_format, width, excluded, n_cells, equal, device=device)
+
+
+def sample_of(memory: "Memory", ids: np.ndarray) -> np.ndarray:
+    """Return some of a memory's vectors (n, d), from all over it.
+
+    Parameters
+    ----------
+    memory : Memory
+    ids : ndarray of int64
+        Of the vectors to choose from.
+    """
+    n = min(len(ids), _TRIAL[1])
+    return memory.vectors(ids[np.linspace(0, len(ids), n, endpoint=False).astype(int)])
+
+
+def require_format(number_format: str, n_channels: int, device: torch.device) -> None:
+    """Refuse a format that is unknown, that is not available here, or whose products are wrong.
+
+    Parameters
+    ----------
+    number_format : str
+    n_channels : int
+    device : torch.device
+    """
+    if number_format not in FORMATS:
+        raise InputError(f"unknown format of products {number_format!r}; choose from: {', '.join(FORMATS)}")
+    if number_format != "float32" and n_channels > MOST_INT8_CHANNELS and number_format != "half":
+        raise InputError(
+            f"{number_format} products take at most {MOST_INT8_CHANNELS} channels, got {n_channels}; choose "
+            "float32"
+        )
+    if number_format not in sound_formats(device):
+        raise InputError(
+            f"{number_format} products are not available on this machine's {device.type}; choose from: "
+            f"{', '.join(sound_formats(device))}"
+        )
+
+
+def fastest_format(device: torch.device, sample: np.ndarray) -> str:
+    """Return the format whose first pass is fastest: float16 on CUDA, measured on a CPU.
+
+    Once a process for each kind of vectors.
+
+    Parameters
+    ----------
+    device : torch.device
+    sample : ndarray of float32, shape (n, d)
+        Of the memory's vectors.
+    """
+    sound = sound_formats(device)
+    if device.type != "cpu":
+        return "half" if device.type == "cuda" and "half" in sound else "float32"
+    n_channels = sample.shape[1]
+    if n_channels > MOST_INT8_CHANNELS:
+        return "float32"
+    nonzero = float((sample != 0).mean()) if sample.size else 1.0
+    kind = (device, n_channels, round(20 * nonzero))
+    if kind not in _fastest:
+        names = [name for name in sound if name != "sparse" or nonzero <= _MOST_NONZERO]
+        seconds = pass_seconds(sample, names) if len(sample) else {"float32": 0.0}
+        _fastest[kind] = min(seconds, key=lambda name: seconds[name] * _ADVANTAGE.get(name, 1))
+    return _fastest[kind]
+
+
+def pass_seconds(sample: np.ndarray, names: list[str]) -> dict[str, float]:
+    """Return the least seconds that a search through a sample takes in each format, on the CPU.
+
+    The formats take turns, so that other work on the machine does not decide. They start from candidates that
+    an earlier search has found, as almost all vectors of a large memory do.
+
+    Parameters
+    ----------
+    sample : ndarray of float32, shape (n, d)
+    names : list of str
+    """
+    n_queries, n_rows = _TRIAL
+    vectors = np.ascontiguousarray(np.resize(sample, (n_rows, sample.shape[1])))
+    ids, queries = np.arange(n_rows), vectors[:: n_rows // n_queries].copy()
+    excluded = np.full((len(queries), 0), -1)
+    trials: dict[str, tuple[CandidateList, Block | FixedBlock]] = {}
+    least: dict[str, float] = {}
+    for name in names:
+        trials[name] = (
+            new_candidates(name, queries, 20, excluded, 1, device=torch.device("cpu")),
+            made_block(name, vectors, ids),
+        )
+    end, rounds = time.perf_counter() + _TRIAL_SECONDS, 0
+    while rounds < _LEAST_ROUNDS or (rounds < _MOST_ROUNDS and time.perf_counter() < end):
+        for name, (candidates, block) in list(trials.items()):
+            started = time.perf_counter()
+            candidates.take(block)
+            took = time.perf_counter() - started
+            least[name] = min(least.get(name, took), took)
+        best = min(least.values())
+        trials = {name: trial for name, trial in trials.items() if least[name] <= _HOPELESS * best}
+        rounds += 1
+    return least
+
+
+def made_block(number_format: str, vectors: np.ndarray, ids: np.ndarray) -> "Block | FixedBlock":
+    """Return a block on the CPU of float32 vectors (n, d) with ids (n,) that index them."""
+    if number_format in FIXED_FORMATS:
+        return FixedBlock.of(lambda chosen: vectors[chosen], ids, number_format)
+    return Block.of(torch.from_numpy(vectors), ids, number_format)
+
+
+@functools.cache
+def sound_formats(device: torch.device) -> tuple[str, ...]:
+    """Return the formats that there are on a device and whose products are right; looked at once a process.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Warns
+    -----
+    HueprobeWarning
+        A format's products are wrong; it is not used.
+
+    Raises
+    ------
+    SearcherError
+        Those of every format are.
+    """
+    there = [
+        name for name in FORMATS if name not in FIXED_FORMATS or (device.type == "cpu" and instructions())
+    ]
+    sound = []
+    for name in there:
+        try:
+            right = (
+                _fixed_products_are_right(name)
+                if name in FIXED_FORMATS
+                else _products_are_right(name, device)
+            )
+        except (RuntimeError, AttributeError):  # torch has no such products here: _int_mm is young
+            continue
+        if right:
+            sound.append(name)
+        else:
+            warnings.warn(
+                f"{name} products are wrong on this machine's {device.type}; exact search does not use them",
+                HueprobeWarning,
+                stacklevel=2,
+            )
+    if not sound:
+        raise SearcherError(f"no products are right on this machine's {device.type}; choose another device")
+    return tuple(sound)
+
+
+def extreme_vectors(n: int, n_channels: int) -> np.ndarray:
+    """Return vectors of unit length (n, n_channels) that products get wrong first, float32.
+
+    A single 1 or -1, all values equal or of changing sign, and such among which a few are large.
+    """
+    rng = np.random.default_rng(0)
+    vectors = rng.choice([-1.0, 1.0], (n, n_channels))
+    kind = np.arange(n) % 5
+    vectors[kind == 0] = np.eye(n_channels)[rng.integers(0, n_channels, int((kind == 0).sum()))]
+    vectors[kind == 1] *= -np.eye(n_channels)[rng.integers(0, n_channels, int((kind == 1).sum()))]
+    vectors[kind == 2] = 1
+    vectors[kind == 3] *= rng.random((int((kind == 3).sum()), n_channels)) ** 8
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors.astype(np.float32)
+
+
+def _products_are_right(number_format: str, device: torch.device) -> bool:
+    """Compare products of torch with those of whole numbers (int8), or with what their bound says."""
+    vectors = torch.from_numpy(extreme_vectors(64, 96)).to(device)
+    codes = quantized.quantize(vectors, number_format)
+    if number_format == "int8":
+        codes.values[:32] = torch.where(codes.values[:32] < 0, -127, 127).to(torch.int8)
+    values = codes.values
+    right = True
+    for rows in (values, values[::2], values[:, :96].T.contiguous().T, values[:1].expand(32, 96)):
+        out = torch.empty(64, len(rows), dtype=quantized.product_dtype(values), device=device)
+        with quantized.full_products():
+            raw = quantized.products(codes, rows, out)
+        truth = values.cpu().double().numpy() @ rows.cpu().double().numpy().T
+        highest = quantized.highest(raw).cpu().double().numpy()
+        lowest = -quantized.highest(-raw).cpu().double().numpy()
+        error = quantized.sum_error(number_format, 96, device) * 1.02
+        right &= bool((lowest - error <= truth).all() and (truth <= highest + error).all())
+    return right
+
+
+def _fixed_products_are_right(number_format: str) -> bool:
+    """Compare native products with those of whole numbers, and the selection with sorting."""
+    wide = extreme_vectors(150, 97)
+    broadcast = np.broadcast_to(wide[2], (40, 97))
+    right = True
+    for rows, queries in ((wide, wide[:70]), (wide[::-2], wide[1::3]), (broadcast, wide[:5])):
+        n, width = len(rows), len(rows) // 2
+        block = made_block(number_format, np.ascontiguousarray(rows), np.arange(n))
+        candidates = FixedCandidates(queries, width, np.full((len(queries), 0), -1), 1)
+        assert isinstance(block, FixedBlock)
+        candidates.take(block)
+        scores, found, left = candidates.lists()
+        codes, asked = (
+            np.rint(part.astype(np.float64) * 32_767).astype(np.int64) for part in (rows, queries)
+        )
+        truth = asked @ codes.T
+        ordered = -np.sort(-truth, axis=1)
+        right &= bool(
+            (np.take_along_axis(truth, found, axis=1) == scores).all()
+            and (-np.sort(-scores.astype(np.int64), axis=1) == ordered[:, :width]).all()
+            and (left == ordered[:, width]).all()
+        )
+    return right

@@ -1,0 +1,323 @@
+"""Native products: the sums of whole numbers, the highest of them, and what is used where there are none."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hueprobe import memory_from_arrays, open_searcher
+from hueprobe.cli import main
+from hueprobe.errors import HueprobeWarning, InputError, SearcherError
+from hueprobe.search.exact import fixed_point, formats, native, quantized
+from hueprobe.search.exact.fixed_point import FixedBlock, FixedCandidates
+from hueprobe.search.exact.searcher import ExactSearcher
+from tests.oracles import nearest
+
+CPU = torch.device("cpu")
+needs_native = pytest.mark.skipif(native.instructions() is None, reason="built without a C compiler")
+LEVELS = range(len(native._native.levels())) if native._native else ()
+
+
+def unit(rows):
+    return (rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-30)).astype(np.float32)
+
+
+def sparse_unit(rng, n, d, share):
+    return unit(rng.standard_normal((n, d)) * (rng.random((n, d)) < share))
+
+
+def exact_codes(vectors):
+    return np.rint(vectors.astype(np.float64) * 32_767).astype(np.int64)
+
+
+def lists_of(n, keep):
+    return (
+        np.full((n, keep), native.LOWEST, np.int32),
+        np.full((n, keep), -1, np.int32),
+        np.full(n, native.LOWEST, np.int32),
+    )
+
+
+@needs_native
+@pytest.mark.parametrize("level", LEVELS)
+@given(
+    seed=st.integers(0, 10_000),
+    n=st.integers(0, 150),
+    n_queries=st.integers(1, 64),
+    d=st.sampled_from([1, 2, 7, 64, 129, 300]),
+    share=st.sampled_from([0.0, 0.02, 0.3, 1.0]),
+    keep=st.sampled_from([1, 3, 20, 200]),
+    pieces=st.integers(1, 3),
+    barred=st.booleans(),
+    sparse=st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_highest_products_are_those_of_whole_numbers(
+    level, seed, n, n_queries, d, share, keep, pieces, barred, sparse
+):
+    rng = np.random.default_rng(seed)
+    rows, queries = sparse_unit(rng, n, d, share), sparse_unit(rng, n_queries, d, max(share, 0.5))
+    codes, residuals = native.round_to_codes(rows)
+    asked, _ = native.round_to_codes(queries)
+    np.testing.assert_array_equal(codes[:, :d], exact_codes(rows))
+    off = np.linalg.norm(rows.astype(np.float64) - codes[:, :d] / 32_767, axis=1)
+    assert (off <= residuals).all() and (residuals <= off * (1 + 1e-6) + 1e-9).all()
+    pointers, values = native.coupled(codes) if sparse else (None, codes)
+    allowed = rng.random((n_queries, n)) < 0.7 if barred else np.ones((n_queries, n), bool)
+    query, place = np.nonzero(~allowed)
+    bars = (np.searchsorted(query, np.arange(n_queries + 1)).astype(np.int64), place.astype(np.int32))
+    found = lists_of(n_queries, keep)
+    ends = np.sort(rng.integers(0, n + 1, pieces - 1)).tolist()
+    for start, stop in zip([0, *ends], [*ends, n], strict=True):
+        native.keep_highest(
+            asked, pointers, values, bars, found, part=slice(start, stop), first=1_000, level=level
+        )
+    truth = np.where(allowed, asked.astype(np.int64) @ codes.astype(np.int64).T, native.LOWEST)
+    truth = -np.sort(-np.pad(truth, ((0, 0), (0, keep + 1)), constant_values=native.LOWEST), axis=1)
+    scores, names, left = found
+    np.testing.assert_array_equal(-np.sort(-scores.astype(np.int64), axis=1), truth[:, :keep])
+    np.testing.assert_array_equal(left, truth[:, keep])
+    for i in range(n_queries):
+        there = names[i][names[i] >= 0] - 1_000
+        assert len(set(there)) == len(there) and allowed[i, there].all()
+        np.testing.assert_array_equal(
+            scores[i][names[i] >= 0], asked[i].astype(int) @ codes[there].T.astype(int)
+        )
+
+
+@needs_native
+def test_arguments_that_do_not_fit_are_refused():
+    codes, _ = native.round_to_codes(sparse_unit(np.random.default_rng(0), 9, 8, 0.5))
+    pointers, couples = native.coupled(codes)
+    bars = (np.zeros(10, np.int64), np.empty(0, np.int32))
+
+    def search(
+        queries=codes, pointers=pointers, rows=couples, bars=bars, part=slice(0, 9), found=None, **more
+    ):
+        native.keep_highest(
+            queries, pointers, rows, bars, found or lists_of(9, 2), part=part, first=0, **more
+        )
+
+    search()
+    for wrong in (
+        {"rows": couples[:-1].copy()}, {"part": slice(0, 10)}, {"part": slice(-1, 3)}, {"level": 99},
+        {"bars": (np.zeros(9, np.int64), bars[1])}, {"bars": (np.arange(10), bars[1])},
+        {"found": lists_of(8, 2)}, {"pointers": None}, {"queries": np.tile(codes, (8, 1))},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match="fit the other arguments"):
+            search(**wrong)
+    with pytest.raises(ValueError, match="contiguous"):
+        search(queries=codes[:, ::2])
+    assert native.are_coupled(pointers, couples, 8)
+    assert not native.are_coupled(pointers, couples, int(couples[:, :2].max()))
+    assert not native.are_coupled(pointers[::-1].copy(), couples, 8)
+
+
+def edges(rng, name, n=80, d=130):
+    rows = rng.random((n, d)) * (rng.random((n, d)) < 0.15)
+    if name == "subnormal":
+        rows = np.where(rng.random((n, d)) < 0.5, 6e-8 * rng.integers(1, 9, (n, d)), rows)  # of float16
+    elif name == "all equal":
+        rows[:] = rows[0]
+    elif name == "empty":
+        rows[::3] = 0
+    elif name == "one full row":
+        rows[7] = rng.random(d) + 0.1
+    elif name == "single":
+        rows = np.eye(d)[rng.integers(0, d, n)]
+    return rows
+
+
+@pytest.mark.parametrize("name", ["subnormal", "all equal", "empty", "one full row", "single"])
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("products", formats.sound_formats(CPU))
+def test_edges_are_searched_exactly_in_every_format(name, dtype, products, tmp_path):
+    rng = np.random.default_rng(0)
+    rows = edges(rng, name)
+    memory = memory_from_arrays(
+        tmp_path / "m", rows.reshape(20, 2, 2, -1).transpose(0, 3, 1, 2), dtype=dtype, overwrite=True
+    )
+    stored = memory.vectors(np.arange(80))
+    queries = np.asfortranarray(stored[::2])[::-1]  # neither contiguous nor in order
+    excluded = np.arange(0, 80, 2)[::-1, None] // 4
+    excluded[::3] = -1
+    found = ExactSearcher(memory, products=products).search(queries, 7, exclude_images=excluded)
+    allowed = (np.arange(80) // 4 != excluded) & memory.valid()
+    ids, distances = nearest(queries, stored, 7, allowed)
+    asked = queries.any(axis=1)
+    np.testing.assert_array_equal(found.ids[asked], ids[asked])
+    np.testing.assert_allclose(found.distances[asked], distances[asked], rtol=1e-12, atol=1e-15)
+    assert (found.ids[~asked] == -1).all()
+
+
+@needs_native
+@pytest.mark.parametrize("number_format", fixed_point.FIXED_FORMATS)
+@pytest.mark.parametrize("n_queries", [1, 49, 63, 64, 65, 200])
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_queries_in_any_number_and_by_any_number_of_threads(number_format, n_queries, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(fixed_point, "_DENSE_BYTES", 1 << 12)
+    monkeypatch.setattr(fixed_point, "_READ", 50)
+    rng = np.random.default_rng(n_queries)
+    rows, queries = sparse_unit(rng, 300, 40, 0.3), sparse_unit(rng, n_queries, 40, 0.4)
+    excluded = rng.integers(-1, 60, (n_queries, 1))
+    candidates = FixedCandidates(queries, 12, excluded, 5)
+    for ids in (np.arange(170), np.arange(170, 171), np.arange(171, 300)):
+        candidates.take(FixedBlock.of(lambda chosen: rows[chosen], ids, number_format))
+    products = np.where(
+        np.arange(300) // 5 == excluded, native.LOWEST, exact_codes(queries) @ exact_codes(rows).T
+    )
+    scores, found, left = candidates.lists()
+    ordered = -np.sort(-products, axis=1)
+    np.testing.assert_array_equal(-np.sort(-scores.astype(np.int64), axis=1), ordered[:, :12])
+    np.testing.assert_array_equal(np.take_along_axis(products, found, axis=1), scores)
+    np.testing.assert_array_equal(left, ordered[:, 12])
+    ids, bound = candidates.result(5)
+    true = queries.astype(np.float64) @ rows.T.astype(np.float64)
+    for i in range(n_queries):  # what was left out lies below the bound, and so do those that were sifted out
+        outside = np.setdiff1d(np.flatnonzero(np.arange(300) // 5 != excluded[i]), found[i])
+        assert (true[i, outside] <= bound[i] + candidates.residual[i]).all()
+        best = [j for j in np.argsort(-true[i], kind="stable") if j // 5 != excluded[i, 0]][:5]
+        assert set(best) <= set(ids[i].tolist())
+
+
+@needs_native
+@pytest.mark.parametrize("number_format", fixed_point.FIXED_FORMATS)
+def test_sparse_rows_take_less_room(number_format):
+    rng = np.random.default_rng(0)
+    rows = sparse_unit(rng, 500, 200, 0.1)
+    block = FixedBlock.of(lambda chosen: rows[chosen], np.arange(500), number_format)
+    nonzero = int((exact_codes(rows) != 0).sum())
+    size = 2 * rows.size if number_format == "int16" else 4 * nonzero
+    assert size <= block.rows.nbytes <= size + 4 * 500
+    kept = block.without(np.arange(0, 500, 3))
+    assert kept.nbytes < block.nbytes and not np.isin(kept.ids, np.arange(0, 500, 3)).any()
+
+
+@pytest.mark.parametrize("name", quantized.FORMATS)
+def test_a_format_whose_products_are_wrong_is_dropped_by_name(name, monkeypatch):
+    right = quantized.products
+
+    def wrong(queries, rows, out):
+        right(queries, rows, out)
+        if out.dtype == {"int8": torch.int32, "half": torch.bfloat16, "float32": torch.float32}[name]:
+            out[3, 5] += 2
+        return out
+
+    monkeypatch.setattr(quantized, "products", wrong)
+    formats.sound_formats.cache_clear()
+    try:
+        with pytest.warns(HueprobeWarning, match=f"{name} products are wrong on this machine's cpu"):
+            sound = formats.sound_formats(CPU)
+        assert name not in sound and "float32" in (*sound, name)
+        with pytest.raises(InputError, match=f"{name} products are not available"):
+            formats.require_format(name, 8, CPU)
+    finally:
+        formats.sound_formats.cache_clear()
+
+
+@needs_native
+@pytest.mark.parametrize("broken", ["sum", "row", "left"])
+def test_native_products_that_are_wrong_are_dropped(broken, monkeypatch):
+    right = fixed_point.keep_highest
+
+    def wrong(queries, pointers, rows, barred, found, **more):
+        right(queries, pointers, rows, barred, found, **more)
+        scores, names, left = found
+        if broken == "sum":
+            scores[-1, 0] += 1
+        elif broken == "row":
+            names[-1, :2] = names[-1, 1::-1]
+        else:
+            left[-1] -= 1
+
+    monkeypatch.setattr(fixed_point, "keep_highest", wrong)
+    formats.sound_formats.cache_clear()
+    try:
+        with pytest.warns(HueprobeWarning, match="products are wrong") as told:
+            sound = formats.sound_formats(CPU)
+        assert {str(warning.message).split()[0] for warning in told} == set(fixed_point.FIXED_FORMATS)
+        assert not set(sound) & set(fixed_point.FIXED_FORMATS)
+    finally:
+        formats.sound_formats.cache_clear()
+
+
+def test_where_every_format_is_wrong_nothing_is_searched(monkeypatch):
+    monkeypatch.setattr(formats, "_products_are_right", lambda *_: False)
+    monkeypatch.setattr(formats, "_fixed_products_are_right", lambda *_: False)
+    formats.sound_formats.cache_clear()
+    try:
+        with pytest.warns(HueprobeWarning), pytest.raises(SearcherError, match="no products are right"):
+            formats.sound_formats(CPU)
+    finally:
+        formats.sound_formats.cache_clear()
+
+
+@pytest.mark.slow
+def test_without_a_compiler_search_works_and_info_says_so(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    memory = memory_from_arrays(tmp_path / "m", rng.random((8, 6, 2, 2)) - 0.3, classes=list("abcdabcd"))
+    queries = memory.vectors(np.arange(10))
+    truth = open_searcher(memory).search(queries, 3)
+    code = (
+        "import sys; sys.modules['hueprobe.search.exact._native'] = None\n"
+        "import numpy as np, hueprobe as hp\n"
+        "memory = hp.open_memory(sys.argv[1]); searcher = hp.open_searcher(memory)\n"
+        "found = searcher.search(memory.vectors(np.arange(10)), 3)\n"
+        "np.save(sys.argv[2], np.stack([found.ids, found.distances])); print(searcher.format)\n"
+    )
+    run = [sys.executable, "-c", code, str(memory.path), str(tmp_path / "found.npy")]
+    shown = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() in quantized.FORMATS
+    ids, distances = np.load(tmp_path / "found.npy")
+    np.testing.assert_array_equal(ids, truth.ids)
+    np.testing.assert_allclose(distances, truth.distances, rtol=1e-12, atol=1e-15)
+
+    monkeypatch.setattr(native, "_native", None)
+    assert native.native_distances(queries, queries, np.zeros((10, 1), int)) is None
+    said = " ".join(CliRunner().invoke(main, ["info", str(memory.path)]).stdout.split())
+    assert "no C compiler was found" in said
+    told = CliRunner().invoke(main, ["-v", "evaluate", str(memory.path), "--leave-one-out"])
+    quiet = CliRunner().invoke(main, ["evaluate", str(memory.path), "--leave-one-out"])
+    assert "no C compiler was found" in told.stderr and "compiler" not in quiet.stderr
+
+
+@needs_native
+@pytest.mark.slow
+def test_an_interrupt_is_answered_between_blocks():
+    rng = np.random.default_rng(0)
+    rows = unit(rng.random((4_096, 512)))
+    block = FixedBlock.of(lambda chosen: rows[chosen], np.arange(4_096), "int16")
+    candidates = FixedCandidates(rows, 20, np.full((len(rows), 0), -1), 1)
+    started = time.perf_counter()
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        list(map(candidates.take, itertools.repeat(block)))
+    timer.join()
+    assert time.perf_counter() - started < 10
+    assert not [thread for thread in threading.enumerate() if "hueprobe-products" in thread.name]
+
+
+@needs_native
+def test_distances_are_those_of_float64():
+    rng = np.random.default_rng(0)
+    vectors, rows = rng.random((5, 37), np.float32), rng.random((9, 37), np.float32)
+    where = rng.integers(0, 9, (5, 4))
+    rows[where[2, 1]] = vectors[2]
+    found = native.native_distances(vectors, rows, where)
+    truth = np.linalg.norm(vectors.astype(np.float64)[:, None] - rows.astype(np.float64)[where], axis=2)
+    np.testing.assert_allclose(found, truth, rtol=1e-14)
+    assert found[2, 1] == 0
+    with pytest.raises(ValueError, match="places"):
+        native.native_distances(vectors, rows, where + 9)
