@@ -202,7 +202,7 @@ def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
         monkeypatch.setattr(formats, "_fastest", {})
         monkeypatch.setattr(formats, "sound_formats", lambda _, times=times: tuple(times))
         monkeypatch.setattr(
-            formats, "pass_seconds", lambda _, names, t=times: {name: t[name] for name in names}
+            formats, "pass_seconds", lambda _, names, *_trial, t=times: {name: t[name] for name in names}
         )
         assert formats.fastest_format(CPU, vectors) == fastest
         monkeypatch.setattr(formats, "pass_seconds", None)  # measured once
