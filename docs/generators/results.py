@@ -66,9 +66,20 @@ def speed() -> str:
     return f"""# Search speed
 
 All searchers take turns in the same rounds on the same machine; each cell gives the median with the least and
-the greatest ratio of the rounds. Vectors are real EfficientNet-Lite0 activations with 1,280 channels, and every
-query asks for its 10 nearest neighbors outside its own image. "Bare" is FAISS called directly, without
-hueprobe's exclusion. Ratios hold for the processor that the file names; on other processors they differ.
+the greatest ratio of the rounds. Every query searches for its 10 nearest neighbors outside its own image. Ratios
+hold for the processor that the file names; on other processors they differ.
+
+# By network
+
+Five memories of real activations; the last network's are signed. `sparse` multiplies only the nonzero values,
+so it depends on their share. Measured with `python -m benchmarks.search_networks`.
+
+{sections("search_networks")}
+
+# Against approximate search, by size
+
+Vectors are real EfficientNet-Lite0 activations with 1,280 channels. "Bare" is FAISS called directly, without
+hueprobe's exclusion. These files were measured before there were native products.
 
 Measured with `python -m benchmarks.search`; one million vectors with
 `python -m benchmarks.search --sizes 88200 1000000 --approximate-up-to 0 --rounds 2`.
