@@ -7,8 +7,8 @@ Each image's map is first divided by its own mean, so that images of high energy
 weights the squared distance from the center by energy: 1 for a flat map, below 1 for energy near the center.
 The *symmetric share* is the part of the mean map's variation between cells that all mirror images and quarter
 turns share: ``|P s|^2 / |s|^2``, with s the mean map minus 1 and P the mean over the symmetries of the
-rectangle. Both norms are sums over pairs of *different* images (or groups), so that noise of single images does
-not bias them.
+rectangle. Both norms are sums over pairs of *different* images (or groups), so that noise of single images
+does not bias them.
 """
 
 from collections.abc import Callable, Sequence
