@@ -6,7 +6,15 @@ import json
 import numpy as np
 import pytest
 
-from benchmarks import device_search, duplicates, loss_comparison, search, tables, verdict_table
+from benchmarks import (
+    device_search,
+    duplicates,
+    loss_comparison,
+    search,
+    search_networks,
+    tables,
+    verdict_table,
+)
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import memory_from_arrays
@@ -110,6 +118,21 @@ def test_results_become_tables(memory, tmp_path):
     assert "| FAISS Flat |" in text and "certified at first pass" in text and "| 539 | 300 | 100 |" in text
     widths = {line.count("|") for line in text.split("\n\n")[1].splitlines()}
     assert len(widths) == 1
+
+
+def test_formats_on_networks_become_tables(memory):
+    everyone, facts = search_networks.competitors(memory)
+    taking_part = [one for one in everyone if "Panorama" not in one.name]
+    rows = []
+    for n_queries in (9, 18):
+        found = search.measured(memory, taking_part, np.array([1, 2]), 1, n_queries=n_queries)
+        rows += [{"network": "noise", "channels": 16, "nonzero": 1.0, **facts, **row} for row in found]
+    assert {row["queries"] for row in rows} == {9, 18}
+    assert all(row["recall_at_10"] == 1 for row in rows)
+    rows[-1]["queries"] = 980
+    text = tables.network_tables({"machine": search.machine(), "versions": search.versions(), "rows": rows})
+    chosen = next(row["format"] for row in rows)
+    assert f"| noise | 539 x 16 | 1.000 | 9 | {chosen} |" in text
 
 
 def test_the_loss_comparison_stands_beside_the_papers_table():

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 FORMATS = (*FIXED_FORMATS, *quantized.FORMATS)
 _MOST_NONZERO = 0.4  # share up to which sparse products are tried
 _TRIAL = (128, 2_048)  # queries and vectors of a measurement
-# Formats this close to the best are measured again with so many that they exceed the caches, as a memory does.
+# Formats this close to the best are measured again with more vectors than the processor's caches hold.
 _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
 _TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
 _HOPELESS = 3  # times as long as the best: takes no further turn
