@@ -1,6 +1,7 @@
 """The native part of exact search: fixed-point products, computed by the extension module `_native`.
 
-The module is built with the package if a C compiler is available. Otherwise, exact search multiplies with torch.
+The module is built with the package if a C compiler is available. Otherwise, exact search uses
+torch products.
 """
 
 from types import ModuleType
