@@ -5,7 +5,7 @@ With q^ and x^ the rounded query and vector and s the computed sum of products o
     <q, x>  =  s / 32767^2 + <q^, x - x^> + <q - q^, x>  <=  s / 32767^2 + ||q^|| r_x + r_q ||x||,
 
 and |s| <= 32767^2 (1 + r_q) (1 + r_x) < 2^31 for unit vectors, for any number of channels. The residuals are
-about 1e-4. So candidates can simply be the vectors with the highest s, and the largest r_x bounds all vectors.
+about 1e-4. So candidates can simply be the vectors with the highest s, and the largest r_x bounds them all.
 
 There are two formats. `int16` stores every code; `sparse` stores nonzero codes with their columns, about one
 in ten after a ReLU. One pass of native code computes sums and selects (`hueprobe.search.exact.native`).

@@ -43,7 +43,7 @@ from hueprobe.threads import require_threads
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_EXTRA = {"sparse": 8, "int16": 8, "int8": 46, "half": 22, "float32": 6}  # candidates beyond k in the first pass
+_EXTRA = {"sparse": 8, "int16": 8, "int8": 46, "half": 22, "float32": 6}  # first candidates beyond k
 _EXTRA_IN_FLOAT64 = 6
 _WIDEN = 4  # factor of candidates for queries that are not certified
 _RERANKED = (
