@@ -40,7 +40,7 @@ _TRIAL = (128, 2_048)  # queries and vectors of a measurement
 _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
 _TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
 _HOPELESS = 3  # slowdown against the best format beyond which measuring stops
-_ADVANTAGE = {"int8": 1.25, "half": 1.25}  # speedup that a format needs, to compensate for its extra candidates
+_ADVANTAGE = {"int8": 1.25, "half": 1.25}  # speedup required, as compensation for extra candidates
 _fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and share of nonzero values
 
 
@@ -110,7 +110,7 @@ def require_format(number_format: str, n_channels: int, device: torch.device) ->
         raise InputError(f"unknown format of products {number_format!r}; choose from: {', '.join(FORMATS)}")
     if number_format != "float32" and n_channels > MOST_INT8_CHANNELS and number_format != "half":
         raise InputError(
-            f"{number_format} products support at most {MOST_INT8_CHANNELS} channels, got {n_channels}; choose "
+            f"{number_format} products take at most {MOST_INT8_CHANNELS} channels, got {n_channels}; choose "
             "float32"
         )
     if number_format not in sound_formats(device):
