@@ -116,7 +116,7 @@ def keep_highest(
     part : slice
         Range of rows to multiply.
     first : int
-        Number of the first row of `rows` in `found`.
+        Number assigned to the first of `rows` in `found`.
     level : int, optional
         Index into `_native.levels()`; the fastest level if None.
     """
