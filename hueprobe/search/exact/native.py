@@ -34,7 +34,7 @@ def native_text() -> str:
     if (name := instructions()) is not None:
         return f"native ({name})"
     return (
-        "torch only, which is slower: no C compiler was found when hueprobe was installed; install a C "
+        "by torch only, which is slower: no C compiler was found when hueprobe was installed; install a C "
         "compiler and then reinstall hueprobe"
     )
 
