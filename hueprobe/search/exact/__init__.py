@@ -1,1 +1,1 @@
-"""Exact search: quantized products pick candidates, exact distances rank them, a bound proves it."""
+"""Exact search: quantized products select candidates, exact distances rank them, a bound proves it."""

@@ -1,15 +1,15 @@
-/* Products of a block of queries with stored vectors, and the highest of them, in one pass.
+/* Products of a block of queries with stored vectors, and selection of the highest, in one pass.
  *
- * Queries and vectors are fixed-point numbers of 16 bits, so that their products add up exactly in 32. Up to 64
- * queries stand side by side. A stored vector's 64 sums stay in registers while its values are read once: of a
- * sparse vector the nonzero ones in couples (columns and values of two), of a dense one all, some vectors at a
- * time. The sums never go to memory as a whole: each is compared with the lowest that can still matter to its
- * query, and only what exceeds that is written down. A list that is full is cut back to its highest entries, and
- * the highest one cut off is from then on what the next must exceed. So every product that was left out is at most
- * `left`.
+ * Queries and vectors are 16-bit fixed-point numbers, so that sums of their products are exact in 32 bits. Up to 64
+ * queries are processed side by side. The 64 sums of a stored vector stay in registers while its values are read
+ * once. For a sparse vector these are the nonzero values in couples (columns and values of two). For dense vectors
+ * all values are read, several vectors at once. The sums are never all written to memory: each is compared with the
+ * lowest sum that can still matter to its query, and only higher sums are written. A full list is cut back to its
+ * highest entries, and later sums must exceed the highest entry cut off. So every product that was left out is at
+ * most `left`.
  *
- * The module knows nothing of Python objects but buffers: no NumPy, no torch. The interpreter's lock is released
- * while it computes. Threads are the caller's.
+ * Of Python's objects the module uses buffers only: no NumPy, no torch. It releases the interpreter lock while it
+ * computes. Threads are created by the caller.
  */
 #define _GNU_SOURCE
 #define PY_SSIZE_T_CLEAN
@@ -38,12 +38,12 @@
 #define ALIGNED __attribute__((aligned(64)))
 #define WIDTH 64                /* queries side by side */
 #define ONE 32767               /* the code of 1 */
-#define CHANNELS 128            /* of dense rows at a time, so that queries and rows stay in the nearest cache */
-#define STRIDE (CHANNELS + 32)  /* between rows, so that they do not fall on the same places of a cache */
-#define AHEAD 24                /* couples whose queries are fetched before they are needed */
-#define MANY_ROWS 4096          /* for which a large page pays */
+#define CHANNELS 128            /* of dense rows at once, so that queries and rows stay in the L1 cache */
+#define STRIDE (CHANNELS + 32)  /* distance between rows, to avoid conflicts in the cache */
+#define AHEAD 24                /* couples whose queries are prefetched */
+#define MANY_ROWS 4096          /* number of rows from which a large page pays */
 #define LARGE_PAGE ((size_t)2 << 20)
-#define TALL 48                 /* dense rows at a time */
+#define TALL 48                 /* dense rows at once */
 
 typedef struct { int32_t score, row; } Entry;
 typedef struct { Entry *entries; int32_t n, capacity, keep, left; } List;
@@ -51,14 +51,14 @@ typedef struct {
     int n_queries;
     int64_t channels;
     const int16_t *queries;     /* (n_queries, channels) */
-    const int64_t *pointers;    /* of sparse rows: where each row's couples begin, n_rows + 1; NULL of dense ones */
-    const uint16_t *rows;       /* (n_couples, 4): columns and values of two; or (n_rows, channels) values */
-    const int64_t *barred_from; /* where each query's barred rows begin, n_queries + 1 */
-    const int32_t *barred;      /* rows that a query may not match, ascending for each */
-    int64_t start, stop, first; /* rows [start, stop); what the first of all is called */
+    const int64_t *pointers;    /* start of each sparse row's couples, n_rows + 1; NULL for dense rows */
+    const uint16_t *rows;       /* (n_couples, 4): columns and values of two; or values (n_rows, channels) */
+    const int64_t *barred_from; /* start of each query's barred rows, n_queries + 1 */
+    const int32_t *barred;      /* rows that a query may not match, ascending for each query */
+    int64_t start, stop, first; /* rows [start, stop); number assigned to the first row */
 } Job;
 
-/* Put the k highest entries first, in no order. */
+/* Move the k highest entries to the front, unordered. */
 static void select_highest(Entry *entries, int32_t n, int32_t k)
 {
     int32_t low = 0, high = n - 1;
@@ -101,7 +101,7 @@ static int is_barred(const Job *job, int query, int64_t row)
     return low < end && job->barred[low] == row;
 }
 
-/* Write down what exceeds its query's bound: `those` has a bit for each such query. */
+/* Store the sums that exceed their query's bound: `those` has a bit for each such query. */
 static void offer(const Job *job, List *lists, int32_t *bounds, const int32_t *sums, uint64_t those, int64_t row)
 {
     for (; those; those &= those - 1) {
@@ -116,10 +116,10 @@ static void offer(const Job *job, List *lists, int32_t *bounds, const int32_t *s
     }
 }
 
-/* ---- Kernels for any processor. ---- */
+/* ---- Portable kernels. ---- */
 
 typedef int16_t H4 __attribute__((vector_size(8), may_alias));
-typedef uint32_t I4 __attribute__((vector_size(16), may_alias)); /* unsigned: sums may pass through an overflow */
+typedef uint32_t I4 __attribute__((vector_size(16), may_alias)); /* unsigned: partial sums may overflow */
 #define WIDE(vector) ((I4)__builtin_convertvector(vector, int32_t __attribute__((vector_size(16)))))
 
 static void weigh_plain(const Job *job, List *lists, int32_t *bounds, const int32_t *sums, int64_t row)
@@ -129,7 +129,7 @@ static void weigh_plain(const Job *job, List *lists, int32_t *bounds, const int3
     if (those) offer(job, lists, bounds, sums, those, row);
 }
 
-/* Queries as (channels, WIDTH), of sparse and of dense rows. */
+/* Queries as (channels, WIDTH), for sparse and dense rows. */
 static void pack_plain(const Job *job, int16_t *panel)
 {
     for (int query = 0; query < job->n_queries; query++)
@@ -177,11 +177,11 @@ static void dense_plain(const Job *job, List *lists, int32_t *bounds, int16_t *p
     }
 }
 
-/* ---- Kernels for x86, by the bytes of a register: two 16-bit products are added up at once. ---- */
+/* ---- Kernels for x86, by register size in bytes: pairs of 16-bit products are added at once. ---- */
 
 #if X86
-/* NAME, its target attribute, bytes of a register V, dense rows at a time; ADD(sum, pairs, weights) adds the
- * products of pairs; LOW and HIGH interleave; MASK(sum, bounds) has a bit for each sum above its bound. */
+/* NAME, its target attribute, bytes V of a register, dense rows at once; ADD(sum, pairs, weights) adds the products
+ * of pairs; LOW and HIGH interleave; MASK(sum, bounds) has a bit for each sum above its bound. */
 #define KERNELS(NAME, TARGET, V, BYTES, ROWS, SPREAD, ADD, LOW, HIGH, MASK)                                      \
     enum { SUMS_##NAME = BYTES / 4, MOST_##NAME = WIDTH * 2 / BYTES, PANEL_##NAME = 2 * SUMS_##NAME };           \
                                                                                                                  \
@@ -198,7 +198,7 @@ static void dense_plain(const Job *job, List *lists, int32_t *bounds, int16_t *p
         }                                                                                                        \
     }                                                                                                            \
                                                                                                                  \
-    /* Queries as (channels, WIDTH), in the order in which LOW and HIGH put them right. */                       \
+    /* Queries as (channels, WIDTH), in an order that LOW and HIGH restore. */                                   \
     static void pack_sparse_##NAME(const Job *job, int16_t *panel)                                               \
     {                                                                                                            \
         for (int query = 0; query < job->n_queries; query++) {                                                   \
@@ -258,7 +258,7 @@ static void dense_plain(const Job *job, List *lists, int32_t *bounds, int16_t *p
         }                                                                                                        \
     }                                                                                                            \
                                                                                                                  \
-    /* The products of n channels of ROWS rows with PANEL queries, added to what is in `sums`. */                \
+    /* The products of n channels of ROWS rows with PANEL queries, added to `sums`. */                           \
     TARGET INLINE void tile_##NAME(const int16_t *queries, const int16_t *values, int64_t n, int32_t *sums)      \
     {                                                                                                            \
         V sum[ROWS][2];                                                                                          \
@@ -311,7 +311,7 @@ static void dense_plain(const Job *job, List *lists, int32_t *bounds, int16_t *p
 #define AVX2 __attribute__((target("avx2")))
 #define AVX512 __attribute__((target("avx512f,avx512bw,avx2")))
 #define VNNI __attribute__((target("avx512f,avx512bw,avx512vnni,avx2")))
-/* In place: left to itself, the compiler copies every sum to another register and back. */
+/* In place: otherwise, the compiler copies every sum to another register and back. */
 #define ADDED(NAME, TARGET, V, MADD)                                                                             \
     TARGET INLINE V NAME(V sum, V pairs, V weights)                                                              \
     {                                                                                                            \
@@ -358,8 +358,8 @@ static int best_level(void)
 #endif
 }
 
-/* Return room for a panel of queries, aligned, zero. Where many rows will come, in one large page: a panel is read
- * here and there, and from small pages a tenth or more of the time goes into finding them. */
+/* Allocate a panel of queries, aligned and zeroed. For many rows it is placed in one large page: reads of a panel are
+ * scattered, and with small pages 10 % or more of the time is spent on address translation. */
 static int16_t *new_panel(int64_t channels, int64_t n_rows)
 {
     const size_t size = sizeof(int16_t) * WIDTH * (size_t)channels; /* a multiple of 64 */
@@ -368,7 +368,7 @@ static int16_t *new_panel(int64_t channels, int64_t n_rows)
     if (n_rows >= MANY_ROWS) {
         const size_t whole = (size + LARGE_PAGE - 1) / LARGE_PAGE * LARGE_PAGE;
         panel = aligned_alloc(LARGE_PAGE, whole);
-        if (panel) madvise(panel, whole, MADV_HUGEPAGE); /* a wish: it may go unheard */
+        if (panel) madvise(panel, whole, MADV_HUGEPAGE); /* a hint: the system may ignore it */
     }
 #else
     (void)n_rows;
@@ -378,7 +378,7 @@ static int16_t *new_panel(int64_t channels, int64_t n_rows)
     return panel;
 }
 
-/* Run a kernel over the rows [start, stop), starting from lists that earlier rows have left. -1: no memory. */
+/* Run a kernel over the rows [start, stop), starting from the lists of earlier rows. -1: out of memory. */
 static int run(const Job *job, const Level *level, int32_t keep, int32_t *scores, int32_t *rows, int32_t *left)
 {
     List lists[WIDTH];
@@ -417,7 +417,7 @@ static int run(const Job *job, const Level *level, int32_t keep, int32_t *scores
 
 /* ---- Vectors to codes, and codes to sparse rows. ---- */
 
-/* Round vectors (n, channels) to codes (n, padded) and return what that changed, as squared lengths. */
+/* Round vectors (n, channels) to codes (n, padded) and return the squared norms of the changes. */
 static void quantize_rows(const float *vectors, int64_t n, int64_t channels, int64_t padded, int16_t *codes,
                           double *changed)
 {
@@ -438,7 +438,7 @@ static void quantize_rows(const float *vectors, int64_t n, int64_t channels, int
     }
 }
 
-/* Count the couples of rows of codes (n, channels), and write them where there is a place for them. */
+/* Count the couples of rows of codes (n, channels), and write them if there is an output for them. */
 static int64_t couple_rows(const int16_t *codes, int64_t n, int64_t channels, int64_t *pointers, uint16_t *couples)
 {
     int64_t count = 0;
@@ -454,7 +454,7 @@ static int64_t couple_rows(const int16_t *codes, int64_t n, int64_t channels, in
                     couple[2] = (uint16_t)from[c];
                     in_row++;
                 }
-            if (in_row % 2) { /* nothing, of a column that is at hand */
+            if (in_row % 2) { /* a zero, with a column already in use */
                 uint16_t *couple = couples + 4 * (count + in_row / 2);
                 couple[1] = couple[0];
                 couple[3] = 0;
@@ -468,7 +468,7 @@ static int64_t couple_rows(const int16_t *codes, int64_t n, int64_t channels, in
     return count;
 }
 
-/* Whether sparse rows lie in the arrays, and their columns among the channels. */
+/* Check that sparse rows lie within the arrays, and their columns within the channels. */
 static int are_whole(const int64_t *pointers, int64_t n, const uint16_t *couples, int64_t n_couples, int64_t channels)
 {
     if (pointers[0] != 0 || pointers[n] != n_couples) return 0;
@@ -483,7 +483,7 @@ static int are_whole(const int64_t *pointers, int64_t n, const uint16_t *couples
 
 /* ---- Exact distances. ---- */
 
-/* The squared distance in float64, of differences that are. */
+/* Squared distance in float64, from differences in float64. */
 INLINE double squared_distance(const float *one, const float *two, int64_t n)
 {
     enum { LANES = 16 };
@@ -527,7 +527,7 @@ static void distances_of(const float *queries, const float *rows, const int64_t 
     distances_plain(queries, rows, where, n, width, channels, out);
 }
 
-/* ---- Python's side: buffers in, checked by their lengths in bytes. ---- */
+/* ---- Python interface: takes buffers and checks their lengths in bytes. ---- */
 
 static int require(int holds, const char *what)
 {
@@ -535,7 +535,7 @@ static int require(int holds, const char *what)
     return holds ? 0 : -1;
 }
 
-/* Get the buffers of n objects, the last n_out writable; None gives none. */
+/* Get the buffers of n objects, the last n_out writable; None has no buffer. */
 static int get_buffers(PyObject *const *objects, Py_buffer *views, int n, int n_out)
 {
     memset(views, 0, sizeof(Py_buffer) * n);
@@ -575,7 +575,7 @@ static int check_job(const Py_buffer *views, const Job *job, Py_ssize_t n_rows, 
             return -1;
     if (!job->pointers)
         return require(job->channels % 2 == 0 && views[ROWS_IN].len == n_rows * job->channels * 2, "dense rows");
-    /* What lies between is the caller's to check, once (`check_couples`): here the ends alone. */
+    /* Only the ends are checked here; the caller checks the rest once (`check_couples`). */
     if (require(views[POINTERS].len == (n_rows + 1) * 8, "pointers") < 0) return -1;
     return require(job->pointers[job->start] >= 0 && job->pointers[job->stop] <= views[ROWS_IN].len / 8, "couples");
 }

@@ -1,4 +1,4 @@
-"""A memory's quantized vectors, with which exact search multiplies: in blocks, kept in RAM or read ahead."""
+"""Quantized vectors of a memory for exact search, in blocks that stay in RAM or are read ahead."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -20,30 +20,31 @@ from hueprobe.threads import threaded_map
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-GROUP = 32  # vectors whose highest product is looked at first
-BLOCK = 32_768  # vectors multiplied at a time
+GROUP = 32  # vectors per group; the highest product of a group is examined first
+BLOCK = 32_768  # vectors multiplied at once
 DEFAULT_BUDGET = 1 << 30  # bytes, on a CPU
-_GPU_SHARE = 0.7  # of the memory that is free on a GPU
+_GPU_SHARE = 0.7  # share of the free memory of a GPU
 
 
 @dataclass(frozen=True)
 class Block:
-    """Some of a memory's vectors, quantized; the member m of group j stands at m * n_groups + j.
+    """Quantized vectors of a part of a memory; member m of group j is at position m * n_groups + j.
 
     Attributes
     ----------
     codes : Codes
-        Of n vectors, n a multiple of `GROUP`; pads are zero vectors.
+        Codes of n vectors, where n is a multiple of `GROUP`; padding consists of zero vectors.
     ids : Tensor of int64, shape (n,)
-        Vector id at each position; -1 for a pad.
+        Vector id at each position; -1 for padding.
     sorted_ids, positions : ndarray of int64, shape (n_vectors,)
-        The ids, ascending, and where each stands.
+        The ids, ascending, and the position of each.
     n_groups : int
+        Number of groups.
     scale, least_scale, residual : Tensor of float32, shape (n_groups,), or None
-        Largest and smallest scale and largest residual of each group; None where all scales are 1, and where
-        nothing was quantized.
+        Largest scale, smallest scale and largest residual of each group. Scales are None if all are 1; the
+        residual is None if the vectors are not quantized.
     signed : bool
-        Some codes are negative.
+        Whether some codes are negative.
     """
 
     codes: Codes
@@ -67,9 +68,9 @@ class Block:
         codes = quantize(vectors, number_format)
         n = len(ids)
         n_groups = -(-n // GROUP)
-        order = np.arange(n_groups * GROUP)  # pads, if any, come last
+        order = np.arange(n_groups * GROUP)  # padding, if any, comes last
         if number_format == "int8":
-            # Neighbors in scale share a group, which then has one scale for all, nearly.
+            # Vectors of similar scale share a group, so that scales within a group are nearly equal.
             order[:n] = torch.argsort(codes.scale).cpu().numpy()
             order = order.reshape(n_groups, GROUP).T.reshape(-1)
         place = torch.from_numpy(order).to(vectors.device)
@@ -78,7 +79,7 @@ class Block:
             values, scale, residual = codes.values, codes.scale, codes.residual
         else:
             last = int(order[order < n][-1])
-            source = torch.where(real, place, last)  # pads get a scale that is there anyway
+            source = torch.where(real, place, last)  # padding gets a scale that already occurs
             values = codes.values[source]
             values[~real] = 0
             scale, residual = codes.scale[source], codes.residual[source].masked_fill(~real, 0)
@@ -87,7 +88,7 @@ class Block:
 
     @classmethod
     def arranged(cls, codes: Codes, ids: np.ndarray, number_format: str) -> "Block":
-        """Take codes that stand in their places already, with the id at each place (-1 for a pad)."""
+        """Create a block from codes in their final order, with the id at each position (-1 for padding)."""
         n_groups = len(ids) // GROUP
         places = np.argsort(ids, kind="stable")[int((ids < 0).sum()) :]
         by_group = codes.scale.view(GROUP, n_groups)
@@ -108,22 +109,24 @@ class Block:
 class QuantizedVectors:
     """A memory's vectors quantized to one format.
 
-    Where they fit into the budget they are kept after the first search. A larger memory is read again by each
-    search, one block ahead of the products: from a file of codes where there is one, else from the
-    shards, which takes about as long as the products do.
+    Vectors that fit into the budget stay in RAM after the first search. A larger memory is read again by each
+    search, one block ahead of the products. It is read from a file of codes if there is one. Otherwise it is
+    read from the shards, which takes about as long as the products.
 
     Parameters
     ----------
     memory : Memory
+        Memory to search.
     ids : ndarray of int64, shape (n,)
-        The vectors to be searched, ascending.
+        Ids of the vectors to search, ascending.
     number_format : str
         One of `formats.FORMATS`.
     device : torch.device
+        Device that computes the products.
     budget : int, optional
-        Bytes that may be kept; 1 GiB on a CPU, 70 % of what is free on a GPU.
-    nonzero : float
-        Share of values that are not zero, of which the room that sparse vectors take is estimated.
+        Bytes that may stay in RAM; if None, 1 GiB on a CPU and 70 % of the free memory on a GPU.
+    nonzero : float, default=1.0
+        Share of nonzero values, from which the size of sparse vectors is estimated.
     """
 
     def __init__(
@@ -141,34 +144,35 @@ class QuantizedVectors:
         needed = len(ids) * _bytes_of_vector(number_format, memory.n_channels, device, nonzero)
         self.fits = needed <= (_budget(device) if budget is None else budget)
         self.file: Path | None = None
-        self._sha256: str | None = None  # of the file, until a pass over it has shown that it is so
+        self._sha256: str | None = None  # expected hash of the file, until one pass has verified it
         self._kept: list[Block | FixedBlock] = []
         self._left_out = np.empty(0, np.int64)
 
     @property
     def wants_file(self) -> bool:
-        """Whether a file of codes would save time: quantized vectors on a CPU, more than the budget keeps."""
+        """Whether a file of codes would save time: quantized vectors on a CPU that exceed the budget."""
         return not self.fits and self._device.type == "cpu" and self._format != "float32"
 
     def read_from(self, file: Path, sha256: str) -> None:
-        """Take blocks from a file of codes from now on; the first pass proves that they are as written.
+        """Read blocks from a file of codes from now on; the first pass verifies its hash.
 
-        So damage costs no reading of its own, and is found before that pass's results are given.
+        The check needs no extra read, and it finds damage before that pass returns results.
         """
         self.file, self._sha256 = file, sha256
 
     def leave_out(self, ids: np.ndarray) -> None:
-        """Give the vectors of these ids, ascending, as pads from now on: their codes stay in the file.
+        """Treat the vectors of these ids as padding from now on; their codes stay in the file.
 
         Parameters
         ----------
         ids : ndarray of int64
+            Ids to leave out, ascending.
         """
         self._left_out = ids
 
     @property
     def layout(self) -> str:
-        """What decides how a file of codes looks."""
+        """The settings that determine the layout of a file of codes."""
         grouped = "" if self._format in FIXED_FORMATS else f",group={GROUP}"
         return f"{self._format},block={BLOCK}{grouped}"
 
@@ -186,9 +190,9 @@ class QuantizedVectors:
         self._kept = made
 
     def write(self, path: Path, *, progress: bool = False) -> None:
-        """Write block behind block: values, scales (float32), residuals (float32), ids (int64).
+        """Write the blocks in order: values, scales (float32), residuals (float32), ids (int64).
 
-        Of a `FixedBlock` what its own `write` says.
+        The layout of a `FixedBlock` is documented at `FixedBlock.write`.
         """
         with (
             written_whole(path) as file,
@@ -205,7 +209,7 @@ class QuantizedVectors:
 
     @contextmanager
     def _reader(self) -> Iterator[Callable[[int], Block | FixedBlock]]:
-        """Yield what gives a block by its number; from a file, one after the other."""
+        """Yield a function that returns a block by its number; a file is read in order."""
         if self.file is None or self.fits:
             yield self._make
             return
@@ -213,7 +217,7 @@ class QuantizedVectors:
         with self.file.open("rb") as file:
             yield lambda number: self._load(file, number, digest)
             if digest is not None and (file.read(1) or digest.hexdigest() != self._sha256):
-                raise self._damaged("its bytes are not those that were written")
+                raise self._damaged("its contents changed after it was written")
         self._sha256 = None
 
     def _make(self, number: int) -> Block | FixedBlock:
@@ -224,7 +228,7 @@ class QuantizedVectors:
         return Block.of(vectors, ids, self._format)
 
     def _damaged(self, reason: str) -> SearcherError:
-        return SearcherError(f"{self.file} is damaged: {reason}; remove its folder and search again")
+        return SearcherError(f"{self.file} is damaged: {reason}; delete its folder and search again")
 
     def _load(self, file: BinaryIO, number: int, digest: "hashlib._Hash | None") -> Block | FixedBlock:
         def fill(array: np.ndarray) -> None:
@@ -251,17 +255,17 @@ class QuantizedVectors:
             fill(part.view(-1).view(torch.uint8).numpy())
         expected = np.concatenate([np.full(n - len(self._parts[number]), -1), self._parts[number]])
         if not np.array_equal(np.sort(ids.numpy()), expected):
-            raise self._damaged("it holds other vectors than the memory")
+            raise self._damaged("its vectors are not those of the memory")
         if not all(bool(part.isfinite().all()) for part in parts if part.is_floating_point()):
-            raise self._damaged("it holds numbers that are NaN or infinite")
+            raise self._damaged("it holds NaN or infinite values")
         given = np.where(np.isin(ids.numpy(), self._left_out), -1, ids.numpy())
         return Block.arranged(Codes(*parts), given, self._format)
 
 
 def _ahead(read: Callable[[int], Block | FixedBlock], n_blocks: int) -> Iterator[Block | FixedBlock]:
-    """Yield blocks by number, each read while the one before it is in use.
+    """Yield blocks in order; each is read while the previous one is in use.
 
-    The thread may use all of torch's: kept to itself, it was slower by a tenth to a quarter.
+    The thread may use all threads of torch: limited to one, it was slower by 10 to 25 %.
     """
     with threaded_map(1, name="hueprobe-read-ahead") as each:
         numbers = range(n_blocks)

@@ -1,8 +1,8 @@
-"""The candidates of exact search: the vectors of the highest upper bound of each query, block by block.
+"""Candidates of exact search: the vectors with the highest upper bounds for each query, block by block.
 
-Sorting all products would take longer than computing them. So vectors stand in groups of 32 of nearly the
-same scale; each group's highest product bounds its members, and only the groups of the highest bounds
-are looked into.
+Sorting all products would take longer than computing them. So vectors form groups of 32 with nearly the same
+scale. The highest product of a group bounds its members, and only the groups with the highest bounds are
+searched.
 """
 
 from typing import Any
@@ -23,32 +23,33 @@ from hueprobe.search.exact.quantized import (
 )
 from hueprobe.search.reranking import NORM_ERROR
 
-_CHUNK = 1_024  # queries multiplied at a time: with a block of 32,768, 128 MiB of int32 products
+_CHUNK = 1_024  # queries multiplied at once: 128 MiB of int32 products with a block of 32,768
 
 
 class Candidates:
-    """The vectors of the highest upper bound of each query, block by block.
+    """Collect the vectors with the highest upper bounds for each query, block by block.
 
     Parameters
     ----------
     vectors : ndarray of float32, shape (n, d)
-        The queries.
+        Query vectors.
     number_format : str
         One of `quantized.FORMATS`.
     width : int
-        How many to keep.
+        Number of candidates per query.
     excluded : ndarray of int64, shape (n, m)
-        Images that each query may not match, each once in a row; -1 pads.
+        Images that each query may not match, without duplicates in a row; padded with -1.
     n_cells : int
-        Of an image.
+        Number of cells of an image.
     equal : EqualVectors, optional
-        The blocks hold one vector of each of these groups.
+        Groups of equal vectors, of which the blocks hold one member each.
     device : torch.device
+        Device that computes the products.
 
     Attributes
     ----------
     residual : ndarray of float64, shape (n,)
-        Of each query.
+        Residual of each query.
     """
 
     def __init__(
@@ -69,13 +70,13 @@ class Candidates:
         self._upper = torch.full((n, width), -torch.inf, device=device)
         self._ids = torch.full((n, width), -1, dtype=torch.int64, device=device)
         self._left_out = torch.full((n,), -torch.inf, device=device)
-        # ||q^|| <= ||q|| + r_q, and ||q|| is 1 but for its own rounding
+        # ||q^|| <= ||q|| + r_q, and ||q|| is 1 up to rounding
         self._length = (1 + queries.residual + NORM_ERROR) / queries.scale
         self._signed = bool((queries.values < 0).any())
         self._buffer = torch.empty(0, device=device)
 
     def take(self, block: Block) -> None:
-        """Look for candidates in one block, in images that a query may match."""
+        """Search one block for candidates, in images that a query may match."""
         n_rows, n_groups = len(block.ids), block.n_groups
         n_members = n_rows // n_groups
         size = min(_CHUNK, len(self._upper)) * n_rows
@@ -103,16 +104,16 @@ class Candidates:
             self._merge(chunk, upper.reshape(n, -1), chosen, block)
 
     def _mask_excluded(self, raw: torch.Tensor, chunk: slice, block: Block) -> None:
-        """Set the products with vectors that a query may not match to the lowest."""
+        """Set the products with vectors that a query may not match to the lowest value."""
         rows, columns = barred_places(block.sorted_ids, self._excluded[chunk], self._n_cells, self._equal)
         if len(rows):
             places = torch.from_numpy(block.positions[columns]).to(raw.device)
             raw[torch.from_numpy(rows).to(raw.device), places] = lowest(raw.dtype)
 
     def _bound(self, raw: torch.Tensor, block: Block, group: Any, chunk: slice) -> torch.Tensor:
-        """Return the upper bounds behind raw products (n, ...) of members of `group`, by that group's scale.
+        """Return the upper bounds of raw products (n, ...) of members of `group`, from that group's scale.
 
-        In units of the query's scale, which is put back at the end: it changes no order.
+        Bounds are in units of the query's scale, which changes no order and is applied at the end.
         """
         values = highest(raw)
         if block.scale is not None and block.least_scale is not None:
@@ -125,7 +126,7 @@ class Candidates:
         return values
 
     def _merge(self, chunk: slice, upper: torch.Tensor, chosen: torch.Tensor, block: Block) -> None:
-        """Take in the members (n, n_members * n_chosen) of groups (n, n_chosen) as far as they lead."""
+        """Merge the best members (n, n_members * n_chosen) of groups (n, n_chosen) into the candidates."""
         upper = torch.cat([self._upper[chunk], upper], dim=1)
         best = upper.topk(min(self._width + 1, upper.shape[1]), dim=1)
         if upper.shape[1] > self._width:
@@ -143,11 +144,11 @@ class Candidates:
         self._left_out[chunk] = torch.maximum(self._left_out[chunk], upper)
 
     def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, width), -1 where none is left, and the highest upper bound left out (n,).
+        """Return candidates (n, width), padded with -1, and the highest upper bound left out (n,).
 
-        All of them, whatever k.
+        All candidates are returned, for any k.
         """
-        # Excluded vectors and pads have the lowest products, far below every other.
+        # Excluded vectors and padding have the lowest products, far below all others.
         ids = torch.where(self._upper < NOTHING, -1, self._ids)
         left_out = torch.where(self._left_out < NOTHING, -torch.inf, self._left_out * self._queries.scale)
         return ids.cpu().numpy(), left_out.cpu().double().numpy()

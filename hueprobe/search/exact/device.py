@@ -1,4 +1,4 @@
-"""Where exact search runs."""
+"""Select the device that exact search runs on."""
 
 from typing import TYPE_CHECKING
 
@@ -12,20 +12,22 @@ if TYPE_CHECKING:
 
 
 def search_device(memory: "Memory", device: str) -> torch.device:
-    """Return the torch device of exact search. Its result does not depend on it.
+    """Return the torch device of exact search; results do not depend on it.
 
     Parameters
     ----------
     memory : Memory
+        Memory to search.
     device : str
-        `cpu`, `cuda`, `cuda:<i>` or `mps`; `auto` is the kind of device that made the memory, or the best
-        there is where that is absent or none made it. But it never is MPS, whose sums have no stated error
-        on which the bound could rest: there the CPU searches.
+        `cpu`, `cuda`, `cuda:<i>` or `mps`. `auto` selects the kind of device that built the memory. If that
+        device is unavailable, or if the memory was built from arrays, it selects the best available device.
+        `auto` never selects MPS, because MPS documents no error of its sums, which the bound requires. The
+        CPU is used instead.
 
     Raises
     ------
     InputError
-        The device that is named is unknown or not there.
+        The named device is unknown or unavailable.
     """
     if device != "auto":
         return choose_device(device)

@@ -1,11 +1,11 @@
-"""Products in float64: they tell apart what differs by less than the products before them can show.
+"""Products in float64, which separate vectors that the first pass cannot tell apart.
 
-Among vectors that are nearly equal, as cells of a plain background are, float32 sums leave hundreds of
-candidates. In float64
+For nearly equal vectors, such as cells of a plain background, float32 sums leave hundreds of candidates.
+In float64, the score
 
     s = <q, x> - ||x||^2 / 2,        ||q - x||^2 = ||q||^2 - 2 s,
 
-is off by some 1e-13, so that hardly more candidates are needed than neighbors are wanted.
+has an error of about 1e-13. The search then needs only a few more candidates than neighbors.
 """
 
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_ROWS, _QUERIES = 8_192, 1_024  # multiplied at a time: 64 MiB of products
+_ROWS, _QUERIES = 8_192, 1_024  # multiplied at once: 64 MiB of products
 
 
 def candidates_in_float64(
@@ -31,28 +31,31 @@ def candidates_in_float64(
     device: torch.device,
     equal: EqualVectors | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the `width` vectors of the highest s of each query, and a bound of all others.
+    """Return the `width` vectors with the highest s for each query, and a bound for all others.
 
     Parameters
     ----------
     memory : Memory
+        Memory to search.
     ids : ndarray of int64, shape (n_vectors,)
-        The vectors to be searched, ascending; they are read from their shards.
+        Ids of the vectors to search, ascending. The vectors are read from their shards.
     queries : ndarray of float32, shape (n, n_channels)
+        Query vectors.
     width : int
+        Number of candidates per query.
     excluded : ndarray of int64, shape (n, m)
-        Images that each query may not match, each once in a row; -1 pads.
+        Images that each query may not match, without duplicates in a row; padded with -1.
     device : torch.device
-        Where products are computed; on the CPU in place of MPS, which has no float64.
+        Device that computes the products. The CPU replaces MPS, which has no float64.
     equal : EqualVectors, optional
-        `ids` holds one of each of these groups.
+        Groups of equal vectors, of which `ids` holds one member each.
 
     Returns
     -------
     ids : ndarray of int64, shape (n, width)
-        -1 where there is none.
+        Candidates; -1 where there are fewer than `width`.
     outside : ndarray of float64, shape (n,)
-        Every other vector is farther than the root of this; +inf where there is no other.
+        Lower bound of the squared distance of every other vector; +inf where there is no other.
     """
     device = torch.device("cpu") if device.type == "mps" else device
     asked = torch.from_numpy(queries).to(device, torch.float64)
@@ -74,7 +77,7 @@ def candidates_in_float64(
             best[chunk], found[chunk] = top.values[:, :width], names.gather(1, top.indices[:, :width])
             left_out[chunk] = torch.maximum(left_out[chunk], top.values[:, width])
     found[best == -torch.inf] = -1
-    # Both sums, that of the squares and that of the differences are off by d u each, times at most 4 or so.
+    # The two sums, the sum of squares and the sum of differences each have an error of d u, times about 4.
     d = memory.n_channels
     error = 16 * (d + 2) * 2.0**-53
     squared = np.square(queries.astype(np.float64)).sum(axis=1)

@@ -1,8 +1,8 @@
-"""Equal vectors: found once, so that exact search computes one distance for all of a group.
+"""Groups of equal vectors, found once, so that exact search computes one distance per group.
 
-Blank background, padding and channels that are off give many cells the very same vector. For a query near
-them the bound of exact search cannot tell which of them are nearest: their distances are equal, and only
-their ids order them. So one of each group, the *representative*, is searched; the others follow by id.
+Blank background, padding and inactive channels give many cells exactly the same vector. For a query near
+them, the bound of exact search cannot tell which are nearest: their distances are equal, and only their ids
+order them. So one vector of each group, the *representative*, is searched; the others are added by id.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,8 +18,8 @@ from hueprobe.threads import n_cores, threaded_map
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_READ = 1_024  # vectors hashed or compared at a time, in each thread
-_PLACES = 1 << 20  # (representative, rank, excluded image) looked at together
+_READ = 1_024  # vectors hashed or compared at once, in each thread
+_PLACES = 1 << 20  # (representative, rank, excluded image) processed at once
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,15 @@ class EqualVectors:
     Attributes
     ----------
     n_distinct : int
-        How many vectors are left where one of each group stands for it.
+        Number of distinct vectors: each group counts once.
     representatives : ndarray of int64, shape (n_groups,)
         The lowest id of each group of at least two, ascending.
     starts : ndarray of int64, shape (n_groups + 1,)
-        Where the members of each group stand.
+        Start of each group in `members`.
     members : ndarray of int64, shape (n_members,)
-        Vector ids, representatives included, group by group and ascending in each.
+        Vector ids, including representatives, by group and ascending within a group.
     n_slots, n_cells : int
-        Of the memory, and of one image.
+        Number of slots of the memory, and of cells of one image.
     """
 
     n_distinct: int
@@ -49,16 +49,17 @@ class EqualVectors:
 
     @classmethod
     def of(cls, memory: "Memory", ids: np.ndarray) -> "EqualVectors":
-        """Find the equal ones among vectors.
+        """Find groups of equal vectors.
 
-        Each is hashed to 64 bits; those of one hash are compared with the first of them. One that differs,
-        by a collision, counts as equal to none: that costs time, and is never wrong.
+        Each vector is hashed to 64 bits; vectors with the same hash are compared with the first of them. A
+        vector that differs (a hash collision) is not grouped. That costs time but never a wrong result.
 
         Parameters
         ----------
         memory : Memory
+            Memory to search.
         ids : ndarray of int64, shape (n,)
-            At least one, ascending.
+            Ids of the vectors to group, ascending; at least one.
         """
         hashes = np.empty(len(ids), np.uint64)
         parts = [slice(start, start + _READ) for start in range(0, len(ids), _READ)]
@@ -68,7 +69,7 @@ class EqualVectors:
 
         for part, found in zip(parts, _threaded(hashed, parts), strict=True):
             hashes[part] = found
-        order = np.argsort(hashes, kind="stable")  # of one hash, ids ascend
+        order = np.argsort(hashes, kind="stable")  # ids ascend within a hash
         first = np.append(True, np.diff(hashes[order]) != 0)
         leaders = ids[order][np.maximum.accumulate(np.where(first, np.arange(len(ids)), 0))[~first]]
         members = ids[order][~first]
@@ -90,18 +91,18 @@ class EqualVectors:
 
     @property
     def followers(self) -> np.ndarray:
-        """Ids of the members that another stands for, ascending, int64."""
+        """Ids of the members that are not representatives, ascending, int64."""
         return np.sort(np.delete(self.members, self.starts[:-1]))
 
     def exhausted(self, excluded: np.ndarray, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the queries and representatives of the groups that lie wholly in a query's excluded images.
+        """Return queries and representatives of groups that lie entirely in a query's excluded images.
 
         Parameters
         ----------
         excluded : ndarray of int64, shape (n_queries, m)
-            Each image once in a row; -1 pads.
+            Excluded images, without duplicates in a row; padded with -1.
         first, last : int
-            Of representatives from id `first` to `last` alone.
+            Only representatives with ids from `first` to `last`, inclusive.
         """
         keys, counts = self._by_image
         n = len(self.representatives)
@@ -117,14 +118,14 @@ class EqualVectors:
         return query[whole], self.representatives[group[whole]]
 
     def led(self, ids: np.ndarray, excluded: np.ndarray) -> np.ndarray:
-        """Return candidates with the lowest member that a query may match in place of a representative.
+        """Replace representatives that a query may not match by the lowest member that it may match.
 
         Parameters
         ----------
         ids : ndarray of int64, shape (n_queries, c)
-            Of representatives, of vectors that equal no other, and -1; no exhausted group among them.
+            Representatives, vectors that equal no other, and -1; without exhausted groups.
         excluded : ndarray of int64, shape (n_queries, m)
-            Each image once in a row, ascending; -1 pads.
+            Excluded images, without duplicates in a row, ascending; padded with -1.
         """
         image = np.where(ids >= 0, ids // self.n_cells, -2)
         barred = np.zeros(ids.shape, bool)
@@ -137,17 +138,17 @@ class EqualVectors:
         return ids
 
     def followed(self, found: Neighbors, excluded: np.ndarray) -> Neighbors:
-        """Return the k nearest of all vectors, given those of the first of each group.
+        """Return the k nearest of all vectors, given the k nearest with one vector per group.
 
         Parameters
         ----------
         found : Neighbors
-            k ids as `led` gives them, by distance and then by id.
+            k ids per query as returned by `led`, ordered by distance and then by id.
         excluded : ndarray of int64, shape (n_queries, m)
-            As `led` takes it.
+            Excluded images, as in `led`.
         """
         k = found.ids.shape[1]
-        step = max(1, _PLACES // k**2)  # where all distances are equal, each of k groups may give k
+        step = max(1, _PLACES // k**2)  # if all distances are equal, each of k groups may contribute k
         parts = [
             self._followed(found.ids[part], found.distances[part], excluded[part])
             for part in (slice(start, start + step) for start in range(0, len(found.ids), step))
@@ -164,7 +165,7 @@ class EqualVectors:
         count[row, column] = self._sizes[group[row, column]] - length.sum(axis=1)
         pair = np.full(ids.shape, -1)
         pair[row, column] = np.arange(len(row))
-        # Vectors of one distance stand among each other by id, so all of them begin at one rank.
+        # Vectors at equal distance are ordered by id, so all of their groups start at the same rank.
         before = np.cumsum(count, axis=1) - count
         before[:, 1:][distances[:, 1:] == distances[:, :-1]] = 0
         before = np.maximum.accumulate(before, axis=1)
@@ -187,14 +188,14 @@ class EqualVectors:
 
     @cached_property
     def _keys(self) -> np.ndarray:
-        """Group and id of each member in one number, ascending."""
+        """Group and id of each member, combined in one number, ascending."""
         group = np.repeat(np.arange(len(self.representatives)), self._sizes)
         keys: np.ndarray = group * self.n_slots + self.members
         return keys
 
     @cached_property
     def _by_image(self) -> tuple[np.ndarray, np.ndarray]:
-        """Image and group in one number, ascending, and how many members of the group the image holds."""
+        """Image and group, combined and ascending, and the number of members of the group in the image."""
         group, member = np.divmod(self._keys, self.n_slots)
         return np.unique(member // self.n_cells * len(self.representatives) + group, return_counts=True)
 
@@ -204,13 +205,13 @@ class EqualVectors:
         return self.members[order], self._keys[order] // self.n_slots
 
     def _group_of(self, ids: np.ndarray) -> np.ndarray:
-        """Return the group that each id belongs to, -1 for one that equals no other."""
+        """Return the group of each id; -1 for a vector that equals no other."""
         members, groups = self._by_id
         place = np.minimum(np.searchsorted(members, ids), len(members) - 1)
         return np.where(members[place] == ids, groups[place], -1)
 
     def _barred(self, group: np.ndarray, excluded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return where in a group (n,) the members in each excluded image (n, m) begin, and how many."""
+        """Return the start and number of the members of a group (n,) in each excluded image (n, m)."""
         base = group[:, None] * self.n_slots
         begin = np.searchsorted(self._keys, base + np.maximum(excluded, 0) * self.n_cells)
         end = np.searchsorted(self._keys, base + (excluded + 1) * self.n_cells)
@@ -219,7 +220,7 @@ class EqualVectors:
     def _allowed(
         self, group: np.ndarray, rank: np.ndarray, begin: np.ndarray, length: np.ndarray
     ) -> np.ndarray:
-        """Return the id of the member of each rank among those that are not barred."""
+        """Return the id of the member of each rank among the members that may be matched."""
         place = rank.copy()
         for first, n_barred in zip(begin.T, length.T, strict=True):
             place += np.where(place >= first, n_barred, 0)
@@ -228,9 +229,9 @@ class EqualVectors:
 
 
 def hashes_of(vectors: np.ndarray) -> np.ndarray:
-    """Return a number for each float32 vector (n, d), the same for equal ones, uint64 of shape (n,).
+    """Hash float32 vectors (n, d) to uint64 of shape (n,); equal vectors have equal hashes.
 
-    The sum of its words times random factors, modulo 2^64.
+    A hash is the sum of a vector's 32-bit words times random factors, modulo 2^64.
     """
     words = np.ascontiguousarray(vectors + np.float32(0)).view(np.uint32)  # -0 becomes 0
     factors = np.random.default_rng(0).integers(0, 2**64, words.shape[1], np.uint64)
@@ -240,18 +241,18 @@ def hashes_of(vectors: np.ndarray) -> np.ndarray:
 def barred_places(
     ids: np.ndarray, excluded: np.ndarray, n_cells: int, equal: EqualVectors | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the pairs of a query and a place among vectors that it may not match.
+    """Return pairs of a query and the position of a vector that it may not match.
 
     Parameters
     ----------
     ids : ndarray of int64, shape (n_vectors,)
-        Ascending.
+        Vector ids, ascending.
     excluded : ndarray of int64, shape (n_queries, m)
-        Images that each query may not match, each once in a row; -1 pads.
+        Images that each query may not match, without duplicates in a row; padded with -1.
     n_cells : int
-        Of an image.
+        Number of cells of an image.
     equal : EqualVectors, optional
-        One of each of these groups is among the vectors; it may be matched as long as any member may.
+        Groups with one member each among the vectors, which may be matched if any member may be.
     """
     begin = np.searchsorted(ids, excluded * n_cells)
     length = np.where(excluded >= 0, np.searchsorted(ids, (excluded + 1) * n_cells) - begin, 0)
@@ -265,7 +266,7 @@ def barred_places(
 
 
 def spread(begin: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return row and each number from `begin` on, `length` many, of arrays (n, m), row by row."""
+    """Expand ranges, given by arrays (n, m) of starts and lengths, to row numbers and values."""
     length = length.astype(np.int64)
     row = np.repeat(np.arange(len(length)), length.sum(axis=1))
     begin, length = begin.reshape(-1), length.reshape(-1)

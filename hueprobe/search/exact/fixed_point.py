@@ -1,14 +1,14 @@
-"""Exact search in 16-bit fixed point: vectors as multiples of 1/32767, products that add up exactly.
+"""Exact search in 16-bit fixed point: vectors are multiples of 1/32767, and sums of products are exact.
 
 With q^ and x^ the rounded query and vector and s the computed sum of products of their codes,
 
     <q, x>  =  s / 32767^2 + <q^, x - x^> + <q - q^, x>  <=  s / 32767^2 + ||q^|| r_x + r_q ||x||,
 
-and |s| <= 32767^2 (1 + r_q) (1 + r_x) < 2^31 for unit vectors, whatever the number of channels. The residuals
-are some 1e-4, so that candidates may simply be the vectors of the highest s, and the largest r_x bounds all.
+and |s| <= 32767^2 (1 + r_q) (1 + r_x) < 2^31 for unit vectors, for any number of channels. The residuals are
+about 1e-4. So candidates can simply be the vectors with the highest s, and the largest r_x bounds them all.
 
-Two formats: `int16` keeps every code, `sparse` those that are not zero, with their columns: after a ReLU
-about one in ten. Sums and selection are one pass of native code (`hueprobe.search.exact.native`).
+There are two formats. `int16` stores every code; `sparse` stores nonzero codes with their columns, about one
+in ten after a ReLU. One pass of native code computes sums and selects (`hueprobe.search.exact.native`).
 """
 
 from collections.abc import Callable
@@ -33,24 +33,24 @@ from hueprobe.threads import threaded_map
 
 FIXED_FORMATS = ("sparse", "int16")
 CODE_UNIT = 1 / 32_767
-_READ = 2_048  # vectors rounded at a time, in each thread
-_DENSE_BYTES = 2 << 20  # of dense rows at a time: they stay in a cache while all queries pass
+_READ = 2_048  # vectors rounded at once, in each thread
+_DENSE_BYTES = 2 << 20  # of dense rows at once: they stay in the cache while all queries are multiplied
 
 
 @dataclass(frozen=True)
 class FixedBlock:
-    """Some of a memory's vectors in fixed point.
+    """A part of a memory's vectors, in fixed point.
 
     Attributes
     ----------
     ids : ndarray of int64, shape (n,)
-        Ascending.
+        Vector ids, ascending.
     pointers : ndarray of int64, shape (n + 1,), or None
-        Of sparse rows; see `coupled`.
+        Starts of sparse rows; see `coupled`. None for dense rows.
     rows : ndarray
-        Couples of sparse rows, uint16 (n_couples, 4), or codes, int16 (n, d), d even.
+        Couples of sparse rows, uint16 (n_couples, 4); or codes, int16 (n, d), where d is even.
     residual : float
-        The largest of all.
+        Largest residual of the vectors.
     """
 
     ids: np.ndarray
@@ -62,7 +62,7 @@ class FixedBlock:
     def of(
         cls, read: Callable[[np.ndarray], np.ndarray], ids: np.ndarray, number_format: str
     ) -> "FixedBlock":
-        """Round the vectors that `read` returns for ids, some at a time and in threads."""
+        """Round the vectors that `read` returns for ids, in batches and in threads."""
 
         def rounded(start: int) -> tuple[np.ndarray | None, np.ndarray, float]:
             codes, residuals = round_to_codes(read(ids[start : start + _READ]))
@@ -81,11 +81,11 @@ class FixedBlock:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays."""
+        """Size of all arrays, in bytes."""
         return self.ids.nbytes + self.rows.nbytes + (0 if self.pointers is None else self.pointers.nbytes)
 
     def without(self, ids: np.ndarray) -> "FixedBlock":
-        """Return the block without the vectors of some ids."""
+        """Return the block without the vectors of the given ids."""
         kept = ~np.isin(self.ids, ids)
         if kept.all():
             return self
@@ -106,30 +106,32 @@ class FixedBlock:
     def read(
         cls, fill: Callable[[np.ndarray], None], ids: np.ndarray, n_channels: int, number_format: str
     ) -> "FixedBlock":
-        """Read what `write` wrote.
+        """Read a block that `write` wrote.
 
         Parameters
         ----------
         fill : callable
             Reads the next bytes into an array.
         ids : ndarray of int64
-            Those that there should be.
+            Expected ids.
         n_channels : int
+            Number of channels.
         number_format : str
+            One of `FIXED_FORMATS`.
 
         Raises
         ------
         ValueError
-            It is not such; in words.
+            The data are not a valid block; the message gives the reason.
         """
         n, d = len(ids), n_channels + n_channels % 2
         n_couples, residual, written = np.empty(1, np.int64), np.empty(1), np.empty(n, np.int64)
         for part in (n_couples, residual, written):
             fill(part)
         if not np.array_equal(written, ids):
-            raise ValueError("it holds other vectors than the memory")
+            raise ValueError("its vectors are not those of the memory")
         if not np.isfinite(residual).all() or not 0 <= n_couples[0] <= n * d // 2:
-            raise ValueError("it holds numbers that cannot be")
+            raise ValueError("it holds impossible values")
         if number_format != "sparse":
             rows = np.empty((n, d), np.int16)
             fill(rows)
@@ -138,29 +140,30 @@ class FixedBlock:
         fill(pointers)
         fill(couples)
         if not are_coupled(pointers, couples, d):
-            raise ValueError("it holds columns that there are not")
+            raise ValueError("it holds columns out of range")
         return cls(ids, pointers, couples, float(residual[0]))
 
 
 class FixedCandidates:
-    """The vectors of the highest products with each query, block by block.
+    """Collect the vectors with the highest products for each query, block by block.
 
     Parameters
     ----------
     queries : ndarray of float32, shape (n, d)
+        Query vectors.
     width : int
-        How many to keep.
+        Number of candidates per query.
     excluded : ndarray of int64, shape (n, m)
-        Images that each query may not match, each once in a row; -1 pads.
+        Images that each query may not match, without duplicates in a row; padded with -1.
     n_cells : int
-        Of an image.
+        Number of cells of an image.
     equal : EqualVectors, optional
-        The blocks hold one vector of each of these groups.
+        Groups of equal vectors, of which the blocks hold one member each.
 
     Attributes
     ----------
     residual : ndarray of float64, shape (n,)
-        Of each query.
+        Residual of each query.
     """
 
     def __init__(
@@ -177,7 +180,7 @@ class FixedCandidates:
         n, n_threads = len(queries), torch.get_num_threads()
         self._panels = [slice(start, min(start + PANEL, n)) for start in range(0, n, PANEL)]
         n_panels = len(self._panels)
-        # Few panels are shared out by rows too, and each share has lists of its own.
+        # With few panels, rows are split too, and each share has its own lists.
         n_shares = 1 if n_panels % n_threads == 0 or n_panels >= 4 * n_threads else n_threads
         self._scores = np.full((n_shares, n, width), LOWEST, np.int32)
         self._found = np.full((n_shares, n, width), -1, np.int32)
@@ -186,7 +189,7 @@ class FixedCandidates:
         self._n_rows, self._block_residual = 0, 0.0
 
     def take(self, block: FixedBlock) -> None:
-        """Look for candidates in one block, in images that a query may match."""
+        """Search one block for candidates, in images that a query may match."""
         n, n_rows = len(self._queries), len(block.ids)
         query, place = barred_places(block.ids, self._excluded, self._n_cells, self._equal)
         order = np.lexsort((place, query))
@@ -220,7 +223,7 @@ class FixedCandidates:
     def lists(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the highest scores (n, width), their rows in all blocks, and the highest left out (n,).
 
-        In no order; `LOWEST` and -1 where there are no more.
+        Entries are unordered; `LOWEST` and -1 mark empty ones.
         """
         n_shares, n, width = self._scores.shape
         scores = self._scores.transpose(1, 0, 2).reshape(n, n_shares * width)
@@ -238,18 +241,18 @@ class FixedCandidates:
         Parameters
         ----------
         k : int
-            What cannot be among so many nearest is no candidate any more.
+            Number of neighbors; vectors that cannot be among the k nearest are dropped.
 
         Returns
         -------
         ids : ndarray of int64, shape (n, at most width)
-            -1 where none is left.
+            Candidates; -1 marks empty entries.
         left_out : ndarray of float64, shape (n,)
-            -inf where nothing was left out.
+            Highest upper bound of the vectors left out; -inf if none was.
         """
         scores, found, left = self.lists()
         ids = np.append(np.concatenate([*self._ids, np.empty(0, np.int64)]), -1)[found]
-        off = self._length * self._block_residual  # of a product, but for r_q ||x||
+        off = self._length * self._block_residual  # error of a product, without the term r_q ||x||
         bound = left * CODE_UNIT**2 + off
         if ids.shape[1] > k:
             margin = 2 * (off + self.residual) + 2 * NORM_ERROR
@@ -258,6 +261,6 @@ class FixedCandidates:
 
 
 def _workers(n_tasks: int) -> int:
-    """Return how many threads to start: none where this one can do it."""
+    """Return how many threads to start: 0 if the calling thread suffices."""
     n = min(torch.get_num_threads(), n_tasks)
     return n if n > 1 else 0

@@ -1,16 +1,16 @@
-"""The formats of exact search's first pass: which are right here, and which of these is fastest.
+"""Number formats of the first pass of exact search: which are correct here, and which is fastest.
 
-| name      | products                             | worthwhile for                                   |
+| name      | products                             | useful for                                       |
 |-----------|--------------------------------------|--------------------------------------------------|
-| `sparse`  | native, of the nonzero values alone  | activations after a ReLU                         |
-| `int16`   | native, of all values                | others, on a CPU without fast products of 8 bits |
-| `int8`    | of torch                             | a CPU with VNNI or AMX                           |
-| `half`    | of torch                             | a GPU; a CPU with AMX                            |
-| `float32` | of torch                             | all others                                       |
+| `sparse`  | native, of nonzero values only       | activations after a ReLU                         |
+| `int16`   | native, of all values                | others, on a CPU without fast 8-bit products     |
+| `int8`    | by torch                             | a CPU with VNNI or AMX                           |
+| `half`    | by torch                             | a GPU; a CPU with AMX                            |
+| `float32` | by torch                             | all others                                       |
 
-Both questions depend on the processor and on how torch was built, so neither is answered by a name: before a
-format is used, some of its products are compared with those of whole numbers and of float64; and the formats
-take turns with some of the memory's own vectors.
+Correctness and speed depend on the processor and on the build of torch, so both are measured. Before a format
+is used, some of its products are compared with integer or float64 products. Speed is measured on some
+of the memory's own vectors, with the formats taking turns.
 """
 
 import functools
@@ -34,33 +34,33 @@ if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
 FORMATS = (*FIXED_FORMATS, *quantized.FORMATS)
-_MOST_NONZERO = 0.4  # share up to which sparse products are tried
+_MOST_NONZERO = 0.4  # largest share of nonzero values for which sparse products are tried
 _TRIAL = (128, 2_048)  # queries and vectors of a measurement
-# Formats this close to the best are measured again with more vectors than the processor's caches hold.
+# Formats this close to the best are measured again with enough vectors to exceed the caches, like a memory.
 _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
 _TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
-_HOPELESS = 3  # times as long as the best: takes no further turn
-_ADVANTAGE = {"int8": 1.25, "half": 1.25}  # what a format has to win by, to pay for its candidates
-_fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and nonzero share
+_HOPELESS = 3  # slowdown against the best format beyond which measuring stops
+_ADVANTAGE = {"int8": 1.25, "half": 1.25}  # speedup required, as compensation for extra candidates
+_fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and share of nonzero values
 
 
 class CandidateList(Protocol):
-    """What collects candidates from the blocks of one format: `Candidates` or `FixedCandidates`.
+    """Interface of `Candidates` and `FixedCandidates`, which collect candidates from blocks.
 
     Attributes
     ----------
     residual : ndarray of float64, shape (n,)
-        Of each query.
+        Residual of each query.
     """
 
     residual: np.ndarray
 
     def take(self, block: Any) -> None:
-        """Look for candidates in a block of this format."""
+        """Search a block of this format for candidates."""
         ...
 
     def result(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates, -1 where none is left, and the highest upper bound of all others."""
+        """Return candidates, padded with -1, and the highest upper bound of all other vectors."""
         ...
 
 
@@ -74,33 +74,37 @@ def new_candidates(
     device: torch.device,
     equal: EqualVectors | None = None,
 ) -> CandidateList:
-    """Return what collects candidates from blocks of a format; parameters as of `Candidates`."""
+    """Create the candidate list for blocks of a format; parameters as in `Candidates`."""
     if number_format in FIXED_FORMATS:
         return FixedCandidates(queries, width, excluded, n_cells, equal)
     return Candidates(queries, number_format, width, excluded, n_cells, equal, device=device)
 
 
 def sample_of(memory: "Memory", ids: np.ndarray) -> np.ndarray:
-    """Return some of a memory's vectors (n, d), from all over it.
+    """Sample vectors (n, d) evenly from a memory.
 
     Parameters
     ----------
     memory : Memory
+        Memory to sample from.
     ids : ndarray of int64
-        Of the vectors to choose from.
+        Ids of the vectors to choose from.
     """
     n = min(len(ids), _TRIAL[1])
     return memory.vectors(ids[np.linspace(0, len(ids), n, endpoint=False).astype(int)])
 
 
 def require_format(number_format: str, n_channels: int, device: torch.device) -> None:
-    """Refuse a format that is unknown, that is not available here, or whose products are wrong.
+    """Raise an error for a format that is unknown, unavailable here, or has wrong products.
 
     Parameters
     ----------
     number_format : str
+        Format to check.
     n_channels : int
+        Number of channels of the vectors.
     device : torch.device
+        Device that computes the products.
     """
     if number_format not in FORMATS:
         raise InputError(f"unknown format of products {number_format!r}; choose from: {', '.join(FORMATS)}")
@@ -117,15 +121,16 @@ def require_format(number_format: str, n_channels: int, device: torch.device) ->
 
 
 def fastest_format(device: torch.device, sample: np.ndarray) -> str:
-    """Return the format whose first pass is fastest: float16 on CUDA, measured on a CPU.
+    """Return the format with the fastest first pass: float16 on CUDA, measured on a CPU.
 
-    Once a process for each kind of vectors.
+    It is measured once per process for each kind of vectors.
 
     Parameters
     ----------
     device : torch.device
+        Device that computes the products.
     sample : ndarray of float32, shape (n, d)
-        Of the memory's vectors.
+        Sample of the memory's vectors.
     """
     sound = sound_formats(device)
     if device.type != "cpu":
@@ -146,10 +151,10 @@ def fastest_format(device: torch.device, sample: np.ndarray) -> str:
 
 
 def pass_seconds(sample: np.ndarray, names: list[str], trial: tuple[int, int] = _TRIAL) -> dict[str, float]:
-    """Return the least seconds that a search through a sample takes in each format, on the CPU.
+    """Measure the shortest time of a search through a sample in each format on the CPU, in seconds.
 
-    The formats take turns, so that other work on the machine does not decide. They start from candidates that
-    an earlier search has found, as almost all vectors of a large memory do.
+    The formats take turns, so that other load on the machine affects all of them. They start with candidates
+    from an earlier search, which is the case for almost all vectors of a large memory.
 
     Parameters
     ----------
@@ -157,8 +162,8 @@ def pass_seconds(sample: np.ndarray, names: list[str], trial: tuple[int, int] = 
         Some of the memory's vectors.
     names : list of str
         Formats to measure.
-    trial : (int, int)
-        Number of queries and of vectors, which are the sample, repeated if need be.
+    trial : (int, int), default=(128, 2048)
+        Number of queries and of vectors; the sample is repeated if it is too small.
     """
     n_queries, n_rows = trial
     vectors = np.ascontiguousarray(np.resize(sample, (n_rows, sample.shape[1])))
@@ -181,13 +186,13 @@ def pass_seconds(sample: np.ndarray, names: list[str], trial: tuple[int, int] = 
         best = min(least.values())
         trials = {name: trial for name, trial in trials.items() if least[name] <= _HOPELESS * best}
         rounds += 1
-        if rounds == 1:  # the formats that are far too slow have had their only turn
+        if rounds == 1:  # formats that are far too slow are measured only once
             end = time.perf_counter() + _TRIAL_SECONDS
     return least
 
 
 def made_block(number_format: str, vectors: np.ndarray, ids: np.ndarray) -> "Block | FixedBlock":
-    """Return a block on the CPU of float32 vectors (n, d) with ids (n,) that index them."""
+    """Create a block on the CPU from float32 vectors (n, d) and the ids (n,) that index them."""
     if number_format in FIXED_FORMATS:
         return FixedBlock.of(lambda chosen: vectors[chosen], ids, number_format)
     return Block.of(torch.from_numpy(vectors), ids, number_format)
@@ -195,21 +200,22 @@ def made_block(number_format: str, vectors: np.ndarray, ids: np.ndarray) -> "Blo
 
 @functools.cache
 def sound_formats(device: torch.device) -> tuple[str, ...]:
-    """Return the formats that there are on a device and whose products are right; looked at once a process.
+    """Return the formats that a device supports with correct products; checked once per process.
 
     Parameters
     ----------
     device : torch.device
+        Device that computes the products.
 
     Warns
     -----
     HueprobeWarning
-        A format's products are wrong; it is not used.
+        The products of a format are wrong; it is not used.
 
     Raises
     ------
     SearcherError
-        Those of every format are.
+        The products of every format are wrong.
     """
     there = [
         name for name in FORMATS if name not in FIXED_FORMATS or (device.type == "cpu" and instructions())
@@ -222,7 +228,7 @@ def sound_formats(device: torch.device) -> tuple[str, ...]:
                 if name in FIXED_FORMATS
                 else _products_are_right(name, device)
             )
-        except (RuntimeError, AttributeError):  # torch has no such products here: _int_mm is young
+        except (RuntimeError, AttributeError):  # this torch has no such products: _int_mm is recent
             continue
         if right:
             sound.append(name)
@@ -238,9 +244,9 @@ def sound_formats(device: torch.device) -> tuple[str, ...]:
 
 
 def extreme_vectors(n: int, n_channels: int) -> np.ndarray:
-    """Return vectors of unit length (n, n_channels) that products get wrong first, float32.
+    """Return unit vectors (n, n_channels), float32, that are most likely to reveal wrong products.
 
-    A single 1 or -1, all values equal or of changing sign, and such among which a few are large.
+    They have a single 1 or -1, equal values, values of random sign, or a few large values.
     """
     rng = np.random.default_rng(0)
     vectors = rng.choice([-1.0, 1.0], (n, n_channels))
@@ -254,7 +260,7 @@ def extreme_vectors(n: int, n_channels: int) -> np.ndarray:
 
 
 def _products_are_right(number_format: str, device: torch.device) -> bool:
-    """Compare products of torch with those of whole numbers (int8), or with what their bound says."""
+    """Check torch products against exact products, within the error bound of the format."""
     vectors = torch.from_numpy(extreme_vectors(64, 96)).to(device)
     codes = quantized.quantize(vectors, number_format)
     if number_format == "int8":
@@ -274,7 +280,7 @@ def _products_are_right(number_format: str, device: torch.device) -> bool:
 
 
 def _fixed_products_are_right(number_format: str) -> bool:
-    """Compare native products with those of whole numbers, and the selection with sorting."""
+    """Check native products against integer products, and the selection against sorting."""
     wide = extreme_vectors(150, 97)
     broadcast = np.broadcast_to(wide[2], (40, 97))
     right = True

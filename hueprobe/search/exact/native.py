@@ -1,6 +1,7 @@
-"""The native part of exact search: products in fixed point, by the extension module `_native`.
+"""The native part of exact search: fixed-point products, computed by the extension module `_native`.
 
-It is built with the package where a C compiler is at hand. Without it exact search multiplies by torch.
+The module is built with the package if a C compiler is available. Otherwise, exact search uses
+torch products.
 """
 
 from types import ModuleType
@@ -10,15 +11,15 @@ import numpy as np
 _native: ModuleType | None
 try:
     from hueprobe.search.exact import _native
-except ImportError:  # no compiler when hueprobe was installed, or one that has no vector extensions
+except ImportError:  # hueprobe was installed without a C compiler, or with one that has no vector extensions
     _native = None
 
-PANEL = 64  # queries side by side
-LOWEST = np.iinfo(np.int32).min  # what is no score
+PANEL = 64  # queries multiplied side by side
+LOWEST = np.iinfo(np.int32).min  # marks an empty entry
 
 
 def instructions() -> str | None:
-    """Return the name of the instruction set that native products use here; None where there are none.
+    """Return the instruction set of native products on this machine; None if they are unavailable.
 
     Examples
     --------
@@ -29,12 +30,12 @@ def instructions() -> str | None:
 
 
 def native_text() -> str:
-    """Return whether there are native products, in words, and what to do where not."""
+    """Describe whether native products are available, and what to do if they are not."""
     if (name := instructions()) is not None:
         return f"native ({name})"
     return (
-        "by torch alone, which is slower: no C compiler was found when hueprobe was installed; install a C "
-        "compiler and then hueprobe again"
+        "by torch only, which is slower: no C compiler was found when hueprobe was installed; install a C "
+        "compiler and then reinstall hueprobe"
     )
 
 
@@ -44,35 +45,36 @@ def round_to_codes(vectors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     vectors : ndarray of float32, shape (n, d)
-        Of unit length, or zero.
+        Vectors of unit length, or zero vectors.
 
     Returns
     -------
     codes : ndarray of int16, shape (n, d or d + 1)
-        An even number of columns.
+        Rounded vectors; the number of columns is even.
     residuals : ndarray of float64, shape (n,)
-        At least ||x - codes / 32767||.
+        Upper bounds of ||x - codes / 32767||.
     """
     vectors = np.ascontiguousarray(vectors, np.float32)
     n, d = vectors.shape
     codes, changed = np.empty((n, d + d % 2), np.int16), np.empty(n)
     _module().quantize(vectors, codes, changed, d, codes.shape[1])
-    return codes, np.sqrt(changed) * (1 + 1e-9) + 1e-12  # float64 was rounded itself
+    return codes, np.sqrt(changed) * (1 + 1e-9) + 1e-12  # float64 operations were rounded too
 
 
 def coupled(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the nonzero codes of each row in couples.
+    """Return the nonzero codes of each row as couples.
 
     Parameters
     ----------
     codes : ndarray of int16, shape (n, d)
+        Rounded vectors.
 
     Returns
     -------
     pointers : ndarray of int64, shape (n + 1,)
-        Where each row's couples begin.
+        Start of each row's couples.
     couples : ndarray of uint16, shape (n_couples, 4)
-        Columns and values of two; a single one is followed by a zero.
+        Columns and values of two codes each; an unpaired code is followed by a zero.
     """
     codes = np.ascontiguousarray(codes, np.int16)
     pointers = np.empty(len(codes) + 1, np.int64)
@@ -83,7 +85,7 @@ def coupled(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def are_coupled(pointers: np.ndarray, couples: np.ndarray, n_channels: int) -> bool:
-    """Return whether arrays are such as `coupled` returns; others would be read beyond their ends."""
+    """Check that arrays have the form that `coupled` returns; others would be read out of bounds."""
     return bool(_module().check_couples(pointers, couples, n_channels))
 
 
@@ -98,25 +100,25 @@ def keep_highest(
     first: int,
     level: int | None = None,
 ) -> None:
-    """Take the highest products of up to 64 queries with some rows into lists, in place.
+    """Merge the highest products of up to 64 queries with some rows into lists, in place.
 
     Parameters
     ----------
     queries : ndarray of int16, shape (n, d)
-        Codes; d even.
+        Codes of the queries; d is even.
     pointers, rows : ndarray
-        Those of `coupled`; or None and codes (n_rows, d).
+        Output of `coupled`; or None and codes of shape (n_rows, d).
     barred : (ndarray of int64, shape (n + 1,), ndarray of int32)
-        Where the rows that each query may not match begin, and these rows, ascending for each query.
+        Start of each query's rows that it may not match, and these rows, ascending for each query.
     found : (ndarray of int32, shape (n, keep), the same, ndarray of int32, shape (n,))
-        Scores and rows so far, in no order, `LOWEST` and -1 where there is none yet; and the highest score
-        that was left out, `LOWEST` where none was.
+        Scores and rows so far, unordered; `LOWEST` and -1 mark empty entries. The last array holds the
+        highest score that was left out; `LOWEST` if none was.
     part : slice
-        Of the rows.
+        Range of rows to multiply.
     first : int
-        What the first of all rows is called in `found`.
+        Number assigned to the first of `rows` in `found`.
     level : int, optional
-        Of `_native.levels()`; the fastest by default.
+        Index into `_native.levels()`; the fastest level if None.
     """
     module = _module()
     scores, names, left = found
@@ -129,17 +131,19 @@ def keep_highest(
 
 
 def has_native_distances() -> bool:
-    """Return whether `native_distances` are available: so fast that no candidate need be sifted before."""
+    """Return whether `native_distances` is available; if so, candidates need no filtering before it."""
     return _native is not None
 
 
 def native_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -> np.ndarray | None:
-    """Return ||vectors[i] - rows[where[i, j]]|| in float64, shape of `where`; None where it is not available.
+    """Return ||vectors[i] - rows[where[i, j]]|| in float64, shaped like `where`; None if unavailable.
 
     Parameters
     ----------
     vectors, rows : ndarray of float32, shape (n, d) and (n_rows, d)
+        Query vectors and candidate vectors.
     where : ndarray of int64, shape (n, c)
+        Rows to compare with each query.
     """
     if _native is None:
         return None
@@ -150,5 +154,5 @@ def native_distances(vectors: np.ndarray, rows: np.ndarray, where: np.ndarray) -
 
 
 def _module() -> ModuleType:
-    assert _native is not None, "asked for native products where there are none"
+    assert _native is not None, "native products were requested but are unavailable"
     return _native

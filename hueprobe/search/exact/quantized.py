@@ -1,7 +1,7 @@
-"""Vectors quantized to a cheap number format, their products, and what quantizing can have changed.
+"""Vectors quantized to a cheap number format, their products, and bounds of the quantization error.
 
-A vector x is kept as scale * codes; its *residual* is an upper bound of ||x - scale * codes||. Three
-formats of torch:
+A vector x is stored as scale * codes; its *residual* is an upper bound of ||x - scale * codes||. Three
+formats use torch:
 
 | name      | codes                               | scale           | product of two codes               |
 |-----------|-------------------------------------|-----------------|------------------------------------|
@@ -10,7 +10,7 @@ formats of torch:
 | `float32` | the vector itself                   | 1               | float32 sums                       |
 
 int8 suits activations after a ReLU: nine in ten are 0, and 0 is rounded to 0. Two more formats are native
-(`hueprobe.search.exact.fixed_point`); which is fastest is measured (`hueprobe.search.exact.formats`).
+(`hueprobe.search.exact.fixed_point`). `hueprobe.search.exact.formats` measures which format is fastest.
 """
 
 import contextlib
@@ -22,8 +22,8 @@ import torch
 from hueprobe.search.reranking import UNIT, gamma
 
 FORMATS = ("int8", "half", "float32")
-ARITHMETIC = 16 * UNIT  # of the few float32 operations that turn codes into a score of at most about 1
-# In units of a query's scale every upper bound lies above NOTHING, and `lowest` below, with so many channels:
+ARITHMETIC = 16 * UNIT  # error of the few float32 operations from codes to a score of at most about 1
+# Up to this many channels, upper bounds in units of a query's scale exceed NOTHING; `lowest` is below it.
 MOST_INT8_CHANNELS = 32_768
 NOTHING = -46_000.0
 
@@ -35,10 +35,11 @@ class Codes:
     Attributes
     ----------
     values : Tensor of shape (n, d)
-        int8, bfloat16, float16 or float32.
+        Codes; int8, bfloat16, float16 or float32.
     scale : Tensor of float32, shape (n,)
+        Factor of each vector's codes.
     residual : Tensor of float32, shape (n,)
-        At least ||x - scale * values||.
+        Upper bound of ||x - scale * values||.
     """
 
     values: torch.Tensor
@@ -47,7 +48,7 @@ class Codes:
 
 
 def quantize(vectors: torch.Tensor, number_format: str) -> Codes:
-    """Quantize float32 vectors (n, d) to a format, on their device."""
+    """Quantize float32 vectors (n, d) to a number format, on their device."""
     ones = torch.ones(len(vectors), device=vectors.device)
     if number_format == "float32":
         return Codes(vectors, ones, torch.zeros_like(ones))
@@ -61,31 +62,31 @@ def quantize(vectors: torch.Tensor, number_format: str) -> Codes:
         values = rounded.to(torch.int8)
         rounded *= scale[:, None]
     residual = torch.linalg.vector_norm(rounded.sub_(vectors), dim=1)
-    # The difference, the norm and scale * values were themselves rounded.
+    # The difference, the norm and scale * values were rounded too.
     return Codes(values, scale, residual * (1 + 1e-4) + 4 * UNIT)
 
 
 def products(queries: Codes, rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-    """Multiply codes (n, d) with those of a block (m, d) into `out` (n, m); without their scales."""
+    """Multiply codes (n, d) by those of a block (m, d), without scales; write to `out` (n, m)."""
     if rows.dtype == torch.int8:
         return torch._int_mm(queries.values, rows.T, out=out)
     return torch.mm(queries.values, rows.T, out=out)
 
 
 def product_dtype(rows: torch.Tensor) -> torch.dtype:
-    """Return the dtype in which `products` come."""
+    """Return the data type of `products`."""
     return torch.int32 if rows.dtype == torch.int8 else rows.dtype
 
 
 def lowest(dtype: torch.dtype) -> float:
-    """Return the raw product that marks what may not be matched."""
+    """Return the raw product that marks vectors that may not be matched."""
     return -(2.0**31) + 1 if dtype == torch.int32 else max(torch.finfo(dtype).min, -(2.0**31))
 
 
 def highest(raw: torch.Tensor) -> torch.Tensor:
-    """Return the largest sums (a new float32 tensor) that may have been rounded to raw products.
+    """Return the largest sums that round to the given raw products, as a new float32 tensor.
 
-    Half of a format's spacing is added; int32 products are exact. Increases with `raw`.
+    Adds half of the format's spacing; int32 products are exact. The result increases with `raw`.
     """
     if raw.dtype not in (torch.bfloat16, torch.float16):
         return raw.to(torch.float32, copy=True)
@@ -94,10 +95,10 @@ def highest(raw: torch.Tensor) -> torch.Tensor:
 
 
 def sum_error(number_format: str, n_channels: int, device: torch.device) -> float:
-    """Return gamma: how far computed sums of products of unit vectors may lie from the true ones.
+    """Return gamma, the error bound of computed sums of products of unit vectors.
 
-    `reranking.gamma` in whatever order float32 sums run. Four times that where the hardware adds
-    up in its own way: in half precision, and on a GPU.
+    This is `reranking.gamma`, which holds for any order of float32 sums. It is four times larger where the
+    hardware defines the summation: in half precision, and on a GPU.
     """
     if number_format in ("sparse", "int16", "int8"):
         return 0.0
@@ -107,7 +108,7 @@ def sum_error(number_format: str, n_channels: int, device: torch.device) -> floa
 
 @contextlib.contextmanager
 def full_products() -> Iterator[None]:
-    """Keep torch from rounding float32 factors and float16 sums further while the bounds rely on it."""
+    """Prevent torch from rounding float32 factors and float16 sums further, as the bounds require."""
     matmul = torch.backends.cuda.matmul
     before = torch.get_float32_matmul_precision(), matmul.allow_fp16_reduced_precision_reduction
     torch.set_float32_matmul_precision("highest")

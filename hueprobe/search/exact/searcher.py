@@ -1,4 +1,4 @@
-"""Exact search: products of quantized vectors pick candidates, re-ranking orders them, a bound proves it.
+"""Exact search: quantized products select candidates, re-ranking orders them, a bound proves it.
 
 The memory's vectors are quantized to a format whose products are fast (`hueprobe.search.exact.quantized`).
 With q^ and x^ the quantized query and vector, r_q >= ||q - q^|| and r_x >= ||x - x^||,
@@ -6,20 +6,20 @@ With q^ and x^ the quantized query and vector, r_q >= ||q - q^|| and r_x >= ||x 
     <q, x>  =  <q^, x^> + <q^, x - x^> + <q - q^, x>
            <=  up(s) + gamma ||q^|| ||x^|| + ||q^|| r_x + r_q ||x||,
 
-s being the computed product, up(s) the largest sum that is rounded to s, and gamma the error of
-float32 sums (0 for int8). The *upper bound* of a vector, below, is up(s) + ||q^|| r_x: the terms that are the
-same for the whole memory are added at the end. Candidates are the vectors of the highest upper bound; the
-highest one t that was left out bounds all others:
+where s is the computed product, up(s) the largest sum that rounds to s, and gamma the error of float32
+sums (0 for int8). Below, the *upper bound* of a vector is up(s) + ||q^|| r_x. Terms that are equal for the
+whole memory are added at the end. Candidates are the vectors with the highest upper bounds. The highest
+upper bound t that was left out bounds all other vectors:
 
     ||q - x||^2  >=  ||q||^2 + 1 - norm_error - 2 (t + gamma ||q^|| (1 + r) + r_q (1 + norm_error)).
 
-Where the k-th exact distance is strictly below that, no vector outside can belong to the k nearest, ties
-included: the query is *certified*. The others are searched again with more candidates, and with float64
-products (`hueprobe.search.exact.double`) once re-ranking all those would take longer; so the result is
-always exact.
+If the square of the k-th exact distance is strictly below that, no other vector can be among the k nearest,
+ties included: the query is *certified*. The other queries are searched again with more candidates. Once
+re-ranking those would take longer than float64 products, the search uses these instead
+(`hueprobe.search.exact.double`). So the result is always exact.
 
-No bound tells equal vectors from each other. As soon as a query that is not certified has some among its
-candidates, those of the whole memory are grouped, once, and one of each group is searched from then on
+No bound separates equal vectors. When a query that is not certified has equal candidates, the equal vectors
+of the whole memory are grouped, once. From then on, one vector of each group is searched
 (`hueprobe.search.exact.equal_vectors`).
 """
 
@@ -43,42 +43,43 @@ from hueprobe.threads import require_threads
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_EXTRA = {"sparse": 8, "int16": 8, "int8": 46, "half": 22, "float32": 6}  # candidates beyond k at first
+_EXTRA = {"sparse": 8, "int16": 8, "int8": 46, "half": 22, "float32": 6}  # first candidates beyond k
 _EXTRA_IN_FLOAT64 = 6
-_WIDEN = 4  # times as many for the queries that are not certified
+_WIDEN = 4  # factor of candidates for queries that are not certified
 _RERANKED = (
-    4  # candidates are re-ranked in about the time of one vector's way from its shard to float64 products
+    4  # candidates re-ranked in about the time that one vector takes from its shard to float64 products
 )
-_LOOKED_AT = 64  # queries, for equal vectors among their candidates
-_MOST_RESIDUAL = 2.0**-7  # of a quantized vector whose products have a sum error (gamma > 0)
+_LOOKED_AT = 64  # queries whose candidates are checked for equal vectors
+_MOST_RESIDUAL = 2.0**-7  # largest residual of formats whose sums have an error (gamma > 0)
 
 
 class ExactSearcher:
-    """The k nearest stored vectors, exactly.
+    """Search for the exact k nearest stored vectors.
 
     Parameters
     ----------
     memory : Memory
-    device : str
-        Where products are computed; see `search_device`.
+        Memory to search.
+    device : str, default="cpu"
+        Device that computes the products; see `search_device`.
     images : array_like of int or of bool, optional
-        Search these memory rows alone; all by default.
+        Memory rows to search; all if None.
     products : {"sparse", "int16", "int8", "half", "float32"}, optional
-        Format of the first pass; by default the one that is fastest here with vectors of this kind, measured
-        once. The result does not depend on it.
+        Number format of the first pass. If None, the fastest format for these vectors on this machine,
+        measured once. Results do not depend on it.
     memory_budget : int, optional
-        Bytes of quantized vectors that may stay in RAM (or on the GPU); see `QuantizedVectors`.
+        Bytes of quantized vectors that may stay in RAM or on the GPU; see `QuantizedVectors`.
 
     Attributes
     ----------
     format : str
-        Of the first pass.
+        Number format of the first pass.
     quantized : QuantizedVectors
         The memory's vectors in that format.
     nonzero : float
-        Share of the values of the memory's vectors that are not zero, of a sample; what `sparse` depends on.
+        Share of nonzero values in a sample of the memory's vectors; it decides whether `sparse` pays.
     n_queries, n_certified : int
-        Queries so far, zero vectors left out, and how many of them the first pass settled.
+        Number of queries so far, without zero vectors, and how many of them the first pass certified.
     """
 
     spec: SearcherSpec = EXACT
@@ -100,7 +101,7 @@ class ExactSearcher:
             chosen = np.zeros(memory.n_images, bool)
             chosen[as_rows("images", images, memory.n_images)] = True
             searched = searched & np.repeat(chosen, memory.grid.n_cells)
-        self._ids = np.flatnonzero(searched)  # zero vectors are left out
+        self._ids = np.flatnonzero(searched)  # without zero vectors
         sample = sample_of(memory, self._ids)
         self.nonzero = float((sample != 0).mean()) if sample.size else 0.0
         self.format = products or fastest_format(self.device, sample)
@@ -113,7 +114,7 @@ class ExactSearcher:
 
     @property
     def certified(self) -> float:
-        """Share of the queries so far that the first pass settled; NaN before there were any."""
+        """Share of the queries so far that the first pass certified; NaN before the first query."""
         return self.n_certified / self.n_queries if self.n_queries else float("nan")
 
     def _quantized(self, number_format: str) -> QuantizedVectors:
@@ -132,7 +133,7 @@ class ExactSearcher:
         Parameters
         ----------
         vectors, k, exclude_images
-            As in `Searcher.search`.
+            See `Searcher.search`.
         """
         require_threads("torch", torch.get_num_threads())
         vectors, k, excluded = checked_queries(self.memory, vectors, k, exclude_images)
@@ -176,13 +177,13 @@ class ExactSearcher:
         found = rerank(self.memory, queries, ids, k)
         if self._equal is not None:
             found = self._equal.followed(found, excluded)
-        # Where nothing was left out, nothing is outside.
+        # If nothing was left out, no vector is outside.
         return found, (np.square(found.distances[:, -1]) < outside) | np.isposinf(outside), ids
 
     def _quantized_candidates(
         self, queries: np.ndarray, k: int, width: int, excluded: np.ndarray, number_format: str
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return candidates (n, at most width), and of all others the least squared distance there can be."""
+        """Return candidates (n, at most width) and a lower bound of all other squared distances."""
         with full_products():
             candidates = new_candidates(
                 number_format,
@@ -203,7 +204,7 @@ class ExactSearcher:
         return ids, squared + 1 - NORM_ERROR - 2 * (left_out + slack)
 
     def _ties_among(self, queries: np.ndarray, candidates: np.ndarray) -> bool:
-        """Whether some of the queries, all but surely, have equal vectors among their candidates."""
+        """Return whether some of the queries almost certainly have equal vectors as candidates."""
         looked_at = np.unique(np.linspace(0, len(queries), _LOOKED_AT, endpoint=False, dtype=int))
         if not len(queries):
             return False
@@ -212,7 +213,7 @@ class ExactSearcher:
         return bool(((distances[:, 1:] == distances[:, :-1]) & np.isfinite(distances[:, 1:])).any())
 
     def _group(self) -> None:
-        """Search one of each group of equal vectors from now on."""
+        """Search only one vector of each group of equal vectors from now on."""
         self._grouped = True
         equal = EqualVectors.of(self.memory, self._ids)
         if not len(equal.representatives):
@@ -226,7 +227,7 @@ class ExactSearcher:
 
 
 def _each_once(excluded: np.ndarray) -> np.ndarray:
-    """Return excluded images (n, m) ascending in each row, with -1 in place of what comes again."""
+    """Sort excluded images (n, m) in each row and replace duplicates by -1."""
     excluded = np.sort(excluded, axis=1)
     again = excluded[:, 1:] == excluded[:, :-1]
     excluded[:, 1:][again] = -1

@@ -1,4 +1,4 @@
-"""The file of codes that exact search reads where the quantized vectors are too many for its budget."""
+"""The file of codes that exact search reads if the quantized vectors exceed its memory budget."""
 
 import warnings
 from pathlib import Path
@@ -22,28 +22,28 @@ def use_stored_codes(
     build: bool = True,
     progress: bool = False,
 ) -> None:
-    """Let quantized vectors be read from a file beside the memory, where that saves time.
+    """Read quantized vectors from a file beside the memory if that saves time.
 
-    The file is made where it is absent or of another state. A memory that nobody may write to, or a full
-    disk, is no error: search takes longer without.
+    The file is built if it is missing or belongs to another state of the memory. A read-only memory or a
+    full disk is not an error: search then takes longer.
 
     Parameters
     ----------
     memory : Memory
-        Complete.
+        Complete memory.
     quantized : QuantizedVectors
-        Of all its vectors.
+        Quantized vectors of the whole memory.
     index_dir : path, optional
-        As in `hueprobe.open_searcher`.
-    build : bool
-        Whether the file may be made.
-    progress : bool
-        Show how it is made.
+        Folder of search indexes; see `hueprobe.open_searcher`.
+    build : bool, default=True
+        Build the file if needed.
+    progress : bool, default=False
+        Show a progress bar during the build.
 
     Warns
     -----
     HueprobeWarning
-        The file could not be made.
+        The file could not be built.
     """
     if not quantized.wants_file:
         return
@@ -60,7 +60,7 @@ def use_stored_codes(
             folder.build(write)
         except (OSError, HueprobeError) as error:
             warnings.warn(
-                f"no file of quantized vectors of {memory.path} ({error}); exact search takes longer without",
+                f"no file of quantized vectors for {memory.path} ({error}); exact search takes longer",
                 HueprobeWarning,
                 stacklevel=4,
             )
