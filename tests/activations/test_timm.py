@@ -213,7 +213,7 @@ def test_channels_are_told_by_num_features():
         Made(nn.Conv2d(3, 5, 4, stride=4), num_features=6),
     ):
         with pytest.raises(
-            LayerError, match=r"layer 'steps' of made .*32 x 32, in which the image plane cannot"
+            LayerError, match=r"layer 'steps' of made .*32 x 32, whose image plane cannot be identified"
         ):
             tap_of(network)
 

@@ -159,7 +159,7 @@ def test_wrong_layers_are_refused_before_anything_is_written(tmp_path, network, 
         (("1", "conv"), LayerError, "no layer 'conv'"),
         (("1", "4"), LayerError, "layer '4' of live Counted gives a tensor of shape"),
         (("1", "3", "1"), InputError, "layer '1' of live Counted was given 2 times"),
-        ((), InputError, "no layer of live Counted is named"),
+        ((), InputError, "no layer of live Counted was given"),
     ]:
         with pytest.raises(error, match=message):
             build_memories(tmp_path / "m", images, backbone=network, layers=layers, **OPTIONS)

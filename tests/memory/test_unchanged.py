@@ -216,7 +216,7 @@ def test_the_command_says_what_changed_and_what_it_goes_on_with(tmp_path, images
 
     assert index().exit_code == 0
     again = index()
-    assert again.exit_code == 0 and "complete already" in again.stderr
+    assert again.exit_code == 0 and "already complete" in again.stderr
     change_in_place(images)
     refused = index()
     assert refused.exit_code == 1 and refused.stdout == ""
@@ -232,11 +232,11 @@ def test_a_stopped_build_says_that_it_goes_on(tmp_path, images, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(MemoryWriter, "complete", lambda self: (_ for _ in ()).throw(KeyboardInterrupt))
         first = CliRunner().invoke(main, command)
-    assert first.exit_code == 130 and "goes on" not in first.stderr.split("stopped")[0]
-    assert "goes on with" not in CliRunner().invoke(main, [*command, "--dry-run", "--overwrite"]).stderr
+    assert first.exit_code == 130 and "resuming" not in first.stderr.split("stopped")[0]
+    assert "resuming" not in CliRunner().invoke(main, [*command, "--dry-run", "--overwrite"]).stderr
     again = CliRunner().invoke(main, command)
     assert again.exit_code == 0
-    assert f"{tmp_path / 'm'}: goes on with what was stopped: 6 of 6 images are in" in again.stderr
+    assert f"{tmp_path / 'm'}: resuming; 6 of 6 images are done" in again.stderr
 
 
 # Files that are gone

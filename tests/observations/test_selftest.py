@@ -53,7 +53,7 @@ def leave_one_out(matches):
 
 def test_only_leave_one_out_matches_can_be_relabeled(simulate_matches):
     matches = simulate_matches(np.random.default_rng(0), np.arange(12) % 3)
-    with pytest.raises(InputError, match="leave-one-out"):
+    with pytest.raises(InputError, match="leave_one_out"):
         relabeled(matches, np.zeros(12, int))
     matches = leave_one_out(matches)
     assert relabeled(matches, np.zeros(12, int)).same_class.all()

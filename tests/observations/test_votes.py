@@ -134,7 +134,7 @@ def test_no_match_and_no_class(n_classes):
 
 def test_votes_need_the_match_table_and_an_existing_image():
     result = classification(ROWS)
-    with pytest.raises(InputError, match="image 2 of 2"):
+    with pytest.raises(InputError, match="no image 2 among 2"):
         query_votes(result, 2)
     without = Classification(**{**result.__dict__, "matches": None})
     with pytest.raises(InputError, match="keep_matches=True"):

@@ -334,5 +334,5 @@ def test_every_result_has_the_one_form(tmp_path):
         for rows in result.tables().values():
             assert len({tuple(row) for row in rows}) == 1
     assert sorted(c for observation in OBSERVATIONS for c in observation.claims) == sorted(CLAIMS)
-    with pytest.raises(InputError, match="int is no result"):
+    with pytest.raises(InputError, match="int is not the result of an observation"):
         figures(3)

@@ -67,7 +67,7 @@ def test_what_can_be_measured_is_written_and_the_rest_told_at_the_start(tmp_path
 def test_nothing_to_measure_is_an_error_and_leaves_the_report(tmp_path):
     memory = memory_of(tmp_path / "m", 4, None, grid=(1, 1))
     done = run("observe", "energy", memory.path, "-o", tmp_path / "out", "--k", 1)
-    assert done.exit_code == 1 and "nothing could be measured of: energy" in done.stderr
+    assert done.exit_code == 1 and "nothing could be measured for energy" in done.stderr
     assert "1x1 grid has no places" in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -145,7 +145,7 @@ def test_images_alone_in_their_class_leave_the_accuracy_with_a_word(some_alone, 
 
 def test_the_command_says_who_was_left_out(some_alone):
     done = run("evaluate", some_alone.path, "--leave-one-out", "--k", 2)
-    told = "alone in their class, so that they could not be right, left out of the accuracy: 2 images: c (1),"
+    told = "alone in their class, so never classified correctly, excluded from the accuracy: 2 images: c (1),"
     assert told in " ".join(done.stdout.split())
     document = json.loads(run("evaluate", some_alone.path, "--leave-one-out", "--k", 2, "--json").stdout)
     assert document["alone_in_their_class"] == {"c": 1, "d": 1}
