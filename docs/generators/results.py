@@ -79,7 +79,7 @@ so it depends on their share. Measured with `python -m benchmarks.search_network
 # Against approximate search, by size
 
 Vectors are real EfficientNet-Lite0 activations with 1,280 channels. "Bare" is FAISS called directly, without
-hueprobe's exclusion. These files were measured before there were native products.
+hueprobe's exclusion. The files of the Intel machine were measured before there were native products.
 
 Measured with `python -m benchmarks.search`; one million vectors with
 `python -m benchmarks.search --sizes 88200 1000000 --approximate-up-to 0 --rounds 2`.
