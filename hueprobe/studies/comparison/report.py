@@ -56,16 +56,9 @@ def write_comparison(
 
     Examples
     --------
-    >>> def run(loss, seed, n_right):
-    ...     return hp.studies.LossRun(
-    ...         loss=loss, seed=seed, fold="", learning_rate=0.001, n_right=n_right, n_test=100,
-    ...         curve=(0.5, n_right / 100), train_loss=(1.2, 0.6), shares=(), seconds_per_step=0.1,
-    ...         saved_bytes=1000, n_parameters=500, n_extra=0,
-    ...     )
-    >>> runs = [run("onehot", 0, 70), run("onehot", 1, 72), run("hue:eq5", 0, 71), run("hue:eq5", 1, 74)]
     >>> files = hp.studies.write_comparison(runs, hp.studies.compare_losses(runs), ".")
     >>> [path.name for path in files]
-    ['comparison.csv', 'curves.csv', 'comparison.md']
+    ['comparison.csv', 'curves.csv', 'comparison.md', 'observed.csv']
     """
     robust = list(dict.fromkeys(name for found in summaries for name in found.robustness))
     rows = [
