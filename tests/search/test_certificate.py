@@ -331,3 +331,17 @@ def test_a_few_queries_in_a_crowd_do_not_cost_a_scan_in_float64(folder, number_f
     assert len(looks) > 1 and looks[1][1] < len(queries), "nobody was searched again: is this test awake?"
     assert ("float64" in {form for form, _, _ in looks}) == (ranked == 0)
     assert all(n * width <= ranked * len(rows) for form, n, width in looks[1:] if form != "float64")
+
+
+@pytest.mark.parametrize("number_format", FIXED)
+def test_the_bound_of_fixed_point_counts_what_rounding_took_from_the_vectors(number_format):
+    """Codes of all rows are rounded down, by almost half a unit in the direction of the query."""
+    query = np.full((1, 64), 4096 / 32767, np.float32)  # a multiple of the unit: nothing is rounded
+    rows = ((4096 - np.arange(20)[:, None] + 0.49) / 32767 * np.ones(64)).astype(np.float32)
+    candidates = formats.new_candidates(number_format, query, 5, np.full((1, 0), -1), 1, device=CPU)
+    candidates.take(formats.made_block(number_format, rows, np.arange(20)))
+    ids, bound = candidates.result(5)
+    products = rows.astype(np.float64) @ query[0].astype(np.float64)
+    left_out = np.setdiff1d(np.arange(20), ids)
+    assert len(left_out) == 15
+    assert products[left_out].max() <= bound[0] + 1e-6 <= products[left_out].max() + 1e-3
