@@ -4,9 +4,12 @@ The module is built with the package if a C compiler is available. Otherwise, ex
 torch products.
 """
 
+import functools
 from types import ModuleType
 
 import numpy as np
+
+from hueprobe.memory.vectors import renormalize
 
 _native: ModuleType | None
 try:
@@ -128,6 +131,39 @@ def keep_highest(
         queries, pointers, rows, *barred, scores, names, left, len(queries), queries.shape[1], n_rows,
         part.start, part.stop, first, scores.shape[1], level,
     )  # fmt: skip
+
+
+def normalized(rows: np.ndarray) -> np.ndarray:
+    """Return `renormalize(rows)`, several times as fast if native code is available.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, d)
+        Stored rows, float16 or float32.
+    """
+    if not _normalizes_like_numpy():
+        return renormalize(rows)
+    rows = np.ascontiguousarray(rows)
+    vectors = np.empty(rows.shape, np.float32)
+    if rows.size:
+        _module().normalize(rows, vectors, rows.shape[1])
+    return vectors
+
+
+@functools.cache
+def _normalizes_like_numpy() -> bool:
+    """Return whether native code gives the same bits as NumPy here; checked once per process."""
+    if _native is None:
+        return False
+    rng = np.random.default_rng(0)
+    for d in (1, 7, 8, 100, 1_000, 2_055):
+        for dtype in (np.float16, np.float32):
+            rows = (rng.standard_normal((8, d)) * rng.random((8, 1)) ** 40).astype(dtype)
+            found = np.empty(rows.shape, np.float32)
+            _native.normalize(rows, found, d)
+            if not np.array_equal(found, renormalize(rows)):
+                return False
+    return True
 
 
 def has_native_distances() -> bool:
