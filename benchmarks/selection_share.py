@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine, versions
-from benchmarks.search_networks import NETWORKS, RESULTS, memory_of, processor_name
+from benchmarks.machine import machine, processor_name, versions
+from benchmarks.search_networks import NETWORKS, RESULTS, memory_of
 from hueprobe import Memory
 from hueprobe.json_documents import json_text
 from hueprobe.search.exact.fixed_point import FixedBlock, FixedCandidates

@@ -363,3 +363,29 @@ def test_numpy_normalizes_where_native_code_gives_other_bits(monkeypatch):
 def test_rows_that_do_not_fit_are_not_normalized():
     with pytest.raises(ValueError, match="rows and vectors"):
         native._native.normalize(np.empty((2, 3), np.float16), np.empty((3, 3), np.float32), 3)
+
+
+@needs_native
+def test_a_variable_limits_the_instructions(monkeypatch):
+    monkeypatch.setenv(native.LIMIT, "plain")
+    used = []
+
+    class Watched:
+        levels = staticmethod(native._native.levels)
+
+        @staticmethod
+        def highest_products(*arguments):
+            used.append(arguments[-1])
+
+    assert native.instructions() == "plain"
+    assert "native (plain)" in native.native_text()
+    monkeypatch.setattr(native, "_native", Watched)
+    codes, empty = np.zeros((1, 2), np.int16), np.zeros((1, 1), np.int32)
+    barred = (np.zeros(2, np.int64), np.zeros(0, np.int32))
+    native.keep_highest(
+        codes, None, codes, barred, (empty, empty, np.zeros(1, np.int32)), part=slice(0, 1), first=0
+    )
+    assert used == [0]
+    monkeypatch.setenv(native.LIMIT, "mmx")
+    with pytest.raises(InputError, match="unknown instruction set in HUEPROBE_INSTRUCTIONS 'mmx'"):
+        native.instructions()

@@ -5,10 +5,12 @@ torch products.
 """
 
 import functools
+import os
 from types import ModuleType
 
 import numpy as np
 
+from hueprobe.errors import require_choice
 from hueprobe.memory.vectors import renormalize
 
 _native: ModuleType | None
@@ -19,17 +21,30 @@ except ImportError:  # hueprobe was installed without a C compiler, or with one 
 
 PANEL = 64  # queries multiplied side by side
 LOWEST = np.iinfo(np.int32).min  # marks an empty entry
+LIMIT = "HUEPROBE_INSTRUCTIONS"  # environment variable: the most that native products may use
 
 
 def instructions() -> str | None:
     """Return the instruction set of native products on this machine; None if they are unavailable.
+
+    The environment variable `HUEPROBE_INSTRUCTIONS` may name a smaller one than the processor has.
+
+    Raises
+    ------
+    InputError
+        The variable names an instruction set that is unknown or that this processor does not have.
 
     Examples
     --------
     >>> instructions() in (None, "plain", "avx2", "avx512", "avx512vnni")
     True
     """
-    return None if _native is None else str(_native.levels()[-1])
+    if _native is None:
+        return None
+    levels = tuple(_native.levels())
+    limit = os.environ.get(LIMIT) or levels[-1]
+    require_choice(f"instruction set in {LIMIT}", limit, levels)
+    return limit
 
 
 def native_text() -> str:
@@ -121,12 +136,12 @@ def keep_highest(
     first : int
         Number assigned to the first of `rows` in `found`.
     level : int, optional
-        Index into `_native.levels()`; the fastest level if None.
+        Index into `_native.levels()`; that of `instructions()` if None.
     """
     module = _module()
     scores, names, left = found
     n_rows = len(rows) if pointers is None else len(pointers) - 1
-    level = len(module.levels()) - 1 if level is None else level
+    level = module.levels().index(instructions()) if level is None else level
     module.highest_products(
         queries, pointers, rows, *barred, scores, names, left, len(queries), queries.shape[1], n_rows,
         part.start, part.stop, first, scores.shape[1], level,
