@@ -1,5 +1,6 @@
 """`hueprobe observe`: the paper's observations as numbers, figures and verdicts."""
 
+import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,7 +146,9 @@ def observe(
     from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings
+    from hueprobe.studies.observing.stages import Stages
 
+    started, clock = time.perf_counter(), Stages()
     where = _center(center)
     if images and (leave_one_out or controls):
         raise click.UsageError("--images cannot be used with --leave-one-out or --control")
@@ -195,8 +198,12 @@ def observe(
     report = Report(tuple(reports))
     tested = []
     if n_draws:
-        tested = _self_tests([m for m in opened if m is not None], settings, n_draws, output, figure_format)
-    files = report.save(output, figure_format=figure_format, more_figures=tested)
+        with clock.of("self_test"):
+            tested = _self_tests(
+                [m for m in opened if m is not None], settings, n_draws, output, figure_format
+            )
+    with clock.of("figures"):
+        files = report.save(output, figure_format=figure_format, more_figures=tested)
     already = {f"{one.name}: {note}" for one, notes in zip(reports, told, strict=True) for note in notes}
     for note in report.notes:
         if note not in already:
@@ -204,7 +211,10 @@ def observe(
     if not any(one.results for one in reports):
         raise InputError(f"nothing could be measured for {', '.join(which)}; see the notes for the reasons")
     if as_json:
-        click.echo(verdicts_json(report.verdicts), nl=False)  # ASCII only
+        seconds = {**report.seconds, **clock.seconds}
+        total = time.perf_counter() - started
+        seconds |= {"other": total - sum(seconds.values()), "total": total}
+        click.echo(verdicts_json(report.verdicts, seconds=seconds), nl=False)  # ASCII only
         return
     rows = [
         [

@@ -128,6 +128,9 @@ def test_verdicts(schemas, folder, monkeypatch):
         run("observe", "all", "a.memory", "--k", "3", "--control", "random-mirror", "-o", "out", "--json")
     )
     assert complaints(schemas["verdicts"], shown) == []
+    seconds = shown.pop("seconds")
+    assert {"extract", "pool", "search", "density", "hue", "figures"} < set(seconds)
+    assert sum(seconds.values()) == pytest.approx(2 * seconds.pop("total"))
     assert json.loads((folder / "out" / "verdicts.json").read_text()) == shown
     # Each kind of number is there: one that was measured and one that was not.
     assert {None} < {verdict["effect"] for verdict in shown["verdicts"]}

@@ -1,7 +1,8 @@
 """Verdicts as `verdicts.json`, and as a table in a notebook."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from hueprobe.arguments import takes
 from hueprobe.errors import InputError
@@ -11,13 +12,16 @@ from hueprobe.observations.verdicts.rules import COLUMNS, Verdict
 
 
 @takes(Verdict, several=True)
-def verdicts_json(verdicts: Iterable[Verdict]) -> str:
+def verdicts_json(verdicts: Iterable[Verdict], *, seconds: Mapping[str, float] | None = None) -> str:
     """Return verdicts as the text of `verdicts.json`: sorted keys, null and never NaN.
 
     Parameters
     ----------
     verdicts : iterable of Verdict
         Verdicts to write.
+    seconds : mapping of str to float, optional
+        Time by stage, to be written too. By default none is, so that the text is the same for the same
+        verdicts.
 
     Returns
     -------
@@ -35,7 +39,9 @@ def verdicts_json(verdicts: Iterable[Verdict]) -> str:
     >>> text.count("shapes")
     2
     """
-    document = {"verdicts": [verdict.to_json() for verdict in verdicts]}
+    document: dict[str, Any] = {"verdicts": [verdict.to_json() for verdict in verdicts]}
+    if seconds is not None:
+        document["seconds"] = seconds
     return json_text(document, indent=2) + "\n"
 
 

@@ -31,6 +31,7 @@ from hueprobe.observations.accuracy.baselines import (
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun, accuracy_run
 from hueprobe.progress import named_pass
 from hueprobe.studies.locks import locked
+from hueprobe.studies.observing.stages import Stages
 from hueprobe.studies.run_store import RunStore, settings_hash
 
 TUNED = ("pixel", "gap")  # descriptors whose K is tuned on the memory
@@ -99,15 +100,20 @@ def accuracy_grid(
     >>> sorted({run.classifier for run in grid.runs})[:3]
     ['kernel density', 'kernel density, K tuned', 'logistic regression']
     """
-    folder = Path(folder)
     images = None if images is None else resolve_images(images)
-    with storing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    setup = _Setup(
-        memory=memory, folder=folder, images=images, k=k, searcher=searcher, exclude=exclude, seed=seed,
-        progress=progress, network=network,
+    return grid_of(
+        AccuracySetup(
+            memory=memory, folder=Path(folder), images=images, k=k, searcher=searcher, exclude=exclude,
+            seed=seed, progress=progress, network=network,
+        )
     )  # fmt: skip
-    store = RunStore(folder, AccuracyRun, ending=".cell.json", encode=_document)
+
+
+def grid_of(setup: "AccuracySetup") -> AccuracyGrid:
+    """Make the runs that are not finished; see `accuracy_grid`."""
+    with storing(setup.folder):
+        setup.folder.mkdir(parents=True, exist_ok=True)
+    store = RunStore(setup.folder, AccuracyRun, ending=".cell.json", encode=_document)
     rows = {setup.name_of(row): row for row in _ROWS}
 
     def make(name: str) -> None:
@@ -128,8 +134,16 @@ def _document(run: AccuracyRun) -> dict[str, Any]:
 
 
 @dataclass(kw_only=True)
-class _Setup:
-    """A memory, its queries and how they are classified; what several runs need is made once."""
+class AccuracySetup:
+    """A memory, its queries and how they are classified; what several runs need is made once.
+
+    Attributes
+    ----------
+    memory, folder, images, k, searcher, exclude, seed, progress, network
+        See `accuracy_grid`.
+    stages : Stages
+        Clock of the run's stages.
+    """
 
     memory: Memory
     folder: Path
@@ -140,6 +154,7 @@ class _Setup:
     seed: int
     progress: bool
     network: dict[str, Any]
+    stages: Stages = field(default_factory=Stages)
     _pooled: dict[str, Memory] = field(default_factory=dict)
     _classified: dict[tuple[str, int], Classification] = field(default_factory=dict)
 
@@ -191,7 +206,7 @@ class _Setup:
             return self.memory
         if descriptor not in self._pooled:
             path = self.folder / f"{self.memory.path.name}-{descriptor}.memory"
-            with locked(path.with_suffix(".lock"), wait=True):
+            with self.stages.of("pool"), locked(path.with_suffix(".lock"), wait=True):
                 there = (path / FILE_NAME).is_file()
                 stale = there and read_settings(path).derived_from != self.memory.ledger.tip
                 self._pooled[descriptor] = derive_memory(path, self.memory, descriptor, overwrite=stale)
@@ -201,43 +216,48 @@ class _Setup:
         """Return the classification of the queries by Eq. (1)-(3)."""
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
-            searcher = self.searcher if descriptor == "pixel" else "exact"
-            with named_pass(f"accuracy of {descriptor}, k {k}"):
+            memory, searcher = self.memory_of(descriptor), self.searcher if descriptor == "pixel" else "exact"
+            with named_pass(f"accuracy of {descriptor}, k {k}"), self.stages.of("search"):
                 classifier = KernelDensityClassifier(
-                    self.memory_of(descriptor), k=k, searcher=searcher, exclude=self.exclude,
-                    progress=self.progress, **self.network,
+                    memory, k=k, searcher=searcher, exclude=self.exclude, progress=self.progress,
+                    **self.network,
                 )  # fmt: skip
-                self._classified[descriptor, k] = (
+                result = (
                     classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
                 )
+                self.stages.add_classified(result)
+            self._classified[descriptor, k] = result
         return self._classified[descriptor, k]
 
     def query_vectors(self, descriptor: str) -> np.ndarray | None:
         """Return one vector per held-out image, (n, C), zero if unreadable; None without held-out images."""
         if self.images is None:
             return None
-        classifier = KernelDensityClassifier(self.memory_of(descriptor), **self.network)
-        return classifier.vectors_of(self.images)[:, 0]
+        with self.stages.of("extract"):
+            classifier = KernelDensityClassifier(self.memory_of(descriptor), **self.network)
+            return classifier.vectors_of(self.images)[:, 0]
 
 
-def _by_majority(setup: _Setup, descriptor: str) -> np.ndarray:
+def _by_majority(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     return majority_vote(_matches(setup.classification(descriptor)))
 
 
-def _with_tuned_k(setup: _Setup, descriptor: str) -> np.ndarray:
+def _with_tuned_k(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     """Classify by Eq. (1)-(3) with the K of the best leave-one-out accuracy on the memory."""
     memory = setup.memory_of(descriptor)
     most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
-    with named_pass(f"tuning K of {descriptor}"):
+    with named_pass(f"tuning K of {descriptor}"), setup.stages.of("search"):
         own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
-        matches, counts = _matches(own.leave_one_out()), _counts_without_self(memory)
+        result = own.leave_one_out()
+        setup.stages.add_classified(result)
+    matches, counts = _matches(result), _counts_without_self(memory)
     best = tune_k(matches, counts).k
     if setup.images is None:
         return kernel_vote(matches, counts, k=best)
     return kernel_vote(_matches(setup.classification(descriptor, k=best)), memory.class_counts())
 
 
-def _by_centroid(setup: _Setup, descriptor: str) -> np.ndarray:
+def _by_centroid(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     memory = setup.memory_of(descriptor)
     return nearest_centroid(
         _image_vectors(memory), memory.image_class, groups=memory.images.groups,
@@ -245,7 +265,7 @@ def _by_centroid(setup: _Setup, descriptor: str) -> np.ndarray:
     )  # fmt: skip
 
 
-def _by_logistic_regression(setup: _Setup, descriptor: str) -> np.ndarray:
+def _by_logistic_regression(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     memory = setup.memory_of(descriptor)
     return logistic_regression(
         _image_vectors(memory), memory.image_class, groups=memory.images.groups,
@@ -259,7 +279,7 @@ class _Row:
 
     descriptor: str
     classifier: str = CLASSIFIER
-    predict: Callable[[_Setup, str], np.ndarray] | None = None
+    predict: Callable[[AccuracySetup, str], np.ndarray] | None = None
 
 
 _ROWS = (

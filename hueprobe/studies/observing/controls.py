@@ -49,6 +49,13 @@ def controlled(name: str, subject: Subject, folder: Path, *, images_root: Path |
     require_control(name, memory, images_root)
     if name == "no-near-duplicates":
         return replace(subject, rows=without_near_duplicates(subject.matches))
+    with subject.stages.of("extract"):
+        return _varied(name, subject, folder, images_root)
+
+
+def _varied(name: str, subject: Subject, folder: Path, images_root: Path | None) -> Subject:
+    """Return the subject of a control that has a memory of its own."""
+    memory = subject.known_memory
     table = memory.images if images_root is None else memory.images.relocated(images_root)
     if name == "random-weights":
         return replace(subject, memory=_extracted(subject, table, folder, name, None))

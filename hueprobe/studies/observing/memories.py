@@ -29,7 +29,7 @@ from hueprobe.observations.table import NAMES, OBSERVATIONS, Observation, Result
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.observations.verdicts.selftest import RejectionRate, blocked_tests, match_tests, self_test
 from hueprobe.progress import named_pass
-from hueprobe.studies.observing.accuracy_runs import accuracy_grid
+from hueprobe.studies.observing.accuracy_runs import AccuracySetup, grid_of
 from hueprobe.studies.observing.controls import controlled, require_control
 from hueprobe.studies.observing.measurable import cannot_measure, measured_in_part
 from hueprobe.studies.observing.report import MemoryReport, Report
@@ -203,7 +203,7 @@ def observe_memory(
         for control in controls:
             with named_pass(control):
                 report = _under(report, control, subject, which, folder, images_root)
-    return report
+    return replace(report, seconds=dict(subject.stages.seconds))
 
 
 def foreseen(
@@ -350,7 +350,8 @@ def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -
             notes.append(f"{observation.name}: {impossible[observation.name]}")
             continue
         try:
-            result = _MEASURE[observation.name](subject, folder)
+            with subject.stages.of(observation.name):
+                result = _MEASURE[observation.name](subject, folder)
         except HueprobeError as error:
             notes.append(f"{observation.name}: {error}")
             continue
@@ -387,7 +388,9 @@ def _under(
     notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
     report = replace(report, verdicts=verdicts, notes=(*report.notes, *notes))
     if control == "mirror-queries":
-        report = replace(report, content=content_or_position(varied.matches))
+        matches = varied.matches
+        with subject.stages.of("conditional"):
+            report = replace(report, content=content_or_position(matches))
     return report
 
 
@@ -408,11 +411,13 @@ def _energy(subject: Subject, folder: Path) -> Energy:
 
 def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
     memory, settings = subject.known_memory, subject.settings
-    return accuracy_grid(
-        memory, folder / f"{memory.path.name}-accuracy", images=subject.images, k=settings.k,
-        searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed, progress=subject.progress,
-        weights=settings.weights, device=settings.device, workers=settings.workers,
-        index_dir=settings.index_dir,
+    network = {name: getattr(settings, name) for name in ("weights", "device", "workers", "index_dir")}
+    return grid_of(
+        AccuracySetup(
+            memory=memory, folder=folder / f"{memory.path.name}-accuracy", images=subject.images,
+            k=settings.k, searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed,
+            progress=subject.progress, network=network, stages=subject.stages,
+        )
     )  # fmt: skip
 
 

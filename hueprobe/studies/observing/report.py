@@ -4,7 +4,7 @@ import csv
 import io
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +53,10 @@ class MemoryReport:
         Verdicts on the claims.
     notes : tuple of str, default=()
         Reasons why something could not be measured.
+    seconds : dict of str to float
+        Time by stage, controls included: `extract` (the vectors of queries and of controls), `pool` (memories
+        of pooled descriptors), `search` (opening searchers, too), `density`, and the statistics of each
+        observation by its name. Stages that did not run are absent.
 
     See Also
     --------
@@ -77,6 +81,7 @@ class MemoryReport:
     content: ContentOrPosition | None = None
     verdicts: tuple[Verdict, ...] = ()
     notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def results(self) -> dict[str, Result]:
@@ -136,6 +141,12 @@ class Report:
     def verdicts(self) -> tuple[Verdict, ...]:
         """All verdicts, memory by memory."""
         return tuple(verdict for report in self.memories for verdict in report.verdicts)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Time by stage, summed over the memories; see `MemoryReport`."""
+        names = dict.fromkeys(name for report in self.memories for name in report.seconds)
+        return {name: sum(report.seconds.get(name, 0.0) for report in self.memories) for name in names}
 
     @property
     def notes(self) -> tuple[str, ...]:

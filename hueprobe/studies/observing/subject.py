@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import InputError
 from hueprobe.exclusion import Exclusion
@@ -14,6 +15,7 @@ from hueprobe.memory.store import Memory
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
 from hueprobe.progress import named_pass
 from hueprobe.studies.observing.settings import ObserveSettings
+from hueprobe.studies.observing.stages import Stages
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -36,6 +38,8 @@ class Subject:
         Table of matches to measure, instead of a search.
     progress : bool
         Whether to show progress bars.
+    stages : Stages
+        Clock of the run's stages; variants of a subject share it.
     """
 
     settings: ObserveSettings
@@ -45,6 +49,7 @@ class Subject:
     images: ImageTable | None = None
     given: Matches | None = None
     progress: bool = field(default=False, repr=False)
+    stages: Stages = field(default_factory=Stages, repr=False)
 
     @property
     def known_memory(self) -> Memory:
@@ -74,11 +79,11 @@ class Subject:
         """The matches that everything but energy is measured from."""
         if self.given is not None:
             return self.given
-        with named_pass("matches"):
+        with named_pass("matches"), self.stages.of("search"):
             classifier = self._classifier(self.rows, progress=self.progress)
             if self.images is not None:
-                return _table(classifier.classify(self.images).matches)
-            return _table(classifier.leave_one_out(query_memory=self.query_memory).matches)
+                return self._table(classifier.classify(self.images))
+            return self._table(classifier.leave_one_out(query_memory=self.query_memory))
 
     @cached_property
     def block_of_image(self) -> np.ndarray:
@@ -101,8 +106,8 @@ class Subject:
         """The matches of each block, searched within itself."""
 
         def search(rows: np.ndarray) -> Matches:
-            found = self._classifier(rows).leave_one_out(query_memory=self.query_memory)
-            return _table(found.matches)
+            with self.stages.of("search"):
+                return self._table(self._classifier(rows).leave_one_out(query_memory=self.query_memory))
 
         return search_blocks(self.block_of_image, search)
 
@@ -114,7 +119,7 @@ class Subject:
             device=settings.device, workers=settings.workers, index_dir=settings.index_dir, progress=progress,
         )  # fmt: skip
 
-
-def _table(matches: Matches | None) -> Matches:
-    assert matches is not None  # keep_matches is not False
-    return matches
+    def _table(self, result: Classification) -> Matches:
+        self.stages.add_classified(result)
+        assert result.matches is not None  # keep_matches is not False
+        return result.matches
