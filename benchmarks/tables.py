@@ -116,6 +116,19 @@ def extraction_tables(results: dict[str, Any]) -> str:
     return f"{_where(results)}\n\n{markdown(header, rows)}"
 
 
+def stage_tables(results: dict[str, Any]) -> str:
+    """Return the seconds of `hueprobe observe all` by stage, each version in a column."""
+    rows = results["rows"]
+    names = [name for name in rows[-1]["seconds"] if name not in ("other", "total")]
+    names.sort(key=lambda name: -rows[-1]["seconds"][name][0])
+    cells = [
+        [name, *(_spread(row["seconds"].get(name)) for row in rows)] for name in (*names, "other", "total")
+    ]
+    told = f"{results['network']}, {results['images']} images, {results['vectors']:,} vectors."
+    header = ("stage, s", *(row["version"] for row in rows))
+    return f"{told} {_where(results)}\n\n{markdown(header, cells)}"
+
+
 def accuracy_tables(results: dict[str, Any]) -> str:
     """Return accuracy by network, descriptor and protocol, and by searcher."""
     rows = results["rows"]
@@ -382,6 +395,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy_tables,
     "search": search_tables,
     "search_networks": network_tables,
+    "observe_stages": stage_tables,
     "memory_use": memory_use_tables,
     "precision": precision_tables,
     "batch_size": batch_size_tables,

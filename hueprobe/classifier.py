@@ -3,6 +3,7 @@
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,12 @@ import numpy as np
 from hueprobe import density
 from hueprobe.arguments import as_count
 from hueprobe.classification import Classification
-from hueprobe.errors import HueprobeWarning
+from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
 from hueprobe.queries import Queries
 from hueprobe.query_source import QuerySource
-from hueprobe.search import SearcherSpec, open_searcher
+from hueprobe.search import Neighbors, SearcherSpec, open_searcher
 
 
 class KernelDensityClassifier:
@@ -313,19 +314,77 @@ class KernelDensityClassifier:
         """
         yield from map(self._classify, self._source.of_memory(query_memory))
 
+    def leave_one_out_by_k(
+        self, ks: Sequence[int], *, query_memory: Memory | None = None
+    ) -> dict[int, Classification]:
+        """Classify every memory image by all others with several numbers of neighbors, in one search.
+
+        With exact search, each result is that of `leave_one_out` of a classifier with that k. An index finds
+        more of the nearest neighbors when it is asked for more, so results may differ from those.
+
+        Parameters
+        ----------
+        ks : sequence of int
+            Numbers of neighbors, instead of the classifier's own.
+        query_memory : Memory, optional
+            Memory to take the query vectors from; see `leave_one_out`. By default the memory itself.
+
+        Returns
+        -------
+        dict of int to Classification
+            Result of each k. The `extract` and `search` seconds count for the largest k alone.
+
+        Raises
+        ------
+        InputError
+            There is no k, or one is not a positive whole number; or as in `leave_one_out`.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.leave_one_out : The same for one number of neighbors.
+
+        Examples
+        --------
+        >>> found = hp.KernelDensityClassifier(memory).leave_one_out_by_k([1, 5])
+        >>> {k: len(result.matches) for k, result in found.items()}
+        {1: 588, 5: 2940}
+        """
+        ks = tuple(dict.fromkeys(as_count("k", k) for k in ks))
+        if not ks:
+            raise InputError("no k to classify with; give at least one")
+        batches = [self._classify_by_k(queries, ks) for queries in self._source.of_memory(query_memory)]
+        return {k: Classification.concatenate(batch[k] for batch in batches) for k in ks}
+
     def _classify(self, queries: Queries) -> Classification:
-        memory = self.memory
+        return self._classify_by_k(queries, (self.k,))[self.k]
+
+    def _classify_by_k(self, queries: Queries, ks: Sequence[int]) -> dict[int, Classification]:
+        """Classify by the nearest neighbors of one search for the largest k."""
         n, n_cells, channels = queries.vectors.shape
-        image = np.repeat(np.arange(n), n_cells)
         widest = max((len(rows) for rows in queries.barred), default=0)
         barred = np.full((n, widest), -1, np.int64)
         for i, rows in enumerate(queries.barred):
             barred[i, : len(rows)] = rows
         started = time.perf_counter()
-        neighbors = self.searcher.search(
-            queries.vectors.reshape(-1, channels), self.k, exclude_images=barred[image]
+        found = self.searcher.search(
+            queries.vectors.reshape(-1, channels), max(ks), exclude_images=np.repeat(barred, n_cells, axis=0)
         )
-        searched = time.perf_counter()
+        seconds = time.perf_counter() - started
+        results = {}
+        for k in ks:
+            nearest = Neighbors(found.ids[:, :k], found.distances[:, :k])
+            if k == max(ks):
+                results[k] = self._by_density(queries, nearest, seconds)
+            else:
+                results[k] = self._by_density(replace(queries, seconds=0.0), nearest, 0.0)
+        return results
+
+    def _by_density(self, queries: Queries, neighbors: Neighbors, seconds: float) -> Classification:
+        """Classify by the kernel density of neighbors that were found in so many seconds."""
+        memory = self.memory
+        n, n_cells, _ = queries.vectors.shape
+        image = np.repeat(np.arange(n), n_cells)
+        started = time.perf_counter()
         weights = density.kernel_weights(neighbors.distances, eps=self.eps)
         neighbor_image = np.where(neighbors.ids >= 0, neighbors.ids // n_cells, 0)
         neighbor_class = np.where(neighbors.ids >= 0, memory.image_class[neighbor_image], -1)
@@ -340,9 +399,9 @@ class KernelDensityClassifier:
         )
         return Classification.of_queries(
             queries, memory, unnormalized, class_counts=counts,
-            n_matches=(neighbors.ids >= 0).reshape(n, n_cells * self.k).sum(axis=1),
+            n_matches=(neighbors.ids >= 0).reshape(n, n_cells * neighbors.ids.shape[1]).sum(axis=1),
             matches=matches,
-            seconds={"search": searched - started, "density": time.perf_counter() - searched},
+            seconds={"search": seconds, "density": time.perf_counter() - started},
         )  # fmt: skip
 
 

@@ -83,6 +83,30 @@ def test_groups_are_barred_and_fall_back_to_the_image(tmp_path):
     )
 
 
+@pytest.mark.parametrize("exclude", ["image", "group"])
+def test_several_k_of_one_search_are_those_of_searches_of_their_own(small_memory, exclude):
+    """Bit for bit, with groups that leave some queries fewer than k vectors to match, and a zero vector."""
+    memory = small_memory(n=8, classes=["a", "b", None], groups=["g"] * 5 + [None, "h", "h"])
+    classifier = KernelDensityClassifier(memory, exclude=exclude)
+    searches = []
+    real = classifier.searcher.search
+    classifier.searcher.search = lambda *args, **options: searches.append(args[1]) or real(*args, **options)
+    found = classifier.leave_one_out_by_k([3, 1, 30, 3])
+    assert searches == [30] and list(found) == [3, 1, 30]
+    for k, result in found.items():
+        own = KernelDensityClassifier(memory, k=k, exclude=exclude).leave_one_out()
+        assert result.images == own.images and result.true_class == own.true_class
+        for name in ("rows", "predicted", "tie", "likelihood", "unnormalized", "n_matches", "lone"):
+            np.testing.assert_array_equal(getattr(result, name), getattr(own, name), err_msg=name)
+        for name in ("query_image", "query_y", "query_x", "rank", "image", "y", "x", "distance", "weight"):
+            np.testing.assert_array_equal(getattr(result.matches, name), getattr(own.matches, name))
+        assert set(result.seconds) == {"extract", "search", "density"}
+        assert (result.seconds["search"] > 0) == (result.seconds["extract"] > 0) == (k == 30)
+    for wrong in ([], [0], [2.5]):
+        with pytest.raises(InputError, match="k"):
+            classifier.leave_one_out_by_k(wrong)
+
+
 def test_the_match_table_says_where_every_weight_came_from(small_memory):
     memory = small_memory(n=6, channels=CHANNELS, seed=1, classes="aabbcc")
     result = KernelDensityClassifier(memory, k=3).leave_one_out()

@@ -8,7 +8,10 @@ import pytest
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import InputError
 from hueprobe.memory import memory_from_arrays
-from hueprobe.studies import ObserveSettings, observe
+from hueprobe.observations.accuracy.baselines import KS
+from hueprobe.observations.verdicts.documents import verdicts_json
+from hueprobe.search.exact.searcher import ExactSearcher
+from hueprobe.studies import ObserveSettings, accuracy_grid, observe
 from hueprobe.studies.observing.stages import Stages
 
 
@@ -53,14 +56,28 @@ def test_a_stage_that_fails_counts_too(clock):
     assert stages.seconds == {"search": 2, "hue": 1 + 4}
 
 
-def test_a_classification_tells_what_is_no_search(clock, small_memory):
-    result = KernelDensityClassifier(small_memory(n=6, grid=(2, 2), classes="ab"), k=2).leave_one_out()
-    result.seconds.update({"extract": 1.0, "search": 100.0, "density": 2.0})
-    stages = Stages()
-    with stages.of("locations"), stages.of("search"):
-        clock[0] += 10
-        stages.add_classified(result)
-    assert stages.seconds == {"extract": 1, "density": 2, "search": 7, "locations": 0}
+def test_a_classification_counts_for_search_and_its_parts_for_themselves(clock, small_memory):
+    memory, stages = small_memory(n=6, grid=(2, 2), classes="ab"), Stages()
+
+    def classifier():
+        clock[0] += 1  # opening the searcher
+        made = KernelDensityClassifier(memory, k=2)
+        by_k = made.leave_one_out_by_k
+
+        def taking_time(ks, **options):
+            clock[0] += 20
+            found = by_k(ks, **options)
+            for k, result in found.items():
+                result.seconds.update({"extract": 4.0 * (k == 3), "search": 100.0, "density": 2.0})
+            return found
+
+        made.leave_one_out_by_k = taking_time
+        return made
+
+    with stages.of("locations"):
+        found = stages.classified(classifier, [2, 3])
+    assert sorted(found) == [2, 3] and len(found[3].matches) > len(found[2].matches)
+    assert stages.seconds == {"extract": 4, "density": 2 * 2, "search": 21 - 4 - 2 * 2, "locations": 0}
 
 
 @pytest.fixture
@@ -91,3 +108,39 @@ def test_controls_and_several_memories_add_up(memory):
     parts = [one.seconds for one in both.memories]
     assert both.seconds == {name: parts[0][name] + parts[1][name] for name in parts[0]}
     assert "seconds" not in repr(plain.memories[0])
+
+
+def searched(monkeypatch):
+    """Return a list that every exact search of vectors of five cells by five adds its k to."""
+    seen, real = [], ExactSearcher.search
+
+    def search(self, vectors, k, **options):
+        if self.memory.settings.descriptor == "pixel":
+            seen.append((k, len(vectors)))
+        return real(self, vectors, k, **options)
+
+    monkeypatch.setattr(ExactSearcher, "search", search)
+    return seen
+
+
+def test_observations_share_one_leave_one_out(memory, tmp_path, monkeypatch):
+    """Accuracy, its choice of K and the other observations; none of their numbers differ from apart."""
+    seen = searched(monkeypatch)
+    settings = ObserveSettings(k=2)
+    shared = observe(memory, ["accuracy", "conditional", "hue"], settings=settings, folder=tmp_path / "w")
+    assert seen == [(max(KS), 24 * 25)]
+
+    seen.clear()
+    accuracy = accuracy_grid(memory, tmp_path / "x", k=2)
+    apart = observe(memory, ["conditional", "hue"], settings=settings)
+    assert seen == [(max(KS), 24 * 25), (2, 24 * 25)]
+    assert accuracy == shared.memories[0].accuracy
+    both = [v for v in shared.verdicts if v.id != "2 pixel"]
+    assert verdicts_json(both) == verdicts_json(apart.verdicts)
+
+
+def test_another_searcher_than_exact_is_not_shared_with_the_choice_of_k(memory, tmp_path, monkeypatch):
+    seen = searched(monkeypatch)
+    accuracy_grid(memory, tmp_path / "w", k=2, searcher="faiss:Flat")
+    asked = [call for call in seen if call[1] == 24 * 25]  # fewer measure the recall of the index
+    assert asked == [(max(KS), 24 * 25)]  # only K is chosen by exact search

@@ -18,7 +18,18 @@ from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
+_CONVERTED = 64  # vectors converted to float64 at once: they stay in the cache
 _ROWS, _QUERIES = 8_192, 1_024  # multiplied at once: 64 MiB of products
+
+
+def squared_lengths(vectors: np.ndarray) -> np.ndarray:
+    """Return ||x||^2 of float32 vectors (n, d) in float64, a few vectors at a time.
+
+    A float64 copy of all queries of leave-one-out at once is 168 MB that the system has to hand out anew.
+    """
+    parts = (vectors[start : start + _CONVERTED] for start in range(0, len(vectors), _CONVERTED))
+    sums = [np.square(part.astype(np.float64)).sum(axis=1) for part in parts]
+    return np.concatenate(sums) if sums else np.empty(0)
 
 
 def candidates_in_float64(

@@ -19,6 +19,7 @@ from typing import IO
 import numpy as np
 import torch
 
+from hueprobe.search.exact.double import squared_lengths
 from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
 from hueprobe.search.exact.native import (
     LOWEST,
@@ -175,7 +176,7 @@ class FixedCandidates:
         equal: EqualVectors | None = None,
     ) -> None:
         self._queries, self.residual = round_to_codes(queries)
-        self._length = np.linalg.norm(queries.astype(np.float64), axis=1) + self.residual
+        self._length = np.sqrt(squared_lengths(queries)) + self.residual
         self._excluded, self._n_cells, self._equal = excluded, n_cells, equal
         n, n_threads = len(queries), torch.get_num_threads()
         self._panels = [slice(start, min(start + PANEL, n)) for start in range(0, n, PANEL)]

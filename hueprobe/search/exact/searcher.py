@@ -31,7 +31,7 @@ import torch
 from hueprobe.arguments import as_rows
 from hueprobe.search.exact.blocks import QuantizedVectors
 from hueprobe.search.exact.device import search_device
-from hueprobe.search.exact.double import candidates_in_float64
+from hueprobe.search.exact.double import candidates_in_float64, squared_lengths
 from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.formats import fastest_format, new_candidates, require_format, sample_of
 from hueprobe.search.exact.quantized import ARITHMETIC, full_products, sum_error
@@ -197,7 +197,7 @@ class ExactSearcher:
             for block in self.quantized.blocks():
                 candidates.take(block)
         ids, left_out = candidates.result(k)
-        squared = np.square(queries.astype(np.float64)).sum(axis=1)
+        squared = squared_lengths(queries)
         length = np.sqrt(squared) + candidates.residual
         gamma = sum_error(number_format, self.memory.n_channels, self.device)
         slack = gamma * length * (1 + _MOST_RESIDUAL) + candidates.residual * (1 + NORM_ERROR) + ARITHMETIC

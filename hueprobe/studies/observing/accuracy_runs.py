@@ -1,6 +1,6 @@
 """Observation 2 on one memory: every descriptor and reference classifier, each a run that is kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from hueprobe.observations.accuracy.baselines import (
 )
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun, accuracy_run
 from hueprobe.progress import named_pass
+from hueprobe.search.spec import parse_spec
 from hueprobe.studies.locks import locked
 from hueprobe.studies.observing.stages import Stages
 from hueprobe.studies.run_store import RunStore, settings_hash
@@ -143,6 +144,9 @@ class AccuracySetup:
         See `accuracy_grid`.
     stages : Stages
         Clock of the run's stages.
+    pixel : callable or None
+        Returns the classification of the queries with each of several numbers of neighbors, from searches
+        that other observations share; None to search here.
     """
 
     memory: Memory
@@ -155,6 +159,7 @@ class AccuracySetup:
     progress: bool
     network: dict[str, Any]
     stages: Stages = field(default_factory=Stages)
+    pixel: Callable[[Sequence[int]], dict[int, Classification]] | None = None
     _pooled: dict[str, Memory] = field(default_factory=dict)
     _classified: dict[tuple[str, int], Classification] = field(default_factory=dict)
 
@@ -216,18 +221,43 @@ class AccuracySetup:
         """Return the classification of the queries by Eq. (1)-(3)."""
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
-            memory, searcher = self.memory_of(descriptor), self.searcher if descriptor == "pixel" else "exact"
-            with named_pass(f"accuracy of {descriptor}, k {k}"), self.stages.of("search"):
-                classifier = KernelDensityClassifier(
-                    memory, k=k, searcher=searcher, exclude=self.exclude, progress=self.progress,
-                    **self.network,
-                )  # fmt: skip
-                result = (
-                    classifier.leave_one_out() if self.images is None else classifier.classify(self.images)
-                )
-                self.stages.add_classified(result)
-            self._classified[descriptor, k] = result
+            shared = descriptor in TUNED and self._tunes_in_search(descriptor)
+            ks = sorted({k, self.k, self.most(descriptor)}) if shared else [k]
+            found = self.pixel(ks) if descriptor == "pixel" and self.pixel else self._searched(descriptor, ks)
+            self._classified |= {(descriptor, k): result for k, result in found.items()}
         return self._classified[descriptor, k]
+
+    def for_tuning(self, descriptor: str) -> Classification:
+        """Return the exact leave-one-out of the memory's own images, with neighbors for every K to try."""
+        most = self.most(descriptor)
+        if self._tunes_in_search(descriptor):
+            return self.classification(descriptor, k=most)
+        memory = self.memory_of(descriptor)
+        with named_pass(f"tuning K of {descriptor}"):
+            return self.stages.classified(
+                lambda: KernelDensityClassifier(memory, k=most, exclude=self.exclude, progress=self.progress),
+                [most],
+            )[most]
+
+    def most(self, descriptor: str) -> int:
+        """Return the largest K to try."""
+        memory = self.memory_of(descriptor)
+        return min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
+
+    def _tunes_in_search(self, descriptor: str) -> bool:
+        """Return whether the search that classifies the queries can also be the one that K is chosen from."""
+        return self.images is None and (descriptor != "pixel" or not parse_spec(self.searcher).needs_index)
+
+    def _searched(self, descriptor: str, ks: Sequence[int]) -> dict[int, Classification]:
+        memory, searcher = self.memory_of(descriptor), self.searcher if descriptor == "pixel" else "exact"
+        with named_pass(f"accuracy of {descriptor}, k {', '.join(map(str, sorted(ks)))}"):
+            return self.stages.classified(
+                lambda: KernelDensityClassifier(
+                    memory, k=max(ks), searcher=searcher, exclude=self.exclude, progress=self.progress,
+                    **self.network,
+                ),
+                ks, images=self.images,
+            )  # fmt: skip
 
     def query_vectors(self, descriptor: str) -> np.ndarray | None:
         """Return one vector per held-out image, (n, C), zero if unreadable; None without held-out images."""
@@ -245,12 +275,7 @@ def _by_majority(setup: AccuracySetup, descriptor: str) -> np.ndarray:
 def _with_tuned_k(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     """Classify by Eq. (1)-(3) with the K of the best leave-one-out accuracy on the memory."""
     memory = setup.memory_of(descriptor)
-    most = min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
-    with named_pass(f"tuning K of {descriptor}"), setup.stages.of("search"):
-        own = KernelDensityClassifier(memory, k=most, exclude=setup.exclude, progress=setup.progress)
-        result = own.leave_one_out()
-        setup.stages.add_classified(result)
-    matches, counts = _matches(result), _counts_without_self(memory)
+    matches, counts = _matches(setup.for_tuning(descriptor)), _counts_without_self(memory)
     best = tune_k(matches, counts).k
     if setup.images is None:
         return kernel_vote(matches, counts, k=best)

@@ -417,6 +417,7 @@ def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
             memory=memory, folder=folder / f"{memory.path.name}-accuracy", images=subject.images,
             k=settings.k, searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed,
             progress=subject.progress, network=network, stages=subject.stages,
+            pixel=subject.classified,
         )
     )  # fmt: skip
 

@@ -1,10 +1,13 @@
 """Seconds by stage: where the time of a long command goes."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hueprobe.classification import Classification
+from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.images.table import ImageTable
+from hueprobe.memory.store import Memory
 
 
 class Stages:
@@ -39,17 +42,38 @@ class Stages:
             self._count(name, whole - self._within.pop())
             self._within[-1] += whole
 
-    def add_classified(self, result: Classification) -> None:
-        """Count what a classification within the open stage `search` spent on `extract` and `density`.
+    def classified(
+        self,
+        classifier: Callable[[], KernelDensityClassifier],
+        ks: Sequence[int],
+        *,
+        images: ImageTable | None = None,
+        query_memory: Memory | None = None,
+    ) -> dict[int, Classification]:
+        """Classify, and count the time for `search`, with the parts `extract` and `density` for themselves.
 
         Parameters
         ----------
-        result : Classification
-            The classification, made within that stage.
+        classifier : callable
+            Returns the classifier; opening its searcher is part of `search`.
+        ks : sequence of int
+            Numbers of neighbors; for held-out images that of the classifier alone.
+        images : ImageTable, optional
+            Held-out images. By default the memory's own are classified in leave-one-out, in one search.
+        query_memory : Memory, optional
+            See `KernelDensityClassifier.leave_one_out`.
         """
-        for name in ("extract", "density"):
-            self._count(name, result.seconds[name])
-            self._within[-1] += result.seconds[name]
+        with self.of("search"):
+            if images is None:
+                found = classifier().leave_one_out_by_k(ks, query_memory=query_memory)
+            else:
+                (k,) = ks
+                found = {k: classifier().classify(images)}
+            for result in found.values():
+                for name in ("extract", "density"):
+                    self._count(name, result.seconds[name])
+                    self._within[-1] += result.seconds[name]
+        return found
 
     def _count(self, name: str, seconds: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + seconds

@@ -1,5 +1,6 @@
 """The subject of observations: a memory, a part of it, other query images, or a table of matches alone."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -50,6 +51,7 @@ class Subject:
     given: Matches | None = None
     progress: bool = field(default=False, repr=False)
     stages: Stages = field(default_factory=Stages, repr=False)
+    _kept: dict[int, Classification] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def known_memory(self) -> Memory:
@@ -79,11 +81,25 @@ class Subject:
         """The matches that everything but energy is measured from."""
         if self.given is not None:
             return self.given
-        with named_pass("matches"), self.stages.of("search"):
-            classifier = self._classifier(self.rows, progress=self.progress)
-            if self.images is not None:
-                return self._table(classifier.classify(self.images))
-            return self._table(classifier.leave_one_out(query_memory=self.query_memory))
+        return _table(self.classified([self.settings.k])[self.settings.k])
+
+    def classified(self, ks: Sequence[int]) -> dict[int, Classification]:
+        """Return the classification with each number of neighbors; that of `settings.k` is made once.
+
+        Parameters
+        ----------
+        ks : sequence of int
+            Numbers of neighbors. More than one only for exact leave-one-out, which is searched once for all.
+        """
+        found = {k: self._kept[k] for k in ks if k in self._kept}
+        if left := [k for k in ks if k not in found]:
+            with named_pass("matches"):
+                found |= self.stages.classified(
+                    lambda: self._classifier(self.rows, k=max(left), progress=self.progress), left,
+                    images=self.images, query_memory=self.query_memory,
+                )  # fmt: skip
+        self._kept.update({k: found[k] for k in ks if k == self.settings.k})
+        return found
 
     @cached_property
     def block_of_image(self) -> np.ndarray:
@@ -106,20 +122,26 @@ class Subject:
         """The matches of each block, searched within itself."""
 
         def search(rows: np.ndarray) -> Matches:
-            with self.stages.of("search"):
-                return self._table(self._classifier(rows).leave_one_out(query_memory=self.query_memory))
+            k = self.settings.k
+            return _table(
+                self.stages.classified(
+                    lambda: self._classifier(rows, k=k), [k], query_memory=self.query_memory
+                )[k]
+            )
 
         return search_blocks(self.block_of_image, search)
 
-    def _classifier(self, rows: np.ndarray | None, *, progress: bool = False) -> KernelDensityClassifier:
+    def _classifier(
+        self, rows: np.ndarray | None, *, k: int, progress: bool = False
+    ) -> KernelDensityClassifier:
         settings = self.settings
         return KernelDensityClassifier(
-            self.known_memory, k=settings.k, exclude=settings.exclude, images=rows,
+            self.known_memory, k=k, exclude=settings.exclude, images=rows,
             searcher=settings.searcher if rows is None else "exact", weights=settings.weights,
             device=settings.device, workers=settings.workers, index_dir=settings.index_dir, progress=progress,
         )  # fmt: skip
 
-    def _table(self, result: Classification) -> Matches:
-        self.stages.add_classified(result)
-        assert result.matches is not None  # keep_matches is not False
-        return result.matches
+
+def _table(result: Classification) -> Matches:
+    assert result.matches is not None  # keep_matches is not False
+    return result.matches
