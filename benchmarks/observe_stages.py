@@ -66,7 +66,7 @@ def main() -> None:
     results["rows"] = [
         {
             "version": name,
-            "seconds": _by_stage([run[name][0] for run in runs]),
+            "seconds": by_stage([run[name][0] for run in runs]),
             "verdicts_sha256": sorted({run[name][1] for run in runs}),
         }
         for name in sources
@@ -75,7 +75,7 @@ def main() -> None:
     output.write_text(json_text(results, indent=1) + "\n")
 
 
-def _by_stage(runs: list[dict[str, float]]) -> dict[str, list[float]]:
+def by_stage(runs: list[dict[str, float]]) -> dict[str, list[float]]:
     """Return the median, the least and the greatest seconds of each stage."""
     return {
         name: [round(float(of(seconds)), 2) for of in (np.median, np.min, np.max)]

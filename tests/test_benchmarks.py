@@ -10,6 +10,7 @@ from benchmarks import (
     device_search,
     duplicates,
     loss_comparison,
+    observe_stages,
     search,
     search_networks,
     tables,
@@ -182,3 +183,32 @@ def test_published_verdicts_follow_from_their_findings_and_name_each_control_onc
 
 def test_there_are_twelve_published_records():
     assert len(PUBLISHED) == 12
+
+
+@pytest.mark.slow
+def test_stages_of_observe_are_those_of_a_run_of_its_own(memory):
+    seconds, verdicts = observe_stages.observed(observe_stages.HERE, memory.path)
+    assert {"search", "accuracy", "hue", "figures", "total"} < set(seconds)
+    again, same = observe_stages.observed(observe_stages.HERE, memory.path)
+    assert set(again) == set(seconds) and same == verdicts
+
+
+def test_stages_are_shown_with_the_version_before():
+    def row(version, *rounds):
+        runs = [{"search": search, "hue": 2.0, "other": 0.1, "total": search + 2.1} for search in rounds]
+        return {"version": version, "seconds": observe_stages.by_stage(runs)}
+
+    results = {
+        "network": "n",
+        "images": 3,
+        "vectors": 1_234,
+        "rows": [row("a", 9.0, 7.0, 8.0), row("b", 1.0)],
+    }
+    lines = tables.stage_tables(results).splitlines()
+    assert lines[-4:] == [
+        "| hue | 2.00 [2.00, 2.00] | 2.00 [2.00, 2.00] |",
+        "| search | 8.00 [7.00, 9.00] | 1.00 [1.00, 1.00] |",
+        "| other | 0.10 [0.10, 0.10] | 0.10 [0.10, 0.10] |",
+        "| total | 10.10 [9.10, 11.10] | 3.10 [3.10, 3.10] |",
+    ]
+    assert "1,234 vectors" in lines[0] and "| stage, s | a | b |" in lines
