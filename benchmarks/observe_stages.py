@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.machine import machine, versions
-from benchmarks.search_networks import RESULTS, memory_of, processor_name
+from benchmarks.machine import machine, processor_name, versions
+from benchmarks.search_networks import RESULTS, memory_of
 from hueprobe import __version__
 from hueprobe.json_documents import json_text
 

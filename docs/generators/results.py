@@ -86,6 +86,9 @@ Measured with `python -m benchmarks.search`; one million vectors with
 
 {sections("search")}
 
+Nothing has been measured on a GPU yet. The commands are `python -m benchmarks.device_search` and
+`python -m benchmarks.extraction --device cuda`.
+
 # Where the time of `observe all` goes
 
 Seconds by stage on the 800 images of Caltech 101, median [least, greatest] of the rounds. The `verdicts.json` of all
@@ -94,9 +97,6 @@ the time; now statistics and figures do. The clock of the stages was added to th
 `python -m benchmarks.observe_stages`.
 
 {sections("observe_stages")}
-
-Nothing has been measured on a GPU yet. The commands are `python -m benchmarks.device_search` and
-`python -m benchmarks.extraction --device cuda`.
 """
 
 
