@@ -69,18 +69,17 @@ export function compareView(first, second) {
   const answers = [first, second];
   const { values, mean, elsewhere, random } = overlaps(first, second);
   const sides = answers.map((answer, number_) => side(answer, number_));
-  const overlap = mapPanel(first.memory, { title: "Overlap of the matched images", scale: "viridis", unit: "share of a cell’s matched images", second: "images matched in both", brushed: (cells) => adjust({ c: cells.at(-1) ?? state().c, m: first.memory.number }) });
+  const overlap = mapPanel(first.memory, { title: "Neighbor overlap", scale: "viridis", unit: "share of a cell’s matched images", second: "images matched in both", brushed: (cells) => adjust({ c: cells.at(-1) ?? state().c, m: first.memory.number }) });
   const numbers_ = element(
     "dl",
     { class: "numbers" },
-    [["overlap, mean of the cells", percent(mean)], ["base rate: other cells of this image", percent(elsewhere)], ["base rate: random memory images", percent(random)]].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+    [["mean of the cells", percent(mean)], ["base rate, other cells of this image", percent(elsewhere)], ["base rate, random memory images", percent(random)]].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
   );
   const root = element(
     "div",
     { class: "compare-view" },
     element("div", { class: "compare-head" }, element("h1", { class: "image-title" }, nameElement(baseName(first.path))), element("p", { class: "note" }, "The same image in two memories. The chosen cell lies at the same place in both grids.")),
-    element("div", { class: "sides" }, sides.map((part) => part.root)),
-    element("section", { class: "panel overlap", "aria-label": "Overlap" }, overlap.root, numbers_),
+    element("div", { class: "sides" }, sides.map((part) => part.root), element("section", { class: "panel overlap", "aria-label": "Overlap" }, overlap.root, numbers_)),
   );
   root.dataset.overlap = String(mean);
 
@@ -127,7 +126,7 @@ function side(answer, place) {
   const bars = element("ul", { class: "bars compact", "aria-label": "class likelihoods" }, ranked(whole.normalized).slice(0, TOP).map((c) => {
     const fill = element("span", { class: `bar-fill ${colorClass(found.colors, c)}` });
     fill.style.width = `${(100 * whole.normalized[c]) / Math.max(...whole.normalized, 1e-12)}%`;
-    return element("li", { class: "bar" }, element("span", { class: "bar-head" }, classLabel(memory, found.colors, c)), element("span", { class: "bar-row" }, element("span", { class: "bar-track" }, fill), element("span", { class: "figure" }, fixed(whole.normalized[c], 3))));
+    return element("li", { class: "bar" }, element("span", { class: "bar-row" }, classLabel(memory, found.colors, c), element("span", { class: "bar-track" }, fill), element("span", { class: "figure" }, fixed(whole.normalized[c], 3))));
   }));
   const root = element(
     "section",

@@ -160,7 +160,7 @@ function oneQuery(memory, table, row, source) {
     memory,
     source,
     path: table.paths[row],
-    root: table.root ?? null,
+    root: (table.memory_row[row] >= 0 ? memory.images.root : table.root) ?? null,
     className: table.class_names?.[row] ?? null,
     classId: table.class[row],
     memoryRow: table.memory_row[row],

@@ -57,9 +57,10 @@ export function fixed(value, digits = 2) {
 // Three significant digits, without exponents for what a person compares.
 export function number(value) {
   if (!Number.isFinite(value)) return "–";
+  if (Number.isInteger(value)) return value.toLocaleString("en-US").replace("-", "−");
   const size = Math.abs(value);
-  if (size !== 0 && size < 0.0005) return value.toExponential(1).replace("-", "−");
-  const digits = size === 0 ? 0 : Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(size))));
+  if (size < 0.0005) return value.toExponential(1).replace("-", "−");
+  const digits = Math.max(0, Math.min(4, 2 - Math.floor(Math.log10(size))));
   return value.toFixed(digits).replace("-", "−");
 }
 
@@ -68,7 +69,9 @@ export function count(value, one, several = `${one}s`) {
 }
 
 export function percent(share, digits = 1) {
-  return Number.isFinite(share) ? `${(100 * share).toFixed(digits)} %` : "–";
+  if (!Number.isFinite(share)) return "–";
+  const least = 0.5 * 10 ** (-digits - 2);
+  return share > 0 && share < least ? `< ${(2 * 100 * least).toFixed(digits)} %` : `${(100 * share).toFixed(digits)} %`;
 }
 
 export function button(label, action, attributes = {}) {

@@ -28,7 +28,7 @@ function layer(memory, attributes) {
   });
 }
 
-function outline(memory, className) {
+export function outline(memory, className) {
   const halo = svg("rect", { class: "mark-halo", width: 1, height: 1 });
   const line = svg("rect", { class: "mark-line", width: 1, height: 1 });
   const group = svg("g", { class: className, "aria-hidden": "true" }, halo, line);

@@ -64,7 +64,7 @@ export function imageView(answer) {
       facts,
       grid.root,
       memory.crop_known === false ? element("p", { class: "note" }, "This memory has a transform of its own, so where its cells lie in an image is not known. The grid only shows their order.") : null,
-      element("div", { class: "under-grid" }, element("label", { class: "field inline no-export" }, element("span", {}, "Over the image"), overlay), takeOut),
+      element("div", { class: "under-grid" }, element("label", { class: "field inline no-export" }, element("span", {}, "Overlay"), overlay), takeOut),
       told,
     ),
     element(
@@ -74,8 +74,8 @@ export function imageView(answer) {
       matches.root,
     ),
     likelihoods.root,
-    brushed.root,
     element("section", { class: "maps", "aria-label": "Maps" }, element("h2", {}, "Maps"), element("p", { class: "note" }, "Brush cells, with the mouse or with arrow keys and Space, to list the matches behind them."), maps.root),
+    brushed.root,
   );
 
   grid.show(pictureOf(memory, answer.source.kind, answer.source.row), "");

@@ -66,10 +66,10 @@ function bar({ answer, c, now, whole, colors, votes, top, chance, no }) {
   return element(
     "li",
     { class: out ? "bar out" : "bar", "data-class": c, "data-likelihood": value },
-    element("span", { class: "bar-head" }, classLabel(memory, colors, c), marks.length ? element("span", { class: "tag" }, marks.join(", ")) : null),
     element(
       "span",
       { class: "bar-row" },
+      classLabel(memory, colors, c),
       element("span", { class: "bar-track" }, fill, line, value !== whole.normalized[c] ? before : null),
       element("span", { class: "figure", title: `leads ${count(led, "cell")}; likelihood of all votes ${fixed(whole.normalized[c], 4)}` }, fixed(value, 3)),
       element(
@@ -90,6 +90,7 @@ function bar({ answer, c, now, whole, colors, votes, top, chance, no }) {
         out ? "+" : "×",
       ),
     ),
+    marks.length ? element("span", { class: "tag" }, marks.join(", ")) : null,
   );
 }
 

@@ -3,7 +3,7 @@
 import { element, svg, number, replaceChildren } from "./dom.js";
 import { cellText } from "./data.js";
 import { colorAt } from "./colors.js";
-import { moved, squareIn } from "./image_grid.js";
+import { moved, outline, squareIn } from "./image_grid.js";
 
 let boards = 0;
 
@@ -20,6 +20,8 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
     "aria-multiselectable": "true",
   });
   const marks = svg("g", { "aria-hidden": "true" });
+  const brush = svg("g", { "aria-hidden": "true" });
+  const here = outline(memory, "cursor");
   const cells = [];
   for (let y = 0; y < memory.height; y++) {
     const row = svg("g", { role: "row" });
@@ -30,7 +32,7 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
     }
     board.append(row);
   }
-  board.append(marks);
+  board.append(marks, brush, here.group);
   const bar = element("div", { class: "color-bar" });
   const readout = element("p", { class: "readout" });
   const blank = element("p", { class: "muted empty", hidden: true });
@@ -74,7 +76,7 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
   board.addEventListener("pointerleave", () => tell(null));
   board.addEventListener("focus", () => point(cursor));
   board.addEventListener("blur", () => {
-    cells[cursor].classList.remove("cursor");
+    here.place(null);
     tell(null);
   });
   board.addEventListener("keydown", (event) => {
@@ -92,17 +94,17 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
     event.preventDefault();
   });
   function point(cell) {
-    cells[cursor].classList.remove("cursor");
     cursor = cell;
-    cells[cell].classList.add("cursor");
+    here.place(cell);
     board.setAttribute("aria-activedescendant", cells[cell].id);
     tell(cell);
   }
   function paintSelection(wanted) {
-    cells.forEach((rect, cell) => {
-      rect.classList.toggle("brushed", wanted.has(cell));
-      rect.setAttribute("aria-selected", String(wanted.has(cell)));
-    });
+    brush.replaceChildren();
+    cells.forEach((rect, cell) => rect.setAttribute("aria-selected", String(wanted.has(cell))));
+    for (const className of ["mark-halo", "mark-line"]) {
+      for (const cell of wanted) brush.append(squareIn(memory, cell, { class: className, side: 0.9 }));
+    }
   }
 
   return {
@@ -137,8 +139,7 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
         }
       }
       if (data.outline >= 0) {
-        const [x, y] = [data.outline % memory.width, Math.floor(data.outline / memory.width)];
-        marks.append(svg("rect", { class: "mark-halo", x, y, width: 1, height: 1 }), svg("rect", { class: "mark-line", x, y, width: 1, height: 1 }));
+        for (const className of ["mark-halo", "mark-line"]) marks.append(squareIn(memory, data.outline, { class: className }));
       }
       paintSelection(selection);
       if (scale !== null) replaceChildren(bar, ...colorBar(scale, share, data.high, unit));
@@ -164,7 +165,7 @@ function sharer(scale, high) {
   return (value) => value / high;
 }
 
-function colorBar(scale, share, high, unit) {
+export function colorBar(scale, share, high, unit) {
   const steps = 48;
   const strip = svg("svg", { viewBox: `0 0 ${steps} 1`, preserveAspectRatio: "none", class: "color-strip", "aria-hidden": "true" });
   for (let i = 0; i < steps; i++) strip.append(svg("rect", { x: i, y: 0, width: 1.02, height: 1, fill: colorAt(scale, i / (steps - 1)) }));

@@ -4,6 +4,7 @@ import { element, count, fixed, number, percent, announce, nameElement, baseName
 import { cellText, decoded, pictureOf, placeOf, storedVectors } from "./data.js";
 import { imageGrid, markedImage } from "./image_grid.js";
 import { classLabel, classText, colorAt } from "./colors.js";
+import { colorBar } from "./maps.js";
 import { chosenBy, chosenIndex, chosenTimes, mostChosen } from "./chosen.js";
 import { fetchJson } from "./requests.js";
 import { queryPlace } from "./walk.js";
@@ -22,6 +23,7 @@ export function reverseView(memory) {
     if (to) go({ ...to, view: "image", c: cell, r: 1 });
     else announce("This memory image is not in this file as a query; the server has every image.");
   }, { class: "quiet no-export" });
+  const bar = element("div", { class: "color-bar" });
   const heading = element("h2", {});
   const note = element("p", { class: "note" });
   const list = element("ul", { class: "choosers" });
@@ -36,7 +38,7 @@ export function reverseView(memory) {
   const root = element(
     "div",
     { class: "reverse-view" },
-    element("section", { class: "panel query", "aria-label": "Memory image" }, title, facts, grid.root, element("p", { class: "note" }, "Brighter cells were chosen more often."), asQuery),
+    element("section", { class: "panel query", "aria-label": "Memory image" }, title, facts, grid.root, bar, asQuery),
     element("section", { class: "panel", "aria-label": "Query cells that chose it" }, heading, note, list, more),
     element("section", { class: "panel", "aria-label": "Most chosen" }, element("h2", {}, "Most-chosen cells of the memory"), hubNote, hubs),
   );
@@ -69,6 +71,7 @@ export function reverseView(memory) {
     if (index) {
       const times = Array.from({ length: memory.cells }, (_, at) => chosenTimes(memory, image * memory.cells + at));
       const high = Math.max(1, ...times);
+      replaceChildren(bar, colorBar("viridis", (value) => value / high, high, "times chosen by query cells"));
       grid.overlay((at) => ({ class: "over", fill: colorAt("viridis", times[at] / high) }));
       if (labeled !== image) grid.label((at) => `: chosen ${times[at]} times`);
     } else if (labeled !== image) grid.label(() => "");
@@ -77,7 +80,7 @@ export function reverseView(memory) {
     if (state().v !== id) return;
     const mean = found.total === null ? null : found.total / storedVectors(memory);
     heading.textContent = `Chosen by ${count(found.cells.length, "query cell")}`;
-    note.textContent = `${mean === null ? "" : `Base rate: ${number(mean)} per memory cell. `}Of the queries ${found.queries.toLocaleString("en-US")} are counted.`;
+    note.textContent = `${mean === null ? "" : `Base rate: ${number(mean)} per memory cell. `}Counted over ${count(found.queries, "query image")}.`;
     root.dataset.chosen = String(found.cells.length);
     list.replaceChildren();
     let drawn = 0;

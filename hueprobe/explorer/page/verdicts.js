@@ -12,7 +12,7 @@ export function verdictsView(verdicts) {
     element("p", { class: "note" }, "What hueprobe observe measured. A claim holds if its interval excludes the null on the claimed side and p < 0.05."),
     element("ul", { class: "verdicts" }, verdicts.map(verdictCard)),
   );
-  return { root, update() {}, focus: () => root.querySelector("h1").scrollIntoView() };
+  return { root, update() {}, focus: () => root.closest("main")?.focus({ preventScroll: true }) };
 }
 
 function verdictCard(verdict) {
@@ -35,6 +35,8 @@ function verdictCard(verdict) {
     element("p", { class: "verdict-word" }, element("span", { "aria-hidden": "true" }, `${SIGNS[verdict.verdict] ?? ""} `), shown(verdict.verdict)),
     element("p", { class: "claim" }, shown(verdict.claim)),
     element("dl", { class: "numbers" }, rows.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value)))),
-    controls.length ? element("p", { class: "note" }, "Controls: ", controls.map(([name, survives], i) => `${i ? ", " : ""}${shown(name)} ${survives ? "survives" : "does not survive"}`).join("")) : null,
+    controls.length
+      ? element("details", { class: "controls" }, element("summary", {}, `survives ${controls.filter(([, survives]) => survives).length} of ${controls.length} controls`), element("ul", {}, controls.map(([name, survives]) => element("li", { class: survives ? "" : "verdict-wrong" }, `${survives ? "✓" : "✗"} ${shown(name)}`))))
+      : null,
   );
 }
