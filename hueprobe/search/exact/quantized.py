@@ -69,7 +69,8 @@ def quantize(vectors: torch.Tensor, number_format: str) -> Codes:
 def products(queries: Codes, rows: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
     """Multiply codes (n, d) by those of a block (m, d), without scales; write to `out` (n, m)."""
     if rows.dtype == torch.int8:
-        return torch._int_mm(queries.values, rows.T, out=out)
+        # On some processors, torch 2.14 reads expanded rows (of stride 0) out of bounds.
+        return torch._int_mm(queries.values, rows.contiguous().T, out=out)
     return torch.mm(queries.values, rows.T, out=out)
 
 
