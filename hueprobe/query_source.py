@@ -187,7 +187,9 @@ class QuerySource:
         asked = self.rows if rows is None else np.unique(as_rows("rows", rows, memory.n_images))
         if not np.isin(asked, self.rows).all():
             outside = asked[~np.isin(asked, self.rows)].tolist()
-            raise InputError(f"rows holds {outside[0]}, which is not in use; choose among the rows in images=")
+            raise InputError(
+                f"rows holds {outside[0]}, which is not in use; choose among the rows in images="
+            )
         readable = asked[memory.readable[asked]]
         unreadable = asked[~memory.readable[asked]].tolist()
         skipped = tuple((memory.images.paths[i], memory.records["reason"][i].as_py()) for i in unreadable)

@@ -51,6 +51,7 @@ FLOORS = (
     ),
     ("plots",),
     ("studies",),
+    ("explorer",),
     ("cli", "__main__"),
 )
 HEAVY = {
