@@ -62,9 +62,11 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http":
-            if scope["type"] == "websocket":
-                await send({"type": "websocket.close", "code": 1008})
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # a WebSocket
+            await send({"type": "websocket.close", "code": 1008})
             return
 
         async def guarded_send(message: Message) -> None:
@@ -97,7 +99,7 @@ class Guard:
         host = _only(scope, b"host")
         if host is None or _host_name(host) not in _HOSTS:
             return error_response(403, "the address must begin with http://127.0.0.1 or http://localhost")
-        _, token, *rest = f"{scope['path']}/".split("/", 2)
+        token = f"{scope['path']}/".split("/", 2)[1]
         if not hmac.compare_digest(token.encode(), self._token.encode()):
             return error_response(
                 403, "the address lacks the token; open the one that `hueprobe explore` printed"

@@ -149,7 +149,6 @@ def margins(likelihood: np.ndarray) -> np.ndarray:
     [0.25, 1.0]
     """
     if likelihood.shape[1] < 2:
-        return likelihood.sum(axis=1)
+        return np.asarray(likelihood.sum(axis=1))
     second, best = np.partition(likelihood, -2, axis=1)[:, -2:].T
-    difference: np.ndarray = best - second
-    return difference
+    return np.asarray(best - second)

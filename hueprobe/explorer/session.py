@@ -1,4 +1,4 @@
-"""What the explorer's server knows and asks: queries, uploads, and the pass over all query images behind it."""
+"""What the explorer's server knows and asks: queries, uploads, and a pass over all query images behind it."""
 
 import time
 from collections.abc import Iterator

@@ -75,6 +75,11 @@ class Uploads:
         return sum(len(upload.data) for upload in self._kept.values())
 
 
+def most_bytes() -> int:
+    """Return the largest size of an upload in bytes."""
+    return min(MOST_BYTES, max_image_bytes() or MOST_BYTES)
+
+
 async def received_upload(request: Request) -> Upload:
     """Receive the body of a request, but no more of it than an image may have.
 
@@ -91,7 +96,7 @@ async def received_upload(request: Request) -> Upload:
     kind = request.headers.get("content-type", "")
     if not kind.startswith(_TYPES) or "content-encoding" in request.headers:
         raise RequestError(415, f"the upload is {kind or 'of no type'!r}; send the bytes of one image file")
-    most = min(MOST_BYTES, max_image_bytes() or MOST_BYTES)
+    most = most_bytes()
     too_large = RequestError(
         413, f"the file is larger than {most >> 20} MB; query it with `hueprobe query` instead"
     )
