@@ -11,8 +11,8 @@ from typing import Any
 from hueprobe.arguments import as_count
 from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.errors import HueprobeWarning, InputError
+from hueprobe.explorer.documents import FileDocument, file_document, match_bytes
 from hueprobe.explorer.exploration import Exploration, Explored, verdicts_of
-from hueprobe.explorer.page_data import FileDocument, file_document, match_bytes
 from hueprobe.explorer.page_file import page
 from hueprobe.explorer.thumbnails import ThumbnailSettings
 from hueprobe.files import written_whole

@@ -34,7 +34,11 @@ def encoded(values: Any, dtype: str) -> dict[str, Any]:
         if array.min() < limits.min or array.max() > limits.max:
             raise OverflowError(f"values from {array.min()} to {array.max()} do not fit into {dtype}")
     data = np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<"))
-    return {"dtype": dtype, "shape": list(array.shape), "data": base64.b64encode(data).decode("ascii")}
+    return {
+        "dtype": dtype,
+        "shape": list(array.shape),
+        "data": base64.b64encode(data.tobytes()).decode("ascii"),
+    }
 
 
 def decoded(record: dict[str, Any]) -> np.ndarray:
