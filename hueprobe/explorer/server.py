@@ -26,7 +26,8 @@ except ModuleNotFoundError as error:
 
 from hueprobe.explorer.exploration import Exploration, Explored
 from hueprobe.explorer.guard import DATA_POLICY, Guard, RequestError, error_response
-from hueprobe.explorer.page_data import QueryArrays, server_document
+from hueprobe.explorer.documents import server_document
+from hueprobe.explorer.page_data import QueryArrays
 from hueprobe.explorer.page_file import content_policy, page
 from hueprobe.explorer.session import ServerSession
 from hueprobe.explorer.thumbnails import FORMAT, thumbnail_bytes
