@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 
 if TYPE_CHECKING:
+    from hueprobe.activations.extractor import Extractor
     from hueprobe.images.loading import Batch
 
 
@@ -87,17 +89,13 @@ class QueryExtractor:
         table : ImageTable
             The query images.
         """
-        from hueprobe.activations.extractor import Extractor
         from hueprobe.images.loading import load_batches
 
         settings = self.memory.settings
-        backbone = load_recorded_backbone(
-            settings, backbone=self.backbone, transform=self.transform, weights=self.weights
-        )
-        device = recorded_device(settings) if self.device == "auto" else self.device
-        extractor = Extractor(backbone, device=device, precision=settings.precision)
+        # A live module belongs to the caller, who may have changed it since: it is checked every time.
+        extractor = self._of_record if self.backbone is None else self._loaded()
         batches = load_batches(
-            table, backbone.transform, batch_size=settings.batch_size, workers=self.workers,
+            table, extractor.backbone.transform, batch_size=settings.batch_size, workers=self.workers,
             **extractor.loading,
         )  # fmt: skip
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
@@ -107,6 +105,20 @@ class QueryExtractor:
                 names = [table.paths[batch.start + i] for i in readable]
                 require_finite(activations, names, settings.layer)
                 yield batch, readable, *stored_vectors(self.memory, activations)
+
+    @cached_property
+    def _of_record(self) -> "Extractor":
+        return self._loaded()
+
+    def _loaded(self) -> "Extractor":
+        from hueprobe.activations.extractor import Extractor
+
+        settings = self.memory.settings
+        backbone = load_recorded_backbone(
+            settings, backbone=self.backbone, transform=self.transform, weights=self.weights
+        )
+        device = recorded_device(settings) if self.device == "auto" else self.device
+        return Extractor(backbone, device=device, precision=settings.precision)
 
 
 def stored_vectors(memory: Memory, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

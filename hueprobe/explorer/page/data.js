@@ -112,12 +112,7 @@ export function queryOfImage(memory, image) {
 
 // The number of vectors that queries can match, for base rates.
 export function storedVectors(memory) {
-  if (memory.stored === undefined) {
-    const unlabeled = memory.images.class.some((id) => id < 0);
-    const labeled = memory.classVectors.reduce((sum, value) => sum + value, 0);
-    memory.stored = unlabeled ? memory.nImages * memory.cells : labeled;
-  }
-  return memory.stored;
+  return memory.vectors ?? memory.classVectors.reduce((sum, value) => sum + value, 0);
 }
 
 export function hasAnswers(memory) {

@@ -2,15 +2,15 @@
 
 const TIE_TOLERANCE = 1e-12; // as there: what the order of summation alone can change
 
-// Eq. 3: one weight per match, 0 where a match is missing. Distances ascend within a cell.
-export function kernelWeights(distance, k, eps) {
+// Eq. 3: one weight per match, 0 where a match is missing (`none`). Distances ascend within a cell.
+export function kernelWeights(distance, ids, k, eps, none) {
   const weights = new Float64Array(distance.length);
   for (let start = 0; start < distance.length; start += k) {
     const nearest = distance[start];
     const bandwidth = nearest * nearest + eps;
     for (let j = start; j < start + k; j++) {
+      if (ids[j] === none) continue;
       const squared = distance[j] * distance[j];
-      if (!Number.isFinite(squared)) continue;
       if (bandwidth > 0) weights[j] = Math.exp(-squared / bandwidth);
       else weights[j] = squared > 0 ? 0 : 1; // eps = 0 and a duplicate
     }

@@ -45,9 +45,9 @@ export function keysDialog() {
 export function introduction(memory) {
   const grid = `${memory.height} × ${memory.width}`;
   const line = element(
-    "p",
-    { class: "intro no-export" },
-    element("span", {}, `A network cuts each image into ${grid} cells and describes each cell by an activation vector. Open an image and choose a cell: you see the ${memory.k} cells of the memory with the nearest vectors, and how they vote for a class.`),
+    "aside",
+    { class: "intro", "aria-label": "introduction" },
+    element("p", {}, `A network cuts each image into ${grid} cells and describes each cell by an activation vector. Open an image and choose a cell: you see the ${memory.k} cells of the memory with the nearest vectors, and how they vote for a class.`),
     button("Got it", () => {
       remember("introduced", "yes");
       line.remove();

@@ -21,8 +21,9 @@ let top_ = null;
 let scrolled = 0;
 
 function fail(error) {
-  replaceChildren(place, element("section", { class: "panel failure", role: "alert" }, element("h1", {}, "This cannot be shown"), element("p", {}, `${error.message}.`), button("Back to the images", () => adjust({ view: "wall", kind: "", row: -1 }))));
+  replaceChildren(place, element("section", { class: "panel failure", role: "alert" }, element("h1", {}, "This cannot be shown"), element("p", {}, `${error.message}.`), button("Back to the images", () => adjust({ view: "wall", kind: "", row: -1, m: opened?.memories[state().m] ? state().m : 0 }))));
   now = { key: "failed", view: null };
+  place.dataset.view = "failed";
 }
 
 function memoryNow() {
@@ -87,6 +88,7 @@ async function show() {
       scrollTo(0, wanted.view === "wall" ? scrolled : 0);
       now.view.focus();
     } else await now.view.update();
+    place.dataset.view = wanted.view;
     document.title = titleOf(wanted);
   } catch (error) {
     fail(error);

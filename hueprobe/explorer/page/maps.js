@@ -36,7 +36,7 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
   const bar = element("div", { class: "color-bar" });
   const readout = element("p", { class: "readout" });
   const blank = element("p", { class: "muted empty", hidden: true });
-  const root = element("section", { class: "map panel", "aria-label": title }, element("div", { class: "map-head" }, heading, typeof second === "string" ? element("p", { class: "note" }, second) : second), board, bar, blank, readout);
+  const root = element("section", { class: "map panel", "aria-label": typeof second === "string" ? `${title}, ${second}` : title }, element("div", { class: "map-head" }, heading, typeof second === "string" ? element("p", { class: "note" }, second) : second), board, bar, blank, readout);
 
   let given = null;
   let selection = new Set();
@@ -51,7 +51,7 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
     if (given) readout.textContent = cell === null ? given.summary : given.tell([cell], cellText(memory, cell));
     if (given && cell === null && selection.size) readout.textContent = given.tell([...selection], `${selection.size} brushed`);
   };
-  const select = (found) => brushed([...found].sort((a, b) => a - b));
+  const select = (found) => brushed([...new Set(found)].sort((a, b) => a - b));
   board.addEventListener("pointerdown", (event) => {
     dragFrom = cellOf(event);
     if (event.pointerType !== "touch") board.setPointerCapture(event.pointerId);
