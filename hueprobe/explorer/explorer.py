@@ -273,7 +273,7 @@ def explorer_of(exploration: Exploration, *, max_images: int | None = None, max_
         raise InputError(f"max_mb is {max_mb}; it must be above 0")
     least = match_bytes(exploration, len(exploration.sample(max_images))) / _MB
     if least > max_mb:
-        raise _too_large(f"at least {least:,.0f}", max_mb)
+        raise _too_large(f"at least {_megabytes(least)}", max_mb)
     found = file_document(exploration, max_images=max_images)
     explorer = Explorer(
         html=page(found.document),
@@ -286,12 +286,16 @@ def explorer_of(exploration: Exploration, *, max_images: int | None = None, max_
     )
     _warn_of_missing(found)
     if explorer.nbytes / _MB > max_mb:
-        raise _too_large(f"{explorer.nbytes / _MB:,.1f}", max_mb)
+        raise _too_large(_megabytes(explorer.nbytes / _MB), max_mb)
     return explorer
 
 
 def _opened(memory: Memory | str | Path) -> Memory:
     return memory if isinstance(memory, Memory) else open_memory(memory)
+
+
+def _megabytes(size: float) -> str:
+    return f"{size:,.0f}" if size >= 100 else f"{size:.2g}"
 
 
 def _too_large(megabytes: str, max_mb: float) -> InputError:

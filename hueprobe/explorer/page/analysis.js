@@ -8,7 +8,7 @@ export function analyzed(answer) {
   if (!answer.analysis) {
     const { memory, ids, distance, counts } = answer;
     const { k, eps, cells } = memory;
-    const weights = kernelWeights(distance, k, eps);
+    const weights = kernelWeights(distance, ids, k, eps, NONE);
     const classes = matchClasses(ids, cells, memory.classOfImage, NONE);
     const whole = decide(likelihoods(weights, classes, k, counts, new Set(), new Set()));
     answer.analysis = {

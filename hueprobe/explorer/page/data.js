@@ -49,7 +49,14 @@ export function readDocument(text) {
   const live = raw.mode === "server";
   const source = { live, pictures, urls: new Map(), mime: `image/${raw.thumbnails?.format ?? "webp"}` };
   const memories = raw.memories.map((memory, number) => readMemory(memory, number, source));
-  return { title: raw.title, hueprobe: raw.hueprobe, live, memories, verdicts: raw.verdicts ?? null };
+  return {
+    title: raw.title,
+    hueprobe: raw.hueprobe,
+    live,
+    memories,
+    verdicts: raw.verdicts ?? null,
+    maxUpload: raw.max_upload_bytes ?? null,
+  };
 }
 
 function readMemory(raw, number, source) {
@@ -86,6 +93,11 @@ export function cellText(memory, cell) {
   return `row ${Math.floor(cell / memory.width)}, column ${cell % memory.width}`;
 }
 
+// The cell in the middle of the grid: where an image opens.
+export function middle(memory) {
+  return Math.floor(memory.height / 2) * memory.width + Math.floor(memory.width / 2);
+}
+
 // Address of a thumbnail, or null where the file has none.
 export function pictureOf(memory, kind, row) {
   const { source } = memory;
@@ -112,12 +124,7 @@ export function queryOfImage(memory, image) {
 
 // The number of vectors that queries can match, for base rates.
 export function storedVectors(memory) {
-  if (memory.stored === undefined) {
-    const unlabeled = memory.images.class.some((id) => id < 0);
-    const labeled = memory.classVectors.reduce((sum, value) => sum + value, 0);
-    memory.stored = unlabeled ? memory.nImages * memory.cells : labeled;
-  }
-  return memory.stored;
+  return memory.vectors ?? memory.classVectors.reduce((sum, value) => sum + value, 0);
 }
 
 export function hasAnswers(memory) {

@@ -2,15 +2,15 @@
 
 const TIE_TOLERANCE = 1e-12; // as there: what the order of summation alone can change
 
-// Eq. 3: one weight per match, 0 where a match is missing. Distances ascend within a cell.
-export function kernelWeights(distance, k, eps) {
+// Eq. 3: one weight per match, 0 where a match is missing (`none`). Distances ascend within a cell.
+export function kernelWeights(distance, ids, k, eps, none) {
   const weights = new Float64Array(distance.length);
   for (let start = 0; start < distance.length; start += k) {
     const nearest = distance[start];
     const bandwidth = nearest * nearest + eps;
     for (let j = start; j < start + k; j++) {
+      if (ids[j] === none) continue;
       const squared = distance[j] * distance[j];
-      if (!Number.isFinite(squared)) continue;
       if (bandwidth > 0) weights[j] = Math.exp(-squared / bandwidth);
       else weights[j] = squared > 0 ? 0 : 1; // eps = 0 and a duplicate
     }
@@ -31,7 +31,8 @@ export function matchClasses(ids, cells, classOfImage, none) {
 export function likelihoods(weights, classes, k, counts, off, no) {
   const likelihood = new Float64Array(counts.length);
   for (let j = 0; j < weights.length; j++) {
-    if (classes[j] >= 0 && !off.has(Math.floor(j / k)) && !no.has(classes[j])) likelihood[classes[j]] += weights[j];
+    if (classes[j] >= 0 && !off.has(Math.floor(j / k)) && !no.has(classes[j]))
+      likelihood[classes[j]] += weights[j];
   }
   for (let c = 0; c < likelihood.length; c++) likelihood[c] = counts[c] > 0 ? likelihood[c] / counts[c] : 0;
   return likelihood;
@@ -77,7 +78,8 @@ export function cellVotes(weights, classes, k, nClasses) {
       total += weights[j];
     }
     if (!(total > 0)) continue;
-    for (let c = 0; c < nClasses; c++) if (leading[cell] < 0 || sums[c] > sums[leading[cell]]) leading[cell] = c;
+    for (let c = 0; c < nClasses; c++)
+      if (leading[cell] < 0 || sums[c] > sums[leading[cell]]) leading[cell] = c;
     share[cell] = sums[leading[cell]] / total;
   }
   return { leading, share };
