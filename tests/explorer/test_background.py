@@ -55,6 +55,6 @@ def test_an_overview_keeps_no_more_matches_than_it_may():
     assert overview.predictions().margin.tolist() == [0.5, 0.0, 0.5, 0.5]
     assert overview.n_kept == 3
     assert overview.reverse(0)[0].tolist() == [[0, 0], [2, 1]]
-    ids, counts = overview.hubs()
-    assert (ids.tolist(), counts.tolist()) == ([0, 1, 3, 2, 4], [2, 2, 2, 1, 1])
+    ids, counts, n_matches = overview.hubs()
+    assert (ids.tolist(), counts.tolist(), n_matches) == ([0, 1, 3, 2, 4], [2, 2, 2, 1, 1], 8)
     assert margins(np.ones((2, 1))).tolist() == [1, 1] and margins(np.ones((2, 0))).tolist() == [0, 0]
