@@ -116,23 +116,26 @@ class Overview:
         order = np.argsort(distance, kind="stable")
         return np.stack([row, cell], axis=1)[order], distance[order]
 
-    def hubs(self) -> tuple[np.ndarray, np.ndarray]:
+    def hubs(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Return the memory vectors that were chosen by most query cells.
 
         Returns
         -------
         ids, counts : ndarray of int64, shape (n,)
             Vector id, and number of query cells; most chosen first, ties by id.
+        n_matches : int
+            Number of matches that were counted.
         """
         with self._lock:
             counts = self._count.copy()
+        n_matches = int(counts.sum(dtype=np.int64))
         n = min(_MOST_HUBS, int(np.count_nonzero(counts)))
         if not n:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
+            return np.empty(0, np.int64), np.empty(0, np.int64), n_matches
         least = np.partition(counts, len(counts) - n)[len(counts) - n]
         ids = np.flatnonzero(counts >= max(least, 1))
         ids = ids[np.lexsort((ids, -counts[ids].astype(np.int64)))][:n]
-        return ids, counts[ids].astype(np.int64)
+        return ids, counts[ids].astype(np.int64), n_matches
 
 
 def margins(likelihood: np.ndarray) -> np.ndarray:

@@ -192,8 +192,9 @@ class _Endpoints:
     async def hubs(self, request: Request) -> Response:
         overview = self._session.overviews[self._memory(request)]
         n = overview.n_kept
-        ids, count = await run_in_threadpool(overview.hubs)
-        return _json({"ids": encoded(ids, "uint32"), "count": encoded(count, "uint32"), "queries": n})
+        ids, count, n_matches = await run_in_threadpool(overview.hubs)
+        found = {"ids": encoded(ids, "uint32"), "count": encoded(count, "uint32")}
+        return _json({**found, "queries": n, "matches": n_matches})
 
     def _memory(self, request: Request) -> int:
         return _whole(request, "memory", len(self._session.exploration.explored))

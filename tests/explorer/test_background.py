@@ -39,7 +39,7 @@ def test_what_a_reader_waits_for_comes_before_the_background_pass():
 
 
 def test_an_overview_keeps_no_more_matches_than_it_may():
-    overview = Overview(4, n_cells=2, k=2, n_slots=10, most_matches=11)
+    overview = Overview(4, n_cells=2, k=2, n_slots=10, most_matches=15)
     ids = np.arange(16).reshape(4, 2, 2) % 5
 
     def found(rows):
@@ -50,11 +50,11 @@ def test_an_overview_keeps_no_more_matches_than_it_may():
         return QueryArrays(**of_rows, **others)
 
     overview.add(1, np.array([0]), found([0]))
-    overview.add(3, np.array([0, 2]), found([1, 3]))  # the third image cannot be read
-    assert overview.predictions().predicted.tolist() == [1, 1, -1, 1]
-    assert overview.predictions().margin.tolist() == [0.5, 0.5, 0.0, 0.5]
-    assert overview.n_kept == 2
-    assert overview.reverse(0)[0].tolist() == [[0, 0], [1, 0]]
-    ids, counts = overview.hubs()
-    assert (ids.tolist(), counts.tolist()) == ([0, 1, 2, 3, 4], [2, 2, 2, 1, 1])
+    overview.add(3, np.array([1, 2]), found([2, 3]))  # the second image cannot be read
+    assert overview.predictions().predicted.tolist() == [1, -1, 1, 1]
+    assert overview.predictions().margin.tolist() == [0.5, 0.0, 0.5, 0.5]
+    assert overview.n_kept == 3
+    assert overview.reverse(0)[0].tolist() == [[0, 0], [2, 1]]
+    ids, counts, n_matches = overview.hubs()
+    assert (ids.tolist(), counts.tolist(), n_matches) == ([0, 1, 3, 2, 4], [2, 2, 2, 1, 1], 8)
     assert margins(np.ones((2, 1))).tolist() == [1, 1] and margins(np.ones((2, 0))).tolist() == [0, 0]

@@ -129,7 +129,7 @@ def test_the_background_pass_tells_predictions_and_who_chose_whom(memory, own):
     matches = result.matches
     chosen = collections.Counter((matches.image * 36 + matches.match_cell).tolist())
     hubs = answer(client, "hubs?memory=0")
-    assert hubs["queries"] == 8
+    assert hubs["queries"] == 8 and hubs["matches"] == len(matches)
     expected = sorted(chosen.items(), key=lambda item: (-item[1], item[0]))[:200]
     assert list(zip(decoded(hubs["ids"]).tolist(), decoded(hubs["count"]).tolist(), strict=True)) == expected
     for vector_id in (expected[0][0], next(i for i in range(288) if i not in chosen)):

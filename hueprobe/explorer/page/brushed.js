@@ -15,16 +15,33 @@ export function matchesBehind(answer) {
   const [map, listed] = state().brush.split(":");
   if (!listed) return null;
   const { memory } = answer;
-  const cells = new Set(listed.split(",").filter((part) => /^\d+$/.test(part)).map(Number).filter((cell) => cell < memory.cells));
+  const cells = new Set(
+    listed
+      .split(",")
+      .filter((part) => /^\d+$/.test(part))
+      .map(Number)
+      .filter((cell) => cell < memory.cells),
+  );
   if (!cells.size) return null;
   if (map === "votes" || map === "energy") {
     const all = everyCell(answer);
-    return behind(all.filter((match) => cells.has(match.queryCell)), all.length, "matches of the brushed cells, this image", cells.size / memory.cells);
+    return behind(
+      all.filter((match) => cells.has(match.queryCell)),
+      all.length,
+      "matches of the brushed cells, this image",
+      cells.size / memory.cells,
+    );
   }
   const base = (name) => [...cells].reduce((sum, cell) => sum + (name?.[cell] ?? NaN), 0);
   const whose = map === "where" ? state().map : "all";
   const queries = whose === "picture" ? [answer] : everyAnswer(memory);
-  if (queries === null) return { matches: [], n: 0, what: "The server answers one image at a time, so only the matches of “this image” can be listed.", base: null };
+  if (queries === null)
+    return {
+      matches: [],
+      n: 0,
+      what: "The server answers one image at a time, so only the matches of “this image” can be listed.",
+      base: null,
+    };
   const cell = map === "where" ? null : state().c;
   const ofClass = map === "where" && whose === "class" ? answer.classId : null;
   const side = map === "where" ? (ofClass === null ? null : "same") : map;
@@ -35,12 +52,21 @@ export function matchesBehind(answer) {
   }
   const bases = { same: memory.conditional?.same_base, other: memory.conditional?.other_base };
   const what = {
-    where: { picture: "matches of this image that land there", class: "same-class matches of this class that land there", all: "matches of all images that land there" }[whose],
+    where: {
+      picture: "matches of this image that land there",
+      class: "same-class matches of this class that land there",
+      all: "matches of all images that land there",
+    }[whose],
     same: `same-class matches that land there, from ${cellText(memory, state().c)} of all images`,
     other: `matches in other classes that land there, from ${cellText(memory, state().c)} of all images`,
   }[map];
   if (!what) return null;
-  return behind(all.filter((match) => cells.has(match.cell)), all.length, what, base(map === "where" ? memory.maps.base : bases[map]));
+  return behind(
+    all.filter((match) => cells.has(match.cell)),
+    all.length,
+    what,
+    base(map === "where" ? memory.maps.base : bases[map]),
+  );
 }
 
 function behind(matches, n, what, base) {
@@ -54,7 +80,9 @@ function everyCell(answer) {
 
 function everyAnswer(memory) {
   if (memory.source.live) return null;
-  return Array.from({ length: memory.n_asked ?? memory.nQueries }, (_, row) => answerAtHand(memory, { kind: "query", row }));
+  return Array.from({ length: memory.n_asked ?? memory.nQueries }, (_, row) =>
+    answerAtHand(memory, { kind: "query", row }),
+  );
 }
 
 // Matches of one query, from one cell or all, of one side or both. Weights are computed only for what is shown.
@@ -66,9 +94,25 @@ function landed(query, cell, side) {
     if (ids[j] === NONE) continue;
     const place = placeOf(memory, ids[j]);
     const classId = memory.classOfImage(place.image);
-    if (side !== null && (classId < 0 || query.classId < 0 || (classId === query.classId) !== (side === "same"))) continue;
+    if (
+      side !== null &&
+      (classId < 0 || query.classId < 0 || (classId === query.classId) !== (side === "same"))
+    )
+      continue;
     const queryCell = Math.floor(j / memory.k);
-    found.push({ answer: query, queryCell, id: ids[j], image: place.image, cell: place.cell, classId, rank: j - queryCell * memory.k + 1, distance: distance[j], get weight() { return analyzed(query).weights[j]; } });
+    found.push({
+      answer: query,
+      queryCell,
+      id: ids[j],
+      image: place.image,
+      cell: place.cell,
+      classId,
+      rank: j - queryCell * memory.k + 1,
+      distance: distance[j],
+      get weight() {
+        return analyzed(query).weights[j];
+      },
+    });
   }
   return found;
 }
@@ -81,7 +125,17 @@ export function brushedPanel(exportCsv) {
   const root = element(
     "section",
     { class: "panel brushed", hidden: true, "aria-label": "Matches behind the brushed cells" },
-    element("div", { class: "panel-head" }, heading, element("span", { class: "actions no-export" }, button("CSV", () => exportCsv(), { class: "quiet", "aria-label": "save these matches as CSV" }), button("clear", () => adjust({ brush: "" }), { class: "quiet" }))),
+    element(
+      "div",
+      { class: "panel-head" },
+      heading,
+      element(
+        "span",
+        { class: "actions no-export" },
+        button("CSV", () => exportCsv(), { class: "quiet", "aria-label": "save these matches as CSV" }),
+        button("clear", () => adjust({ brush: "" }), { class: "quiet" }),
+      ),
+    ),
     note,
     list,
     more,
@@ -100,7 +154,13 @@ export function brushedPanel(exportCsv) {
     root,
     matches: () => (found ? found.matches : null),
     update(answer) {
-      const wanted = [answer.source.kind, answer.source.row, state().brush, state().map, /^(same|other):/.test(state().brush) ? state().c : ""].join();
+      const wanted = [
+        answer.source.kind,
+        answer.source.row,
+        state().brush,
+        state().map,
+        /^(same|other):/.test(state().brush) ? state().c : "",
+      ].join();
       if (wanted === key) return;
       key = wanted;
       found = matchesBehind(answer);
@@ -113,7 +173,8 @@ export function brushedPanel(exportCsv) {
         note,
         found.base === null
           ? found.what
-          : `${count(found.matches.length, "match", "matches")} of ${found.n.toLocaleString("en-US")}: ${percent(found.matches.length / found.n)} (base rate ${percent(found.base)}) · ${found.what}`,
+          : `${count(found.matches.length, "match", "matches")} of ${found.n.toLocaleString("en-US")}: ` +
+              `${percent(found.matches.length / found.n)} (base rate ${percent(found.base)}) · ${found.what}`,
       );
       append();
     },
@@ -129,14 +190,45 @@ export function pair(match, colors) {
   from.mark(match.queryCell);
   to.show(pictureOf(memory, "memory", image), "");
   to.mark(cell);
-  const open = element("button", { type: "button", class: "pair-side", onclick: () => go({ kind: { query: "q", memory: "i", upload: "u" }[answer.source.kind], row: answer.source.row, view: "image", c: match.queryCell, r: match.rank }), "aria-label": `query ${shown(baseName(answer.path))}, ${cellText(memory, match.queryCell)}; open` }, from.root);
-  const walk = element("button", { type: "button", class: "pair-side", onclick: () => walkTo(memory, match), "aria-label": `match ${shown(baseName(memory.images.paths[image]))}, ${cellText(memory, cell)}; make it the query` }, to.root);
+  const open = element(
+    "button",
+    {
+      type: "button",
+      class: "pair-side",
+      onclick: () =>
+        go({
+          kind: { query: "q", memory: "i", upload: "u" }[answer.source.kind],
+          row: answer.source.row,
+          view: "image",
+          c: match.queryCell,
+          r: match.rank,
+        }),
+      "aria-label": `query ${shown(baseName(answer.path))}, ${cellText(memory, match.queryCell)}; open`,
+    },
+    from.root,
+  );
+  const walk = element(
+    "button",
+    {
+      type: "button",
+      class: "pair-side",
+      onclick: () => walkTo(memory, match),
+      "aria-label": `match ${shown(baseName(memory.images.paths[image]))}, ${cellText(memory, cell)}; make it the query`,
+    },
+    to.root,
+  );
   return element(
     "li",
     { class: "pair", "data-id": match.id, "data-row": answer.source.row, "data-cell": match.queryCell },
     open,
     element("span", { class: "arrow", "aria-hidden": "true" }, "→"),
     walk,
-    element("span", { class: "pair-text" }, classLabel(memory, colors, classId), element("span", { class: "figure" }, `d ${fixed(match.distance, 3)}  w ${fixed(match.weight, 3)}`), element("span", { class: "muted" }, `rank ${match.rank}`)),
+    element(
+      "span",
+      { class: "pair-text" },
+      classLabel(memory, colors, classId),
+      element("span", { class: "figure" }, `d ${fixed(match.distance, 3)}  w ${fixed(match.weight, 3)}`),
+      element("span", { class: "muted" }, `rank ${match.rank}`),
+    ),
   );
 }

@@ -42,7 +42,12 @@ export function chosenBy(memory, id) {
   for (const match of index.matches.subarray(index.starts[id], index.starts[id + 1])) {
     const query = Math.floor(match / k);
     const row = Math.floor(query / cells);
-    found.push({ row, cell: query - row * cells, rank: (match % k) + 1, distance: memory.queries.distance[match] });
+    found.push({
+      row,
+      cell: query - row * cells,
+      rank: (match % k) + 1,
+      distance: memory.queries.distance[match],
+    });
   }
   return found.sort((a, b) => a.distance - b.distance || a.row - b.row || a.cell - b.cell);
 }

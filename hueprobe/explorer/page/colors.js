@@ -17,7 +17,10 @@ const PARSED = new Map();
 
 export function colorAt(map, share) {
   if (!PARSED.has(map)) {
-    PARSED.set(map, STOPS[map].match(/../g).map((pair) => Number.parseInt(pair, 16)));
+    PARSED.set(
+      map,
+      STOPS[map].match(/../g).map((pair) => Number.parseInt(pair, 16)),
+    );
   }
   const stops = PARSED.get(map);
   const last = stops.length / 3 - 1;
@@ -39,6 +42,22 @@ export function classColors(likelihood) {
       if (likelihood[c] > 0) colors.set(c, slot);
     });
   return colors;
+}
+
+// Colors of classes in two memories: a class of the same name has the same color in both.
+export function sharedColors(memories, normalized) {
+  const best = new Map();
+  memories.forEach((memory, i) => {
+    memory.classes.forEach((name, c) => best.set(name, Math.max(best.get(name) ?? 0, normalized[i][c])));
+  });
+  const names = [...best.keys()]
+    .filter((name) => best.get(name) > 0)
+    .sort((a, b) => best.get(b) - best.get(a));
+  const slots = new Map(names.slice(0, N_CLASS_COLORS).map((name, slot) => [name, slot]));
+  return memories.map((memory) => {
+    const known = Array.from(memory.classes.entries()).filter(([, name]) => slots.has(name));
+    return new Map(known.map(([c, name]) => [c, slots.get(name)]));
+  });
 }
 
 // Class ids, likeliest first, the lower id first in ties.

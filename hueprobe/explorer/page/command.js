@@ -16,7 +16,12 @@ export function quotedForShell(text) {
 export function queryCommand(memory, answer) {
   const relative = answer.root && !/^([/\\]|[A-Za-z]:[/\\])/.test(answer.path);
   const path = relative ? `${answer.root.replace(/\/$/, "")}/${answer.path}` : answer.path;
-  const parts = ["hueprobe", "query", quotedForShell(memory.path), quotedForShell(path.startsWith("-") ? `./${path}` : path)];
+  const parts = [
+    "hueprobe",
+    "query",
+    quotedForShell(memory.path),
+    quotedForShell(path.startsWith("-") ? `./${path}` : path),
+  ];
   if (memory.k !== 10) parts.push("--k", String(memory.k));
   if (memory.searcher !== "exact") parts.push("--searcher", quotedForShell(memory.searcher));
   if (memory.exclude !== "image") parts.push("--exclude", memory.exclude);

@@ -4,7 +4,7 @@ import { element, nameElement, baseName, fixed, number, percent, announce, shown
 import { NONE, cellText, pictureOf } from "./data.js";
 import { imageGrid } from "./image_grid.js";
 import { analyzed, matchesOfCell } from "./analysis.js";
-import { classLabel, classText, ranked, colorClass } from "./colors.js";
+import { classLabel, classText, ranked, colorClass, sharedColors } from "./colors.js";
 import { matchList } from "./matches.js";
 import { mapPanel } from "./maps.js";
 import { margin } from "./equations.js";
@@ -68,18 +68,46 @@ export function overlaps(first, second) {
 export function compareView(first, second) {
   const answers = [first, second];
   const { values, mean, elsewhere, random } = overlaps(first, second);
-  const sides = answers.map((answer, number_) => side(answer, number_));
-  const overlap = mapPanel(first.memory, { title: "Neighbor overlap", scale: "viridis", unit: "share of a cell’s matched images", second: "images matched in both", brushed: (cells) => adjust({ c: cells.at(-1) ?? state().c, m: first.memory.number }) });
-  const numbers_ = element(
+  const colors = sharedColors(
+    answers.map((answer) => answer.memory),
+    answers.map((answer) => analyzed(answer).whole.normalized),
+  );
+  const sides = answers.map((answer, place) => side(answer, place, colors[place]));
+  const overlap = mapPanel(first.memory, {
+    title: "Neighbor overlap",
+    scale: "viridis",
+    unit: "share of a cell’s matched images",
+    second: "images matched in both",
+    brushed: (cells) => adjust({ c: cells.at(-1) ?? state().c, m: first.memory.number }),
+  });
+  const summary = element(
     "dl",
     { class: "numbers" },
-    [["mean of the cells", percent(mean)], ["base rate, other cells of this image", percent(elsewhere)], ["base rate, random memory images", percent(random)]].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
+    [
+      ["mean of the cells", percent(mean)],
+      ["base rate, other cells of this image", percent(elsewhere)],
+      ["base rate, random memory images", percent(random)],
+    ].map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, value))),
   );
   const root = element(
     "div",
     { class: "compare-view" },
-    element("div", { class: "compare-head" }, element("h1", { class: "image-title" }, nameElement(baseName(first.path))), element("p", { class: "note" }, "The same image in two memories. The chosen cell lies at the same place in both grids.")),
-    element("div", { class: "sides" }, sides.map((part) => part.root), element("section", { class: "panel overlap", "aria-label": "Overlap" }, overlap.root, numbers_)),
+    element(
+      "div",
+      { class: "compare-head" },
+      element("h1", { class: "image-title" }, nameElement(baseName(first.path))),
+      element(
+        "p",
+        { class: "note" },
+        "The same image in two memories. The chosen cell lies at the same place in both grids.",
+      ),
+    ),
+    element(
+      "div",
+      { class: "sides" },
+      sides.map((part) => part.root),
+      element("section", { class: "panel overlap", "aria-label": "Overlap" }, overlap.root, summary),
+    ),
   );
   root.dataset.overlap = String(mean);
 
@@ -89,14 +117,15 @@ export function compareView(first, second) {
       const from = state().m === second.memory.number ? second.memory : first.memory;
       const c = Math.min(state().c, from.cells - 1);
       const cells = answers.map(({ memory }) => (memory === from ? c : sameCell(from, memory, c)));
-      sides.forEach((part, number_) => part.update(cells[number_]));
+      sides.forEach((part, place) => part.update(cells[place]));
       overlap.update({
         title: "overlap",
         values,
         high: 1,
         summary: `${cellText(first.memory, cells[0])}: ${percent(values[cells[0]])}`,
         describe: (cell) => `${percent(values[cell])} of the matched images are shared`,
-        tell: (list, name) => `${name}: ${list.map((cell) => percent(values[cell])).join(", ")} (mean ${percent(mean)})`,
+        tell: (list, name) =>
+          `${name}: ${list.map((cell) => percent(values[cell])).join(", ")} (mean ${percent(mean)})`,
         outline: cells[0],
         selection: [],
       });
@@ -106,7 +135,7 @@ export function compareView(first, second) {
   };
 }
 
-function side(answer, place) {
+function side(answer, place, colors) {
   const { memory } = answer;
   const found = analyzed(answer);
   const matches = matchList(memory, `matches in memory ${place + 1}`);
@@ -121,19 +150,51 @@ function side(answer, place) {
   });
   grid.show(pictureOf(memory, answer.source.kind, answer.source.row), "");
   grid.label(() => "");
-  grid.overlay((cell) => (found.votes.leading[cell] < 0 ? null : { class: `over ${colorClass(found.colors, found.votes.leading[cell])}`, side: 0.92 * Math.sqrt(found.votes.share[cell]) }));
+  grid.overlay((cell) =>
+    found.votes.leading[cell] < 0
+      ? null
+      : {
+          class: `over ${colorClass(colors, found.votes.leading[cell])}`,
+          side: 0.92 * Math.sqrt(found.votes.share[cell]),
+        },
+  );
   const { whole } = found;
-  const bars = element("ul", { class: "bars compact", "aria-label": "class likelihoods" }, ranked(whole.normalized).slice(0, TOP).map((c) => {
-    const fill = element("span", { class: `bar-fill ${colorClass(found.colors, c)}` });
-    fill.style.width = `${(100 * whole.normalized[c]) / Math.max(...whole.normalized, 1e-12)}%`;
-    return element("li", { class: "bar" }, element("span", { class: "bar-row" }, classLabel(memory, found.colors, c), element("span", { class: "bar-track" }, fill), element("span", { class: "figure" }, fixed(whole.normalized[c], 3))));
-  }));
+  const bars = element(
+    "ul",
+    { class: "bars compact", "aria-label": "class likelihoods" },
+    ranked(whole.normalized)
+      .slice(0, TOP)
+      .map((c) => {
+        const fill = element("span", { class: `bar-fill ${colorClass(colors, c)}` });
+        fill.style.width = `${(100 * whole.normalized[c]) / Math.max(...whole.normalized, 1e-12)}%`;
+        return element(
+          "li",
+          { class: "bar" },
+          element(
+            "span",
+            { class: "bar-row" },
+            classLabel(memory, colors, c),
+            element("span", { class: "bar-track" }, fill),
+            element("span", { class: "figure" }, fixed(whole.normalized[c], 3)),
+          ),
+        );
+      }),
+  );
   const root = element(
     "section",
     { class: "panel side", "aria-label": `memory ${place + 1}` },
     element("h2", {}, nameElement(memory.name)),
-    element("p", { class: "note" }, `${shown(memory.network)}, layer ${shown(memory.layer)}, ${memory.height} × ${memory.width} cells, K = ${memory.k}`),
-    element("p", { class: "decision" }, element("strong", {}, classText(memory, whole.predicted)), ` by a margin of ${number(margin(whole.normalized))} (chance 1/${memory.classes.length})`),
+    element(
+      "p",
+      { class: "note" },
+      `${shown(memory.network)}, layer ${shown(memory.layer)}, ${memory.height} × ${memory.width} cells, K = ${memory.k}`,
+    ),
+    element(
+      "p",
+      { class: "decision" },
+      element("strong", {}, classText(memory, whole.predicted)),
+      ` by a margin of ${number(margin(whole.normalized))} (chance 1/${memory.classes.length})`,
+    ),
     element("div", { class: "side-top" }, grid.root, bars),
     heading,
     matches.root,
@@ -143,7 +204,7 @@ function side(answer, place) {
     update(cell) {
       grid.choose(cell);
       heading.textContent = `Matches of ${cellText(memory, cell)}`;
-      matches.show(matchesOfCell(answer, cell), found.colors, -1);
+      matches.show(matchesOfCell(answer, cell), colors, -1);
     },
     focus: () => grid.board.focus({ preventScroll: true }),
   };

@@ -3,10 +3,25 @@
 import { saveText } from "./saving.js";
 import { baseName } from "./dom.js";
 
-export const CSV_COLUMNS = ["query_image", "query_path", "query_y", "query_x", "query_class", "rank", "image", "path", "y", "x", "class", "distance", "weight"];
+export const CSV_COLUMNS = [
+  "query_image",
+  "query_path",
+  "query_y",
+  "query_x",
+  "query_class",
+  "rank",
+  "image",
+  "path",
+  "y",
+  "x",
+  "class",
+  "distance",
+  "weight",
+];
 
 export function csvText(memory, matches) {
-  const quoted = (text) => (text === null || text === undefined ? "" : `"${String(text).replaceAll('"', '""')}"`);
+  const quoted = (text) =>
+    text === null || text === undefined ? "" : `"${String(text).replaceAll('"', '""')}"`;
   const lines = [CSV_COLUMNS.map(quoted).join(",")];
   for (const match of matches) {
     const { answer } = match;
@@ -14,9 +29,19 @@ export function csvText(memory, matches) {
     const column = (cell) => cell % memory.width;
     lines.push(
       [
-        answer.source.row, quoted(answer.path), row(match.queryCell), column(match.queryCell),
-        quoted(memory.className(answer.classId)), match.rank, match.image, quoted(memory.images.paths[match.image]),
-        row(match.cell), column(match.cell), quoted(memory.className(match.classId)), match.distance, match.weight,
+        answer.source.row,
+        quoted(answer.path),
+        row(match.queryCell),
+        column(match.queryCell),
+        quoted(memory.className(answer.classId)),
+        match.rank,
+        match.image,
+        quoted(memory.images.paths[match.image]),
+        row(match.cell),
+        column(match.cell),
+        quoted(memory.className(match.classId)),
+        match.distance,
+        match.weight,
       ].join(","),
     );
   }

@@ -49,7 +49,14 @@ export function readDocument(text) {
   const live = raw.mode === "server";
   const source = { live, pictures, urls: new Map(), mime: `image/${raw.thumbnails?.format ?? "webp"}` };
   const memories = raw.memories.map((memory, number) => readMemory(memory, number, source));
-  return { title: raw.title, hueprobe: raw.hueprobe, live, memories, verdicts: raw.verdicts ?? null };
+  return {
+    title: raw.title,
+    hueprobe: raw.hueprobe,
+    live,
+    memories,
+    verdicts: raw.verdicts ?? null,
+    maxUpload: raw.max_upload_bytes ?? null,
+  };
 }
 
 function readMemory(raw, number, source) {
@@ -84,6 +91,11 @@ export function placeOf(memory, id) {
 
 export function cellText(memory, cell) {
   return `row ${Math.floor(cell / memory.width)}, column ${cell % memory.width}`;
+}
+
+// The cell in the middle of the grid: where an image opens.
+export function middle(memory) {
+  return Math.floor(memory.height / 2) * memory.width + Math.floor(memory.width / 2);
 }
 
 // Address of a thumbnail, or null where the file has none.

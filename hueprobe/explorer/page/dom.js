@@ -21,7 +21,9 @@ function furnish(node, attributes, children) {
 }
 
 export function replaceChildren(node, ...children) {
-  node.replaceChildren(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.replaceChildren(
+    ...children.flat().filter((child) => child !== null && child !== undefined && child !== false),
+  );
 }
 
 // Characters that Python's str.isprintable refuses: controls, bidi marks, line separators, unusual spaces.
@@ -71,7 +73,9 @@ export function count(value, one, several = `${one}s`) {
 export function percent(share, digits = 1) {
   if (!Number.isFinite(share)) return "–";
   const least = 0.5 * 10 ** (-digits - 2);
-  return share > 0 && share < least ? `< ${(2 * 100 * least).toFixed(digits)} %` : `${(100 * share).toFixed(digits)} %`;
+  return share > 0 && share < least
+    ? `< ${(2 * 100 * least).toFixed(digits)} %`
+    : `${(100 * share).toFixed(digits)} %`;
 }
 
 export function button(label, action, attributes = {}) {

@@ -31,7 +31,8 @@ export function matchClasses(ids, cells, classOfImage, none) {
 export function likelihoods(weights, classes, k, counts, off, no) {
   const likelihood = new Float64Array(counts.length);
   for (let j = 0; j < weights.length; j++) {
-    if (classes[j] >= 0 && !off.has(Math.floor(j / k)) && !no.has(classes[j])) likelihood[classes[j]] += weights[j];
+    if (classes[j] >= 0 && !off.has(Math.floor(j / k)) && !no.has(classes[j]))
+      likelihood[classes[j]] += weights[j];
   }
   for (let c = 0; c < likelihood.length; c++) likelihood[c] = counts[c] > 0 ? likelihood[c] / counts[c] : 0;
   return likelihood;
@@ -77,7 +78,8 @@ export function cellVotes(weights, classes, k, nClasses) {
       total += weights[j];
     }
     if (!(total > 0)) continue;
-    for (let c = 0; c < nClasses; c++) if (leading[cell] < 0 || sums[c] > sums[leading[cell]]) leading[cell] = c;
+    for (let c = 0; c < nClasses; c++)
+      if (leading[cell] < 0 || sums[c] > sums[leading[cell]]) leading[cell] = c;
     share[cell] = sums[leading[cell]] / total;
   }
   return { leading, share };

@@ -36,7 +36,13 @@ export function keysDialog() {
     "dialog",
     { class: "keys", "aria-labelledby": "keys-title" },
     element("h2", { id: "keys-title" }, "Keys"),
-    element("dl", {}, KEYS.map(([key, what]) => element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)))),
+    element(
+      "dl",
+      {},
+      KEYS.map(([key, what]) =>
+        element("div", {}, element("dt", {}, element("kbd", {}, key)), element("dd", {}, what)),
+      ),
+    ),
     button("Close", () => dialog.close()),
   );
   return dialog;
@@ -47,11 +53,21 @@ export function introduction(memory) {
   const line = element(
     "aside",
     { class: "intro", "aria-label": "introduction" },
-    element("p", {}, `A network cuts each image into ${grid} cells and describes each cell by an activation vector. Open an image and choose a cell: you see the ${memory.k} cells of the memory with the nearest vectors, and how they vote for a class.`),
-    button("Got it", () => {
-      remember("introduced", "yes");
-      line.remove();
-    }, { class: "quiet" }),
+    element(
+      "p",
+      {},
+      `A network cuts each image into ${grid} cells and describes each cell by an activation vector. ` +
+        `Open an image and choose a cell: you see the ${memory.k} cells of the memory with the nearest vectors, ` +
+        "and how they vote for a class.",
+    ),
+    button(
+      "Got it",
+      () => {
+        remember("introduced", "yes");
+        line.remove();
+      },
+      { class: "quiet" },
+    ),
   );
   return remembered("introduced") ? null : line;
 }
@@ -66,12 +82,32 @@ function themeButton() {
     remember("theme", theme);
   };
   let now = themes.includes(remembered("theme")) ? remembered("theme") : "auto";
-  const change = button("", () => {
-    now = themes[(themes.indexOf(now) + 1) % themes.length];
-    apply(now);
-  }, { class: "quiet", title: "light or dark colors" });
+  const change = button(
+    "",
+    () => {
+      now = themes[(themes.indexOf(now) + 1) % themes.length];
+      apply(now);
+    },
+    { class: "quiet", title: "light or dark colors" },
+  );
   apply(now);
   return change;
+}
+
+function factsOf(memory) {
+  const excluded = {
+    image: "an image does not match itself",
+    group: "an image does not match its group",
+    none: "nothing is excluded",
+  };
+  return [
+    shown(memory.network),
+    `layer ${shown(memory.layer)}`,
+    `${memory.height} × ${memory.width} cells`,
+    `K = ${memory.k}`,
+    `search ${shown(memory.searcher)}${memory.certified ? ", certified" : ""}`,
+    excluded[memory.exclude],
+  ].join(" · ");
 }
 
 export function header(opened, menu, upload, dialog) {
@@ -80,16 +116,33 @@ export function header(opened, menu, upload, dialog) {
   const backButton = button("← Back", back, { class: "quiet" });
   const which = element("div", { class: "which", role: "group", "aria-label": "memory" });
   const bar = [
-    element("div", { class: "brand" }, element("span", { class: "logo", "aria-hidden": "true" }), element("strong", {}, "hueprobe"), " explore"),
+    element(
+      "div",
+      { class: "brand" },
+      element("span", { class: "logo", "aria-hidden": "true" }),
+      element("strong", {}, "hueprobe"),
+      " explore",
+    ),
     backButton,
     nav,
     which,
-    element("div", { class: "tools" }, upload, menu, themeButton(), button("?", () => dialog.showModal(), { class: "quiet", "aria-label": "keys" })),
+    element(
+      "div",
+      { class: "tools" },
+      upload,
+      menu,
+      themeButton(),
+      button("?", () => dialog.showModal(), { class: "quiet", "aria-label": "keys" }),
+    ),
   ];
 
   function tab(view, label, changes, enabled = true) {
     const current = state().view === view;
-    return button(label, () => go({ view, ...changes }), { "aria-current": current ? "page" : null, disabled: !enabled, class: "tab" });
+    return button(label, () => go({ view, ...changes }), {
+      "aria-current": current ? "page" : null,
+      disabled: !enabled,
+      class: "tab",
+    });
   }
 
   return {
@@ -109,10 +162,22 @@ export function header(opened, menu, upload, dialog) {
       replaceChildren(
         which,
         opened.memories.length > 1 && now.view !== "compare"
-          ? opened.memories.map((other) => button(nameElement(other.name), () => (now.kind === "i" ? go({ m: other.number, view: "wall", kind: "", row: -1, v: -1 }) : adjust({ m: other.number, c: 0, r: 1, v: -1, off: [], no: [], brush: "", of: "" })), { "aria-pressed": String(other === memory), class: "tab" }))
+          ? opened.memories.map((other) =>
+              button(
+                nameElement(other.name),
+                () =>
+                  now.kind === "i"
+                    ? go({ m: other.number, view: "wall", kind: "", row: -1, v: -1 })
+                    : adjust({ m: other.number, c: 0, r: 1, v: -1, off: [], no: [], brush: "", of: "" }),
+                { "aria-pressed": String(other === memory), class: "tab" },
+              ),
+            )
           : null,
       );
-      replaceChildren(facts, now.view === "compare" ? "" : [nameElement(memory.name), ` · ${shown(memory.network)} · layer ${shown(memory.layer)} · ${memory.height} × ${memory.width} cells · K = ${memory.k} · search ${shown(memory.searcher)}${memory.certified ? ", certified" : ""} · ${{ image: "an image does not match itself", group: "an image does not match its group", none: "nothing is excluded" }[memory.exclude] ?? ""}`]);
+      replaceChildren(
+        facts,
+        now.view === "compare" ? "" : [nameElement(memory.name), ` · ${factsOf(memory)}`],
+      );
     },
   };
 }

@@ -126,7 +126,9 @@ export function imageGrid(memory, label, act) {
       chosen.place(cell);
     },
     label(describe) {
-      cells.forEach((rect, cell) => rect.setAttribute("aria-label", `${cellText(memory, cell)}${describe(cell)}`));
+      cells.forEach((rect, cell) =>
+        rect.setAttribute("aria-label", `${cellText(memory, cell)}${describe(cell)}`),
+      );
     },
     out(off) {
       cells.forEach((rect, cell) => rect.classList.toggle("out", off.has(cell)));

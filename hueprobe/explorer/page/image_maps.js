@@ -7,26 +7,73 @@ import { classText, colorClass } from "./colors.js";
 import { mapPanel, largest } from "./maps.js";
 import { state, adjust } from "./state.js";
 
-const NOT_MEASURED = "Not measured for this memory.";
+function notMeasured(memory) {
+  if (memory.cells === 1) return "A grid of one cell has no such map.";
+  return memory.source.live
+    ? "Over all images only in a file: hueprobe explore -o page.html."
+    : "Not measured for this memory.";
+}
 
 export function imageMaps(memory) {
   const brushed = (name) => (cells) => adjust({ brush: cells.length ? `${name}:${cells.join(",")}` : "" });
   const whose = element(
     "select",
     { id: "whose", "aria-label": "whose matches", onchange: () => adjust({ map: whose.value, brush: "" }) },
-    [["picture", "this image"], ["class", "its class"], ["all", "all images"]].map(([value, text]) => element("option", { value }, text)),
+    [
+      ["picture", "this image"],
+      ["class", "its class"],
+      ["all", "all images"],
+    ].map(([value, text]) => element("option", { value }, text)),
   );
   const of = element(
     "select",
     { "aria-label": "whose energy", onchange: () => drawEnergy() },
-    [["picture", "this image"], ["class", "its class"], ["all", "all images"]].map(([value, text]) => element("option", { value }, text)),
+    [
+      ["picture", "this image"],
+      ["class", "its class"],
+      ["all", "all images"],
+    ].map(([value, text]) => element("option", { value }, text)),
   );
-  const votes = mapPanel(memory, { title: "Votes", scale: null, unit: "", brushed: brushed("votes"), second: "leading class of each cell" });
-  const energy = mapPanel(memory, { title: "Energy", scale: "magma", unit: "‖I‖², multiple of the image’s mean", brushed: brushed("energy"), second: of });
-  const where = mapPanel(memory, { title: "Where matches land", scale: "ratio", unit: "p(x, y), multiple of the base rate", brushed: brushed("where"), second: whose });
-  const same = mapPanel(memory, { title: "From this cell, all images", scale: "viridis", unit: "p(x, y | x_i)", brushed: brushed("same"), second: "matches of the same class" });
-  const other = mapPanel(memory, { title: "From this cell, all images", scale: "viridis", unit: "p(x, y | x_i)", brushed: brushed("other"), second: "matches of other classes" });
-  const root = element("div", { class: "map-row" }, [votes, energy, where, same, other].map((panel) => panel.root));
+  const votes = mapPanel(memory, {
+    title: "Votes",
+    scale: null,
+    unit: "",
+    brushed: brushed("votes"),
+    second: "leading class of each cell",
+  });
+  const energy = mapPanel(memory, {
+    title: "Energy",
+    scale: "magma",
+    unit: "‖I‖², multiple of the image’s mean",
+    brushed: brushed("energy"),
+    second: of,
+  });
+  const where = mapPanel(memory, {
+    title: "Where matches land",
+    scale: "ratio",
+    unit: "p(x, y), multiple of the base rate",
+    brushed: brushed("where"),
+    second: whose,
+  });
+  const same = mapPanel(memory, {
+    title: "From this cell, all images",
+    scale: "viridis",
+    unit: "p(x, y | x_i)",
+    brushed: brushed("same"),
+    second: "matches of the same class",
+  });
+  const other = mapPanel(memory, {
+    title: "From this cell, all images",
+    scale: "viridis",
+    unit: "p(x, y | x_i)",
+    brushed: brushed("other"),
+    second: "matches of other classes",
+  });
+  const root = element(
+    "div",
+    { class: "map-row" },
+    [votes, energy, where, same, other].map((panel) => panel.root),
+  );
   let answer = null;
   let cell = 0;
 
@@ -40,7 +87,10 @@ export function imageMaps(memory) {
       paint: (at) =>
         found.votes.leading[at] < 0
           ? null
-          : { class: colorClass(found.colors, found.votes.leading[at]), side: 0.95 * Math.sqrt(found.votes.share[at]) },
+          : {
+              class: colorClass(found.colors, found.votes.leading[at]),
+              side: 0.95 * Math.sqrt(found.votes.share[at]),
+            },
       outline: cell,
       selection: selectionOf("votes"),
     });
@@ -51,14 +101,16 @@ export function imageMaps(memory) {
     const all = memory.maps.energy;
     const ofClass = answer.classId < 0 ? null : rowOf(memory.maps.class_energy, answer.classId, memory.cells);
     const values = { picture: own, class: ofClass, all }[of.value];
-    if (!values) return energy.update({ blank: of.value === "class" ? noClass(answer) : NOT_MEASURED });
+    if (!values)
+      return energy.update({ blank: of.value === "class" ? noClass(answer) : notMeasured(memory) });
     return energy.update({
       title: "Energy",
       values,
       high: largest(values, 1),
       summary: `From ${number(Math.min(...values))} to ${number(Math.max(...values))} × the mean.`,
       describe: (at) => `${number(values[at])} times the mean`,
-      tell: (cells, name) => `${name}: ${number(mean(values, cells))} ×${all && of.value !== "all" ? ` (all images: ${number(mean(all, cells))} ×)` : ""}`,
+      tell: (cells, name) =>
+        `${name}: ${number(mean(values, cells))} ×${all && of.value !== "all" ? ` (all images: ${number(mean(all, cells))} ×)` : ""}`,
       outline: cell,
       selection: selectionOf("energy"),
     });
@@ -85,14 +137,18 @@ export function imageMaps(memory) {
   function drawGiven(panel, side) {
     const given = memory.conditional;
     const name = side === "same" ? "same class" : "other classes";
-    if (!given?.[side]) return panel.update({ blank: NOT_MEASURED });
+    if (!given?.[side]) return panel.update({ blank: notMeasured(memory) });
     const density = rowOf(given[side], cell, memory.cells);
     const base = given[`${side}_base`];
-    if (!density.some((value) => Number.isFinite(value))) return panel.update({ blank: `No match in ${name} from this cell.` });
+    if (!density.some((value) => Number.isFinite(value)))
+      return panel.update({ blank: `No match in ${name} from this cell.` });
     return panel.update({
       title: `p(x, y | x_i), ${name}`,
       values: density,
-      high: Math.max(largest(rowOf(given.same, cell, memory.cells), 1e-9), largest(rowOf(given.other, cell, memory.cells), 1e-9)),
+      high: Math.max(
+        largest(rowOf(given.same, cell, memory.cells), 1e-9),
+        largest(rowOf(given.other, cell, memory.cells), 1e-9),
+      ),
       summary: `In the cell itself: ${percent(density[cell])} (base rate ${percent(base[cell])}).`,
       describe: (at) => `p = ${number(density[at])}, base rate ${number(base[at])}`,
       tell: (cells, place) => told(density, base, cells, place),
@@ -130,7 +186,7 @@ function told(density, base, cells, name) {
 // p(x, y): of this image from its matches, of its class and of all images as the library measured them.
 function whereOf(answer, whose) {
   const { memory } = answer;
-  if (!memory.maps.base) return { blank: NOT_MEASURED };
+  if (!memory.maps.base) return { blank: notMeasured(memory) };
   if (whose === "picture") {
     const density = new Float64Array(memory.cells);
     let n = 0;
@@ -140,27 +196,37 @@ function whereOf(answer, whose) {
       n += 1;
     }
     if (!n) return { blank: "This image has no matches." };
-    return { density: density.map((value) => value / n), summary: `${count(n, "match", "matches")} of this image.` };
+    return {
+      density: density.map((value) => value / n),
+      summary: `${count(n, "match", "matches")} of this image.`,
+    };
   }
   if (whose === "class") {
     if (answer.classId < 0 || !memory.maps.class_locations) return { blank: noClass(answer) };
     const density = rowOf(memory.maps.class_locations, answer.classId, memory.cells);
-    if (!density.some((value) => Number.isFinite(value))) return { blank: "No same-class match of this class." };
+    if (!density.some((value) => Number.isFinite(value)))
+      return { blank: "No same-class match of this class." };
     return { density, summary: `Same-class matches of ${classText(memory, answer.classId)}.` };
   }
   const { maps } = memory;
-  if (!maps.locations) return { blank: NOT_MEASURED };
-  return { density: maps.locations, summary: `All matches of ${count(maps.n_images ?? memory.nQueries, "image")}.` };
+  if (!maps.locations) return { blank: notMeasured(memory) };
+  return {
+    density: maps.locations,
+    summary: `All matches of ${count(maps.n_images ?? memory.nQueries, "image")}.`,
+  };
 }
 
 function noClass(answer) {
-  return answer.classId < 0 ? "This image has no class of the memory." : NOT_MEASURED;
+  return answer.classId < 0 ? "This image has no class of the memory." : notMeasured(answer.memory);
 }
 
 export function selectionOf(name) {
   const [map, cells] = state().brush.split(":");
   if (map !== name || !cells) return [];
-  return cells.split(",").filter((part) => /^\d+$/.test(part)).map(Number);
+  return cells
+    .split(",")
+    .filter((part) => /^\d+$/.test(part))
+    .map(Number);
 }
 
 function rowOf(array, row, width) {

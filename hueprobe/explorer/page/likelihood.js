@@ -14,10 +14,14 @@ export function likelihoodPanel() {
   const bars = element("ul", { class: "bars", "aria-label": "class likelihoods" });
   const taken = element("div", { class: "taken" });
   let all = false;
-  const more = button("", () => {
-    all = !all;
-    update(answerShown);
-  }, { class: "quiet no-export" });
+  const more = button(
+    "",
+    () => {
+      all = !all;
+      update(answerShown);
+    },
+    { class: "quiet no-export" },
+  );
   let answerShown = null;
 
   function update(answer) {
@@ -28,10 +32,14 @@ export function likelihoodPanel() {
     const now = off.length || no.length ? decidedWithout(answer, off, no) : whole;
     const order = ranked(whole.normalized);
     const shownClasses = all ? order : order.slice(0, FIRST);
-    for (const c of [answer.classId, now.predicted]) if (c >= 0 && !shownClasses.includes(c)) shownClasses.push(c);
+    for (const c of [answer.classId, now.predicted])
+      if (c >= 0 && !shownClasses.includes(c)) shownClasses.push(c);
     const chance = 1 / memory.classes.length;
     const top = Math.max(chance, ...now.normalized, ...whole.normalized);
-    replaceChildren(bars, shownClasses.map((c) => bar({ answer, c, now, whole, colors, votes, top, chance, no })));
+    replaceChildren(
+      bars,
+      shownClasses.map((c) => bar({ answer, c, now, whole, colors, votes, top, chance, no })),
+    );
     more.textContent = all ? "fewer classes" : `all ${memory.classes.length} classes`;
     more.hidden = memory.classes.length <= FIRST;
     replaceChildren(decision, ...decisionText(answer, whole, now, off.length + no.length > 0));
@@ -40,9 +48,19 @@ export function likelihoodPanel() {
 
   const note = element("p", { class: "note" });
   return {
-    root: element("section", { class: "panel likelihoods", "aria-label": "Class likelihoods" }, element("h2", {}, "Class likelihood"), decision, bars, more, taken, note),
+    root: element(
+      "section",
+      { class: "panel likelihoods", "aria-label": "Class likelihoods" },
+      element("h2", {}, "Class likelihood"),
+      decision,
+      bars,
+      more,
+      taken,
+      note,
+    ),
     update(answer) {
-      note.textContent = `Eq. 2, normalized over ${count(answer.memory.classes.length, "class", "classes")}. The thin line is chance, 1/${answer.memory.classes.length}.`;
+      const n = answer.memory.classes.length;
+      note.textContent = `Eq. 2, normalized over ${count(n, "class", "classes")}. The thin line is chance, 1/${n}.`;
       update(answer);
     },
   };
@@ -71,7 +89,14 @@ function bar({ answer, c, now, whole, colors, votes, top, chance, no }) {
       { class: "bar-row" },
       classLabel(memory, colors, c),
       element("span", { class: "bar-track" }, fill, line, value !== whole.normalized[c] ? before : null),
-      element("span", { class: "figure", title: `leads ${count(led, "cell")}; likelihood of all votes ${fixed(whole.normalized[c], 4)}` }, fixed(value, 3)),
+      element(
+        "span",
+        {
+          class: "figure",
+          title: `leads ${count(led, "cell")}; likelihood of all votes ${fixed(whole.normalized[c], 4)}`,
+        },
+        fixed(value, 3),
+      ),
       element(
         "button",
         {
@@ -100,17 +125,34 @@ export function toggled(list, item) {
 
 function decisionText(answer, whole, now, changed) {
   const { memory } = answer;
-  const name = (decision) => (decision.predicted < 0 ? "no class" : `${classText(memory, decision.predicted)}${decision.tie ? " (tie)" : ""}`);
+  const name = (decision) =>
+    decision.predicted < 0
+      ? "no class"
+      : `${classText(memory, decision.predicted)}${decision.tie ? " (tie)" : ""}`;
   const told = (decision) => `${name(decision)}, margin ${number(margin(decision.normalized))}`;
-  if (!changed) return [element("strong", {}, name(whole)), ` by a margin of ${number(margin(whole.normalized))}`];
-  return [element("strong", {}, name(now)), ` by a margin of ${number(margin(now.normalized))}. With all votes: ${told(whole)}.`];
+  if (!changed)
+    return [element("strong", {}, name(whole)), ` by a margin of ${number(margin(whole.normalized))}`];
+  return [
+    element("strong", {}, name(now)),
+    ` by a margin of ${number(margin(now.normalized))}. With all votes: ${told(whole)}.`,
+  ];
 }
 
 function takenOut(memory, off, no) {
   if (!off.length && !no.length) {
-    return [element("p", { class: "note" }, "Take out a class with ×, or the chosen cell with the key x: the decision follows at once.")];
+    return [
+      element(
+        "p",
+        { class: "note" },
+        "Take out a class with ×, or the chosen cell with the key x: the decision follows at once.",
+      ),
+    ];
   }
-  const chip = (label, changes) => button([label, " ", element("span", { "aria-hidden": "true" }, "×")], () => adjust(changes), { class: "chip", "aria-label": `put back ${label}` });
+  const chip = (label, changes) =>
+    button([label, " ", element("span", { "aria-hidden": "true" }, "×")], () => adjust(changes), {
+      class: "chip",
+      "aria-label": `put back ${label}`,
+    });
   return [
     element("p", { class: "note" }, "Taken out:"),
     element(

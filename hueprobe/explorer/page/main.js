@@ -17,11 +17,22 @@ const place = document.getElementById("view");
 const walls = new Map(); // kept, so that going back finds the wall as it was
 let opened = null;
 let now = { key: "", view: null };
-let top_ = null;
+let topBar = null;
 let scrolled = 0;
 
 function fail(error) {
-  replaceChildren(place, element("section", { class: "panel failure", role: "alert" }, element("h1", {}, "This cannot be shown"), element("p", {}, `${error.message}.`), button("Back to the images", () => adjust({ view: "wall", kind: "", row: -1, m: opened?.memories[state().m] ? state().m : 0 }))));
+  replaceChildren(
+    place,
+    element(
+      "section",
+      { class: "panel failure", role: "alert" },
+      element("h1", {}, "This cannot be shown"),
+      element("p", {}, `${error.message}.`),
+      button("Back to the images", () =>
+        adjust({ view: "wall", kind: "", row: -1, m: opened?.memories[state().m] ? state().m : 0 }),
+      ),
+    ),
+  );
   now = { key: "failed", view: null };
   place.dataset.view = "failed";
 }
@@ -58,16 +69,21 @@ function checked(wanted) {
   const image = wanted.view === "image" || wanted.view === "compare";
   if (image && !wanted.kind) throw new Error("no image is chosen");
   const limit = { q: memory.nQueries, i: memory.nImages, u: Infinity }[wanted.kind];
-  if (image && !(wanted.row < limit)) throw new Error(`there is no image ${wanted.row}; this page has ${count(memory.nQueries, "query image")}`);
-  if (wanted.view === "compare" && opened.memories.length < 2) throw new Error("this page has one memory; nothing to compare");
-  if (wanted.view === "verdicts" && !opened.verdicts?.length) throw new Error("this page has no verdicts; make it with --results FOLDER");
+  if (image && !(wanted.row < limit))
+    throw new Error(
+      `there is no image ${wanted.row}; this page has ${count(memory.nQueries, "query image")}`,
+    );
+  if (wanted.view === "compare" && opened.memories.length < 2)
+    throw new Error("this page has one memory; nothing to compare");
+  if (wanted.view === "verdicts" && !opened.verdicts?.length)
+    throw new Error("this page has no verdicts; make it with --results FOLDER");
 }
 
 async function show() {
   const wanted = state();
   try {
     checked(wanted);
-    top_.update();
+    topBar.update();
     const parts = [wanted.view];
     if (wanted.view === "image" || wanted.view === "compare") parts.push(wanted.kind, wanted.row);
     if (wanted.view !== "compare" && wanted.view !== "verdicts") parts.push(wanted.m);
@@ -99,13 +115,22 @@ async function show() {
 }
 
 function titleOf(wanted) {
-  const part = now.answer ? shown(now.answer.path) : { wall: "images", reverse: "reverse view", verdicts: "verdicts" }[wanted.view];
+  const part = now.answer
+    ? shown(now.answer.path)
+    : { wall: "images", reverse: "reverse view", verdicts: "verdicts" }[wanted.view];
   return `${part} – ${shown(opened.title)} – hueprobe explore`;
 }
 
 function screen() {
   const { view } = now;
-  return { root: view.root, name: now.answer ? now.answer.path : `${opened.title}-${state().view}`, csv: view.csv, answer: now.answer, memory: memoryNow(), memories: opened.memories };
+  return {
+    root: view.root,
+    name: now.answer ? now.answer.path : opened.title,
+    csv: view.csv,
+    answer: now.answer,
+    memory: memoryNow(),
+    memories: opened.memories,
+  };
 }
 
 function keys(dialog) {
@@ -136,11 +161,18 @@ function start() {
   });
   const dialog = keysDialog();
   document.body.append(dialog);
-  top_ = header(opened, exportMenu(screen), opened.live ? uploadControl(opened.memories) : null, dialog);
-  replaceChildren(document.getElementById("top"), top_.bar);
+  topBar = header(
+    opened,
+    exportMenu(screen),
+    opened.live ? uploadControl(opened.memories, opened.maxUpload) : null,
+    dialog,
+  );
+  replaceChildren(document.getElementById("top"), topBar.bar);
   const line = introduction(opened.memories[0]);
   if (line) place.before(line);
-  const foot = opened.live ? "Served from this computer." : "This file holds all of its data and asks nothing of the network.";
+  const foot = opened.live
+    ? "Served from this computer."
+    : "This file holds all of its data and asks nothing of the network.";
   replaceChildren(document.getElementById("foot"), `hueprobe ${shown(opened.hueprobe)} · ${foot}`);
   keys(dialog);
   startState();

@@ -26,7 +26,16 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
   for (let y = 0; y < memory.height; y++) {
     const row = svg("g", { role: "row" });
     for (let x = 0; x < memory.width; x++) {
-      const cell = svg("rect", { role: "gridcell", id: `${prefix}c${cells.length}`, class: "map-cell", x, y, width: 1, height: 1, "data-cell": cells.length });
+      const cell = svg("rect", {
+        role: "gridcell",
+        id: `${prefix}c${cells.length}`,
+        class: "map-cell",
+        x,
+        y,
+        width: 1,
+        height: 1,
+        "data-cell": cells.length,
+      });
       cells.push(cell);
       row.append(cell);
     }
@@ -36,7 +45,20 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
   const bar = element("div", { class: "color-bar" });
   const readout = element("p", { class: "readout" });
   const blank = element("p", { class: "muted empty", hidden: true });
-  const root = element("section", { class: "map panel", "aria-label": typeof second === "string" ? `${title}, ${second}` : title }, element("div", { class: "map-head" }, heading, typeof second === "string" ? element("p", { class: "note" }, second) : second), board, bar, blank, readout);
+  const root = element(
+    "section",
+    { class: "map panel", "aria-label": typeof second === "string" ? `${title}, ${second}` : title },
+    element(
+      "div",
+      { class: "map-head" },
+      heading,
+      typeof second === "string" ? element("p", { class: "note" }, second) : second,
+    ),
+    board,
+    bar,
+    blank,
+    readout,
+  );
 
   let given = null;
   let selection = new Set();
@@ -48,8 +70,10 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
     return found && board.contains(found) ? Number(found.dataset.cell) : null;
   };
   const tell = (cell) => {
-    if (given) readout.textContent = cell === null ? given.summary : given.tell([cell], cellText(memory, cell));
-    if (given && cell === null && selection.size) readout.textContent = given.tell([...selection], `${selection.size} brushed`);
+    if (given)
+      readout.textContent = cell === null ? given.summary : given.tell([cell], cellText(memory, cell));
+    if (given && cell === null && selection.size)
+      readout.textContent = given.tell([...selection], `${selection.size} brushed`);
   };
   const select = (found) => brushed([...new Set(found)].sort((a, b) => a - b));
   board.addEventListener("pointerdown", (event) => {
@@ -67,7 +91,8 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
       cursor = cell;
       const area = between(memory, dragFrom, cell);
       if (area.size === 1 && selection.has(cell)) select(without(selection, cell));
-      else if (area.size === 1 && (event.shiftKey || event.ctrlKey || event.metaKey)) select([...selection, cell]);
+      else if (area.size === 1 && (event.shiftKey || event.ctrlKey || event.metaKey))
+        select([...selection, cell]);
       else select(area);
     }
     dragFrom = null;
@@ -139,7 +164,8 @@ export function mapPanel(memory, { title, scale, unit, brushed, second }) {
         }
       }
       if (data.outline >= 0) {
-        for (const className of ["mark-halo", "mark-line"]) marks.append(squareIn(memory, data.outline, { class: className }));
+        for (const className of ["mark-halo", "mark-line"])
+          marks.append(squareIn(memory, data.outline, { class: className }));
       }
       paintSelection(selection);
       if (scale !== null) replaceChildren(bar, ...colorBar(scale, share, data.high, unit));
@@ -154,9 +180,13 @@ function without(selection, cell) {
 
 function between(memory, from, to) {
   const w = memory.width;
-  const [ys, xs] = [[Math.floor(from / w), Math.floor(to / w)], [from % w, to % w]];
+  const [ys, xs] = [
+    [Math.floor(from / w), Math.floor(to / w)],
+    [from % w, to % w],
+  ];
   const found = new Set();
-  for (let y = Math.min(...ys); y <= Math.max(...ys); y++) for (let x = Math.min(...xs); x <= Math.max(...xs); x++) found.add(y * w + x);
+  for (let y = Math.min(...ys); y <= Math.max(...ys); y++)
+    for (let x = Math.min(...xs); x <= Math.max(...xs); x++) found.add(y * w + x);
   return found;
 }
 
@@ -167,12 +197,22 @@ function sharer(scale, high) {
 
 export function colorBar(scale, share, high, unit) {
   const steps = 48;
-  const strip = svg("svg", { viewBox: `0 0 ${steps} 1`, preserveAspectRatio: "none", class: "color-strip", "aria-hidden": "true" });
-  for (let i = 0; i < steps; i++) strip.append(svg("rect", { x: i, y: 0, width: 1.02, height: 1, fill: colorAt(scale, i / (steps - 1)) }));
+  const strip = svg("svg", {
+    viewBox: `0 0 ${steps} 1`,
+    preserveAspectRatio: "none",
+    class: "color-strip",
+    "aria-hidden": "true",
+  });
+  for (let i = 0; i < steps; i++)
+    strip.append(svg("rect", { x: i, y: 0, width: 1.02, height: 1, fill: colorAt(scale, i / (steps - 1)) }));
   const ticks = scale === "ratio" ? [0, 1, high] : [0, high / 2, high];
   return [
     strip,
-    element("p", { class: "color-ticks" }, ticks.map((tick) => element("span", {}, number(tick)))),
+    element(
+      "p",
+      { class: "color-ticks" },
+      ticks.map((tick) => element("span", {}, number(tick))),
+    ),
     element("p", { class: "color-unit" }, unit),
   ];
 }

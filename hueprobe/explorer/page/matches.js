@@ -10,8 +10,16 @@ import { walkTo, reverseOf, queryPlace } from "./walk.js";
 // A list of K cards that are made once and filled for each cell.
 export function matchList(memory, label) {
   const cards = Array.from({ length: memory.k }, () => matchCard(memory));
-  const empty = element("p", { class: "muted empty", hidden: true }, "This cell has no matches: its activation vector is zero, or nothing may be matched.");
-  const list = element("ol", { class: "matches", "aria-label": label }, cards.map((card) => card.root));
+  const empty = element(
+    "p",
+    { class: "muted empty", hidden: true },
+    "This cell has no matches: its activation vector is zero, or nothing may be matched.",
+  );
+  const list = element(
+    "ol",
+    { class: "matches", "aria-label": label },
+    cards.map((card) => card.root),
+  );
   list.addEventListener("keydown", (event) => {
     const buttons = [...list.querySelectorAll(".match-open")].filter((found) => found.offsetParent);
     const at = buttons.indexOf(event.target);
@@ -39,7 +47,9 @@ function matchCard(memory) {
   const name = element("bdi", { class: "name" });
   const distance = element("span", {});
   const weight = element("span", {});
-  const reverse = button("", () => shownMatch && reverseOf(memory, shownMatch.id), { class: "quiet small no-export" });
+  const reverse = button("", () => shownMatch && reverseOf(memory, shownMatch.id), {
+    class: "quiet small no-export",
+  });
   let shownMatch = null;
   const open = element(
     "button",
@@ -69,7 +79,9 @@ function matchCard(memory) {
       reverse.textContent = times === null ? "who chose it" : `chosen ${times.toLocaleString("en-US")}×`;
       reverse.setAttribute(
         "aria-label",
-        times === null ? "show which query cells chose this memory cell" : `chosen by ${count(times, "query cell")}; show them`,
+        times === null
+          ? "show which query cells chose this memory cell"
+          : `chosen by ${count(times, "query cell")}; show them`,
       );
       const walkable = queryPlace(memory, match.image) !== null;
       open.classList.toggle("current", match.rank === chosenRank);

@@ -66,7 +66,14 @@ function whole(text, otherwise) {
 }
 
 function numbers(text) {
-  return [...new Set(text.split(",").filter((part) => /^\d{1,9}$/.test(part)).map(Number))];
+  return [
+    ...new Set(
+      text
+        .split(",")
+        .filter((part) => /^\d{1,9}$/.test(part))
+        .map(Number),
+    ),
+  ];
 }
 
 // Change something in place: a chosen cell, a filter. The back button does not stop here.

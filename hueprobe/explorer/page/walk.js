@@ -14,7 +14,10 @@ export function queryPlace(memory, image) {
 export function walkTo(memory, match) {
   const to = queryPlace(memory, match.image);
   if (to) go({ ...to, view: "image", m: memory.number, c: match.cell, r: 1 });
-  else announce(`${shown(baseName(memory.images.paths[match.image]))} is not in this file as a query; the server has every image.`);
+  else
+    announce(
+      `${shown(baseName(memory.images.paths[match.image]))} is not in this file as a query; the server has every image.`,
+    );
 }
 
 export function reverseOf(memory, id) {

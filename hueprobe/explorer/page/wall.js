@@ -1,7 +1,9 @@
 // The wall: all query images, filtered and sorted.
 
-import { element, nameElement, shown, baseName, fixed, percent, count, replaceChildren, button } from "./dom.js";
-import { pictureOf } from "./data.js";
+import { element, nameElement, shown, baseName, fixed } from "./dom.js";
+import { percent, count, replaceChildren, button } from "./dom.js";
+import { middle, pictureOf } from "./data.js";
+import { selected, trueName } from "./selection.js";
 import { standing, verdictOf, follow, PENDING } from "./standing.js";
 import { state, adjust, go, writeFragment } from "./state.js";
 
@@ -25,27 +27,45 @@ export function wallView(memory) {
     placeholder: "part of a path or class",
     oninput: () => adjust({ find: search.value }),
   });
-  const classes = choice("of", [["", "all classes"], ...memory.classes.map((name, c) => [String(c), shown(name)])]);
+  const classes = choice("of", [
+    ["", "all classes"],
+    ...memory.classes.map((name, c) => [String(c), shown(name)]),
+  ]);
   const only = choice("only", Object.entries(ONLY));
   const sort = choice("sort", Object.entries(SORTS));
   const controls = element(
     "form",
-    { class: "filters no-export", role: "search", "aria-label": "filter the images", onsubmit: (e) => e.preventDefault() },
+    {
+      class: "filters no-export",
+      role: "search",
+      "aria-label": "filter the images",
+      onsubmit: (e) => e.preventDefault(),
+    },
     labeled("Find", search),
     labeled("Class", classes),
     labeled("Show", only),
     labeled("Sort by", sort),
   );
   const heading = element("h1", {}, "Images");
-  const root = element("section", { class: "wall-view" }, element("div", { class: "wall-head" }, heading, summary), controls, list, more);
+  const root = element(
+    "section",
+    { class: "wall-view" },
+    element("div", { class: "wall-head" }, heading, summary),
+    controls,
+    list,
+    more,
+  );
 
   let rows = [];
   let made = 0;
   let current = 0; // the card that Tab reaches
   let shownFor = "";
-  const sentinel = new IntersectionObserver((entries) => {
-    if (entries.some((entry) => entry.isIntersecting)) append();
-  }, { rootMargin: "600px" });
+  const sentinel = new IntersectionObserver(
+    (entries) => {
+      if (entries.some((entry) => entry.isIntersecting)) append();
+    },
+    { rootMargin: "600px" },
+  );
   sentinel.observe(more);
 
   function append() {
@@ -66,13 +86,22 @@ export function wallView(memory) {
   }
 
   function fill() {
+    current = 0;
+    redraw(0);
+  }
+
+  // New cards, at least `atLeast`; the card with the focus keeps it.
+  function redraw(atLeast) {
+    const focused = document.activeElement?.closest?.(".card")?.dataset.row;
     rows = selected(memory, state());
     made = 0;
-    current = 0;
     list.replaceChildren();
-    append();
+    do append();
+    while (made < Math.min(atLeast, rows.length));
+    if (focused !== undefined) list.querySelector(`[data-row="${focused}"]`)?.focus({ preventScroll: true });
     replaceChildren(summary, ...summaryOf(memory, rows));
-    if (!rows.length) replaceChildren(more, element("span", { class: "muted" }, "No image fits this filter."));
+    if (!rows.length)
+      replaceChildren(more, element("span", { class: "muted" }, "No image fits this filter."));
   }
 
   list.addEventListener("keydown", (event) => {
@@ -109,14 +138,10 @@ export function wallView(memory) {
         shownFor = key;
         fill();
       }
-      follow(memory, () => root.isConnected && !list.contains(document.activeElement) && fill());
+      follow(memory, () => redraw(made));
     },
     focus: () => (list.querySelector("a") ?? search).focus(),
   };
-}
-
-export function middle(memory) {
-  return Math.floor(memory.height / 2) * memory.width + Math.floor(memory.width / 2);
 }
 
 function columns(links) {
@@ -138,30 +163,6 @@ function labeled(text, control) {
   return element("label", { class: "field" }, element("span", {}, text), control);
 }
 
-export function selected(memory, wanted) {
-  const known = standing(memory);
-  const n = memory.n_asked ?? memory.nQueries;
-  const needle = wanted.find.trim().toLowerCase();
-  const classOf = memory.queries.class;
-  const rows = [];
-  for (let row = 0; row < n; row++) {
-    if (wanted.of !== "" && classOf[row] !== Number(wanted.of)) continue;
-    const verdict = verdictOf(memory, row);
-    if (wanted.only === "unjudged" ? verdict !== "" : wanted.only && verdict !== wanted.only) continue;
-    if (needle && !`${memory.queries.paths[row]} ${trueName(memory, row) ?? ""}`.toLowerCase().includes(needle)) continue;
-    rows.push(row);
-  }
-  const by = (value) => rows.sort((a, b) => value(a) - value(b) || a - b);
-  if (wanted.sort === "margin-up") by((row) => known.margins[row]);
-  if (wanted.sort === "margin-down") by((row) => -known.margins[row]);
-  if (wanted.sort === "class") by((row) => (classOf[row] < 0 ? memory.classes.length : classOf[row]) - known.margins[row] / 2);
-  return rows;
-}
-
-export function trueName(memory, row) {
-  return memory.queries.class_names?.[row] ?? memory.className(memory.queries.class[row]);
-}
-
 function summaryOf(memory, rows) {
   const known = standing(memory);
   const all = memory.n_asked ?? memory.nQueries;
@@ -171,11 +172,18 @@ function summaryOf(memory, rows) {
     if (verdict === "right") right += 1;
     if (verdict === "right" || verdict === "wrong") judged += 1;
   }
-  const parts = [rows.length === all ? count(all, "image") : `${count(rows.length, "image")} of ${all.toLocaleString("en-US")}`];
+  const parts = [
+    rows.length === all
+      ? count(all, "image")
+      : `${count(rows.length, "image")} of ${all.toLocaleString("en-US")}`,
+  ];
   if (judged) {
-    parts.push(`${right} of ${judged} right (${percent(right / judged)}; a random class: ${percent(1 / memory.classes.length)})`);
+    parts.push(
+      `${right} of ${judged} right (${percent(right / judged)}; a random class: ${percent(1 / memory.classes.length)})`,
+    );
   }
-  if (memory.sample) parts.push(`drawn at random from ${count(memory.sample.of, "image")}, seed ${memory.sample.seed}`);
+  if (memory.sample)
+    parts.push(`drawn at random from ${count(memory.sample.of, "image")}, seed ${memory.sample.seed}`);
   if (known.done < known.total) parts.push(`${known.done} of ${known.total} classified`);
   if (known.error) parts.push(known.error);
   return [parts.join(" · ")];
@@ -209,16 +217,32 @@ function card(memory, row, place, reachable) {
     element(
       "span",
       { class: "card-picture" },
-      address ? element("img", { src: address, alt: "", loading: "lazy", decoding: "async", width: 112, height: 112 }) : element("span", { class: "missing" }, "no thumbnail"),
+      address
+        ? element("img", {
+            src: address,
+            alt: "",
+            loading: "lazy",
+            decoding: "async",
+            width: 112,
+            height: 112,
+          })
+        : element("span", { class: "missing" }, "no thumbnail"),
     ),
     element(
       "span",
       { class: "card-text" },
-      element("span", { class: "card-class" }, element("span", { class: "mark-sign" }, mark), name === null ? element("span", { class: "muted" }, shown(baseName(path))) : nameElement(name)),
+      element(
+        "span",
+        { class: "card-class" },
+        element("span", { class: "mark-sign" }, mark),
+        name === null ? element("span", { class: "muted" }, shown(baseName(path))) : nameElement(name),
+      ),
       element(
         "span",
         { class: "card-told" },
-        verdict === "wrong" || (verdict === "" && predicted !== null) ? ["→ ", predicted === null ? "no class" : nameElement(predicted)] : element("bdi", { class: "name" }, shown(baseName(path))),
+        verdict === "wrong" || (verdict === "" && predicted !== null)
+          ? ["→ ", predicted === null ? "no class" : nameElement(predicted)]
+          : element("bdi", { class: "name" }, shown(baseName(path))),
       ),
       element(
         "span",
