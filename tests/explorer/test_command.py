@@ -157,7 +157,8 @@ def test_the_server_gets_the_exploration(drawn, monkeypatch):
     assert port == 81 and exploration.thumbnails.quality == 50 and len(exploration.queries) == 6
     assert exploration.explored[0].path == str(drawn / "a.memory")
     run(drawn / "a.memory")
-    assert opened.wait(10) and seen == ["http://127.0.0.1:1234/token/"] and asked[1][1] == 0 and asked[1][0].queries is None
+    assert opened.wait(10) and seen == ["http://127.0.0.1:1234/token/"]
+    assert asked[1][1] == 0 and asked[1][0].queries is None
     for arguments in (["--max-images", "3"], ["--json"]):
         assert "give -o too" in run(drawn / "a.memory", *arguments, code=2).stderr
 
