@@ -40,6 +40,7 @@ Answer = TypeVar("Answer")
 _MOST_DECODING = 4  # images at a time: the largest allowed one takes 270 MB
 _MOST_CONNECTIONS = 100
 _SECONDS_TO_END = 2  # that a response may still take after Ctrl-C
+_SECONDS_IDLE = 75  # before a connection is closed: browsers may not repeat an upload that meets the closing
 _NOT_FRAMED = "; frame-ancestors 'none'"
 
 
@@ -77,6 +78,7 @@ def serve(
             create_app(session, token=token), loop="asyncio", http="h11", ws="none", lifespan="off",
             log_config=None, log_level="critical", access_log=False, server_header=False, proxy_headers=False,
             limit_concurrency=_MOST_CONNECTIONS, timeout_graceful_shutdown=_SECONDS_TO_END,
+            timeout_keep_alive=_SECONDS_IDLE,
         )  # fmt: skip
         try:
             uvicorn.Server(config).run(sockets=[listening])
