@@ -215,6 +215,53 @@ def memory_use_tables(results: dict[str, Any]) -> str:
     return markdown((f"images ({results['network']})", "peak anonymous MB", "seconds"), rows)
 
 
+def explorer_tables(results: dict[str, Any]) -> str:
+    """Return live queries beside the classifier alone, RAM over many requests, and times of the page."""
+    rows, live = results["rows"], []
+    for row in rows:
+        for name, alone, asked in (
+            ("image from outside", "classify_ms", "query_ms"),
+            ("memory image", "leave_one_out_ms", "memory_image_ms"),
+        ):
+            times = [_spread(row[alone]), _spread(row[asked]), f"{row[asked.replace('_ms', '_ratio')]:.2f}"]
+            live.append([f"{row['network']}, {row['n_vectors']:,} vectors, {name}", *times])
+    header: tuple[str, ...] = (
+        "live query of one",
+        "classifier alone, ms",
+        "server, ms",
+        "server / classifier",
+    )
+    parts = [_where(results), markdown(header, live)]
+    behind = [
+        [
+            f"{row['network']}, {row['images']} queries",
+            f"{row['background_seconds']:.0f}",
+            _spread(row["query_during_background_ms"]),
+            " and ".join(f"{value:.1f}" for value in row["thumbnail_ms"]),
+            " -> ".join(f"{value:,.0f}" for value in row["rss_mb"]),
+            " -> ".join(map(str, row["threads"])),
+        ]
+        for row in rows
+    ]
+    header = (
+        "background pass", "seconds", "live query meanwhile, ms", "thumbnail new and kept, ms",
+        f"RSS over {rows[0]['requests']:,} requests, MB", "threads",
+    )  # fmt: skip
+    parts.append(markdown(header, behind))
+    pages = [
+        [
+            f"{row['network']}, {row['page']['images']} images",
+            f"{row['page']['bytes'] / 1e6:.1f}",
+            _spread(row["page"]["open_ms"]),
+            _spread(row["page"]["cell_ms"]),
+            f"{row['page']['cell_ms_95']:.1f}",
+        ]
+        for row in rows
+    ]
+    header = ("page in one file", "MB", "opens, ms", "a cell answers, ms", "95 % of cells within, ms")
+    return "\n\n".join([*parts, markdown(header, pages)])
+
+
 def calibration_tables(results: dict[str, Any]) -> str:
     """Return how often each test rejects on data without an effect, and with a planted one."""
     parts = []
@@ -397,6 +444,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "search_networks": network_tables,
     "observe_stages": stage_tables,
     "memory_use": memory_use_tables,
+    "explorer": explorer_tables,
     "precision": precision_tables,
     "batch_size": batch_size_tables,
     "null_calibration": calibration_tables,

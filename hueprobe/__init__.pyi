@@ -1,5 +1,6 @@
 from . import activations as activations
 from . import datasets as datasets
+from . import explorer as explorer
 from . import images as images
 from . import memory as memory
 from . import observations as observations
@@ -13,6 +14,7 @@ from .classification import Classification as Classification
 from .classifier import KernelDensityClassifier as KernelDensityClassifier
 from .errors import HueprobeError as HueprobeError
 from .errors import HueprobeWarning as HueprobeWarning
+from .explorer import explore as explore
 from .grid import Grid as Grid
 from .matches import Matches as Matches
 from .matches import read_matches as read_matches

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _VERSION = 1
 _SHOWN, _LIKELIEST = 10, 3  # images and classes of each, in a notebook
+_OPTIONAL = ("lone", "class_counts", "energy")  # one row per image, where known
 
 
 class _Stored(msgspec.Struct):
@@ -41,6 +42,7 @@ class _Stored(msgspec.Struct):
     duplicates: tuple[str, ...]
     seconds: dict[str, float]
     lone: list[bool] | None = None
+    class_counts: list[list[int]] | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,6 +96,11 @@ class Classification:
         Whether an image may match nothing of its own class, although the memory has that class. In
         leave-one-out this is the only image (or group) of its class. It cannot be classified correctly.
         None where this is not known.
+    class_counts : ndarray of int64, shape (n, n_classes), or None
+        n_C of Eq. (2): number of memory vectors of each class that each image may match; None where this is
+        not known.
+    energy : ndarray of float32, shape (n, H, W), or None
+        Squared norm of each activation of the images, before normalization; None once loaded from a file.
     sources : Sources or None
         Where the images can be read again; None once loaded from a file.
 
@@ -125,6 +132,8 @@ class Classification:
     duplicates: tuple[str, ...]
     seconds: dict[str, float]
     lone: np.ndarray | None = None
+    class_counts: np.ndarray | None = None
+    energy: np.ndarray | None = field(default=None, compare=False)
     sources: Sources | None = field(default=None, compare=False)
 
     def __len__(self) -> int:
@@ -251,6 +260,7 @@ class Classification:
             true_class=self.true_class, unnormalized=self.unnormalized.tolist(),
             n_matches=self.n_matches.tolist(), skipped=self.skipped, duplicates=self.duplicates,
             seconds=self.seconds, lone=None if self.lone is None else self.lone.tolist(),
+            class_counts=None if self.class_counts is None else self.class_counts.tolist(),
         )  # fmt: skip
         with written_whole(Path(path)) as file:
             file.write(msgspec.json.encode(stored) + b"\n")
@@ -297,8 +307,10 @@ class Classification:
             len(stored.n_matches),
             len(stored.unnormalized),
             n if stored.lone is None else len(stored.lone),
+            n if stored.class_counts is None else len(stored.class_counts),
         } == {n}
-        if not fits or any(len(row) != len(stored.classes) for row in stored.unnormalized):
+        by_class = (*stored.unnormalized, *(stored.class_counts or ()))
+        if not fits or any(len(row) != len(stored.classes) for row in by_class):
             raise InputError(f"{path} holds no classification: its parts differ in length; save it again")
         if stored.version != _VERSION:
             raise InputError(
@@ -314,6 +326,9 @@ class Classification:
             n_matches=np.array(stored.n_matches, np.int64), matches=None, skipped=stored.skipped,
             duplicates=stored.duplicates, seconds=stored.seconds,
             lone=None if stored.lone is None else np.array(stored.lone, bool),
+            class_counts=None
+            if stored.class_counts is None
+            else np.array(stored.class_counts, np.int64).reshape(n, len(stored.classes)),
         )  # fmt: skip
 
     @property
@@ -376,6 +391,8 @@ class Classification:
             duplicates=queries.duplicates,
             seconds={"extract": queries.seconds, **seconds},
             lone=lone,
+            class_counts=class_counts,
+            energy=queries.energy,
             sources=Sources(queries.table, memory),
         )
 
@@ -423,7 +440,7 @@ class Classification:
                 joined[part_field.name] = None if values[0] is None else Matches.concatenate(values)
             elif part_field.name == "seconds":
                 joined[part_field.name] = {name: sum(value[name] for value in values) for name in values[0]}
-            elif part_field.name == "lone" and any(value is None for value in values):
+            elif part_field.name in _OPTIONAL and any(value is None for value in values):
                 joined[part_field.name] = None
             elif isinstance(values[0], tuple):
                 joined[part_field.name] = tuple(item for value in values for item in value)

@@ -253,7 +253,7 @@ class KernelDensityClassifier:
         )
 
     def leave_one_out(
-        self, *, keep_matches: bool = True, query_memory: Memory | None = None
+        self, *, keep_matches: bool = True, query_memory: Memory | None = None, rows: Any = None
     ) -> Classification:
         """Classify every memory image by all others (with `exclude="group"`, by those of other groups).
 
@@ -264,6 +264,8 @@ class KernelDensityClassifier:
         query_memory : Memory, optional
             Memory to take the query vectors from, such as one of mirrored images. It holds the same images in
             the same rows. By default the queries are the vectors of the memory itself.
+        rows : array_like of int or of bool, optional
+            Classify only these memory rows, ascending, each by all others of the memory. By default all.
 
         Returns
         -------
@@ -272,7 +274,7 @@ class KernelDensityClassifier:
         Raises
         ------
         InputError
-            `exclude` is None, or `query_memory` holds different images.
+            `exclude` is None, `query_memory` holds different images, or `rows` holds no readable image.
 
         See Also
         --------
@@ -284,17 +286,23 @@ class KernelDensityClassifier:
         >>> result = hp.KernelDensityClassifier(memory, k=5).leave_one_out()
         >>> len(result), len(result.matches)  # 12 images x 49 cells x 5 neighbors
         (12, 2940)
+        >>> hp.KernelDensityClassifier(memory, k=5).leave_one_out(rows=[7]).images
+        ('square/square3.png',)
         """
-        parts = self.leave_one_out_batches(query_memory=query_memory)
+        parts = self.leave_one_out_batches(query_memory=query_memory, rows=rows)
         return Classification.concatenate(parts, keep_matches=keep_matches)
 
-    def leave_one_out_batches(self, *, query_memory: Memory | None = None) -> Iterator[Classification]:
+    def leave_one_out_batches(
+        self, *, query_memory: Memory | None = None, rows: Any = None
+    ) -> Iterator[Classification]:
         """Classify every memory image by all others, batch by batch.
 
         Parameters
         ----------
         query_memory : Memory, optional
             Memory to take the query vectors from; see `leave_one_out`. By default the memory itself.
+        rows : array_like of int or of bool, optional
+            Classify only these memory rows. By default all.
 
         Yields
         ------
@@ -312,7 +320,7 @@ class KernelDensityClassifier:
         >>> sum(len(part.matches) for part in classifier.leave_one_out_batches())
         2940
         """
-        yield from map(self._classify, self._source.of_memory(query_memory))
+        yield from map(self._classify, self._source.of_memory(query_memory, rows))
 
     def leave_one_out_by_k(
         self, ks: Sequence[int], *, query_memory: Memory | None = None

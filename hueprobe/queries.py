@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 
 if TYPE_CHECKING:
+    from hueprobe.activations.extractor import Extractor
     from hueprobe.images.loading import Batch
 
 
@@ -30,6 +32,8 @@ class Queries:
         Position of each image in the list of all query images.
     vectors : ndarray of float32, shape (n, n_cells, n_channels)
         Vectors as the memory would store them; a zero vector casts no vote.
+    energy : ndarray of float32, shape (n, H, W)
+        Squared norm of each activation before normalization.
     barred : list of ndarray of int64
         Memory images that each image may not match.
     images : MatchImages
@@ -48,6 +52,7 @@ class Queries:
 
     row: np.ndarray
     vectors: np.ndarray
+    energy: np.ndarray
     barred: list[np.ndarray]
     images: MatchImages
     true_class: tuple[str | None, ...]
@@ -76,25 +81,21 @@ class QueryExtractor:
     device: str = "auto"
     workers: int | None = None
 
-    def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray]]:
-        """Yield each batch with the positions of its readable images and their vectors.
+    def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield each batch with the positions of its readable images, their vectors and their energy.
 
         Parameters
         ----------
         table : ImageTable
             The query images.
         """
-        from hueprobe.activations.extractor import Extractor
         from hueprobe.images.loading import load_batches
 
         settings = self.memory.settings
-        backbone = load_recorded_backbone(
-            settings, backbone=self.backbone, transform=self.transform, weights=self.weights
-        )
-        device = recorded_device(settings) if self.device == "auto" else self.device
-        extractor = Extractor(backbone, device=device, precision=settings.precision)
+        # A live module belongs to the caller, who may have changed it since: it is checked every time.
+        extractor = self._of_record if self.backbone is None else self._loaded()
         batches = load_batches(
-            table, backbone.transform, batch_size=settings.batch_size, workers=self.workers,
+            table, extractor.backbone.transform, batch_size=settings.batch_size, workers=self.workers,
             **extractor.loading,
         )  # fmt: skip
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
@@ -103,11 +104,25 @@ class QueryExtractor:
                 activations = extractor(batch.images)[readable]
                 names = [table.paths[batch.start + i] for i in readable]
                 require_finite(activations, names, settings.layer)
-                yield batch, readable, stored_vectors(self.memory, activations)
+                yield batch, readable, *stored_vectors(self.memory, activations)
+
+    @cached_property
+    def _of_record(self) -> "Extractor":
+        return self._loaded()
+
+    def _loaded(self) -> "Extractor":
+        from hueprobe.activations.extractor import Extractor
+
+        settings = self.memory.settings
+        backbone = load_recorded_backbone(
+            settings, backbone=self.backbone, transform=self.transform, weights=self.weights
+        )
+        device = recorded_device(settings) if self.device == "auto" else self.device
+        return Extractor(backbone, device=device, precision=settings.precision)
 
 
-def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
-    """Return the vectors of activations as a memory would store them.
+def stored_vectors(memory: Memory, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the vectors of activations as a memory would store them, and their energy.
 
     Parameters
     ----------
@@ -118,14 +133,17 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    ndarray of float32, shape (n, n_cells, n_channels)
+    vectors : ndarray of float32, shape (n, n_cells, n_channels)
+        Unit vectors; zero where the energy is 0.
+    energy : ndarray of float32, shape (n, H, W)
+        Squared norm of each activation.
 
     Raises
     ------
     ShapeError
         The channels or the grid differ from those of the memory.
     """
-    vectors, _ = unit_vectors(describe(activations, memory.settings.descriptor))
+    vectors, energy = unit_vectors(describe(activations, memory.settings.descriptor))
     n, height, width, channels = vectors.shape
     if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
         raise ShapeError(
@@ -133,7 +151,7 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> np.ndarray:
             f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both from the same "
             "layer and from images of the same size"
         )
-    return as_stored(vectors.reshape(n, height * width, channels), memory.dtype)
+    return as_stored(vectors.reshape(n, height * width, channels), memory.dtype), energy
 
 
 def match_images(memory: Memory, table: ImageTable) -> MatchImages:

@@ -93,13 +93,14 @@ class QuerySource:
         sides = match_images(self.memory, table)
         with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
             started = time.perf_counter()
-            for batch, readable, vectors in self._extractor.batches(table):
+            for batch, readable, vectors, energy in self._extractor.batches(table):
                 rows = batch.start + readable
                 hashes = [batch.records[i].sha256 for i in readable]
                 sources = list(zip(hashes, rows, strict=True))
                 yield Queries(
                     row=rows,
                     vectors=vectors,
+                    energy=energy,
                     barred=[self.exclusion.of(sha256, table.groups[row]) for sha256, row in sources],
                     images=sides,
                     true_class=tuple(table.classes[row] for row in rows),
@@ -143,27 +144,32 @@ class QuerySource:
             )
         table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
         require_finite(activations, table.paths, self.memory.settings.layer)
+        vectors, energy = stored_vectors(self.memory, activations)
         return Queries(
             row=np.arange(len(table)),
-            vectors=stored_vectors(self.memory, activations),
+            vectors=vectors,
+            energy=energy,
             barred=[self.exclusion.of(None, group) for group in table.groups],
             images=match_images(self.memory, table),
             true_class=table.classes,
             table=table,
         )
 
-    def of_memory(self, query_memory: Memory | None = None) -> Iterator[Queries]:
+    def of_memory(self, query_memory: Memory | None = None, rows: Any = None) -> Iterator[Queries]:
         """Yield the memory's own images batch by batch; no image may match itself.
 
         Parameters
         ----------
         query_memory : Memory, optional
             Another memory of the same images in the same rows, whose vectors are the queries.
+        rows : array_like of int or of bool, optional
+            Yield only these memory rows, ascending. By default all rows in use.
 
         Raises
         ------
         InputError
-            Nothing is excluded, so that each image would match itself; or the memories hold different images.
+            Nothing is excluded, so that each image would match itself; the memories hold different images; a
+            row is not in use.
         """
         if self.exclude == "none":
             raise InputError(
@@ -178,26 +184,33 @@ class QuerySource:
             )
         sides = match_images(memory, memory.images)
         known = set(memory.classes)
-        readable = self.rows[memory.readable[self.rows]]
-        unreadable = self.rows[~memory.readable[self.rows]].tolist()
+        asked = self.rows if rows is None else np.unique(as_rows("rows", rows, memory.n_images))
+        if not np.isin(asked, self.rows).all():
+            outside = asked[~np.isin(asked, self.rows)].tolist()
+            raise InputError(
+                f"rows holds {outside[0]}, which is not in use; choose among the rows in images="
+            )
+        readable = asked[memory.readable[asked]]
+        unreadable = asked[~memory.readable[asked]].tolist()
         skipped = tuple((memory.images.paths[i], memory.records["reason"][i].as_py()) for i in unreadable)
         step = max(1, _LEAVE_ONE_OUT_VECTORS // memory.grid.n_cells)
         with progress_bar(len(readable), label="classify", enabled=self._progress) as advance:
             for start in range(0, len(readable), step):
                 started = time.perf_counter()
-                rows = readable[start : start + step]
-                classes = (memory.images.classes[row] for row in rows)
+                part = readable[start : start + step]
+                classes = (memory.images.classes[row] for row in part)
                 yield Queries(
-                    row=rows,
-                    vectors=vectors_of.image_vectors(rows),
-                    barred=[self.exclusion.of_row(int(row)) for row in rows],
+                    row=part,
+                    vectors=vectors_of.image_vectors(part),
+                    energy=vectors_of.energy()[part],
+                    barred=[self.exclusion.of_row(int(row)) for row in part],
                     images=sides,
                     true_class=tuple(name if name in known else None for name in classes),
                     table=memory.images,
                     skipped=skipped if start == 0 else (),
                     seconds=time.perf_counter() - started,
                 )
-                advance(len(rows))
+                advance(len(part))
 
     def vectors_of(self, images: Any) -> np.ndarray:
         """Return the vectors of images as the memory would store them; zero where an image is unreadable.
@@ -213,6 +226,6 @@ class QuerySource:
         """
         table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
-        for batch, readable, found in self._extractor.batches(table):
+        for batch, readable, found, _ in self._extractor.batches(table):
             vectors[batch.start + readable] = found
         return vectors

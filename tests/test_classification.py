@@ -55,8 +55,8 @@ def test_what_is_saved_is_loaded_but_for_the_matches(result, tmp_path):
     one = replace(result, skipped=(("x.png", "torn"),), duplicates=("y.png",))
     one.save(tmp_path / "c.json")
     found = Classification.load(tmp_path / "c.json")
-    assert found.matches is None and found.sources is None
-    for name in {field.name for field in fields(one)} - {"matches", "sources"}:
+    assert found.matches is None and found.energy is None and found.sources is None
+    for name in {field.name for field in fields(one)} - {"matches", "energy", "sources"}:
         saved, loaded = getattr(one, name), getattr(found, name)
         assert type(saved) is type(loaded)
         if isinstance(saved, np.ndarray):
@@ -64,7 +64,10 @@ def test_what_is_saved_is_loaded_but_for_the_matches(result, tmp_path):
         assert np.array_equal(saved, loaded), name
 
 
-@pytest.mark.parametrize("change", [{"version": 2}, {"rows": [1]}, {"images": 3}, {"classes": list("abcde")}])
+@pytest.mark.parametrize(
+    "change",
+    [{"version": 2}, {"rows": [1]}, {"images": 3}, {"classes": list("abcde")}, {"class_counts": [[1]]}],
+)
 def test_a_file_that_is_none_is_refused(result, tmp_path, change):
     result.save(tmp_path / "c.json")
     document = json.loads((tmp_path / "c.json").read_bytes())

@@ -1,6 +1,9 @@
+from unittest import mock
+
 import msgspec
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +11,7 @@ from hueprobe import KernelDensityClassifier, images, memory_from_arrays
 from hueprobe.activations import unit_vectors
 from hueprobe.errors import HueprobeWarning, InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import build_memory
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.observations.accuracy.evaluation import evaluate
 from tests.oracles import likelihoods, stored_vector
 from tests.small_memories import noise
@@ -65,6 +69,21 @@ def test_leave_one_out_bars_the_image_its_copies_and_their_share_of_n_c(tmp_path
         expected = slow(memory, memory.image_vectors(np.array([i]))[0], barred, 4)
         np.testing.assert_allclose(result.unnormalized[i], expected, rtol=1e-9)
         assert not set(result.matches.select(result.matches.query_image == i).image) & set(barred)
+
+
+def test_some_rows_alone_are_queries_and_are_matched_to_the_whole_memory(tmp_path, small_memory):
+    memory = small_memory(n=6, channels=CHANNELS, seed=2, classes="ab")
+    classifier = KernelDensityClassifier(memory, k=4)
+    whole, some = classifier.leave_one_out(), classifier.leave_one_out(rows=[4, 1])
+    np.testing.assert_array_equal(some.rows, [1, 4])
+    np.testing.assert_array_equal(some.unnormalized, whole.unnormalized[[1, 4]])
+    of_four = [run.matches.select(run.matches.query_image == 4) for run in (whole, some)]
+    np.testing.assert_array_equal(of_four[0].distance, of_four[1].distance)
+    assert len(set(some.matches.image)) > 2
+    with pytest.raises(InputError, match="rows holds 6"):
+        classifier.leave_one_out(rows=[6])
+    with pytest.raises(InputError, match="rows holds 5, which is not in use"):
+        KernelDensityClassifier(memory, k=4, images=range(5)).leave_one_out(rows=[2, 5])
 
 
 def test_groups_are_barred_and_fall_back_to_the_image(tmp_path):
@@ -215,6 +234,24 @@ def test_a_copy_of_a_memory_image_may_not_match_itself_and_is_named(tmp_path, fo
     first = result.matches.select(result.matches.rank == 1)
     assert (first.image == 2).all()
     np.testing.assert_array_equal(first.query_cell, first.match_cell)
+
+
+def test_a_recorded_network_is_loaded_once_and_a_live_one_is_checked_again(tmp_path, folder):
+    from hueprobe.errors import WeightsError
+
+    memory = build_memory(tmp_path / "m", folder, backbone="tests.tiny_network:tiny", layer="3")
+    classifier = KernelDensityClassifier(memory, k=3, exclude=None)
+    with mock.patch("hueprobe.queries.load_recorded_backbone", side_effect=load_recorded_backbone) as loading:
+        first, second = (next(classifier.classify_batches(folder)) for _ in range(2))
+    assert loading.call_count == 1
+    np.testing.assert_array_equal(first.unnormalized, second.unnormalized)
+    network, transform = tiny()
+    of_live = KernelDensityClassifier(memory, k=3, exclude=None, backbone=network, transform=transform)
+    next(of_live.classify_batches(folder))
+    with torch.no_grad():
+        network[2].weight.mul_(2)
+    with pytest.raises(WeightsError, match="not those that built the memory"):
+        next(of_live.classify_batches(folder))
 
 
 def test_a_live_network_is_asked_for_again(tmp_path, folder):

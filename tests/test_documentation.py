@@ -133,6 +133,15 @@ def test_matches_in_pandas(example, capsys):
         assert re.search(rf"{name} +{share:.4f}", printed), printed
 
 
+def test_a_page_of_the_explorer_is_made_and_read_as_the_documentation_says(example):
+    (make,), (read,) = python_of("how-to/explore.md"), python_of("reference/explorer-format.md")
+    executed(make, {"hp": hp, "memory": example["memory"]})
+    names = executed(read, {})
+    result = hp.KernelDensityClassifier(example["memory"]).leave_one_out()
+    assert names["queries"]["paths"] == list(result.images)
+    np.testing.assert_array_equal(names["distance"].ravel(), result.matches.distance.astype(np.float32))
+
+
 def test_a_loop_with_the_hue_loss():
     (code,) = [block for block in python_of("how-to/train-with-the-hue-loss.md") if "HueHead" in block]
     network = resnet18(num_classes=3)

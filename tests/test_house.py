@@ -51,6 +51,7 @@ FLOORS = (
     ),
     ("plots",),
     ("studies",),
+    ("explorer",),
     ("cli", "__main__"),
 )
 HEAVY = {
@@ -64,11 +65,13 @@ HEAVY = {
     ),
     "torchvision": ("activations/", "images/transform.py", "datasets/torchvision_sets.py"),
     "nibabel": ("datasets/volumes.py",),
-    "platformdirs": ("datasets/roots.py", "images/demo_images.py"),
+    "platformdirs": ("datasets/roots.py", "explorer/thumbnail_cache.py", "images/demo_images.py"),
     "pooch": ("datasets/downloads.py",),
     "annoy": ("search/annoy.py",),
     "faiss": ("search/faiss.py",),
     "matplotlib": ("plots/",),
+    "starlette": ("explorer/guard.py", "explorer/server.py", "explorer/uploads.py"),
+    "uvicorn": ("explorer/server.py",),
     "click": ("cli/",),
     "rich": ("cli/",),
 }

@@ -18,7 +18,7 @@ import pytest
 import hueprobe
 
 ROOT = Path(hueprobe.__file__).resolve().parents[1]
-HEAVY = ("torch", "torchvision", "matplotlib", "faiss", "annoy", "click")
+HEAVY = ("torch", "torchvision", "matplotlib", "faiss", "annoy", "click", "starlette", "uvicorn")
 PACKAGES = sorted(
     ".".join(stub.parent.relative_to(ROOT).parts) for stub in (ROOT / "hueprobe").rglob("__init__.pyi")
 )
@@ -155,7 +155,7 @@ def test_a_wheel_works_elsewhere(installed, tmp_path):
         names = set(file.namelist())
     sources = {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "*.pyi")
+        for pattern in ("*.py", "*.pyi", "page/*")
         for path in (ROOT / "hueprobe").rglob(pattern)
     }
     assert sources <= names, sources - names

@@ -30,6 +30,7 @@ _COMMANDS = {
     "data": ("data.data", "List, show, fetch, verify and split data sets; draft manifests."),
     "demo": ("demo.demo", "Run the whole pipeline on real images in about a minute."),
     "evaluate": ("evaluate.evaluate", "Classify labeled images; report accuracy and confusion."),
+    "explore": ("explore.explore", "Show matches in the browser: one file, or a local server."),
     "index": ("index.index", "Extract the activations of images into a memory."),
     "info": ("info.info", "Show the content of a memory."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),

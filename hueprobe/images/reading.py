@@ -15,7 +15,7 @@ from hueprobe.images.decoding import decode
 from hueprobe.images.limits import PIXELS, max_image_bytes, max_pixels
 from hueprobe.images.names import OnDisk
 from hueprobe.images.noticed import NOTHING, Noticed
-from hueprobe.images.rgb import item_as_rgb
+from hueprobe.images.rgb import image_of, item_as_rgb
 from hueprobe.images.table import ImageTable
 from hueprobe.images.value_range import ValueRange
 
@@ -133,7 +133,7 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord
     """Read row `i` of a table, a file or an item of a Dataset, like `read_image`.
 
     A file is also found if its path has another Unicode form on disk. No EXIF orientation is applied to
-    items.
+    items, unless they are the bytes of a file.
 
     Parameters
     ----------
@@ -151,9 +151,14 @@ def read_row(table: ImageTable, i: int) -> tuple[Image.Image | None, ImageRecord
     if item is None:
         return read_image(OnDisk()(str(table.file(i))), value_range=table.value_range)
     try:
-        image, noticed = item_as_rgb(table.dataset[item], table.value_range)
+        read = table.dataset[item]
+        content = image_of(read)
+        rgb = None if isinstance(content, bytes) else item_as_rgb(read, table.value_range)
     except Exception as error:  # as for a damaged file
         return _unreadable("", _one_line(error))
+    if rgb is None:
+        return read_image(content, value_range=table.value_range)
+    image, noticed = rgb
     pixels = hashlib.sha256(f"{image.size}".encode() + image.tobytes()).hexdigest()
     return image, ImageRecord(pixels, *image.size, readable=True, reason=None, noticed=noticed)
 

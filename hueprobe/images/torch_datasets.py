@@ -20,8 +20,9 @@ def from_dataset(dataset: Any) -> ImageTable:
     dataset : torch Dataset
         Dataset with a length. Items are `(image, label)`, `image`, or mappings like those of Hugging Face,
         `{"image": ..., "label": ...}`. An image is a PIL image, a tensor (C, H, W), or an ndarray (H, W)
-        or (H, W, C); uint8, or float between 0 and 1 (so use no normalizing transform). Integer labels
-        are named by `dataset.classes` or the names of the label feature, if there are any.
+        or (H, W, C); uint8, or float between 0 and 1 (so use no normalizing transform). Or it is the
+        content of an image file, as bytes, which is read like the file. Integer labels are named by
+        `dataset.classes` or the names of the label feature, if there are any.
 
     Returns
     -------

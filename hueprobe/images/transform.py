@@ -150,7 +150,7 @@ class Transform:
         ImageError
             If the image is so long and thin that resizing its short side would exhaust the memory.
         """
-        return self._normalized(self._sized(image), None)
+        return self._normalized(self.sized(image), None)
 
     def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
         """Transform an image and write the result into an existing array, which saves a copy.
@@ -179,7 +179,7 @@ class Transform:
         >>> np.shares_memory(tensor.numpy(), slot)
         True
         """
-        return self._normalized(self._sized(image), slot)
+        return self._normalized(self.sized(image), slot)
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         """Return the whole image, resized or padded to the size of the frame."""
@@ -198,7 +198,29 @@ class Transform:
         framed.paste(image, ((width - inside[1]) // 2, (height - inside[0]) // 2))
         return framed
 
-    def _sized(self, image: Image.Image) -> Image.Image:
+    def sized(self, image: Image.Image) -> Image.Image:
+        """Return an RGB image as the network sees it: resized and cropped, before normalization.
+
+        Parameters
+        ----------
+        image : PIL image, RGB
+            Image to resize and crop.
+
+        Returns
+        -------
+        PIL image
+            Image of the size of the network's input.
+
+        Raises
+        ------
+        ImageError
+            If the image is so long and thin that resizing its short side would exhaust the memory.
+
+        Examples
+        --------
+        >>> Transform(resize=256, crop=224).sized(Image.new("RGB", (640, 480))).size
+        (224, 224)
+        """
         if self.fit != "crop":
             return self._fitted(image)
         if self.resize is not None:

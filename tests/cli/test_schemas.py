@@ -91,6 +91,7 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("data-show", ["data", "show", "caltech101"]),
         ("evaluate", ["evaluate", "a.memory", "split.csv", "--split", "test"]),
         ("evaluate", ["evaluate", "a.memory", "--leave-one-out", "--searcher", "faiss:Flat"]),
+        ("explore", ["explore", "a.memory", "split.csv", "-o", "page.html", "--max-images", "4"]),
         ("info", ["info", "a.memory"]),
         ("query", ["query", "a.memory", "images/blue/0.png", "broken.png"]),
         ("verify", ["verify", "a.memory"]),

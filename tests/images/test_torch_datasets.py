@@ -5,11 +5,12 @@ import io
 import numpy as np
 import pytest
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 from torch.utils.data import ConcatDataset, Dataset, Subset, TensorDataset
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
-from hueprobe.images import from_dataset, resolve_images, show_image
+from hueprobe.images import from_dataset, read_image, resolve_images, show_image
+from hueprobe.images.reading import content_hash, read_row
 
 
 class Images(Dataset):
@@ -51,6 +52,18 @@ def test_labels_are_named_by_classes_without_reading_images():
 def test_labels_of_any_kind(name, values):
     dataset = Images([(GRAY, 1), (GRAY, 0)], classes=["cat", "dog"], **{name: values})
     assert from_dataset(dataset).classes == ("dog", "cat")
+
+
+def test_bytes_are_read_like_the_file_they_come_from(tmp_path):
+    file, exif = tmp_path / "turned.jpg", Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.linear_gradient("L").resize((12, 9)).save(file, exif=exif)
+    table = from_dataset([(file.read_bytes(), "a"), (b"no image", "b")])
+    (image, record), (expected, of_file) = read_row(table, 0), read_image(file)
+    assert record == of_file and (record.width, record.height) == (9, 12)
+    np.testing.assert_array_equal(np.asarray(image), np.asarray(expected))
+    assert content_hash(table, 0) == of_file.sha256
+    assert read_row(table, 1)[1].reason == "not an image of a known format"
 
 
 @pytest.mark.parametrize("label", [3, np.int64(3), np.array(3), torch.tensor(3), "3"])

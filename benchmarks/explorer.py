@@ -1,0 +1,283 @@
+"""The explorer: live queries beside the classifier alone, RAM over 1,000 requests, and the page in Chromium.
+
+    python -m benchmarks.explorer [--folder out/explorer] [--networks resnet50_v1] [--rounds 30]
+
+Half of Caltech 101's images ($HUEPROBE_SHARED, default ../shared) are a memory of 400 images; the others are
+query images of `hueprobe explore`. After its background pass, the server and a classifier in this process
+take turns with the same images; both have loaded the network before, and wait while the other works. The page
+is one file of the memory's 400 images, opened from disk in a headless Chromium with an empty cache.
+
+Writes benchmarks/results/explorer-PROCESSOR.json.
+"""
+
+import argparse
+import contextlib
+import http.client
+import itertools
+import json
+import os
+import re
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+
+import hueprobe as hp
+from benchmarks.machine import machine, versions
+from benchmarks.tables import explorer_tables
+from hueprobe.allocation import ask_for_huge_pages
+from hueprobe.explorer.typed_arrays import decoded
+from hueprobe.images import ImageTable
+from hueprobe.json_documents import json_text
+
+RESULTS = Path(__file__).parent / "results"
+DATA = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"
+IMAGES = DATA / "images" / "caltech101_20x40"
+WARM_UP = 300  # requests before RAM is read, until pools and caches are full
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+# Tells when the first view is on the screen: in the frame after it is shown.
+_OPENED = """
+new MutationObserver((_, observer) => {
+  if (!document.querySelector("main[data-view]")) return;
+  observer.disconnect();
+  requestAnimationFrame(() => setTimeout(() => { window.openedAt = performance.now(); }));
+}).observe(document, {subtree: true, childList: true, attributes: true});
+"""
+# Chooses a cell and waits until its matches have been painted.
+_CHOSEN = """
+async (cell) => {
+  const began = performance.now();
+  const target = document.querySelector(`.query .cell[data-cell="${cell}"]`);
+  target.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  const took = performance.now() - began;
+  const cards = document.querySelectorAll(".cell-matches .match:not([hidden]) .match-open");
+  return [took, Array.from(cards).map((card) => Number(card.dataset.id))];
+}
+"""
+
+
+class Server:
+    """`hueprobe explore` in a process of its own, and one connection to it."""
+
+    def __init__(self, *arguments: str) -> None:
+        command = [sys.executable, "-m", "hueprobe", "explore", *arguments, "--no-browser"]
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        found = re.search(r"http://\S+/", self._process.stdout.readline())
+        if found is None:
+            raise SystemExit("hueprobe explore has printed no address")
+        address = urlsplit(found[0])
+        self._base = address.path
+        self._connection = http.client.HTTPConnection(address.netloc, timeout=300)
+
+    def get(self, path: str) -> bytes:
+        """Return the body of an answer."""
+        self._connection.request("GET", self._base + path)
+        response = self._connection.getresponse()
+        body = response.read()
+        if response.status != 200:
+            raise SystemExit(f"{path}: {response.status} {body[:200]!r}")
+        return body
+
+    def wait_for_background(self) -> float:
+        """Wait until every query image was asked; return the seconds."""
+        began = time.perf_counter()
+        while (state := json.loads(self.get("predictions?memory=0")))["done"] < state["total"]:
+            time.sleep(0.2)
+        return time.perf_counter() - began
+
+    def state(self) -> tuple[float, int]:
+        """Return the resident memory in MB and the number of threads."""
+        lines = Path(f"/proc/{self._process.pid}/status").read_text().splitlines()
+        fields = dict(line.split(":", 1) for line in lines)
+        return int(fields["VmRSS"].split()[0]) * 1024 / 1e6, int(fields["Threads"])
+
+    def end(self) -> None:
+        """Interrupt the process."""
+        self._connection.close()
+        self._process.send_signal(2)
+        self._process.communicate(timeout=60)
+
+
+@contextlib.contextmanager
+def served(*arguments: str) -> Iterator[Server]:
+    """Yield a server that ends with the block."""
+    server = Server(*arguments)
+    try:
+        yield server
+    finally:
+        server.end()
+
+
+def milliseconds(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the wall-clock milliseconds of a call, and its result."""
+    began = time.perf_counter()
+    result = work()
+    return 1000 * (time.perf_counter() - began), result
+
+
+def spread(values: list[float]) -> list[float]:
+    """Return median, least and greatest."""
+    return [round(value, 3) for value in (statistics.median(values), min(values), max(values))]
+
+
+def live(server: Server, memory: hp.Memory, queries: ImageTable, n: int) -> dict[str, Any]:
+    """Time live queries and the classifier alone, in turns; check that both say the same."""
+    classifier = hp.KernelDensityClassifier(memory)
+    classifier.classify(queries.select([0]))
+    server.get("query?memory=0&row=0")
+    alone, asked, own_alone, own_asked = [], [], [], []
+    for row in np.linspace(0, len(queries) - 1, n, dtype=int).tolist():
+        took, result = milliseconds(partial(classifier.classify, queries.select([row])))
+        alone.append(took)
+        took, body = milliseconds(partial(server.get, f"query?memory=0&row={row}"))
+        asked.append(took)
+        found = decoded(json.loads(body)["queries"]["likelihood"])
+        np.testing.assert_allclose(found, result.likelihood, atol=1e-5)
+        own = row % memory.n_images
+        own_alone.append(milliseconds(partial(classifier.leave_one_out, rows=[own]))[0])
+        own_asked.append(milliseconds(partial(server.get, f"memory-image?memory=0&row={own}"))[0])
+    return {
+        "classify_ms": spread(alone),
+        "query_ms": spread(asked),
+        "query_ratio": round(statistics.median(asked) / statistics.median(alone), 3),
+        "leave_one_out_ms": spread(own_alone),
+        "memory_image_ms": spread(own_asked),
+        "memory_image_ratio": round(statistics.median(own_asked) / statistics.median(own_alone), 3),
+    }
+
+
+def during_background(arguments: tuple[str, ...], n: int) -> dict[str, Any]:
+    """Time live queries while the background pass runs, and then wait for its end."""
+    with served(*arguments) as server:
+        server.get("query?memory=0&row=0")  # loads the network
+        took = [milliseconds(partial(server.get, f"query?memory=0&row={i}"))[0] for i in range(1, n)]
+        unfinished = json.loads(server.get("predictions?memory=0"))
+        cold, _ = milliseconds(partial(server.get, "thumbnail?memory=0&kind=memory&row=1"))
+        warm, _ = milliseconds(partial(server.get, "thumbnail?memory=0&kind=memory&row=1"))
+        return {
+            "query_during_background_ms": spread(took),
+            "background_done": unfinished["done"] / unfinished["total"],
+            "thumbnail_ms": [round(cold, 3), round(warm, 3)],
+        }
+
+
+def many_requests(server: Server, n: int) -> dict[str, Any]:
+    """Ask everything in turn, and return RAM and threads before and after the last `n` requests."""
+    paths = itertools.cycle(
+        ["query?memory=0&row={}", "memory-image?memory=0&row={}", "thumbnail?memory=0&kind=memory&row={}", "",
+         "thumbnail?memory=0&kind=query&row={}", "predictions?memory=0", "reverse?memory=0&id={}",
+         "hubs?memory=0"]
+    )  # fmt: skip
+    states = []
+    for count in (WARM_UP, n):
+        for i in range(count):
+            server.get(next(paths).format(i % 400))
+        states.append(server.state())
+    (before, threads_before), (after, threads_after) = states
+    return {
+        "requests": n,
+        "rss_mb": [round(before, 1), round(after, 1)],
+        "threads": [threads_before, threads_after],
+    }
+
+
+def in_chromium(page: Path, result: hp.Classification, rounds: int) -> dict[str, Any]:
+    """Time opening a page and choosing cells; check that the page lists the library's matches."""
+    from playwright.sync_api import sync_playwright
+
+    program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
+    if program is None:
+        raise SystemExit("no chromium is installed; apt-get install chromium, or leave out --page")
+    matches = result.matches
+    assert matches is not None
+    ids = matches.grid.vector_id(matches.image, matches.y, matches.x)
+    opened, chosen = [], []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        for turn in range(rounds):
+            tab = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
+            tab.add_init_script(_OPENED)
+            tab.goto(page.resolve().as_uri())
+            opened.append(float(tab.wait_for_function("window.openedAt").json_value()))
+            row = turn * len(result) // rounds
+            tab.evaluate("fragment => { location.hash = fragment; }", f"q={row}&view=image")
+            tab.wait_for_selector('main[data-view="image"] .cell-matches')
+            for cell in np.random.default_rng(turn).permutation(matches.grid.n_cells).tolist():
+                took, listed = tab.evaluate(_CHOSEN, cell)
+                chosen.append(float(took))
+                here = (matches.query_image == result.rows[row]) & (matches.query_cell == cell)
+                if listed != ids[here].tolist():
+                    raise SystemExit(
+                        f"image {row}, cell {cell}: the page lists {listed}, not {ids[here].tolist()}"
+                    )
+            tab.context.close()
+        version = browser.version
+        browser.close()
+    return {
+        "chromium": version,
+        "bytes": page.stat().st_size,
+        "images": len(result),
+        "open_ms": spread(opened),
+        "cell_ms": spread(chosen),
+        "cell_ms_95": round(float(np.percentile(chosen, 95)), 3),
+        "cells": len(chosen),
+    }
+
+
+def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
+    """Measure one network, and return its row."""
+    folder = arguments.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    table = hp.images.split_table(hp.images.from_folder(IMAGES), train=0.5, seed=0)
+    split = folder / "split.csv"
+    hp.images.save_table(table, split)
+    (weights,) = (DATA / "weights").glob(f"{name}.*safetensors")
+    memory = hp.build_memory(
+        folder / f"{name}.memory", table.where_split("train"), backbone=f"benchmarks.networks:{name}",
+        weights=weights, progress=True,
+    )  # fmt: skip
+    queries = table.where_split("test")
+    row: dict[str, Any] = {"network": name, "images": memory.n_images, "n_vectors": memory.n_slots}
+    asked = (str(memory.path), str(split), "--split", "test")
+    row |= during_background(asked, 11)
+    with served(*asked) as server:
+        row["background_seconds"] = round(server.wait_for_background(), 1)
+        row |= live(server, memory, queries, arguments.rounds)
+        row |= many_requests(server, arguments.requests)
+    print(json_text(row), flush=True)
+    page = folder / f"{name}.html"
+    hp.explore(memory).save(page)
+    row["page"] = in_chromium(page, hp.KernelDensityClassifier(memory).leave_one_out(), arguments.opens)
+    return row
+
+
+def main() -> None:
+    """Measure each network, and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=Path("out/explorer"))
+    parser.add_argument("--networks", nargs="+", default=["resnet50_v1"])
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--requests", type=int, default=1000)
+    parser.add_argument("--opens", type=int, default=5)
+    arguments = parser.parse_args()
+    ask_for_huge_pages()  # as the command does
+    facts = machine()
+    rows = [measured(name, arguments) for name in arguments.networks]
+    results = {"machine": facts, "versions": versions(), "rows": rows}
+    processor = re.sub(r"\W+", "-", facts["processor"].lower()).strip("-")
+    (RESULTS / f"explorer-{processor}.json").write_text(json_text(results, indent=1) + "\n")
+    print(explorer_tables(results))
+
+
+if __name__ == "__main__":
+    main()
