@@ -155,7 +155,7 @@ def test_a_wheel_works_elsewhere(installed, tmp_path):
         names = set(file.namelist())
     sources = {
         path.relative_to(ROOT).as_posix()
-        for pattern in ("*.py", "*.pyi")
+        for pattern in ("*.py", "*.pyi", "page/*")
         for path in (ROOT / "hueprobe").rglob(pattern)
     }
     assert sources <= names, sources - names

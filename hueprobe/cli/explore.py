@@ -203,6 +203,7 @@ def _require_server() -> None:
 
 
 def _serve(exploration: "Exploration", port: int, no_browser: bool) -> None:
+    import threading
     import webbrowser
 
     from hueprobe.explorer.server import serve
@@ -210,6 +211,7 @@ def _serve(exploration: "Exploration", port: int, no_browser: bool) -> None:
     def ready(url: str) -> None:
         common.say(f"exploring {exploration.title} at {url}", "press Ctrl-C to end")
         if not no_browser:
-            webbrowser.open(url)
+            # A browser in the terminal would wait for the server, which starts after this.
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
     serve(exploration, port=port, ready=ready)

@@ -10,7 +10,14 @@ from hueprobe import __version__
 from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.explorer.exploration import Exploration, Explored, sample_record
-from hueprobe.explorer.page_data import NO_MATCH, QueryArrays, maps_record, memory_record, root_of
+from hueprobe.explorer.page_data import (
+    NO_MATCH,
+    QueryArrays,
+    maps_before_search,
+    maps_record,
+    memory_record,
+    root_of,
+)
 from hueprobe.explorer.thumbnails import FORMAT, Thumbnails
 from hueprobe.explorer.typed_arrays import encoded
 from hueprobe.images.table import ImageTable
@@ -21,7 +28,7 @@ _BASE64 = 4 / 3
 
 
 def server_document(exploration: Exploration) -> dict[str, Any]:
-    """Return the document of a page that asks a server: without matches, maps and thumbnails.
+    """Return the document of a page that asks a server: without matches and thumbnails.
 
     Parameters
     ----------
@@ -44,7 +51,14 @@ def server_document(exploration: Exploration) -> dict[str, Any]:
             "root": root_of(one.images if own else table),
         }
         n_asked = {"n_asked": len(rows), "sample": None}
-        memories.append({**memory_record(one), **n_asked, "queries": queries, "maps": None})
+        memories.append(
+            {
+                **memory_record(one),
+                **n_asked,
+                "queries": queries,
+                "maps": maps_before_search(one.memory, own=own),
+            }
+        )
     return _document(exploration, "server", memories)
 
 

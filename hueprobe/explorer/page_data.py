@@ -17,9 +17,13 @@ from hueprobe.classification import Classification
 from hueprobe.errors import InputError
 from hueprobe.explorer.exploration import Explored
 from hueprobe.explorer.typed_arrays import encoded
+from hueprobe.grid import Grid
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.store import Memory
+from hueprobe.observations.locations.maps import base_density
 
 NO_MATCH = 0xFFFFFFFF
+_MOST_MEASURED = 20_000  # images whose energy a server measures before it is ready: about a second
 _MAPS = (
     "n_images", "energy", "class_energy", "locations", "locations_same", "locations_other", "class_locations",
     "class_locations_other", "base", "n_same", "n_other", "conditional",
@@ -167,35 +171,64 @@ def maps_record(result: Classification, valid: np.ndarray) -> dict[str, Any]:
     if grid.n_cells == 1:
         return record
 
-    def cells(values: np.ndarray, *shape: int) -> dict[str, Any]:
-        return encoded(values.reshape(*shape, grid.n_cells), "float32")
-
     if result.energy.any():
-        energy = observations.energy.measure(
-            result.energy, grid, image_class=class_ids(result), classes=result.classes
-        )
-        record["energy"] = cells(energy.mean_map)
-        record["class_energy"] = cells(energy.class_maps, n_classes)
+        record |= _energy_maps(result.energy, grid, class_ids(result), result.classes)
     if len(matches):
         where = observations.locations.measure(matches, valid=valid)
         record |= {
-            "locations": cells(where.all),
-            "locations_same": cells(where.same),
-            "locations_other": cells(where.other),
-            "class_locations": cells(where.class_same[:n_classes], n_classes),
-            "class_locations_other": cells(where.class_other[:n_classes], n_classes),
-            "base": cells(where.base),
+            "locations": _cells(where.all, grid),
+            "locations_same": _cells(where.same, grid),
+            "locations_other": _cells(where.other, grid),
+            "class_locations": _cells(where.class_same[:n_classes], grid, n_classes),
+            "class_locations_other": _cells(where.class_other[:n_classes], grid, n_classes),
+            "base": _cells(where.base, grid),
             "n_same": where.n_same,
             "n_other": where.n_other,
         }
         # The densities do not depend on the permutations.
         given = observations.conditional.measure(matches, seed=0, n_permutations=1)
         record["conditional"] = {
-            "same": cells(given.same.density, grid.n_cells),
-            "other": cells(given.other.density, grid.n_cells),
-            "same_base": cells(where.same),
-            "other_base": cells(where.other),
+            "same": _cells(given.same.density, grid, grid.n_cells),
+            "other": _cells(given.other.density, grid, grid.n_cells),
+            "same_base": _cells(where.same, grid),
+            "other_base": _cells(where.other, grid),
         }
+    return record
+
+
+def _energy_maps(
+    energy: np.ndarray, grid: Grid, image_class: np.ndarray, classes: tuple[str, ...]
+) -> dict[str, Any]:
+    found = observations.energy.measure(energy, grid, image_class=image_class, classes=classes)
+    return {
+        "energy": _cells(found.mean_map, grid),
+        "class_energy": _cells(found.class_maps, grid, len(classes)),
+    }
+
+
+def _cells(values: np.ndarray, grid: Grid, *shape: int) -> dict[str, Any]:
+    return encoded(values.reshape(*shape, grid.n_cells), "float32")
+
+
+def maps_before_search(memory: Memory, *, own: bool) -> dict[str, Any]:
+    """Return the maps that a server knows before it has searched anything: base rate and energy.
+
+    Parameters
+    ----------
+    memory : Memory
+        The memory.
+    own : bool
+        Whether the queries are the memory's own images; only their energy is known.
+    """
+    grid, energy = memory.grid, memory.energy()
+    record: dict[str, Any] = dict.fromkeys(_MAPS)
+    if grid.n_cells == 1:
+        return record
+    record["base"] = _cells(base_density(memory.valid(), memory.n_images, grid), grid)
+    readable = memory.readable
+    if own and readable.sum() <= _MOST_MEASURED and energy.any():
+        record["n_images"] = int(readable.sum())
+        record |= _energy_maps(energy[readable], grid, memory.image_class[readable], memory.classes)
     return record
 
 
@@ -221,6 +254,7 @@ def memory_record(explored: Explored) -> dict[str, Any]:
         "certified": not classifier.searcher.spec.needs_index,
         "crop_known": explored.transform is not None,
         "classes": list(memory.classes),
+        "vectors": int(memory.valid().sum()),
         "class_vectors": encoded(memory.class_counts(), "uint32"),
         "images": {
             "root": root_of(explored.images),

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import threading
 import types
 
 import numpy as np
@@ -139,7 +140,7 @@ def test_moved_images_are_found_again(drawn, tmp_path):
 
 
 def test_the_server_gets_the_exploration(drawn, monkeypatch):
-    asked, seen = [], []
+    asked, seen, opened = [], [], threading.Event()
     fake = types.ModuleType("hueprobe.explorer.server")
 
     def serve(exploration, *, port, ready):
@@ -149,14 +150,15 @@ def test_the_server_gets_the_exploration(drawn, monkeypatch):
     fake.serve = serve
     monkeypatch.setitem(sys.modules, "hueprobe.explorer.server", fake)
     monkeypatch.setattr("hueprobe.cli.explore._SERVER_NEEDS", ())
-    monkeypatch.setattr("webbrowser.open", seen.append)
+    monkeypatch.setattr("webbrowser.open", lambda url: (seen.append(url), opened.set()))
     result = run(drawn / "a.memory", drawn / "others", "--port", "81", "--no-browser", "--quality", "50")
     assert "http://127.0.0.1:1234/token/" in result.stdout and seen == []
     ((exploration, port),) = asked
     assert port == 81 and exploration.thumbnails.quality == 50 and len(exploration.queries) == 6
     assert exploration.explored[0].path == str(drawn / "a.memory")
     run(drawn / "a.memory")
-    assert seen == ["http://127.0.0.1:1234/token/"] and asked[1][1] == 0 and asked[1][0].queries is None
+    assert opened.wait(10) and seen == ["http://127.0.0.1:1234/token/"]
+    assert asked[1][1] == 0 and asked[1][0].queries is None
     for arguments in (["--max-images", "3"], ["--json"]):
         assert "give -o too" in run(drawn / "a.memory", *arguments, code=2).stderr
 

@@ -133,6 +133,7 @@ def test_what_a_memory_is_stands_beside_its_queries(tmp_path):
     assert one["path"] == str(memory.path) and one["name"] == "some.memory"
     assert (one["grid"], one["k"], one["eps"], one["exclude"]) == ([3, 2], K, 1e-6, "image")
     assert (one["searcher"], one["certified"], one["network"], one["layer"]) == ("exact", True, "arrays", "")
+    assert one["vectors"] == 41  # 7 images of 6 cells, one of them zero
     assert one["classes"] == ["a", "b", "c"] and decoded(one["class_vectors"]).tolist() == [18, 11, 6]
     assert decoded(one["images"]["class"]).tolist() == [0, 1, 0, -1, 1, 0, 2]
     assert decoded(one["images"]["thumbnail"]).tolist() == [-1] * 7 and one["images"]["root"] is None
@@ -386,11 +387,14 @@ def test_verdicts_are_those_of_the_file(tmp_path):
         (tmp_path / "verdicts.json").touch()
 
 
-def test_a_servers_page_holds_no_matches(drawn):
+def test_a_servers_page_holds_no_matches(drawn, tmp_path):
     memory = hp.open_memory(drawn / "a.memory")
     document = server_document(exploration([memory], queries=drawn / "table.csv"))
     (one,) = document["memories"]
-    assert document["mode"] == "server" and "pictures" not in document and one["maps"] is None
+    assert document["mode"] == "server" and "pictures" not in document
+    known = [name for name, value in one["maps"].items() if value is not None]
+    assert known == ["base"]
+    np.testing.assert_array_equal(decoded(one["maps"]["base"]), np.full(36, np.float32(1 / 36)))
     assert set(one["queries"]) == {"paths", "class", "class_names", "memory_row", "root"}
     assert decoded(one["queries"]["class"]).tolist() == [0, 0, 1, 1, -1, -1]
     assert one["queries"]["class_names"][-1] == '</script><b>&"'
@@ -399,6 +403,12 @@ def test_a_servers_page_holds_no_matches(drawn):
     assert len(rows) == 12 and memory.images.paths.index("blue/broken.png") not in rows
     assert own["queries"]["paths"] == [memory.images.paths[row] for row in rows]
     assert decoded(own["queries"]["class"]).tolist() == [memory.image_class[row] for row in rows]
+    (of_file,) = document_of(memory)["memories"]
+    for name in ("base", "energy", "class_energy", "n_images"):
+        assert own["maps"][name] == of_file["maps"][name]
+    assert own["maps"]["locations"] is None and own["maps"]["conditional"] is None
+    pooled = memory_of_noise(tmp_path / "pooled", 4, grid=(1, 1), classes="ab")
+    assert set(server_document(exploration([pooled], k=2))["memories"][0]["maps"].values()) == {None}
 
 
 def test_arrays_keep_their_values_and_refuse_what_does_not_fit():

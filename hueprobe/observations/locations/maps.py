@@ -253,7 +253,7 @@ def measure(
     require_choice("weighting", weighting, WEIGHTINGS)
     require_grid(matches.grid, "locations")
     grid, n_classes = matches.grid, len(matches.classes)
-    base = _base(valid, len(matches.image_paths), grid)
+    base = base_density(valid, len(matches.image_paths), grid)
     weight = matches.weight if weighting == "kernel" else np.ones(len(matches))
     labeled = labeled_matches(matches)
     same = labeled & matches.same_class
@@ -312,7 +312,23 @@ def labeled_matches(matches: Matches) -> np.ndarray:
     return np.isin(matches.query_class, present) & (matches.match_class >= 0)
 
 
-def _base(valid: np.ndarray | None, n_images: int, grid: Grid) -> np.ndarray:
+def base_density(valid: np.ndarray | None, n_images: int, grid: Grid) -> np.ndarray:
+    """Return the density of a random memory vector over the grid, shape (H, W).
+
+    Parameters
+    ----------
+    valid : ndarray of bool, shape (n_images * H * W,), or None
+        Memory vectors that can be matched; None for all.
+    n_images : int
+        Number of memory images.
+    grid : Grid
+        Grid of H rows and W columns.
+
+    Raises
+    ------
+    ShapeError
+        The mask has another length.
+    """
     if valid is None:
         return np.full(grid.shape, 1 / grid.n_cells)
     if np.size(valid) != n_images * grid.n_cells:
