@@ -109,6 +109,7 @@ def test_everything_is_reached_by_keyboard_alone(tab, explored):
     assert not page.locator("dialog.keys").is_visible()
     page.keyboard.press("Escape")
     page.wait_for_selector('main[data-view="wall"]')
+    assert page.evaluate("document.activeElement.dataset.row") == "1"  # where one was
 
 
 def test_maps_are_brushed_by_keyboard(tab, explored):
