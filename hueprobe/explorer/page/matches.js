@@ -71,6 +71,7 @@ function matchCard(memory) {
       picture.mark(match.cell);
       picture.root.dataset.color = colorClass(colors, match.classId);
       rank.textContent = String(match.rank);
+      rank.classList.toggle("right", match.cell % memory.width < memory.width / 2); // away from the marked cell
       swatch.className = `swatch ${colorClass(colors, match.classId)}`;
       name.textContent = classText(memory, match.classId);
       distance.textContent = `d ${fixed(match.distance, 3)}`;
