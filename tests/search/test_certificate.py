@@ -391,3 +391,22 @@ def test_the_bound_of_fixed_point_counts_what_rounding_took_from_the_vectors(num
     left_out = np.setdiff1d(np.arange(20), ids)
     assert len(left_out) == 15
     assert products[left_out].max() <= bound[0] + 1e-6 <= products[left_out].max() + 1e-3
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("n_channels", [1, 64, 1_000])
+def test_the_bound_of_uint8_is_as_near_as_its_residuals_say(signed, n_channels, monkeypatch):
+    """Products of codes less their offset are made whole again, for queries of either sign."""
+    monkeypatch.setattr(grouped, "GROUP", 1)  # no vector has the scale of another
+    rng = np.random.default_rng(0)
+    rows = unit(rng.random((90, n_channels)) + 0.01)
+    queries = unit(rng.random((20, n_channels)) - (0.5 if signed else -0.01))
+    candidates = formats.new_candidates("uint8", queries, 5, np.full((20, 0), -1), 1, device=CPU)
+    block = formats.made_block("uint8", rows, np.arange(90))
+    candidates.take(block)
+    ids, bound = candidates.result(5)
+    products = queries.astype(np.float64) @ rows.T.astype(np.float64)
+    np.put_along_axis(products, ids, -np.inf, axis=1)
+    off = float(block.residual.max()) + candidates.residual + 1e-5
+    assert (products.max(axis=1) <= bound + off).all()
+    assert (bound <= products.max(axis=1) + 2 * off).all()

@@ -274,6 +274,17 @@ def test_rows_in_any_layout_are_multiplied(name):
         np.testing.assert_allclose(out.double(), asked.double() @ rows.double().T, rtol=2**-8, atol=1e-3)
 
 
+def blas():
+    return threads._blas().select(user_api="blas").info()
+
+
+@pytest.fixture
+def two_blas_threads():
+    with threads._blas().limit(limits=2, user_api="blas"):
+        yield
+
+
+@pytest.mark.usefixtures("two_blas_threads")
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 @pytest.mark.parametrize("n", [1, 3, 100])
 def test_numpy_multiplies_in_any_number_of_threads_and_its_own_stay_as_they_were(n_threads, n, monkeypatch):
@@ -296,10 +307,7 @@ def test_numpy_multiplies_in_any_number_of_threads_and_its_own_stay_as_they_were
     assert blas() == before
 
 
-def blas():
-    return threads._blas().select(user_api="blas").info()
-
-
+@pytest.mark.usefixtures("two_blas_threads")
 def test_products_by_numpy_at_the_same_time_leave_its_threads_as_they_were():
     before = blas()
     rows = torch.rand(300, 40)
