@@ -37,7 +37,7 @@ from benchmarks.machine import machine, processor_name, versions
 from benchmarks.search_memories import real_memory, sized_memory
 from hueprobe import KernelDensityClassifier, Memory, open_memory, open_searcher
 from hueprobe.json_documents import json_text
-from hueprobe.search.exact.formats import sound_formats
+from hueprobe.search.exact.formats import usable_formats
 from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.recall import share_found
 
@@ -52,7 +52,8 @@ def competitors(memory: Memory, *, approximate: bool, flat: bool) -> list[Compet
     taking_part: list[Any] = [Exact(OURS, ExactSearcher(memory))]
     if approximate:  # a memory that fits: every format of the first pass too
         taking_part += [
-            Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in sound_formats(CPU)
+            Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name))
+            for name in usable_formats(CPU, nonnegative=memory.nonnegative)
         ]
     if flat:
         flat_index = FaissDirect(FLAT, memory, "Flat", {})

@@ -31,7 +31,7 @@ from benchmarks.search import FLAT, OURS, measured
 from benchmarks.search_memories import IMAGES
 from hueprobe import Memory, build_memory
 from hueprobe.json_documents import json_text
-from hueprobe.search.exact.formats import pass_seconds, sample_of, sound_formats
+from hueprobe.search.exact.formats import pass_seconds, sample_of, usable_formats
 from hueprobe.search.exact.searcher import ExactSearcher
 
 RESULTS = Path(__file__).parent / "results"
@@ -97,7 +97,8 @@ def main() -> None:
 def competitors(memory: Memory) -> tuple[list[Any], dict[str, Any]]:
     """Return everyone who takes part, and milliseconds of the formats in a trial: slow ones stop there."""
     ids = np.flatnonzero(memory.valid().ravel())
-    trial = pass_seconds(sample_of(memory, ids), list(sound_formats(torch.device("cpu"))))
+    formats = usable_formats(torch.device("cpu"), nonnegative=memory.nonnegative)
+    trial = pass_seconds(sample_of(memory, ids), list(formats))
     usable = [name for name, seconds in trial.items() if seconds <= SLOW * min(trial.values())]
     everyone: list[Any] = [Exact(OURS, ExactSearcher(memory))]
     everyone += [Exact(f"{OURS}, {name}", ExactSearcher(memory, products=name)) for name in usable]

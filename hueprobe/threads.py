@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from hueprobe.errors import ForkedError
@@ -71,6 +71,33 @@ def _compute_alone(torch: Any, n_threads: int) -> None:
     restoring = threading.Thread(target=torch.set_num_threads, args=(n_threads,))
     restoring.start()
     restoring.join()
+
+
+@contextlib.contextmanager
+def single_blas_threads() -> Iterator[Callable[[], None]]:
+    """Limit NumPy's BLAS (linear algebra library) to one thread for each thread that calls it.
+
+    For threads that multiply parts of a matrix. The BLAS's own threads keep a core busy for a while after
+    each product, and slow down what follows. Some BLAS have one limit for the process, others one for each
+    thread. So other threads wait to enter the block, and it is given a function for each thread in it to
+    call first. Accelerate, NumPy's BLAS on macOS, knows no limit.
+    """
+
+    def limit() -> None:
+        _blas().limit(limits=1, user_api="blas")
+
+    with _one_at_a_time, _blas().limit(limits=1, user_api="blas"):
+        yield limit
+
+
+_one_at_a_time = threading.Lock()
+
+
+@cache
+def _blas() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 @contextlib.contextmanager

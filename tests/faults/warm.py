@@ -23,7 +23,7 @@ import torch
 from hueprobe import cli, open_memory
 from hueprobe.memory import settings
 from hueprobe.search import open_searcher
-from hueprobe.search.exact import formats
+from hueprobe.search.exact import formats, self_check
 from tests.faults.points import Points
 
 MOST_SECONDS = 60
@@ -46,7 +46,7 @@ def warm_up():
     pyarrow.array(["pyarrow imports pandas with its first array, where there is pandas"])
     torch.set_num_threads(1)
     formats._TRIAL_SECONDS = 0
-    formats.sound_formats(torch.device("cpu"))  # looked at once a process
+    self_check.sound_formats(torch.device("cpu"))  # looked at once a process
     settings.SHARD_IMAGES = SHARD_IMAGES
     assert threading.active_count() == 1
 

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from hueprobe import memory_from_arrays, open_searcher
 from hueprobe.search import reranking
-from hueprobe.search.exact import blocks, equal_vectors, formats
+from hueprobe.search.exact import blocks, equal_vectors, grouped, self_check
 from hueprobe.search.exact import searcher as exact
 from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.searcher import ExactSearcher
 from tests.oracles import nearest
 
-FORMATS = formats.sound_formats(torch.device("cpu"))
+FORMATS = self_check.sound_formats(torch.device("cpu"))
 GRID = (3, 3)
 
 
@@ -70,7 +70,7 @@ def test_search_among_equal_vectors_equals_brute_force(
     seed, share, n_groups, spread, k, n_barred, block, group, products, dtype, some, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(blocks, "BLOCK", block)
-    monkeypatch.setattr(blocks, "GROUP", group)
+    monkeypatch.setattr(grouped, "GROUP", group)
     monkeypatch.setattr(exact, "_EXTRA", dict.fromkeys(FORMATS, seed % 3))
     monkeypatch.setattr(equal_vectors, "_READ", 10)
     monkeypatch.setattr(equal_vectors, "_PLACES", 300)
@@ -101,7 +101,7 @@ def test_of_each_group_the_lowest_members_that_may_be_matched_are_taken(tmp_path
 @pytest.mark.parametrize("products", ["int8", "half"])
 def test_groups_stand_in_a_file_of_codes_too(tmp_path, products, monkeypatch):
     monkeypatch.setattr(blocks, "BLOCK", 50)
-    monkeypatch.setattr(exact, "fastest_format", lambda *_: products)
+    monkeypatch.setattr(exact, "fastest_format", lambda *_, **_more: products)
     memory = memory_of(tmp_path / "m", crowded(3, n=30, n_groups=2))
     searcher = open_searcher(memory, memory_budget=0, device="cpu")
     file = searcher.quantized.file

@@ -1,5 +1,6 @@
 """Native products: the sums of whole numbers, the highest of them, and what is used where there are none."""
 
+import functools
 import itertools
 import os
 import signal
@@ -15,11 +16,11 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hueprobe import memory_from_arrays, open_searcher
+from hueprobe import memory_from_arrays, open_searcher, threads
 from hueprobe.cli import main
 from hueprobe.errors import HueprobeWarning, InputError, SearcherError
 from hueprobe.memory.vectors import renormalize
-from hueprobe.search.exact import fixed_point, formats, native, quantized
+from hueprobe.search.exact import fixed_point, formats, native, quantized, self_check
 from hueprobe.search.exact.fixed_point import FixedBlock, FixedCandidates
 from hueprobe.search.exact.searcher import ExactSearcher
 from tests.oracles import nearest
@@ -139,9 +140,43 @@ def edges(rng, name, n=80, d=130):
     return rows
 
 
-@pytest.mark.parametrize("name", ["subnormal", "all equal", "empty", "one full row", "single"])
+EDGES = ["subnormal", "all equal", "empty", "one full row", "single"]
+
+
+@needs_native
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("products", fixed_point.FIXED_FORMATS)
+def test_edges_are_searched_exactly_at_every_level(level, products, tmp_path, monkeypatch):
+    monkeypatch.setattr(fixed_point, "keep_highest", functools.partial(native.keep_highest, level=level))
+    for name in EDGES:
+        test_edges_are_searched_exactly_in_every_format(name, "float16", products, tmp_path)
+    assert self_check._fixed_products_are_right(products)
+
+
+@needs_native
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("d", [1, 16, 700])
+def test_the_largest_sums_that_there_are_fit_at_every_level(level, sparse, d):
+    """Equal and opposite vectors of few or many large codes, whose products sum to almost 2^30."""
+    codes = np.zeros((90, d + d % 2), np.int16)
+    codes[:, :d] = round(32_767 / d**0.5) * np.random.default_rng(0).choice([-1, 1], (90, d))
+    codes[1::3], codes[2::3] = -codes[::3], codes[::3]
+    pointers, rows = native.coupled(codes) if sparse else (None, codes)
+    found = lists_of(64, 90)
+    bars = (np.zeros(65, np.int64), np.empty(0, np.int32))
+    asked = codes[:64].copy()
+    native.keep_highest(asked, pointers, rows, bars, found, part=slice(0, 90), first=0, level=level)
+    scores, names, left = found
+    truth = np.take_along_axis(asked.astype(np.int64) @ codes.T.astype(np.int64), names.astype(int), axis=1)
+    np.testing.assert_array_equal(scores, truth)
+    assert scores.max() > 0.99 * 32_767**2 and scores.min() < -0.99 * 32_767**2
+    assert (np.sort(names, axis=1) == np.arange(90)).all() and (left == native.LOWEST).all()
+
+
+@pytest.mark.parametrize("name", EDGES)
 @pytest.mark.parametrize("dtype", ["float16", "float32"])
-@pytest.mark.parametrize("products", formats.sound_formats(CPU))
+@pytest.mark.parametrize("products", self_check.sound_formats(CPU))
 def test_edges_are_searched_exactly_in_every_format(name, dtype, products, tmp_path):
     rng = np.random.default_rng(0)
     rows = edges(rng, name)
@@ -209,22 +244,88 @@ def test_sparse_rows_take_less_room(number_format):
 def test_a_format_whose_products_are_wrong_is_dropped_by_name(name, monkeypatch):
     right = quantized.products
 
-    def wrong(queries, rows, out):
-        right(queries, rows, out)
-        if out.dtype == {"int8": torch.int32, "half": torch.bfloat16, "float32": torch.float32}[name]:
+    def wrong(queries, rows, out, number_format):
+        right(queries, rows, out, number_format)
+        if number_format == name and len(queries) > 3:
             out[3, 5] += 2
         return out
 
     monkeypatch.setattr(quantized, "products", wrong)
-    formats.sound_formats.cache_clear()
+    self_check.sound_formats.cache_clear()
     try:
         with pytest.warns(HueprobeWarning, match=f"{name} products are wrong on this machine's cpu"):
-            sound = formats.sound_formats(CPU)
+            sound = self_check.sound_formats(CPU)
         assert name not in sound and "float32" in (*sound, name)
         with pytest.raises(InputError, match=f"{name} products are not available"):
-            formats.require_format(name, 8, CPU)
+            formats.require_format(name, 8, CPU, nonnegative=True)
     finally:
-        formats.sound_formats.cache_clear()
+        self_check.sound_formats.cache_clear()
+
+
+@pytest.mark.parametrize("name", sorted({*quantized.FORMATS} & {*self_check.sound_formats(CPU)}))
+def test_rows_in_any_layout_are_multiplied(name):
+    """oneDNN would read rows that all lie at the same place from beyond it."""
+    rng = np.random.default_rng(0)
+    vectors = torch.from_numpy(unit(rng.random((70, 40))))
+    values = quantized.quantize(vectors, name).values
+    for rows in (values, values[::3], values[:, ::2].T.contiguous().T, values[:1].expand(33, 40), values[:1]):
+        asked = values[:, : rows.shape[1]].contiguous()
+        out = torch.empty(70, len(rows), dtype=quantized.product_dtype(values))
+        quantized.products(asked, rows, out, name)
+        np.testing.assert_allclose(out.double(), asked.double() @ rows.double().T, rtol=2**-8, atol=1e-3)
+
+
+def blas():
+    return threads._blas().select(user_api="blas").info()
+
+
+@pytest.fixture
+def two_blas_threads():
+    with threads._blas().limit(limits=2, user_api="blas"):
+        yield
+
+
+@pytest.mark.usefixtures("two_blas_threads")
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+@pytest.mark.parametrize("n", [1, 3, 100])
+def test_numpy_multiplies_in_any_number_of_threads_and_its_own_stay_as_they_were(n_threads, n, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: n_threads)
+    used = []
+    rng = np.random.default_rng(0)
+    queries, rows = rng.random((7, 20), np.float32), rng.random((n, 20), np.float32)
+    multiply = np.matmul
+
+    def noted(*arguments, **more):
+        used.append({pool["num_threads"] for pool in blas()})
+        return multiply(*arguments, **more)
+
+    before = blas()
+    monkeypatch.setattr(np, "matmul", noted)
+    out = torch.empty(7, n)
+    quantized.products(torch.from_numpy(queries), torch.from_numpy(rows), out, "float32-numpy")
+    np.testing.assert_allclose(out, multiply(queries, rows.T), rtol=1e-6)
+    assert len(used) == min(n_threads, n) and all(numbers <= {1} for numbers in used)
+    assert blas() == before
+
+
+@pytest.mark.usefixtures("two_blas_threads")
+def test_products_by_numpy_at_the_same_time_leave_its_threads_as_they_were():
+    before = blas()
+    rows = torch.rand(300, 40)
+    out = [torch.empty(300, 300) for _ in range(4)]
+
+    def multiply(mine):
+        for _ in range(20):
+            quantized.products(rows, rows, mine, "float32-numpy")
+
+    crew = [threading.Thread(target=multiply, args=(mine,)) for mine in out]
+    for thread in crew:
+        thread.start()
+    for thread in crew:
+        thread.join()
+    assert blas() == before
+    for mine in out:
+        np.testing.assert_allclose(mine, rows @ rows.T, rtol=1e-5)
 
 
 @needs_native
@@ -242,26 +343,27 @@ def test_native_products_that_are_wrong_are_dropped(broken, monkeypatch):
         else:
             left[-1] -= 1
 
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)  # no share of rows is empty
     monkeypatch.setattr(fixed_point, "keep_highest", wrong)
-    formats.sound_formats.cache_clear()
+    self_check.sound_formats.cache_clear()
     try:
         with pytest.warns(HueprobeWarning, match="products are wrong") as told:
-            sound = formats.sound_formats(CPU)
+            sound = self_check.sound_formats(CPU)
         assert {str(warning.message).split()[0] for warning in told} == set(fixed_point.FIXED_FORMATS)
         assert not set(sound) & set(fixed_point.FIXED_FORMATS)
     finally:
-        formats.sound_formats.cache_clear()
+        self_check.sound_formats.cache_clear()
 
 
 def test_where_every_format_is_wrong_nothing_is_searched(monkeypatch):
-    monkeypatch.setattr(formats, "_products_are_right", lambda *_: False)
-    monkeypatch.setattr(formats, "_fixed_products_are_right", lambda *_: False)
-    formats.sound_formats.cache_clear()
+    monkeypatch.setattr(self_check, "_products_are_right", lambda *_: False)
+    monkeypatch.setattr(self_check, "_fixed_products_are_right", lambda *_: False)
+    self_check.sound_formats.cache_clear()
     try:
         with pytest.warns(HueprobeWarning), pytest.raises(SearcherError, match="no products are right"):
-            formats.sound_formats(CPU)
+            self_check.sound_formats(CPU)
     finally:
-        formats.sound_formats.cache_clear()
+        self_check.sound_formats.cache_clear()
 
 
 @pytest.mark.slow

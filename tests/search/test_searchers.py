@@ -12,9 +12,10 @@ from hueprobe.memory import as_stored
 from hueprobe.search import approximate, build_index, measure_recall
 from hueprobe.search.approximate import n_threads
 from hueprobe.search.exact import blocks as blocks_module
+from hueprobe.search.exact import grouped
 from hueprobe.search.exact import searcher as exact_module
-from hueprobe.search.exact.formats import sound_formats
 from hueprobe.search.exact.searcher import ExactSearcher
+from hueprobe.search.exact.self_check import sound_formats
 from hueprobe.search.index import StoredIndex, list_indexes, recall_of
 from tests.oracles import nearest, stored_vector
 
@@ -56,7 +57,7 @@ def allowed_mask(memory, excluded):
 def test_exact_search_equals_brute_force(seed, levels, k, block, group, products, tmp_path, monkeypatch):
     memory = memory_from_arrays(tmp_path / "m", activations(seed, levels=levels), overwrite=True)
     monkeypatch.setattr(blocks_module, "BLOCK", block)
-    monkeypatch.setattr(blocks_module, "GROUP", group)
+    monkeypatch.setattr(grouped, "GROUP", group)
     monkeypatch.setattr(exact_module, "_EXTRA", dict.fromkeys(FORMATS, seed % 3))
     rng = np.random.default_rng(seed)
     stored = memory.vectors(np.arange(memory.n_slots))

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -13,98 +12,20 @@ import torch
 from hueprobe.errors import SearcherError
 from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
+from hueprobe.search.exact import quantized
 from hueprobe.search.exact.fixed_point import FIXED_FORMATS, FixedBlock
+from hueprobe.search.exact.grouped import GROUP, Block
 from hueprobe.search.exact.native import normalized
-from hueprobe.search.exact.quantized import Codes, quantize
+from hueprobe.search.exact.quantized import FLOAT32, OFFSET, Codes, quantize
 from hueprobe.threads import threaded_map
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-GROUP = 32  # vectors per group; the highest product of a group is examined first
+FORMATS = (*FIXED_FORMATS, *quantized.FORMATS)
 BLOCK = 32_768  # vectors multiplied at once
 DEFAULT_BUDGET = 1 << 30  # bytes, on a CPU
 _GPU_SHARE = 0.7  # share of the free memory of a GPU
-
-
-@dataclass(frozen=True)
-class Block:
-    """Quantized vectors of a part of a memory; member m of group j is at position m * n_groups + j.
-
-    Attributes
-    ----------
-    codes : Codes
-        Codes of n vectors, where n is a multiple of `GROUP`; padding consists of zero vectors.
-    ids : Tensor of int64, shape (n,)
-        Vector id at each position; -1 for padding.
-    sorted_ids, positions : ndarray of int64, shape (n_vectors,)
-        The ids, ascending, and the position of each.
-    n_groups : int
-        Number of groups.
-    scale, least_scale, residual : Tensor of float32, shape (n_groups,), or None
-        Largest scale, smallest scale and largest residual of each group. Scales are None if all are 1; the
-        residual is None if the vectors are not quantized.
-    signed : bool
-        Whether some codes are negative.
-    """
-
-    codes: Codes
-    ids: torch.Tensor
-    sorted_ids: np.ndarray
-    positions: np.ndarray
-    n_groups: int
-    scale: torch.Tensor | None
-    least_scale: torch.Tensor | None
-    residual: torch.Tensor | None
-    signed: bool
-
-    @property
-    def pads(self) -> torch.Tensor:
-        """Positions that hold no vector."""
-        return torch.nonzero(self.ids < 0)[:, 0]
-
-    @classmethod
-    def of(cls, vectors: torch.Tensor, ids: np.ndarray, number_format: str) -> "Block":
-        """Quantize float32 vectors (n, d) with ascending ids (n,)."""
-        codes = quantize(vectors, number_format)
-        n = len(ids)
-        n_groups = -(-n // GROUP)
-        order = np.arange(n_groups * GROUP)  # padding, if any, comes last
-        if number_format == "int8":
-            # Vectors of similar scale share a group, so that scales within a group are nearly equal.
-            order[:n] = torch.argsort(codes.scale).cpu().numpy()
-            order = order.reshape(n_groups, GROUP).T.reshape(-1)
-        place = torch.from_numpy(order).to(vectors.device)
-        real = place < n
-        if number_format != "int8" and bool(real.all()):
-            values, scale, residual = codes.values, codes.scale, codes.residual
-        else:
-            last = int(order[order < n][-1])
-            source = torch.where(real, place, last)  # padding gets a scale that already occurs
-            values = codes.values[source]
-            values[~real] = 0
-            scale, residual = codes.scale[source], codes.residual[source].masked_fill(~real, 0)
-        padded = np.append(ids, -1)[np.minimum(order, n)]
-        return cls.arranged(Codes(values, scale, residual), padded, number_format)
-
-    @classmethod
-    def arranged(cls, codes: Codes, ids: np.ndarray, number_format: str) -> "Block":
-        """Create a block from codes in their final order, with the id at each position (-1 for padding)."""
-        n_groups = len(ids) // GROUP
-        places = np.argsort(ids, kind="stable")[int((ids < 0).sum()) :]
-        by_group = codes.scale.view(GROUP, n_groups)
-        scaled, quantized = number_format == "int8", number_format != "float32"
-        return cls(
-            codes=codes,
-            ids=torch.from_numpy(ids).to(codes.values.device),
-            sorted_ids=ids[places],
-            positions=places,
-            n_groups=n_groups,
-            scale=by_group.amax(0) if scaled else None,
-            least_scale=by_group.amin(0) if scaled else None,
-            residual=codes.residual.view(GROUP, n_groups).amax(0) if quantized else None,
-            signed=bool(codes.values.min() < 0),
-        )
 
 
 class QuantizedVectors:
@@ -121,7 +42,7 @@ class QuantizedVectors:
     ids : ndarray of int64, shape (n,)
         Ids of the vectors to search, ascending.
     number_format : str
-        One of `formats.FORMATS`.
+        One of `FORMATS`.
     device : torch.device
         Device that computes the products.
     budget : int, optional
@@ -160,7 +81,7 @@ class QuantizedVectors:
     @property
     def wants_file(self) -> bool:
         """Whether a file of codes would save time: quantized vectors on a CPU that exceed the budget."""
-        return not self.fits and self._device.type == "cpu" and self._format != "float32"
+        return not self.fits and self._device.type == "cpu" and self._format not in FLOAT32
 
     def read_from(self, file: Path, sha256: str) -> None:
         """Read blocks from a file of codes from now on; the first pass verifies its hash.
@@ -212,8 +133,9 @@ class QuantizedVectors:
                 if isinstance(block, FixedBlock):
                     block.write(file)
                 else:
-                    for part in (*vars(block.codes).values(), block.ids):
-                        file.write(part.contiguous().view(torch.uint8).numpy())
+                    codes = block.codes
+                    for part in (codes.values, codes.scale, codes.residual, block.ids):
+                        file.write(part.contiguous().view(torch.uint8).numpy().data)
                 advance(1)
 
     @contextmanager
@@ -268,7 +190,16 @@ class QuantizedVectors:
         if not all(bool(part.isfinite().all()) for part in parts if part.is_floating_point()):
             raise self._damaged("it holds NaN or infinite values")
         given = np.where(np.isin(ids.numpy(), self._left_out), -1, ids.numpy())
-        return Block.arranged(Codes(*parts), given, self._format)
+        values, scale, residual = parts
+        offset = OFFSET if self._format == "uint8" else 0
+        return Block.arranged(Codes(values, scale, residual, offset), given, self._format)
+
+
+def made_block(number_format: str, vectors: np.ndarray, ids: np.ndarray) -> Block | FixedBlock:
+    """Create a block on the CPU from float32 vectors (n, d) and the ids (n,) that index them."""
+    if number_format in FIXED_FORMATS:
+        return FixedBlock.of(lambda chosen: vectors[chosen], ids, number_format)
+    return Block.of(torch.from_numpy(vectors), ids, number_format)
 
 
 def _ahead(read: Callable[[int], Block | FixedBlock], n_blocks: int) -> Iterator[Block | FixedBlock]:

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from hueprobe.search.exact.blocks import Block
 from hueprobe.search.exact.equal_vectors import EqualVectors, barred_places
+from hueprobe.search.exact.grouped import Block
 from hueprobe.search.exact.quantized import (
     NOTHING,
-    Codes,
+    constant_of_queries,
     highest,
     lowest,
     product_dtype,
@@ -65,14 +65,15 @@ class Candidates:
     ) -> None:
         n, queries = len(vectors), quantize(torch.from_numpy(vectors).to(device), number_format)
         self._excluded, self._n_cells, self._equal = excluded, n_cells, equal
-        self._queries, self._width = queries, width
+        self._queries, self._format, self._width = queries, number_format, width
         self.residual = queries.residual.cpu().double().numpy()
         self._upper = torch.full((n, width), -torch.inf, device=device)
         self._ids = torch.full((n, width), -1, dtype=torch.int64, device=device)
         self._left_out = torch.full((n,), -torch.inf, device=device)
         # ||q^|| <= ||q|| + r_q, and ||q|| is 1 up to rounding
         self._length = (1 + queries.residual + NORM_ERROR) / queries.scale
-        self._signed = bool((queries.values < 0).any())
+        self._signed = queries.signed
+        self._constant = constant_of_queries(queries)
         self._buffer = torch.empty(0, device=device)
 
     def take(self, block: Block) -> None:
@@ -86,9 +87,12 @@ class Candidates:
         pads = block.pads
         for start in range(0, len(self._upper), _CHUNK):
             chunk = slice(start, start + _CHUNK)
-            queries = Codes(*(part[chunk] for part in vars(self._queries).values()))
+            queries = self._queries.part(chunk)
             n = len(queries.values)
-            raw = products(queries, block.codes.values, self._buffer[: n * n_rows].view(n, n_rows))
+            out = self._buffer[: n * n_rows].view(n, n_rows)
+            raw = products(queries.values, block.codes.values, out, self._format)
+            if queries.offset and block.sums is not None:
+                raw.add_(block.sums, alpha=queries.offset)
             if len(pads):
                 raw[:, pads] = lowest(raw.dtype)
             self._mask_excluded(raw, chunk, block)
@@ -115,6 +119,10 @@ class Candidates:
 
         Bounds are in units of the query's scale, which changes no order and is applied at the end.
         """
+        rest = (-1,) + (1,) * (raw.ndim - 1)
+        if block.codes.offset:  # the mark of vectors that may not be matched stays as it is
+            whole = raw + self._constant[chunk].view(rest)
+            raw = torch.where(raw == lowest(raw.dtype), raw, whole)
         values = highest(raw)
         if block.scale is not None and block.least_scale is not None:
             scale = block.scale[group]
@@ -122,7 +130,7 @@ class Candidates:
                 scale = torch.where(values < 0, block.least_scale[group], scale)
             values *= scale
         if block.residual is not None:
-            values += self._length[chunk].view((-1,) + (1,) * (raw.ndim - 1)) * block.residual[group]
+            values += self._length[chunk].view(rest) * block.residual[group]
         return values
 
     def _merge(self, chunk: slice, upper: torch.Tensor, chosen: torch.Tensor, block: Block) -> None:

@@ -1,47 +1,46 @@
 """Number formats of the first pass of exact search: which are correct here, and which is fastest.
 
-| name      | products                             | useful for                                       |
-|-----------|--------------------------------------|--------------------------------------------------|
-| `sparse`  | native, of nonzero values only       | activations after a ReLU                         |
-| `int16`   | native, of all values                | others, on a CPU without fast 8-bit products     |
-| `int8`    | by torch                             | a CPU with VNNI or AMX                           |
-| `half`    | by torch                             | a GPU; a CPU with AMX                            |
-| `float32` | by torch                             | all others                                       |
+| name            | products                       | useful for                                         |
+|-----------------|--------------------------------|----------------------------------------------------|
+| `sparse`        | native, of nonzero values only | activations after a ReLU                           |
+| `int16`         | native, of all values          | others, on a CPU without fast 8-bit products       |
+| `uint8`         | by torch                       | nonnegative vectors, on a CPU with VNNI or AMX     |
+| `int8`          | by torch                       | others, on a CPU with VNNI or AMX                  |
+| `half`          | by torch                       | a GPU; a CPU with AMX                              |
+| `float32`       | by torch                       | a CPU without any of these                         |
+| `float32-numpy` | by NumPy's BLAS                | the same, where it is faster: OpenBLAS on AMD      |
 
 Correctness and speed depend on the processor and on the build of torch, so both are measured. Before a format
-is used, some of its products are compared with integer or float64 products. Speed is measured on some
-of the memory's own vectors, with the formats taking turns.
+is used, its products are checked (`hueprobe.search.exact.self_check`). Speed is measured on some of the
+memory's own vectors, with the formats taking turns.
 """
 
-import functools
 import time
-import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
-from hueprobe.errors import HueprobeWarning, InputError, SearcherError
-from hueprobe.search.exact import quantized
-from hueprobe.search.exact.blocks import Block
+from hueprobe.errors import InputError
+from hueprobe.search.exact.blocks import FORMATS, made_block
 from hueprobe.search.exact.candidates import Candidates
 from hueprobe.search.exact.equal_vectors import EqualVectors
 from hueprobe.search.exact.fixed_point import FIXED_FORMATS, FixedBlock, FixedCandidates
-from hueprobe.search.exact.native import instructions
-from hueprobe.search.exact.quantized import MOST_INT8_CHANNELS
+from hueprobe.search.exact.grouped import Block
+from hueprobe.search.exact.quantized import FLOAT32, MOST_INT8_CHANNELS
+from hueprobe.search.exact.self_check import sound_formats
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-FORMATS = (*FIXED_FORMATS, *quantized.FORMATS)
 _MOST_NONZERO = 0.4  # largest share of nonzero values for which sparse products are tried
 _TRIAL = (128, 2_048)  # queries and vectors of a measurement
 # Formats this close to the best are measured again with enough vectors to exceed the caches, like a memory.
 _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
 _TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
 _HOPELESS = 3  # slowdown against the best format beyond which measuring stops
-_ADVANTAGE = {"int8": 1.25, "half": 1.25}  # speedup required, as compensation for extra candidates
-_fastest: dict[tuple[torch.device, int, int], str] = {}  # by device, channels and share of nonzero values
+_ADVANTAGE = {"uint8": 1.1, "int8": 1.25, "half": 1.25}  # speedup required, for their extra candidates
+_fastest: dict[tuple[torch.device, int, int, bool], str] = {}  # by device and kind of vectors
 
 
 class CandidateList(Protocol):
@@ -94,7 +93,20 @@ def sample_of(memory: "Memory", ids: np.ndarray) -> np.ndarray:
     return memory.vectors(ids[np.linspace(0, len(ids), n, endpoint=False).astype(int)])
 
 
-def require_format(number_format: str, n_channels: int, device: torch.device) -> None:
+def usable_formats(device: torch.device, *, nonnegative: bool) -> tuple[str, ...]:
+    """Return the sound formats for some vectors; `uint8` is only for nonnegative ones.
+
+    Parameters
+    ----------
+    device : torch.device
+        Device that computes the products.
+    nonnegative : bool
+        Whether all values of the vectors are >= 0.
+    """
+    return tuple(name for name in sound_formats(device) if nonnegative or name != "uint8")
+
+
+def require_format(number_format: str, n_channels: int, device: torch.device, *, nonnegative: bool) -> None:
     """Raise an error for a format that is unknown, unavailable here, or has wrong products.
 
     Parameters
@@ -105,14 +117,18 @@ def require_format(number_format: str, n_channels: int, device: torch.device) ->
         Number of channels of the vectors.
     device : torch.device
         Device that computes the products.
+    nonnegative : bool
+        Whether all values of the vectors are >= 0.
     """
     if number_format not in FORMATS:
         raise InputError(f"unknown format of products {number_format!r}; choose from: {', '.join(FORMATS)}")
-    if number_format != "float32" and n_channels > MOST_INT8_CHANNELS and number_format != "half":
+    if number_format not in ("half", *FLOAT32) and n_channels > MOST_INT8_CHANNELS:
         raise InputError(
             f"{number_format} products take at most {MOST_INT8_CHANNELS} channels, got {n_channels}; choose "
             "float32"
         )
+    if number_format == "uint8" and not nonnegative:
+        raise InputError("uint8 products are for vectors without negative values; choose int8")
     if number_format not in sound_formats(device):
         raise InputError(
             f"{number_format} products are not available on this machine's {device.type}; choose from: "
@@ -120,7 +136,7 @@ def require_format(number_format: str, n_channels: int, device: torch.device) ->
         )
 
 
-def fastest_format(device: torch.device, sample: np.ndarray) -> str:
+def fastest_format(device: torch.device, sample: np.ndarray, *, nonnegative: bool) -> str:
     """Return the format with the fastest first pass: float16 on CUDA, measured on a CPU.
 
     It is measured once per process for each kind of vectors.
@@ -131,17 +147,21 @@ def fastest_format(device: torch.device, sample: np.ndarray) -> str:
         Device that computes the products.
     sample : ndarray of float32, shape (n, d)
         Sample of the memory's vectors.
+    nonnegative : bool
+        Whether all values of the memory's vectors are >= 0. If so, `uint8` replaces `int8`.
     """
-    sound = sound_formats(device)
+    sound = usable_formats(device, nonnegative=nonnegative)
     if device.type != "cpu":
         return "half" if device.type == "cuda" and "half" in sound else "float32"
     n_channels = sample.shape[1]
     if n_channels > MOST_INT8_CHANNELS:
         return "float32"
     nonzero = float((sample != 0).mean()) if sample.size else 1.0
-    kind = (device, n_channels, round(20 * nonzero))
+    kind = (device, n_channels, round(20 * nonzero), nonnegative)
     if kind not in _fastest:
-        names = [name for name in sound if name != "sparse" or nonzero <= _MOST_NONZERO]
+        unfit = {"sparse"} if nonzero > _MOST_NONZERO else set()
+        unfit |= {"int8"} if "uint8" in sound else set()
+        names = [name for name in sound if name not in unfit]
         seconds = pass_seconds(sample, names) if len(sample) else {"float32": 0.0}
         if len(sample) >= _TRIAL[1]:
             close = [name for name in seconds if seconds[name] <= _CLOSE * min(seconds.values())]
@@ -189,116 +209,3 @@ def pass_seconds(sample: np.ndarray, names: list[str], trial: tuple[int, int] = 
         if rounds == 1:  # formats that are far too slow are measured only once
             end = time.perf_counter() + _TRIAL_SECONDS
     return least
-
-
-def made_block(number_format: str, vectors: np.ndarray, ids: np.ndarray) -> "Block | FixedBlock":
-    """Create a block on the CPU from float32 vectors (n, d) and the ids (n,) that index them."""
-    if number_format in FIXED_FORMATS:
-        return FixedBlock.of(lambda chosen: vectors[chosen], ids, number_format)
-    return Block.of(torch.from_numpy(vectors), ids, number_format)
-
-
-@functools.cache
-def sound_formats(device: torch.device) -> tuple[str, ...]:
-    """Return the formats that a device supports with correct products; checked once per process.
-
-    Parameters
-    ----------
-    device : torch.device
-        Device that computes the products.
-
-    Warns
-    -----
-    HueprobeWarning
-        The products of a format are wrong; it is not used.
-
-    Raises
-    ------
-    SearcherError
-        The products of every format are wrong.
-    """
-    there = [
-        name for name in FORMATS if name not in FIXED_FORMATS or (device.type == "cpu" and instructions())
-    ]
-    sound = []
-    for name in there:
-        try:
-            right = (
-                _fixed_products_are_right(name)
-                if name in FIXED_FORMATS
-                else _products_are_right(name, device)
-            )
-        except (RuntimeError, AttributeError):  # this torch has no such products: _int_mm is recent
-            continue
-        if right:
-            sound.append(name)
-        else:
-            warnings.warn(
-                f"{name} products are wrong on this machine's {device.type}; exact search does not use them",
-                HueprobeWarning,
-                stacklevel=2,
-            )
-    if not sound:
-        raise SearcherError(f"no products are right on this machine's {device.type}; choose another device")
-    return tuple(sound)
-
-
-def extreme_vectors(n: int, n_channels: int) -> np.ndarray:
-    """Return unit vectors (n, n_channels), float32, that are most likely to reveal wrong products.
-
-    They have a single 1 or -1, equal values, values of random sign, or a few large values.
-    """
-    rng = np.random.default_rng(0)
-    vectors = rng.choice([-1.0, 1.0], (n, n_channels))
-    kind = np.arange(n) % 5
-    vectors[kind == 0] = np.eye(n_channels)[rng.integers(0, n_channels, int((kind == 0).sum()))]
-    vectors[kind == 1] *= -np.eye(n_channels)[rng.integers(0, n_channels, int((kind == 1).sum()))]
-    vectors[kind == 2] = 1
-    vectors[kind == 3] *= rng.random((int((kind == 3).sum()), n_channels)) ** 8
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors.astype(np.float32)
-
-
-def _products_are_right(number_format: str, device: torch.device) -> bool:
-    """Check torch products against exact products, within the error bound of the format."""
-    vectors = torch.from_numpy(extreme_vectors(64, 96)).to(device)
-    codes = quantized.quantize(vectors, number_format)
-    if number_format == "int8":
-        codes.values[:32] = torch.where(codes.values[:32] < 0, -127, 127).to(torch.int8)
-    values = codes.values
-    right = True
-    for rows in (values, values[::2], values[:, :96].T.contiguous().T, values[:1].expand(32, 96)):
-        out = torch.empty(64, len(rows), dtype=quantized.product_dtype(values), device=device)
-        with quantized.full_products():
-            raw = quantized.products(codes, rows, out)
-        truth = values.cpu().double().numpy() @ rows.cpu().double().numpy().T
-        highest = quantized.highest(raw).cpu().double().numpy()
-        lowest = -quantized.highest(-raw).cpu().double().numpy()
-        error = quantized.sum_error(number_format, 96, device) * 1.02
-        right &= bool((lowest - error <= truth).all() and (truth <= highest + error).all())
-    return right
-
-
-def _fixed_products_are_right(number_format: str) -> bool:
-    """Check native products against integer products, and the selection against sorting."""
-    wide = extreme_vectors(150, 97)
-    broadcast = np.broadcast_to(wide[2], (40, 97))
-    right = True
-    for rows, queries in ((wide, wide[:70]), (wide[::-2], wide[1::3]), (broadcast, wide[:5])):
-        n, width = len(rows), len(rows) // 2
-        block = made_block(number_format, np.ascontiguousarray(rows), np.arange(n))
-        candidates = FixedCandidates(queries, width, np.full((len(queries), 0), -1), 1)
-        assert isinstance(block, FixedBlock)
-        candidates.take(block)
-        scores, found, left = candidates.lists()
-        codes, asked = (
-            np.rint(part.astype(np.float64) * 32_767).astype(np.int64) for part in (rows, queries)
-        )
-        truth = asked @ codes.T
-        ordered = -np.sort(-truth, axis=1)
-        right &= bool(
-            (np.take_along_axis(truth, found, axis=1) == scores).all()
-            and (-np.sort(-scores.astype(np.int64), axis=1) == ordered[:, :width]).all()
-            and (left == ordered[:, width]).all()
-        )
-    return right

@@ -7,9 +7,9 @@ With q^ and x^ the quantized query and vector, r_q >= ||q - q^|| and r_x >= ||x 
            <=  up(s) + gamma ||q^|| ||x^|| + ||q^|| r_x + r_q ||x||,
 
 where s is the computed product, up(s) the largest sum that rounds to s, and gamma the error of float32
-sums (0 for int8). Below, the *upper bound* of a vector is up(s) + ||q^|| r_x. Terms that are equal for the
-whole memory are added at the end. Candidates are the vectors with the highest upper bounds. The highest
-upper bound t that was left out bounds all other vectors:
+sums (0 for 8-bit and 16-bit codes, whose sums are exact). Below, the *upper bound* of a vector is
+up(s) + ||q^|| r_x. Terms that are equal for the whole memory are added at the end. Candidates are the vectors
+with the highest upper bounds. The highest upper bound t that was left out bounds all other vectors:
 
     ||q - x||^2  >=  ||q||^2 + 1 - norm_error - 2 (t + gamma ||q^|| (1 + r) + r_q (1 + norm_error)).
 
@@ -43,7 +43,8 @@ from hueprobe.threads import require_threads
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
 
-_EXTRA = {"sparse": 8, "int16": 8, "int8": 46, "half": 22, "float32": 6}  # first candidates beyond k
+# First candidates beyond k.
+_EXTRA = {"sparse": 8, "int16": 8, "uint8": 16, "int8": 46, "half": 22, "float32": 6, "float32-numpy": 6}
 _EXTRA_IN_FLOAT64 = 6
 _WIDEN = 4  # factor of candidates for queries that are not certified
 _RERANKED = (
@@ -64,9 +65,9 @@ class ExactSearcher:
         Device that computes the products; see `search_device`.
     images : array_like of int or of bool, optional
         Memory rows to search; all if None.
-    products : {"sparse", "int16", "int8", "half", "float32"}, optional
-        Number format of the first pass. If None, the fastest format for these vectors on this machine,
-        measured once. Results do not depend on it.
+    products : {"sparse", "int16", "uint8", "int8", "half", "float32", "float32-numpy"}, optional
+        Number format of the first pass; `uint8` is for memories without negative values. If None, the fastest
+        format for these vectors on this machine, measured once. Results do not depend on it.
     memory_budget : int, optional
         Bytes of quantized vectors that may stay in RAM or on the GPU; see `QuantizedVectors`.
 
@@ -104,8 +105,9 @@ class ExactSearcher:
         self._ids = np.flatnonzero(searched)  # without zero vectors
         sample = sample_of(memory, self._ids)
         self.nonzero = float((sample != 0).mean()) if sample.size else 0.0
-        self.format = products or fastest_format(self.device, sample)
-        require_format(self.format, memory.n_channels, self.device)
+        nonnegative = memory.nonnegative
+        self.format = products or fastest_format(self.device, sample, nonnegative=nonnegative)
+        require_format(self.format, memory.n_channels, self.device, nonnegative=nonnegative)
         self._budget = memory_budget
         self._equal: EqualVectors | None = None
         self._grouped = False
