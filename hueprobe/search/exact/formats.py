@@ -37,8 +37,9 @@ _MOST_NONZERO = 0.4  # largest share of nonzero values for which sparse products
 _TRIAL = (128, 2_048)  # queries and vectors of a measurement
 # Formats this close to the best are measured again with enough vectors to exceed the caches, like a memory.
 _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
-_TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 3, 9
-_HOPELESS = 3  # slowdown against the best format beyond which measuring stops
+_TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 4, 9
+# Slowdown against the best format beyond which measuring stops, after two rounds: anything can delay one.
+_HOPELESS, _SURE_ROUNDS = 3, 2
 _ADVANTAGE = {"uint8": 1.1, "int8": 1.25, "half": 1.25}  # speedup required, for their extra candidates
 _fastest: dict[tuple[torch.device, int, int, bool], str] = {}  # by device and kind of vectors
 
@@ -203,9 +204,10 @@ def pass_seconds(sample: np.ndarray, names: list[str], trial: tuple[int, int] = 
             candidates.take(block)
             took = time.perf_counter() - started
             least[name] = min(least.get(name, took), took)
-        best = min(least.values())
-        trials = {name: trial for name, trial in trials.items() if least[name] <= _HOPELESS * best}
         rounds += 1
-        if rounds == 1:  # formats that are far too slow are measured only once
+        if rounds == _SURE_ROUNDS:
             end = time.perf_counter() + _TRIAL_SECONDS
+        if rounds >= _SURE_ROUNDS:
+            best = min(least.values())
+            trials = {name: trial for name, trial in trials.items() if least[name] <= _HOPELESS * best}
     return least
