@@ -34,6 +34,7 @@ import hueprobe as hp
 from benchmarks.machine import machine, versions
 from benchmarks.tables import explorer_tables
 from hueprobe.allocation import ask_for_huge_pages
+from hueprobe.explorer.search_thread import PAUSE_SECONDS
 from hueprobe.explorer.typed_arrays import decoded
 from hueprobe.images import ImageTable
 from hueprobe.json_documents import json_text
@@ -160,7 +161,10 @@ def during_background(arguments: tuple[str, ...], n: int) -> dict[str, Any]:
     """Time live queries while the background pass runs, and then wait for its end."""
     with served(*arguments) as server:
         server.get("query?memory=0&row=0")  # loads the network
-        took = [milliseconds(partial(server.get, f"query?memory=0&row={i}"))[0] for i in range(1, n)]
+        took = []
+        for i in range(1, n):
+            time.sleep(2 * PAUSE_SECONDS)  # a reader's pace, in which the pass goes on
+            took.append(milliseconds(partial(server.get, f"query?memory=0&row={i}"))[0])
         unfinished = json.loads(server.get("predictions?memory=0"))
         cold, _ = milliseconds(partial(server.get, "thumbnail?memory=0&kind=memory&row=1"))
         warm, _ = milliseconds(partial(server.get, "thumbnail?memory=0&kind=memory&row=1"))

@@ -24,9 +24,9 @@ except ModuleNotFoundError as error:
         "or write a page in one file with -o"
     ) from None
 
+from hueprobe.explorer.documents import server_document
 from hueprobe.explorer.exploration import Exploration, Explored
 from hueprobe.explorer.guard import DATA_POLICY, Guard, RequestError, error_response
-from hueprobe.explorer.documents import server_document
 from hueprobe.explorer.page_data import QueryArrays
 from hueprobe.explorer.page_file import content_policy, page
 from hueprobe.explorer.session import ServerSession
