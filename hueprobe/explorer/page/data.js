@@ -124,7 +124,8 @@ export function queryOfImage(memory, image) {
 
 // The number of vectors that queries can match, for base rates.
 export function storedVectors(memory) {
-  return memory.vectors ?? memory.classVectors.reduce((sum, value) => sum + value, 0);
+  const labeled = memory.classVectors.reduce((sum, value) => sum + value, 0);
+  return memory.vectors ?? (labeled || memory.nImages * memory.cells);
 }
 
 export function hasAnswers(memory) {

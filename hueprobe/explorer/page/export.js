@@ -57,7 +57,9 @@ export function exportMenu(screen) {
     element("div", { class: "menu-body" }, buttons, command),
   );
   menu.addEventListener("toggle", () => {
-    csv.disabled = !screen().csv;
+    const now = screen();
+    for (const choice of buttons) choice.disabled = now === null;
+    csv.disabled = !now?.csv;
     if (!menu.open) command.hidden = true;
   });
   menu.addEventListener("keydown", (event) => {

@@ -121,7 +121,7 @@ export function header(opened, menu, upload, dialog) {
       { class: "brand" },
       element("span", { class: "logo", "aria-hidden": "true" }),
       element("strong", {}, "hueprobe"),
-      " explore",
+      element("span", { class: "wide" }, "explore"),
     ),
     backButton,
     nav,

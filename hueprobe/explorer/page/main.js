@@ -107,7 +107,7 @@ async function show() {
     place.dataset.view = wanted.view;
     document.title = titleOf(wanted);
   } catch (error) {
-    fail(error);
+    if (state() === wanted) fail(error);
   } finally {
     place.removeAttribute("aria-busy");
   }
@@ -121,8 +121,10 @@ function titleOf(wanted) {
   return `${part} – ${shown(opened.title)} – hueprobe explore`;
 }
 
+// What can be saved: null where nothing is shown.
 function screen() {
   const { view } = now;
+  if (!view) return null;
   return {
     root: view.root,
     name: now.answer ? now.answer.path : opened.title,

@@ -104,6 +104,13 @@ export function wallView(memory) {
       replaceChildren(more, element("span", { class: "muted" }, "No image fits this filter."));
   }
 
+  function reach(to) {
+    const links = list.querySelectorAll("a");
+    if (links[current]) links[current].tabIndex = -1;
+    links[to].tabIndex = 0;
+    current = to;
+  }
+
   list.addEventListener("keydown", (event) => {
     const links = [...list.querySelectorAll("a")];
     const at = links.indexOf(event.target.closest("a"));
@@ -112,16 +119,15 @@ export function wallView(memory) {
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -wide, ArrowDown: wide }[event.key];
     const to = event.key === "Home" ? 0 : event.key === "End" ? links.length - 1 : step ? at + step : null;
     if (to === null || !links[to]) return;
-    links[at].tabIndex = -1;
-    links[to].tabIndex = 0;
+    reach(to);
     links[to].focus();
-    current = to;
     event.preventDefault();
   });
   list.addEventListener("click", (event) => {
     const link = event.target.closest("a");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
+    reach([...list.querySelectorAll("a")].indexOf(link));
     go({ view: "image", kind: "q", row: Number(link.dataset.row), c: middle(memory), r: 1 });
   });
 
@@ -140,7 +146,7 @@ export function wallView(memory) {
       }
       follow(memory, () => redraw(made));
     },
-    focus: () => (list.querySelector("a") ?? search).focus(),
+    focus: () => (list.querySelectorAll("a")[current] ?? search).focus({ preventScroll: true }),
   };
 }
 

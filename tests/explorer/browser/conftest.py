@@ -50,6 +50,16 @@ def chromium():
         started.close()
 
 
+@pytest.fixture(scope="session")
+def axe():
+    """The text of axe-core, which finds what keeps people out of a page."""
+    if importlib.util.find_spec("axe_playwright_python") is None:
+        _missing("axe-playwright-python is not installed; pip install '.[dev]'")
+    from axe_playwright_python.base import AXE_FILE_PATH
+
+    return Path(AXE_FILE_PATH).read_text(encoding="utf-8")
+
+
 @pytest.fixture
 def tab(chromium):
     """Open a page from disk: `tab(path, "#q=1", **options of the context)`. Nothing else may be asked for."""

@@ -1,9 +1,7 @@
 """The page itself: alone on disk, hostile names, keyboard, accessibility, phone, exports, notebooks."""
 
-import importlib.util
 import struct
 import xml.etree.ElementTree as ElementTree
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,13 +18,9 @@ VIEWS = {
 
 @pytest.mark.parametrize("view", VIEWS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_views_have_no_accessibility_violation(tab, explored, view, scheme):
-    if importlib.util.find_spec("axe_playwright_python") is None:
-        pytest.skip("axe-playwright-python is not installed; pip install '.[dev]'")
-    from axe_playwright_python.base import AXE_FILE_PATH
-
+def test_views_have_no_accessibility_violation(tab, explored, axe, view, scheme):
     page = tab(explored.path, VIEWS[view], color_scheme=scheme, bypass_csp=True)
-    page.evaluate(Path(AXE_FILE_PATH).read_text(encoding="utf-8"))
+    page.evaluate(axe)
     found = page.evaluate("axe.run(document, {resultTypes: ['violations', 'incomplete']})")
     told = [
         (rule["id"], node["html"][:120], node["failureSummary"])
@@ -109,6 +103,7 @@ def test_everything_is_reached_by_keyboard_alone(tab, explored):
     assert not page.locator("dialog.keys").is_visible()
     page.keyboard.press("Escape")
     page.wait_for_selector('main[data-view="wall"]')
+    assert page.evaluate("document.activeElement.dataset.row") == "1"  # where one was
 
 
 def test_maps_are_brushed_by_keyboard(tab, explored):
