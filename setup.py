@@ -10,7 +10,7 @@ setup(
         Extension(
             "hueprobe.search.exact._native",
             ["hueprobe/search/exact/_native.c"],
-            extra_compile_args=["-O3"],
+            extra_compile_args=["-O3", "-ffp-contract=off"],
             py_limited_api=True,
             optional=True,
         )

@@ -17,6 +17,7 @@ from hueprobe.search.exact.searcher import ExactSearcher
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.search.reranking import rerank
 
+PANORAMA = "PCA{channels},FlatL2Panorama16"  # prunes exactly
 _QUERIES_AT_A_TIME = 16  # of one thread
 
 
@@ -183,7 +184,15 @@ def _faiss_index(memory: Memory, factory: str, *, l2: bool = False) -> tuple[Any
         here = np.flatnonzero(valid[first : first + len(block)])
         index.add_with_ids(block[here], first + here)
     seconds = time.perf_counter() - started
-    return index, {"build_seconds": round(seconds, 2), "bytes": len(faiss.serialize_index(index))}
+    return index, {"build_seconds": round(seconds, 2), "bytes": _bytes_of(index)}
+
+
+def _bytes_of(index: Any) -> int:
+    """Return the size of an index's file, without a second copy in memory."""
+    sizes: list[int] = []
+    writer: Any = faiss.PyCallbackIOWriter(lambda part: sizes.append(len(part)))  # type: ignore[attr-defined]
+    faiss.write_index(index, writer)
+    return sum(sizes)
 
 
 def _annoy_index(memory: Memory, trees: int) -> tuple[Any, dict[str, Any]]:

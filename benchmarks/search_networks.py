@@ -1,6 +1,7 @@
 """Exact search by number format against FAISS Flat, on networks whose activations differ.
 
     python -m benchmarks.search_networks [--folder out/search] [--networks resnet50 ...] [--rounds 5]
+                                         [--instructions avx2]
 
 Real weights and real images of $HUEPROBE_SHARED/data (default ../shared): the 800 of Caltech 101, for
 SqueezeNet the 400 of DTD, whose grids are 13 x 13. Four networks end in a ReLU; the fifth memory is of
@@ -11,6 +12,9 @@ image's queries, for 980 and for 16,384 at once (the memory's own vectors). They
 three of 16,384. Of these only the format that hueprobe chose and Flat take part. Otherwise so do the formats
 that take at most 4 times as long as the best in a trial (which is kept), and FAISS's Panorama index, which
 prunes exactly. Writes benchmarks/results/search_networks-PROCESSOR.json.
+
+With `--instructions avx2`, everyone's libraries (hueprobe, torch, MKL, oneDNN, FAISS, OpenBLAS) are told by
+environment variables to use nothing beyond AVX2: a processor with AVX-512 then stands in for one without.
 """
 
 import argparse
@@ -21,8 +25,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.competitors import Exact, FaissDirect
-from benchmarks.machine import machine, versions
+from benchmarks.competitors import PANORAMA, Exact, FaissDirect
+from benchmarks.machine import machine, processor_name, restrict_instructions, versions
 from benchmarks.search import FLAT, OURS, measured
 from benchmarks.search_memories import IMAGES
 from hueprobe import Memory, build_memory
@@ -32,7 +36,6 @@ from hueprobe.search.exact.searcher import ExactSearcher
 
 RESULTS = Path(__file__).parent / "results"
 WEIGHTS = IMAGES.parent / "weights"
-PANORAMA = "PCA{channels},FlatL2Panorama16"
 QUERIES = (980, 16_384)
 SLOW = 4  # times the best format in a trial: takes no part
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -60,23 +63,17 @@ def memory_of(folder: Path, network: str) -> Memory:
     return build_memory(path, IMAGES / images, progress=True, **NETWORKS[network])
 
 
-def processor_name() -> str:
-    """Return the processor in letters that a file's name may have, and its widest vectors."""
-    found = machine()
-    widest = next(
-        (flag for flag in ("amx_int8", "avx512_vnni", "avx512f", "avx2") if flag in found["flags"]), ""
-    )
-    return re.sub("[^a-z0-9]+", "-", f"{found['processor']} {widest}".lower()).strip("-")
-
-
 def main() -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("out/search"))
     parser.add_argument("--networks", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--instructions", choices=("avx2",), help="The most that anyone may use.")
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
+    if arguments.instructions:
+        restrict_instructions()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     output = arguments.output or RESULTS / f"search_networks-{processor_name()}.json"
     results: dict[str, Any] = {"machine": machine(), "versions": versions(), "rounds": arguments.rounds}

@@ -125,12 +125,18 @@ def explorer() -> str:
 Half of Caltech 101's 800 images are in the memory, the others are query images of `hueprobe explore`. The server
 and a classifier in another process take turns with the same images; both have loaded the network. *Meanwhile* is
 while the background pass over all query images runs, with a second between the queries: one waits for the step of
-the pass that has begun. The page is one file of the memory's 400 images, opened from disk in a headless Chromium;
-a cell has answered when its matches have been painted, which includes waiting for the next of 60 frames a second.
+the pass that has begun.
 
 Measured with `python -m benchmarks.explorer --networks resnet50_v1 squeezenet1_1`.
 
 {sections("explorer")}
+
+# The page in one file
+
+Opened from disk in a headless Chromium. A cell has answered when its matches are painted, which includes waiting for
+up to two of 60 frames a second. Measured with `python -m benchmarks.explorer_page`.
+
+{sections("explorer_page")}
 """
 
 

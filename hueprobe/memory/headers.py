@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.errors import SearcherError
 from hueprobe.files import PARTIAL, sha256_of, written_whole
@@ -46,6 +46,8 @@ class IndexHeader(Record, frozen=True):
         Name and version of the package that built the index.
     recall_at_10 : mapping of str to float
         Measured recall@10 in [0, 1] by search settings; None if it could not be measured.
+    nonzero : float
+        Share of nonzero values in a sample of the vectors, for codes of exact search; otherwise unset.
     """
 
     spec: str
@@ -57,6 +59,7 @@ class IndexHeader(Record, frozen=True):
     n_channels: Count
     library: Mapping[str, str]
     recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)] | None]
+    nonzero: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
 
 
 def write_header(folder: Path, header: IndexHeader) -> None:

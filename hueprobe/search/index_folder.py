@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec import UNSET, UnsetType
+
 from hueprobe.errors import SearcherError, StorageError
 from hueprobe.files import PARTIAL, fsync_file, fsync_folder, sha256_of, storing
 from hueprobe.memory.files import one_writer
@@ -143,7 +145,7 @@ class IndexFolder:
         self.current_header()
         require_whole(self.path)
 
-    def build(self, write: Callable[[Path], Path]) -> None:
+    def build(self, write: Callable[[Path], Path], *, nonzero: float | UnsetType = UNSET) -> None:
         """Let `write` fill an empty folder, and replace this folder by it.
 
         Leftovers of killed builds are removed first. If `write` fails, its folder is removed.
@@ -152,6 +154,8 @@ class IndexFolder:
         ----------
         write : callable
             Takes the empty folder and returns the file that it wrote there.
+        nonzero : float, optional
+            Share of nonzero values in the vectors, for the header.
         """
         partial = self.path.with_name(self.path.name + PARTIAL)
         with written_alone(self.memory, self.indexes):
@@ -161,18 +165,20 @@ class IndexFolder:
                 with storing(self.path):
                     partial.mkdir(parents=True)
                     fsync_folder(self.indexes.parent)
-                self.install(write(partial))
+                self.install(write(partial), nonzero=nonzero)
             except BaseException:
                 shutil.rmtree(partial, ignore_errors=True)
                 raise
 
-    def install(self, file: Path) -> None:
+    def install(self, file: Path, *, nonzero: float | UnsetType = UNSET) -> None:
         """Write the header of a file and replace this folder by the file's; the caller holds the lock.
 
         Parameters
         ----------
         file : Path
             The index file, alone in a folder on the same disk.
+        nonzero : float, optional
+            Share of nonzero values in the vectors, for the header.
         """
         with storing(self.path):
             fsync_file(file)
@@ -186,6 +192,7 @@ class IndexFolder:
                 n_channels=self.memory.n_channels,
                 library={self.package: importlib.metadata.version(self.package)},
                 recall_at_10={},
+                nonzero=nonzero,
             )
             write_header(file.parent, header)
             if self.path.exists():

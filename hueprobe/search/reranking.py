@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hueprobe.search.exact.native import has_native_distances, native_distances
+from hueprobe.search.exact.native import has_native_distances, native_distances, normalized
 from hueprobe.search.neighbors import Neighbors
 from hueprobe.threads import n_cores, threaded_map
 
@@ -66,7 +66,7 @@ def rerank(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int
 def _rerank_part(memory: "Memory", vectors: np.ndarray, candidates: np.ndarray, k: int) -> Neighbors:
     unique, where = np.unique(candidates, return_inverse=True)
     where = where.reshape(candidates.shape)
-    rows = memory.vectors(np.maximum(unique, 0))
+    rows = normalized(memory.raw(np.maximum(unique, 0)))
     if candidates.shape[1] > k and not has_native_distances():
         # The error of a product is at most gamma, of a squared length NORM_ERROR, on both sides of the
         # comparison.

@@ -119,7 +119,10 @@ def test_quantized_vectors_lie_there_too(frozen, tmp_path, monkeypatch):
     memory = open_memory(frozen)
     monkeypatch.setattr(blocks.QuantizedVectors, "wants_file", True)
     open_searcher(memory, index_dir=tmp_path / "i")
-    assert [file.name for file in (tmp_path / "i").rglob("*.bin")] == ["codes.bin"]
+    (codes,) = (tmp_path / "i").rglob("*.bin")
+    assert codes.name == "codes.bin"
+    vectors = memory.vectors(memory.valid())  # fewer than a sample holds
+    assert json.loads((codes.parent / "index.json").read_text())["nonzero"] == (vectors != 0).mean()
 
 
 @pytest.mark.parametrize("command", ["query", "evaluate", "observe"])

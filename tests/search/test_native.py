@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hueprobe import memory_from_arrays, open_searcher
 from hueprobe.cli import main
 from hueprobe.errors import HueprobeWarning, InputError, SearcherError
+from hueprobe.memory.vectors import renormalize
 from hueprobe.search.exact import fixed_point, formats, native, quantized
 from hueprobe.search.exact.fixed_point import FixedBlock, FixedCandidates
 from hueprobe.search.exact.searcher import ExactSearcher
@@ -321,3 +322,70 @@ def test_distances_are_those_of_float64():
     assert found[2, 1] == 0
     with pytest.raises(ValueError, match="places"):
         native.native_distances(vectors, rows, where + 9)
+
+
+@needs_native
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_rows_are_normalized_to_the_bits_that_numpy_gives(dtype):
+    rng = np.random.default_rng(0)
+    for d in [*range(1, 40), 127, 128, 129, 200, 1_280, 2_053]:
+        rows = (rng.standard_normal((6, d)) * rng.random((6, 1)) ** 8).astype(dtype)
+        rows[rng.random((6, d)) < 0.5] = 0
+        rows[1] = 0
+        np.testing.assert_array_equal(native.normalized(rows), renormalize(rows), strict=True)
+    assert native.normalized(np.empty((0, 5), dtype)).shape == (0, 5)
+
+
+@needs_native
+def test_every_half_is_widened_exactly():
+    halves = np.arange(1 << 16, dtype=np.uint16).view(np.float16)
+    halves = halves[np.isfinite(halves)]
+    for width in (1, 31):  # singly, and in groups of eight with a rest
+        rows = np.resize(halves, (-(-len(halves) // width), width))
+        np.testing.assert_array_equal(native.normalized(rows), renormalize(rows), strict=True)
+
+
+@needs_native
+def test_numpy_normalizes_where_native_code_gives_other_bits(monkeypatch):
+    class Wrong:
+        @staticmethod
+        def normalize(rows, vectors, channels):
+            vectors[:] = 1
+
+    native._normalizes_like_numpy.cache_clear()
+    monkeypatch.setattr(native, "_native", Wrong)
+    rows = np.array([[3, 4]], np.float16)
+    np.testing.assert_array_equal(native.normalized(rows), renormalize(rows))
+    native._normalizes_like_numpy.cache_clear()
+
+
+@needs_native
+def test_rows_that_do_not_fit_are_not_normalized():
+    with pytest.raises(ValueError, match="rows and vectors"):
+        native._native.normalize(np.empty((2, 3), np.float16), np.empty((3, 3), np.float32), 3)
+
+
+@needs_native
+def test_a_variable_limits_the_instructions(monkeypatch):
+    monkeypatch.setenv(native.LIMIT, "plain")
+    used = []
+
+    class Watched:
+        levels = staticmethod(native._native.levels)
+
+        @staticmethod
+        def highest_products(*arguments):
+            used.append(arguments[-1])
+
+    assert native.instructions() == "plain"
+    assert "native (plain)" in native.native_text()
+    monkeypatch.setattr(native, "_native", Watched)
+    codes, empty = np.zeros((1, 2), np.int16), np.zeros((1, 1), np.int32)
+    barred = (np.zeros(2, np.int64), np.zeros(0, np.int32))
+    native.keep_highest(
+        codes, None, codes, barred, (empty, empty, np.zeros(1, np.int32)), part=slice(0, 1), first=0
+    )
+    assert used == [0]
+    monkeypatch.setenv(native.LIMIT, "mmx")
+    with pytest.raises(InputError, match="unknown instruction set in HUEPROBE_INSTRUCTIONS 'mmx'"):
+        native.instructions()

@@ -417,25 +417,57 @@ static int run(const Job *job, const Level *level, int32_t keep, int32_t *scores
 
 /* ---- Vectors to codes, and codes to sparse rows. ---- */
 
+INLINE int16_t code_of(double value)
+{
+    double code = value * ONE;
+    code = code > ONE ? ONE : code < -ONE ? -ONE : code == code ? code : 0;
+    return (int16_t)(int32_t)(code < 0 ? code - 0.5 : code + 0.5);
+}
+
+INLINE double squared_change(double value, int16_t code)
+{
+    const double change = value - (double)code * (1.0 / ONE);
+    return change * change;
+}
+
 /* Round vectors (n, channels) to codes (n, padded) and return the squared norms of the changes. */
+#define QUANTIZE(NAME, TARGET)                                                                                   \
+    TARGET static void quantize_##NAME(const float *vectors, int64_t n, int64_t channels, int64_t padded,        \
+                                       int16_t *codes, double *changed)                                          \
+    {                                                                                                            \
+        enum { LANES = 8 };                                                                                      \
+        for (int64_t row = 0; row < n; row++, vectors += channels, codes += padded) {                            \
+            double sums[LANES] = {0}, sum = 0;                                                                   \
+            int64_t c = 0;                                                                                       \
+            for (; c + LANES <= channels; c += LANES)                                                            \
+                for (int lane = 0; lane < LANES; lane++) {                                                       \
+                    codes[c + lane] = code_of(vectors[c + lane]);                                                \
+                    sums[lane] += squared_change(vectors[c + lane], codes[c + lane]);                            \
+                }                                                                                                \
+            for (; c < channels; c++) {                                                                          \
+                codes[c] = code_of(vectors[c]);                                                                  \
+                sum += squared_change(vectors[c], codes[c]);                                                     \
+            }                                                                                                    \
+            for (; c < padded; c++) codes[c] = 0;                                                                \
+            for (int lane = 0; lane < LANES; lane++) sum += sums[lane];                                          \
+            changed[row] = sum;                                                                                  \
+        }                                                                                                        \
+    }
+QUANTIZE(plain, )
+#if X86
+QUANTIZE(avx2, AVX2)
+#endif
+
 static void quantize_rows(const float *vectors, int64_t n, int64_t channels, int64_t padded, int16_t *codes,
                           double *changed)
 {
-    for (int64_t row = 0; row < n; row++) {
-        const float *from = vectors + row * channels;
-        int16_t *to = codes + row * padded;
-        double sum = 0;
-        for (int64_t c = 0; c < channels; c++) {
-            const double value = from[c];
-            double code = value * ONE;
-            code = code > ONE ? ONE : code < -ONE ? -ONE : code == code ? code : 0;
-            to[c] = (int16_t)(code < 0 ? code - 0.5 : code + 0.5);
-            const double off = value - (double)to[c] / ONE;
-            sum += off * off;
-        }
-        for (int64_t c = channels; c < padded; c++) to[c] = 0;
-        changed[row] = sum;
+#if X86
+    if (best_level() > 0) {
+        quantize_avx2(vectors, n, channels, padded, codes, changed);
+        return;
     }
+#endif
+    quantize_plain(vectors, n, channels, padded, codes, changed);
 }
 
 /* Count the couples of rows of codes (n, channels), and write them if there is an output for them. */
@@ -479,6 +511,83 @@ static int are_whole(const int64_t *pointers, int64_t n, const uint16_t *couples
         whole &= couples[4 * i] < channels && couples[4 * i + 1] < channels && (int16_t)couples[4 * i + 2] != INT16_MIN
                  && (int16_t)couples[4 * i + 3] != INT16_MIN;
     return whole;
+}
+
+/* ---- Stored rows, normalized. The values are those of `hueprobe.memory.vectors.renormalize`, bit for bit. ---- */
+
+typedef float F8 __attribute__((vector_size(32), aligned(4), may_alias));
+
+INLINE float to_float(uint16_t half)
+{
+    const uint32_t sign = (uint32_t)(half & 0x8000) << 16, exponent = half >> 10 & 31, fraction = half & 0x3FF;
+    uint32_t bits = sign | (exponent + 112) << 23 | fraction << 13;
+    if (exponent == 31) bits |= 0x7F800000;
+    float value;
+    memcpy(&value, &bits, 4);
+    if (!exponent) value = (sign ? -1.0f : 1.0f) * (float)fraction / 16777216;
+    return value;
+}
+
+static void widen_plain(const uint16_t *from, int64_t n, float *to)
+{
+    for (int64_t c = 0; c < n; c++) to[c] = to_float(from[c]);
+}
+
+#if X86
+__attribute__((target("avx2,f16c"))) static void widen_f16c(const uint16_t *from, int64_t n, float *to)
+{
+    int64_t c = 0;
+    for (; c + 8 <= n; c += 8)
+        _mm256_storeu_ps(to + c, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(from + c))));
+    for (; c < n; c++) to[c] = to_float(from[c]);
+}
+#endif
+
+/* Sums are in the order of NumPy's pairwise summation: eight sums in blocks of up to 128 values, larger arrays in two
+ * parts. The file is compiled without fused multiply-add, which would round differently. */
+#define NORMALIZE(NAME, TARGET)                                                                                  \
+    TARGET static float squared_length_##NAME(const float *row, int64_t n)                                       \
+    {                                                                                                            \
+        if (n > 128) {                                                                                           \
+            const int64_t half = n / 2 - n / 2 % 8;                                                              \
+            return squared_length_##NAME(row, half) + squared_length_##NAME(row + half, n - half);               \
+        }                                                                                                        \
+        float sum = 0;                                                                                           \
+        int64_t c = 0;                                                                                           \
+        if (n >= 8) {                                                                                            \
+            F8 sums = *(const F8 *)row * *(const F8 *)row;                                                       \
+            for (c = 8; c < n - n % 8; c += 8) sums += *(const F8 *)(row + c) * *(const F8 *)(row + c);          \
+            sum = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));     \
+        }                                                                                                        \
+        for (; c < n; c++) sum += row[c] * row[c];                                                               \
+        return sum;                                                                                              \
+    }                                                                                                            \
+                                                                                                                 \
+    TARGET static void normalize_##NAME(float *row, int64_t n)                                                   \
+    {                                                                                                            \
+        const float length = sqrtf(squared_length_##NAME(row, n));                                               \
+        if (length == 0) return;                                                                                 \
+        for (int64_t c = 0; c < n; c++) row[c] /= length;                                                        \
+    }
+NORMALIZE(plain, )
+#if X86
+NORMALIZE(avx2, AVX2)
+#endif
+
+static void normalize_rows(const void *rows, int is_half, int64_t n, int64_t channels, float *out)
+{
+    void (*widen)(const uint16_t *, int64_t, float *) = widen_plain;
+    void (*normalize)(float *, int64_t) = normalize_plain;
+#if X86
+    if (best_level() > 0) normalize = normalize_avx2;
+    if (best_level() > 0 && __builtin_cpu_supports("f16c")) widen = widen_f16c;
+#endif
+    for (int64_t row = 0; row < n; row++) {
+        float *to = out + row * channels;
+        if (is_half) widen((const uint16_t *)rows + row * channels, channels, to);
+        else memcpy(to, (const float *)rows + row * channels, sizeof(float) * channels);
+        normalize(to, channels);
+    }
 }
 
 /* ---- Exact distances. ---- */
@@ -634,6 +743,27 @@ done:
     return result;
 }
 
+static PyObject *normalize(PyObject *self, PyObject *args)
+{
+    PyObject *objects[2], *result = NULL;
+    Py_buffer views[2];
+    Py_ssize_t channels;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "OOn", &objects[0], &objects[1], &channels)) return NULL;
+    if (get_buffers(objects, views, 2, 1) < 0) goto done;
+    const int is_half = views[0].len * 2 == views[1].len;
+    if (require(channels >= 1 && views[1].len % (channels * 4) == 0 && (is_half || views[0].len == views[1].len),
+                "rows and vectors") < 0)
+        goto done;
+    Py_BEGIN_ALLOW_THREADS
+    normalize_rows(views[0].buf, is_half, views[1].len / (channels * 4), channels, views[1].buf);
+    Py_END_ALLOW_THREADS
+    result = Py_NewRef(Py_None);
+done:
+    release_buffers(views, 2);
+    return result;
+}
+
 static PyObject *couple(PyObject *self, PyObject *args)
 {
     PyObject *objects[3], *result = NULL;
@@ -721,6 +851,7 @@ static PyMethodDef methods[] = {
     {"highest_products", highest_products, METH_VARARGS,
      "Keep the highest products of up to 64 queries with rows [start, stop); see hueprobe.search.exact.native."},
     {"quantize", quantize, METH_VARARGS, "Round float32 vectors to codes; give the squared length of what that changed."},
+    {"normalize", normalize, METH_VARARGS, "Normalize float16 or float32 rows to float32 vectors of length 1."},
     {"couple", couple, METH_VARARGS, "Return how many couples the nonzero codes of rows make, and write them."},
     {"check_couples", check_couples, METH_VARARGS, "Return whether sparse rows are such as `couple` writes."},
     {"distances", distances, METH_VARARGS, "Compute the distances of queries and rows at given places, in float64."},

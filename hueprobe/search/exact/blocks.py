@@ -14,6 +14,7 @@ from hueprobe.errors import SearcherError
 from hueprobe.files import written_whole
 from hueprobe.progress import progress_bar
 from hueprobe.search.exact.fixed_point import FIXED_FORMATS, FixedBlock
+from hueprobe.search.exact.native import normalized
 from hueprobe.search.exact.quantized import Codes, quantize
 from hueprobe.threads import threaded_map
 
@@ -127,6 +128,13 @@ class QuantizedVectors:
         Bytes that may stay in RAM; if None, 1 GiB on a CPU and 70 % of the free memory on a GPU.
     nonzero : float, default=1.0
         Share of nonzero values, from which the size of sparse vectors is estimated.
+
+    Attributes
+    ----------
+    nonzero : float
+        That share.
+    fits : bool
+        Whether the quantized vectors fit into the budget.
     """
 
     def __init__(
@@ -140,6 +148,7 @@ class QuantizedVectors:
         nonzero: float = 1.0,
     ) -> None:
         self._memory, self._format, self._device = memory, number_format, device
+        self.nonzero = nonzero
         self._parts = [ids[start : start + BLOCK] for start in range(0, len(ids), BLOCK)]
         needed = len(ids) * _bytes_of_vector(number_format, memory.n_channels, device, nonzero)
         self.fits = needed <= (_budget(device) if budget is None else budget)
@@ -223,8 +232,8 @@ class QuantizedVectors:
     def _make(self, number: int) -> Block | FixedBlock:
         ids = self._parts[number]
         if self._format in FIXED_FORMATS:
-            return FixedBlock.of(self._memory.vectors, ids, self._format)
-        vectors = torch.from_numpy(self._memory.vectors(ids)).to(self._device)
+            return FixedBlock.of(lambda part: normalized(self._memory.raw(part)), ids, self._format)
+        vectors = torch.from_numpy(normalized(self._memory.raw(ids))).to(self._device)
         return Block.of(vectors, ids, self._format)
 
     def _damaged(self, reason: str) -> SearcherError:

@@ -57,7 +57,7 @@ def use_stored_codes(
         if not build:
             return
         try:
-            folder.build(write)
+            folder.build(write, nonzero=quantized.nonzero)
         except (OSError, HueprobeError) as error:
             warnings.warn(
                 f"no file of quantized vectors for {memory.path} ({error}); exact search takes longer",
