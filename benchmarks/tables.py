@@ -249,10 +249,11 @@ def explorer_page_tables(results: dict[str, Any]) -> str:
         [name, *(f"{results[key][at]:.0f}" for at in ("median", "99 %", "largest"))]
         for name, key in kinds.items()
     ]
-    told = f"{results['images']} images, {results['bytes'] / 1e6:.1f} MB, {results['cells']:,} cells chosen; Chromium"
-    where = ", ".join((results["machine"]["processor"], f"{results['machine']['cores']} cores"))
+    told = f"{results['images']} images, {results['bytes'] / 1e6:.1f} MB, {results['cells']:,} cells chosen"
+    ran_on = results["machine"]
+    where = f"Chromium {results['chromium']}, {ran_on['processor']}, {ran_on['cores']} cores"
     header = ("page in one file", "median ms", "99 % within, ms", "largest ms")
-    return f"{told} {results['chromium']}. {where}.\n\n{markdown(header, rows)}"
+    return f"{told}. {where}.\n\n{markdown(header, rows)}"
 
 
 def calibration_tables(results: dict[str, Any]) -> str:
