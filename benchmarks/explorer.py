@@ -1,11 +1,10 @@
-"""The explorer: live queries beside the classifier alone, RAM over 1,000 requests, and the page in Chromium.
+"""The explorer's server: live queries beside the classifier alone, and RAM over 1,000 requests.
 
     python -m benchmarks.explorer [--folder out/explorer] [--networks resnet50_v1] [--rounds 30]
 
 Half of Caltech 101's images ($HUEPROBE_SHARED, default ../shared) are a memory of 400 images; the others are
 query images of `hueprobe explore`. After its background pass, the server and a classifier in this process
-take turns with the same images; both have loaded the network before, and wait while the other works. The page
-is one file of the memory's 400 images, opened from disk in a headless Chromium with an empty cache.
+take turns with the same images; both have loaded the network before, and wait while the other works.
 
 Writes benchmarks/results/explorer-PROCESSOR.json.
 """
@@ -17,7 +16,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import statistics
 import subprocess
 import sys
@@ -34,6 +32,7 @@ import hueprobe as hp
 from benchmarks.machine import machine, versions
 from benchmarks.tables import explorer_tables
 from hueprobe.allocation import ask_for_huge_pages
+from hueprobe.explorer.search_thread import PAUSE_SECONDS
 from hueprobe.explorer.typed_arrays import decoded
 from hueprobe.images import ImageTable
 from hueprobe.json_documents import json_text
@@ -42,27 +41,6 @@ RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"
 IMAGES = DATA / "images" / "caltech101_20x40"
 WARM_UP = 300  # requests before RAM is read, until pools and caches are full
-_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-# Tells when the first view is on the screen: in the frame after it is shown.
-_OPENED = """
-new MutationObserver((_, observer) => {
-  if (!document.querySelector("main[data-view]")) return;
-  observer.disconnect();
-  requestAnimationFrame(() => setTimeout(() => { window.openedAt = performance.now(); }));
-}).observe(document, {subtree: true, childList: true, attributes: true});
-"""
-# Chooses a cell and waits until its matches have been painted.
-_CHOSEN = """
-async (cell) => {
-  const began = performance.now();
-  const target = document.querySelector(`.query .cell[data-cell="${cell}"]`);
-  target.dispatchEvent(new MouseEvent("click", {bubbles: true}));
-  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-  const took = performance.now() - began;
-  const cards = document.querySelectorAll(".cell-matches .match:not([hidden]) .match-open");
-  return [took, Array.from(cards).map((card) => Number(card.dataset.id))];
-}
-"""
 
 
 class Server:
@@ -160,7 +138,10 @@ def during_background(arguments: tuple[str, ...], n: int) -> dict[str, Any]:
     """Time live queries while the background pass runs, and then wait for its end."""
     with served(*arguments) as server:
         server.get("query?memory=0&row=0")  # loads the network
-        took = [milliseconds(partial(server.get, f"query?memory=0&row={i}"))[0] for i in range(1, n)]
+        took = []
+        for i in range(1, n):
+            time.sleep(2 * PAUSE_SECONDS)  # a reader's pace, in which the pass goes on
+            took.append(milliseconds(partial(server.get, f"query?memory=0&row={i}"))[0])
         unfinished = json.loads(server.get("predictions?memory=0"))
         cold, _ = milliseconds(partial(server.get, "thumbnail?memory=0&kind=memory&row=1"))
         warm, _ = milliseconds(partial(server.get, "thumbnail?memory=0&kind=memory&row=1"))
@@ -191,49 +172,6 @@ def many_requests(server: Server, n: int) -> dict[str, Any]:
     }
 
 
-def in_chromium(page: Path, result: hp.Classification, rounds: int) -> dict[str, Any]:
-    """Time opening a page and choosing cells; check that the page lists the library's matches."""
-    from playwright.sync_api import sync_playwright
-
-    program = next(filter(None, map(shutil.which, _CHROMIUM)), None)
-    if program is None:
-        raise SystemExit("no chromium is installed; apt-get install chromium, or leave out --page")
-    matches = result.matches
-    assert matches is not None
-    ids = matches.grid.vector_id(matches.image, matches.y, matches.x)
-    opened, chosen = [], []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        for turn in range(rounds):
-            tab = browser.new_context(viewport={"width": 1280, "height": 720}).new_page()
-            tab.add_init_script(_OPENED)
-            tab.goto(page.resolve().as_uri())
-            opened.append(float(tab.wait_for_function("window.openedAt").json_value()))
-            row = turn * len(result) // rounds
-            tab.evaluate("fragment => { location.hash = fragment; }", f"q={row}&view=image")
-            tab.wait_for_selector('main[data-view="image"] .cell-matches')
-            for cell in np.random.default_rng(turn).permutation(matches.grid.n_cells).tolist():
-                took, listed = tab.evaluate(_CHOSEN, cell)
-                chosen.append(float(took))
-                here = (matches.query_image == result.rows[row]) & (matches.query_cell == cell)
-                if listed != ids[here].tolist():
-                    raise SystemExit(
-                        f"image {row}, cell {cell}: the page lists {listed}, not {ids[here].tolist()}"
-                    )
-            tab.context.close()
-        version = browser.version
-        browser.close()
-    return {
-        "chromium": version,
-        "bytes": page.stat().st_size,
-        "images": len(result),
-        "open_ms": spread(opened),
-        "cell_ms": spread(chosen),
-        "cell_ms_95": round(float(np.percentile(chosen, 95)), 3),
-        "cells": len(chosen),
-    }
-
-
 def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure one network, and return its row."""
     folder = arguments.folder
@@ -254,10 +192,6 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         row["background_seconds"] = round(server.wait_for_background(), 1)
         row |= live(server, memory, queries, arguments.rounds)
         row |= many_requests(server, arguments.requests)
-    print(json_text(row), flush=True)
-    page = folder / f"{name}.html"
-    hp.explore(memory).save(page)
-    row["page"] = in_chromium(page, hp.KernelDensityClassifier(memory).leave_one_out(), arguments.opens)
     return row
 
 
@@ -268,7 +202,6 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["resnet50_v1"])
     parser.add_argument("--rounds", type=int, default=30)
     parser.add_argument("--requests", type=int, default=1000)
-    parser.add_argument("--opens", type=int, default=5)
     arguments = parser.parse_args()
     ask_for_huge_pages()  # as the command does
     facts = machine()

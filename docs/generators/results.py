@@ -127,6 +127,28 @@ Anonymous memory of `hueprobe index`, measured with `python -m benchmarks.memory
 """
 
 
+def explorer() -> str:
+    """Return the page on the explorer."""
+    return f"""# Speed of the explorer
+
+Half of Caltech 101's 800 images are in the memory, the others are query images of `hueprobe explore`. The server
+and a classifier in another process take turns with the same images; both have loaded the network. *Meanwhile* is
+while the background pass over all query images runs, with a second between the queries: one waits for the step of
+the pass that has begun.
+
+Measured with `python -m benchmarks.explorer --networks resnet50_v1 squeezenet1_1`.
+
+{sections("explorer")}
+
+# The page in one file
+
+Opened from disk in a headless Chromium. A cell has answered when its matches are painted, which includes waiting for
+up to two of 60 frames a second. Measured with `python -m benchmarks.explorer_page`.
+
+{sections("explorer_page")}
+"""
+
+
 def verdicts() -> str:
     """Return the page with a table of verdicts for each set."""
     parts = [f"## {title}\n\n{verdict_table.table(folder)}" for folder, title in verdict_table.SETS.items()]
@@ -210,6 +232,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
     "speed": speed,
     "extraction": extraction,
+    "explorer": explorer,
     "verdicts": verdicts,
     "training": training,
     "calibration": calibration,

@@ -1,8 +1,8 @@
 """One thread that does every search of the server: what a reader waits for first, then the background pass.
 
 Searches use all cores, so that two at a time would only delay each other. A reader waits at most for the
-step of the background pass that has begun. Whoever stops waiting cancels the future, and a search that has
-not begun is never done.
+step of the background pass that has begun; and the pass pauses after each answer, as the next question often
+follows soon. Whoever stops waiting cancels the future, and a search that has not begun is never done.
 """
 
 import queue
@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from typing import TypeVar
 
 Answer = TypeVar("Answer")
+PAUSE_SECONDS = 0.5  # of the background pass after an answer
 _Job = tuple[Future, Callable[[], object]]  # type: ignore[type-arg]
 
 
@@ -63,12 +64,15 @@ class SearchThread:
             self._thread.join()
 
     def _work(self) -> None:
+        pause = 0.0
         while True:
             try:
-                job = self._jobs.get(block=self._background is None)
+                job = self._jobs.get(timeout=None if self._background is None else pause)
             except queue.Empty:
                 self._step()
+                pause = 0.0
                 continue
+            pause = PAUSE_SECONDS
             if job is None:
                 return
             if self._ending:

@@ -17,7 +17,7 @@ from hueprobe.explorer.thumbnail_cache import ThumbnailCache, default_folder
 from hueprobe.explorer.uploads import Upload, Uploads
 from hueprobe.images.table import ImageTable
 
-_STEP_SECONDS = 0.15  # of the background pass: how long a reader may have to wait for it
+_STEP_SECONDS = 0.1  # of the background pass: how long a reader may have to wait for it
 _MOST_IN_STEP = 256  # images
 
 

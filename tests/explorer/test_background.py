@@ -1,12 +1,13 @@
 """The background pass: it comes last, and what it finds is counted right."""
 
 import threading
+import time
 
 import numpy as np
 
 from hueprobe.explorer.overview import Overview, margins
 from hueprobe.explorer.page_data import QueryArrays
-from hueprobe.explorer.search_thread import SearchThread
+from hueprobe.explorer.search_thread import PAUSE_SECONDS, SearchThread
 
 
 def test_what_a_reader_waits_for_comes_before_the_background_pass():
@@ -31,9 +32,12 @@ def test_what_a_reader_waits_for_comes_before_the_background_pass():
         future.result(10)
     failing = thread.ask(lambda: 1 / 0)
     assert isinstance(failing.exception(10), ZeroDivisionError)
+    assert order == ["step 0", "asked 0", "asked 1"]  # and a pause, as more questions may follow
+    began = time.monotonic()
     while len(order) < 5:
-        thread.ask(lambda: None).result(10)
+        time.sleep(0.01)
     assert order == ["step 0", "asked 0", "asked 1", "step 1", "step 2"]
+    assert time.monotonic() - began > PAUSE_SECONDS / 2
     thread.stop()
     assert thread.ask(lambda: None).cancelled()
 
