@@ -51,6 +51,11 @@ docs: .venv/docs.stamp
 
 bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.search
+	$(BIN)/python -m benchmarks.search_networks
+	$(BIN)/python -m benchmarks.selection_share
+	$(BIN)/python -m benchmarks.observe_stages
+	$(BIN)/python -m benchmarks.explorer
+	$(BIN)/python -m benchmarks.explorer_page
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.memory_use
 	$(BIN)/python -m benchmarks.tables

@@ -93,6 +93,35 @@ def network_tables(results: dict[str, Any]) -> str:
     return "\n\n".join([*parts, told, markdown(("searcher", *networks), cells)])
 
 
+def selection_tables(results: dict[str, Any]) -> str:
+    """Return the milliseconds of exact search's parts by network, and the shares of selection and ranking."""
+    rows = []
+    for row in results["rows"]:
+        if "ms" not in row:
+            rows.append([row["network"], row["format"], *[""] * 5])
+            continue
+        milliseconds = [row["ms"][name] for name in ("search", "products", "ranking")]
+        shares = [row["selection_share"], row["ranking_share"]]
+        rows.append(
+            [
+                row["network"],
+                row["format"],
+                *(f"{value:.1f}" for value in milliseconds),
+                *(f"{share:.0%}" for share in shares),
+            ]
+        )
+    header = (
+        "network",
+        "format",
+        "search, ms",
+        "products alone",
+        "ranking",
+        "selection's share",
+        "ranking's",
+    )
+    return f"{_where(results)}\n\n{markdown(header, rows)}"
+
+
 def _no_channels(searcher: str) -> str:
     """Leave out the number of channels in the name of FAISS's Panorama index."""
     return re.sub(r"PCA\d+", "PCA", searcher)
@@ -449,6 +478,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy_tables,
     "search": search_tables,
     "search_networks": network_tables,
+    "selection_share": selection_tables,
     "observe_stages": stage_tables,
     "memory_use": memory_use_tables,
     "explorer": explorer_tables,

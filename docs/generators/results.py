@@ -72,9 +72,18 @@ hold for the processor that the file names; on other processors they differ.
 # By network
 
 Five memories of real activations; the last network's are signed. `sparse` multiplies only the nonzero values,
-so it depends on their share. Measured with `python -m benchmarks.search_networks`.
+so it depends on their share. Measured with `python -m benchmarks.search_networks`; files "restricted to avx2"
+with `--instructions avx2`: nobody then used more of that processor.
 
 {sections("search_networks")}
+
+# Selection and ranking
+
+Exact search of 980 queries: products and selection are one pass, and ranking computes the candidates' exact
+distances. The time of selection is that of the pass less that of a pass whose bounds let nothing through.
+Measured with `python -m benchmarks.selection_share`.
+
+{sections("selection_share")}
 
 # Against approximate search, by size
 

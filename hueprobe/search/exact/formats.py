@@ -40,7 +40,7 @@ _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
 _TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 4, 9
 # Slowdown against the best format beyond which measuring stops, after two rounds: anything can delay one.
 _HOPELESS, _SURE_ROUNDS = 3, 2
-# Speedup required in a trial: these formats take extra candidates, and a search allocates what a trial reuses.
+# Speedup required in a trial: these formats take extra candidates, and a search allocates what trials reuse.
 _ADVANTAGE = {"uint8": 1.5, "int8": 1.75, "half": 1.25}
 _fastest: dict[tuple[torch.device, int, int, bool], str] = {}  # by device and kind of vectors
 
