@@ -40,6 +40,7 @@ _CLOSE, _LARGE_TRIAL = 2.5, (512, 8_192)
 _TRIAL_SECONDS, _LEAST_ROUNDS, _MOST_ROUNDS = 0.15, 4, 9
 # Slowdown against the best format beyond which measuring stops, after two rounds: anything can delay one.
 _HOPELESS, _SURE_ROUNDS = 3, 2
+_SETTLE = 0.01  # seconds, in which threads of the previous products stop spinning and free their cores
 # Speedup required in a trial: these formats take extra candidates, and a search allocates what trials reuse.
 _ADVANTAGE = {"uint8": 1.5, "int8": 1.75, "half": 1.25}
 _fastest: dict[tuple[torch.device, int, int, bool], str] = {}  # by device and kind of vectors
@@ -200,6 +201,7 @@ def pass_seconds(sample: np.ndarray, names: list[str], trial: tuple[int, int] = 
         )
     end, rounds = 0.0, 0
     while rounds < _LEAST_ROUNDS or (rounds < _MOST_ROUNDS and time.perf_counter() < end):
+        time.sleep(_SETTLE)  # native formats are first in a round
         for name, (candidates, block) in list(trials.items()):
             started = time.perf_counter()
             candidates.take(block)
