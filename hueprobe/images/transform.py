@@ -150,7 +150,7 @@ class Transform:
         ImageError
             If the image is so long and thin that resizing its short side would exhaust the memory.
         """
-        return self._normalized(self._sized(image), None)
+        return self._normalized(self.sized(image), None)
 
     def into(self, image: Image.Image, slot: np.ndarray) -> Tensor:
         """Transform an image and write the result into an existing array, which saves a copy.
@@ -179,7 +179,7 @@ class Transform:
         >>> np.shares_memory(tensor.numpy(), slot)
         True
         """
-        return self._normalized(self._sized(image), slot)
+        return self._normalized(self.sized(image), slot)
 
     def _fitted(self, image: Image.Image) -> Image.Image:
         """Return the whole image, resized or padded to the size of the frame."""
@@ -194,11 +194,38 @@ class Transform:
         image = F.resize(image, list(inside), interpolation=mode, antialias=True)
         if inside == (height, width):
             return image
-        framed = Image.new("RGB", (width, height), tuple(min(255, max(0, round(255 * m))) for m in self.mean))
+        border = tuple(min(255, max(0, round(255 * m))) for m in self.mean) if image.mode == "RGB" else 0
+        framed = Image.new(image.mode, (width, height), border)
         framed.paste(image, ((width - inside[1]) // 2, (height - inside[0]) // 2))
         return framed
 
-    def _sized(self, image: Image.Image) -> Image.Image:
+    def sized(self, image: Image.Image) -> Image.Image:
+        """Resize, crop and pad an image, without scaling or normalizing its values.
+
+        Parameters
+        ----------
+        image : PIL image
+            Image to transform, of any mode. Borders are 0 if the mode is not RGB.
+
+        Returns
+        -------
+        PIL image
+            The image at the size that the network sees, in the same mode.
+
+        Raises
+        ------
+        ImageError
+            As in calling the transform.
+
+        See Also
+        --------
+        hueprobe.images.mask_as_seen : The same for a mask of labels.
+
+        Examples
+        --------
+        >>> Transform(resize=256, crop=(224, 192)).sized(Image.new("L", (640, 480))).size
+        (192, 224)
+        """
         if self.fit != "crop":
             return self._fitted(image)
         if self.resize is not None:
