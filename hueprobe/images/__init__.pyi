@@ -8,7 +8,7 @@ from .label_names import label_set as label_set
 from .loading import Batch as Batch
 from .loading import load_batches as load_batches
 from .mask_files import Masks as Masks
-from .mask_files import pair_masks as pair_masks
+from .mask_pairing import pair_masks as pair_masks
 from .masks import mask_as_seen as mask_as_seen
 from .masks import mask_on_grid as mask_on_grid
 from .masks import read_mask as read_mask

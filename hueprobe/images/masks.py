@@ -21,7 +21,7 @@ from hueprobe.images.names import OnDisk
 from hueprobe.images.reading import read_bytes
 
 if TYPE_CHECKING:
-    from hueprobe.images.transform import Transform
+    from hueprobe.images.transform import ToTensor, Transform
 
 _INDEXED = ("1", "L", "P", "I;16", "I;16B", "I")
 # Pillow stretches gray values of 2 and 4 bits to 0..255.
@@ -124,7 +124,7 @@ def _raw_mode(image: Image.Image) -> str:
     return str(tiles[0][3]) if tiles and len(tiles[0]) > 3 else ""
 
 
-def mask_as_seen(mask: np.ndarray, transform: "Transform") -> np.ndarray:
+def mask_as_seen(mask: np.ndarray, transform: "ToTensor") -> np.ndarray:
     """Return a mask at the size that the network sees: resized (nearest), cropped and padded like its image.
 
     Pixel x of the result has the label of the input pixel that contains the point (x + 0.5) * scale, the
@@ -159,18 +159,18 @@ def mask_as_seen(mask: np.ndarray, transform: "Transform") -> np.ndarray:
     array([[ 5,  7],
            [13, 15]], dtype=int32)
     """
-    require_geometry(transform)
+    known = require_geometry(transform)
     labels = np.asarray(mask)
     if labels.ndim != 2 or not labels.size:
         raise ShapeError(f"a mask has shape {labels.shape}; need (h, w)")
     # 0 is what borders are filled with.
     image = Image.fromarray(np.ascontiguousarray(labels - IGNORED, np.int32))
-    seen = replace(transform, interpolation="nearest").sized(image)
+    seen = replace(known, interpolation="nearest").sized(image)
     return np.asarray(seen, np.int32) + np.int32(IGNORED)
 
 
-def require_geometry(transform: Any) -> None:
-    """Raise InputError if a transform is not a `Transform`, whose geometry is known.
+def require_geometry(transform: "ToTensor") -> "Transform":
+    """Return a `Transform`, whose geometry is known; raise InputError if it is anything else.
 
     Parameters
     ----------
@@ -184,6 +184,7 @@ def require_geometry(transform: Any) -> None:
             f"masks cannot go through a transform of the type {type(transform).__name__}, whose geometry is "
             "unknown; give a hueprobe.images.Transform"
         )
+    return transform
 
 
 def cell_counts(seen: np.ndarray, grid: tuple[int, int], n_labels: int) -> np.ndarray:
@@ -215,9 +216,7 @@ def cell_counts(seen: np.ndarray, grid: tuple[int, int], n_labels: int) -> np.nd
     return counts.reshape(rows, columns, n_labels)
 
 
-def mask_on_grid(
-    mask: np.ndarray, transform: "Transform", grid: tuple[int, int], n_labels: int
-) -> np.ndarray:
+def mask_on_grid(mask: np.ndarray, transform: "ToTensor", grid: tuple[int, int], n_labels: int) -> np.ndarray:
     """Return how many pixels of each label are in each cell of the grid of an image.
 
     Parameters
