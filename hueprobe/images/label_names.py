@@ -161,9 +161,7 @@ def label_set(
     if names is None:
         values: list[int] = sorted({int(value) for value in found} - ignored)
         if not values:
-            raise InputError(
-                "the masks have no label: all of their pixels are ignored; change what is ignored"
-            )
+            raise InputError("all pixels of all masks are ignored; change what is ignored")
         return LabelSet(tuple(map(str, values)), tuple(values), tuple(ignored))
     if isinstance(names, str | Path):
         names = _names_in(Path(names))

@@ -2,14 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from hueprobe.errors import InputError, ShapeError
+from hueprobe.images.decoding import opened, orientation_of
 from hueprobe.images.label_names import LabelSet
 from hueprobe.images.masks import read_values
 from hueprobe.progress import progress_bar
 from hueprobe.threads import default_workers, threaded_map
+
+_MOST_UNTURNED = 4  # EXIF orientations above exchange width and height
+_HEADER = 1 << 18  # bytes of an image that hold its size; a TIFF may hold it elsewhere
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,14 +89,7 @@ class Masks:
         values, sha256 = read_values(file, file)
         height, width = values.shape
         if size is not None and size != (width, height):
-            turned = (
-                "; save the mask upright, as the image is seen with its EXIF orientation"
-                if size == (height, width)
-                else "; masks and images must have the same size"
-            )
-            raise ShapeError(
-                f"mask {file!r} has {width} x {height} pixels, its image {size[0]} x {size[1]}{turned}"
-            )
+            raise _other_size(file, (width, height), size)
         if sha256 != self.sha256[i]:
             raise InputError(f"mask {file!r} has changed since the start; run the same again")
         return as_labels(values, self.labels, file)
@@ -105,10 +103,40 @@ def as_labels(values: np.ndarray, labels: LabelSet, file: str) -> np.ndarray:
         raise InputError(f"mask {file!r} {error}") from None
 
 
+def _other_size(file: str, size: tuple[int, int], of_image: tuple[int, int]) -> ShapeError:
+    remedy = (
+        "save the mask upright, as the image is seen with its EXIF orientation"
+        if size == of_image[::-1]
+        else "masks and images must have the same size"
+    )
+    return ShapeError(
+        f"mask {file!r} has {size[0]} x {size[1]} pixels, its image {of_image[0]} x {of_image[1]}; {remedy}"
+    )
+
+
 def survey_masks(
-    files: Sequence[str], workers: int | None, progress: bool
+    files: Sequence[str], images: Sequence[Path | None], workers: int | None, progress: bool
 ) -> tuple[list[frozenset[int]], list[str]]:
-    """Return the distinct values of each mask, and its sha256."""
+    """Return the distinct values of each mask, and its sha256.
+
+    Parameters
+    ----------
+    files : sequence of str
+        Files of the masks.
+    images : sequence of Path or None
+        File of each image, if it is one.
+    workers : int or None
+        Number of threads; None chooses one per core.
+    progress : bool
+        Whether to show a progress bar.
+
+    Raises
+    ------
+    ImageError
+        A mask cannot be read.
+    ShapeError
+        A mask has another size than the header of its image says, turned or not.
+    """
     n = default_workers() if workers is None else workers
     step = 16 * max(n, 1)
     values, hashes = [], []
@@ -117,13 +145,35 @@ def survey_masks(
         progress_bar(len(files), label="masks", unit="masks", enabled=progress) as advance,
     ):
         for start in range(0, len(files), step):
-            for its, sha256 in each(_survey, files[start : start + step]):
+            rows = slice(start, start + step)
+            for its, sha256 in each(_survey, files[rows], images[rows]):
                 values.append(its)
                 hashes.append(sha256)
                 advance(1)
     return values, hashes
 
 
-def _survey(file: str) -> tuple[frozenset[int], str]:
+def _survey(file: str, image: Path | None) -> tuple[frozenset[int], str]:
     values, sha256 = read_values(file, file)
+    height, width = values.shape
+    sizes = () if image is None else _sizes_in_header(image)
+    if sizes and (width, height) not in sizes:  # found before hours of work
+        raise _other_size(file, (width, height), sizes[0])
     return frozenset(np.flatnonzero(np.bincount(values.reshape(-1))).tolist()), sha256
+
+
+def _sizes_in_header(image: Path) -> tuple[tuple[int, int], ...]:
+    """Return the sizes that an upright image may have by its first bytes; none if they do not show its size.
+
+    The EXIF orientation of a JPEG is among these bytes, that of other formats may follow the pixels.
+    """
+    try:
+        with image.open("rb") as file, opened(file.read(_HEADER)) as header:
+            size = header.size
+            is_jpeg = header.format in ("JPEG", "MPO")
+            is_turned = is_jpeg and orientation_of(header) > _MOST_UNTURNED
+    except Exception:  # an unreadable image needs no mask; a size that is not found is checked later
+        return ()
+    if is_jpeg:
+        return (size[::-1] if is_turned else size,)
+    return (size, size[::-1])

@@ -67,6 +67,8 @@ def pair_masks(
     ------
     ImageError
         A mask is missing, or is not a PNG of one number per pixel.
+    ShapeError
+        A mask and its image differ in size.
     InputError
         A value is neither a label nor ignored, all pixels of all masks are ignored, or a mask would belong
         to two images.
@@ -95,7 +97,8 @@ def pair_masks(
         files = list(masks.files)
     else:
         files = _files_of(table, masks)
-    values, hashes = survey_masks(files, workers, progress)
+    images_of = [table.file(i) if table.roots[i] else None for i in range(len(table))]
+    values, hashes = survey_masks(files, images_of, workers, progress)
     found = sorted(set().union(*values))
     if labels is None:
         labels = label_set(names, ignore=ignore, zero_is_ignore=zero_is_ignore, found=found)
