@@ -94,9 +94,9 @@ def info(memory: Path, as_json: bool) -> None:
 
 def _labels(memory: "Memory") -> dict[str, Any]:
     """Return the labels of a memory for the document."""
-    from hueprobe.memory import label_shares
+    from hueprobe.memory import count_labels
 
-    found, labels = label_shares(memory), memory.label_set
+    found, labels = count_labels(memory), memory.label_set
     return {
         "cells": found.n_cells,
         "unlabeled_cells": found.n_unlabeled,

@@ -9,7 +9,7 @@ from hueprobe.memory.store import Memory
 
 @dataclass(frozen=True, eq=False)
 class LabelShares:
-    """Result of `label_shares`, for L labels.
+    """Result of `count_labels`, for L labels.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class LabelShares:
     shares: np.ndarray
 
 
-def label_shares(memory: Memory) -> LabelShares:
+def count_labels(memory: Memory) -> LabelShares:
     """Count the labels of a memory, shard by shard.
 
     Parameters
@@ -59,7 +59,7 @@ def label_shares(memory: Memory) -> LabelShares:
     >>> labeled = hp.build_memory(
     ...     "labeled.memory", "images", masks="masks", backbone=network, layer="3", transform=transform
     ... )
-    >>> found = hp.memory.label_shares(labeled)
+    >>> found = hp.memory.count_labels(labeled)
     >>> found.n_cells, found.names, bool(np.isclose(found.shares.sum(), 1))
     (588, ('0', '1'), True)
     """

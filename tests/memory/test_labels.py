@@ -18,7 +18,7 @@ from hueprobe.memory import (
     build_memories,
     build_memory,
     derive_memory,
-    label_shares,
+    plan_memory,
     verify_memory,
 )
 from hueprobe.memory.ledger import read_ledger
@@ -122,7 +122,7 @@ def test_vectors_are_those_of_a_memory_without_masks(drawn):
     with pytest.raises(InputError, match="has no labels of cells; build it with masks"):
         plain.label_counts()
     with pytest.raises(InputError, match="has no labels"):
-        label_shares(plain)
+        count_labels(plain)
 
 
 class Killed(BaseException):
@@ -314,7 +314,7 @@ def test_shares(drawn):
     memory = build(drawn)
     counts = memory.label_counts().astype(float).reshape(-1, 3)
     sums = counts.sum(axis=1)
-    found = label_shares(memory)
+    found = count_labels(memory)
     assert found.n_cells == (sums > 0).sum() and found.n_cells + found.n_unlabeled == N * 24
     np.testing.assert_allclose(
         found.shares, np.mean([row / total for row, total in zip(counts, sums, strict=True) if total], axis=0)
@@ -405,6 +405,15 @@ def test_invalid_labels_in_the_settings(drawn, field, value):
     (memory.path / "memory.json").write_text(json.dumps(settings))
     with pytest.raises(MemoryDamagedError, match=r"memory.json has labels"):
         hp.open_memory(memory.path)
+
+
+def test_a_plan_counts_the_bytes_of_labels(drawn):
+    masks = pair_masks(drawn / "images", drawn / "masks", names=NAMES)
+    backbone = hp.load_backbone(network(), layer="3", transform=SQUASH)
+    planned = plan_memory(drawn / "m", drawn / "images", backbone=backbone, labels=masks.labels)
+    memory = build(drawn)
+    stored = sum(len(data) for name, data in files_of(memory.path).items() if name.endswith(".npy"))
+    assert planned.n_bytes == stored - 9 * 128  # the headers of nine arrays
 
 
 def test_overwrite_removes_the_labels(drawn):
