@@ -388,6 +388,83 @@ def loss_tables(results: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def trust_tables(results: dict[str, Any]) -> str:
+    """Return coverage of prediction sets, calibration, and detection of outside images, over seeds."""
+    told = (
+        f"{results['network']}, K = {results['k']}. Cells with a range give the mean over seeds [least, "
+        "greatest]; splits of the same images overlap, so the range is no interval of the mean."
+    )
+    sets, errors = [], []
+    for name, rows in results["coverage"].items():
+        n = rows[0]["n"]
+        sizes = f"{n['memory']} / {n['calibration']} / {n['test']}"
+        for level in rows[0]["levels"]:
+            found = [row["levels"][level] for row in rows]
+            expected = found[0]["expected"]
+            sets.append(
+                [
+                    _set_name(name),
+                    f"{sizes}, {len(rows)}",
+                    f"{float(level):.0%}",
+                    _range([one["coverage"]["estimate"] for one in found]),
+                    f"{expected[0]:.3f} to {expected[1]:.3f}",
+                    f"{sum(_within(one['coverage']['estimate'], expected) for one in found)} of {len(found)}",
+                    _range([one["size"]["estimate"] for one in found], 2),
+                    _range([one["empty"] for one in found]),
+                ]
+            )
+        cells = [_range([row["accuracy"]["estimate"] for row in rows])]
+        cells.append(_range([row["temperature"]["estimate"] for row in rows], 2))
+        for binning in ("mass", "width"):
+            for stage in ("before", "after"):
+                cells.append(_range([row["calibration_error"][stage][binning]["estimate"] for row in rows]))
+        limit = [row["calibration_error"]["after"]["mass"]["if_calibrated"] for row in rows]
+        errors.append([_set_name(name), *cells, _range(limit)])
+    header = (
+        "set", "memory / calibration / test, seeds", "level", "coverage", "95 % of measured shares lie in",
+        "inside", "classes in a set", "empty sets",
+    )  # fmt: skip
+    parts = [told, markdown(header, sets)]
+    header = (
+        "set", "accuracy", "temperature", "equal mass, before", "after", "equal width, before", "after",
+        "limit if calibrated (after, mass)",
+    )  # fmt: skip
+    parts += ["Expected calibration error, ten bins:", markdown(header, errors)]
+    for measure, title in (("auroc", "AUROC"), ("fpr95", "FPR at 95 % TPR")):
+        names = list(results["outside"][0]["rows"][0]["scores"])
+        rows = []
+        for pair in results["outside"]:
+            first = pair["rows"][0]
+            rows.append(
+                [
+                    f"{_set_name(pair['inside'])}; {_set_name(pair['outside'])}",
+                    f"{first['n_inside']} / {first['n_outside']}",
+                    *(_interval(first["scores"][name][measure]) for name in names),
+                ]
+            )
+            spread = [[row["scores"][name][measure]["estimate"] for row in pair["rows"]] for name in names]
+            rows.append([f"mean over {len(pair['rows'])} seeds [range]", "", *map(_range, spread)])
+        parts += [
+            f"{title}, first seed with its 95 % interval over images, and the spread over seeds:",
+            markdown(("inside; outside", "images", *names), rows),
+        ]
+    return "\n\n".join(parts)
+
+
+def _set_name(name: str) -> str:
+    known, *rest = name.split(", ")
+    return ", ".join([SETS.get(known, known), *rest])
+
+
+def _range(values: Sequence[float], digits: int = 3) -> str:
+    mean = sum(values) / len(values)
+    return f"{mean:.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+
+def _within(value: float, bounds: Sequence[float]) -> bool:
+    return bounds[0] <= value <= bounds[1]
+
+
 def noisy_label_tables(results: dict[str, Any]) -> str:
     """Return test accuracy on digits with wrong training labels, without and with AL2."""
     told = (
@@ -466,7 +543,11 @@ PAPER_TABLE_1 = {
     },
 }  # fmt: skip
 
-SETS = {"caltech101_20x40": "Caltech 101 (20 classes)", "dtd_10x40": "DTD (10 classes)"}
+SETS = {
+    "caltech101_20x40": "Caltech 101 (20 classes)",
+    "dtd_10x40": "DTD (10 classes)",
+    "utkface_sex_2x300": "UTKFace (2 classes)",
+}
 SEARCHERS_COMPARED = ("efficientnet_lite0", "pixel")
 CALIBRATION = {
     "level": "Without an effect: the rate is the level that a test keeps.",
@@ -490,6 +571,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "extraction": extraction_tables,
     "loss_comparison": loss_tables,
     "al2_noisy_labels": noisy_label_tables,
+    "trust": trust_tables,
 }
 
 

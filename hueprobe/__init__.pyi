@@ -9,6 +9,7 @@ from . import search as search
 from . import stats as stats
 from . import studies as studies
 from . import training as training
+from . import trust as trust
 from .activations import load_backbone as load_backbone
 from .classification import Classification as Classification
 from .classifier import KernelDensityClassifier as KernelDensityClassifier

@@ -142,6 +142,28 @@ def test_a_page_of_the_explorer_is_made_and_read_as_the_documentation_says(examp
     np.testing.assert_array_equal(names["distance"].ravel(), result.matches.distance.astype(np.float32))
 
 
+def test_how_far_to_trust_an_answer(example):
+    from PIL import Image
+
+    sets, layers, outside = python_of("how-to/how-far-to-trust-an-answer.md")
+    for turned, folder in ((90, "calibration"), (180, "test"), (270, "elsewhere")):
+        for path in Path("others").rglob("*.png"):
+            target = folder / path.relative_to("others")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            Image.open(path).rotate(turned).save(target)
+    names = {"hp": hp}
+    for name, layer in (("memory", "3"), ("second_memory", "1")):
+        names[name] = hp.build_memory(
+            name + ".memory", "images", backbone="tests.tiny_network:tiny", layer=layer
+        )
+    executed(sets, names)
+    executed(layers, names)
+    executed(outside, names)
+    assert names["sets"].shape == (6, 3) and names["probabilities"].sum() == pytest.approx(6)
+    assert names["both"].n_memories == 2
+    assert len(names["figure"].axes) > 2
+
+
 def test_a_loop_with_the_hue_loss():
     (code,) = [block for block in python_of("how-to/train-with-the-hue-loss.md") if "HueHead" in block]
     network = resnet18(num_classes=3)

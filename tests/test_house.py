@@ -44,6 +44,7 @@ FLOORS = (
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
     ("observations/hue",),
     ("observations/verdicts/selftest",),
+    ("trust",),
     (
         "studies/comparison/loss_comparison",
         "studies/comparison/loss_run",

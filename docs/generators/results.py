@@ -223,6 +223,33 @@ Measured with `python -m benchmarks.training_overhead --rounds 7`.
 """
 
 
+def trust() -> str:
+    """Return the page on prediction sets, calibration and outside images."""
+    return f"""# How far to trust an answer
+
+Half of each class is the memory, a quarter the calibration and a quarter the test set; {{doc}}`/concepts/trust`
+explains the measures.
+
+Measured with `python -m benchmarks.trust`.
+
+{sections("trust")}
+
+## What this says
+
+- **Coverage** is what was promised on all three sets: every measured share lies where shares of that many images
+  are expected. Where the classifier is nearly always right, as on Caltech 101, sets keep their level by being
+  empty for the least typical images; where it is not, they hold more classes.
+- **Likelihoods** are too timid on Caltech 101 and on faces, where a temperature far below 1 brings the error
+  to about what a calibrated classifier shows. On textures they need no temperature.
+- **Distances** tell other sets apart best. *Margin* and *credibility* fail where outside images all resemble one
+  class, since they are then sure: with textures in memory, faces are as credible as textures for some splits.
+  Neither helps with a memory of two classes.
+- **Faces are not outside of Caltech 101**, whose classes include faces: an AUROC near 0.5 by distance, and
+  far below by credibility, is the right answer there.
+- Classes that were kept out of memory are harder than other sets, and most so for textures.
+"""
+
+
 def calibration() -> str:
     """Return the page on the tests' levels and power."""
     return f"""# Calibration of the tests
@@ -243,6 +270,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "extraction": extraction,
     "explorer": explorer,
     "verdicts": verdicts,
+    "trust": trust,
     "training": training,
     "calibration": calibration,
 }

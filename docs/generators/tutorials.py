@@ -8,7 +8,7 @@ from generators.pages import write_page
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 INDEX = """# Tutorials
 
-One notebook for each observation, shown with the outputs of its last run. They run on the demo's images;
+One notebook for each observation and one on trust in answers, shown with the outputs of its last run. They run on the demo's images;
 one cell changes that to a folder of your own, and the last cell asserts what the text says.
 
 ```{toctree}

@@ -2,13 +2,13 @@
 
 import contextlib
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hueprobe.cli import options as common
+from hueprobe.cli import trust
 
 if TYPE_CHECKING:
     from hueprobe.classification import Classification
@@ -40,6 +40,9 @@ _NAMED = 10  # maximum number of classes named in a line
 @common.exclude_option
 @common.memory_budget_option
 @common.matches_option
+@trust.calibration_option
+@trust.outside_option
+@trust.figure_option
 @common.weights_moved_option
 @common.device_option
 @common.workers_option
@@ -56,6 +59,9 @@ def evaluate(
     exclude: str,
     memory_budget: int | None,
     matches_file: Path | None,
+    calibration: str | None,
+    outside: str | None,
+    figure: Path | None,
     weights: Path | None,
     device: str,
     workers: int | None,
@@ -66,8 +72,12 @@ def evaluate(
     IMAGES is a folder, a table or a data manifest, as in `hueprobe index`. Prints the accuracy with its 95 %
     interval, the accuracy per class and the most frequent mistakes. With --leave-one-out, MEMORY's own
     images are classified instead.
+
+    --calibration adds conformal prediction sets at 90 and 95 %, and whether likelihoods are probabilities.
+    --outside adds how well scores tell other images from IMAGES.
     """
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
+    from hueprobe.match_files import MatchWriter
     from hueprobe.memory import open_memory
     from hueprobe.observations.accuracy.evaluation import evaluate as compare
     from hueprobe.pooled_classifier import PooledClassifier
@@ -79,6 +89,10 @@ def evaluate(
         raise click.UsageError("--split selects from IMAGES; it cannot be used with --leave-one-out")
     if leave_one_out and exclude == "none":
         raise click.UsageError("--leave-one-out needs --exclude image or group")
+    trust.require_options(
+        calibration=calibration, outside=outside, figure=figure, leave_one_out=leave_one_out,
+        pooled=rule != "kde",
+    )  # fmt: skip
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
     if len(opened.classes) < 2:
@@ -90,6 +104,8 @@ def evaluate(
             raise click.UsageError(
                 f"{images} has no class labels; evaluate needs them, `hueprobe query` does not"
             )
+    known = None if calibration is None or images is None else trust.calibration_images(calibration, images)
+    others = None if outside is None else common.named_images(outside)
     pooled = rule != "kde"
     if pooled and (searcher != "exact" or matches_file or memory_budget is not None or index_dir):
         raise click.UsageError(
@@ -111,10 +127,13 @@ def evaluate(
         )
         spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
-    result = _run(batches, matches_file)
+    with contextlib.ExitStack() as stack:
+        writer = stack.enter_context(MatchWriter(matches_file)) if matches_file else None
+        result, patches = trust.classify(batches, writer, with_patches=others is not None)
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
+    trusted = trust.measure(classifier, result, patches, calibration=known, outside=others)
     if isinstance(classifier, KernelDensityClassifier):
         certified = getattr(classifier.searcher, "certified", math.nan)  # only for exact search
         number_format = getattr(classifier.searcher, "format", None)
@@ -122,24 +141,14 @@ def evaluate(
         document = _document(result, found, spec, recall, k)
         share = None if math.isnan(certified) else certified
         document |= {"classifier": rule, "searcher_certified": share, "searcher_format": number_format}
+        document |= trust.document(trusted)
         common.print_json(document)
     else:
         _report(result, found, spec, recall, certified, number_format)
-
-
-def _run(batches: Any, matches_file: Path | None) -> "Classification":
-    """Classify batch by batch; matches are written to the file at once and not kept."""
-    from hueprobe.classification import Classification
-    from hueprobe.match_files import MatchWriter
-
-    parts = []
-    with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(MatchWriter(matches_file)) if matches_file else None
-        for part in batches:
-            if writer is not None:
-                writer.write(part.matches)
-            parts.append(replace(part, matches=None))
-    return Classification.concatenate(parts)
+        trust.report(trusted)
+    if figure is not None:
+        for file in trust.draw(trusted, figure):
+            common.say(f"figure: {file}", err=True)
 
 
 def _document(

@@ -28,6 +28,8 @@ from .queries import class_likelihoods as class_likelihoods
 from .queries import query as query
 from .queries import query_figure as query_figure
 from .queries import vote_map as vote_map
+from .strangeness import distance_map as distance_map
+from .strangeness import strangeness_map as strangeness_map
 from .trained_networks import loss_measure as loss_measure
 from .trained_networks import measure_figure as measure_figure
 from .training import loss_accuracies as loss_accuracies
@@ -35,6 +37,12 @@ from .training import loss_curves as loss_curves
 from .training import loss_figure as loss_figure
 from .training import loss_robustness as loss_robustness
 from .training import loss_shares as loss_shares
+from .trust import calibration_figure as calibration_figure
+from .trust import outside_figure as outside_figure
+from .trust import reliability_diagram as reliability_diagram
+from .trust import roc_curves as roc_curves
+from .trust import score_histogram as score_histogram
+from .trust import set_sizes as set_sizes
 from .tuning import recall_speed as recall_speed
 from .verdicts import rejection_rates as rejection_rates
 from .verdicts import verdict_figure as verdict_figure

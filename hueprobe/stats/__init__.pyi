@@ -9,3 +9,7 @@ from .paired import compare_paired as compare_paired
 from .paired import split_spread as split_spread
 from .permutation import permutation_p as permutation_p
 from .permutation import sign_flip_p as sign_flip_p
+from .roc import auroc as auroc
+from .roc import fpr_at_tpr as fpr_at_tpr
+from .roc import roc_curve as roc_curve
+from .shares import share_interval as share_interval

@@ -165,3 +165,23 @@ def test_a_data_set_that_differs(schemas, tmp_path, folder):
     assert out.exit_code == 1, out.output
     document = json.loads(out.stdout)
     assert complaints(schemas["data-verify"], document) == [] and document["problems"]
+
+
+@pytest.mark.parametrize("classes", ["images", "others"])
+def test_trust(schemas, folder, tmp_path, monkeypatch, classes):
+    """With a split as the calibration set, or with images elsewhere, and with outside images or without."""
+    monkeypatch.chdir(folder)
+    rng = np.random.default_rng(1)
+    for name in ("blue", "red"):
+        (tmp_path / "others" / name).mkdir(parents=True)
+        for i in range(3):
+            values = rng.integers(0, 250, (30, 36, 3)).astype(np.uint8)
+            Image.fromarray(values).save(tmp_path / "others" / name / f"{i}.png")
+    calibration = tmp_path / "others" if classes == "others" else "train"
+    asked = ["evaluate", "a.memory", "split.csv", "--split", "test", "--calibration", calibration]
+    alone = json.loads(run(*asked, "--json"))
+    assert complaints(schemas["evaluate"], alone) == [] and alone["outside"] is None
+    document = json.loads(run(*asked, "--outside", tmp_path / "others" / "red", "--json"))
+    assert complaints(schemas["evaluate"], document) == []
+    assert document["calibration"] == alone["calibration"]
+    assert "1 - credibility" in document["outside"]["scores"]
