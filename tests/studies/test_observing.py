@@ -10,13 +10,13 @@ from hueprobe import KernelDensityClassifier, memory_from_arrays
 from hueprobe.errors import HueprobeError, HueprobeWarning, InputError
 from hueprobe.matches import read_matches
 from hueprobe.memory import build_memory
+from hueprobe.observations.accuracy.baselines import KS
 from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.observations.table import OBSERVATIONS
 from hueprobe.observations.verdicts import CLAIMS
 from hueprobe.plots import figures
 from hueprobe.stats.intervals import Interval
 from hueprobe.studies import ObserveSettings, accuracy_grid, network_center, observe, run_self_test
-from hueprobe.studies.observing.accuracy_runs import _counts_without_self
 from hueprobe.studies.observing.controls import Changed, controlled, mirror, padded, shifted
 from hueprobe.studies.observing.near_duplicates import near_duplicates, without_near_duplicates
 from hueprobe.studies.observing.subject import Subject
@@ -154,10 +154,23 @@ def test_two_processes_share_the_accuracy_runs(tmp_path, monkeypatch):
     assert order[-1] == held and sorted(order) == sorted(names) and not list(folder.glob("*.lock"))
 
 
-def test_an_image_does_not_count_itself(small_memory):
-    memory = small_memory(n=3, grid=(2, 2), classes="aab")
-    # Two images of a, one of b, four vectors each; each leaves its own four out.
-    assert _counts_without_self(memory).tolist() == [[4, 4], [4, 4], [8, 0]]
+@pytest.mark.parametrize("exclude", ["image", "group"])
+def test_the_chosen_k_is_the_best_of_the_classifier_itself(tmp_path, exclude):
+    """n_C leaves out what the search does: the group of an image, here most of its class, and copies of it."""
+    labels = [f"c{i % 3}" for i in range(24)]
+    values = activations(24, seed=1)
+    values[[5, 8, 11, 14, 17]] = values[2]  # with "image", most of class 2 are copies of each other
+    groups = [f"g{i % 3}" if i < 18 else str(i) for i in range(24)]
+    memory = memory_from_arrays(tmp_path / "m", values, labels, groups=groups)
+    grid = accuracy_grid(memory, tmp_path / "work", k=3, exclude=exclude)
+    pixel = ("pixel", "kernel density, K tuned")
+    (run,) = (run for run in grid.runs if (run.descriptor, run.classifier) == pixel)
+    best = max(
+        np.mean(found.predicted == memory.image_class)
+        for k in KS
+        if (found := KernelDensityClassifier(memory, k=k, exclude=exclude).leave_one_out())
+    )
+    assert run.accuracy == best
 
 
 def test_near_duplicates_are_found_and_the_first_stays(tmp_path):

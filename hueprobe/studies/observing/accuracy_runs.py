@@ -274,12 +274,10 @@ def _by_majority(setup: AccuracySetup, descriptor: str) -> np.ndarray:
 
 def _with_tuned_k(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     """Classify by Eq. (1)-(3) with the K of the best leave-one-out accuracy on the memory."""
-    memory = setup.memory_of(descriptor)
-    matches, counts = _matches(setup.for_tuning(descriptor)), _counts_without_self(memory)
-    best = tune_k(matches, counts).k
-    if setup.images is None:
-        return kernel_vote(matches, counts, k=best)
-    return kernel_vote(_matches(setup.classification(descriptor, k=best)), memory.class_counts())
+    searched = setup.for_tuning(descriptor)
+    best = tune_k(_matches(searched), _class_counts(searched)).k
+    result = searched if setup.images is None else setup.classification(descriptor, k=best)
+    return kernel_vote(_matches(result), _class_counts(result), k=best)
 
 
 def _by_centroid(setup: AccuracySetup, descriptor: str) -> np.ndarray:
@@ -326,9 +324,9 @@ def _image_vectors(memory: Memory) -> np.ndarray:
     return memory.image_vectors(np.arange(memory.n_images))[:, 0]
 
 
-def _counts_without_self(memory: Memory) -> np.ndarray:
-    """Return n_C for each memory image, without the image itself, shape (n_images, n_classes)."""
-    counts = np.tile(memory.class_counts(), (memory.n_images, 1))
-    rows = np.flatnonzero(memory.image_class >= 0)
-    counts[rows, memory.image_class[rows]] -= memory.valid_per_image[rows]
+def _class_counts(result: Classification) -> np.ndarray:
+    """Return n_C of each query image, (n_query_images, n_classes); 0 for images that cannot be read."""
+    assert result.class_counts is not None
+    counts = np.zeros((len(_matches(result).query_paths), len(result.classes)), np.int64)
+    counts[result.rows] = result.class_counts
     return counts
