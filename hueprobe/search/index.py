@@ -197,7 +197,7 @@ def open_searcher(
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM. By default 1 GiB. For a larger memory, a file of
         quantized vectors is written next to it, and every search reads that file.
-    products : {"sparse", "int16", "int8", "half", "float32"}, optional
+    products : {"sparse", "int16", "uint8", "int8", "half", "float32", "float32-numpy"}, optional
         Number format of the first pass of exact search. By default the fastest one on this machine for the
         memory's vectors. The result does not depend on it.
     index_dir : path, optional

@@ -216,8 +216,9 @@ def test_the_fastest_format_is_the_one_that_was_measured_fastest(monkeypatch):
         ({"int8": 0.9, "half": 1.0, "float32": 1.0}, sample, "float32"),  # too little gained
         ({"sparse": 0.9, "int16": 1.0, "float32": 1.1}, sparse, "sparse"),
         ({"sparse": 0.1, "int16": 1.0, "float32": 1.1}, sample, "int16"),  # they are not sparse
-        ({"uint8": 1.0, "int8": 0.9, "float32": 1.2}, sample, "uint8"),
-        ({"uint8": 0.1, "int8": 0.9, "float32": 1.2}, -sample, "int8"),
+        ({"uint8": 1.0, "int8": 0.9, "float32": 1.6}, sample, "uint8"),
+        ({"uint8": 0.1, "int8": 0.9, "float32": 1.6}, -sample, "int8"),
+        ({"uint8": 0.9, "sparse": 1.0, "float32": 1.6}, sparse, "sparse"),
         ({"float32": 2.0, "float32-numpy": 1.9}, sample, "float32-numpy"),
     ):
         nonnegative = vectors.min() >= 0

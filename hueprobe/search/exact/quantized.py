@@ -115,9 +115,10 @@ def products(
     if number_format == "float32-numpy":
         return _multiplied_by_numpy(queries.numpy(), rows.numpy(), out)
     if rows.dtype == torch.int8:
-        # On some processors, oneDNN reads rows of stride 0 out of bounds.
-        rows = rows.contiguous() if 0 in rows.stride() else rows
-        return torch._int_mm(queries, rows.T, out=out)
+        # oneDNN 3.12 has wrong products of a single channel, and reads rows of stride 0 beyond their end.
+        if rows.shape[1] == 1:
+            return torch.mul(queries.to(torch.int32), rows.T, out=out)
+        return torch._int_mm(queries, rows.contiguous().T if 0 in rows.stride() else rows.T, out=out)
     return torch.mm(queries, rows.T, out=out)
 
 
