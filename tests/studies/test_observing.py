@@ -156,7 +156,7 @@ def test_two_processes_share_the_accuracy_runs(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("exclude", ["image", "group"])
 def test_the_chosen_k_is_the_best_of_the_classifier_itself(tmp_path, exclude):
-    """n_C leaves out what the search does: the group of an image, here most of its class, and copies of it."""
+    """n_C leaves out what the search does: the group of an image, here most of its class, and its copies."""
     labels = [f"c{i % 3}" for i in range(24)]
     values = activations(24, seed=1)
     values[[5, 8, 11, 14, 17]] = values[2]  # with "image", most of class 2 are copies of each other
