@@ -95,8 +95,12 @@ _one_at_a_time = threading.Lock()
 
 @cache
 def _blas() -> Any:
+    variable = "KMP_DUPLICATE_LIB_OK"  # set by the import of threadpoolctl
+    kept = os.environ.get(variable)
     from threadpoolctl import ThreadpoolController
 
+    if kept is None:
+        os.environ.pop(variable, None)
     return ThreadpoolController()
 
 
