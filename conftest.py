@@ -14,25 +14,30 @@ import pytest
 SHAPES = ("circle", "square", "triangle")
 
 
-def draw(folder: Path, n_each: int, seed: int) -> None:
-    """Draw images of 64 x 64 pixels in a folder of class folders."""
+def draw(folder: Path, n_each: int, seed: int, masks: Path | None = None) -> None:
+    """Draw images of 64 x 64 pixels in a folder of class folders; in their masks the shapes are 1."""
     from PIL import Image, ImageDraw
 
     rng = np.random.default_rng(seed)
     for shape in SHAPES:
-        (folder / shape).mkdir(parents=True)
+        for where in (folder, masks):
+            if where is not None:
+                (where / shape).mkdir(parents=True)
         for number in range(n_each):
             image = Image.new("RGB", (64, 64), tuple(int(value) for value in rng.integers(150, 250, 3)))
             x, y, size = (int(value) for value in rng.integers((18, 18, 8), (46, 46, 16)))
             box, color = (x - size, y - size, x + size, y + size), (60, 60, 160)
-            pen = ImageDraw.Draw(image)
-            if shape == "circle":
-                pen.ellipse(box, fill=color)
-            elif shape == "square":
-                pen.rectangle(box, fill=color)
-            else:
-                pen.polygon(((x, y - size), (x - size, y + size), (x + size, y + size)), fill=color)
+            mask = Image.new("L", image.size, 0)
+            for pen, fill in ((ImageDraw.Draw(image), color), (ImageDraw.Draw(mask), 1)):
+                if shape == "circle":
+                    pen.ellipse(box, fill=fill)
+                elif shape == "square":
+                    pen.rectangle(box, fill=fill)
+                else:
+                    pen.polygon(((x, y - size), (x - size, y + size), (x + size, y + size)), fill=fill)
             image.save(folder / shape / f"{shape}{number}.png")
+            if masks is not None:
+                mask.save(masks / shape / f"{shape}{number}.png")
 
 
 def untrained_network() -> Any:
@@ -80,7 +85,7 @@ def example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
     import hueprobe as hp
 
     folder, network = tmp_path_factory.mktemp("examples"), untrained_network()
-    draw(folder / "images", n_each=4, seed=0)
+    draw(folder / "images", n_each=4, seed=0, masks=folder / "masks")
     draw(folder / "others", n_each=2, seed=1)
     transform = hp.images.Transform(resize=64, crop=64)
     memory = hp.build_memory(

@@ -31,7 +31,7 @@ FLOORS = (
     ("stats",),
     ("images",),
     ("datasets",),
-    ("images/resolve",),
+    ("images/resolve", "images/mask_pairing"),
     ("activations",),
     ("memory", "training"),
     ("search",),

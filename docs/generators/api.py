@@ -122,7 +122,7 @@ def write(folder: Path) -> None:
         "- ``memory``, a memory of twelve drawn images of three classes;",
         "- ``result`` and ``matches``, its leave-one-out classification and the matches of it;",
         "- ``runs``, made-up runs of a training comparison of two losses with three seeds each;",
-        "- in the current folder ``images/``, ``others/`` (both with class folders) and ``memory/``.", "",
+        "- in the current folder ``images/``, ``others/`` (both with class folders), ``masks/`` (of ``images/``) and ``memory/``.", "",
         ".. dropdown:: How they are made", "", "   .. literalinclude:: ../../../conftest.py",
         "      :language: python", "", "Packages", "--------", "",
         ".. toctree::", "   :maxdepth: 1", "", *(f"   {name}" for name in names),

@@ -1,5 +1,6 @@
 """`hueprobe index`: extract images into a memory."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,23 @@ def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tu
     return values * 3 if len(values) == 1 else values
 
 
+def _sides(ctx: click.Context, param: click.Parameter, text: str | None) -> int | tuple[int, int] | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9][0-9]{0,8})(?:x([1-9][0-9]{0,8}))?", text.strip())
+    if match is None:
+        raise click.BadParameter(f"give a number of pixels, or HEIGHTxWIDTH such as 384x512; got {text!r}")
+    return int(match[1]) if match[2] is None else (int(match[1]), int(match[2]))
+
+
+def _ignored(ctx: click.Context, param: click.Parameter, texts: tuple[str, ...]) -> tuple[int, ...] | None:
+    if texts == ("none",):
+        return ()
+    if wrong := [text for text in texts if not (text.isascii() and text.isdecimal() and int(text) <= 65_535)]:
+        raise click.BadParameter(f"give pixel values from 0 to 65535, or none alone; got {wrong[0]!r}")
+    return tuple(map(int, texts)) or None
+
+
 def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str | None:
     from hueprobe.errors import InputError
     from hueprobe.images.value_range import ValueRange
@@ -59,6 +77,28 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     "--backbone",
     help="Network: a name from `hueprobe backbones`, timm:NAME or package.module:callable; required "
     "unless --append, or IMAGES is a memory.",
+)
+@click.option(
+    "--masks",
+    metavar="MASKS",
+    help="Masks of IMAGES, index PNGs whose labels are stored with each cell: a folder with the same paths "
+    "or file names, or a table with columns path and mask.  [default: none]",
+)
+@click.option(
+    "--label-names",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Names of the labels: a text file with one per line for the values 0, 1, ..., or JSON with a list "
+    "or value: name.  [default: the values]",
+)
+@click.option(
+    "--ignore",
+    metavar="VALUE",
+    multiple=True,
+    callback=_ignored,
+    help="Pixel value of MASKS that is no label, or none; may be repeated.  [default: 255]",
+)
+@click.option(
+    "--zero-is-ignore", is_flag=True, help="The value 0 of MASKS is no label; names then begin at 1."
 )
 @click.option("--split", help="Use only this split of IMAGES.  [default: all images]")
 @click.option(
@@ -110,18 +150,20 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
 )
 @click.option(
     "--resize",
-    type=click.IntRange(min=1),
-    help="Resize the shorter side to this number of pixels.  [default: as for the weights]",
+    callback=_sides,
+    metavar="N|HxW",
+    help="Resize the shorter side to N pixels, or both sides to H x W.  [default: as for the weights]",
 )
 @click.option(
     "--crop",
-    type=click.IntRange(min=1),
-    help="Side of the square center crop in pixels.  [default: as for the weights]",
+    callback=_sides,
+    metavar="N|HxW",
+    help="Side of the square center crop in pixels, or its height and width.  [default: as for the weights]",
 )
 @click.option(
     "--fit",
     type=click.Choice(["crop", "squash", "pad"]),
-    help="How images are fitted to the square: crop drops what is outside the center, squash changes the "
+    help="How images are fitted to the crop: crop drops what is outside the center, squash changes the "
     "aspect ratio, pad adds a border.  [default: crop]",
 )
 @click.option(
@@ -159,6 +201,10 @@ def index(
     images: str,
     memory: Path,
     backbone: str | None,
+    masks: str | None,
+    label_names: Path | None,
+    ignore: tuple[int, ...] | None,
+    zero_is_ignore: bool,
     split: str | None,
     weights: str,
     layers: tuple[str, ...],
@@ -170,8 +216,8 @@ def index(
     batch_size: int | None,
     workers: int | None,
     dtype: str,
-    resize: int | None,
-    crop: int | None,
+    resize: int | tuple[int, int] | None,
+    crop: int | tuple[int, int] | None,
     fit: str | None,
     value_range: str | None,
     mean: tuple[float, ...] | None,
@@ -189,9 +235,14 @@ def index(
     with --descriptor without running the network again. Folders named train, test and the like are
     splits; use splits:FOLDER or classes:FOLDER if the names do not show what the folders are.
 
+    With --masks, each cell also gets the number of pixels of each label. To keep the whole of images that
+    are not square, use --fit squash with --crop HxW.
+
     Builds resume: run the same command again.
     """
     from hueprobe.activations import load_backbones
+    from hueprobe.images.label_names import IGNORE
+    from hueprobe.images.mask_pairing import pair_masks
     from hueprobe.memory import (
         append_images,
         build_memories,
@@ -209,10 +260,18 @@ def index(
     if index_dir is not None and not searchers:
         raise click.UsageError("--index-dir is the folder of an index; name an index with --searcher")
     if (Path(images) / "memory.json").is_file():
+        if masks is not None:
+            raise click.UsageError("a pooled memory has no cells to label; leave out --masks")
         pixels = open_memory(images)
         pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
         _finish(pooled, searchers, index_dir)
         return
+    naming = {
+        "label-names": label_names, "ignore": ignore is not None, "zero-is-ignore": zero_is_ignore
+    }  # fmt: skip
+    if masks is None and any(naming.values()):
+        named = next(name for name, value in naming.items() if value)
+        raise click.UsageError(f"--{named} is about masks; give these with --masks")
     table = named_images(images, split)
     geometry = {
         "resize": resize, "crop": crop, "mean": mean, "std": std, "interpolation": interpolation, "fit": fit
@@ -220,12 +279,12 @@ def index(
     if append:
         own = {
             "backbone": backbone, "layer": layers, "precision": precision, "batch-size": batch_size,
-            "range": value_range,
+            "range": value_range, **naming,
         }  # fmt: skip
         _refuse_settings({**geometry, **own})
         _say_what_is_there(memory)
         appended = append_images(
-            memory, table, device=device, workers=workers, progress=True,
+            memory, table, masks=masks, device=device, workers=workers, progress=True,
             weights=None if weights == "default" else weights,
         )  # fmt: skip
         _finish(appended, searchers, index_dir)
@@ -241,6 +300,13 @@ def index(
     given = {name: x for name, x in geometry.items() if x is not None}
     backbones = _with_geometry(backbones, given)
     _say_whose_transform(backbones[0], weights, given)
+    paired = None
+    if masks is not None:
+        paired = pair_masks(
+            table, masks, names=label_names, ignore=IGNORE if ignore is None else ignore,
+            zero_is_ignore=zero_is_ignore, workers=workers, progress=True,
+        )  # fmt: skip
+        say(f"{masks}: {paired.labels.in_words}", err=True)
     stored: dict[str, Any] = {
         "descriptor": descriptor, "dtype": dtype, "precision": precision, "batch_size": batch_size,
         "device": device, "seed": seed,
@@ -248,13 +314,15 @@ def index(
     several = len(backbones) > 1
     for one in backbones:
         path = layer_path(memory, one.layer) if several else memory
-        _show_plan(plan_memory(path, table, backbone=one, **stored), path)
+        labels = None if paired is None else paired.labels
+        _show_plan(plan_memory(path, table, backbone=one, labels=labels, **stored), path)
         if not overwrite:
             _say_what_is_there(path)
     if dry_run:
         return
     running: dict[str, Any] = {
-        "workers": workers, "overwrite": overwrite, "progress": True, "value_range": value_range, **stored
+        "workers": workers, "overwrite": overwrite, "progress": True, "value_range": value_range,
+        "masks": paired, **stored,
     }  # fmt: skip
     if several:
         built = build_memories(memory, table, backbone=backbones, **running)
@@ -315,6 +383,7 @@ def _finish(built: "Memory", searchers: tuple[str, ...], index_dir: Path | None)
     say(
         f"{built.path}: {int(built.readable.sum())} images in {len(built.classes)} classes, "
         f"{int(built.valid().sum())} vectors of {built.n_channels} channels"
+        + (f", {len(built.label_names)} labels" if built.has_labels else "")
     )
 
 

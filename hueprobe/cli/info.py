@@ -2,10 +2,22 @@
 
 import math
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from hueprobe.cli.options import json_option, memory_argument, print_json, print_table, recall_text
+from hueprobe.cli.options import (
+    json_option,
+    memory_argument,
+    number,
+    print_json,
+    print_table,
+    recall_text,
+    say,
+)
+
+if TYPE_CHECKING:
+    from hueprobe.memory import Memory
 
 
 @click.command()
@@ -23,7 +35,7 @@ def info(memory: Path, as_json: bool) -> None:
     images = {name: int((opened.image_class == i).sum()) for i, name in enumerate(opened.classes)}
     size = sum(entry.size for entry in opened.ledger.files.values())
     indexes = list_indexes(opened)
-    document = {
+    document: dict[str, Any] = {
         "memory": memory,
         "complete": opened.complete,
         "images": opened.n_images,
@@ -33,6 +45,7 @@ def info(memory: Path, as_json: bool) -> None:
         "nonnegative": opened.nonnegative,
         "bytes": size,
         "classes": {name: {"images": images[name], "vectors": counts[name]} for name in opened.classes},
+        "labels": _labels(opened) if opened.has_labels else None,
         "indexes": indexes,
         "native_products": instructions(),
         "settings": opened.settings.to_json(),
@@ -67,6 +80,37 @@ def info(memory: Path, as_json: bool) -> None:
     print_table(
         "", ["class", "images", "vectors"], [[n, str(images[n]), str(counts[n])] for n in opened.classes]
     )
+    if (labels := document["labels"]) is not None:
+        say("")
+        print_table(
+            f"labels of {labels['cells']} cells; {labels['unlabeled_cells']} more have none",
+            ["label", "value", "images", "cells", "share of cells"],
+            [
+                [name, str(its["value"]), str(its["images"]), str(its["cells"]), number(its["share"], ".2%")]
+                for name, its in labels["labels"].items()
+            ],
+        )
+
+
+def _labels(memory: "Memory") -> dict[str, Any]:
+    """Return the labels of a memory for the document."""
+    from hueprobe.memory import count_labels
+
+    found, labels = count_labels(memory), memory.label_set
+    return {
+        "cells": found.n_cells,
+        "unlabeled_cells": found.n_unlabeled,
+        "ignore": list(labels.ignore),
+        "labels": {
+            name: {
+                "value": labels.values[i],
+                "images": int(found.images[i]),
+                "cells": int(found.cells[i]),
+                "share": float(found.shares[i]),
+            }
+            for i, name in enumerate(labels.names)
+        },
+    }
 
 
 def _recalls(measured: dict[str, float | None]) -> str:

@@ -3,8 +3,15 @@ from .demo_images import demo as demo
 from .folds import draw_folds as draw_folds
 from .folds import draw_shots as draw_shots
 from .folds import hold_out as hold_out
+from .label_names import LabelSet as LabelSet
+from .label_names import label_set as label_set
 from .loading import Batch as Batch
 from .loading import load_batches as load_batches
+from .mask_files import Masks as Masks
+from .mask_pairing import pair_masks as pair_masks
+from .masks import mask_as_seen as mask_as_seen
+from .masks import mask_on_grid as mask_on_grid
+from .masks import read_mask as read_mask
 from .paths import from_folder as from_folder
 from .paths import from_paths as from_paths
 from .reading import ImageRecord as ImageRecord

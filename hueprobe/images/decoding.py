@@ -23,7 +23,7 @@ from hueprobe.images.value_range import ValueRange
 from hueprobe.processes import run_module
 
 # EXIF orientation -> transpose that undoes it; 1 is upright.
-_UPRIGHT = {
+UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -82,19 +82,24 @@ class _TooManyPixels(Image.DecompressionBombError):
 
 
 def _decode(data: bytes, limit: int | None, value_range: ValueRange | None) -> tuple[Image.Image, Noticed]:
-    with _opened(data) as image:
-        pixels = image.width * image.height
-        if limit is not None and pixels > limit:
-            raise _TooManyPixels(
-                f"Image size ({pixels} pixels) exceeds limit of {limit} pixels, could be decompression bomb "
-                "DOS attack."
-            )
+    with opened(data) as image:
+        require_pixels(image, limit)
         decoded, noticed = image_as_rgb(image, value_range)
-        turn = _UPRIGHT.get(_orientation(image))  # known after decoding: a TIFF is rotated by its decoder
+        turn = UPRIGHT.get(orientation_of(image))  # known after decoding: a TIFF is rotated by its decoder
     return (decoded if turn is None else decoded.transpose(turn)), noticed
 
 
-def _opened(data: bytes) -> ImageFile.ImageFile:
+def require_pixels(image: Image.Image, limit: int | None) -> None:
+    """Raise DecompressionBombError if an opened image has more pixels than the limit."""
+    pixels = image.width * image.height
+    if limit is not None and pixels > limit:
+        raise _TooManyPixels(
+            f"Image size ({pixels} pixels) exceeds limit of {limit} pixels, could be decompression bomb "
+            "DOS attack."
+        )
+
+
+def opened(data: bytes) -> ImageFile.ImageFile:
     """Open an image by its header only, like `Image.open` without its limit."""
     for name in _known_formats():
         factory, accept = Image.OPEN[name]
@@ -125,10 +130,11 @@ def _known_formats() -> tuple[str, ...]:
     return tuple(name for name in _FORMATS if name in Image.OPEN)
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
+    """Return the EXIF orientation of an image; 1 (upright) if it has none."""
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        return int(orientation) if orientation in _UPRIGHT else 1
+        return int(orientation) if orientation in UPRIGHT else 1
     except Warning:
         raise
     except Exception:  # EXIF that cannot be parsed has no orientation

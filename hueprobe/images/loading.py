@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.images.label_names import IGNORED
+from hueprobe.images.mask_files import Masks
+from hueprobe.images.masks import mask_as_seen, require_geometry
 from hueprobe.images.reading import ImageRecord, read_row
 from hueprobe.images.table import ImageTable
 from hueprobe.images.transform import ToTensor, Transform, apply_transform
@@ -27,6 +30,9 @@ class Batch:
         The transformed images, in memory format channels_last; zeros for unreadable ones.
     records : tuple of ImageRecord
         One record per image.
+    labels : tuple of (ndarray of int32, shape (h, w)), or None
+        The mask of each image at the same size: ids of labels, -1 for ignored pixels; all -1 for unreadable
+        images. None without masks.
 
     See Also
     --------
@@ -42,6 +48,7 @@ class Batch:
     start: int
     images: Tensor
     records: tuple[ImageRecord, ...]
+    labels: tuple[np.ndarray, ...] | None = None
 
 
 def load_batches(
@@ -55,6 +62,7 @@ def load_batches(
     start: int = 0,
     stop: int | None = None,
     image_shape: tuple[int, ...] | None = None,
+    masks: Masks | None = None,
 ) -> Generator[Batch, None, None]:
     """Load the images of rows [start, stop) as batches, in order.
 
@@ -84,6 +92,8 @@ def load_batches(
         Row after the last; None for all rows.
     image_shape : (int, int, int), optional
         Required output shape (channels, h, w) of the transform; None uses that of the first readable image.
+    masks : Masks, optional
+        Mask of each image of the table; each goes through the geometry of the transform.
 
     Yields
     ------
@@ -93,9 +103,11 @@ def load_batches(
     Raises
     ------
     InputError
-        If a number is out of range, or if the transform fails on an image.
+        If a number is out of range, if the transform fails on an image, or if its geometry is unknown but
+        there are masks; or as in `Masks.read`.
     ShapeError
-        If the output of the transform is not (channels, h, w), or differs between images.
+        If the output of the transform is not (channels, h, w), or differs between images; or if a mask and
+        its image differ in size.
     NumericsError
         If the output of the transform has NaN or infinite values.
     ImageError
@@ -121,8 +133,10 @@ def load_batches(
             raise InputError(f"{name} is {value}; it must be 0 or more")
     if not 0 <= start <= stop <= len(table):
         raise InputError(f"rows {start} to {stop} of {len(table)}; need 0 <= start <= stop <= {len(table)}")
+    if masks is not None:
+        require_geometry(transform)
     if start == stop:
-        return _in_order(_Reader(table, transform, (), "", pinned), [], 0, 0)
+        return _in_order(_Reader(table, transform, (), "", pinned, masks), [], 0, 0)
     rows = range(start, stop)
     shape = transform.shape if type(transform) is Transform and not image_shape else image_shape
     if shape:
@@ -130,7 +144,7 @@ def load_batches(
     else:
         first = first_image(table, transform, rows)
         shape, shape_of = tuple(first.tensor.shape), repr(first.name)
-    reader = _Reader(table, transform, tuple(shape), shape_of, pinned)
+    reader = _Reader(table, transform, tuple(shape), shape_of, pinned, masks)
     batches = [rows[first : first + batch_size] for first in range(0, len(rows), batch_size)]
     workers = min(workers, 1) if table.dataset is not None else workers
     return _in_order(reader, batches, workers, ahead if workers else 0)
@@ -209,15 +223,32 @@ class _Reader:
     shape: tuple[int, ...]
     shape_of: str
     pinned: bool
+    masks: Masks | None
 
     def begin(self, rows: range, each: Map) -> Callable[[], Batch]:
         """Start reading a batch with `each` (a `map`); return a function that waits for the batch."""
         channels, height, width = self.shape
         slots = torch.empty(len(rows), height, width, channels, pin_memory=self.pinned)
-        records = each(self._fill, slots.numpy(), rows)
-        return lambda: Batch(rows[0], slots.permute(0, 3, 1, 2), tuple(records))
+        filled = each(self._fill, slots.numpy(), rows)
 
-    def _fill(self, slot: np.ndarray, row: int) -> ImageRecord:
+        def finished() -> Batch:
+            records, labels = zip(*filled, strict=True)
+            images = slots.permute(0, 3, 1, 2)
+            return Batch(rows[0], images, records, None if self.masks is None else labels)
+
+        return finished
+
+    def _fill(self, slot: np.ndarray, row: int) -> tuple[ImageRecord, np.ndarray | None]:
+        """Write an image to its slot; return its record and its mask as seen."""
+        record = self._fill_image(slot, row)
+        if self.masks is None:
+            return record, None
+        if not record.readable:
+            return record, np.full(slot.shape[:2], IGNORED, np.int32)
+        mask = self.masks.read(row, (record.width, record.height))
+        return record, mask_as_seen(mask, self.transform)
+
+    def _fill_image(self, slot: np.ndarray, row: int) -> ImageRecord:
         tensor, record = _load(self.table, self.transform, row, slot)
         if tensor is None:
             slot[:] = 0

@@ -111,7 +111,7 @@ def read_image(
     'not an image of a known format'
     """
     black_and_white = ValueRange.of(value_range)
-    data, reason = (source, None) if isinstance(source, bytes) else _read_bytes(source)
+    data, reason = (source, None) if isinstance(source, bytes) else read_bytes(source)
     if data is None:
         return _unreadable("", reason)
     digest = hashlib.sha256(data).hexdigest()
@@ -175,7 +175,7 @@ def content_hash(table: ImageTable, i: int) -> str | None:
     """
     if table.item(i) is not None:
         return read_row(table, i)[1].sha256 or None
-    data, _ = _read_bytes(table.file(i)) if table.roots[i] else (None, None)
+    data, _ = read_bytes(table.file(i)) if table.roots[i] else (None, None)
     return None if data is None else hashlib.sha256(data).hexdigest()
 
 
@@ -214,7 +214,8 @@ def show_image(table: ImageTable, i: int) -> Image.Image:
     return image
 
 
-def _read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
+def read_bytes(path: str | Path) -> tuple[bytes | None, str | None]:
+    """Return a file's bytes, or None and the reason why they cannot be read."""
     try:
         info = os.stat(path)
         if not stat.S_ISREG(info.st_mode):  # opening a pipe would wait forever

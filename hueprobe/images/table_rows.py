@@ -15,7 +15,8 @@ from hueprobe.images.limits import UNPACKED, max_unpacked
 
 COLUMNS = ("path", "class", "group", "split")
 MANIFEST = "manifest"  # the column with the data set of the paths, wherever that is
-_KNOWN = (*COLUMNS, MANIFEST)
+MASK = "mask"  # the column with the mask of an image, for hueprobe.images.pair_masks
+_KNOWN = (*COLUMNS, MANIFEST, MASK)
 _REQUIRED = ("path", "class")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 # Other common names of the required columns.

@@ -194,32 +194,37 @@ class Transform:
         image = F.resize(image, list(inside), interpolation=mode, antialias=True)
         if inside == (height, width):
             return image
-        framed = Image.new("RGB", (width, height), tuple(min(255, max(0, round(255 * m))) for m in self.mean))
+        border = tuple(min(255, max(0, round(255 * m))) for m in self.mean) if image.mode == "RGB" else 0
+        framed = Image.new(image.mode, (width, height), border)
         framed.paste(image, ((width - inside[1]) // 2, (height - inside[0]) // 2))
         return framed
 
     def sized(self, image: Image.Image) -> Image.Image:
-        """Return an RGB image as the network sees it: resized and cropped, before normalization.
+        """Resize, crop and pad an image, without scaling or normalizing its values.
 
         Parameters
         ----------
-        image : PIL image, RGB
-            Image to resize and crop.
+        image : PIL image
+            Image to transform, of any mode. Borders are 0 if the mode is not RGB.
 
         Returns
         -------
         PIL image
-            Image of the size of the network's input.
+            The image at the size that the network sees, in the same mode.
 
         Raises
         ------
         ImageError
-            If the image is so long and thin that resizing its short side would exhaust the memory.
+            As in calling the transform.
+
+        See Also
+        --------
+        hueprobe.images.mask_as_seen : The same for a mask of labels.
 
         Examples
         --------
-        >>> Transform(resize=256, crop=224).sized(Image.new("RGB", (640, 480))).size
-        (224, 224)
+        >>> Transform(resize=256, crop=(224, 192)).sized(Image.new("L", (640, 480))).size
+        (192, 224)
         """
         if self.fit != "crop":
             return self._fitted(image)

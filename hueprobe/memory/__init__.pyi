@@ -4,6 +4,8 @@ from .build import append_images as append_images
 from .build import build_memories as build_memories
 from .build import build_memory as build_memory
 from .build import layer_path as layer_path
+from .label_shares import LabelShares as LabelShares
+from .label_shares import count_labels as count_labels
 from .plan import plan_memory as plan_memory
 from .store import Memory as Memory
 from .store import open_memory as open_memory

@@ -223,6 +223,7 @@ def derive_memory(
         versions=library_versions(),
         derived_from=memory.ledger.tip,
         content_sha256=msgspec.UNSET,
+        labels=msgspec.UNSET,  # the cells that had them are pooled
     )
     (pooled,) = fill_memories(
         [Path(path)], [settings], memory.images, batches, overwrite=overwrite, progress=progress

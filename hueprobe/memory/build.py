@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
+from msgspec import UNSET
 
 from hueprobe.errors import HueprobeWarning, InputError
+from hueprobe.images.label_names import LabelSet
+from hueprobe.images.mask_files import Masks
+from hueprobe.images.mask_pairing import pair_masks
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import ImageTable
 from hueprobe.images.value_range import ValueRange
@@ -43,6 +47,7 @@ def build_memory(
     device: str = "auto",
     workers: int | None = None,
     value_range: Any = None,
+    masks: Any = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -93,6 +98,11 @@ def build_memory(
         4095), (low, high), `"LOW:HIGH"`, `"auto"` (minimum and maximum of each image), or `"full"`. It is
         recorded and applies to all images read for this memory. By default 16 bits range from 0 to 65535;
         for floats and 32 bits see `hueprobe.images.read_image`.
+    masks : path, list of path or Masks, optional
+        Masks of the images, so that each cell has the number of pixels of each label: a folder, a table, one
+        file for each image, or a result of `hueprobe.images.pair_masks`, which also sets names and ignored
+        values. By default labels are the pixel values, and 255 is ignored. Masks are resized, cropped and
+        padded like their images, by the nearest pixel.
     seed : int, default=0
         Seed of everything random in making the network.
     overwrite : bool, default=False
@@ -107,20 +117,22 @@ def build_memory(
     Raises
     ------
     MemoryFormatError
-        The folder holds something else, or a memory of other settings or images; or images changed since
-        they were read.
+        The folder holds something else, or a memory of other settings or images; or images or masks changed
+        since they were read.
     InputError, LayerError
         An option is invalid, or the output of the layer is not a grid.
     NumericsError
         The activations of an image are NaN or infinite.
     ImageError
-        No image could be read.
+        No image could be read, or the mask of an image is missing or cannot be read.
+    ShapeError
+        A mask and its image differ in size.
 
     Warns
     -----
     HueprobeWarning
         The transform is random, fails on the drawn images that its effect is recorded on, or is assumed
-        because the weights file does not record one.
+        because the weights file does not record one. Or all pixels of some masks are ignored.
 
     See Also
     --------
@@ -144,6 +156,7 @@ def build_memory(
     from hueprobe.activations.backbones import Backbone, load_backbone
 
     table = _in_range(resolve_images(images), value_range)
+    paired = _paired(table, masks, workers, progress)
     if isinstance(backbone, Backbone):
         loaded = backbone
     else:
@@ -155,13 +168,14 @@ def build_memory(
     paths = [Path(path)]
     extractions = plan_extractions(
         paths, [loaded], table, descriptor=descriptor, dtype=dtype, precision=precision,
-        batch_size=batch_size, shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
+        batch_size=batch_size, shard_images=shard_images, device=device, seed=seed,
+        labels=None if paired is None else paired.labels, resume=not overwrite,
     )  # fmt: skip
     extractions[0].seen.warn()
     (memory,) = fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
-        overwrite=overwrite, progress=progress,
+        extracted_batches(extractions, table, workers, paired), hashes=image_hashes(table, workers),
+        masks=paired, overwrite=overwrite, progress=progress,
     )  # fmt: skip
     return memory
 
@@ -182,6 +196,7 @@ def build_memories(
     device: str = "auto",
     workers: int | None = None,
     value_range: Any = None,
+    masks: Any = None,
     seed: int = 0,
     overwrite: bool = False,
     progress: bool = False,
@@ -223,6 +238,8 @@ def build_memories(
         16.
     value_range : int, str or (float, float), optional
         The values that mean black and white in images of more than 8 bits; see `build_memory`.
+    masks : path, list of path or Masks, optional
+        Masks of the images; see `build_memory`.
     seed : int, default=0
         Seed of everything random in making the network.
     overwrite : bool, default=False
@@ -257,6 +274,7 @@ def build_memories(
     from hueprobe.activations.backbones import load_backbones
 
     table = _in_range(resolve_images(images), value_range)
+    paired = _paired(table, masks, workers, progress)
     if isinstance(backbone, Sequence) and not isinstance(backbone, str):
         if layers or not backbone:
             raise InputError("loaded backbones have their own layers; give at least one backbone, no layers=")
@@ -270,19 +288,29 @@ def build_memories(
     paths = [layer_path(path, tapped.layer) for tapped in loaded]
     extractions = plan_extractions(
         paths, loaded, table, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
-        shard_images=shard_images, device=device, seed=seed, resume=not overwrite,
+        shard_images=shard_images, device=device, seed=seed, labels=None if paired is None else paired.labels,
+        resume=not overwrite,
     )  # fmt: skip
     extractions[0].seen.warn()
     return fill_memories(
         paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers), hashes=image_hashes(table, workers),
-        overwrite=overwrite, progress=progress,
+        extracted_batches(extractions, table, workers, paired), hashes=image_hashes(table, workers),
+        masks=paired, overwrite=overwrite, progress=progress,
     )  # fmt: skip
 
 
 def _in_range(table: ImageTable, value_range: Any) -> ImageTable:
     """Return the table with the given range of values, or with its own if None is given."""
     return table if value_range is None else replace(table, value_range=ValueRange.of(value_range))
+
+
+def _paired(
+    table: ImageTable, masks: Any, workers: int | None, progress: bool, labels: LabelSet | None = None
+) -> Masks | None:
+    """Return the masks of a table, or None if none are given."""
+    if masks is None:
+        return None
+    return pair_masks(table, masks, labels=labels, workers=workers, progress=progress)
 
 
 def layer_path(path: str | Path, layer: str) -> Path:
@@ -322,6 +350,7 @@ def append_images(
     backbone: "nn.Module | None" = None,
     weights: str | Path | None = None,
     transform: Any = None,
+    masks: Any = None,
     device: str = "auto",
     workers: int | None = None,
     progress: bool = False,
@@ -344,6 +373,9 @@ def append_images(
     transform : callable, optional
         The custom transform that built the memory, if the network does not provide it. By default the
         recorded one is used.
+    masks : path, list of path or Masks, optional
+        Masks of the images, required if the memory has labels; see `build_memory`. Their labels are those of
+        the memory.
     device : str, default="auto"
         Device of the network. `"auto"` is the device kind that built the memory.
     workers : int, optional
@@ -359,7 +391,8 @@ def append_images(
     Raises
     ------
     InputError
-        Some images are already in the memory, perhaps under another name or root; or their grid differs.
+        Some images are already in the memory, perhaps under another name or root; or their grid differs; or
+        the memory has labels and there are no masks, or the reverse.
     MemoryFormatError
         There is no memory, or its first build is not finished; or images of an interrupted append changed
         since they were read.
@@ -382,23 +415,34 @@ def append_images(
     path = Path(path)
     old = read_settings(path)
     table = replace(resolve_images(images), value_range=old.range_of_values())
+    labels = None if old.labels is UNSET else old.labels.label_set()
+    if (labels is None) != (masks is None):
+        raise InputError(
+            f"{path} has no labels; append without masks"
+            if labels is None
+            else f"{path} has labels of cells; give the masks of the images to append (--masks MASKS)"
+        )
+    paired = _paired(table, masks, workers, progress, labels)
     loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
     extractions = plan_extractions(
-        [path], [loaded], table, descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed
-    )
+        [path], [loaded], table, descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed,
+        labels=labels,
+    )  # fmt: skip
     _require_grid(path, old, extractions[0].settings)
     # The weights file may have moved: what was recorded first stays.
     settings = msgspec.structs.replace(
         extractions[0].settings, backbone=old.backbone, weights=old.weights, closing=old.closing,
         table_layer=old.table_layer, transform=old.transform, transform_probe=old.transform_probe,
+        labels=old.labels,
     )  # fmt: skip
-    batches = extracted_batches(extractions, table, workers)
+    batches = extracted_batches(extractions, table, workers, paired)
     (memory,) = fill_memories(
         [path],
         [settings],
         table,
         batches,
         hashes=image_hashes(table, workers),
+        masks=paired,
         append=True,
         progress=progress,
     )

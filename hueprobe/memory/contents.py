@@ -29,6 +29,7 @@ IMAGES_SCHEMA = pa.schema(
         ("reason", pa.string()),
     ]
 )
+MASKS_SCHEMA = pa.schema([("image", pa.int64()), ("path", pa.string()), ("sha256", pa.string())])
 _SOURCE_SCHEMA = ImageTable((), (), (), (), (), ()).to_arrow().schema
 _MAY_BE_NULL = {"class", "split", "group", "sha256", "width", "height", "reason"}
 # Limits of an unpacked list of images: no plausible name is longer.
@@ -152,6 +153,17 @@ def read_records(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Tabl
         See `read_source`.
     """
     return _read_parquet(path, entry, IMAGES_SCHEMA, start, stop)
+
+
+def read_mask_list(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Table:
+    """Return the masks of images [start, stop), in the columns of `MASKS_SCHEMA`.
+
+    Raises
+    ------
+    MemoryDamagedError
+        See `read_source`.
+    """
+    return _read_parquet(path, entry, MASKS_SCHEMA, start, stop)
 
 
 def _read_parquet(path: Path, entry: FileEntry, schema: pa.Schema, start: int, stop: int) -> pa.Table:

@@ -14,6 +14,9 @@ from msgspec import UNSET, UnsetType
 from hueprobe.activations.descriptors import DESCRIPTORS, describe
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ImageError, require_choice
+from hueprobe.images.label_names import LabelSet
+from hueprobe.images.mask_files import Masks
+from hueprobe.images.masks import cell_counts, require_geometry
 from hueprobe.images.noticed import Tally
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import Batches, Filled
@@ -22,6 +25,7 @@ from hueprobe.memory.settings import (
     DEFAULT_BATCH_SIZE,
     FILE_NAME,
     FORMAT,
+    LabelSettings,
     MemorySettings,
     images_per_shard,
     library_versions,
@@ -77,6 +81,7 @@ def plan_extractions(
     shard_images: int | None = None,
     device: str = "auto",
     seed: int = 0,
+    labels: LabelSet | None = None,
     resume: bool = True,
 ) -> list[Extraction]:
     """Find the grids of one network at several layers, and make the settings of a memory for each.
@@ -94,13 +99,15 @@ def plan_extractions(
         The images. If the transform does not fix their size, the first readable one determines the grid.
     descriptor, dtype, precision, batch_size, shard_images, device, seed
         See `hueprobe.build_memory`.
+    labels : LabelSet, optional
+        Labels of the images' masks, if there are masks.
     resume : bool, default=True
         Whether existing memories are resumed, and give defaults.
 
     Raises
     ------
     InputError
-        An option is invalid.
+        An option is invalid, or there are masks and the transform's geometry is unknown.
     LayerError
         The output of a layer is not a grid.
     ImageError
@@ -118,6 +125,8 @@ def plan_extractions(
     if device == "auto" and lender:
         device = lender.device
     extractor = Extractor(backbones[0], device=device, precision=precision)
+    if labels is not None:
+        require_geometry(backbones[0].transform)
     sample = _sample(backbones[0], table, needed=None in there)
     if sample.images is None:
         shapes = [(old.channels, *old.grid) for old in there if old is not None]
@@ -127,6 +136,12 @@ def plan_extractions(
     extractions = []
     for backbone, (channels, *grid), old in zip(backbones, shapes, there, strict=True):
         seen = sample.seen(backbone, old)
+        of_labels: LabelSettings | UnsetType = UNSET
+        if labels is not None and sample.images is not None:
+            height, width = sample.images.shape[2:]
+            of_labels = LabelSettings.of(labels, (height, width), (grid[0], grid[1]))
+        elif labels is not None and old is not None:  # no image can be read, so nothing is counted
+            of_labels = old.labels
         settings = MemorySettings(
             format=FORMAT,
             class_order=CLASS_ORDER,
@@ -151,6 +166,7 @@ def plan_extractions(
             seed=seed,
             versions=library_versions(),
             value_range=UNSET if table.value_range is None else table.value_range.text,
+            labels=of_labels,
         )
         shape = None if sample.images is None else tuple(sample.images.shape[1:])
         extractions.append(Extraction(backbone, extractor, settings, shape, seen))
@@ -188,10 +204,13 @@ def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool) -> _Sample
     return _Sample(first.tensor[None], first.size)
 
 
-def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, workers: int | None) -> Batches:
+def extracted_batches(
+    extractions: Sequence[Extraction], table: ImageTable, workers: int | None, masks: Masks | None = None
+) -> Batches:
     """Return a function that extracts the table's images [start, stop); unreadable images become zero.
 
-    All extractions share one network, which runs once per batch.
+    All extractions share one network, which runs once per batch. With masks, labels are counted on the grid
+    of each.
     """
     from hueprobe.images.loading import load_batches
 
@@ -204,7 +223,15 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
         unreadable = np.array([not record.readable for record in batch.records])
         for activations in grids:
             activations[unreadable] = 0
-        return grids, [record.stored() for record in batch.records]
+        records = [record.stored() for record in batch.records]
+        if batch.labels is None or masks is None:
+            return grids, records
+        n_labels = len(masks.labels)
+        counts = [
+            np.stack([cell_counts(seen, extraction.settings.grid, n_labels) for seen in batch.labels])
+            for extraction in extractions
+        ]
+        return grids, records, counts
 
     def run(batch: "Batch") -> Filled:
         return finished(batch, extractor.begin(taps, batch.images))
@@ -219,6 +246,7 @@ def extracted_batches(extractions: Sequence[Extraction], table: ImageTable, work
             start=start,
             stop=stop,
             image_shape=extractions[0].image_shape,
+            masks=masks,
         )
         begun: deque[tuple[Batch, Callable[[], list[np.ndarray]]]] = deque()
         tally = Tally()

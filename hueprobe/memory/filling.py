@@ -16,6 +16,7 @@ from hueprobe.errors import (
     ImageError,
     MemoryFormatError,
 )
+from hueprobe.images.mask_files import Masks
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.listing import first_row, list_images, require_unchanged
@@ -25,12 +26,18 @@ from hueprobe.memory.unchanged import Hashes, Unchanged
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory
 from hueprobe.progress import progress_bar
 
-# A batch: activations (b, C, H, W) for each memory, and one record per image.
-Filled = tuple[list[np.ndarray], list[dict[str, Any]]]
+# A batch: activations (b, C, H, W) for each memory, and one record per image; with masks also the label
+# counts (b, H, W, L) for each memory.
+Filled = (
+    tuple[list[np.ndarray], list[dict[str, Any]]]
+    | tuple[list[np.ndarray], list[dict[str, Any]], list[np.ndarray]]
+)
 # Batches of images [start, stop) of a table: each a batch, or a function that makes it. The function is
 # called once all earlier batches are written. This is for a network on the CPU: its threads wait for each
 # other whenever one of them has to share its core.
 Batches = Callable[[int, int], Generator[Filled | Callable[[], Filled], None, None]]
+# The same for one memory: activations, records, and label counts or None.
+_OfOne = tuple[np.ndarray, list[dict[str, Any]], np.ndarray | None]
 
 
 def fill_memories(
@@ -40,6 +47,7 @@ def fill_memories(
     batches: Batches,
     *,
     hashes: Hashes | None = None,
+    masks: Masks | None = None,
     append: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -60,6 +68,8 @@ def fill_memories(
     hashes : callable, optional
         Returns hashes of the images' content, which are compared with an existing memory. By default only
         the settings are compared.
+    masks : Masks, optional
+        Masks of the table's images, if the settings have labels.
     append : bool, default=False
         Whether the images are appended to complete memories.
     overwrite, progress : bool, default=False
@@ -84,8 +94,8 @@ def fill_memories(
         ]
         unchanged = None if hashes is None else Unchanged(table, hashes, progress=progress)
         for writer, asked in zip(writers, settings, strict=True):
-            list_images(writer, table, unchanged, append=append)
-            require_unchanged(writer, table, unchanged, asked, append=append)
+            list_images(writer, table, unchanged, masks, append=append)
+            require_unchanged(writer, table, unchanged, asked, masks, append=append)
         _write_pending(writers, table, batches, progress)
     memories, failure = [], None
     for path in paths:
@@ -159,26 +169,25 @@ def _require_common_batches(writers: Sequence[MemoryWriter], starts: Sequence[in
 
 
 def _hand_out(
-    sinks: Sequence[Generator[None, tuple[np.ndarray, list[dict[str, Any]]], None]],
+    sinks: Sequence[Generator[None, _OfOne, None]],
     starts: Sequence[int],
     advance: Callable[[int], None],
-    batches: Iterator[tuple[int, list[np.ndarray], list[dict[str, Any]]]],
+    batches: Iterator[tuple[Any, ...]],
 ) -> None:
     """Send batches, each with the row of its first image, to the memories that do not have them yet."""
     with contextlib.ExitStack() as stack:
         for sink in sinks:
             next(stack.enter_context(contextlib.closing(sink)))
-        for row, grids, records in batches:
-            for sink, activations, start in zip(sinks, grids, starts, strict=True):
+        for row, grids, records, *labels in batches:
+            counts = labels[0] if labels else [None] * len(grids)
+            for sink, activations, its, start in zip(sinks, grids, counts, starts, strict=True):
                 if row >= start:
-                    sink.send((activations, records))
+                    sink.send((activations, records, its))
             advance(len(records))
 
 
-def _shards(
-    writer: MemoryWriter, paths: Sequence[str], first: int
-) -> Generator[None, tuple[np.ndarray, list[dict[str, Any]]], None]:
-    """Write the batches that are sent, (activations, records), as the missing shards of a memory.
+def _shards(writer: MemoryWriter, paths: Sequence[str], first: int) -> Generator[None, _OfOne, None]:
+    """Write the batches that are sent, (activations, records, counts), as the missing shards of a memory.
 
     `first` is the memory's row of the first path. A shard that is open when the generator is closed is
     discarded.
@@ -187,8 +196,9 @@ def _shards(
         with writer.shard(start, stop) as shard:
             row = start - first
             while row < stop - first:
-                activations, records = yield
-                _add_batch(shard, writer.settings, activations, records, paths[row : row + len(records)])
+                activations, records, counts = yield
+                names = paths[row : row + len(records)]
+                _add_batch(shard, writer.settings, activations, records, counts, names)
                 row += len(records)
     if not writer.ledger.complete:
         writer.complete()
@@ -200,10 +210,11 @@ def _add_batch(
     settings: MemorySettings,
     activations: np.ndarray,
     records: list[dict[str, Any]],
+    counts: np.ndarray | None,
     paths: Sequence[str],
 ) -> None:
     """Reduce activations (b, C, H, W) to the memory's unit vectors and add them to a shard."""
     require_finite(activations, paths, settings.layer)
     described = describe(activations, settings.descriptor)
     vectors, energy = unit_vectors(described, names=paths, layer=settings.layer)
-    shard.add(vectors, energy, records)
+    shard.add(vectors, energy, records, counts)

@@ -1,31 +1,34 @@
 """The list of images of a memory, and the check that a table is that list, unchanged."""
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import UNSET
 
 from hueprobe.errors import InputError, MemoryFormatError
+from hueprobe.images.mask_files import Masks
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.contents import read_mask_list
 from hueprobe.memory.settings import MemorySettings
-from hueprobe.memory.steps import source_file
+from hueprobe.memory.steps import ListStep, mask_list_file, source_file
 from hueprobe.memory.store import Memory
 from hueprobe.memory.unchanged import REMEDY, Unchanged, changed_images, counted
 from hueprobe.memory.writer import MemoryWriter
 
 
 def list_images(
-    writer: MemoryWriter, table: ImageTable, unchanged: Unchanged | None, *, append: bool
+    writer: MemoryWriter, table: ImageTable, unchanged: Unchanged | None, masks: Masks | None, *, append: bool
 ) -> None:
-    """Write the list of images, unless the memory has it already."""
+    """Write the list of images and their masks, unless the memory has it already."""
     if append and writer.ledger.complete:
         if not _was_appended(writer, table, unchanged):
             _require_new_images(writer, table, unchanged)
-            writer.add_source(table)
+            writer.add_source(table, masks)
     elif append and len(writer.ledger.lists) < 2:
         raise MemoryFormatError(
             f"the first build of {writer.folder} is not finished; run it again before appending"
         )
     elif not writer.ledger.lists:
-        writer.add_source(table)
+        writer.add_source(table, masks)
 
 
 def require_unchanged(
@@ -33,11 +36,14 @@ def require_unchanged(
     table: ImageTable,
     unchanged: Unchanged | None,
     asked: MemorySettings,
+    masks: Masks | None,
     *,
     append: bool,
 ) -> None:
-    """Raise if a table is not the memory's list, or if images that are stored have changed since."""
+    """Raise if a table is not the memory's list, or if masks or stored images have changed since."""
     first = first_row(writer, table)
+    if masks is not None:
+        _require_same_masks(writer, table, masks, first)
     if unchanged is None:
         return
     unchanged.require(
@@ -48,6 +54,28 @@ def require_unchanged(
         raise MemoryFormatError(
             f"{writer.folder} was made from other arrays under the same names and hashes; {REMEDY}"
         )
+
+
+def _require_same_masks(writer: MemoryWriter, table: ImageTable, masks: Masks, first: int) -> None:
+    """Raise if masks are not those that the memory lists, wherever they are now."""
+    listed = [
+        sha256
+        for part, step in enumerate(writer.ledger.lists)
+        for sha256 in _masks_of(writer, part, step)["sha256"].to_pylist()
+    ][first : first + len(masks)]
+    if changed := [
+        row for row, pair in enumerate(zip(listed, masks.sha256, strict=True)) if pair[0] != pair[1]
+    ]:
+        raise MemoryFormatError(
+            f"the masks of {counted(changed, table)} of {len(table)} changed since {writer.folder} listed "
+            "them; restore the masks, choose another folder, or rebuild with --overwrite (overwrite=True in "
+            "Python)"
+        )
+
+
+def _masks_of(writer: MemoryWriter, part: int, step: ListStep) -> pa.Table:
+    name = mask_list_file(part)
+    return read_mask_list(writer.folder / name, step.files[name], step.start, step.stop)
 
 
 def _lists(writer: MemoryWriter) -> list[ImageTable]:

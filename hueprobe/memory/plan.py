@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from msgspec import UNSET
 
+from hueprobe.images.label_names import LabelSet
 from hueprobe.images.resolve import resolve_images
 from hueprobe.memory.extraction import plan_extractions
 from hueprobe.memory.settings import MemorySettings
@@ -25,7 +27,7 @@ class MemoryPlan:
     n_images, n_vectors : int
         Number of images, and of vectors (images times cells).
     n_bytes : int
-        Size of all shards in bytes, without the small image tables.
+        Size of all shards in bytes, label counts included, without the small image tables.
     """
 
     settings: MemorySettings
@@ -46,6 +48,7 @@ def plan_memory(
     shard_images: int | None = None,
     device: str = "auto",
     seed: int = 0,
+    labels: LabelSet | None = None,
 ) -> MemoryPlan:
     """Return what `build_memory` would write, without writing it.
 
@@ -71,6 +74,8 @@ def plan_memory(
         Device of the network.
     seed : int, default=0
         Seed of everything random in making the network.
+    labels : LabelSet, optional
+        Labels of the images' masks, if the memory is built with masks.
 
     Returns
     -------
@@ -96,10 +101,12 @@ def plan_memory(
     table = resolve_images(images)
     (extraction,) = plan_extractions(
         [Path(path)], [backbone], table, descriptor=descriptor, dtype=dtype, precision=precision,
-        batch_size=batch_size, shard_images=shard_images, device=device, seed=seed,
+        batch_size=batch_size, shard_images=shard_images, device=device, seed=seed, labels=labels,
     )  # fmt: skip
     extraction.seen.warn()
     settings = extraction.settings
     n_vectors = len(table) * settings.grid[0] * settings.grid[1]
     row = settings.channels * np.dtype(settings.dtype).itemsize + 4  # its energy is a float32
+    if settings.labels is not UNSET:
+        row += len(settings.labels.names) * np.dtype(settings.labels.dtype).itemsize
     return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)

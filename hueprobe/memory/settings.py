@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from hueprobe.activations.descriptors import DESCRIPTORS
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
+from hueprobe.images.label_names import MOST_VALUE, LabelSet
 from hueprobe.images.value_range import ValueRange
 from hueprobe.json_documents import json_text
 from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
@@ -28,7 +29,56 @@ SHARD_BYTES = 256 << 20
 _RECORDED_PACKAGES = ("hueprobe", "torch", "torchvision", "timm", "numpy", "Pillow")
 _MOST_VALUES = 1 << 40  # of one image's grid; no array could be larger
 
+COUNT_DTYPES = ("uint16", "uint32")  # of the pixels of a label in a cell
+
 Size = Annotated[int, Meta(ge=1, le=_MOST_VALUES)]
+PixelValue = Annotated[int, Meta(ge=0, le=MOST_VALUE)]
+
+
+class LabelSettings(Record, frozen=True):
+    """The labels of a memory that was built with masks.
+
+    Attributes
+    ----------
+    names : tuple of str
+        Name of each label, by its id.
+    values : tuple of int
+        Pixel value of each label in the masks.
+    ignore : tuple of int
+        Pixel values that are not labeled.
+    dtype : str
+        Data type of the stored counts, one of `COUNT_DTYPES`.
+    """
+
+    names: Annotated[tuple[str, ...], Meta(min_length=1)]
+    values: tuple[PixelValue, ...]
+    ignore: tuple[PixelValue, ...]
+    dtype: Annotated[str, one_of(COUNT_DTYPES)]
+
+    def __post_init__(self) -> None:
+        """Refuse names and values that do not fit each other."""
+        self.label_set()
+
+    def label_set(self) -> LabelSet:
+        """Return the labels of the masks."""
+        return LabelSet(self.names, self.values, self.ignore)
+
+    @classmethod
+    def of(cls, labels: LabelSet, pixels: tuple[int, int], grid: tuple[int, int]) -> "LabelSettings":
+        """Return the settings of labels, with the smallest type that can count the pixels of a cell.
+
+        Parameters
+        ----------
+        labels : LabelSet
+            The labels.
+        pixels : (int, int)
+            Height and width of the network's input.
+        grid : (int, int)
+            Rows and columns of cells.
+        """
+        most = math.prod(-(-side // cells) for side, cells in zip(pixels, grid, strict=True))
+        dtype = COUNT_DTYPES[0] if most <= np.iinfo(COUNT_DTYPES[0]).max else COUNT_DTYPES[1]
+        return cls(names=labels.names, values=labels.values, ignore=labels.ignore, dtype=dtype)
 
 
 class MemorySettings(Record, frozen=True):
@@ -81,6 +131,8 @@ class MemorySettings(Record, frozen=True):
     value_range : str
         Black and white of images of more than 8 bits, `ValueRange.text`; absent for the defaults of the file
         types.
+    labels : LabelSettings
+        The labels of cells; absent if the memory was built without masks.
     """
 
     format: Annotated[int, Meta(ge=1)]
@@ -107,6 +159,7 @@ class MemorySettings(Record, frozen=True):
     transform_probe: Annotated[tuple[TransformProbe, ...], Meta(max_length=8)] | UnsetType = UNSET
     content_sha256: Sha256 | UnsetType = UNSET
     value_range: str | UnsetType = UNSET
+    labels: LabelSettings | UnsetType = UNSET
 
     def __post_init__(self) -> None:
         """Refuse images too large for an array."""
@@ -114,6 +167,11 @@ class MemorySettings(Record, frozen=True):
             raise ValueError(
                 f"has grid {list(self.grid)} and channels {self.channels}, expected at most {_MOST_VALUES} "
                 "values per image"
+            )
+        if self.labels is not UNSET and math.prod(self.grid) * len(self.labels.names) > _MOST_VALUES:
+            raise ValueError(
+                f"has grid {list(self.grid)} and {len(self.labels.names)} labels, expected at most "
+                f"{_MOST_VALUES} counts per image"
             )
         self.range_of_values()
 
@@ -208,7 +266,7 @@ def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     ignored |= {"weights"} if old.weights_sha256 == new.weights_sha256 else set()
     before, now = old.to_json(), new.to_json()
     lines = [
-        f"{key}: {before.get(key)!r} in the memory, {now.get(key)!r} requested"
+        f"{key}: {_in_words(before.get(key))} in the memory, {_in_words(now.get(key))} requested"
         for key in sorted((before.keys() | now.keys()) - ignored)
         if before.get(key) != now.get(key)
     ]
@@ -218,6 +276,15 @@ def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
         seen_transform(old.transform, old.transform_probe), seen_transform(new.transform, new.transform_probe)
     )
     return sorted([*lines, *([f"transform: {transform}"] if transform else [])])
+
+
+def _in_words(value: Any) -> str:
+    """Return the value of a setting as JSON value in a message; labels have too many names to show all."""
+    if isinstance(value, dict) and "ignore" in value:
+        names = ", ".join(map(repr, value["names"][:4])) + (", ..." if len(value["names"]) > 4 else "")
+        ignored = ", ".join(map(str, value["ignore"])) or "nothing"
+        return f"{len(value['names'])} ({names}; ignoring {ignored})"
+    return repr(value)
 
 
 def random_weights_depend_on(settings: MemorySettings) -> str:

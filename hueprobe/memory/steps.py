@@ -77,6 +77,16 @@ def shard_files(number: int) -> tuple[str, str, str]:
     return f"{stem}.vectors.npy", f"{stem}.energy.npy", f"{stem}.images.parquet"
 
 
+def label_file(number: int) -> str:
+    """Return the name of a shard's label counts, relative to the memory; only with masks."""
+    return f"shards/{number:06d}.labels.npy"
+
+
+def mask_list_file(part: int) -> str:
+    """Return the file name of the masks of a list of images, as `source_file`; only with masks."""
+    return "masks.parquet" if part == 0 else f"masks.{part:06d}.parquet"
+
+
 def source_file(part: int) -> str:
     """Return the file name of a list of images: of the first list, or of the part-th `append`."""
     return "source.parquet" if part == 0 else f"source.{part:06d}.parquet"
@@ -89,6 +99,7 @@ def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
     written: images in order without a gap, and files of the expected names, none of them outside the memory.
     """
     listed = done = n_shards = n_lists = 0
+    with_masks = False  # in all steps or in none
     files: dict[str, FileEntry] = {}
     before: Step | None = None
     for line, step in enumerate(steps, start=1):
@@ -97,10 +108,13 @@ def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
                 is_next = before is None if isinstance(step, SourceStep) else isinstance(before, CompleteStep)
                 fits = is_next and step.start == listed < step.stop
                 names = {source_file(n_lists), *({SETTINGS} if isinstance(step, SourceStep) else ())}
+                if isinstance(step, SourceStep):
+                    with_masks = mask_list_file(0) in step.files
+                names |= {mask_list_file(n_lists)} if with_masks else set()
                 listed, n_lists = step.stop, n_lists + 1
             case ShardStep():
                 fits = step.number == n_shards and step.start == done < step.stop <= listed
-                names = set(shard_files(n_shards))
+                names = {*shard_files(n_shards), *([label_file(n_shards)] if with_masks else [])}
                 done, n_shards = step.stop, n_shards + 1
             case CompleteStep():
                 fits = step.images == done == listed > 0 and not isinstance(before, CompleteStep)

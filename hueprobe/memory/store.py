@@ -7,14 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from msgspec import UNSET
 
 from hueprobe.arguments import as_rows
-from hueprobe.errors import MemoryFormatError
+from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.grid import Grid
+from hueprobe.images.label_names import LabelSet
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.contents import (
     map_array,
     read_array,
+    read_mask_list,
     read_records,
     read_source,
     read_whole,
@@ -24,7 +27,7 @@ from hueprobe.memory.ledger import Ledger, read_ledger
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
 from hueprobe.memory.settings import MemorySettings, read_settings
 from hueprobe.memory.show import facts_html, index_states
-from hueprobe.memory.steps import ShardStep, shard_files, source_file
+from hueprobe.memory.steps import ShardStep, label_file, mask_list_file, shard_files, source_file
 from hueprobe.memory.vectors import renormalize
 
 
@@ -91,6 +94,11 @@ class Memory:
             )
         require_sizes(self.path, self._files)
         read_whole(self.path / SETTINGS, self._files[SETTINGS])
+        if self.has_labels != (mask_list_file(0) in self._files):
+            raise MemoryDamagedError(
+                f"{self.path / SETTINGS} and the ledger disagree on whether there are masks; restore them or "
+                "rebuild the memory"
+            )
         self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
 
     def __repr__(self) -> str:
@@ -115,6 +123,7 @@ class Memory:
                 "dtype": settings.dtype,
                 "images": f"{self.n_images:,}" + (f" ({n_unreadable:,} unreadable)" if n_unreadable else ""),
                 "classes": f"{len(self.classes):,}",
+                **({"labels": f"{len(self.label_names):,}"} if self.has_labels else {}),
                 "complete": "yes" if self.complete else f"no: {self.n_images:,} of {listed:,} images are in",
                 "indexes": ", ".join(index_states(self.path, self.ledger.tip)) or "none",
             }
@@ -152,6 +161,60 @@ class Memory:
             ]
         )
         return replace(table.select(range(self.n_images)), value_range=self.settings.range_of_values())
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the memory was built with masks, so that its cells have labels."""
+        return self.settings.labels is not UNSET
+
+    @property
+    def label_set(self) -> LabelSet:
+        """The labels of the masks and their pixel values.
+
+        Raises
+        ------
+        InputError
+            The memory has no labels.
+        """
+        if self.settings.labels is UNSET:
+            raise InputError(
+                f"{self.path} has no labels of cells; build it with masks (hueprobe index --masks)"
+            )
+        return self.settings.labels.label_set()
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of the labels by id; empty without masks."""
+        return self.label_set.names if self.has_labels else ()
+
+    @cached_property
+    def _label_shards(self) -> tuple[np.ndarray, ...]:
+        labels = self.settings.labels
+        if labels is UNSET:
+            raise AssertionError("a memory without labels")
+        shape = (*self.grid.shape, len(labels.names))
+        return tuple(
+            map_array(self.path / label_file(step.number), (step.stop - step.start, *shape), labels.dtype)
+            for step in self._shard_steps
+        )
+
+    @cached_property
+    def masks(self) -> pa.Table:
+        """The mask of each image as it was listed: columns image, path and sha256.
+
+        Raises
+        ------
+        InputError
+            The memory has no labels.
+        """
+        _ = self.label_set
+        parts = [
+            read_mask_list(
+                self.path / mask_list_file(part), self._files[mask_list_file(part)], step.start, step.stop
+            )
+            for part, step in enumerate(self.ledger.lists)
+        ]
+        return pa.concat_tables(parts).slice(0, self.n_images)
 
     @cached_property
     def records(self) -> pa.Table:
@@ -278,6 +341,48 @@ class Memory:
         rows = rows[self.image_class[rows] >= 0]
         counts = np.zeros(len(self.classes), np.int64)
         np.add.at(counts, self.image_class[rows], self.valid_per_image[rows])
+        return counts
+
+    def label_counts(self, images: np.ndarray | None = None) -> np.ndarray:
+        """Return how many pixels of each label are in each cell; ignored pixels are not counted.
+
+        Pixels are those of the masks at the size that the network sees. A cell's shares of the labels are
+        its counts divided by their sum; if the sum is 0, all of its pixels are ignored, or the image is
+        unreadable.
+
+        Parameters
+        ----------
+        images : array_like of int or of bool, optional
+            Memory rows, or a mask of all of them. By default all.
+
+        Returns
+        -------
+        ndarray of uint16 or uint32, shape (n, H, W, n_labels)
+
+        Raises
+        ------
+        InputError
+            The memory has no labels.
+
+        See Also
+        --------
+        hueprobe.images.mask_on_grid : The same for the mask of any image.
+        hueprobe.images.pair_masks : Masks for `hueprobe.build_memory`.
+
+        Examples
+        --------
+        >>> labeled = hp.build_memory(
+        ...     "labeled.memory", "images", masks="masks", backbone=network, layer="3", transform=transform
+        ... )
+        >>> labeled.label_names, labeled.label_counts([0, 1]).shape
+        (('0', '1'), (2, 7, 7, 2))
+        """
+        n_labels = len(self.label_set)
+        rows = np.arange(self.n_images) if images is None else as_rows("images", images, self.n_images)
+        counts = np.empty((len(rows), *self.grid.shape, n_labels), self._label_shards[0].dtype)
+        for shard, stored in zip(self.shards, self._label_shards, strict=True):
+            here = (rows >= shard.start) & (rows < shard.stop)
+            counts[here] = stored[rows[here] - shard.start]
         return counts
 
     def raw(self, ids: np.ndarray) -> np.ndarray:

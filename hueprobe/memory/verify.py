@@ -10,7 +10,7 @@ from hueprobe.errors import HueprobeError
 from hueprobe.files import PARTIAL, sha256_of
 from hueprobe.memory import headers
 from hueprobe.memory import ledger as ledger_file
-from hueprobe.memory.steps import shard_files, source_file
+from hueprobe.memory.steps import label_file, mask_list_file, shard_files, source_file
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
 
@@ -119,6 +119,8 @@ def _unknown_files(memory: Memory, there: list[str]) -> list[str]:
     if not memory.complete:
         ledger = memory.ledger
         coming = {*shard_files(len(ledger.shards)), source_file(len(ledger.lists))}
+        if memory.has_labels:
+            coming |= {label_file(len(ledger.shards)), mask_list_file(len(ledger.lists))}
         known |= coming | {name + PARTIAL for name in coming}
     return [
         f"{memory.path / name}: not in the memory's ledger; remove it" for name in there if name not in known
@@ -147,6 +149,8 @@ def _content_problems(memory: Memory) -> list[str]:
         energy = memory.energy()
         if not np.isfinite(energy).all() or (energy < 0).any():
             problems.append(f"{memory.path}: an energy is negative, NaN or infinite")
+        if memory.has_labels:
+            problems += _label_problems(memory)
         valid = memory.valid()
         for first, rows in memory.raw_blocks(16_384):
             norms = np.sqrt(np.square(rows.astype(np.float32)).sum(axis=1))
@@ -158,4 +162,17 @@ def _content_problems(memory: Memory) -> list[str]:
                 break
     except HueprobeError as error:
         problems.append(str(error))
+    return problems
+
+
+def _label_problems(memory: Memory) -> list[str]:
+    """Check that images and masks agree: an unreadable image has no labels."""
+    problems = []
+    if memory.masks["image"].to_pylist() != list(range(memory.n_images)):
+        problems.append(f"{memory.path}: the masks are not those of images 0 to {memory.n_images - 1}")
+    for shard in memory.shards:
+        rows = np.arange(shard.start, shard.stop)
+        if memory.label_counts(rows[~memory.readable[rows]]).any():
+            problems.append(f"{memory.path}: an unreadable image has labels")
+            break
     return problems

@@ -11,23 +11,27 @@ from typing import IO, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from msgspec import UNSET
 
 from hueprobe.activations.rounding import as_float16
-from hueprobe.errors import HueprobeError, MemoryFormatError, StorageError
+from hueprobe.errors import HueprobeError, MemoryFormatError, ShapeError, StorageError
 from hueprobe.files import PARTIAL, fsync_folder, storing, written_whole
+from hueprobe.images.mask_files import Masks
 from hueprobe.images.table import ImageTable
 from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory import settings as settings_file
-from hueprobe.memory.contents import IMAGES_SCHEMA
+from hueprobe.memory.contents import IMAGES_SCHEMA, MASKS_SCHEMA
 from hueprobe.memory.files import FileEntry, file_entry, one_writer
 from hueprobe.memory.ledger import REMOVED, Ledger, append_step, read_ledger
-from hueprobe.memory.settings import MemorySettings
+from hueprobe.memory.settings import LabelSettings, MemorySettings
 from hueprobe.memory.steps import (
     AppendStep,
     CompleteStep,
     ShardStep,
     SourceStep,
     Step,
+    label_file,
+    mask_list_file,
     shard_files,
     source_file,
 )
@@ -35,7 +39,8 @@ from hueprobe.memory.unchanged import mark_listed
 
 # Files that a build may leave, relative to the memory.
 _OWN_FILES = re.compile(
-    r"(shards/\d{6,}\.(vectors\.npy|energy\.npy|images\.parquet)|source(\.\d{6,})?\.parquet)(\.partial)?"
+    r"(shards/\d{6,}\.((vectors|energy|labels)\.npy|images\.parquet)|(source|masks)(\.\d{6,})?\.parquet)"
+    r"(\.partial)?"
     r"|memory\.json\.partial|ledger\.jsonl\.partial"
 )
 
@@ -46,9 +51,18 @@ class ShardWriter:
     Vectors are written to disk as they arrive, so RAM use does not depend on the size of a shard.
     """
 
-    def __init__(self, folder: Path, number: int, shape: tuple[int, int, int, int], dtype: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        number: int,
+        shape: tuple[int, int, int, int],
+        dtype: str,
+        labels: LabelSettings | None = None,
+    ) -> None:
         self._folder, self._number = folder, number
         self._shape, self._dtype = shape, np.dtype(dtype)
+        self._labels = labels
+        self._counts: list[np.ndarray] = []
         self._energies: list[np.ndarray] = []
         self._records: list[dict[str, Any]] = []
         self._written = 0
@@ -68,8 +82,27 @@ class ShardWriter:
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
 
-    def add(self, vectors: np.ndarray, energy: np.ndarray, records: Sequence[dict[str, Any]]) -> None:
-        """Append one batch: vectors (b, H, W, C), energy (b, H, W) and one record per image."""
+    def add(
+        self,
+        vectors: np.ndarray,
+        energy: np.ndarray,
+        records: Sequence[dict[str, Any]],
+        counts: np.ndarray | None = None,
+    ) -> None:
+        """Append one batch: vectors (b, H, W, C), energy (b, H, W), one record per image.
+
+        A memory with labels needs their counts too, (b, H, W, L).
+        """
+        if self._labels is not None:
+            shape = (len(vectors), *self._shape[1:3], len(self._labels.names))
+            if counts is None or counts.shape != shape:
+                raise AssertionError(f"no label counts of shape {shape}")
+            if counts.max() > np.iinfo(self._labels.dtype).max:
+                raise ShapeError(
+                    f"{counts.max()} pixels of a label in one cell do not fit {self._labels.dtype}, the type "
+                    "of the memory's label counts; build a memory of these larger images alone"
+                )
+            self._counts.append(counts.astype(self._labels.dtype))
         self.nonnegative = self.nonnegative and not bool((vectors < 0).any())
         rows = (
             as_float16(vectors) if self._dtype == np.float16 else np.ascontiguousarray(vectors, self._dtype)
@@ -80,7 +113,7 @@ class ShardWriter:
         self._written += len(vectors)
 
     def write_companions(self, start: int) -> dict[str, FileEntry]:
-        """Write the files of energies and images; return the ledger entries of all three files.
+        """Write the files of energies, images and labels; return the ledger entries of all files.
 
         The file of the vectors gets its final name when the `with` block ends.
         """
@@ -92,11 +125,17 @@ class ShardWriter:
         rows = [{"image": start + i, **record} for i, record in enumerate(self._records)]
         with written_whole(self._folder / images) as file:
             pq.write_table(pa.Table.from_pylist(rows, IMAGES_SCHEMA), file)
-        return {
+        entries = {
             vectors: FileEntry(sha256=self._digest.hexdigest(), size=self._digest.size),
             energy: file_entry(self._folder / energy),
             images: file_entry(self._folder / images),
         }
+        if self._labels is not None:
+            name = label_file(self._number)
+            with written_whole(self._folder / name) as file:
+                np.save(file, np.concatenate(self._counts), allow_pickle=False)
+            entries[name] = file_entry(self._folder / name)
+        return entries
 
 
 class _Tee:
@@ -133,21 +172,28 @@ class MemoryWriter:
         """Write images [start, stop) as the next shard, and add it to the ledger at the end."""
         number = len(self.ledger.shards)
         shape = (stop - start, *self.settings.grid, self.settings.channels)
-        with ShardWriter(self.folder, number, shape, self.settings.dtype) as shard:
+        labels = None if self.settings.labels is UNSET else self.settings.labels
+        with ShardWriter(self.folder, number, shape, self.settings.dtype, labels) as shard:
             yield shard
             files = shard.write_companions(start)
         self._enter(
             ShardStep(number=number, start=start, stop=stop, nonnegative=shard.nonnegative, files=files)
         )
 
-    def add_source(self, table: ImageTable) -> None:
-        """Add a list of images: the first one, or those to append."""
+    def add_source(self, table: ImageTable, masks: Masks | None = None) -> None:
+        """Add a list of images and their masks: the first one, or those to append."""
         part, start = len(self.ledger.lists), self.ledger.n_listed
         name = source_file(part)
         with written_whole(self.folder / name) as file:
             pq.write_table(table.to_arrow(), file)
         mark_listed(self.folder / name)
         files = {name: file_entry(self.folder / name)}
+        if masks is not None:
+            name = mask_list_file(part)
+            columns = (range(start, start + len(masks)), masks.files, masks.sha256)
+            with written_whole(self.folder / name) as file:
+                pq.write_table(pa.table([list(c) for c in columns], MASKS_SCHEMA), file)
+            files[name] = file_entry(self.folder / name)
         if part == 0:
             files[settings_file.FILE_NAME] = file_entry(self.folder / settings_file.FILE_NAME)
         kind = AppendStep if part else SourceStep

@@ -42,6 +42,12 @@ def folder(tmp_path_factory):
     (folder / "broken.png").write_bytes(b"no image")
     run("data", "split", folder / "images", "--train", "0.5", "--seed", "0", "-o", folder / "split.csv")
     run("index", folder / "split.csv", "--split", "train", "-o", folder / "a.memory", *TINY)
+    for image in (folder / "images").rglob("*.png"):
+        mask = folder / "masks" / image.relative_to(folder / "images")
+        mask.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (36, 30), int(image.stem) % 3).save(mask)
+    masks = ["--masks", folder / "masks"]
+    run("index", folder / "images", "-o", folder / "labeled.memory", *TINY, *masks)
     return folder
 
 
@@ -93,6 +99,7 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("evaluate", ["evaluate", "a.memory", "--leave-one-out", "--searcher", "faiss:Flat"]),
         ("explore", ["explore", "a.memory", "split.csv", "-o", "page.html", "--max-images", "4"]),
         ("info", ["info", "a.memory"]),
+        ("info", ["info", "labeled.memory"]),
         ("query", ["query", "a.memory", "images/blue/0.png", "broken.png"]),
         ("verify", ["verify", "a.memory"]),
         ("tune", ["tune", "a.memory", "--queries", "20", "--searcher", "faiss:Flat"]),

@@ -161,7 +161,9 @@ def _from_array(values: np.ndarray) -> Any:
 
 def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
     """Return a memory that takes each image's vectors from one of two memories, by a hash of its content."""
-    settings = msgspec.structs.replace(memory.settings, mixed_from=(memory.ledger.tip, mirrored.ledger.tip))
+    settings = msgspec.structs.replace(
+        memory.settings, mixed_from=(memory.ledger.tip, mirrored.ledger.tip), labels=msgspec.UNSET
+    )
     stale = (path / FILE_NAME).is_file() and read_settings(path).mixed_from != settings.mixed_from
     key = [sha or name for sha, name in zip(memory.sha256, memory.images.paths, strict=True)]
     heads = np.array([hashlib.sha256(k.encode()).digest()[0] & 1 for k in key], bool)
