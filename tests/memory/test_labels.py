@@ -17,6 +17,7 @@ from hueprobe.memory import (
     append_images,
     build_memories,
     build_memory,
+    count_labels,
     derive_memory,
     plan_memory,
     verify_memory,
