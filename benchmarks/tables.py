@@ -192,6 +192,57 @@ def accuracy_tables(results: dict[str, Any]) -> str:
     return "\n\n".join([*parts, told, markdown(("searcher", "set", "accuracy", "recall@10"), cells)])
 
 
+def dense_tables(results: dict[str, Any]) -> str:
+    """Return mean IoU by network, layer, protocol and method, by size of the memory, and by searcher."""
+    machine = results["machine"]
+    parts = [f"{machine['processor']}, {machine['cores']} cores."]
+    for network, layer in dict.fromkeys((row["network"], row["layer"]) for row in results["rows"]):
+        rows = [row for row in results["rows"] if (row["network"], row["layer"]) == (network, layer)]
+        header = (f"{network}, {layer}", "protocol", "mean IoU", "by frames", "pixel accuracy", "boundary F")
+        cells = [
+            [
+                f"{row['method']}, K = {row['k']}" if "k" in row else row["method"],
+                row["protocol"],
+                _accuracy_of(row["mean_iou"], "ci95"),
+                _accuracy_of(row["mean_iou"], "ci95_blocks", alone=True),
+                _accuracy_of(row["pixel_accuracy"], "ci95"),
+                _accuracy_of(row["mean_boundary_f"], "ci95"),
+            ]
+            for row in rows
+        ]
+        parts.append(markdown(header, cells))
+    labels = [row for row in results["rows"] if row["protocol"] == "strict" and row["method"] == "eq3"]
+    parts.append(
+        markdown(
+            ("IoU, strict, Eq. (3)", *(f"{row['network']}, {row['layer']}" for row in labels)),
+            [
+                [name, *(f"{row['iou'][name][0]:.3f} [{row['iou'][name][1]:.3f}, {row['iou'][name][2]:.3f}]"
+                         for row in labels)]
+                for name in labels[0]["iou"]
+            ],
+        )
+    )  # fmt: skip
+    if results["sizes"]:
+        cells = [
+            [str(point["images"]), f"{point['mean']:.3f}", _share(point["spread"]), str(len(point["values"]))]
+            for point in results["sizes"]
+        ]
+        parts.append(markdown(("images in memory", "mean IoU", "standard deviation", "draws"), cells))
+    if results["approximate"]:
+        cells = [
+            [row["searcher"], f"{row['recall_at_10']:.3f}", f"{row['mean_iou']:.4f}", f"{row['seconds']:.2f}"]
+            for row in results["approximate"]
+        ]
+        parts.append(markdown(("searcher", "recall@10", "mean IoU", "seconds of search"), cells))
+    return "\n\n".join(parts)
+
+
+def _accuracy_of(found: dict[str, Any], bounds: str, *, alone: bool = False) -> str:
+    low, high = found[bounds]
+    interval = f"[{low:.3f}, {high:.3f}]"
+    return interval if alone else f"{found['value']:.3f} {interval}"
+
+
 def precision_tables(results: dict[str, Any]) -> str:
     """Return what half precision of the forward pass changes."""
     rows = [
@@ -557,6 +608,7 @@ CALIBRATION = {
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy_tables,
+    "dense": dense_tables,
     "search": search_tables,
     "search_networks": network_tables,
     "selection_share": selection_tables,

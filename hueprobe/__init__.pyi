@@ -1,5 +1,6 @@
 from . import activations as activations
 from . import datasets as datasets
+from . import dense as dense
 from . import explorer as explorer
 from . import images as images
 from . import memory as memory
@@ -13,6 +14,7 @@ from . import trust as trust
 from .activations import load_backbone as load_backbone
 from .classification import Classification as Classification
 from .classifier import KernelDensityClassifier as KernelDensityClassifier
+from .dense import segment as segment
 from .errors import HueprobeError as HueprobeError
 from .errors import HueprobeWarning as HueprobeWarning
 from .explorer import explore as explore

@@ -46,6 +46,8 @@ class Queries:
         Path and reason of each unreadable image; these are not in the batch.
     duplicates : tuple of str
         Paths of the images whose file content is also in the memory.
+    sizes : ndarray of int64, shape (n, 2), optional
+        Height and width of each upright image in pixels; None if the images are not read from files.
     seconds : float
         Time spent to get the vectors.
     """
@@ -59,6 +61,7 @@ class Queries:
     table: ImageTable
     skipped: tuple[tuple[str, str], ...] = ()
     duplicates: tuple[str, ...] = ()
+    sizes: np.ndarray | None = None
     seconds: float = 0.0
 
 

@@ -113,6 +113,9 @@ class QuerySource:
                     duplicates=tuple(
                         table.paths[row] for sha256, row in sources if sha256 in self.exclusion.known
                     ),
+                    sizes=np.array(
+                        [(batch.records[i].height, batch.records[i].width) for i in readable], np.int64
+                    ).reshape(-1, 2),
                     seconds=time.perf_counter() - started,
                 )
                 advance(len(batch.records))

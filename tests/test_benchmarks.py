@@ -212,3 +212,22 @@ def test_stages_are_shown_with_the_version_before():
         "| total | 10.10 [9.10, 11.10] | 3.10 [3.10, 3.10] |",
     ]
     assert "1,234 vectors" in lines[0] and "| stage, s | a | b |" in lines
+
+
+def test_scores_of_dense_labels_become_tables():
+    score = {"value": 0.5, "ci95": [0.4, 0.6], "ci95_blocks": [0.3, 0.7]}
+    row = {
+        "network": "net", "layer": "5", "protocol": "strict", "method": "eq3", "k": 10, "mean_iou": score,
+        "pixel_accuracy": score, "mean_boundary_f": score, "iou": {"sky": [0.9, 0.8, 0.95]},
+    }  # fmt: skip
+    text = tables.TABLES["dense"](
+        {
+            "machine": {"processor": "fast", "cores": 2},
+            "rows": [row],
+            "sizes": [{"images": 15, "mean": 0.25, "spread": 0.01, "values": [0.24, 0.26]}],
+            "approximate": [{"searcher": "annoy", "recall_at_10": 0.7, "mean_iou": 0.49, "seconds": 1.0}],
+        }
+    )
+    assert "| eq3, K = 10 | strict | 0.500 [0.400, 0.600] | [0.300, 0.700] |" in text
+    assert "| sky | 0.900 [0.800, 0.950] |" in text
+    assert "| 15 | 0.250 | 0.01 | 2 |" in text and "| annoy | 0.700 | 0.4900 | 1.00 |" in text

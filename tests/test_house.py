@@ -43,6 +43,7 @@ FLOORS = (
     ("observations/verdicts/evidence", "observations/table", "observations/units"),
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),
     ("observations/hue",),
+    ("dense",),
     ("observations/verdicts/selftest",),
     ("trust",),
     (

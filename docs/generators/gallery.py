@@ -12,7 +12,7 @@ def make(folder: Path) -> None:
     Parameters
     ----------
     folder : Path
-        Gets `demo.memory`, `matches.parquet`, `people.memory` and `portrait.png`.
+        Gets `demo.memory`, `matches.parquet`, `people.memory`, `portrait.png`, `coins` and `coins.memory`.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.chdir(folder):
@@ -22,6 +22,7 @@ def make(folder: Path) -> None:
             result = hp.KernelDensityClassifier(memory, k=10).leave_one_out()
             result.matches.save("matches.parquet")
         people(Path())
+        coins(Path("coins"))
 
 
 def people(folder: Path) -> None:
@@ -42,6 +43,29 @@ def people(folder: Path) -> None:
     finer = hp.images.Transform(resize=320, crop=320)  # a grid of 10 x 10 cells instead of 7 x 7
     hp.build_memory(
         folder / "people.memory", folder / "whole", backbone="efficientnet_lite0", transform=finer
+    )
+
+
+def coins(folder: Path) -> None:
+    """Make a memory of nine tiles of an image with masks, and three tiles that are not in it."""
+    import numpy as np
+    import skimage
+    from PIL import Image
+    from skimage.filters import threshold_otsu
+
+    pixels = np.asarray(Image.open(Path(skimage.__file__).parent / "data" / "coins.png").convert("L"))
+    coin = pixels > threshold_otsu(pixels)
+    for part in ("train", "test", "masks"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    for i in range(12):
+        y, x = 100 * (i // 4), 96 * (i % 4)
+        tile = slice(y, y + 100), slice(x, x + 96)
+        Image.fromarray(pixels[tile]).save(folder / ("train" if i < 9 else "test") / f"tile{i}.png")
+        Image.fromarray(coin[tile].astype(np.uint8)).save(folder / "masks" / f"tile{i}.png")
+    masks = hp.images.pair_masks(folder / "train", folder / "masks", names=["background", "coin"])
+    finer = hp.images.Transform(resize=None, crop=(320, 320), fit="squash")
+    hp.build_memory(
+        "coins.memory", folder / "train", backbone="efficientnet_lite0", transform=finer, masks=masks
     )
 
 

@@ -61,6 +61,21 @@ with `python -m benchmarks.batch_size`.
 """
 
 
+def dense() -> str:
+    """Return the page on dense labels."""
+    return f"""# Dense labels
+
+Labels of pixels from the nearest cells on CamVid (480 x 360, 11 labels): 120 images of the train part are the
+memory, 60 of the test part are segmented. Intervals are 95 % intervals of a bootstrap over images; those over runs of
+five neighboring frames of a drive come second. {{py:obj}}`hueprobe.dense` describes scores and baselines, and
+[Label pixels by nearest cells](../how-to/segment.md) the two protocols.
+
+Measured with `python -m benchmarks.dense`.
+
+{sections("dense")}
+"""
+
+
 def speed() -> str:
     """Return the page on search."""
     return f"""# Search speed
@@ -266,6 +281,7 @@ Measured with `python -m benchmarks.null_calibration`, and `--real MEMORY --draw
 
 PAGES: dict[str, Callable[[], str]] = {
     "accuracy": accuracy,
+    "dense": dense,
     "speed": speed,
     "extraction": extraction,
     "explorer": explorer,

@@ -37,6 +37,7 @@ _COMMANDS = {
     "query": ("query.query", "Classify images and show what their pixels match."),
     "train": ("train.train", "Train one network with one loss."),
     "tune": ("tune.tune", "Find the fastest searcher with a target recall for a memory."),
+    "segment": ("segment.segment", "Label the pixels of images by a memory with masks."),
     "verify": ("verify.verify", "Check that the files of a memory are unchanged."),
 }
 

@@ -6,6 +6,8 @@ from .conditional import conditional_maps as conditional_maps
 from .conditional import conditional_summary as conditional_summary
 from .conditional import tangential_excess as tangential_excess
 from .conditional import tangential_spreads as tangential_spreads
+from .dense import label_ious as label_ious
+from .dense import segmentation_figure as segmentation_figure
 from .directions import class_directions as class_directions
 from .directions import energy_and_matches as energy_and_matches
 from .energy import class_energy_maps as class_energy_maps

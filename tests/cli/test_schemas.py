@@ -101,6 +101,11 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("info", ["info", "a.memory"]),
         ("info", ["info", "labeled.memory"]),
         ("query", ["query", "a.memory", "images/blue/0.png", "broken.png"]),
+        (
+            "segment",
+            ["segment", "labeled.memory", "images", "--masks", "masks", "--figures", "1", "-o", "out1"],
+        ),
+        ("segment", ["segment", "labeled.memory", "images", "--figures", "0", "-o", "out2"]),
         ("verify", ["verify", "a.memory"]),
         ("tune", ["tune", "a.memory", "--queries", "20", "--searcher", "faiss:Flat"]),
     ],

@@ -1,0 +1,142 @@
+"""Label shares of cells at the pixels of an image, and the label map that follows from them."""
+
+import numpy as np
+
+from hueprobe.errors import ShapeError
+from hueprobe.images.visible import Box
+
+NONE = -1  # no label: nothing voted, or the network did not see the pixel
+
+
+def bilinear_weights(size: int, n_cells: int, start: float, stop: float) -> np.ndarray:
+    """Return how much each cell along one side counts for each pixel, by linear interpolation.
+
+    Parameters
+    ----------
+    size : int
+        Number of pixels.
+    n_cells : int
+        Number of cells.
+    start, stop : float
+        Where the first cell begins and the last one ends, in pixels.
+
+    Returns
+    -------
+    ndarray of float32, shape (size, n_cells)
+        Rows sum to 1. Pixels beyond the center of the first or last cell have its value.
+    """
+    place = (np.arange(size) + 0.5 - start) * (n_cells / (stop - start)) - 0.5
+    place = np.clip(place, 0, n_cells - 1)
+    before = np.minimum(place.astype(np.int64), max(n_cells - 2, 0))
+    share = place - before
+    weights = np.zeros((size, n_cells), np.float32)
+    weights[np.arange(size), before] = 1 - share
+    if n_cells > 1:
+        weights[np.arange(size), before + 1] = share
+    return weights
+
+
+def upsample(shares: np.ndarray, size: tuple[int, int], box: Box | None = None) -> np.ndarray:
+    """Interpolate the label shares of a grid bilinearly to pixels.
+
+    Cell centers keep their values, as in torch's `interpolate` with `align_corners=False`.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (H, W, n_labels)
+        Share of each label in each cell.
+    size : (int, int)
+        Height and width of the image in pixels.
+    box : (left, top, right, bottom), optional
+        The part of the image that the grid covers, in pixels. By default the whole image.
+
+    Returns
+    -------
+    ndarray of float32, shape (h, w, n_labels)
+
+    Raises
+    ------
+    ShapeError
+        The shares are not those of one grid.
+
+    See Also
+    --------
+    hueprobe.dense.label_map : The label of each pixel.
+
+    Examples
+    --------
+    >>> upsample(np.array([[[0.0], [1.0]]]), (1, 4))[0, :, 0]
+    array([0.  , 0.25, 0.75, 1.  ], dtype=float32)
+    """
+    shares = np.asarray(shares, np.float32)
+    if shares.ndim != 3:
+        raise ShapeError(f"shares have shape {shares.shape}; need (H, W, n_labels)")
+    height, width = size
+    left, top, right, bottom = box or (0.0, 0.0, float(width), float(height))
+    rows = bilinear_weights(height, shares.shape[0], top, bottom)
+    columns = bilinear_weights(width, shares.shape[1], left, right)
+    across = np.matmul(columns, shares)  # (H, w, n_labels): fewer products than rows first
+    pixels: np.ndarray = (rows @ across.reshape(len(across), -1)).reshape(height, width, -1)
+    return pixels
+
+
+def seen_pixels(size: tuple[int, int], box: Box) -> np.ndarray:
+    """Return which pixels of an image the network saw: those with their center in the box.
+
+    Parameters
+    ----------
+    size : (int, int)
+        Height and width of the image in pixels.
+    box : (left, top, right, bottom)
+        The visible part of the image, in pixels.
+
+    Returns
+    -------
+    ndarray of bool, shape (h, w)
+    """
+    y, x = np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5
+    left, top, right, bottom = box
+    return ((y > top) & (y < bottom))[:, None] & ((x > left) & (x < right))
+
+
+def label_map(
+    shares: np.ndarray, size: tuple[int, int], box: Box | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the label with the largest share at each pixel, and by how much it leads.
+
+    Parameters
+    ----------
+    shares : ndarray of shape (H, W, n_labels)
+        Share of each label in each cell.
+    size : (int, int)
+        Height and width of the image in pixels.
+    box : (left, top, right, bottom), optional
+        The part of the image that the network saw, in pixels. By default the whole image.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (h, w)
+        Ids of labels, the lower one in a tie; -1 outside the box, and where nothing voted.
+    margin : ndarray of float32, shape (h, w)
+        Largest share minus the second largest; 0 without a label.
+
+    See Also
+    --------
+    hueprobe.dense.upsample : The shares at each pixel.
+
+    Examples
+    --------
+    >>> labels, margin = label_map(np.array([[[0.75, 0.25], [0.0, 1.0]]]), (1, 2))
+    >>> labels, margin
+    (array([[0, 1]], dtype=int32), array([[0.5, 1. ]], dtype=float32))
+    """
+    pixels = upsample(shares, size, box)
+    labels = pixels.argmax(axis=-1).astype(np.int32)
+    first = pixels.max(axis=-1)
+    several = pixels.shape[-1] > 1
+    second = np.partition(pixels, -2, axis=-1)[..., -2] if several else np.zeros_like(first)
+    unknown = first <= 0
+    if box is not None:
+        unknown |= ~seen_pixels(size, box)
+    labels[unknown] = NONE
+    return labels, np.where(unknown, np.float32(0), first - second)
