@@ -26,6 +26,7 @@ from .memory import build_memories as build_memories
 from .memory import build_memory as build_memory
 from .memory import memory_from_arrays as memory_from_arrays
 from .memory import open_memory as open_memory
+from .neighbor_tables import NeighborTable as NeighborTable
 from .pooled_classifier import PooledClassifier as PooledClassifier
 from .search import open_searcher as open_searcher
 from .studies.observing.memories import observe as observe

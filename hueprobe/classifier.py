@@ -176,7 +176,7 @@ class KernelDensityClassifier:
         ...     print(len(part), len(part.matches))  # 6 images x 49 cells x 5 neighbors
         6 1470
         """
-        yield from map(self._classify, self._source.of_images(images))
+        yield from map(self.classify_queries, self._source.of_images(images))
 
     def vectors_of(self, images: Any) -> np.ndarray:
         """Extract the vectors of images as the memory would store them.
@@ -248,7 +248,7 @@ class KernelDensityClassifier:
         >>> hp.KernelDensityClassifier(small, k=3).classify_activations(rng.random((2, 8, 3, 3)))
         Classification(2 images, 2 classes, 0 of 0 labeled images right, 0 ties, 0 skipped, 54 matches)
         """
-        return self._classify(
+        return self.classify_queries(
             self._source.of_activations(activations, names=names, classes=classes, groups=groups)
         )
 
@@ -320,7 +320,7 @@ class KernelDensityClassifier:
         >>> sum(len(part.matches) for part in classifier.leave_one_out_batches())
         2940
         """
-        yield from map(self._classify, self._source.of_memory(query_memory, rows))
+        yield from map(self.classify_queries, self._source.of_memory(query_memory, rows))
 
     def leave_one_out_by_k(
         self, ks: Sequence[int], *, query_memory: Memory | None = None
@@ -363,7 +363,32 @@ class KernelDensityClassifier:
         batches = [self._classify_by_k(queries, ks) for queries in self._source.of_memory(query_memory)]
         return {k: Classification.concatenate(batch[k] for batch in batches) for k in ks}
 
-    def _classify(self, queries: Queries) -> Classification:
+    def classify_queries(self, queries: Queries) -> Classification:
+        """Classify a batch of queries, for callers that also need their vectors.
+
+        Parameters
+        ----------
+        queries : Queries
+            Batch of a `QuerySource` of the same memory and the same rule of exclusion.
+
+        Returns
+        -------
+        Classification
+            With the match table.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.classify : Classify images.
+
+        Examples
+        --------
+        >>> from hueprobe.query_source import QuerySource
+        >>> options = dict(images=None, backbone=None, transform=None, weights=None, device="cpu", workers=0)
+        >>> source = QuerySource(memory, exclude="image", progress=False, **options)
+        >>> classifier = hp.KernelDensityClassifier(memory, k=5)
+        >>> [len(classifier.classify_queries(queries)) for queries in source.of_memory()]
+        [12]
+        """
         return self._classify_by_k(queries, (self.k,))[self.k]
 
     def _classify_by_k(self, queries: Queries, ks: Sequence[int]) -> dict[int, Classification]:

@@ -50,6 +50,8 @@ class Queries:
         Height and width of each upright image in pixels; None if the images are not read from files.
     seconds : float
         Time spent to get the vectors.
+    sha256 : tuple of (str or None)
+        Hash of each image's file content; None where it is not known.
     """
 
     row: np.ndarray
@@ -63,6 +65,7 @@ class Queries:
     duplicates: tuple[str, ...] = ()
     sizes: np.ndarray | None = None
     seconds: float = 0.0
+    sha256: tuple[str | None, ...] = ()
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

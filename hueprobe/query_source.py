@@ -117,6 +117,7 @@ class QuerySource:
                         [(batch.records[i].height, batch.records[i].width) for i in readable], np.int64
                     ).reshape(-1, 2),
                     seconds=time.perf_counter() - started,
+                    sha256=tuple(hashes),
                 )
                 advance(len(batch.records))
                 started = time.perf_counter()
@@ -156,6 +157,7 @@ class QuerySource:
             images=match_images(self.memory, table),
             true_class=table.classes,
             table=table,
+            sha256=(None,) * len(table),
         )
 
     def of_memory(self, query_memory: Memory | None = None, rows: Any = None) -> Iterator[Queries]:
@@ -212,6 +214,7 @@ class QuerySource:
                     table=memory.images,
                     skipped=skipped if start == 0 else (),
                     seconds=time.perf_counter() - started,
+                    sha256=tuple(memory.sha256[row] or None for row in part),
                 )
                 advance(len(part))
 

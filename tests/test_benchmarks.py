@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    audit,
     device_search,
     duplicates,
     loss_comparison,
@@ -18,7 +19,7 @@ from benchmarks import (
 )
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
-from hueprobe import memory_from_arrays
+from hueprobe import KernelDensityClassifier, memory_from_arrays
 from hueprobe.observations import CONTROLS
 from hueprobe.observations.verdicts import CLAIMS, verdicts_from_json
 from hueprobe.search.recall import share_found
@@ -231,3 +232,19 @@ def test_scores_of_dense_labels_become_tables():
     assert "| eq3, K = 10 | strict | 0.500 [0.400, 0.600] | [0.300, 0.700] |" in text
     assert "| sky | 0.900 [0.800, 0.950] |" in text
     assert "| 15 | 0.250 | 0.01 | 2 |" in text and "| annoy | 0.700 | 0.4900 | 1.00 |" in text
+
+
+def test_other_labels_classify_as_a_memory_with_these_labels(tmp_path):
+    values = np.random.default_rng(0).random((12, 6, 2, 2)).astype(np.float32)
+    classes = np.array([0, 1, 2] * 4)
+    result = KernelDensityClassifier(
+        memory_from_arrays(tmp_path / "m", values, list("abc" * 4))
+    ).leave_one_out()
+    classes[[0, 5]] = 1, 0
+    other = memory_from_arrays(tmp_path / "other", values, ["abc"[c] for c in classes])
+    expected = KernelDensityClassifier(other).leave_one_out()
+    found = audit.relabeled(result, classes)
+    np.testing.assert_allclose(found.unnormalized, expected.unnormalized)
+    assert found.true_class == expected.true_class
+    row = audit.label_row(result, np.array([0, 1, 2] * 4), 0.25, 0)
+    assert row["n_wrong"] == 3 and 0 <= row["auroc"]["margin"]["estimate"] <= 1

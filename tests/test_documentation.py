@@ -164,6 +164,24 @@ def test_how_far_to_trust_an_answer(example):
     assert len(names["figure"].axes) > 2
 
 
+def test_audit_of_a_data_set(example):
+    (code,) = python_of("how-to/audit-a-data-set.md")
+    names = executed(code, {"hp": hp, "memory": example["memory"]})
+    assert list(names["pairs"].columns)[:2] == ["image", "other_image"]
+    assert len(names["suspects"]) == names["found"].labels.n_candidates
+    assert names["figure"].axes
+
+
+def test_neighbors_in_other_tools(example):
+    import pyarrow.parquet as pq
+
+    (code,) = python_of("how-to/neighbors-in-other-tools.md")
+    executed(code, {"hp": hp, "memory": example["memory"]})
+    table = pq.read_table("neighbors.parquet")
+    text = (DOCS / "how-to/neighbors-in-other-tools.md").read_text()
+    assert all(f"`{name}`" in text for name in table.column_names)
+
+
 def test_a_loop_with_the_hue_loss():
     (code,) = [block for block in python_of("how-to/train-with-the-hue-loss.md") if "HueHead" in block]
     network = resnet18(num_classes=3)

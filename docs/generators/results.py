@@ -265,6 +265,19 @@ Measured with `python -m benchmarks.trust`.
 """
 
 
+def audit() -> str:
+    """Return the page on planted duplicates and wrong labels."""
+    return f"""# Duplicates and wrong labels
+
+What `hueprobe audit` finds of copies that were changed on purpose and of labels that were changed at random.
+{{doc}}`/how-to/audit-a-data-set` explains the numbers.
+
+Measured with `python -m benchmarks.audit`.
+
+{sections("audit")}
+"""
+
+
 def calibration() -> str:
     """Return the page on the tests' levels and power."""
     return f"""# Calibration of the tests
@@ -287,6 +300,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "explorer": explorer,
     "verdicts": verdicts,
     "trust": trust,
+    "audit": audit,
     "training": training,
     "calibration": calibration,
 }

@@ -25,6 +25,7 @@ from hueprobe.escapes import escape_controls
 
 # Command -> (module.function, description for --help).
 _COMMANDS = {
+    "audit": ("audit.audit", "Find duplicates and labels that are likely wrong."),
     "backbones": ("backbones.backbones", "List networks, or show a network's bottleneck, grid and weights."),
     "compare": ("compare.compare", "Train with several losses over paired seeds, and compare them."),
     "data": ("data.data", "List, show, fetch, verify and split data sets; draft manifests."),

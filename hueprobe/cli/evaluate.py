@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from hueprobe.cli import trust
 
 if TYPE_CHECKING:
     from hueprobe.classification import Classification
+    from hueprobe.neighbor_tables import NeighborTable
     from hueprobe.observations.accuracy.evaluation import Evaluation
 
 
@@ -40,6 +42,13 @@ _NAMED = 10  # maximum number of classes named in a line
 @common.exclude_option
 @common.memory_budget_option
 @common.matches_option
+@click.option(
+    "--neighbors",
+    "neighbors_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Save the nearest memory images of each image, its class and its prediction to this .parquet file, "
+    "for Embedding Atlas or FiftyOne.  [default: not saved]",
+)
 @trust.calibration_option
 @trust.outside_option
 @trust.figure_option
@@ -59,6 +68,7 @@ def evaluate(
     exclude: str,
     memory_budget: int | None,
     matches_file: Path | None,
+    neighbors_file: Path | None,
     calibration: str | None,
     outside: str | None,
     figure: Path | None,
@@ -79,6 +89,7 @@ def evaluate(
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
     from hueprobe.match_files import MatchWriter
     from hueprobe.memory import open_memory
+    from hueprobe.neighbor_tables import NeighborTable
     from hueprobe.observations.accuracy.evaluation import evaluate as compare
     from hueprobe.pooled_classifier import PooledClassifier
     from hueprobe.search.index import recall_of
@@ -107,11 +118,19 @@ def evaluate(
     known = None if calibration is None or images is None else trust.calibration_images(calibration, images)
     others = None if outside is None else common.named_images(outside)
     pooled = rule != "kde"
-    if pooled and (searcher != "exact" or matches_file or memory_budget is not None or index_dir):
+    kde_only = matches_file or neighbors_file or memory_budget is not None or index_dir
+    if pooled and (searcher != "exact" or kde_only):
         raise click.UsageError(
             f"--classifier {rule} searches exactly with all vectors in RAM and records no matches; "
-            "leave out --searcher, --index-dir, --memory-budget and --matches"
+            "leave out --searcher, --index-dir, --memory-budget, --matches and --neighbors"
         )
+    if neighbors_file is not None:
+        if neighbors_file.suffix.lower() != ".parquet":
+            raise click.UsageError(
+                f"cannot save neighbors as {neighbors_file.name!r}; end the name in .parquet"
+            )
+        if not neighbors_file.parent.is_dir():
+            raise click.UsageError(f"folder {neighbors_file.parent} does not exist; create it first")
     shared: dict[str, Any] = {
         "k": k, "weights": weights, "device": device, "workers": workers,
         "exclude": None if exclude == "none" else exclude, "progress": True,
@@ -127,9 +146,14 @@ def evaluate(
         )
         spec, recall = classifier.searcher.spec.text, recall_of(classifier.searcher)
     batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
+    neighbors = NeighborTable()
+    if neighbors_file is not None:
+        batches = _gathered(batches, neighbors)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(MatchWriter(matches_file)) if matches_file else None
         result, patches = trust.classify(batches, writer, with_patches=others is not None)
+    if neighbors_file is not None:
+        neighbors.save(neighbors_file)
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
@@ -149,6 +173,13 @@ def evaluate(
     if figure is not None:
         for file in trust.draw(trusted, figure):
             common.say(f"figure: {file}", err=True)
+
+
+def _gathered(batches: "Iterable[Classification]", neighbors: "NeighborTable") -> "Iterator[Classification]":
+    """Yield the batches, and add their neighbors to the table."""
+    for batch in batches:
+        neighbors.add(batch)
+        yield batch
 
 
 def _document(

@@ -1,3 +1,6 @@
+from .audit_result import Audit as Audit
+from .audit_result import NearPairs as NearPairs
+from .audit_result import NearPatches as NearPatches
 from .calibration import CalibrationCheck as CalibrationCheck
 from .calibration import calibration_check as calibration_check
 from .conformal import conformal_p_values as conformal_p_values
@@ -5,6 +8,9 @@ from .conformal import conformal_predictions as conformal_predictions
 from .conformal import nonconformity as nonconformity
 from .distances import NearestPatches as NearestPatches
 from .distances import nearest_patches as nearest_patches
+from .image_audit import audit as audit
+from .label_noise import LabelCandidates as LabelCandidates
+from .label_noise import label_candidates as label_candidates
 from .outside import OutsideDetection as OutsideDetection
 from .outside import ScoreDetection as ScoreDetection
 from .outside import detect_outside as detect_outside

@@ -98,6 +98,8 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("evaluate", ["evaluate", "a.memory", "split.csv", "--split", "test"]),
         ("evaluate", ["evaluate", "a.memory", "--leave-one-out", "--searcher", "faiss:Flat"]),
         ("explore", ["explore", "a.memory", "split.csv", "-o", "page.html", "--max-images", "4"]),
+        ("audit", ["audit", "a.memory"]),
+        ("audit", ["audit", "a.memory", "split.csv", "--distance", "2", "--share", "0"]),
         ("info", ["info", "a.memory"]),
         ("info", ["info", "labeled.memory"]),
         ("query", ["query", "a.memory", "images/blue/0.png", "broken.png"]),

@@ -5,10 +5,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hueprobe.matches import Matches
-
-# Distances between pixels of different images of one scene are 0.4 and more. Those between two copies that
-# differ by JPEG quality or size are smaller than this.
-NEAR = 0.25
+from hueprobe.trust.near_pairs import NEAR, matched_shares
 
 
 def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
@@ -24,12 +21,10 @@ def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
     near : float, default=0.25
         Maximum distance between unit vectors.
     """
-    n = len(matches.image_paths)
-    close = matches.select((matches.rank == 1) & (matches.distance < near))
-    pair, count = np.unique(close.query_image * n + close.image, return_counts=True)
-    often = pair[count * 2 > matches.query_grid.n_cells]  # at most one an image: more than half
-    twin = np.full(n, -1)
-    twin[often // n] = often % n
+    found = matched_shares(matches.select(matches.rank == 1), near=near)
+    often = found.share > 0.5  # at most one an image: more than half
+    twin = np.full(len(matches.image_paths), -1)
+    twin[found.query_image[often]] = found.image[often]
     return twin
 
 

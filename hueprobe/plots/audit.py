@@ -1,0 +1,114 @@
+"""Plots of an audit: pairs of duplicates side by side, and label-noise candidates."""
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from hueprobe.arguments import as_count, takes
+from hueprobe.errors import ImageError, InputError
+from hueprobe.images.reading import show_image
+from hueprobe.plots.images import SeenImage, draw_image
+from hueprobe.plots.style import PAGE, composing, shortened
+from hueprobe.trust.audit_result import Audit
+
+_PAIRS, _CANDIDATES = 3, 6  # in a row
+_HEIGHT = 1.45  # inches of a row
+
+
+@takes(Audit)
+def audit_figure(
+    found: Audit, *, images_root: str | Path | None = None, n_pairs: int = 6, n_candidates: int = 6
+) -> Figure:
+    """Draw pairs of duplicates side by side, exact ones first, and the images with the least likely labels.
+
+    The image files are read again.
+
+    Parameters
+    ----------
+    found : Audit
+        From `hueprobe.trust.audit`.
+    images_root : path, optional
+        Folder of the memory's images if they have moved; the recorded folder by default.
+    n_pairs, n_candidates : int, default=6
+        Maximum number of pairs (of a set of exact duplicates, the first two), and of candidates.
+
+    Returns
+    -------
+    Figure
+        As wide as a page of a paper (6.9 inches), not managed by pyplot.
+
+    Raises
+    ------
+    InputError
+        There is neither a pair nor a candidate.
+    ImageError
+        An image cannot be read.
+
+    See Also
+    --------
+    hueprobe.trust.Audit.to_pandas : All pairs and candidates.
+
+    Examples
+    --------
+    >>> found = hp.trust.audit(memory, k=5, share=0.9)
+    >>> len(hp.plots.audit_figure(found, n_pairs=1, n_candidates=2).axes)
+    4
+    """
+    n_pairs = as_count("n_pairs", n_pairs, least=0)
+    n_candidates = as_count("n_candidates", n_candidates, least=0)
+    pairs = [(images[0], images[1], "equal content") for images in found.exact]
+    for i, (first, second) in enumerate(zip(found.near.first, found.near.second, strict=True)):
+        told = f"distance {found.near.distance[i]:.2f}, {found.near.share[i]:.0%} of cells"
+        pairs.append((int(first), int(second), told))
+    pairs = pairs[:n_pairs]
+    n_candidates = min(n_candidates, found.labels.n_candidates)
+    if not pairs and not n_candidates:
+        raise InputError("the audit found neither duplicates nor label-noise candidates; there is no figure")
+    heights = [_HEIGHT * -(-len(pairs) // _PAIRS), _HEIGHT * -(-n_candidates // _CANDIDATES)]
+    with composing(PAGE, sum(heights) + 0.3) as figure:
+        shown = [height for height in heights if height]
+        parts: Any = figure.subfigures(len(shown), 1, height_ratios=shown, squeeze=False)[:, 0]
+        if pairs:
+            parts[0].suptitle("duplicates", fontsize=8)
+            _draw_pairs(parts[0], found, pairs, images_root)
+        if n_candidates:
+            parts[-1].suptitle("label-noise candidates: class, likeliest class", fontsize=8)
+            _draw_candidates(parts[-1], found, n_candidates, images_root)
+    return figure
+
+
+def _draw_pairs(part: Any, found: Audit, pairs: list[tuple[int, int, str]], root: str | Path | None) -> None:
+    n_rows = -(-len(pairs) // _PAIRS)
+    for i, (first, second, told) in enumerate(pairs):
+        for side, image in enumerate((first, second)):
+            ax = part.add_subplot(n_rows, 2 * _PAIRS, 2 * i + side + 1)
+            draw_image(ax, _image(found, image, root))
+            label = shortened(found.classes[image] or Path(found.images[image]).name, 16)
+            ax.set_title(label, fontsize=6.5)
+            if side == 0:
+                ax.set_xlabel(told, fontsize=6, loc="left")
+
+
+def _draw_candidates(part: Any, found: Audit, n: int, root: str | Path | None) -> None:
+    labels = found.labels
+    for i in range(n):
+        ax = part.add_subplot(-(-n // _CANDIDATES), _CANDIDATES, i + 1)
+        draw_image(ax, _image(found, int(labels.rows[i]), root))
+        names = f"{shortened(labels.given[i], 16)}\n{shortened(labels.predicted[i], 16)}?"
+        ax.set_title(names, fontsize=6.5)
+        ax.set_xlabel(f"margin {labels.margin[i]:+.2f}", fontsize=6)
+
+
+def _image(found: Audit, image: int, root: str | Path | None) -> SeenImage:
+    """Read an audited image; it is drawn whole."""
+    memory, *others = found.sources
+    if image >= len(memory):
+        return SeenImage(show_image(others[0], image - len(memory)), None)
+    kept = memory if root is None else memory.relocated(Path(root))
+    try:
+        return SeenImage(show_image(kept, image), None)
+    except ImageError as error:
+        raise ImageError(
+            f"{error}; if the memory's images have moved, give their folder with images_root"
+        ) from None
