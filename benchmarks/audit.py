@@ -103,7 +103,7 @@ def alarm_rows(memory: Memory) -> dict[str, Any]:
     classes = np.array(found.classes)
     same = classes[found.near.first] == classes[found.near.second]
     values = {"distance": found.near.distance, "share": found.near.share}
-    alarms = {}
+    alarms: dict[str, dict[str, Any]] = {}
     for name, limits in (("distance", DISTANCES), ("share", SHARES)):
         alarms[name] = {}
         for limit in limits:

@@ -30,7 +30,7 @@ def sections(name: str) -> str:
     for path in tables.result_files(name):
         text = tables.TABLES[name](json.loads(path.read_text("utf-8")))
         parts.append(f"## `{path.name}`\n\n{text}")
-    return "\n\n".join(parts)
+    return "\n\n".join(parts) or "This has not been measured yet."
 
 
 def accuracy() -> str:
