@@ -92,7 +92,7 @@ def segmentation_figure(
         margin, sources = axes[len(panels) : n_panels]
         shown = margin.imshow(result.margin(i), vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
         margin.set(title="margin", xticks=[], yticks=[])
-        colorbar(shown, margin, "share, first minus second", shrink=0.8)
+        colorbar(shown, margin, "share, first minus second", orientation="horizontal", shrink=0.9, pad=0.03)
         _draw_sources(sources, result, i)
         for ax in axes[n_panels:]:
             ax.set_axis_off()
