@@ -32,10 +32,13 @@ import hueprobe as hp
 from benchmarks.machine import machine, versions
 from benchmarks.tables import explorer_tables
 from hueprobe.allocation import ask_for_huge_pages
+from hueprobe.explorer.exploration import Exploration, Explored
 from hueprobe.explorer.search_thread import PAUSE_SECONDS
+from hueprobe.explorer.server import serve
 from hueprobe.explorer.typed_arrays import decoded
 from hueprobe.images import ImageTable
 from hueprobe.json_documents import json_text
+from hueprobe.search.exact.searcher import ExactSearcher
 
 RESULTS = Path(__file__).parent / "results"
 DATA = Path(os.environ.get("HUEPROBE_SHARED", "../shared")) / "data"
@@ -43,17 +46,32 @@ IMAGES = DATA / "images" / "caltech101_20x40"
 WARM_UP = 300  # requests before RAM is read, until pools and caches are full
 
 
+def classifier_in(memory: hp.Memory, number_format: str) -> hp.KernelDensityClassifier:
+    """Return a classifier whose search has a certain number format, not the fastest in a short trial."""
+    classifier = hp.KernelDensityClassifier(memory)
+    classifier.searcher = ExactSearcher(memory, products=number_format)
+    return classifier
+
+
+def serve_queries(memory: str, split: str, number_format: str) -> None:
+    """Serve query images as `hueprobe explore MEMORY SPLIT --split test` does; print the address."""
+    ask_for_huge_pages()
+    opened = hp.open_memory(memory)
+    explored = Explored(classifier_in(opened, number_format), memory, opened.images)
+    queries = hp.images.resolve_images(split).where_split("test")
+    exploration = Exploration((explored,), queries, split)
+    serve(exploration, port=0, ready=lambda url: print(url, flush=True))
+
+
 class Server:
-    """`hueprobe explore` in a process of its own, and one connection to it."""
+    """`serve_queries` in a process of its own, and one connection to it."""
 
     def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "hueprobe", "explore", *arguments, "--no-browser"]
+        program = "import sys; from benchmarks.explorer import serve_queries; serve_queries(*sys.argv[1:])"
+        command = [sys.executable, "-c", program, *arguments]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self._process.stdout is not None
-        found = re.search(r"http://\S+/", self._process.stdout.readline())
-        if found is None:
-            raise SystemExit("hueprobe explore has printed no address")
-        address = urlsplit(found[0])
+        address = urlsplit(self._process.stdout.readline().strip())
         self._base = address.path
         self._connection = http.client.HTTPConnection(address.netloc, timeout=300)
 
@@ -108,9 +126,10 @@ def spread(values: list[float]) -> list[float]:
     return [round(value, 3) for value in (statistics.median(values), min(values), max(values))]
 
 
-def live(server: Server, memory: hp.Memory, queries: ImageTable, n: int) -> dict[str, Any]:
+def live(
+    server: Server, classifier: hp.KernelDensityClassifier, queries: ImageTable, n: int
+) -> dict[str, Any]:
     """Time live queries and the classifier alone, in turns; check that both say the same."""
-    classifier = hp.KernelDensityClassifier(memory)
     classifier.classify(queries.select([0]))
     server.get("query?memory=0&row=0")
     alone, asked, own_alone, own_asked = [], [], [], []
@@ -121,7 +140,7 @@ def live(server: Server, memory: hp.Memory, queries: ImageTable, n: int) -> dict
         asked.append(took)
         found = decoded(json.loads(body)["queries"]["likelihood"])
         np.testing.assert_allclose(found, result.likelihood, atol=1e-5)
-        own = row % memory.n_images
+        own = row % classifier.memory.n_images
         own_alone.append(milliseconds(partial(classifier.leave_one_out, rows=[own]))[0])
         own_asked.append(milliseconds(partial(server.get, f"memory-image?memory=0&row={own}"))[0])
     return {
@@ -185,12 +204,16 @@ def measured(name: str, arguments: argparse.Namespace) -> dict[str, Any]:
         weights=weights, progress=True,
     )  # fmt: skip
     queries = table.where_split("test")
-    row: dict[str, Any] = {"network": name, "images": memory.n_images, "n_vectors": memory.n_slots}
-    asked = (str(memory.path), str(split), "--split", "test")
+    # Both search in the same number format: a trial in each process might choose another one.
+    number_format = ExactSearcher(memory).format
+    row: dict[str, Any] = {
+        "network": name, "images": memory.n_images, "n_vectors": memory.n_slots, "format": number_format,
+    }  # fmt: skip
+    asked = (str(memory.path), str(split), number_format)
     row |= during_background(asked, 11)
     with served(*asked) as server:
         row["background_seconds"] = round(server.wait_for_background(), 1)
-        row |= live(server, memory, queries, arguments.rounds)
+        row |= live(server, classifier_in(memory, number_format), queries, arguments.rounds)
         row |= many_requests(server, arguments.requests)
     return row
 

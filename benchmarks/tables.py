@@ -304,7 +304,7 @@ def explorer_tables(results: dict[str, Any]) -> str:
             ("memory image", "leave_one_out_ms", "memory_image_ms"),
         ):
             times = [_spread(row[alone]), _spread(row[asked]), f"{row[asked.replace('_ms', '_ratio')]:.2f}"]
-            live.append([f"{row['network']}, {row['n_vectors']:,} vectors, {name}", *times])
+            live.append([f"{row['network']}, {row['n_vectors']:,} vectors, {row['format']}, {name}", *times])
     header: tuple[str, ...] = (
         "live query of one",
         "classifier alone, ms",

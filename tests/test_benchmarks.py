@@ -163,6 +163,19 @@ def test_the_loss_comparison_stands_beside_the_papers_table():
     assert "| full direction, hue:eq5 | 6 | 0.500 | +0.000 |  |" in text
 
 
+def test_the_published_speed_of_the_explorer_is_within_its_bounds():
+    (path,) = tables.result_files("explorer")
+    results = json.loads(path.read_text())
+    text = tables.explorer_tables(results)
+    for row in results["rows"]:
+        for alone, asked in (("classify", "query"), ("leave_one_out", "memory_image")):
+            ratio = row[f"{asked}_ms"][0] / row[f"{alone}_ms"][0]
+            assert row[f"{asked}_ratio"] == pytest.approx(ratio, abs=2e-3) and ratio <= 1.2
+            assert f"| {ratio:.2f} |" in text
+        assert row["requests"] >= 1000 and row["rss_mb"][1] < 1.02 * row["rss_mb"][0]
+        assert row["threads"][1] <= row["threads"][0] + 1
+
+
 PUBLISHED = sorted(verdict_table.RESULTS.glob("observations-*.json"))
 
 

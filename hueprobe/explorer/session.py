@@ -1,5 +1,6 @@
 """What the explorer's server knows and asks: queries, uploads, and a pass over all query images behind it."""
 
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -148,8 +149,10 @@ class ServerSession:
         return result.rows, _arrays(one, result, own=False)
 
     def _failed(self, error: Exception) -> None:
-        known = isinstance(error, HueprobeError)
-        self.failure = str(error) if known else f"the background pass failed: {type(error).__name__}: {error}"
+        self.failure = str(error)
+        if not isinstance(error, HueprobeError):
+            self.failure = "the pass over all images failed; the terminal that the server runs in says why"
+            sys.excepthook(type(error), error, error.__traceback__)
 
 
 def _asked(one: Explored, table: ImageTable) -> Classification:

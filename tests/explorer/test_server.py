@@ -211,16 +211,29 @@ def test_a_bug_is_reported_as_any_uncaught_one(memory, tmp_path, monkeypatch):
     assert seen == [ZeroDivisionError] and sent[0]["status"] == 500
 
 
-def test_a_background_pass_that_fails_says_so_and_questions_are_still_answered(memory, tmp_path):
-    broken = mock.patch.object(ServerSession, "_readable", side_effect=InputError("the disk is gone"))
+@pytest.mark.parametrize(
+    ("error", "says", "reported"),
+    [
+        (InputError("the disk is gone"), "the disk is gone", []),
+        (ZeroDivisionError("secret"), "the pass over all images failed; the terminal that the server runs in "
+         "says why", [ZeroDivisionError]),
+    ],
+)  # fmt: skip
+def test_a_background_pass_that_fails_says_so_and_questions_are_still_answered(
+    memory, tmp_path, monkeypatch, error, says, reported
+):
+    seen = []
+    monkeypatch.setattr(sys, "excepthook", lambda *error: seen.append(error[0]))
+    broken = mock.patch.object(ServerSession, "_readable", side_effect=error)
     with broken, served(exploration(memory), tmp_path) as (client, session):
         while session.failure is None:
             time.sleep(0.01)
         found = answer(client, "predictions?memory=0")
-        assert found["error"] == "the disk is gone" and found["done"] == 0
+        assert found["error"] == says and found["done"] == 0
         assert decoded(found["predicted"]).tolist() == [-2] * 8
         assert answer(client, "hubs?memory=0")["queries"] == 0
         answer(client, "query?memory=0&row=0")
+    assert seen == reported
 
 
 def test_searches_that_wait_do_not_block_the_page(own):
