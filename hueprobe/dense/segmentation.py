@@ -14,6 +14,7 @@ from hueprobe.files import written_whole
 from hueprobe.grid import Grid
 from hueprobe.html_tables import html_table
 from hueprobe.images.label_names import LabelSet
+from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -269,7 +270,7 @@ class Segmentation:
         if self.scores is not None:
             arrays |= {name: getattr(self.scores, name) for name in _COUNTS}
         with written_whole(Path(path)) as file:
-            text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+            text = np.frombuffer(json_text(header).encode(), np.uint8)
             np.savez_compressed(file, header=text, **arrays)
 
 
