@@ -4,7 +4,8 @@
 
 Half of Caltech 101's images ($HUEPROBE_SHARED, default ../shared) are a memory of 400 images; the others are
 query images of `hueprobe explore`. After its background pass, the server and a classifier in this process
-take turns with the same images; both have loaded the network before, and wait while the other works.
+take turns with the same images; both have loaded the network before, and wait while the other works. Ratios
+are taken within a turn; their median, least and greatest are kept.
 
 Writes benchmarks/results/explorer-PROCESSOR.json.
 """
@@ -146,10 +147,10 @@ def live(
     return {
         "classify_ms": spread(alone),
         "query_ms": spread(asked),
-        "query_ratio": round(statistics.median(asked) / statistics.median(alone), 3),
+        "query_ratio": spread([a / b for a, b in zip(asked, alone, strict=True)]),
         "leave_one_out_ms": spread(own_alone),
         "memory_image_ms": spread(own_asked),
-        "memory_image_ratio": round(statistics.median(own_asked) / statistics.median(own_alone), 3),
+        "memory_image_ratio": spread([a / b for a, b in zip(own_asked, own_alone, strict=True)]),
     }
 
 

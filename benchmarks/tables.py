@@ -303,7 +303,7 @@ def explorer_tables(results: dict[str, Any]) -> str:
             ("image from outside", "classify_ms", "query_ms"),
             ("memory image", "leave_one_out_ms", "memory_image_ms"),
         ):
-            times = [_spread(row[alone]), _spread(row[asked]), f"{row[asked.replace('_ms', '_ratio')]:.2f}"]
+            times = [_spread(row[key]) for key in (alone, asked, asked.replace("_ms", "_ratio"))]
             live.append([f"{row['network']}, {row['n_vectors']:,} vectors, {row['format']}, {name}", *times])
     header: tuple[str, ...] = (
         "live query of one",

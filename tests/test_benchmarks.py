@@ -168,10 +168,9 @@ def test_the_published_speed_of_the_explorer_is_within_its_bounds():
     results = json.loads(path.read_text())
     text = tables.explorer_tables(results)
     for row in results["rows"]:
-        for alone, asked in (("classify", "query"), ("leave_one_out", "memory_image")):
-            ratio = row[f"{asked}_ms"][0] / row[f"{alone}_ms"][0]
-            assert row[f"{asked}_ratio"] == pytest.approx(ratio, abs=2e-3) and ratio <= 1.2
-            assert f"| {ratio:.2f} |" in text
+        for kind in ("query", "memory_image"):
+            ratio, least, greatest = row[f"{kind}_ratio"]
+            assert least <= ratio <= 1.2 and f"| {ratio:.2f} [{least:.2f}, {greatest:.2f}] |" in text
         assert row["requests"] >= 1000 and row["rss_mb"][1] < 1.02 * row["rss_mb"][0]
         assert row["threads"][1] <= row["threads"][0] + 1
 

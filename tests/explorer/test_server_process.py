@@ -159,3 +159,15 @@ def test_a_port_that_is_taken_is_told(memory):
             serve(exploration(memory), port=port, ready=lambda url: pytest.fail(url))
     with pytest.raises(InputError, match="port 70000 cannot be used"):
         serve(exploration(memory), port=70000, ready=lambda url: pytest.fail(url))
+
+
+@pytest.mark.parametrize("name", ["uvicorn", "starlette"])
+def test_without_the_extra_the_server_says_what_to_install(name):
+    code = f"import sys; sys.modules[{name!r}] = None; import hueprobe.explorer.server"
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert shown.returncode == 1
+    last = shown.stderr.splitlines()[-1]
+    assert f"MissingDependencyError: the explorer's server needs {name}" in last
+    assert "pip install 'hueprobe[explore]'" in last
