@@ -16,7 +16,6 @@ import http.client
 import itertools
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 import hueprobe as hp
-from benchmarks.machine import machine, versions
+from benchmarks.machine import machine, processor_name, versions
 from benchmarks.tables import explorer_tables
 from hueprobe.allocation import ask_for_huge_pages
 from hueprobe.explorer.exploration import Exploration, Explored
@@ -231,8 +230,7 @@ def main() -> None:
     facts = machine()
     rows = [measured(name, arguments) for name in arguments.networks]
     results = {"machine": facts, "versions": versions(), "rows": rows}
-    processor = re.sub(r"\W+", "-", facts["processor"].lower()).strip("-")
-    (RESULTS / f"explorer-{processor}.json").write_text(json_text(results, indent=1) + "\n")
+    (RESULTS / f"explorer-{processor_name()}.json").write_text(json_text(results, indent=1) + "\n")
     print(explorer_tables(results))
 
 
