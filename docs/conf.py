@@ -1,5 +1,6 @@
 """Sphinx: the documentation of hueprobe, built offline from the code, the notebooks and the results files."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -43,6 +44,7 @@ myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "attrs_inline"
 myst_heading_anchors = 3
 # Tutorials keep the outputs that they have; gallery pages are executed at every build.
 nb_execution_mode = "cache"
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # in kernels: pages show no progress bars
 nb_execution_excludepatterns = ["tutorials/*"]
 nb_execution_timeout = 600
 nb_execution_raise_on_error = True
