@@ -56,10 +56,26 @@ _FIGURES = 4  # images drawn by default
     show_default=True,
     help="How predictions are compared with MASKS: strict, or as open-hummingbird-eval does.",
 )
+@click.option(
+    "--cells-per-image",
+    type=click.IntRange(min=1),
+    help="Search only so many cells of each image of MEMORY, chosen at random.  [default: all]",
+)
+@click.option(
+    "--sampling",
+    type=click.Choice(["uniform", "rare"]),
+    help="How these cells are chosen: uniform, or rare, which favors cells of labels that fill few cells.  "
+    "[default: uniform with strict, rare with hummingbird]",
+)
 @common.searcher_option
 @common.index_dir_option
 @common.exclude_option
-@click.option("--seed", default=0, show_default=True, help="Seed of the bootstrap of the intervals.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed of the bootstrap of the intervals and of --cells-per-image.",
+)
 @click.option(
     "--figures",
     "n_figures",
@@ -82,6 +98,8 @@ def segment(
     kernel: str,
     k: int | None,
     protocol: str,
+    cells_per_image: int | None,
+    sampling: str | None,
     searcher: str,
     index_dir: Path | None,
     exclude: str,
@@ -104,6 +122,8 @@ def segment(
     from hueprobe.images.mask_pairing import pair_masks
     from hueprobe.memory import open_memory
 
+    if sampling is not None and cells_per_image is None:
+        raise click.UsageError("--sampling needs --cells-per-image N")
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"folder {folder} is not empty; choose another with -o")
     opened = open_memory(memory)
@@ -115,7 +135,8 @@ def segment(
         paired = pair_masks(table, masks, labels=opened.label_set, workers=workers, progress=True)
     found = run(
         opened, table, masks=paired, kernel=kernel, k=k, protocol=protocol, searcher=searcher,
-        exclude=None if exclude == "none" else exclude, seed=seed, weights=weights, device=device,
+        exclude=None if exclude == "none" else exclude, cells_per_image=cells_per_image, sampling=sampling,
+        seed=seed, weights=weights, device=device,
         workers=workers, memory_budget=memory_budget, index_dir=index_dir, progress=True,
     )  # fmt: skip
     common.report_skipped(found.skipped)
@@ -192,6 +213,8 @@ def _document(found: "Segmentation", memory: Path) -> dict[str, Any]:
         "searcher": settings.searcher,
         "searcher_recall": settings.searcher_recall,
         "exclude": settings.exclude,
+        "cells_per_image": settings.cells_per_image,
+        "sampling": settings.sampling,
         "skipped": [{"path": path, "reason": reason} for path, reason in found.skipped],
         "seconds": {**found.seconds, "total": sum(found.seconds.values())},
         "scores": None,

@@ -15,6 +15,7 @@ from .memory_size import measure_sizes as measure_sizes
 from .protocols import Protocol as Protocol
 from .protocols import assign_labels as assign_labels
 from .protocols import protocol_of as protocol_of
+from .sampling import sample_cells as sample_cells
 from .scores import Scores as Scores
 from .scores import score_maps as score_maps
 from .segmentation import Segmentation as Segmentation

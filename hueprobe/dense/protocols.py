@@ -9,6 +9,7 @@
 | mean IoU | over labels that occur or are predicted | over all labels, 0 for absent ones |
 | size of the maps | the image's own | that of the network's input |
 | input | any transform | squashed square, standard deviation of blue .255 |
+| sample of cells, if asked for | uniform | cells of rare labels more often; see `sample_cells` |
 
 Ignored pixels of the test are left out by both.
 """
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from hueprobe.dense.sampling import RARE, UNIFORM
 from hueprobe.errors import HueprobeWarning, require_choice
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ class Protocol:
         Whether labels that neither occur nor are predicted have an IoU of 0 in the mean.
     at_input_size : bool
         Whether maps have the size of the network's input; otherwise they have the image's own.
+    sampling : {"uniform", "rare"}
+        How cells of the memory are sampled, if they are.
 
     See Also
     --------
@@ -60,13 +64,14 @@ class Protocol:
     assigned: bool
     absent_as_zero: bool
     at_input_size: bool
+    sampling: str
 
 
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol("strict", False, False, False, False),
-        Protocol("hummingbird", True, True, True, True),
+        Protocol("strict", False, False, False, False, UNIFORM),
+        Protocol("hummingbird", True, True, True, True, RARE),
     )
 }
 

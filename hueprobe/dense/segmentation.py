@@ -46,6 +46,10 @@ class SegmentSettings:
         Bootstrap draws of the intervals, and their seed.
     by_group : bool
         Whether intervals are over groups, where images have one.
+    cells_per_image : int or None
+        Number of cells of each memory image that were searched; None for all.
+    sampling : {"uniform", "rare"} or None
+        How these were chosen; see `hueprobe.dense.sample_cells`.
     """
 
     kernel: str
@@ -57,6 +61,8 @@ class SegmentSettings:
     n_resamples: int
     seed: int
     by_group: bool
+    cells_per_image: int | None = None
+    sampling: str | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -11,6 +11,7 @@ from hueprobe.arguments import as_count
 from hueprobe.classifier import warn_of_duplicates
 from hueprobe.dense.intervals import N_RESAMPLES
 from hueprobe.dense.protocols import Protocol, protocol_of, warn_of_other_input
+from hueprobe.dense.sampling import sampled_cells
 from hueprobe.dense.scores import Scores, score_maps
 from hueprobe.dense.segmentation import Segmentation, SegmentSettings
 from hueprobe.dense.transfer import EQ3, parse_kernel, shares_of, transfer_labels
@@ -40,6 +41,8 @@ def segment(
     searcher: str = "exact",
     exclude: str | None = "image",
     memory_rows: Any = None,
+    cells_per_image: int | None = None,
+    sampling: str | None = None,
     by_group: bool = True,
     n_resamples: int = N_RESAMPLES,
     seed: int = 0,
@@ -78,12 +81,16 @@ def segment(
         What a query may not match; see `KernelDensityClassifier`.
     memory_rows : array_like of int or of bool, optional
         Use only these memory rows; exact search only. By default all.
+    cells_per_image : int, optional
+        Search only so many cells of each memory image, chosen at random; exact search only. By default all.
+    sampling : {"uniform", "rare"}, optional
+        How these cells are chosen; see `hueprobe.dense.sample_cells`. By default as the protocol does.
     by_group : bool, default=True
         Whether intervals are over groups, where images have one. Otherwise they are over images.
     n_resamples : int, default=1000
         Number of bootstrap draws of the intervals.
     seed : int, default=0
-        Seed of these draws.
+        Seed of these draws, and of the sample of cells.
     backbone, transform, weights, device, workers, memory_budget, index_dir : optional
         See `KernelDensityClassifier`.
     progress : bool, default=False
@@ -131,9 +138,18 @@ def segment(
         memory, exclude=exclude, images=memory_rows, backbone=backbone, transform=transform, weights=weights,
         device=device, workers=workers, progress=progress,
     )  # fmt: skip
+    if sampling is not None and cells_per_image is None:
+        raise InputError(f"sampling is {sampling!r}, but all cells are searched; give cells_per_image")
+    rule = None if cells_per_image is None else sampling or rules.sampling
+    chosen_cells = None
+    if cells_per_image is not None:
+        assert rule is not None
+        chosen_cells = sampled_cells(
+            memory_counts(memory, rules), source.rows, memory.grid.shape, cells_per_image, rule, seed
+        )
     found_by = open_searcher(
         memory, searcher, device=device, images=None if memory_rows is None else source.rows,
-        memory_budget=memory_budget, index_dir=index_dir, progress=progress,
+        vectors=chosen_cells, memory_budget=memory_budget, index_dir=index_dir, progress=progress,
     )  # fmt: skip
     shares_of_ids = memory_shares(memory, rules)
     seconds = dict.fromkeys(("extract", "search", "transfer"), 0.0)
@@ -187,7 +203,7 @@ def segment(
         settings=SegmentSettings(
             kernel=chosen.text, k=k, protocol=rules.name, searcher=found_by.spec.text,
             searcher_recall=float(recall_of(found_by)), exclude=source.exclude, n_resamples=n_resamples,
-            seed=seed, by_group=by_group,
+            seed=seed, by_group=by_group, cells_per_image=cells_per_image, sampling=rule,
         ),
         skipped=tuple(skipped),
         seconds=seconds,
@@ -219,7 +235,13 @@ def recorded_geometry(memory: Memory) -> "Transform":
 
 
 def memory_shares(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function from vector ids to the label shares of these memory cells.
+    """Return a function from vector ids to the label shares of these memory cells; see `memory_counts`."""
+    counts = memory_counts(memory, protocol)
+    return lambda ids: shares_of(counts(ids))
+
+
+def memory_counts(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function from vector ids to the pixels of each label in these memory cells.
 
     Parameters
     ----------
@@ -230,7 +252,7 @@ def memory_shares(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], 
     """
     counts = memory.label_counts().reshape(memory.n_slots, -1)
     if not protocol.ignored_as_first:
-        return lambda ids: shares_of(counts[ids])
+        return lambda ids: counts[ids]
     shape = recorded_geometry(memory).shape
     if shape is None:
         raise InputError(
@@ -242,7 +264,7 @@ def memory_shares(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], 
     def with_ignored(ids: np.ndarray) -> np.ndarray:
         numbers = counts[ids].astype(np.int64)
         numbers[..., 0] += n_pixels[ids % memory.grid.n_cells] - numbers.sum(axis=-1)
-        return shares_of(numbers)
+        return numbers
 
     return with_ignored
 

@@ -176,6 +176,7 @@ def open_searcher(
     *,
     device: str = "auto",
     images: "np.ndarray | None" = None,
+    vectors: "np.ndarray | None" = None,
     memory_budget: int | None = None,
     products: str | None = None,
     index_dir: str | Path | None = None,
@@ -194,6 +195,9 @@ def open_searcher(
         Device of exact search: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. Annoy and FAISS search on the CPU.
     images : array_like of int or of bool, optional
         Search only these memory rows (or the rows of this mask); exact search only. By default all.
+    vectors : array_like of int or of bool, optional
+        Search only the vectors of these ids (or of this mask over all ids); exact search only. By default
+        all.
     memory_budget : int, optional
         Bytes of vectors that exact search may keep in RAM. By default 1 GiB. For a larger memory, a file of
         quantized vectors is written next to it, and every search reads that file.
@@ -255,14 +259,16 @@ def open_searcher(
         from hueprobe.search.exact.stored import use_stored_codes
 
         searcher = ExactSearcher(
-            memory, device=device, images=images, products=products, memory_budget=memory_budget
-        )
-        if images is None and memory.complete:
+            memory, device=device, images=images, vectors=vectors, products=products,
+            memory_budget=memory_budget,
+        )  # fmt: skip
+        if images is None and vectors is None and memory.complete:
             use_stored_codes(memory, searcher.quantized, index_dir=index_dir, build=build, progress=progress)
         return searcher
-    if images is not None:
+    if images is not None or vectors is not None:
+        only = "images" if vectors is None else "vectors"
         raise SearcherError(
-            f"{parsed.text!r} searches the whole memory; use exact search to search only some of its images"
+            f"{parsed.text!r} searches the whole memory; use exact search to search only some of its {only}"
         )
     index = StoredIndex(memory, parsed, index_dir=index_dir)
     if build and not index.exists:

@@ -77,6 +77,29 @@ def test_shapes_are_found(folder, memory):
     np.testing.assert_array_equal(found.scores.confusion[0, :, :2], confusion)
 
 
+def test_a_sample_of_cells_is_all_that_is_searched(folder, memory):
+    found = segment(memory, folder / "test", cells_per_image=3, seed=5)
+    assert (found.settings.cells_per_image, found.settings.sampling) == (3, "uniform")
+    chosen = hp.dense.sample_cells(memory.label_counts(), 3, seed=5)
+    assert len(chosen) == 18 and set(np.unique(found.nearest)) <= set(chosen)
+    everything = segment(memory, folder / "test")
+    assert (everything.settings.cells_per_image, everything.settings.sampling) == (None, None)
+    assert not set(np.unique(everything.nearest)) <= set(chosen)
+
+
+def test_hummingbird_favors_rare_labels_and_counts_ignored_pixels_for_the_first(folder, memory):
+    found = segment(memory, folder / "test", protocol="hummingbird", cells_per_image=3, seed=5)
+    assert found.settings.sampling == "rare"
+    counts = memory.label_counts().astype(int)
+    counts[..., 0] += 16 - counts.sum(axis=-1)  # cells of 4 x 4 pixels
+    assert set(np.unique(found.nearest)) <= set(hp.dense.sample_cells(counts, 3, rule="rare", seed=5))
+
+
+def test_sampling_without_a_number_of_cells_is_refused(folder, memory):
+    with pytest.raises(InputError, match="give cells_per_image"):
+        segment(memory, folder / "test", sampling="rare")
+
+
 def test_shares_are_those_of_a_slow_search(folder, memory):
     found = segment(memory, folder / "test", kernel="softmax:0.1", k=7)
     classifier = hp.KernelDensityClassifier(memory, backbone=brightness(), transform=TRANSFORM)

@@ -71,6 +71,26 @@ def test_exact_search_equals_brute_force(seed, levels, k, block, group, products
     np.testing.assert_array_equal(found.ids, ids)
 
 
+@pytest.mark.parametrize("form", ["ids", "mask"])
+def test_exact_search_of_some_vectors_is_brute_force_over_them(memory, form):
+    rng = np.random.default_rng(4)
+    chosen = rng.permutation(memory.n_slots)[:70]
+    among = np.isin(np.arange(memory.n_slots), chosen)
+    stored = memory.vectors(np.arange(memory.n_slots))
+    queries, rows = stored[:60], rng.permutation(memory.n_images)[:30]
+    given = chosen if form == "ids" else among
+    found = open_searcher(memory, vectors=given, images=rows).search(queries, 12)
+    searched = among & np.isin(np.arange(memory.n_slots) // memory.grid.n_cells, rows) & stored.any(axis=1)
+    valid = queries.any(axis=1)
+    ids, _ = nearest(queries[valid], stored, 12, np.tile(searched, (valid.sum(), 1)))
+    np.testing.assert_array_equal(found.ids[valid], ids)
+
+
+def test_an_index_cannot_be_asked_for_some_vectors(memory):
+    with pytest.raises(SearcherError, match="only some of its vectors"):
+        open_searcher(memory, "faiss:Flat", vectors=[0, 1])
+
+
 def test_near_ties_below_float32_resolution_are_ranked_exactly(tmp_path):
     # Vectors whose float32 products with the query cannot be told apart.
     rng = np.random.default_rng(1)

@@ -65,6 +65,8 @@ class ExactSearcher:
         Device that computes the products; see `search_device`.
     images : array_like of int or of bool, optional
         Memory rows to search; all if None.
+    vectors : array_like of int or of bool, optional
+        Ids of the vectors to search; all if None.
     products : {"sparse", "int16", "uint8", "int8", "half", "float32", "float32-numpy"}, optional
         Number format of the first pass; `uint8` is for memories without negative values. If None, the fastest
         format for these vectors on this machine, measured once. Results do not depend on it.
@@ -91,6 +93,7 @@ class ExactSearcher:
         *,
         device: str = "cpu",
         images: np.ndarray | None = None,
+        vectors: np.ndarray | None = None,
         products: str | None = None,
         memory_budget: int | None = None,
     ) -> None:
@@ -102,6 +105,10 @@ class ExactSearcher:
             chosen = np.zeros(memory.n_images, bool)
             chosen[as_rows("images", images, memory.n_images)] = True
             searched = searched & np.repeat(chosen, memory.grid.n_cells)
+        if vectors is not None:
+            among = np.zeros(memory.n_slots, bool)
+            among[as_rows("vectors", vectors, memory.n_slots)] = True
+            searched = searched & among
         self._ids = np.flatnonzero(searched)  # without zero vectors
         sample = sample_of(memory, self._ids)
         self.nonzero = float((sample != 0).mean()) if sample.size else 0.0
