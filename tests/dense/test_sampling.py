@@ -41,7 +41,7 @@ def test_rare_labels_are_chosen_more_often():
     shares = {
         rule: np.mean(sample_cells(counts, 1, rule=rule, seed=3) % 10 == 9) for rule in ("uniform", "rare")
     }
-    # Uniform: 1 of 10. Rare: P(u / 9 < min of nine others' u), which is the integral of (1 - u / 9)^9 over u: .623.
+    # Uniform: 1 of 10. Rare: P(u / 9 < min of nine others' u), the integral of (1 - u / 9)^9 over u: .623.
     assert abs(shares["uniform"] - 0.1) < 0.07
     expected = 0.9 * (1 - (8 / 9) ** 10)
     assert abs(shares["rare"] - expected) < 0.11
