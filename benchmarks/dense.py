@@ -1,13 +1,16 @@
 """Dense labels on CamVid: mean IoU of label transfer and of what it is compared with.
 
-    python -m benchmarks.dense [--folder out/dense] [--networks efficientnet_lite0 resnet50]
+    python -m benchmarks.dense [--folder out/dense] [--networks efficientnet_lite0 resnet50] [--times]
 
 Needs the real images and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder and
-taken up again. Writes benchmarks/results/dense.json after each network. The train images are the memory, the
-test images are segmented. Intervals are over images, and over runs of five neighboring frames of one drive.
+taken up again. Writes benchmarks/results/dense.json after each layer and protocol; rows of other networks
+stay. The train images are the memory, the test images are segmented. Intervals are over images, and over runs
+of five neighboring frames of one drive. Rows with 40 cells search a sample of that many cells of each memory
+image. With --times only the times are measured, for an idle machine.
 """
 
 import argparse
+import json
 import os
 import time
 from collections.abc import Callable
@@ -18,10 +21,11 @@ import numpy as np
 
 from benchmarks.machine import machine
 from hueprobe import KernelDensityClassifier, Memory, images, open_searcher
-from hueprobe.dense import baselines, measure_sizes, parse_kernel, protocol_of, transfer_labels
+from hueprobe.dense import baselines, label_map, measure_sizes, parse_kernel, protocol_of, transfer_labels
 from hueprobe.dense.protocols import HUMMINGBIRD_STD
+from hueprobe.dense.sampling import sampled_cells
 from hueprobe.dense.scores import Scores, scores_of_counts
-from hueprobe.dense.segmenting import CellLabels, memory_shares, recorded_geometry
+from hueprobe.dense.segmenting import CellLabels, memory_counts, memory_shares, recorded_geometry
 from hueprobe.images.mask_files import Masks
 from hueprobe.json_documents import json_text
 from hueprobe.memory import build_memories
@@ -59,6 +63,8 @@ TRANSFORMS = {
 KERNELS = ("eq3", "softmax:0.02")
 APPROXIMATE = ("faiss:IVF128,Flat;nprobe=1", "faiss:IVF128,Flat;nprobe=8", "annoy:trees=10")
 MOST_CELLS = 20_000  # of the memory that logistic regression is fitted to
+SAMPLED = 40  # cells of each memory image, where they are sampled
+ROUNDS = 5  # of the times
 FRAMES = 5  # neighboring frames of a drive that count as one unit
 
 
@@ -78,7 +84,7 @@ class Test:
     """
 
     def __init__(self, memory: Memory, table: images.ImageTable, masks: Masks, protocol: str) -> None:
-        self.memory, self.masks, self.rules = memory, masks, protocol_of(protocol)
+        self.memory, self.table, self.masks, self.rules = memory, table, masks, protocol_of(protocol)
         self.vectors = KernelDensityClassifier(memory).vectors_of(table)
         self.sizes = np.array([masks.read(i).shape for i in range(len(masks))], np.int64)
         drives = [Path(path).name.split("_")[0] for path in table.paths]
@@ -121,6 +127,11 @@ class Test:
         }
         row["assigned_as_they_are"] = scores.assigned in ((), tuple(range(len(scores.label_names))))
         return row
+
+    def sample(self, rule: str) -> np.ndarray:
+        """Return the ids of a sample of the memory's cells."""
+        counts, rows = memory_counts(self.memory, self.rules), np.arange(self.memory.n_images)
+        return sampled_cells(counts, rows, self.memory.grid.shape, SAMPLED, rule, seed=0)
 
 
 def memories(
@@ -187,11 +198,49 @@ def approximate(test: Test) -> list[dict[str, Any]]:
     return rows
 
 
+def times(test: Test) -> dict[str, Any]:
+    """Return the seconds of segmenting the test images, by step: search, transfer, label maps."""
+    searcher, geometry = open_searcher(test.memory), recorded_geometry(test.memory)
+    rounds = []
+    for _ in range(ROUNDS):
+        found, search = test.search(10, searcher)
+        started = time.perf_counter()
+        shares = test.moved(found, "eq3")
+        transfer = time.perf_counter() - started
+        cells = CellLabels(shares, test.sizes, geometry)
+        started = time.perf_counter()
+        for shares_of_one, size, box in zip(shares, test.sizes.tolist(), cells.boxes.tolist(), strict=True):
+            label_map(shares_of_one, (size[0], size[1]), (box[0], box[1], box[2], box[3]))
+        rounds.append({"search": search, "transfer": transfer, "maps": time.perf_counter() - started})
+    ratio = [sum(one.values()) / one["search"] for one in rounds]
+    started = time.perf_counter()
+    KernelDensityClassifier(test.memory).vectors_of(test.table)
+    return {
+        "vectors": test.memory.n_slots,
+        "queries": len(test.sizes) * test.memory.grid.n_cells,
+        "seconds": {name: float(np.median([one[name] for one in rounds])) for name in rounds[0]},
+        "extract_seconds": time.perf_counter() - started,
+        "ratio_to_search": {"median": float(np.median(ratio)), "least": min(ratio), "most": max(ratio)},
+    }
+
+
+def kept(networks: list[str], names: tuple[str, ...]) -> dict[str, Any]:
+    """Return the results on file, without the rows of networks that are measured again."""
+    results: dict[str, Any] = {"rows": [], "sizes": [], "approximate": [], "times": []}
+    if RESULTS.exists():
+        results.update(json.loads(RESULTS.read_text("utf-8")))
+    results["machine"] = machine()
+    for name in names:
+        results[name] = [row for row in results[name] if row["network"] not in networks]
+    return results
+
+
 def main() -> None:
     """Run what the arguments ask for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("out/dense"))
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--times", action="store_true")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     train, asked = (images.resolve_images(DATA / "images" / part) for part in ("train", "test"))
@@ -199,11 +248,16 @@ def main() -> None:
         images.pair_masks(table, DATA / "masks" / part, names=NAMES)
         for table, part in ((train, "train"), (asked, "test"))
     ]
-    results: dict[str, Any] = {"machine": machine(), "rows": [], "sizes": {}, "approximate": {}}
+    results = kept(arguments.networks, ("times",) if arguments.times else ("rows", "times"))
     for network in arguments.networks:
         for protocol in TRANSFORMS:
             for layer, memory in memories(arguments.folder, network, protocol, train, labeled[0]).items():
                 test = Test(memory, asked, labeled[1], protocol)
+                if protocol == "strict":
+                    results["times"].append({"network": network, "layer": layer, **times(test)})
+                if arguments.times:
+                    RESULTS.write_text(json_text(results, indent=1) + "\n")
+                    continue
                 found, seconds = test.search(30, open_searcher(memory))
                 cell = {"network": network, "layer": layer, "protocol": protocol, "grid": memory.grid.shape}
                 for kernel in KERNELS:
@@ -212,6 +266,11 @@ def main() -> None:
                     transfer = time.perf_counter() - started
                     row = {**cell, "method": kernel, "k": parse_kernel(kernel).default_k, **test.row(shares)}
                     results["rows"].append({**row, "search_seconds": seconds, "transfer_seconds": transfer})
+                for rule in ("uniform", "rare"):
+                    searcher = open_searcher(memory, vectors=test.sample(rule))
+                    shares = test.moved(test.search(10, searcher)[0], "eq3")
+                    method = {"method": f"eq3, {SAMPLED} cells {rule}", "k": 10}
+                    results["rows"].append({**cell, **method, **test.row(shares)})
                 if protocol == "strict":
                     for name, shares_of in compared(test).items():
                         results["rows"].append({**cell, "method": name, **test.row(shares_of())})

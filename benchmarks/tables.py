@@ -222,6 +222,20 @@ def dense_tables(results: dict[str, Any]) -> str:
             ],
         )
     )  # fmt: skip
+    if results["times"]:
+        cells = [
+            [
+                f"{row['network']}, {row['layer']}",
+                f"{row['vectors']:,}",
+                f"{row['queries']:,}",
+                *(f"{row['seconds'][name]:.2f}" for name in ("search", "transfer", "maps")),
+                "{median:.2f} [{least:.2f}, {most:.2f}]".format(**row["ratio_to_search"]),
+                f"{row['extract_seconds']:.1f}",
+            ]
+            for row in results["times"]
+        ]
+        steps = ("search, s", "transfer, s", "label maps, s", "x search alone", "network, s")
+        parts.append(markdown(("60 images", "memory", "queries", *steps), cells))
     if results["sizes"]:
         cells = [
             [str(point["images"]), f"{point['mean']:.3f}", _share(point["spread"]), str(len(point["values"]))]

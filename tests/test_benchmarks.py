@@ -237,12 +237,24 @@ def test_scores_of_dense_labels_become_tables():
         {
             "machine": {"processor": "fast", "cores": 2},
             "rows": [row],
+            "times": [
+                {
+                    "network": "net",
+                    "layer": "5",
+                    "vectors": 19800,
+                    "queries": 9900,
+                    "extract_seconds": 3.0,
+                    "seconds": {"search": 1.0, "transfer": 0.05, "maps": 0.1},
+                    "ratio_to_search": {"median": 1.15, "least": 1.1, "most": 1.2},
+                }
+            ],
             "sizes": [{"images": 15, "mean": 0.25, "spread": 0.01, "values": [0.24, 0.26]}],
             "approximate": [{"searcher": "annoy", "recall_at_10": 0.7, "mean_iou": 0.49, "seconds": 1.0}],
         }
     )
     assert "| eq3, K = 10 | strict | 0.500 [0.400, 0.600] | [0.300, 0.700] |" in text
     assert "| sky | 0.900 [0.800, 0.950] |" in text
+    assert "| net, 5 | 19,800 | 9,900 | 1.00 | 0.05 | 0.10 | 1.15 [1.10, 1.20] | 3.0 |" in text
     assert "| 15 | 0.250 | 0.01 | 2 |" in text and "| annoy | 0.700 | 0.4900 | 1.00 |" in text
 
 

@@ -252,7 +252,7 @@ def memory_counts(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], 
     """
     counts = memory.label_counts().reshape(memory.n_slots, -1)
     if not protocol.ignored_as_first:
-        return lambda ids: counts[ids]
+        return counts.__getitem__
     shape = recorded_geometry(memory).shape
     if shape is None:
         raise InputError(
@@ -262,7 +262,7 @@ def memory_counts(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], 
     n_pixels = cell_counts(np.zeros(shape[1:], np.int32), memory.grid.shape, 1).reshape(-1)
 
     def with_ignored(ids: np.ndarray) -> np.ndarray:
-        numbers = counts[ids].astype(np.int64)
+        numbers: np.ndarray = counts[ids].astype(np.int64)
         numbers[..., 0] += n_pixels[ids % memory.grid.n_cells] - numbers.sum(axis=-1)
         return numbers
 

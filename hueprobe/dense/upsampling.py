@@ -75,9 +75,8 @@ def upsample(shares: np.ndarray, size: tuple[int, int], box: Box | None = None) 
     left, top, right, bottom = box or (0.0, 0.0, float(width), float(height))
     rows = bilinear_weights(height, shares.shape[0], top, bottom)
     columns = bilinear_weights(width, shares.shape[1], left, right)
-    across = np.matmul(columns, shares)  # (H, w, n_labels): fewer products than rows first
-    pixels: np.ndarray = (rows @ across.reshape(len(across), -1)).reshape(height, width, -1)
-    return pixels
+    across = np.ascontiguousarray(np.moveaxis(shares, -1, 0)) @ columns.T  # fewer products than rows first
+    return np.moveaxis(rows @ across, 0, -1)
 
 
 def seen_pixels(size: tuple[int, int], box: Box) -> np.ndarray:
@@ -130,11 +129,13 @@ def label_map(
     >>> labels, margin
     (array([[0, 1]], dtype=int32), array([[0.5, 1. ]], dtype=float32))
     """
-    pixels = upsample(shares, size, box)
-    labels = pixels.argmax(axis=-1).astype(np.int32)
-    first = pixels.max(axis=-1)
-    several = pixels.shape[-1] > 1
-    second = np.partition(pixels, -2, axis=-1)[..., -2] if several else np.zeros_like(first)
+    pixels = np.moveaxis(upsample(shares, size, box), -1, 0)
+    labels = np.zeros(size, np.int32)
+    first, second = pixels[0].copy(), np.zeros(size, np.float32)
+    for label, share in enumerate(pixels[1:], start=1):  # the last axis is too short for argmax to be fast
+        np.putmask(labels, share > first, label)
+        np.maximum(second, np.minimum(first, share), out=second)
+        np.maximum(first, share, out=first)
     unknown = first <= 0
     if box is not None:
         unknown |= ~seen_pixels(size, box)
