@@ -16,7 +16,12 @@ from hueprobe.plots.style import SAME, colorbar, composing, drawing, shortened
 
 _NONE = (255, 255, 255)
 _SOURCES = 6  # memory images that have a color of their own
-_OTHERS = (205, 205, 205)
+_OTHERS = (225, 225, 225)
+# Of the memory images: pale ones with dark ones between, none of which is a color of the first labels.
+_SHADES = np.array(
+    [(153, 221, 255), (255, 170, 187), (187, 204, 51), (238, 136, 102), (119, 119, 119), (238, 221, 136)],
+    np.uint8,
+)
 _WIDTH = 7.2  # inches
 
 
@@ -93,9 +98,12 @@ def segmentation_figure(
         shown = margin.imshow(result.margin(i), vmin=0, vmax=1, cmap="cividis", interpolation="nearest")
         margin.set(title="margin", xticks=[], yticks=[])
         colorbar(shown, margin, "share, first minus second", orientation="horizontal", shrink=0.9, pad=0.03)
-        _draw_sources(sources, result, i)
-        for ax in axes[n_panels:]:
+        for ax in axes:
+            ax.set_anchor("N")  # tops in line, whatever stands below
+        empty = axes[n_panels:]
+        for ax in empty:
             ax.set_axis_off()
+        _draw_sources(sources, result, i, None if not len(empty) else empty[0])
         present = sorted(set(np.unique(predicted)) | set([] if true is None else np.unique(true)))
         colors = label_colors(len(result.labels)) / 255
         handles = [
@@ -116,18 +124,20 @@ def _colored(labels: np.ndarray, n_labels: int) -> np.ndarray:
     return pixels
 
 
-def _draw_sources(ax: Axes, result: Segmentation, i: int) -> None:
-    """Color each cell by the memory image of its nearest neighbor; the most frequent ones are named."""
+def _draw_sources(ax: Axes, result: Segmentation, i: int, beside: Axes | None) -> None:
+    """Color each cell by the memory image of its nearest neighbor; the most frequent ones are named.
+
+    Their names stand in the empty axes beside it, or below.
+    """
     grid, nearest = result.grid, result.nearest[i]
     row = np.where(nearest >= 0, nearest // grid.n_cells, -1)
     rows, counts = np.unique(row[row >= 0], return_counts=True)
     most = rows[np.argsort(-counts, kind="stable")[:_SOURCES]].tolist()
     pixels = np.full((*grid.shape, 3), _OTHERS, np.uint8)
     pixels[row < 0] = _NONE
-    colors = label_colors(_SOURCES)
-    shades = [tuple(color) for color in (colors / 255).tolist()]
+    shades = [tuple(color) for color in (_SHADES / 255).tolist()]
     for rank, image in enumerate(most):
-        pixels[row == image] = colors[rank]
+        pixels[row == image] = _SHADES[rank]
     left, top, right, bottom = result.boxes[i].tolist()
     ax.imshow(pixels, extent=(left, right, bottom, top), interpolation="nearest", aspect="equal")
     ax.set(title=f"source of the nearest ({len(rows)} images)", xticks=[], yticks=[])
@@ -136,10 +146,14 @@ def _draw_sources(ax: Axes, result: Segmentation, i: int) -> None:
         for rank, image in enumerate(most)
     ]
     if len(rows) > len(most):
-        handles.append(Patch(facecolor="0.8", label="other images"))
-    ax.legend(
-        handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=5.5, ncols=2, frameon=False
-    )
+        handles.append(Patch(facecolor=tuple(part / 255 for part in _OTHERS), label="other images"))
+    if beside is not None:
+        beside.legend(handles=handles, loc="upper left", fontsize=7, frameon=False, title="nearest, from")
+    else:
+        ax.legend(
+            handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.02), fontsize=5.5, ncols=2,
+            frameon=False,
+        )  # fmt: skip
 
 
 @takes(Segmentation)
