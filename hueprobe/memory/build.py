@@ -151,10 +151,10 @@ def build_memory(
 
     plan = plan_build(
         lambda _: Path(path), images, backbone=backbone,
-        layers=() if isinstance(backbone, Backbone) else [layer], weights=weights, transform=transform, descriptor=descriptor,
-        dtype=dtype, precision=precision, batch_size=batch_size, shard_images=shard_images, device=device,
-        workers=workers, value_range=value_range, masks=masks, seed=seed, resume=not overwrite,
-        progress=progress,
+        layers=() if isinstance(backbone, Backbone) else [layer], weights=weights, transform=transform,
+        descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
+        shard_images=shard_images, device=device, workers=workers, value_range=value_range, masks=masks,
+        seed=seed, resume=not overwrite, progress=progress,
     )  # fmt: skip
     (memory,) = fill_memories(
         plan.paths, plan.settings, plan.table, plan.batches(), hashes=plan.hashes(), masks=plan.masks,

@@ -163,8 +163,15 @@ def fill_memories(
     return memories
 
 
-def open_filled(path: Path) -> Memory:
+def open_filled(path: Path, *, stacklevel: int = 4) -> Memory:
     """Open a memory that was just filled; warn of lost classes, and raise if no image could be read.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the memory.
+    stacklevel : int, default=4
+        Distance to the caller whom a warning names; see `warnings.warn`.
 
     Raises
     ------
@@ -182,7 +189,7 @@ def open_filled(path: Path) -> Memory:
         warnings.warn(
             f"no readable image in class {names}; the memory does not have this class",
             HueprobeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
     return memory
 
