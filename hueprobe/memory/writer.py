@@ -322,6 +322,7 @@ def remove_memory_files(folder: Path) -> None:
     with storing(folder):
         if (folder / ledger_file.FILE_NAME).exists():
             (folder / ledger_file.FILE_NAME).replace(folder / REMOVED)
+            fsync_folder(folder)
         for index in (folder / "indexes").glob("*"):
             if index.name.endswith(PARTIAL) or (index / "index.json").is_file():
                 shutil.rmtree(index)

@@ -23,7 +23,7 @@ def no_fixed_size(image):
     return from_numpy(np.asarray(image, np.float32).transpose(2, 0, 1).copy() / 255)
 
 
-CASES = {
+CASES: dict[str, dict] = {
     "plain": {},
     "float32": {"dtype": "float32"},
     "gap": {"descriptor": "gap"},

@@ -63,12 +63,13 @@ def test_other_settings_images_numbers_and_masks_are_refused(tmp_path, images, o
     build_part(path, images, "1/3", **asked)
     before = contents(tmp_path / "m.parts")
     dtypes = r"dtype: 'float16' in the memory, 'float32' requested"
-    for changed, number, message in [
+    refused: list[tuple[dict, str, str]] = [
         ({"dtype": "float32"}, "2/3", rf"m\.parts has parts of other settings \({dtypes}\); use the same"),
         ({"layer": "1"}, "2/3", "layer: '3' in the memory, '1' requested.*; use the same settings, choose"),
         ({"masks": None}, "2/3", "labels: "),
         ({}, "2/4", r"m is being built in 3 parts, got 2/4; give --part I/3, or choose another folder"),
-    ]:
+    ]
+    for changed, number, message in refused:
         with pytest.raises(MemoryFormatError, match=message):
             build_part(path, images, number, **{**asked, **changed})
     shutil.copyfile(tmp_path / "masks" / "b" / "21.png", tmp_path / "masks" / "b" / "20.png")
