@@ -6,6 +6,7 @@ from . import images as images
 from . import memory as memory
 from . import observations as observations
 from . import plots as plots
+from . import scale as scale
 from . import search as search
 from . import stats as stats
 from . import studies as studies

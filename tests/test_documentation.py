@@ -122,6 +122,15 @@ def test_appended_images(example):
     assert hp.open_memory("my.memory").n_images == 12 + 6
 
 
+def test_a_memory_built_in_parts(example, monkeypatch, capsys):
+    monkeypatch.setattr("hueprobe.memory.extraction.DEFAULT_BATCH_SIZE", 4)
+    monkeypatch.setattr("hueprobe.memory.settings.SHARD_IMAGES", 4)
+    (code,) = python_of("how-to/larger-than-one-machine.md")
+    names = executed(code, example)
+    assert capsys.readouterr().out == "12 of 12\n"
+    assert names["memory"].complete and len(names["memory"].shards) == 3
+
+
 def test_matches_in_pandas(example, capsys):
     (code,) = python_of("how-to/matches-in-pandas-and-duckdb.md")
     example["matches"].save("matches.parquet")

@@ -46,6 +46,7 @@ FLOORS = (
         "pooled_classifier",
         "neighbor_tables",
     ),
+    ("scale",),
     ("observations/verdicts/claims",),
     ("observations/verdicts/rules", "observations/verdicts/documents"),
     ("observations/verdicts/evidence", "observations/table", "observations/units"),

@@ -14,6 +14,7 @@ ROOMS = {
     "images": "Images, tables and transforms",
     "datasets": "Data sets and manifests",
     "memory": "Memories",
+    "scale": "Parts of memories",
     "search": "Search and indexes",
     "training": "Training",
     "studies": "Observing and comparing",

@@ -19,6 +19,7 @@ from hueprobe.cli.options import (
 if TYPE_CHECKING:
     from hueprobe.activations import Backbone
     from hueprobe.memory import Memory
+    from hueprobe.scale import Part
 
 
 def _numbers(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[float, ...] | None:
@@ -61,6 +62,16 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     except InputError as error:
         raise click.BadParameter(str(error)) from None
     return text
+
+
+def _part(ctx: click.Context, param: click.Parameter, text: str | None) -> "Part | None":
+    from hueprobe.errors import InputError
+    from hueprobe.scale import Part
+
+    try:
+        return None if text is None else Part.parse(text)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -193,9 +204,18 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of random weights."
 )
 @click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
+@click.option(
+    "--part",
+    callback=_part,
+    metavar="I/N",
+    help="Build only part I of N, counted from 1, in a folder beside OUTPUT; `hueprobe join OUTPUT` joins "
+    "them. In a SLURM array of 16: --part ${SLURM_ARRAY_TASK_ID}/16.  [default: the whole memory]",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be written and its size, then stop.")
 @click.option(
-    "--overwrite", is_flag=True, help="Replace an existing memory, whatever its settings and images."
+    "--overwrite",
+    is_flag=True,
+    help="Replace an existing memory, whatever its settings and images; with --part, only that part.",
 )
 def index(
     images: str,
@@ -225,6 +245,7 @@ def index(
     interpolation: str | None,
     seed: int,
     append: bool,
+    part: "Part | None",
     dry_run: bool,
     overwrite: bool,
 ) -> None:
@@ -237,6 +258,9 @@ def index(
 
     With --masks, each cell also gets the number of pixels of each label. To keep the whole of images that
     are not square, use --fit squash with --crop HxW.
+
+    With --part, several processes or machines build one memory: each runs the same command with another
+    part, in a folder that all of them see. The memory is then the same, byte for byte.
 
     Builds resume: run the same command again.
     """
@@ -253,18 +277,25 @@ def index(
         plan_memory,
     )
     from hueprobe.memory.recorded import maker_of
+    from hueprobe.scale import build_layer_parts, build_part, part_path
+    from hueprobe.scale.folders import whole_folder
     from hueprobe.search import parse_spec
 
     for spec in searchers:
         parse_spec(spec)
     if index_dir is not None and not searchers:
         raise click.UsageError("--index-dir is the folder of an index; name an index with --searcher")
+    if part is not None and (searchers or append):
+        what = "an index is of the whole memory: give --searcher to `hueprobe join`"
+        raise click.UsageError("--append is not done in parts; leave out --part" if append else what)
     if (Path(images) / "memory.json").is_file():
         if masks is not None:
             raise click.UsageError("a pooled memory has no cells to label; leave out --masks")
+        if part is not None:
+            raise click.UsageError("a memory is pooled in one piece; leave out --part")
         pixels = open_memory(images)
         pooled = derive_memory(memory, pixels, descriptor, overwrite=overwrite, progress=True)
-        _finish(pooled, searchers, index_dir)
+        finish(pooled, searchers, index_dir)
         return
     naming = {
         "label-names": label_names, "ignore": ignore is not None, "zero-is-ignore": zero_is_ignore
@@ -287,12 +318,13 @@ def index(
             memory, table, masks=masks, device=device, workers=workers, progress=True,
             weights=None if weights == "default" else weights,
         )  # fmt: skip
-        _finish(appended, searchers, index_dir)
+        finish(appended, searchers, index_dir)
         _say_cropped(appended)
         return
     if not backbone:
         raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
     begun = layer_path(memory, layers[0]) if len(layers) > 1 else Path(memory)
+    begun = begun if part is None else whole_folder(begun)
     backbones = load_backbones(
         backbone, layers=layers or [None], weights=weights, seed=seed,
         made_by=None if overwrite else maker_of(begun),
@@ -315,21 +347,35 @@ def index(
     for one in backbones:
         path = layer_path(memory, one.layer) if several else memory
         labels = None if paired is None else paired.labels
-        _show_plan(plan_memory(path, table, backbone=one, labels=labels, **stored), path)
+        there = path if part is None else whole_folder(path)
+        plan = plan_memory(there, table, backbone=one, labels=labels, **stored)
+        _show_plan(plan, path)
+        if part is not None:
+            _show_part(plan, path, part)
         if not overwrite:
-            _say_what_is_there(path)
+            _say_what_is_there(path if part is None else part_path(path, part))
     if dry_run:
         return
     running: dict[str, Any] = {
         "workers": workers, "overwrite": overwrite, "progress": True, "value_range": value_range,
         "masks": paired, **stored,
     }  # fmt: skip
+    if part is not None:
+        if several:
+            parts = build_layer_parts(memory, table, part, backbone=backbones, **running)
+        else:
+            parts = [build_part(memory, table, part, backbone=backbones[0], **running)]
+        for each, one in zip(parts, backbones, strict=True):
+            finish(each, (), None)
+            _say_parts(layer_path(memory, one.layer) if several else memory)
+        _say_cropped(parts[0])
+        return
     if several:
         built = build_memories(memory, table, backbone=backbones, **running)
     else:
         built = [build_memory(memory, table, backbone=backbones[0], **running)]
     for each in built:
-        _finish(each, searchers, index_dir)
+        finish(each, searchers, index_dir)
     _say_cropped(built[0])
 
 
@@ -365,7 +411,7 @@ def _say_whose_transform(backbone: "Backbone", weights: str, given: dict[str, An
         )
 
 
-def _finish(built: "Memory", searchers: tuple[str, ...], index_dir: Path | None) -> None:
+def finish(built: "Memory", searchers: tuple[str, ...], index_dir: Path | None) -> None:
     """Build the requested indexes, list unreadable images, and summarize the memory."""
     from hueprobe.search import open_searcher, parse_spec
     from hueprobe.search.index import StoredIndex, recall_of
@@ -428,3 +474,28 @@ def _show_plan(plan: Any, memory: Path) -> None:
         f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",
         err=True,
     )
+
+
+def _show_part(plan: Any, memory: Path, part: "Part") -> None:
+    """Report what a part of a planned memory would hold."""
+    from hueprobe.scale import part_path
+    from hueprobe.scale.folders import share_of
+
+    rows = share_of(part, plan.n_images, plan.settings, memory)
+    say(
+        f"part {part}: {len(rows)} images, {plan.n_bytes * len(rows) / plan.n_images / 1e6:,.1f} MB in "
+        f"{part_path(memory, part)}",
+        err=True,
+    )
+
+
+def _say_parts(memory: Path) -> None:
+    """Report how many parts of a memory are complete, and what to do then."""
+    from hueprobe.scale import parts_of
+
+    states = parts_of(memory)
+    n = sum(state.complete for state in states)
+    if states and n == len(states):
+        say(f"{memory}: all {n} parts are complete; run `hueprobe join {memory}`")
+    elif states:
+        say(f"{memory}: {n} of {len(states)} parts are complete")

@@ -1,7 +1,7 @@
 """Masks of images: their files, what they hold, and the labels of their values."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,26 @@ class Masks:
     def __repr__(self) -> str:
         """Return one line with the number of masks and the labels."""
         return f"<Masks of {len(self)} images: {self.labels.in_words}>"
+
+    def select(self, rows: range) -> "Masks":
+        """Return the masks of some rows, in their order.
+
+        Parameters
+        ----------
+        rows : range
+            Rows to keep.
+
+        Returns
+        -------
+        Masks
+
+        Examples
+        --------
+        >>> hp.images.pair_masks("images", "masks").select(range(4, 8))
+        <Masks of 4 images: the 2 labels are the values 0 and 1, 255 ignored>
+        """
+        files, sha256 = ([column[i] for i in rows] for column in (self.files, self.sha256))
+        return replace(self, files=tuple(files), sha256=tuple(sha256))
 
     def read(self, i: int, size: tuple[int, int] | None = None) -> np.ndarray:
         """Return the mask of row `i` as ids of labels.

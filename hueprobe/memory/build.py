@@ -1,6 +1,5 @@
 """Building memories: images go through a network into shards on disk, one memory per layer, resumable."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,19 +9,14 @@ from urllib.parse import quote
 import msgspec
 from msgspec import UNSET
 
-from hueprobe.errors import HueprobeWarning, InputError
-from hueprobe.images.label_names import LabelSet
-from hueprobe.images.mask_files import Masks
-from hueprobe.images.mask_pairing import pair_masks
+from hueprobe.errors import InputError
 from hueprobe.images.resolve import resolve_images
-from hueprobe.images.table import ImageTable
-from hueprobe.images.value_range import ValueRange
 from hueprobe.memory.extraction import extracted_batches, plan_extractions
 from hueprobe.memory.filling import fill_memories
-from hueprobe.memory.recorded import load_recorded_backbone, maker_of
+from hueprobe.memory.planned_build import paired_masks, plan_build
+from hueprobe.memory.recorded import load_recorded_backbone
 from hueprobe.memory.settings import MemorySettings, read_settings
 from hueprobe.memory.store import Memory
-from hueprobe.memory.transforms import describe_transform, transform_words
 from hueprobe.memory.unchanged import image_hashes
 
 if TYPE_CHECKING:
@@ -153,29 +147,18 @@ def build_memory(
     >>> hp.build_memory("new.memory", "images", backbone=network, layer="3", transform=transform)
     <Memory new.memory: 12 images x 7x7 x 16, live Sequential:3>
     """
-    from hueprobe.activations.backbones import Backbone, load_backbone
+    from hueprobe.activations.backbones import Backbone
 
-    table = _in_range(resolve_images(images), value_range)
-    paired = _paired(table, masks, workers, progress)
-    if isinstance(backbone, Backbone):
-        loaded = backbone
-    else:
-        loaded = load_backbone(
-            backbone, weights=weights, layer=layer, transform=transform, seed=seed,
-            made_by=None if overwrite else maker_of(Path(path)),
-        )  # fmt: skip
-        _warn_of_assumed_transform(loaded)
-    paths = [Path(path)]
-    extractions = plan_extractions(
-        paths, [loaded], table, descriptor=descriptor, dtype=dtype, precision=precision,
-        batch_size=batch_size, shard_images=shard_images, device=device, seed=seed,
-        labels=None if paired is None else paired.labels, resume=not overwrite,
+    plan = plan_build(
+        lambda _: Path(path), images, backbone=backbone,
+        layers=() if isinstance(backbone, Backbone) else [layer], weights=weights, transform=transform,
+        descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
+        shard_images=shard_images, device=device, workers=workers, value_range=value_range, masks=masks,
+        seed=seed, resume=not overwrite, progress=progress,
     )  # fmt: skip
-    extractions[0].seen.warn()
     (memory,) = fill_memories(
-        paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers, paired), hashes=image_hashes(table, workers),
-        masks=paired, overwrite=overwrite, progress=progress,
+        plan.paths, plan.settings, plan.table, plan.batches(), hashes=plan.hashes(), masks=plan.masks,
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
     return memory
 
@@ -271,46 +254,16 @@ def build_memories(
     [<Memory m.1: 12 images x 15x15 x 8, live Sequential:1>,
      <Memory m.3: 12 images x 7x7 x 16, live Sequential:3>]
     """
-    from hueprobe.activations.backbones import load_backbones
-
-    table = _in_range(resolve_images(images), value_range)
-    paired = _paired(table, masks, workers, progress)
-    if isinstance(backbone, Sequence) and not isinstance(backbone, str):
-        if layers or not backbone:
-            raise InputError("loaded backbones have their own layers; give at least one backbone, no layers=")
-        loaded = list(backbone)
-    else:
-        made_by = None if overwrite or not layers else maker_of(layer_path(path, layers[0]))
-        loaded = load_backbones(
-            backbone, layers=layers, weights=weights, transform=transform, seed=seed, made_by=made_by
-        )
-        _warn_of_assumed_transform(loaded[0])
-    paths = [layer_path(path, tapped.layer) for tapped in loaded]
-    extractions = plan_extractions(
-        paths, loaded, table, descriptor=descriptor, dtype=dtype, precision=precision, batch_size=batch_size,
-        shard_images=shard_images, device=device, seed=seed, labels=None if paired is None else paired.labels,
-        resume=not overwrite,
+    plan = plan_build(
+        lambda layer: layer_path(path, layer or ""), images, backbone=backbone, layers=layers,
+        weights=weights, transform=transform, descriptor=descriptor, dtype=dtype, precision=precision,
+        batch_size=batch_size, shard_images=shard_images, device=device, workers=workers,
+        value_range=value_range, masks=masks, seed=seed, resume=not overwrite, progress=progress,
     )  # fmt: skip
-    extractions[0].seen.warn()
     return fill_memories(
-        paths, [extraction.settings for extraction in extractions], table,
-        extracted_batches(extractions, table, workers, paired), hashes=image_hashes(table, workers),
-        masks=paired, overwrite=overwrite, progress=progress,
+        plan.paths, plan.settings, plan.table, plan.batches(), hashes=plan.hashes(), masks=plan.masks,
+        overwrite=overwrite, progress=progress,
     )  # fmt: skip
-
-
-def _in_range(table: ImageTable, value_range: Any) -> ImageTable:
-    """Return the table with the given range of values, or with its own if None is given."""
-    return table if value_range is None else replace(table, value_range=ValueRange.of(value_range))
-
-
-def _paired(
-    table: ImageTable, masks: Any, workers: int | None, progress: bool, labels: LabelSet | None = None
-) -> Masks | None:
-    """Return the masks of a table, or None if none are given."""
-    if masks is None:
-        return None
-    return pair_masks(table, masks, labels=labels, workers=workers, progress=progress)
 
 
 def layer_path(path: str | Path, layer: str) -> Path:
@@ -422,7 +375,7 @@ def append_images(
             if labels is None
             else f"{path} has labels of cells; give the masks of the images to append (--masks MASKS)"
         )
-    paired = _paired(table, masks, workers, progress, labels)
+    paired = paired_masks(table, masks, workers, progress, labels)
     loaded = load_recorded_backbone(old, backbone=backbone, transform=transform, weights=weights)
     extractions = plan_extractions(
         [path], [loaded], table, descriptor=old.descriptor, dtype=old.dtype, device=device, seed=old.seed,
@@ -454,15 +407,4 @@ def _require_grid(path: Path, old: MemorySettings, new: MemorySettings) -> None:
         raise InputError(
             f"the images to append give {new.grid[0]} x {new.grid[1]} cells, those of {path} "
             f"{old.grid[0]} x {old.grid[1]}: the transform leaves them at another size, so resize them"
-        )
-
-
-def _warn_of_assumed_transform(loaded: "Backbone") -> None:
-    if loaded.transform_assumed:
-        words = transform_words(describe_transform(loaded.transform))
-        warnings.warn(
-            f"transform for {loaded.weights}: {words}; taken from {loaded.transform_of}; give another with "
-            "transform=",
-            HueprobeWarning,
-            stacklevel=3,
         )

@@ -12,6 +12,8 @@ from hueprobe.errors import MemoryFormatError
 from hueprobe.files import sha256_of, storing
 from hueprobe.memory.records import Count, Record, Sha256
 
+LOCK = "lock"
+
 
 def to_json_line(value: dict[str, Any]) -> str:
     """Return one line of JSON with sorted keys; the same value always gives the same bytes."""
@@ -41,21 +43,40 @@ def one_writer(folder: Path) -> Iterator[None]:
     StorageError
         The folder cannot hold a lock file.
     """
-    with _locked(folder, folder / "lock"):
+    file = locked(folder / LOCK)
+    if file is None:
+        raise MemoryFormatError(
+            f"another process is writing {folder}; wait for it to end, or write to another folder"
+        )
+    with file:
         yield
 
 
-def _locked(folder: Path, path: Path) -> IO[str]:
-    """Return the lock file, locked; retry if it was removed meanwhile together with its memory."""
+def locked(path: Path, *, shared: bool = False) -> IO[str] | None:
+    """Return a lock file, locked until it is closed; None if another process holds the lock.
+
+    If the file was removed meanwhile together with its folder, this tries again.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file.
+    shared : bool, default=False
+        Whether others who share the lock may hold it too. This waits for one who holds it alone.
+
+    Raises
+    ------
+    StorageError
+        The folder cannot hold a lock file.
+    """
+    operation = fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB
     while True:
         with storing(path), contextlib.ExitStack() as stack:
-            file = stack.enter_context(path.open("a"))
+            file = stack.enter_context(path.open("a+"))  # NFS shares the lock of a file that can be read
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, operation)
             except BlockingIOError:
-                raise MemoryFormatError(
-                    f"another process is writing {folder}; wait for it to end, or write to another folder"
-                ) from None
+                return None
             if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
                 stack.pop_all()
                 return file

@@ -3,6 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,46 @@ Batches = Callable[[int, int], Generator[Filled | Callable[[], Filled], None, No
 _OfOne = tuple[np.ndarray, list[dict[str, Any]], np.ndarray | None]
 
 
+@dataclass(frozen=True)
+class Share:
+    """The images of a table that one memory holds.
+
+    Attributes
+    ----------
+    rows : range
+        Rows of the table, from the start of a shard.
+    listed : ImageTable
+        These images as the memory lists them, perhaps with earlier roots and sizes.
+    """
+
+    rows: range
+    listed: ImageTable
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """A memory being filled: its writer, its images, and the row of the first one in the batches."""
+
+    writer: MemoryWriter
+    table: ImageTable
+    offset: int
+    first: int  # memory row of the first image of `table`; an append begins behind others
+
+    @property
+    def start(self) -> int:
+        """Row of the next image to write."""
+        return self.stop if self.complete else self.offset + self.writer.ledger.n_done - self.first
+
+    @property
+    def stop(self) -> int:
+        """Row after the last image."""
+        return self.offset + len(self.table)
+
+    @property
+    def complete(self) -> bool:
+        return self.writer.ledger.complete
+
+
 def fill_memories(
     paths: Sequence[Path],
     settings: Sequence[MemorySettings],
@@ -48,6 +89,7 @@ def fill_memories(
     *,
     hashes: Hashes | None = None,
     masks: Masks | None = None,
+    shares: Sequence[Share] | None = None,
     append: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -70,6 +112,9 @@ def fill_memories(
         the settings are compared.
     masks : Masks, optional
         Masks of the table's images, if the settings have labels.
+    shares : sequence of Share, optional
+        The images of each memory. By default each holds all images, and one of which none could be read is
+        removed.
     append : bool, default=False
         Whether the images are appended to complete memories.
     overwrite, progress : bool, default=False
@@ -87,20 +132,30 @@ def fill_memories(
     ImageError
         No image could be read; the memories are removed.
     """
+    whole = [Share(range(len(table)), table)] * len(paths)
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(open_writer(path, its, overwrite=overwrite))
             for path, its in zip(paths, settings, strict=True)
         ]
         unchanged = None if hashes is None else Unchanged(table, hashes, progress=progress)
-        for writer, asked in zip(writers, settings, strict=True):
-            list_images(writer, table, unchanged, masks, append=append)
-            require_unchanged(writer, table, unchanged, asked, masks, append=append)
-        _write_pending(writers, table, batches, progress)
+        filled = []
+        for writer, asked, share in zip(writers, settings, shares or whole, strict=True):
+            part, its_masks, current = table, masks, unchanged
+            if shares is not None:
+                part = table.select(share.rows)
+                its_masks = None if masks is None else masks.select(share.rows)
+                current = None if unchanged is None else unchanged.part(share.rows)
+            list_images(writer, share.listed, current, its_masks, append=append)
+            require_unchanged(writer, part, current, asked, its_masks, append=append)
+            filled.append(_Filling(writer, part, share.rows.start, first_row(writer, part)))
+        _write_pending(filled, batches, progress)
+    if shares is not None:
+        return [open_memory(path) for path in paths]
     memories, failure = [], None
     for path in paths:
         try:
-            memories.append(_open_filled(path))
+            memories.append(open_filled(path))
         except ImageError as error:
             failure = error
     if failure is not None:
@@ -108,8 +163,21 @@ def fill_memories(
     return memories
 
 
-def _open_filled(path: Path) -> Memory:
-    """Open a memory that was just filled; warn of lost classes, and raise if no image could be read."""
+def open_filled(path: Path, *, stacklevel: int = 4) -> Memory:
+    """Open a memory that was just filled; warn of lost classes, and raise if no image could be read.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the memory.
+    stacklevel : int, default=4
+        Distance to the caller whom a warning names; see `warnings.warn`.
+
+    Raises
+    ------
+    ImageError
+        No image could be read; the memory is removed.
+    """
     memory = open_memory(path)
     if not memory.readable.any():
         reason = memory.records["reason"][0].as_py()
@@ -121,77 +189,70 @@ def _open_filled(path: Path) -> Memory:
         warnings.warn(
             f"no readable image in class {names}; the memory does not have this class",
             HueprobeWarning,
-            stacklevel=4,
+            stacklevel=stacklevel,
         )
     return memory
 
 
-def _write_pending(
-    writers: Sequence[MemoryWriter], table: ImageTable, batches: Batches, progress: bool
-) -> None:
+def _write_pending(filled: Sequence[_Filling], batches: Batches, progress: bool) -> None:
     """Add every batch to the memories that need it: made here, normalized and written in a thread.
 
     Shards of two memories may differ in length, so one memory may be ahead. But every shard is a whole number
     of batches, so the memory that is furthest behind determines the batches for all.
     """
-    firsts = [first_row(writer, table) for writer in writers]
-    if all(writer.ledger.complete for writer in writers):
+    pending = [one for one in filled if not one.complete]
+    if not pending:
         return
-    starts = [
-        len(table) if writer.ledger.complete else writer.ledger.n_done - first
-        for writer, first in zip(writers, firsts, strict=True)
-    ]
-    row = min(starts)
-    before = firsts[starts.index(row)]
-    _require_common_batches(writers, starts, len(table))
-    with progress_bar(before + len(table), label="index", done=before + row, enabled=progress) as advance:
-        sinks = [_shards(writer, table.paths, first) for writer, first in zip(writers, firsts, strict=True)]
-        with (
-            consumed_in_background(partial(_hand_out, sinks, starts, advance)) as writing,
-            contextlib.closing(batches(row, len(table))) as made,
-        ):
-            for batch in made:
-                if callable(batch):
-                    writing.settle()
-                    batch = batch()
-                writing.hand_over((row, *batch))
-                row += len(batch[1])
+    lacking = [one for one in pending if one.start < one.stop]
+    behind = min(lacking or pending, key=lambda one: one.start)
+    row, stop = behind.start, max(one.stop for one in pending)
+    _require_common_batches(lacking, row)
+    begin = behind.offset - behind.first
+    with (
+        progress_bar(stop - begin, label="index", done=row - begin, enabled=progress) as advance,
+        consumed_in_background(partial(_hand_out, filled, advance)) as writing,
+        contextlib.closing(batches(row, stop)) as made,
+    ):
+        for batch in made:
+            if callable(batch):
+                writing.settle()
+                batch = batch()
+            writing.hand_over((row, *batch))
+            row += len(batch[1])
 
 
-def _require_common_batches(writers: Sequence[MemoryWriter], starts: Sequence[int], n_images: int) -> None:
+def _require_common_batches(lacking: Sequence[_Filling], row: int) -> None:
     """Raise if a memory would resume within a batch of another, which an append can cause."""
-    row = min(starts)
-    for writer, start in zip(writers, starts, strict=True):
-        if start < n_images and (start - row) % writer.settings.batch_size:
+    for one in lacking:
+        if (one.start - row) % one.writer.settings.batch_size:
             raise MemoryFormatError(
-                f"images are being appended to {writer.folder}; finish that first, with --append"
+                f"images are being appended to {one.writer.folder}; finish that first, with --append"
             )
 
 
 def _hand_out(
-    sinks: Sequence[Generator[None, _OfOne, None]],
-    starts: Sequence[int],
-    advance: Callable[[int], None],
-    batches: Iterator[tuple[Any, ...]],
+    filled: Sequence[_Filling], advance: Callable[[int], None], batches: Iterator[tuple[Any, ...]]
 ) -> None:
     """Send batches, each with the row of its first image, to the memories that do not have them yet."""
+    needed = [range(one.start, one.stop) for one in filled]
     with contextlib.ExitStack() as stack:
+        sinks = [stack.enter_context(contextlib.closing(_shards(one))) for one in filled]
         for sink in sinks:
-            next(stack.enter_context(contextlib.closing(sink)))
+            next(sink)
         for row, grids, records, *labels in batches:
             counts = labels[0] if labels else [None] * len(grids)
-            for sink, activations, its, start in zip(sinks, grids, counts, starts, strict=True):
-                if row >= start:
+            for sink, activations, its, rows in zip(sinks, grids, counts, needed, strict=True):
+                if row in rows:
                     sink.send((activations, records, its))
             advance(len(records))
 
 
-def _shards(writer: MemoryWriter, paths: Sequence[str], first: int) -> Generator[None, _OfOne, None]:
+def _shards(filling: _Filling) -> Generator[None, _OfOne, None]:
     """Write the batches that are sent, (activations, records, counts), as the missing shards of a memory.
 
-    `first` is the memory's row of the first path. A shard that is open when the generator is closed is
-    discarded.
+    A shard that is open when the generator is closed is discarded.
     """
+    writer, paths, first = filling.writer, filling.table.paths, filling.first
     for start, stop in writer.pending_shards():
         with writer.shard(start, stop) as shard:
             row = start - first

@@ -1,5 +1,7 @@
 """The list of images of a memory, and the check that a table is that list, unchanged."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 from msgspec import UNSET
@@ -43,7 +45,7 @@ def require_unchanged(
     """Raise if a table is not the memory's list, or if masks or stored images have changed since."""
     first = first_row(writer, table)
     if masks is not None:
-        _require_same_masks(writer, table, masks, first)
+        require_same_masks(writer, table, masks, first)
     if unchanged is None:
         return
     unchanged.require(
@@ -56,8 +58,8 @@ def require_unchanged(
         )
 
 
-def _require_same_masks(writer: MemoryWriter, table: ImageTable, masks: Masks, first: int) -> None:
-    """Raise if masks are not those that the memory lists, wherever they are now."""
+def require_same_masks(writer: MemoryWriter, table: ImageTable, masks: Masks, first: int) -> None:
+    """Raise if the masks of a table are not those that the memory lists, wherever they are now."""
     listed = [
         sha256
         for part, step in enumerate(writer.ledger.lists)
@@ -92,7 +94,7 @@ def _was_appended(writer: MemoryWriter, table: ImageTable, unchanged: Unchanged 
     images, and changed.
     """
     lists = _lists(writer)
-    if len(lists) < 2 or not _same_list(lists[-1], table):
+    if len(lists) < 2 or not same_list(lists[-1], table):
         return False
     if table.roots == lists[-1].roots and all(table.roots):
         return True
@@ -148,14 +150,10 @@ def first_row(writer: MemoryWriter, table: ImageTable) -> int:
         (ImageTable.concatenate(lists), 0),
         (lists[-1], writer.ledger.n_listed - len(table)),
     ):
-        if _same_list(listed, table):
+        if same_list(listed, table):
             _require_sizes(writer, listed, table, first)
             return first
-    old, new = set(lists[-1].paths), set(table.paths)
-    raise MemoryFormatError(
-        f"{writer.folder} was begun with another list of images ({len(new - old)} new, {len(old - new)} "
-        "missing, or other classes or groups); choose another folder, --append or --overwrite"
-    )
+    raise other_list(writer.folder, lists[-1], table, "choose another folder, --append or --overwrite")
 
 
 def _require_sizes(writer: MemoryWriter, listed: ImageTable, table: ImageTable, first: int) -> None:
@@ -170,6 +168,15 @@ def _require_sizes(writer: MemoryWriter, listed: ImageTable, table: ImageTable, 
         )
 
 
-def _same_list(a: ImageTable, b: ImageTable) -> bool:
+def other_list(folder: Path, listed: ImageTable, table: ImageTable, remedy: str) -> MemoryFormatError:
+    """Return the error for a table that is not the list of images that a memory was begun with."""
+    old, new = set(listed.paths), set(table.paths)
+    return MemoryFormatError(
+        f"{folder} was begun with another list of images ({len(new - old)} new, {len(old - new)} missing, or "
+        f"other classes or groups); {remedy}"
+    )
+
+
+def same_list(a: ImageTable, b: ImageTable) -> bool:
     """Return whether two lists agree in everything but roots and file sizes."""
     return all(getattr(a, name) == getattr(b, name) for name in ("paths", "classes", "splits", "groups"))

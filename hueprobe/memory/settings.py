@@ -15,6 +15,7 @@ from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.images.label_names import MOST_VALUE, LabelSet
 from hueprobe.images.value_range import ValueRange
 from hueprobe.json_documents import json_text
+from hueprobe.memory.in_parts import is_in_parts, parts_folder
 from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
 from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
 from hueprobe.memory.vectors import DTYPES
@@ -233,6 +234,11 @@ def read_settings(folder: Path) -> MemorySettings:
         text = path.read_text("utf-8")
     except (FileNotFoundError, NotADirectoryError):
         what = "is not a memory (it has no memory.json)" if folder.is_dir() else "does not exist"
+        if is_in_parts(folder):
+            raise MemoryFormatError(
+                f"{folder} {what}, but {parts_folder(folder)} has parts of it; build those that are missing, "
+                f"then run `hueprobe join {folder}`"
+            ) from None
         raise MemoryFormatError(f"{folder} {what}; make one with `hueprobe index IMAGES -o MEMORY`") from None
     except UnicodeDecodeError:
         raise MemoryDamagedError(f"{path} is damaged (not UTF-8 text); restore it") from None

@@ -113,6 +113,14 @@ class Unchanged:
                 advance(1)
         return [self._known[row] for row in rows]
 
+    def part(self, rows: range) -> "Unchanged":
+        """Return the comparison of some rows of the table; what is hashed for it is known here too."""
+        return Unchanged(
+            self.table.select(rows),
+            lambda wanted: iter(self.hashes([rows[i] for i in wanted])),
+            progress=False,
+        )
+
     def require(
         self, folder: Path, ledger: Ledger, listed: ImageTable, first: int, *, append: bool = False
     ) -> None:

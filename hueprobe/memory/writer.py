@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +21,8 @@ from hueprobe.images.table import ImageTable
 from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory import settings as settings_file
 from hueprobe.memory.contents import IMAGES_SCHEMA, MASKS_SCHEMA
-from hueprobe.memory.files import FileEntry, file_entry, one_writer
+from hueprobe.memory.files import LOCK, FileEntry, file_entry, one_writer
+from hueprobe.memory.in_parts import is_in_parts, parts_folder
 from hueprobe.memory.ledger import REMOVED, Ledger, append_step, read_ledger
 from hueprobe.memory.settings import LabelSettings, MemorySettings
 from hueprobe.memory.steps import (
@@ -122,9 +123,7 @@ class ShardWriter:
         vectors, energy, images = shard_files(self._number)
         with written_whole(self._folder / energy) as file:
             np.save(file, np.concatenate(self._energies), allow_pickle=False)
-        rows = [{"image": start + i, **record} for i, record in enumerate(self._records)]
-        with written_whole(self._folder / images) as file:
-            pq.write_table(pa.Table.from_pylist(rows, IMAGES_SCHEMA), file)
+        write_records(self._folder / images, start, self._records)
         entries = {
             vectors: FileEntry(sha256=self._digest.hexdigest(), size=self._digest.size),
             energy: file_entry(self._folder / energy),
@@ -136,6 +135,13 @@ class ShardWriter:
                 np.save(file, np.concatenate(self._counts), allow_pickle=False)
             entries[name] = file_entry(self._folder / name)
         return entries
+
+
+def write_records(path: Path, start: int, records: Sequence[dict[str, Any]]) -> None:
+    """Write what was found while reading images, the first of which is `start` in the memory."""
+    rows = [{**record, "image": start + i} for i, record in enumerate(records)]
+    with written_whole(path) as file:
+        pq.write_table(pa.Table.from_pylist(rows, IMAGES_SCHEMA), file)
 
 
 class _Tee:
@@ -176,7 +182,7 @@ class MemoryWriter:
         with ShardWriter(self.folder, number, shape, self.settings.dtype, labels) as shard:
             yield shard
             files = shard.write_companions(start)
-        self._enter(
+        self.enter(
             ShardStep(number=number, start=start, stop=stop, nonnegative=shard.nonnegative, files=files)
         )
 
@@ -197,27 +203,32 @@ class MemoryWriter:
         if part == 0:
             files[settings_file.FILE_NAME] = file_entry(self.folder / settings_file.FILE_NAME)
         kind = AppendStep if part else SourceStep
-        self._enter(kind(start=start, stop=start + len(table), files=files))
+        self.enter(kind(start=start, stop=start + len(table), files=files))
 
     def complete(self) -> None:
         """Add the closing line of the ledger, with the hashes of all files."""
-        self._enter(CompleteStep(images=self.ledger.n_done, files=self.ledger.files))
+        self.enter(CompleteStep(images=self.ledger.n_done, files=self.ledger.files))
 
-    def _enter(self, step: Step) -> None:
+    def enter(self, step: Step) -> None:
+        """Add a finished step to the ledger."""
         self.ledger = append_step(self.folder, self.ledger, step)
 
 
 @contextlib.contextmanager
-def open_writer(folder: Path, settings: MemorySettings, *, overwrite: bool = False) -> Iterator[MemoryWriter]:
+def open_writer(
+    folder: Path, settings: MemorySettings, *, overwrite: bool = False, kept: Collection[str] = ()
+) -> Iterator[MemoryWriter]:
     """Lock a memory and prepare it for writing: a new one, or an existing one of the same settings.
 
-    Files of an interrupted build that are not in the ledger are removed. A partial last line is truncated
-    with the next step. A new folder is removed again if the build fails before its first shard.
+    Files of an interrupted build that are not in the ledger are removed, except those named in `kept`. A
+    partial last line is truncated with the next step. A new folder is removed again if the build fails before
+    its first shard.
 
     Raises
     ------
     MemoryFormatError
-        The folder holds something else or a memory of other settings, or another process is writing it.
+        The folder holds something else or a memory of other settings, or another process is writing it, or
+        the memory is being built in parts.
     StorageError
         The folder cannot be written.
     """
@@ -238,7 +249,7 @@ def open_writer(folder: Path, settings: MemorySettings, *, overwrite: bool = Fal
             with written_whole(folder / settings_file.FILE_NAME) as file:
                 file.write(settings_file.settings_text(settings).encode())
         ledger = read_ledger(folder)
-        _remove_files(folder, set(ledger.files))
+        _remove_files(folder, {*ledger.files, *kept})
         yield MemoryWriter(folder, settings_file.read_settings(folder), ledger)
 
 
@@ -249,8 +260,13 @@ def _is_memory(folder: Path) -> bool:
 def _require_memory_or_nothing(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise MemoryFormatError(f"{folder} is a file; choose a folder for the memory")
+    if not _is_memory(folder) and is_in_parts(folder):
+        raise MemoryFormatError(
+            f"{folder} is being built in parts; build those that are missing with --part, then run `hueprobe "
+            f"join {folder}`, or remove {parts_folder(folder)}"
+        )
     # A build killed before its settings were written leaves the lock and shards/ at most.
-    leftovers = {"lock", "shards", settings_file.FILE_NAME + PARTIAL}
+    leftovers = {LOCK, "shards", settings_file.FILE_NAME + PARTIAL}
     if folder.is_dir() and not _is_memory(folder) and not {p.name for p in folder.iterdir()} <= leftovers:
         raise MemoryFormatError(f"{folder} is not empty and not a memory; choose a new folder")
 
@@ -292,7 +308,7 @@ def remove_memory(folder: Path) -> None:
 def _remove_memory(folder: Path) -> None:
     remove_memory_files(folder)
     with storing(folder):
-        (folder / "lock").unlink(missing_ok=True)
+        (folder / LOCK).unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # files of others are kept, and so is their folder
         folder.rmdir()
 
@@ -306,6 +322,7 @@ def remove_memory_files(folder: Path) -> None:
     with storing(folder):
         if (folder / ledger_file.FILE_NAME).exists():
             (folder / ledger_file.FILE_NAME).replace(folder / REMOVED)
+            fsync_folder(folder)
         for index in (folder / "indexes").glob("*"):
             if index.name.endswith(PARTIAL) or (index / "index.json").is_file():
                 shutil.rmtree(index)

@@ -8,6 +8,7 @@ from PIL import Image
 
 from tests.faults.children import contents, differences, unsound
 
+N_PARTS = 3  # of the 23 images of `first`, in shards of 8
 TINY = ("--backbone", "tests.tiny_network:tiny", "--layer", "3", "--batch-size", "4")
 INDEXES = ("--searcher", "annoy:trees=2", "--searcher", "faiss:IVF4,Flat")
 
@@ -38,6 +39,8 @@ class Job:
         What is copied into the folder first.
     whole : dict
         Name -> bytes of everything in the folder behind an undisturbed run.
+    during : dict
+        The same of what is there only in between, or before.
     points, seconds
         What an undisturbed run reached, and how long it took.
     """
@@ -46,6 +49,7 @@ class Job:
     command: object
     before: object = None
     whole: dict = field(default_factory=dict)
+    during: dict = field(default_factory=dict)
     points: list = field(default_factory=list)
     seconds: float = 0.0
 
@@ -80,7 +84,7 @@ class Job:
 
     def unsound(self, folder):
         """Say what is wrong with an interrupted job's memories, or None."""
-        found = unsound(folder, self.whole)
+        found = unsound(folder, {**self.during, **self.whole})
         return found and f"{self.name}: {found}"
 
 
@@ -102,14 +106,22 @@ class Jobs:
             Job("annoy", lambda f: (*build, "-o", f / "m", *INDEXES[:2]), base / "m"),
             Job("faiss", lambda f: (*build, "-o", f / "m", *INDEXES[2:]), base / "m"),
             Job("codes", lambda f: ("codes", f / "m"), base / "m"),
+            Job("part", lambda f: (*build, "-o", f / "m", "--part", f"2/{N_PARTS}")),
+            Job("join", lambda f: ("join", f / "m"), base / "p" / "m.parts"),
             Job("observe accuracy", lambda f: ("observe", "accuracy", base / "m", "-o", f / "o")),
         ]
         base.mkdir()
-        ended = children.run(*build, "-o", base / "m")
-        assert ended.code == 0, ended.err
+        parts = [(*build, "-o", base / "p" / "m", "--part", f"{i}/{N_PARTS}") for i in (3, 1, 2)]
+        for command in [(*build, "-o", base / "m"), *parts]:
+            ended = children.run(*command)
+            assert ended.code == 0, ended.err
+        self.undisturbed = contents(base / "m")
+        parts = {f"m.parts/{name}": data for name, data in contents(base / "p" / "m.parts").items()}
+        self._joining = parts | {f"m.parts/whole/{name}": data for name, data in self.undisturbed.items()}
 
     def __getitem__(self, name):
         if name not in self._learnt:
             (job,) = [job for job in self._jobs if job.name == name]
+            job.during = self._joining if name == "join" else {}
             self._learnt[name] = job.learn(self._children, self._root / f"whole {name}")
         return self._learnt[name]

@@ -12,7 +12,10 @@ import signal
 import threading
 from pathlib import Path
 
-CHANGING = ("fsync", "replace", "rename", "unlink", "mkdir", "rmdir")
+CHANGING = ("fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir")
+
+
+_RENAME = os.rename
 
 
 class Points:
@@ -69,7 +72,7 @@ class Points:
         def watched(what, *args, **options):
             path = os.readlink(f"/proc/self/fd/{what}") if isinstance(what, int) else what
             self.reach(kind, path)
-            target = args[0] if kind in ("replace", "rename") else None
+            target = args[0] if kind in ("replace", "rename", "link") else None
             before = self._durable.before(kind, target)
             result = function(what, *args, **options)
             self._durable.happened(kind, Path(path), target, before)
@@ -112,7 +115,9 @@ class _Durable:
             back = target.unlink if before is None else lambda: target.write_bytes(before)
             self._undo.append((target.parent, back))
         elif kind == "rename":
-            self._undo.append((Path(target).parent, lambda: shutil.rmtree(target)))
+            self._undo.append((Path(target).parent, lambda: _RENAME(target, path)))
+        elif kind == "link":
+            self._undo.append((Path(target).parent, Path(target).unlink))
 
     def cut(self):
         """Take everything back that may be lost; called last in the process."""

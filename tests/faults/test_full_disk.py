@@ -32,6 +32,9 @@ REFUSALS = {
 }
 
 
+WORK = ["index", "append", "layers", "part", "join", "observe accuracy"]
+
+
 def one_sentence(err):
     """Whether stderr ends in one line that says what is wrong, and nothing else says so."""
     lines = [line for line in err.splitlines() if line.startswith("hueprobe: error:")]
@@ -51,7 +54,7 @@ def refused(children, job, folder, number, at, lasting):
     return wrong or job.unsound(folder) or job.finished_wrong(children, folder)
 
 
-@pytest.mark.parametrize("name", ["index", "append", "layers", "observe accuracy"] if LONG else ["index"])
+@pytest.mark.parametrize("name", WORK if LONG else ["index"])
 @pytest.mark.parametrize("number", REFUSALS, ids=[errno.errorcode[n] for n in REFUSALS])
 def test_the_system_refuses(children, jobs, faults, tmp_path, name, number):
     """At each write in turn in the long version, but for observations; at some in the short one."""

@@ -15,10 +15,14 @@ from tests.faults.jobs import TINY
 
 pytestmark = pytest.mark.slow
 
-WORK = ["index", "append", "pooled", "layers", "annoy", "faiss", "codes", "observe accuracy"]
-AT_A_WRITE = WORK if LONG else ["index", "append", "layers", "annoy"]
-AT_A_TIME = WORK if LONG else ["index"]
-STOPPED_WORK = ["index", "append", "layers", "annoy", "observe accuracy"] if LONG else ["index"]
+WORK = ["index", "append", "pooled", "layers", "annoy", "faiss", "codes", "part", "join", "observe accuracy"]
+AT_A_WRITE = WORK if LONG else ["index", "append", "layers", "annoy", "part", "join"]
+AT_A_TIME = WORK if LONG else ["index", "join"]
+STOPPED_WORK = (
+    ["index", "append", "layers", "annoy", "part", "join", "observe accuracy"] if LONG else ["index"]
+)
+IN_TURN = ["index", "append", "part", "join"]
+POWER = IN_TURN if LONG else ["index", "join"]
 KILLS = {"index": 120, "append": 80, "observe accuracy": 25}
 CRITICAL = (
     "write memory.json",
@@ -27,6 +31,8 @@ CRITICAL = (
     r"replace .*\.vectors",
     "replace source",
     "rename",
+    "link",
+    "unlink parts.json",
 )
 STOPPED = "hueprobe: stopped; finished work is kept: run the same command again to resume"
 
@@ -78,7 +84,7 @@ def test_killed_at_a_time_drawn_at_random(children, jobs, faults, tmp_path, name
     faults.tried(f"SIGKILL at a time, {name} ({trials} memories)", kills, failures)
 
 
-@pytest.mark.parametrize("name", ["index", "append"])
+@pytest.mark.parametrize("name", IN_TURN)
 def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
     """Once at each; the short version at one of each critical kind."""
     job, failures = jobs[name], []
@@ -96,19 +102,19 @@ def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
     faults.tried(f"SIGKILL at each write in turn, {name}", len(drawn), failures)
 
 
-@pytest.mark.parametrize("name", ["index", "append"] if LONG else ["index"])
+@pytest.mark.parametrize("name", POWER)
 def test_the_power_fails(children, jobs, faults, tmp_path, name):
     """What no fsync made durable is lost with it, but no line of the ledger that was entered."""
     job, failures = jobs[name], []
     n = faults.n(8, 150)
     for at in faults.rng.integers(1, len(job.points) + 1, n).tolist():
         folder = job.prepare(tmp_path / f"{at}")
-        before = ledger_lines(folder)
+        before = ledger_lines(job, folder)
         ended = children.run(*job.command(folder), points={"at": at, "action": "power"})
         # A line counts when its file and, the first time, its folder could be synced behind it.
         entered = job.points[: max(0, at - 3)].count("write ledger.jsonl")
         wrong = None if ended.killed else f"ended with {ended.code}: {ended.err[-300:]}"
-        if (left := ledger_lines(folder)) < before + entered:
+        if (left := ledger_lines(job, folder)) < before + entered:
             wrong = wrong or f"{before + entered} lines were entered, {left} are left"
         wrong = wrong or job.unsound(folder) or job.finished_wrong(children, folder)
         failures += [f"at {job.points[at - 1]} (number {at}): {wrong}"] if wrong else []
@@ -116,8 +122,11 @@ def test_the_power_fails(children, jobs, faults, tmp_path, name):
     faults.tried(f"power cut at a write, {name}", n, failures)
 
 
-def ledger_lines(folder):
-    return sum(path.read_bytes().count(b"\n") for path in folder.rglob("ledger.jsonl"))
+def ledger_lines(job, folder):
+    """Count the lines of all ledgers, but for those of parts, which a join removes."""
+    ledgers = [path for path in folder.rglob("ledger.jsonl") if "-of-" not in path.parent.name]
+    ledgers = ledgers if job.name == "join" else folder.rglob("ledger.jsonl")
+    return sum(path.read_bytes().count(b"\n") for path in ledgers)
 
 
 def test_every_critical_moment_is_among_the_points(jobs):
@@ -130,6 +139,22 @@ def test_every_critical_moment_is_among_the_points(jobs):
         "rename annoy-trees=2.partial", "replace index.json.partial",
     ):  # fmt: skip
         assert moment in reached, sorted(reached)
+    reached = set(jobs["part"].points)
+    for moment in ("replace parts.json.partial", "replace source.parquet.partial", "write ledger.jsonl"):
+        assert moment in reached, sorted(reached)
+    reached = set(jobs["join"].points)
+    for moment in (
+        "link 000000.vectors.npy", "link 000000.energy.npy", "replace 000002.images.parquet.partial",
+        "fsync shards", "write ledger.jsonl", "fsync ledger.jsonl", "rename whole",
+        "replace ledger.jsonl", "unlink 000000.vectors.npy",
+        "unlink parts.json", "rmdir m.parts",
+    ):  # fmt: skip
+        assert moment in reached, sorted(reached)
+
+
+def test_a_join_ends_in_the_bytes_of_an_undisturbed_build(jobs):
+    """What the kills of joins are compared with."""
+    assert jobs["join"].whole == {f"m/{name}": data for name, data in jobs.undisturbed.items()}
 
 
 @pytest.mark.parametrize("name", STOPPED_WORK)

@@ -33,7 +33,8 @@ SHARD_IMAGES = 8
 WHAT_COMMANDS_IMPORT = (
     "annoy", "faiss", "matplotlib.figure", "pyarrow.parquet", "scipy.optimize", "scipy.stats",
     "tests.tiny_network",
-    "hueprobe.cli.index", "hueprobe.images.loading", "hueprobe.observations", "hueprobe.plots",
+    "hueprobe.cli.index", "hueprobe.cli.join", "hueprobe.images.loading", "hueprobe.observations",
+    "hueprobe.plots", "hueprobe.scale.build", "hueprobe.scale.joining",
     "hueprobe.search.annoy", "hueprobe.search.exact.searcher", "hueprobe.search.faiss",
     "hueprobe.studies.observing.memories",
 )  # fmt: skip
