@@ -216,5 +216,8 @@ def _add_batch(
     """Reduce activations (b, C, H, W) to the memory's unit vectors and add them to a shard."""
     require_finite(activations, paths, settings.layer)
     described = describe(activations, settings.descriptor)
+    unreadable = [not record["readable"] for record in records]
+    if any(unreadable) and described is not activations:
+        described[unreadable] = 0  # GeM of nothing but zeros is not zero
     vectors, energy = unit_vectors(described, names=paths, layer=settings.layer)
     shard.add(vectors, energy, records, counts)
