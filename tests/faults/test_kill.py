@@ -15,8 +15,8 @@ from tests.faults.jobs import TINY
 
 pytestmark = pytest.mark.slow
 
-WORK = ["index", "append", "pooled", "layers", "annoy", "faiss", "codes", "observe accuracy"]
-AT_A_WRITE = WORK if LONG else ["index", "append", "layers", "annoy"]
+WORK = ["index", "append", "sparse16", "pooled", "layers", "annoy", "faiss", "codes", "observe accuracy"]
+AT_A_WRITE = WORK if LONG else ["index", "append", "sparse16", "layers", "annoy"]
 AT_A_TIME = WORK if LONG else ["index"]
 STOPPED_WORK = ["index", "append", "layers", "annoy", "observe accuracy"] if LONG else ["index"]
 KILLS = {"index": 120, "append": 80, "observe accuracy": 25}
@@ -78,7 +78,7 @@ def test_killed_at_a_time_drawn_at_random(children, jobs, faults, tmp_path, name
     faults.tried(f"SIGKILL at a time, {name} ({trials} memories)", kills, failures)
 
 
-@pytest.mark.parametrize("name", ["index", "append"])
+@pytest.mark.parametrize("name", ["index", "append", "sparse16"])
 def test_killed_at_every_write_in_turn(children, jobs, faults, tmp_path, name):
     """Once at each; the short version at one of each critical kind."""
     job, failures = jobs[name], []
