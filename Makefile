@@ -2,6 +2,7 @@
 # pictures in $HUEPROBE_SHARED, default ../shared). Each makes its own .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+NATIVE := hueprobe/memory/_sparse.c hueprobe/search/exact/_native.c
 # Tests run on so many processes; each holds torch, so more than the cores does not help.
 JOBS ?= 2
 
@@ -28,12 +29,12 @@ faults: .venv/dev.stamp
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.long_run --minutes $(FAULT_MINUTES)
 
 # The environment is rebuilt only when what it is made from changes.
-.venv/demo.stamp: setup.cfg setup.py pyproject.toml hueprobe/search/exact/_native.c
+.venv/demo.stamp: setup.cfg setup.py pyproject.toml $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e '.[demo]'
 	touch $@
 
-.venv/dev.stamp: setup.cfg setup.py pyproject.toml hueprobe/search/exact/_native.c
+.venv/dev.stamp: setup.cfg setup.py pyproject.toml $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e '.[dev,demo]'
 	touch $@ .venv/demo.stamp
@@ -44,7 +45,7 @@ docs: .venv/docs.stamp
 	OMP_NUM_THREADS=1 PYTHONPATH=. $(BIN)/python -m sphinx -W --keep-going -q -b html docs docs/_build/html
 	$(BIN)/python docs/generators/links.py docs/_build/html
 
-.venv/docs.stamp: setup.cfg setup.py pyproject.toml hueprobe/search/exact/_native.c
+.venv/docs.stamp: setup.cfg setup.py pyproject.toml $(NATIVE)
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet -e '.[docs,demo]'
 	touch $@

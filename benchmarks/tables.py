@@ -309,6 +309,48 @@ def memory_use_tables(results: dict[str, Any]) -> str:
     return markdown((f"images ({results['network']})", "peak anonymous MB", "seconds"), rows)
 
 
+def compact_tables(results: dict[str, Any]) -> str:
+    """Return size, layouts and times of `sparse16` beside float16."""
+    rows = results["rows"]
+    sizes = [
+        [
+            row["network"],
+            f"{row['n_vectors']:,} x {row['channels']:,}",
+            f"{row['nonzero']:.3f}",
+            *(f"{row['bytes'][dtype] / 1e6:.1f}" for dtype in ("float16", "sparse16")),
+            f"{row['vector_bytes']['float16'] / row['vector_bytes']['sparse16']:.1f}",
+        ]
+        for row in rows
+    ]
+    header: tuple[str, ...] = (
+        "network",
+        "vectors",
+        "nonzero",
+        "float16, MB",
+        "sparse16, MB",
+        "vectors, x smaller",
+    )
+    parts = [_where(results), markdown(header, sizes)]
+    names = list(rows[0]["layouts"])
+    cells = [[row["network"], *(f"{row['layouts'][name]:,.0f}" for name in names)] for row in rows]
+    parts += ["Bytes of a vector by layout; `sparse16` has the bitmap:", markdown(("network", *names), cells)]
+    cells = []
+    for name in dict.fromkeys(_of_one_image(turn) for row in rows for turn in row["turns"]):
+        found = [next(turn for at, turn in row["turns"].items() if _of_one_image(at) == name) for row in rows]
+        cells.append([name, *(f"{turn['float16'][0]:,.4g}; {_spread(turn['ratio'])}" for turn in found)])
+    parts.append("Milliseconds in float16, and the time of `sparse16` as a multiple of it:")
+    return "\n\n".join([*parts, markdown(("", *(row["network"] for row in rows)), cells)])
+
+
+def _of_one_image(turn: str) -> str:
+    """Name the queries of one image alike for all grids.
+
+    >>> _of_one_image("169 queries, new, warm"), _of_one_image("980 queries, again")
+    ('one image, new, warm', '980 queries, again')
+    """
+    return re.sub(r"^(?!980 )\d+ queries", "one image", turn)
+
+
 def explorer_tables(results: dict[str, Any]) -> str:
     """Return live queries beside the classifier alone, and RAM over many requests."""
     rows, live = results["rows"], []
@@ -692,6 +734,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "selection_share": selection_tables,
     "observe_stages": stage_tables,
     "memory_use": memory_use_tables,
+    "compact_shards": compact_tables,
     "explorer": explorer_tables,
     "explorer_page": explorer_page_tables,
     "precision": precision_tables,

@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import (
     audit,
+    compact_shards,
     device_search,
     duplicates,
     loss_comparison,
@@ -19,7 +20,7 @@ from benchmarks import (
 )
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
-from hueprobe import KernelDensityClassifier, memory_from_arrays
+from hueprobe import KernelDensityClassifier, memory_from_arrays, open_memory
 from hueprobe.observations import CONTROLS
 from hueprobe.observations.verdicts import CLAIMS, verdicts_from_json
 from hueprobe.search.recall import share_found
@@ -256,6 +257,53 @@ def test_scores_of_dense_labels_become_tables():
     assert "| sky | 0.900 [0.800, 0.950] |" in text
     assert "| net, 5 | 19,800 | 9,900 | 1.00 | 0.05 | 0.10 | 1.15 [1.10, 1.20] | 3.0 |" in text
     assert "| 15 | 0.250 | 0.01 | 2 |" in text and "| annoy | 0.700 | 0.4900 | 1.00 |" in text
+
+
+def test_compact_shards_hold_the_same_and_become_a_table(tmp_path, monkeypatch):
+    """On a network of milliseconds, with the files really dropped from the page cache."""
+    from PIL import Image
+
+    rng = np.random.default_rng(0)
+    for name in "ab":
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(6):
+            image = rng.integers(0, 256, (24, 24, 3), np.uint8)
+            Image.fromarray(image).save(tmp_path / "set" / name / f"{i}.png")
+    for name, value in (("N_BUILT", 4), ("N_STORED", 8), ("N_ROWS", 50), ("_loaded", {})):
+        monkeypatch.setattr(compact_shards, name, value)
+    monkeypatch.setattr(compact_shards, "IMAGES", tmp_path)
+    (tmp_path / "set").rename(tmp_path / "caltech101_20x40")
+    network = {"backbone": "tests.tiny_network:tiny", "layer": "3"}
+    monkeypatch.setitem(compact_shards.NETWORKS, "tiny", network)
+    row = compact_shards.measure(tmp_path / "m", "tiny", 2)
+    dense, sparse = (open_memory(tmp_path / "m" / f"tiny-{dtype}.memory") for dtype in compact_shards.DTYPES)
+    assert (dense.settings.dtype, sparse.settings.dtype) == compact_shards.DTYPES
+    assert row["saved"] == sparse.saved and row["n_vectors"] == dense.n_slots == 12 * 36
+    rows = dense.raw(np.arange(dense.n_slots))
+    assert row["nonzero"] == pytest.approx((rows != 0).mean(), abs=1e-4)
+    n = np.count_nonzero(rows) / len(rows)
+    expected = [24, 2 + 2 * n + 8, 4 * n + 8, 3 * n + 8]  # 12 channels: a bitmap of one word, no long gap
+    assert list(row["layouts"].values()) == pytest.approx(expected, abs=0.06)
+    assert not (tmp_path / "m" / "turn").exists()
+    results = {"machine": search.machine(), "versions": search.versions(), "rows": [row]}
+    text = tables.compact_tables(json.loads(json.dumps(results)))
+    assert f"| tiny | 432 x 12 | {row['nonzero']:.3f} |" in text
+    for name in (
+        "store",
+        "index",
+        "open, cold",
+        "all rows, warm",
+        "one image, new, cold",
+        "980 queries, again",
+    ):
+        assert f"| {name} | " in text, name
+
+
+def test_layouts_count_long_gaps(tmp_path):
+    values = np.zeros((1, 1000, 1, 1), np.float32)
+    values[0, [3, 257, 512, 999]] = 1  # gaps of 3, 254, 255 and 487
+    found = compact_shards.layouts(memory_from_arrays(tmp_path / "m", values))
+    assert list(found.values()) == [2000, 2 * 63 + 8 + 8, 16 + 8, 12 + 4 + 8]
 
 
 def test_other_labels_classify_as_a_memory_with_these_labels(tmp_path):

@@ -132,7 +132,8 @@ def installed(tmp_path_factory):
     subprocess.run([sys.executable, "-c", archive], check=True, cwd=source, capture_output=True)
     (sdist,) = folder.glob("hueprobe-*.tar.gz")
     with tarfile.open(sdist) as file:
-        assert any(name.endswith("/_native.c") for name in file.getnames())
+        for name in ("_native.c", "_sparse.c"):
+            assert any(found.endswith(f"/{name}") for found in file.getnames())
         file.extractall(folder / "unpacked", filter="data")
     (unpacked,) = (folder / "unpacked").iterdir()
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]

@@ -148,6 +148,18 @@ Measured with `python -m benchmarks.extraction`. The machine was shared, and sev
 Anonymous memory of `hueprobe index`, measured with `python -m benchmarks.memory_use`.
 
 {sections("memory_use")}
+
+# Compact shards
+
+Memories built with `--dtype sparse16` beside float16 ({{doc}}`/how-to/larger-than-one-machine`): the same vectors
+and the same neighbors, bit for bit, which the benchmark checks. *Store* is what is left of `index` without the
+network. *New* searches open the memory and read every row; *again* is the same searcher's next search, which reads
+the rows of its candidates. *Cold* means that the files were dropped from the page cache. "By NumPy" is the reading
+of rows where no C compiler was found at installation.
+
+Measured with `python -m benchmarks.compact_shards`.
+
+{sections("compact_shards")}
 """
 
 

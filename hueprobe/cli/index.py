@@ -154,10 +154,11 @@ def _part(ctx: click.Context, param: click.Parameter, text: str | None) -> "Part
 @workers_option
 @click.option(
     "--dtype",
-    type=click.Choice(["float16", "float32"]),
+    type=click.Choice(["float16", "float32", "sparse16"]),
     default="float16",
     show_default=True,
-    help="Data type of the stored unit vectors.",
+    help="Data type of the stored unit vectors; sparse16 is float16 without the zeros: the same results from "
+    "4 to 8 times less disk, for networks that end in a ReLU.",
 )
 @click.option(
     "--resize",
@@ -471,7 +472,7 @@ def _show_plan(plan: Any, memory: Path) -> None:
     say(
         f"{plan.n_images} images x {height}x{width} cells x {settings.channels} channels "
         f"({settings.backbone}:{settings.layer}, {settings.descriptor}, {settings.dtype}): "
-        f"{plan.n_bytes / 1e6:,.1f} MB in {memory}",
+        f"{'' if plan.nonzero is None else 'about '}{plan.n_bytes / 1e6:,.1f} MB in {memory}",
         err=True,
     )
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 def info(memory: Path, as_json: bool) -> None:
     """Show the content of MEMORY: network, settings, images, classes and search indexes."""
     from hueprobe.memory import open_memory
+    from hueprobe.memory.show import saved_text
     from hueprobe.memory.transforms import transform_words
     from hueprobe.search.exact.native import instructions, native_text
     from hueprobe.search.index import list_indexes
@@ -44,6 +45,7 @@ def info(memory: Path, as_json: bool) -> None:
         "zero_vectors": int((~opened.valid()).sum()) - int((~opened.readable).sum()) * opened.grid.n_cells,
         "nonnegative": opened.nonnegative,
         "bytes": size,
+        "saved": opened.saved,
         "classes": {name: {"images": images[name], "vectors": counts[name]} for name in opened.classes},
         "labels": _labels(opened) if opened.has_labels else None,
         "indexes": indexes,
@@ -65,7 +67,8 @@ def info(memory: Path, as_json: bool) -> None:
         ["descriptor", f"{settings.descriptor}: {height}x{width} cells x {settings.channels} channels"],
         [
             "stored",
-            f"{settings.dtype}, {size / 1e6:,.1f} MB, extracted in {how}",
+            f"{settings.dtype}, {size / 1e6:,.1f} MB, extracted in {how}"
+            + ("" if opened.saved is None else f"; vectors {saved_text(opened.saved)}"),
         ],
         ["images", f"{opened.n_images} ({document['unreadable']} unreadable)"],
         ["vectors", f"{document['vectors']} ({document['zero_vectors']} zero vectors not counted)"],

@@ -12,16 +12,17 @@ from hueprobe.arguments import as_array
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.images.table import unfiled_table
 from hueprobe.memory.filling import Filled, fill_memories
+from hueprobe.memory.nonnegative import require_nonnegative
 from hueprobe.memory.settings import (
     CLASS_ORDER,
     DEFAULT_BATCH_SIZE,
-    FORMAT,
     MemorySettings,
+    format_of,
     images_per_shard,
     library_versions,
 )
 from hueprobe.memory.store import Memory
-from hueprobe.memory.vectors import DTYPES
+from hueprobe.memory.vectors import DTYPES, SPARSE16
 
 
 def memory_from_arrays(
@@ -55,8 +56,9 @@ def memory_from_arrays(
         random blocks. By default the sha256 of the activations as float32.
     descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
         What each image is reduced to; see `build_memory`.
-    dtype : {"float16", "float32"}, default="float16"
-        Data type of the stored unit vectors.
+    dtype : {"float16", "float32", "sparse16"}, default="float16"
+        Data type of the stored unit vectors. `"sparse16"` is float16 without the zeros, lossless and 4 to 8
+        times smaller on disk; only for layers that end in a ReLU.
     shard_images : int, optional
         Images per shard, a multiple of 32. By default as many as fit into 256 MiB and at most 512.
     overwrite : bool, default=False
@@ -69,7 +71,8 @@ def memory_from_arrays(
     Raises
     ------
     InputError
-        The activations are not numbers, or a class is neither a name nor a whole number.
+        The activations are not numbers, or negative and the dtype is `sparse16`; or a class is neither a name
+        nor a whole number.
     ShapeError
         The activations do not have four axes, or another sequence has the wrong length.
     NumericsError
@@ -100,13 +103,15 @@ def memory_from_arrays(
     if hashes is not None and len(hashes) != len(activations):
         raise ShapeError(f"{len(hashes)} hashes for {len(activations)} activation arrays; give one each")
     table = unfiled_table(len(activations), names=names, classes=classes, groups=groups)
+    if dtype == SPARSE16:
+        require_nonnegative(activations, table.paths, "")
     digests = [
         hashlib.sha256(np.ascontiguousarray(image, np.float32).tobytes()).hexdigest() for image in activations
     ]
     told = list(hashes) if hashes is not None else digests
     _, channels, height, width = describe(activations[:1].astype(np.float32), descriptor).shape
     settings = MemorySettings(
-        format=FORMAT,
+        format=format_of(dtype),
         class_order=CLASS_ORDER,
         backbone="arrays",
         layer="",
@@ -157,7 +162,8 @@ def derive_memory(
     """Make a memory of pooled descriptors from a `pixel` memory, without running the network again.
 
     Activations are recomputed as unit vector times square root of the energy. As stored vectors are rounded,
-    values differ slightly from a memory that `build_memory` makes with this descriptor.
+    values differ slightly from a memory that `build_memory` makes with this descriptor. From a `sparse16`
+    memory, only `flat` becomes `sparse16` too; the others have few zeros and become float16.
 
     Parameters
     ----------
@@ -212,14 +218,16 @@ def derive_memory(
             yield [activations(first, last)], records
 
     _, channels, height, width = describe(activations(0, 1), descriptor).shape
+    dtype = memory.settings.dtype if descriptor == "flat" else memory.dtype  # others have hardly any zeros
     settings = msgspec.structs.replace(
         memory.settings,
-        format=FORMAT,
+        format=format_of(dtype),
         class_order=CLASS_ORDER,
         grid=(height, width),
         channels=channels,
         descriptor=descriptor,
-        shard_images=images_per_shard((height, width), channels, memory.dtype, memory.settings.batch_size),
+        dtype=dtype,
+        shard_images=images_per_shard((height, width), channels, dtype, memory.settings.batch_size),
         versions=library_versions(),
         derived_from=memory.ledger.tip,
         content_sha256=msgspec.UNSET,

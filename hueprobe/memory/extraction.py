@@ -20,19 +20,20 @@ from hueprobe.images.masks import cell_counts, require_geometry
 from hueprobe.images.noticed import Tally
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.filling import Batches, Filled
+from hueprobe.memory.nonnegative import require_nonnegative, require_unsigned
 from hueprobe.memory.settings import (
     CLASS_ORDER,
     DEFAULT_BATCH_SIZE,
     FILE_NAME,
-    FORMAT,
     LabelSettings,
     MemorySettings,
+    format_of,
     images_per_shard,
     library_versions,
     read_settings,
 )
 from hueprobe.memory.transforms import SeenTransform, see_transform
-from hueprobe.memory.vectors import DTYPES
+from hueprobe.memory.vectors import DTYPES, SPARSE16
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -117,6 +118,9 @@ def plan_extractions(
 
     require_choice("descriptor", descriptor, DESCRIPTORS)
     require_choice("dtype", dtype, DTYPES)
+    if dtype == SPARSE16:
+        for backbone in backbones:
+            require_unsigned(backbone)
     there = [read_settings(path) if resume and (path / FILE_NAME).is_file() else None for path in paths]
     lender = next((old for old in there if old is not None), None)
     precision = precision or (lender.precision if lender else "fp32")
@@ -127,11 +131,15 @@ def plan_extractions(
     extractor = Extractor(backbones[0], device=device, precision=precision)
     if labels is not None:
         require_geometry(backbones[0].transform)
-    sample = _sample(backbones[0], table, needed=None in there)
+    untold = dtype == SPARSE16 and any(backbone.signed is None for backbone in backbones)
+    sample = _sample(backbones[0], table, needed=None in there, real=untold)
     if sample.images is None:
         shapes = [(old.channels, *old.grid) for old in there if old is not None]
     else:
         grids = extractor.at(backbones, sample.images)
+        if dtype == SPARSE16:
+            for backbone, activations in zip(backbones, grids, strict=True):
+                require_nonnegative(activations, [sample.name], backbone.layer)
         shapes = [describe(activations, descriptor).shape[1:] for activations in grids]
     extractions = []
     for backbone, (channels, *grid), old in zip(backbones, shapes, there, strict=True):
@@ -143,7 +151,7 @@ def plan_extractions(
         elif labels is not None and old is not None:  # no image can be read, so nothing is counted
             of_labels = old.labels
         settings = MemorySettings(
-            format=FORMAT,
+            format=format_of(dtype),
             class_order=CLASS_ORDER,
             backbone=backbone.name,
             layer=backbone.layer,
@@ -179,21 +187,26 @@ class _Sample:
 
     images: "Tensor | None"
     size: tuple[int, int] | None = None
+    name: str = "a gray image"
 
     def seen(self, backbone: "Backbone", old: MemorySettings | None) -> SeenTransform:
         like = () if old is None or isinstance(old.transform_probe, UnsetType) else old.transform_probe
         return see_transform(backbone.transform, like=like, size=self.size)
 
 
-def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool) -> _Sample:
-    """Return a gray image if the transform fixes the size of all images, else the first readable image."""
+def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool, real: bool) -> _Sample:
+    """Return the first readable image, or a gray one if the transform fixes the size of all images.
+
+    `needed` raises if no image can be read; `real` reads one in either case.
+    """
     from PIL import Image
 
     from hueprobe.images.loading import first_image
     from hueprobe.images.transform import Transform
 
     transform = backbone.transform
-    if type(transform) is Transform and transform.shape:
+    fixed = type(transform) is Transform and transform.shape is not None
+    if fixed and not real:
         return _Sample(transform(Image.new("RGB", (256, 256), (128, 128, 128)))[None])
     try:
         first = first_image(table, transform)
@@ -201,7 +214,7 @@ def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool) -> _Sample
         if needed:
             raise
         return _Sample(None)
-    return _Sample(first.tensor[None], first.size)
+    return _Sample(first.tensor[None], None if fixed else first.size, first.name)
 
 
 def extracted_batches(

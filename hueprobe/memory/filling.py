@@ -21,9 +21,11 @@ from hueprobe.images.mask_files import Masks
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.background import consumed_in_background
 from hueprobe.memory.listing import first_row, list_images, require_unchanged
+from hueprobe.memory.nonnegative import require_nonnegative
 from hueprobe.memory.settings import MemorySettings
 from hueprobe.memory.store import Memory, open_memory
 from hueprobe.memory.unchanged import Hashes, Unchanged
+from hueprobe.memory.vectors import SPARSE16
 from hueprobe.memory.writer import MemoryWriter, ShardWriter, open_writer, remove_memory
 from hueprobe.progress import progress_bar
 
@@ -126,7 +128,8 @@ def fill_memories(
         A memory has other settings or images; or images changed since it read them; or the memories cannot
         resume at a common batch.
     InputError
-        Images to append are already in a memory, under any name.
+        Images to append are already in a memory, under any name; or the dtype is `sparse16`, and an image's
+        activations are negative; the message gives its path.
     NumericsError
         An image's activations are NaN, infinite, or too large for their energy; the message gives its path.
     ImageError
@@ -276,6 +279,11 @@ def _add_batch(
 ) -> None:
     """Reduce activations (b, C, H, W) to the memory's unit vectors and add them to a shard."""
     require_finite(activations, paths, settings.layer)
+    if settings.dtype == SPARSE16:
+        require_nonnegative(activations, paths, settings.layer)
     described = describe(activations, settings.descriptor)
+    unreadable = [not record["readable"] for record in records]
+    if any(unreadable) and described is not activations:
+        described[unreadable] = 0  # GeM of nothing but zeros is not zero
     vectors, energy = unit_vectors(described, names=paths, layer=settings.layer)
     shard.add(vectors, energy, records, counts)

@@ -26,12 +26,11 @@ from hueprobe.memory.steps import (
     Step,
     as_step,
     first_problem,
-    shard_files,
 )
 
 FILE_NAME = "ledger.jsonl"
 REMOVED = FILE_NAME + PARTIAL  # the ledger of a memory that is being removed
-_VECTORS = re.compile(r"(\d{6,})\.vectors\.npy")
+_VECTORS = re.compile(r"(\d{6,})\.vectors\.(npy|sparse)")
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def read_ledger(folder: Path) -> Ledger:
         killed build cannot have left, so that the ledger is outdated or lost; a writer would remove them.
     """
     path = folder / FILE_NAME
-    n_seen = _shards_there(folder)  # before the ledger is read: a build may be running
+    n_seen, last = _shards_there(folder)  # before the ledger is read: a build may be running
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -130,7 +129,7 @@ def read_ledger(folder: Path) -> Ledger:
     n_shards = len(ledger.shards)
     if n_seen > n_shards + bool(steps) and not (folder / REMOVED).exists():
         raise MemoryDamagedError(
-            f"{path} lists {n_shards} shards, but {folder / shard_files(n_seen - 1)[0]} exists: the ledger "
+            f"{path} lists {n_shards} shards, but {folder / last} exists: the ledger "
             "is outdated or lost; restore it, remove that file, or rebuild with --overwrite"
         )
     return ledger
@@ -140,13 +139,16 @@ def _damaged(path: Path, line: int, fault: str) -> MemoryDamagedError:
     return MemoryDamagedError(f"{path}, line {line} is {fault}; restore the file or rebuild the memory")
 
 
-def _shards_there(folder: Path) -> int:
-    """Return the number of shards up to the highest one whose vectors are in a memory."""
+def _shards_there(folder: Path) -> tuple[int, str]:
+    """Return the number of shards up to the highest one whose vectors are in a memory, and their file."""
     try:
         names = os.listdir(folder / "shards")
     except OSError:
-        return 0
-    return max((int(match[1]) + 1 for name in names if (match := _VECTORS.fullmatch(name))), default=0)
+        return 0, ""
+    return max(
+        ((int(match[1]) + 1, f"shards/{name}") for name in names if (match := _VECTORS.fullmatch(name))),
+        default=(0, ""),
+    )
 
 
 def append_step(folder: Path, ledger: Ledger, step: Step) -> Ledger:

@@ -7,13 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from msgspec import UNSET
 
+from hueprobe.activations.descriptors import describe, unit_vectors
+from hueprobe.activations.rounding import as_float16
 from hueprobe.images.label_names import LabelSet
 from hueprobe.images.resolve import resolve_images
-from hueprobe.memory.extraction import plan_extractions
+from hueprobe.images.table import ImageTable
+from hueprobe.memory.extraction import Extraction, plan_extractions
+from hueprobe.memory.nonnegative import require_nonnegative
 from hueprobe.memory.settings import MemorySettings
+from hueprobe.memory.sparse_rows import packed_size
+from hueprobe.memory.vectors import SPARSE16, value_type
 
 if TYPE_CHECKING:
     from hueprobe.activations.backbones import Backbone
+
+
+_SAMPLE = 8  # images
 
 
 @dataclass(frozen=True)
@@ -27,13 +36,17 @@ class MemoryPlan:
     n_images, n_vectors : int
         Number of images, and of vectors (images times cells).
     n_bytes : int
-        Size of all shards in bytes, label counts included, without the small image tables.
+        Size of all shards in bytes, label counts included, without the small image tables. For `sparse16`
+        an estimate from `nonzero`.
+    nonzero : float or None
+        For `sparse16`, the share of nonzero values in a sample of the images; otherwise None.
     """
 
     settings: MemorySettings
     n_images: int
     n_vectors: int
     n_bytes: int
+    nonzero: float | None = None
 
 
 def plan_memory(
@@ -52,6 +65,8 @@ def plan_memory(
 ) -> MemoryPlan:
     """Return what `build_memory` would write, without writing it.
 
+    For `sparse16`, a few of the images are run through the network to estimate the size.
+
     Parameters
     ----------
     path : path
@@ -62,8 +77,8 @@ def plan_memory(
         The network, from `load_backbone`.
     descriptor : {"pixel", "gap", "gmp", "gem", "rmac", "flat"}, default="pixel"
         What each image is reduced to.
-    dtype : {"float16", "float32"}, default="float16"
-        Data type of the stored unit vectors.
+    dtype : {"float16", "float32", "sparse16"}, default="float16"
+        Data type of the stored unit vectors; see `build_memory`.
     precision : {"fp32", "bf16", "fp16"}, optional
         Precision of the forward pass. By default `"fp32"`, or that of the build to resume.
     batch_size : int, optional
@@ -106,7 +121,40 @@ def plan_memory(
     extraction.seen.warn()
     settings = extraction.settings
     n_vectors = len(table) * settings.grid[0] * settings.grid[1]
-    row = settings.channels * np.dtype(settings.dtype).itemsize + 4  # its energy is a float32
+    nonzero = None
+    row: float = settings.channels * np.dtype(value_type(settings.dtype)).itemsize
+    if settings.dtype == SPARSE16:
+        nonzero = nonzero_of_sample(extraction, table)
+        row = packed_size(settings.channels, nonzero)
+    row += 4  # its energy is a float32
     if settings.labels is not UNSET:
         row += len(settings.labels.names) * np.dtype(settings.labels.dtype).itemsize
-    return MemoryPlan(settings, len(table), n_vectors, n_vectors * row)
+    return MemoryPlan(settings, len(table), n_vectors, round(n_vectors * row), nonzero)
+
+
+def nonzero_of_sample(extraction: Extraction, table: ImageTable) -> float:
+    """Return the share of values of a memory that are not zero, from a few images spread over its list.
+
+    It is 1 if none of these images can be read.
+
+    Raises
+    ------
+    InputError
+        The activations of an image are negative.
+    """
+    from hueprobe.images.loading import load_batches
+
+    settings = extraction.settings
+    rows = np.unique(np.linspace(0, len(table) - 1, _SAMPLE).astype(int))
+    shares = []
+    for row in rows.tolist():
+        (batch,) = load_batches(
+            table, extraction.backbone.transform, batch_size=1, start=row, stop=row + 1,
+            image_shape=extraction.image_shape,
+        )  # fmt: skip
+        if batch.records[0].readable:
+            activations = extraction.extractor.at([extraction.backbone], batch.images)[0]
+            require_nonnegative(activations, [table.paths[row]], settings.layer)
+            vectors, _ = unit_vectors(describe(activations, settings.descriptor))
+            shares.append(float((as_float16(vectors) != 0).mean()))
+    return float(np.mean(shares)) if shares else 1.0

@@ -18,10 +18,10 @@ from hueprobe.json_documents import json_text
 from hueprobe.memory.in_parts import is_in_parts, parts_folder
 from hueprobe.memory.records import Count, Record, RecordError, Sha256, as_record, one_of
 from hueprobe.memory.transforms import TransformProbe, seen_transform, transform_difference
-from hueprobe.memory.vectors import DTYPES
+from hueprobe.memory.vectors import DTYPES, SPARSE16, value_type
 
 FILE_NAME = "memory.json"
-FORMAT = 1
+FORMAT = 2  # the newest; `format_of` gives that of a memory
 CLASS_ORDER = "sorted by name among readable pictures; classes of appended pictures behind, sorted"
 DEFAULT_BATCH_SIZE = 32
 # A killed build loses at most the shard it was writing: some seconds to a minute of work.
@@ -111,7 +111,7 @@ class MemorySettings(Record, frozen=True):
     descriptor : str
         What each image was reduced to, one of `DESCRIPTORS`.
     dtype : str
-        Data type of the stored rows, one of `DTYPES`.
+        How the stored rows are kept, one of `DTYPES`; the values of `sparse16` are float16.
     batch_size, shard_images : int
         Images per forward pass, and images per shard: a whole number of batches.
     device, precision : str
@@ -174,11 +174,18 @@ class MemorySettings(Record, frozen=True):
                 f"has grid {list(self.grid)} and {len(self.labels.names)} labels, expected at most "
                 f"{_MOST_VALUES} counts per image"
             )
+        if self.format != format_of(self.dtype):
+            raise ValueError(f"has format {self.format}, expected {format_of(self.dtype)} for {self.dtype}")
         self.range_of_values()
 
     def range_of_values(self) -> ValueRange | None:
         """Return black and white of images of more than 8 bits, None for the defaults of the file types."""
         return None if self.value_range is UNSET else ValueRange.of(self.value_range)
+
+
+def format_of(dtype: str) -> int:
+    """Return the format version of a memory of this dtype: the lowest possible, for older versions."""
+    return 2 if dtype == SPARSE16 else 1
 
 
 def library_versions() -> dict[str, str]:
@@ -197,13 +204,15 @@ def images_per_shard(
 ) -> int:
     """Return the number of images per shard: the given number, or by default one that limits a loss.
 
+    It is the same for `sparse16` as for float16.
+
     Raises
     ------
     InputError
         The given number is not a whole number of batches.
     """
     if wanted is None:
-        bytes_an_image = math.prod(grid) * channels * np.dtype(dtype).itemsize
+        bytes_an_image = math.prod(grid) * channels * np.dtype(value_type(dtype)).itemsize
         return max(1, min(SHARD_IMAGES, SHARD_BYTES // bytes_an_image) // batch_size) * batch_size
     if wanted < 1 or wanted % batch_size:
         raise InputError(
@@ -265,10 +274,11 @@ def read_settings(folder: Path) -> MemorySettings:
 def differences(old: MemorySettings, new: MemorySettings) -> list[str]:
     """Return one line for each setting that differs.
 
-    Not compared are library versions, the path of a weights file with the same weights, and the content of
-    arrays, which `hueprobe.memory.listing` checks. Transforms are compared by their recorded effect.
+    Not compared are the format version, which follows from the dtype, library versions, the path of a weights
+    file with the same weights, and the content of arrays, which `hueprobe.memory.listing` checks. Transforms
+    are compared by their recorded effect.
     """
-    ignored = {"versions", "transform", "transform_probe", "content_sha256"}
+    ignored = {"format", "versions", "transform", "transform_probe", "content_sha256"}
     ignored |= {"weights"} if old.weights_sha256 == new.weights_sha256 else set()
     before, now = old.to_json(), new.to_json()
     lines = [

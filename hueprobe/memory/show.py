@@ -33,3 +33,12 @@ def index_states(folder: Path, tip: str) -> list[str]:
         else:
             texts.append(header.spec + ("" if header.ledger == tip else " (stale)"))
     return texts
+
+
+def saved_text(saved: float) -> str:
+    """Describe the share of the float16 size that `sparse16` saves.
+
+    >>> saved_text(0.835), saved_text(-0.07)
+    ('83.5 % smaller than float16', '7.0 % larger than float16')
+    """
+    return f"{abs(saved):.1%} {'smaller' if saved >= 0 else 'larger'} than float16".replace("%", " %")

@@ -6,6 +6,7 @@ from typing import Any
 from hueprobe.memory.files import FileEntry
 from hueprobe.memory.records import Count, Record, RecordError, as_record
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
+from hueprobe.memory.vectors import SPARSE16
 
 
 class Step(Record, frozen=True, tag_field="step"):
@@ -71,10 +72,29 @@ def as_step(document: Mapping[str, Any]) -> Step:
         raise RecordError(f"a step {kind!r} that {error}") from None
 
 
-def shard_files(number: int) -> tuple[str, str, str]:
-    """Return the names of a shard's vectors, energy and images, relative to the memory."""
-    stem = f"shards/{number:06d}"
-    return f"{stem}.vectors.npy", f"{stem}.energy.npy", f"{stem}.images.parquet"
+def shard_files(number: int, dtype: str) -> tuple[str, str, str]:
+    """Return the names of a shard's vectors, energy and images, relative to a memory of this dtype."""
+    return vectors_file(number, dtype), energy_file(number), images_file(number)
+
+
+def vectors_file(number: int, dtype: str) -> str:
+    """Return the name of a shard's vectors, relative to a memory of this dtype."""
+    return f"shards/{number:06d}.vectors.{'sparse' if dtype == SPARSE16 else 'npy'}"
+
+
+def energy_file(number: int) -> str:
+    """Return the name of a shard's energies, relative to the memory."""
+    return f"shards/{number:06d}.energy.npy"
+
+
+def images_file(number: int) -> str:
+    """Return the name of what reading a shard's images found, relative to the memory."""
+    return f"shards/{number:06d}.images.parquet"
+
+
+def vectors_are_sparse(step: ShardStep) -> bool:
+    """Return whether a shard's vectors are in a `sparse16` file."""
+    return vectors_file(step.number, SPARSE16) in step.files
 
 
 def label_file(number: int) -> str:
@@ -100,6 +120,7 @@ def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
     """
     listed = done = n_shards = n_lists = 0
     with_masks = False  # in all steps or in none
+    dtype = ""  # of all shards; its vectors are sparse or not
     files: dict[str, FileEntry] = {}
     before: Step | None = None
     for line, step in enumerate(steps, start=1):
@@ -114,7 +135,8 @@ def first_problem(steps: Iterable[Step]) -> tuple[int, str] | None:
                 listed, n_lists = step.stop, n_lists + 1
             case ShardStep():
                 fits = step.number == n_shards and step.start == done < step.stop <= listed
-                names = {*shard_files(n_shards), *([label_file(n_shards)] if with_masks else [])}
+                dtype = dtype or (SPARSE16 if vectors_are_sparse(step) else "float16")
+                names = {*shard_files(n_shards, dtype), *([label_file(n_shards)] if with_masks else [])}
                 done, n_shards = step.stop, n_shards + 1
             case CompleteStep():
                 fits = step.images == done == listed > 0 and not isinstance(before, CompleteStep)

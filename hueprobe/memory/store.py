@@ -26,18 +26,43 @@ from hueprobe.memory.contents import (
 from hueprobe.memory.ledger import Ledger, read_ledger
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
 from hueprobe.memory.settings import MemorySettings, read_settings
-from hueprobe.memory.show import facts_html, index_states
-from hueprobe.memory.steps import ShardStep, label_file, mask_list_file, shard_files, source_file
-from hueprobe.memory.vectors import renormalize
+from hueprobe.memory.show import facts_html, index_states, saved_text
+from hueprobe.memory.sparse_rows import SparseRows
+from hueprobe.memory.steps import (
+    ShardStep,
+    energy_file,
+    images_file,
+    label_file,
+    mask_list_file,
+    source_file,
+    vectors_are_sparse,
+    vectors_file,
+)
+from hueprobe.memory.vectors import SPARSE16, renormalize, value_type
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Images [start, stop) of a memory: stored rows (n, H, W, C) as a read-only memory map."""
+    """Images [start, stop) of a memory: stored rows (n, H, W, C), read from disk when they are indexed.
+
+    Attributes
+    ----------
+    start, stop : int
+        Memory rows of the images.
+    vectors : ndarray or SparseRows
+        A read-only memory map; or the rows of a `sparse16` file, which `numpy.asarray` reads whole.
+    """
 
     start: int
     stop: int
-    vectors: np.ndarray
+    vectors: np.ndarray | SparseRows
+
+    def rows(self, which: slice | np.ndarray) -> np.ndarray:
+        """Return stored rows (n, C) of the shard, counted by cell."""
+        if isinstance(self.vectors, SparseRows):
+            return self.vectors[which]
+        chosen: np.ndarray = self.vectors.reshape(-1, self.vectors.shape[-1])[which]
+        return chosen
 
 
 class Memory:
@@ -61,7 +86,7 @@ class Memory:
     n_channels, n_images : int
         Channels of a vector; images in finished shards, unreadable ones included.
     dtype : {"float16", "float32"}
-        Data type of the stored rows.
+        Data type of the stored rows as they are read; float16 also for `sparse16` (`settings.dtype`).
 
     See Also
     --------
@@ -85,7 +110,7 @@ class Memory:
         self._files = self.ledger.files
         self.grid = Grid(*self.settings.grid)
         self.n_channels: int = self.settings.channels
-        self.dtype: str = self.settings.dtype
+        self.dtype: str = value_type(self.settings.dtype)
         self._shard_steps = self.ledger.shards
         self.n_images: int = self.ledger.n_done
         if not self._shard_steps:
@@ -98,6 +123,11 @@ class Memory:
             raise MemoryDamagedError(
                 f"{self.path / SETTINGS} and the ledger disagree on whether there are masks; restore them or "
                 "rebuild the memory"
+            )
+        if vectors_are_sparse(self._shard_steps[0]) != (self.settings.dtype == SPARSE16):
+            raise MemoryDamagedError(
+                f"{self.path / SETTINGS} and the ledger disagree on the dtype; restore them or rebuild the "
+                "memory"
             )
         self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
 
@@ -120,7 +150,7 @@ class Memory:
                 "grid": f"{self.grid.height} x {self.grid.width} cells",
                 "channels": f"{self.n_channels:,}",
                 "descriptor": settings.descriptor,
-                "dtype": settings.dtype,
+                "dtype": settings.dtype + ("" if self.saved is None else f" ({saved_text(self.saved)})"),
                 "images": f"{self.n_images:,}" + (f" ({n_unreadable:,} unreadable)" if n_unreadable else ""),
                 "classes": f"{len(self.classes):,}",
                 **({"labels": f"{len(self.label_names):,}"} if self.has_labels else {}),
@@ -130,9 +160,11 @@ class Memory:
         )
 
     def _open_shard(self, step: ShardStep) -> Shard:
-        path = self.path / shard_files(step.number)[0]
+        path = self.path / vectors_file(step.number, self.settings.dtype)
         shape = (step.stop - step.start, *self.grid.shape, self.n_channels)
-        return Shard(step.start, step.stop, map_array(path, shape, self.dtype))
+        is_sparse = self.settings.dtype == SPARSE16
+        vectors = SparseRows(path, shape) if is_sparse else map_array(path, shape, self.dtype)
+        return Shard(step.start, step.stop, vectors)
 
     @property
     def complete(self) -> bool:
@@ -148,6 +180,17 @@ class Memory:
     def nonnegative(self) -> bool:
         """Whether every stored value is >= 0 (true after a ReLU)."""
         return all(step.nonnegative for step in self._shard_steps)
+
+    @property
+    def saved(self) -> float | None:
+        """Share of the vectors' disk space that `sparse16` saves against float16; None for other dtypes.
+
+        It is negative if the vectors have almost no zeros.
+        """
+        if self.settings.dtype != SPARSE16:
+            return None
+        dense = self.n_slots * self.n_channels * np.dtype(self.dtype).itemsize
+        return 1 - sum(shard.vectors.nbytes for shard in self.shards) / dense
 
     @cached_property
     def images(self) -> ImageTable:
@@ -219,7 +262,7 @@ class Memory:
     @cached_property
     def records(self) -> pa.Table:
         """What reading each image found: columns image, sha256, width, height, readable, reason."""
-        names = [shard_files(step.number)[2] for step in self._shard_steps]
+        names = [images_file(step.number) for step in self._shard_steps]
         return pa.concat_tables(
             [
                 read_records(self.path / name, self._files[name], step.start, step.stop)
@@ -264,7 +307,7 @@ class Memory:
     def _energy(self) -> np.ndarray:
         parts = []
         for step in self._shard_steps:
-            name = shard_files(step.number)[1]
+            name = energy_file(step.number)
             shape = (step.stop - step.start, *self.grid.shape)
             parts.append(read_array(self.path / name, self._files[name], shape, "float32"))
         energy = np.concatenate(parts)
@@ -414,8 +457,7 @@ class Memory:
         for shard in self.shards:
             here = (image >= shard.start) & (image < shard.stop)
             if here.any():
-                flat = shard.vectors.reshape(-1, self.n_channels)
-                rows[here] = flat[ids[here] - shard.start * self.grid.n_cells]
+                rows[here] = shard.rows(ids[here] - shard.start * self.grid.n_cells)
         return rows
 
     def vectors(self, ids: np.ndarray) -> np.ndarray:
@@ -495,10 +537,10 @@ class Memory:
         [(0, (300, 16)), (300, (288, 16))]
         """
         for shard in self.shards:
-            flat = shard.vectors.reshape(-1, self.n_channels)
             offset = shard.start * self.grid.n_cells
-            for start in range(0, len(flat), size):
-                yield offset + start, flat[start : start + size]
+            n_rows = shard.stop * self.grid.n_cells - offset
+            for start in range(0, n_rows, size):
+                yield offset + start, shard.rows(slice(start, min(start + size, n_rows)))
 
     def blocks(self, size: int = 16_384) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the vectors of the whole memory in blocks, normalized to unit length.

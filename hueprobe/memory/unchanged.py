@@ -20,7 +20,7 @@ from hueprobe.images.reading import content_hash
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.contents import read_records
 from hueprobe.memory.ledger import Ledger
-from hueprobe.memory.steps import shard_files, source_file
+from hueprobe.memory.steps import images_file, source_file
 from hueprobe.progress import progress_bar
 from hueprobe.threads import default_workers, threaded_map
 
@@ -235,7 +235,7 @@ def _recorded(folder: Path, ledger: Ledger, start: int, stop: int) -> list[str]:
     found: list[str] = []
     for step in ledger.shards:
         if step.start < stop and step.stop > start:
-            name = shard_files(step.number)[2]
+            name = images_file(step.number)
             records = read_records(folder / name, ledger.files[name], step.start, step.stop)
             kept = records["sha256"].to_pylist()[max(start - step.start, 0) : stop - step.start]
             found += [sha256 or "" for sha256 in kept]

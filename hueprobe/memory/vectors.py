@@ -2,9 +2,19 @@
 
 import numpy as np
 
-DTYPES = ("float16", "float32")
+SPARSE16 = "sparse16"
+DTYPES = ("float16", "float32", SPARSE16)
 
 _IN_CACHE = 1 << 17  # values treated at a time
+
+
+def value_type(dtype: str) -> str:
+    """Return the NumPy type of the values that a memory of this dtype holds.
+
+    >>> value_type("sparse16"), value_type("float32")
+    ('float16', 'float32')
+    """
+    return "float16" if dtype == SPARSE16 else dtype
 
 
 def renormalize(rows: np.ndarray) -> np.ndarray:
@@ -50,7 +60,7 @@ def as_stored(vectors: np.ndarray, dtype: str) -> np.ndarray:
     ----------
     vectors : ndarray of shape (..., n_channels)
         Unit vectors, or zero vectors.
-    dtype : {"float16", "float32"}
+    dtype : {"float16", "float32", "sparse16"}
         Data type of the memory.
 
     Returns
@@ -67,4 +77,4 @@ def as_stored(vectors: np.ndarray, dtype: str) -> np.ndarray:
     >>> stored.round(3), stored.dtype.name
     (array([[0.6, 0.8]], dtype=float32), 'float32')
     """
-    return renormalize(np.asarray(vectors).astype(dtype))
+    return renormalize(np.asarray(vectors).astype(value_type(dtype)))

@@ -118,7 +118,7 @@ def _unknown_files(memory: Memory, there: list[str]) -> list[str]:
     known = _OWN | memory.ledger.files.keys()
     if not memory.complete:
         ledger = memory.ledger
-        coming = {*shard_files(len(ledger.shards)), source_file(len(ledger.lists))}
+        coming = {*shard_files(len(ledger.shards), memory.settings.dtype), source_file(len(ledger.lists))}
         if memory.has_labels:
             coming |= {label_file(len(ledger.shards)), mask_list_file(len(ledger.lists))}
         known |= coming | {name + PARTIAL for name in coming}

@@ -5,6 +5,7 @@ import hashlib
 import re
 import shutil
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,6 +26,7 @@ from hueprobe.memory.files import LOCK, FileEntry, file_entry, one_writer
 from hueprobe.memory.in_parts import is_in_parts, parts_folder
 from hueprobe.memory.ledger import REMOVED, Ledger, append_step, read_ledger
 from hueprobe.memory.settings import LabelSettings, MemorySettings
+from hueprobe.memory.sparse_rows import SparseRowsWriter
 from hueprobe.memory.steps import (
     AppendStep,
     CompleteStep,
@@ -37,10 +39,12 @@ from hueprobe.memory.steps import (
     source_file,
 )
 from hueprobe.memory.unchanged import mark_listed
+from hueprobe.memory.vectors import SPARSE16, value_type
 
 # Files that a build may leave, relative to the memory.
 _OWN_FILES = re.compile(
-    r"(shards/\d{6,}\.((vectors|energy|labels)\.npy|images\.parquet)|(source|masks)(\.\d{6,})?\.parquet)"
+    r"(shards/\d{6,}\.((vectors|energy|labels)\.npy|vectors\.sparse|images\.parquet)"
+    r"|(source|masks)(\.\d{6,})?\.parquet)"
     r"(\.partial)?"
     r"|memory\.json\.partial|ledger\.jsonl\.partial"
 )
@@ -61,7 +65,8 @@ class ShardWriter:
         labels: LabelSettings | None = None,
     ) -> None:
         self._folder, self._number = folder, number
-        self._shape, self._dtype = shape, np.dtype(dtype)
+        self._shape, self._dtype, self._type = shape, dtype, np.dtype(value_type(dtype))
+        self._names = shard_files(number, dtype)
         self._labels = labels
         self._counts: list[np.ndarray] = []
         self._energies: list[np.ndarray] = []
@@ -71,13 +76,10 @@ class ShardWriter:
 
     def __enter__(self) -> "ShardWriter":
         self._stack = contextlib.ExitStack()
-        self._file: IO[bytes] = self._stack.enter_context(
-            written_whole(self._folder / shard_files(self._number)[0])
-        )
+        self._file: IO[bytes] = self._stack.enter_context(written_whole(self._folder / self._names[0]))
         self._digest = _Tee(self._file)
-        np.lib.format.write_array_header_1_0(
-            self._digest, {"descr": self._dtype.str, "fortran_order": False, "shape": self._shape}
-        )
+        writer = SparseRowsWriter if self._dtype == SPARSE16 else partial(_NpyWriter, dtype=self._type)
+        self._rows: SparseRowsWriter | _NpyWriter = writer(self._digest, self._shape)
         return self
 
     def __exit__(self, *error: Any) -> None:
@@ -105,10 +107,8 @@ class ShardWriter:
                 )
             self._counts.append(counts.astype(self._labels.dtype))
         self.nonnegative = self.nonnegative and not bool((vectors < 0).any())
-        rows = (
-            as_float16(vectors) if self._dtype == np.float16 else np.ascontiguousarray(vectors, self._dtype)
-        )
-        self._digest.write(rows.data)
+        rows = as_float16(vectors) if self._type == np.float16 else np.ascontiguousarray(vectors, self._type)
+        self._rows.add(rows)
         self._energies.append(np.asarray(energy, np.float32))
         self._records.extend(records)
         self._written += len(vectors)
@@ -120,7 +120,8 @@ class ShardWriter:
         """
         if self._written != self._shape[0]:
             raise AssertionError(f"shard {self._number}: {self._written} of {self._shape[0]} images")
-        vectors, energy, images = shard_files(self._number)
+        self._rows.finish()
+        vectors, energy, images = self._names
         with written_whole(self._folder / energy) as file:
             np.save(file, np.concatenate(self._energies), allow_pickle=False)
         write_records(self._folder / images, start, self._records)
@@ -142,6 +143,22 @@ def write_records(path: Path, start: int, records: Sequence[dict[str, Any]]) -> 
     rows = [{**record, "image": start + i} for i, record in enumerate(records)]
     with written_whole(path) as file:
         pq.write_table(pa.Table.from_pylist(rows, IMAGES_SCHEMA), file)
+
+
+class _NpyWriter:
+    """Writes a `.npy` file from start to end, batch by batch; see `SparseRowsWriter`."""
+
+    def __init__(self, file: "_Tee", shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self._file = file
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": dtype.str, "fortran_order": False, "shape": shape}
+        )
+
+    def add(self, rows: np.ndarray) -> None:
+        self._file.write(rows.data)
+
+    def finish(self) -> None:
+        pass
 
 
 class _Tee:

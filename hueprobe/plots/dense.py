@@ -146,7 +146,7 @@ def _draw_sources(ax: Axes, result: Segmentation, i: int, beside: Axes | None) -
         for rank, image in enumerate(most)
     ]
     if len(rows) > len(most):
-        handles.append(Patch(facecolor=tuple(part / 255 for part in _OTHERS), label="other images"))
+        handles.append(Patch(facecolor="0.88", label="other images"))
     if beside is not None:
         beside.legend(handles=handles, loc="upper left", fontsize=7, frameon=False, title="nearest, from")
     else:

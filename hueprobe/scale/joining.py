@@ -19,7 +19,7 @@ from hueprobe.memory.filling import open_filled
 from hueprobe.memory.in_parts import parts_folder
 from hueprobe.memory.ledger import read_ledger
 from hueprobe.memory.settings import FILE_NAME as SETTINGS
-from hueprobe.memory.steps import ShardStep, shard_files
+from hueprobe.memory.steps import ShardStep, images_file
 from hueprobe.memory.store import Memory, open_memory
 from hueprobe.memory.writer import MemoryWriter, open_writer, write_records
 from hueprobe.progress import progress_bar
@@ -128,7 +128,7 @@ def _require_joined(path: Path) -> None:
     there = set(read_ledger(path).files.values())
     for folder in part_folders(path):
         for step in read_ledger(folder).shards:
-            records = shard_files(step.number)[2]
+            records = images_file(step.number)
             if {entry for name, entry in step.files.items() if name != records} - there:
                 raise MemoryFormatError(
                     f"{folder} is no part of {path}, which is a memory already; move or remove one of them"
@@ -160,7 +160,7 @@ def _fill(whole: Whole, parts: Sequence[FinishedPart], progress: bool) -> None:
 def _add_shard(writer: MemoryWriter, part: FinishedPart, step: ShardStep) -> None:
     """Add one shard of a part: its files as they are, but for the numbers of its images."""
     number, first = len(writer.ledger.shards), part.rows.start
-    old_records, records = shard_files(step.number)[2], shard_files(number)[2]
+    old_records, records = images_file(step.number), images_file(number)
     files = {_renumbered(name, number): entry for name, entry in step.files.items()}
     with storing(writer.folder):
         for name in sorted(step.files.keys() - {old_records}):

@@ -101,6 +101,7 @@ class Jobs:
         self._jobs = [
             Job("index", lambda f: (*build, "-o", f / "m", *INDEXES)),
             Job("append", lambda f: (*more, "-o", f / "m", *INDEXES[:2]), base / "m"),
+            Job("sparse16", lambda f: (*build, "--dtype", "sparse16", "-o", f / "m")),
             Job("pooled", lambda f: ("index", base / "m", "-o", f / "p", "--descriptor", "gap")),
             Job("layers", lambda f: (*build[:2], *layers, "-o", f / "m")),
             Job("annoy", lambda f: (*build, "-o", f / "m", *INDEXES[:2]), base / "m"),

@@ -52,9 +52,12 @@ def use(memory):
 class Memories:
     """A small memory of two shards with an index; each trial damages a file of it and puts it back."""
 
+    dtype = "float16"
+
     def __init__(self, folder):
         self.memory = folder / "m"
-        build_index(memory_of_noise(self.memory, 40, grid=(2, 2), classes="ab"), "faiss:Flat")
+        memory = memory_of_noise(self.memory, 40, grid=(2, 2), classes="ab", dtype=self.dtype)
+        build_index(memory, "faiss:Flat")
         self._whole = {p: p.read_bytes() for p in self.memory.rglob("*") if p.is_file()}
         self._ledger = self.memory / "ledger.jsonl"
         self._header = self.memory / "indexes" / "faiss-Flat" / "index.json"
@@ -137,6 +140,23 @@ class Memories:
         self._header.write_text(
             json.dumps({**header, "header_sha256": digest}, sort_keys=True, indent=2) + "\n"
         )
+        self.read()
+
+
+class SparseMemories(Memories):
+    """The same in `sparse16`."""
+
+    dtype = "sparse16"
+
+    def forged_vectors(self, rng):
+        """Places or bitmaps that say something else."""
+        name = "shards/000000.vectors.sparse"
+        data = bytearray((self.memory / name).read_bytes())
+        start = int(rng.choice([16, 64, len(data) - 8 * 129, len(data) - 8]))
+        at = start + 2 * int(rng.integers(0, 16))
+        values = (0, 1, 2**15, 2**31, 2**63 - 1, 2**64 - 1, int(rng.integers(0, 2**16)))
+        data[at : at + 8] = values[rng.integers(len(values))].to_bytes(8, "little")
+        mutations.forge(self.memory, name, bytes(data))
         self.read()
 
 
@@ -373,6 +393,9 @@ READERS = {
     "a memory's file, hashes computed anew": (Memories, "forged_file", 30, 2_000),
     "headers of arrays, hashes computed anew": (Memories, "forged_array_header", 30, 1_500),
     "tables of a memory, hashes computed anew": (Memories, "forged_table", 30, 1_500),
+    "any file of a sparse16 memory": (SparseMemories, "file", 20, 1_500),
+    "a sparse16 memory's file, hashes computed anew": (SparseMemories, "forged_file", 20, 1_500),
+    "sparse16 vectors, hashes computed anew": (SparseMemories, "forged_vectors", 30, 2_000),
     "header of an index, hash computed anew": (Memories, "forged_index_header", 30, 1_000),
     "CSV table": (Tables, "csv", 100, 3_000),
     "Parquet table": (Tables, "parquet", 50, 2_000),

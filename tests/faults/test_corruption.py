@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 SPECS = ("annoy:trees=2", "faiss:Flat")
 # Bytes of vectors are mapped, not read, so that opening them is instant; `verify` reads them.
-NOT_READ_WHOLE = ".vectors.npy"
+NOT_READ_WHOLE = (".vectors.npy", ".vectors.sparse")
 SHAPE = {"channels": 8, "grid": (3, 4)}
 
 
@@ -29,9 +29,19 @@ def make(path, **options):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A memory of three shards, two indexes and a file of codes, and one like it with other bytes."""
+    return whole_of(tmp_path_factory, "float16")
+
+
+@pytest.fixture(scope="module")
+def whole_sparse(tmp_path_factory):
+    """The same in `sparse16`."""
+    return whole_of(tmp_path_factory, "sparse16")
+
+
+def whole_of(tmp_path_factory, dtype):
     folder = tmp_path_factory.mktemp("whole")
     for name, seed in (("m", 0), ("other", 1)):
-        memory = make(folder / name, seed=seed)
+        memory = make(folder / name, seed=seed, dtype=dtype)
         assert len(memory.shards) == 3
         for spec in SPECS:
             build_index(memory, spec)
@@ -89,7 +99,8 @@ def overwrite_a_block(rng, memory, other):
 
 def swap_two_shards(rng, memory, other):
     a, b = (memory / "shards" / f"{number:06d}" for number in rng.permutation(2))
-    kind = str(rng.choice([".vectors.npy", ".energy.npy", ".images.parquet"]))
+    (vectors,) = {path.suffix for path in memory.glob("shards/*.vectors.*")}
+    kind = str(rng.choice([f".vectors{vectors}", ".energy.npy", ".images.parquet"]))
     for x, y in ((a, "t"), (b, a), ("t", b)):
         Path(f"{x}{kind}" if x != "t" else memory / "t").replace(f"{y}{kind}" if y != "t" else memory / "t")
     return f"swap {kind} of two shards", f"shards/{a.name}{kind}"
@@ -163,7 +174,9 @@ def is_noticed(memory):
         return True
 
 
-def test_verify_finds_every_damage_and_no_answer_is_silently_another(faults, whole, tmp_path):
+@pytest.mark.parametrize("kind", ["whole", "whole_sparse"])
+def test_verify_finds_every_damage_and_no_answer_is_silently_another(faults, kind, request, tmp_path):
+    whole = request.getfixturevalue(kind)
     right = answers(whole / "m")
     assert not [found for found in right if isinstance(found, TOLD)]
     memory, failures, n = tmp_path / "m", [], faults.n(40, 1_000)
@@ -182,7 +195,7 @@ def test_verify_finds_every_damage_and_no_answer_is_silently_another(faults, who
             if silent:
                 failures.append(f"other answers in silence ({silent}): {what}")
         shutil.rmtree(memory)
-    faults.tried("corruption: damages that verify must find", n, failures)
+    faults.tried(f"corruption: damages that verify must find, {kind}", n, failures)
 
 
 def test_a_shard_of_another_size_type_or_order_is_not_opened(faults, whole, tmp_path):

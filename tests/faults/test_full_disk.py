@@ -186,7 +186,7 @@ def files(*names):
 
 
 SOURCE = SourceStep(start=0, stop=1, files=files("memory.json", "source.parquet"))
-SHARD = ShardStep(number=0, start=0, stop=1, nonnegative=True, files=files(*shard_files(0)))
+SHARD = ShardStep(number=0, start=0, stop=1, nonnegative=True, files=files(*shard_files(0, "float16")))
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -15,13 +15,25 @@ from tests.faults.jobs import TINY
 
 pytestmark = pytest.mark.slow
 
-WORK = ["index", "append", "pooled", "layers", "annoy", "faiss", "codes", "part", "join", "observe accuracy"]
-AT_A_WRITE = WORK if LONG else ["index", "append", "layers", "annoy", "part", "join"]
+WORK = [
+    "index",
+    "append",
+    "sparse16",
+    "pooled",
+    "layers",
+    "annoy",
+    "faiss",
+    "codes",
+    "part",
+    "join",
+    "observe accuracy",
+]
+AT_A_WRITE = WORK if LONG else ["index", "append", "sparse16", "layers", "annoy", "part", "join"]
 AT_A_TIME = WORK if LONG else ["index", "join"]
 STOPPED_WORK = (
     ["index", "append", "layers", "annoy", "part", "join", "observe accuracy"] if LONG else ["index"]
 )
-IN_TURN = ["index", "append", "part", "join"]
+IN_TURN = ["index", "append", "sparse16", "part", "join"]
 POWER = IN_TURN if LONG else ["index", "join"]
 KILLS = {"index": 120, "append": 80, "observe accuracy": 25}
 CRITICAL = (

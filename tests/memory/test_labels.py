@@ -135,14 +135,14 @@ def test_a_killed_build_continued_is_the_undisturbed_one(drawn, monkeypatch, n_s
     from hueprobe.memory.writer import MemoryWriter
 
     straight = build(drawn, "straight")
-    enter = MemoryWriter._enter
+    enter = MemoryWriter.enter
 
     def killed(self, step):
         if len(self.ledger.shards) == n_shards and type(step).__name__ == "ShardStep":
             raise Killed  # all files of the shard are there, but not its line
         enter(self, step)
 
-    monkeypatch.setattr(MemoryWriter, "_enter", killed)
+    monkeypatch.setattr(MemoryWriter, "enter", killed)
     with pytest.raises(Killed):
         build(drawn, "resumed", workers=0)
     monkeypatch.undo()

@@ -16,7 +16,7 @@ from hueprobe.errors import ImageError, InputError, LayerError, MemoryFormatErro
 from hueprobe.images import Transform
 from hueprobe.images import loading as image_loading
 from hueprobe.images.resolve import resolve_images
-from hueprobe.memory import append_images, layer_path, open_memory, verify_memory, writer
+from hueprobe.memory import append_images, derive_memory, layer_path, open_memory, verify_memory, writer
 from hueprobe.memory.ledger import read_ledger
 
 LAYERS = ("1", "3")
@@ -183,6 +183,19 @@ def test_no_readable_image_leaves_no_memory_behind(tmp_path, network):
     with pytest.raises(ImageError, match="none of 1 images"):
         build_memories(tmp_path / "m", tmp_path / "torn", backbone=network, layers=LAYERS, **OPTIONS)
     assert not list(tmp_path.glob("m.*"))
+
+
+@pytest.mark.parametrize("descriptor", ["gap", "gmp", "gem", "rmac", "flat"])
+def test_an_unreadable_image_is_a_zero_vector_under_every_descriptor(tmp_path, network, images, descriptor):
+    """Also under GeM, which makes 1e-6 of every zero: the torn image would be found and counted."""
+    options = {"backbone": network, "layer": "3", **OPTIONS}
+    direct = build_memory(tmp_path / "m", images, descriptor=descriptor, **options)
+    derived = derive_memory(tmp_path / "d", build_memory(tmp_path / "p", images, **options), descriptor)
+    for memory in (direct, derived):
+        (torn,) = np.flatnonzero(~memory.readable)
+        assert memory.images.paths[torn] == "a/04.png" and memory.energy()[torn] == 0
+        assert not memory.vectors([torn]).any() and memory.valid().sum() == N_IMAGES - 1
+        assert verify_memory(memory.path).ok
 
 
 def test_another_list_of_images_is_refused(tmp_path, network, images):

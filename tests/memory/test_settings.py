@@ -51,7 +51,10 @@ REMOVED = object()
         ({"grid": [2]}, "has grid [2], expected `array` of length 2, got 1;"),
         ({"grid": [2, 0]}, "has grid [2, 0], expected `int` >= 1"),
         ({"grid": [1 << 30, 1 << 30]}, "has grid [1073741824, 1073741824] and channels 3, expected at most"),
-        ({"dtype": "float64"}, "has dtype 'float64', expected `str` matching regex '^(float16|float32)"),
+        (
+            {"dtype": "float64"},
+            "has dtype 'float64', expected `str` matching regex '^(float16|float32|sparse16)",
+        ),
         ({"descriptor": "gap\n"}, "has descriptor 'gap\\n', expected `str` matching regex '^(pixel|gap|"),
         ({"closing": 1}, "has closing 1, expected `str | null`, got `int`;"),
         ({"versions": {"torch": 2}}, "has versions {'torch': 2}, expected `str`, got `int`"),
@@ -70,7 +73,7 @@ def test_what_is_wrong_with_settings_is_said(memory, changes, says):
 @pytest.mark.parametrize(
     ("document", "says"),
     [
-        ({"format": 2}, "has format 2, this hueprobe reads up to 1; install a newer hueprobe"),
+        ({"format": 3}, "has format 3, this hueprobe reads up to 2; install a newer hueprobe"),
         ({"format": "1"}, "has no format version"),
         ({}, "has no format version"),
         ([1], "has no format version"),

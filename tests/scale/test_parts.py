@@ -26,6 +26,7 @@ def no_fixed_size(image):
 CASES: dict[str, dict] = {
     "plain": {},
     "float32": {"dtype": "float32"},
+    "sparse16": {"dtype": "sparse16"},
     "gap": {"descriptor": "gap"},
     "rmac, float32": {"descriptor": "rmac", "dtype": "float32"},
     "masks": {"masks": "masks"},

@@ -102,7 +102,9 @@ def _extracted(
     settings = memory.settings
     backbone = load_recorded_backbone(settings, weights=subject.settings.weights)
     options: dict[str, Any] = {
-        "dtype": memory.dtype, "precision": settings.precision, "batch_size": settings.batch_size,
+        # A layer off the table may have negative values with other weights or images.
+        "dtype": settings.dtype if backbone.signed is False else memory.dtype,
+        "precision": settings.precision, "batch_size": settings.batch_size,
         "device": subject.settings.device, "workers": subject.settings.workers, "progress": subject.progress,
     }  # fmt: skip
     path = folder / f"{memory.path.name}-{kind}.memory"
