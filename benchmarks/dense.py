@@ -21,11 +21,12 @@ import numpy as np
 
 from benchmarks.machine import machine
 from hueprobe import KernelDensityClassifier, Memory, images, open_searcher
-from hueprobe.dense import baselines, label_map, measure_sizes, parse_kernel, protocol_of, transfer_labels
+from hueprobe.dense import baselines, measure_sizes, parse_kernel, protocol_of, transfer_labels
 from hueprobe.dense.protocols import HUMMINGBIRD_STD
 from hueprobe.dense.sampling import sampled_cells
 from hueprobe.dense.scores import Scores, scores_of_counts
 from hueprobe.dense.segmenting import CellLabels, memory_counts, memory_shares, recorded_geometry
+from hueprobe.dense.upsampling import leading_labels
 from hueprobe.images.mask_files import Masks
 from hueprobe.json_documents import json_text
 from hueprobe.memory import build_memories
@@ -210,7 +211,7 @@ def times(test: Test) -> dict[str, Any]:
         cells = CellLabels(shares, test.sizes, geometry)
         started = time.perf_counter()
         for shares_of_one, size, box in zip(shares, test.sizes.tolist(), cells.boxes.tolist(), strict=True):
-            label_map(shares_of_one, (size[0], size[1]), (box[0], box[1], box[2], box[3]))
+            leading_labels(shares_of_one, (size[0], size[1]), (box[0], box[1], box[2], box[3]))
         rounds.append({"search": search, "transfer": transfer, "maps": time.perf_counter() - started})
     ratio = [sum(one.values()) / one["search"] for one in rounds]
     started = time.perf_counter()

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hueprobe.dense.scores import Scores, scores_of_counts
-from hueprobe.dense.upsampling import label_map
+from hueprobe.dense.upsampling import label_map, leading_labels
 from hueprobe.errors import InputError
 from hueprobe.files import written_whole
 from hueprobe.grid import Grid
 from hueprobe.html_tables import html_table
 from hueprobe.images.label_names import LabelSet
+from hueprobe.images.visible import Box
 from hueprobe.json_documents import json_text
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ class Segmentation:
         >>> sorted(np.unique(found.label_map(0)).tolist())
         [0, 1]
         """
-        return self._maps(i)[0]
+        return leading_labels(self.shares[i], *self._place(i))
 
     def margin(self, i: int) -> np.ndarray:
         """Return the largest label share minus the second largest, at each pixel of image `i`.
@@ -203,12 +204,13 @@ class Segmentation:
         >>> bool(found.margin(0).max() <= 1)
         True
         """
-        return self._maps(i)[1]
+        return label_map(self.shares[i], *self._place(i))[1]
 
-    def _maps(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+    def _place(self, i: int) -> tuple[tuple[int, int], Box]:
+        """Return height and width of image `i`, and the part of it that the network saw."""
         height, width = self.sizes[i].tolist()
         left, top, right, bottom = self.boxes[i].tolist()
-        return label_map(self.shares[i], (height, width), (left, top, right, bottom))
+        return (height, width), (left, top, right, bottom)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return one row per label with its scores.

@@ -15,7 +15,7 @@ from hueprobe.dense.sampling import sampled_cells
 from hueprobe.dense.scores import Scores, score_maps
 from hueprobe.dense.segmentation import Segmentation, SegmentSettings
 from hueprobe.dense.transfer import EQ3, parse_kernel, shares_of, transfer_labels
-from hueprobe.dense.upsampling import NONE, label_map, seen_pixels
+from hueprobe.dense.upsampling import NONE, leading_labels, seen_pixels
 from hueprobe.errors import ImageError, InputError
 from hueprobe.images.mask_files import Masks
 from hueprobe.images.mask_pairing import pair_masks
@@ -338,11 +338,11 @@ class CellLabels:
             if protocol.at_input_size:
                 true = mask_as_seen(true, self.transform)
                 height, width = true.shape
-                return true, label_map(self.shares[i], (height, width))[0]
+                return true, leading_labels(self.shares[i], (height, width))
             left, top, right, bottom = boxes[i].tolist()
             box = left, top, right, bottom
             true = np.where(seen_pixels((height, width), box), true, NONE)
-            return true, label_map(self.shares[i], (height, width), box)[0]
+            return true, leading_labels(self.shares[i], (height, width), box)
 
         return score_maps(
             maps, len(rows), masks.labels.names, protocol=protocol, groups=groups, n_resamples=n_resamples,

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hueprobe.dense import label_map, upsample
-from hueprobe.dense.upsampling import seen_pixels
+from hueprobe.dense.upsampling import leading_labels, seen_pixels
 from hueprobe.errors import ShapeError
 
 
@@ -36,6 +36,25 @@ def test_labels_and_margin_are_of_the_largest_shares():
     ordered = np.sort(upsample(shares, (6, 6)), axis=-1)
     np.testing.assert_array_equal(labels, upsample(shares, (6, 6)).argmax(-1))
     np.testing.assert_allclose(margin, ordered[..., -1] - ordered[..., -2], atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    "size, box", [((300, 50), None), ((200, 90), (0, -8, 90, 190.5)), ((129, 64), (3, 2, 60, 129))]
+)
+def test_tall_images_and_labels_that_occur_nowhere(size, box):
+    """Pixels are computed some rows at a time, and labels without any share are left out."""
+    shares = np.random.default_rng(3).random((9, 4, 6), np.float32)
+    shares[..., [0, 4]] = 0
+    whole = upsample(shares, size, box)
+    expected = whole.argmax(-1)
+    if box is not None:
+        expected[~seen_pixels(size, box)] = -1
+    labels, margin = label_map(shares, size, box)
+    np.testing.assert_array_equal(labels, expected)
+    np.testing.assert_array_equal(leading_labels(shares, size, box), expected)
+    ordered = np.sort(whole, axis=-1)
+    lead = np.where(expected < 0, 0, ordered[..., -1] - ordered[..., -2])
+    np.testing.assert_allclose(margin, lead, atol=1e-6)
 
 
 def test_ties_and_cells_without_votes():
