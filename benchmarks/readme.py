@@ -1,4 +1,4 @@
-"""The two tables of README.md, from the results files.
+"""The tables of README.md, from the results files.
 
 python -m benchmarks.readme            writes them between their marks
 python -m benchmarks.readme --check    says whether they are current, exit code 1 if not
