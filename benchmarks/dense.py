@@ -225,14 +225,20 @@ def times(test: Test) -> dict[str, Any]:
     }
 
 
-def kept(networks: list[str], names: tuple[str, ...]) -> dict[str, Any]:
-    """Return the results on file, without the rows of networks that are measured again."""
+def kept(networks: list[str], protocols: list[str], *, rows: bool) -> dict[str, Any]:
+    """Return the results on file, without those that are measured again."""
     results: dict[str, Any] = {"rows": [], "sizes": [], "approximate": [], "times": []}
     if RESULTS.exists():
         results.update(json.loads(RESULTS.read_text("utf-8")))
     results["machine"] = machine()
-    for name in names:
-        results[name] = [row for row in results[name] if row["network"] not in networks]
+    if rows:
+        results["rows"] = [
+            row
+            for row in results["rows"]
+            if row["network"] not in networks or row["protocol"] not in protocols
+        ]
+    if "strict" in protocols:
+        results["times"] = [row for row in results["times"] if row["network"] not in networks]
     return results
 
 
@@ -241,6 +247,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, default=Path("out/dense"))
     parser.add_argument("--networks", nargs="+", default=list(NETWORKS))
+    parser.add_argument("--protocols", nargs="+", default=list(TRANSFORMS), choices=list(TRANSFORMS))
     parser.add_argument("--times", action="store_true")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
@@ -249,9 +256,9 @@ def main() -> None:
         images.pair_masks(table, DATA / "masks" / part, names=NAMES)
         for table, part in ((train, "train"), (asked, "test"))
     ]
-    results = kept(arguments.networks, ("times",) if arguments.times else ("rows", "times"))
+    results = kept(arguments.networks, arguments.protocols, rows=not arguments.times)
     for network in arguments.networks:
-        for protocol in TRANSFORMS:
+        for protocol in arguments.protocols:
             for layer, memory in memories(arguments.folder, network, protocol, train, labeled[0]).items():
                 test = Test(memory, asked, labeled[1], protocol)
                 if protocol == "strict":
