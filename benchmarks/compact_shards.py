@@ -6,7 +6,7 @@ Real weights and images of $HUEPROBE_SHARED/data (default ../shared), as in `ben
 the four networks that end in a ReLU. Each memory is built by its network in both dtypes; all rows, and the
 neighbors of 980 queries, are compared bit for bit. Then both take turns in every round:
 
-- `index` of 128 images, and storing the activations of 256 that are in RAM, without a network;
+- `index` of 64 images, and storing the activations of 256 that are in RAM, without a network;
 - opening the memory; reading 10,000 rows drawn at random, and all rows in order;
 - exact search of one image's queries and of 980: by a new searcher, which reads every row, and again by one
   that has, which reads the rows of its candidates.
@@ -46,7 +46,7 @@ from hueprobe.search.exact.searcher import ExactSearcher
 RESULTS = Path(__file__).parent / "results" / "compact_shards.json"
 DTYPES = ("float16", "sparse16")
 CLOSED = [name for name in NETWORKS if "signed" not in name]
-N_BUILT, N_STORED, N_ROWS, N_QUERIES, K = 128, 256, 10_000, 980, 10
+N_BUILT, N_STORED, N_ROWS, N_QUERIES, K = 64, 256, 10_000, 980, 10
 
 
 def built(folder: Path, network: str, dtype: str, n: int | None = None) -> Memory:

@@ -1,7 +1,7 @@
 """Memories of dtype `sparse16` answer like those of float16, bit for bit, and are built like them."""
 
+import contextlib
 import json
-import os
 import re
 import shutil
 from pathlib import Path
@@ -109,6 +109,8 @@ def same_content(dense, sparse):
         blocks = [list(memory.raw_blocks(size)) for memory in (dense, sparse)]
         assert [(first, rows.shape) for first, rows in blocks[0]] == [(f, r.shape) for f, r in blocks[1]]
         assert all(bits(a) == bits(b) for (_, a), (_, b) in zip(*blocks, strict=True))
+        whole = np.concatenate([rows for _, rows in blocks[1]])
+        assert bits(whole) == bits(sparse.raw(np.arange(dense.n_slots)))
     assert bits(sparse.energy()) == bits(dense.energy())
     assert sparse.classes == dense.classes and sparse.sha256 == dense.sha256
     assert sparse.images.paths == dense.images.paths and sparse.nonnegative
@@ -199,6 +201,7 @@ def test_nan_is_refused_as_in_float16(tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.slow
 def test_results_of_commands_are_the_same(drawn, pair, tmp_path):
     from tests.cli.test_cli import run
 
@@ -207,20 +210,16 @@ def test_results_of_commands_are_the_same(drawn, pair, tmp_path):
         folder = tmp_path / memory.settings.dtype
         (folder / "work").mkdir(parents=True)
         shutil.copytree(memory.path, folder / "m")
-        before = os.getcwd()
-        os.chdir(folder)
-        try:
+        with contextlib.chdir(folder):
             told = json.loads(
                 run("evaluate", "m", "--leave-one-out", "--k", 3, "--json", "--matches", "a.csv").stdout
             )
-            told.pop("seconds")
             run("explore", "m", "-o", "page.html", "--k", 3)
-            observed = json.loads(run("observe", "all", "m", "-o", "o", "--json").stdout)
-            observed.pop("seconds")
-        finally:
-            os.chdir(before)
+            observed = json.loads(run("observe", "energy", "m", "-o", "o", "--json").stdout)
+        assert told.pop("seconds") and observed.pop("seconds") and observed["verdicts"]
         page = (folder / "page.html").read_text("utf-8")
         tables = {name: data for name, data in files_of(folder / "o").items() if name.endswith(".csv")}
+        assert tables
         found.append(
             (told, (folder / "a.csv").read_text(), page.replace("sparse16", "float16"), observed, tables)
         )

@@ -186,6 +186,18 @@ def test_places_out_of_range_or_order_are_told(file, way, forged):
             rows[chosen]
 
 
+@pytest.mark.parametrize("start", [-4, -(2**40), 60, 2**40])
+def test_rows_outside_are_told_even_where_zeros_lie_there(tmp_path, way, start):
+    """Zeros before the words (the header) and behind them (the first place) would be rows of zeros."""
+    path = tmp_path / "x.sparse"
+    data = bytearray(write(path, np.zeros(SHAPE, np.float16)))
+    assert len(data) == 64 + 2 * 60 + 8 * 21 and data[48:64] == bytes(16) == data[-8 * 21 - 8 : -8 * 20]
+    data[-8 * 20 : -8 * 18] = np.array([start, start + 3], np.int64).tobytes()
+    path.write_bytes(data)
+    with pytest.raises(MemoryDamagedError, match="row 1 does not lie where the file says"):
+        SparseRows(path, SHAPE)[np.array([1])]
+
+
 def test_the_first_broken_row_of_those_read_is_named(file, way):
     data = bytearray(file.read_bytes())
     data[-8 * 14 : -8 * 13] = (1 << 40).to_bytes(8, "little")  # the end of row 6, the start of row 7
