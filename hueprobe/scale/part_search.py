@@ -21,7 +21,7 @@ from hueprobe.query_source import QuerySource
 from hueprobe.scale.part import Part
 from hueprobe.scale.part_files import ENDING, PartBatch
 from hueprobe.scale.part_records import CONTENTS, VERSION, BatchFacts, PartHeader
-from hueprobe.scale.part_writing import require_same, written_part
+from hueprobe.scale.part_writing import one_writer_of, require_same, written_part
 from hueprobe.scale.searched_part import SearchedPart
 from hueprobe.search.spec import EXACT
 
@@ -141,16 +141,17 @@ def search_part(
         queries=hashlib.sha256(sides + repr(table.sizes).encode()).hexdigest(),
         class_counts=memory.class_counts(np.array(rows)).tolist(),
     )  # fmt: skip
-    if path.exists() and not overwrite:
-        require_same(path, header)
+    with one_writer_of(path), named_pass(f"part {part}"):
+        if path.exists() and not overwrite:
+            require_same(path, header)
+            return SearchedPart.load(path)
+        with written_part(path, header, sides, overwrite=overwrite) as writer:
+            searcher = _searcher(memory, rows, part, device=device, memory_budget=memory_budget)
+            stop = writer.n_done
+            for queries in _queries(source, None if images is None else table, stop):
+                stop = _stop(queries, stop, own=images is None)
+                writer.write(*_searched(queries, stop, searcher, source, header))
         return SearchedPart.load(path)
-    with written_part(path, header, sides, overwrite=overwrite) as writer, named_pass(f"part {part}"):
-        searcher = _searcher(memory, rows, part, device=device, memory_budget=memory_budget)
-        stop = writer.n_done
-        for queries in _queries(source, None if images is None else table, stop):
-            stop = _stop(queries, stop, own=images is None)
-            writer.write(*_searched(queries, stop, searcher, source, header))
-    return SearchedPart.load(path)
 
 
 def part_images(memory: Memory, part: Part) -> range:

@@ -27,6 +27,8 @@ class PartWriter:
 
     Parameters
     ----------
+    path : Path
+        The file when it is finished, for messages.
     file : file object
         An empty file, open for writing bytes.
     header : PartHeader
@@ -42,10 +44,10 @@ class PartWriter:
         Number of batches so far.
     """
 
-    def __init__(self, file: IO[bytes], header: PartHeader, images: bytes) -> None:
+    def __init__(self, path: Path, file: IO[bytes], header: PartHeader, images: bytes) -> None:
         import pyarrow as pa
 
-        self._file, self._header = file, header
+        self._path, self._file, self._header = path, file, header
         self.n_done = self.n_batches = 0
         self._schema = schema_of(header)
         self._writer = pa.ipc.new_file(file, self._schema)
@@ -72,8 +74,9 @@ class PartWriter:
             pa.FixedSizeListArray.from_arrays(pa.array(batch.neighbors.distances.reshape(-1)), k),
         ]
         rows = pa.RecordBatch.from_arrays(columns, schema=self._schema)
-        self._writer.write_batch(rows, custom_metadata={BATCH_KEY: encoded(facts)})
-        self._file.flush()
+        with storing(self._path):
+            self._writer.write_batch(rows, custom_metadata={BATCH_KEY: encoded(facts)})
+            self._file.flush()
         self.n_batches += 1
 
     def copy(self, path: Path) -> None:
@@ -92,8 +95,35 @@ class PartWriter:
         os.fsync(self._file.fileno())
 
     def close(self) -> None:
-        """Finish the file."""
+        """Finish the file, durably."""
         self._writer.close()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+
+@contextlib.contextmanager
+def one_writer_of(path: Path) -> Iterator[None]:
+    """Hold the lock of a part's file, existing or not; the lock file is then removed.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Raises
+    ------
+    MemoryFormatError
+        Another process holds the lock.
+    StorageError
+        The folder cannot hold a lock file.
+    """
+    lock = path.with_name(path.name + _LOCK)
+    with one_writer(path, lock=lock):
+        try:
+            yield
+        finally:
+            with storing(path):
+                lock.unlink(missing_ok=True)  # whoever has opened it finds that it is gone, makes another
 
 
 @contextlib.contextmanager
@@ -103,7 +133,7 @@ def written_part(path: Path, header: PartHeader, images: bytes, *, overwrite: bo
     Parameters
     ----------
     path : Path
-        The file.
+        The file; the caller holds its lock.
     header : PartHeader
         The search.
     images : bytes
@@ -115,43 +145,34 @@ def written_part(path: Path, header: PartHeader, images: bytes, *, overwrite: bo
     ------
     InputError
         There is a file of another search, finished or not.
-    MemoryFormatError
-        Another process writes this file.
     """
     partial, before = (path.with_name(path.name + ending) for ending in (PARTIAL, PARTIAL + _BEFORE))
-    lock = path.with_name(path.name + _LOCK)
-    with storing(path), one_writer(path, lock=lock), _removed_at_end(lock):
-        if overwrite:
-            for old in (partial, before):
-                old.unlink(missing_ok=True)
-        else:
-            require_same(path, header)
-        if partial.exists() and not before.exists():  # otherwise the copy was not finished
-            partial.rename(before)
-        with partial.open("wb") as file:
-            writer = PartWriter(file, header, images)
+    with contextlib.ExitStack() as stack:
+        with storing(path):
+            if overwrite:
+                for old in (partial, before):
+                    old.unlink(missing_ok=True)
+            else:
+                require_same(path, header)
+            if partial.exists() and not before.exists():  # otherwise the copy was not finished
+                partial.rename(before)
+            file = stack.enter_context(partial.open("wb"))
+            writer = PartWriter(path, file, header, images)
             if before.exists():
                 writer.copy(before)
+                fsync_folder(path.parent)
                 before.unlink()
-            try:
-                yield writer
-            except BaseException:
-                if not writer.n_batches:
+        try:
+            yield writer
+        except BaseException:
+            if not writer.n_batches:
+                with contextlib.suppress(OSError):  # report the first error
                     partial.unlink()
-                raise
+            raise
+        with storing(path):
             writer.close()
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        fsync_folder(path.parent)
-
-
-@contextlib.contextmanager
-def _removed_at_end(lock: Path) -> Iterator[None]:
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)  # whoever opened it meanwhile finds that it is gone, and makes another
+            partial.replace(path)
+            fsync_folder(path.parent)
 
 
 def require_same(path: Path, header: PartHeader) -> None:
