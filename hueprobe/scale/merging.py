@@ -12,7 +12,7 @@ from hueprobe.match_files import MatchWriter
 from hueprobe.match_images import MatchImages
 from hueprobe.matches import Matches
 from hueprobe.progress import progress_bar
-from hueprobe.scale.part_files import PartBatch, PartFile
+from hueprobe.scale.part_files import PartFile
 from hueprobe.scale.part_records import BatchFacts
 from hueprobe.scale.search_facts import VERSION, SearchFacts, facts_metadata
 from hueprobe.search.neighbors import Neighbors, merge_neighbors
@@ -68,20 +68,22 @@ def merge_matches(
     files = _in_order([PartFile(part) for part in parts])
     first = files[0]
     batches = _agreed_facts(files)
-    images = first.images()
+    images = _fitting_images(files, batches)
     facts = _whole(files, batches, images, eps)
-    k, n_batches = first.header.k, len(first)
+    k, n_batches, n_cells = first.header.k, len(first), images.grid.n_cells
     with (
         MatchWriter(path, metadata=facts_metadata(facts)) as writer,
         progress_bar(n_batches, label="merge", unit="batches", enabled=progress) as advance,
     ):
         for number in range(n_batches):
-            rows = first.batch(number)
-            found = merge_neighbors(_neighbors(files, number, rows, images), k)
+            rows = np.array(batches[number][0].rows, np.int64)
+            query_image = np.repeat(rows, n_cells)
+            query_cell = np.tile(np.arange(n_cells), len(rows))
+            found = merge_neighbors(_neighbors(files, number, query_image, query_cell, n_cells), k)
             writer.write(
                 Matches.from_neighbors(
                     found, kernel_weights(found.distances, eps=eps),
-                    query_image=rows.query_image, query_cell=rows.query_cell, images=images,
+                    query_image=query_image, query_cell=query_cell, images=images,
                 )
             )  # fmt: skip
             advance(1)
@@ -142,6 +144,22 @@ def _queries_of(facts: BatchFacts) -> tuple[object, ...]:
     return facts.rows, facts.stop, facts.vectors, facts.skipped, facts.duplicates
 
 
+def _fitting_images(files: list[PartFile], batches: list[list[BatchFacts]]) -> MatchImages:
+    """Return the images on both sides; require that all numbers of images and classes are among theirs."""
+    first, images = files[0], files[0].images()
+    rows = [row for facts in batches for row in facts[0].rows]
+    if not (
+        first.header.n_queries == len(images.query_paths)
+        and max(rows, default=-1) < len(images.query_paths)
+        and len(set(rows)) == len(rows)
+        and max(file.header.stop for file in files) <= len(images.image_paths)
+        and len(first.header.class_counts) <= len(images.classes)
+        and images.query_grid == images.grid
+    ):
+        raise InputError(f"{first.path} is damaged: its image tables do not fit; search this part again")
+    return images
+
+
 def _whole(
     files: list[PartFile], batches: list[list[BatchFacts]], images: MatchImages, eps: float
 ) -> SearchFacts:
@@ -168,18 +186,22 @@ def _whole(
 
 
 def _neighbors(
-    files: list[PartFile], number: int, first: PartBatch, images: MatchImages
+    files: list[PartFile], number: int, query_image: np.ndarray, query_cell: np.ndarray, n_cells: int
 ) -> Iterator[Neighbors]:
-    """Yield the neighbors of a batch in each part; require that their rows fit together."""
-    n_cells = images.grid.n_cells
-    for position, file in enumerate(files):
-        batch = file.batch(number) if position else first
-        ids, header = batch.neighbors.ids, file.header
-        fits = (ids == -1) | ((ids >= header.start * n_cells) & (ids < header.stop * n_cells))
-        same = np.array_equal(batch.query_image, first.query_image)
-        if not (fits.all() and same and np.array_equal(batch.query_cell, first.query_cell)):
+    """Yield the neighbors of a batch in each part; require that its rows are possible ones."""
+    for file in files:
+        batch, header = file.batch(number), file.header
+        ids, distances = batch.neighbors.ids, batch.neighbors.distances
+        missing = ids == -1
+        inside = (ids >= header.start * n_cells) & (ids < header.stop * n_cells) & (distances >= 0)
+        if not (
+            np.array_equal(batch.query_image, query_image)
+            and np.array_equal(batch.query_cell, query_cell)
+            and np.array_equal(missing, np.isposinf(distances))
+            and (missing | inside).all()
+        ):
             raise InputError(
-                f"{file.path} is damaged: batch {number} has other queries than {files[0].path}, or ids "
+                f"{file.path} is damaged: batch {number} holds other queries than it says, or neighbors "
                 "outside its part; search this part again"
             )
         yield batch.neighbors

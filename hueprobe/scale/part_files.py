@@ -116,8 +116,12 @@ class PartFile:
         InputError
             They are not what was written.
         """
-        rows, metadata = self._read(number + 1)
-        found = checked_batch(rows, metadata, self.header, self.path)
+        import pyarrow as pa
+
+        try:
+            found = checked_batch(*self._read(number + 1), self.header, self.path)
+        except pa.ArrowException as error:
+            raise _unreadable(self.path, error) from None
         if found is None:
             raise InputError(
                 f"{self.path} is damaged: rows of batch {number} are not those that were written; search "
@@ -176,7 +180,7 @@ def header_of(schema: "pa.Schema", path: Path) -> PartHeader:
     header = decoded(text, PartHeader, str(path))
     _ = header.of
     if not schema.equals(schema_of(header)):
-        raise InputError(f"{path} is damaged (its columns are {', '.join(schema.names)}); search it again")
+        raise InputError(f"{path} is damaged (its columns are not those of a part); search this part again")
     return header
 
 
@@ -204,8 +208,11 @@ def checked_batch(
     ------
     InputError
         The facts are missing or damaged.
+    pyarrow.ArrowInvalid
+        The rows are no Arrow data.
     """
     facts = decoded(metadata.get(BATCH_KEY), BatchFacts, str(path))
+    rows.validate(full=True)
     if any(column.null_count for column in rows.columns):
         return None
     n, k = rows.num_rows, header.k

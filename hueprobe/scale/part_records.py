@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Meta
 
 from hueprobe.errors import InputError
-from hueprobe.memory.records import Count, Record, Sha256
+from hueprobe.memory.records import Record, Sha256
 from hueprobe.scale.part import Part
 
 VERSION = 1
@@ -17,6 +17,7 @@ CONTENTS = (
 )
 BATCH_KEY = b"hueprobe.search_batch"  # in the metadata of a batch of rows
 
+Count = Annotated[int, Meta(ge=0, le=2**48)]  # so that sums fit into 64 bits
 # Row of a query image, class id, number of vectors of that class that the image may not match.
 Barred = tuple[Count, Count, Count]
 R = TypeVar("R", bound=Record)
@@ -59,7 +60,7 @@ class PartHeader(Record, frozen=True):
     memory: Sha256
     start: Count
     stop: Count
-    k: Annotated[int, Meta(ge=1)]
+    k: Annotated[int, Meta(ge=1, lt=2**31)]
     searcher: str
     exclude: str
     leave_one_out: bool

@@ -369,7 +369,7 @@ def test_rows_that_cannot_be_those_of_the_part_are_refused(memory, tmp_path):
     with pa.ipc.new_file(tmp_path / "made.arrow", file.schema) as writer:
         writer.write_batch(images, custom_metadata=file.get_batch_with_custom_metadata(0)[1])
         writer.write_batch(rows, custom_metadata={"hueprobe.search_batch": msgspec.json.encode(facts)})
-    with pytest.raises(InputError, match="ids outside its part"):
+    with pytest.raises(InputError, match="neighbors outside its part"):
         hp.merge_matches([one, tmp_path / "made.arrow"], tmp_path / "m.parquet")
 
 
