@@ -93,18 +93,19 @@ def merge_neighbors(parts: Iterable[Neighbors], k: int | None = None) -> Neighbo
                 f"a part has the {part.ids.shape[1]} nearest neighbors of each query, so the {k} nearest of "
                 f"all are unknown; search every part with k={k}"
             )
-        if merged is not None and len(part.ids) != len(merged.ids):
+        if merged is None:
+            merged = Neighbors(part.ids[:, :k].copy(), part.distances[:, :k].copy())
+            continue
+        if len(part.ids) != len(merged.ids):
             raise ShapeError(
                 f"parts have {len(merged.ids)} and {len(part.ids)} queries; search the same queries in all"
             )
-        ids, distances = part.ids, part.distances
-        if merged is not None:
-            ids = np.concatenate([merged.ids, ids], axis=1)
-            distances = np.concatenate([merged.distances, distances], axis=1)
+        changed = np.flatnonzero(part.distances[:, 0] <= merged.distances[:, -1])
+        ids = np.concatenate([merged.ids[changed], part.ids[changed]], axis=1)
+        distances = np.concatenate([merged.distances[changed], part.distances[changed]], axis=1)
         nearest = np.lexsort((ids, distances), axis=1)[:, :k]
-        merged = Neighbors(
-            np.take_along_axis(ids, nearest, axis=1), np.take_along_axis(distances, nearest, axis=1)
-        )
+        merged.ids[changed] = np.take_along_axis(ids, nearest, axis=1)
+        merged.distances[changed] = np.take_along_axis(distances, nearest, axis=1)
     if merged is None:
         raise InputError("no results to merge; give that of at least one part")
     return merged

@@ -1,6 +1,7 @@
 """A search in parts, merged, is one search: same matches, same weights, same n_C, whatever the parts."""
 
 import shutil
+import tracemalloc
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -266,6 +267,32 @@ def test_images_are_classified_whole_wherever_groups_of_rows_end(drawn, tmp_path
     expected = classify_matches(tmp_path / "m.parquet")
     require_equal_classifications(classify_matches(tmp_path / "seven.parquet"), expected)
     assert len(list(classify_matches_batches(tmp_path / "seven.parquet"))) == len(expected)
+
+
+@pytest.mark.slow
+def test_merging_and_classifying_hold_a_batch_of_a_part_or_two(tmp_path, monkeypatch):
+    """Four times as many batches take no more RAM, but for the few numbers about each."""
+    monkeypatch.setattr("hueprobe.query_source._LEAVE_ONE_OUT_VECTORS", 8 * 16)
+    peaks = {}
+    for n in (64, 256):
+        values = np.random.default_rng(0).random((n, 3, 4, 4)).astype(np.float32)
+        memory = hp.memory_from_arrays(tmp_path / f"m{n}", values, ["a", "b"] * (n // 2), shard_images=32)
+        (tmp_path / f"{n}").mkdir()
+        files = searched(tmp_path / f"{n}", memory, n=2, k=100)
+        read = len(PartFile(files[0])) * PartFile(files[0]).batch(0).neighbors.ids.nbytes * 2
+        hp.merge_matches(files, tmp_path / "m.parquet")  # imports
+        for name, work in (
+            ("merge", lambda files=files: hp.merge_matches(files, tmp_path / "m.parquet")),
+            ("classify", lambda: [None for _ in classify_matches_batches(tmp_path / "m.parquet")]),
+        ):
+            tracemalloc.start()
+            work()
+            peaks[name, n] = tracemalloc.get_traced_memory()[1]
+            tracemalloc.stop()
+    assert read > 6e6  # of each part of the larger search
+    for name in ("merge", "classify"):
+        assert peaks[name, 256] < 1.5 * peaks[name, 64] + 2e5, peaks
+        assert peaks[name, 256] < read / 2, peaks
 
 
 def test_a_merged_csv_holds_the_matches(memory, tmp_path):
