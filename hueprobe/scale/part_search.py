@@ -67,7 +67,7 @@ def search_part(
         Number of neighbors of each query pixel.
     exclude : {"image", "group", None}, default="image"
         What a query may not match; see `KernelDensityClassifier`.
-    backbone, transform, weights
+    backbone, transform, weights : optional
         See `KernelDensityClassifier`.
     device : str, default="auto"
         Where the network and exact search run.

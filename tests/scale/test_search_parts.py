@@ -191,7 +191,7 @@ def test_a_part_is_no_match_table(memory, tmp_path):
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory):
-    """A memory with a copy, and queries: unreadable ones, a copy, one without a class, a class not known."""
+    """A memory with copies, and queries: unreadable ones, a copy, one without a class, a class not known."""
     root, rng = tmp_path_factory.mktemp("images"), np.random.default_rng(0)
 
     def draw(path):
@@ -200,7 +200,8 @@ def images(tmp_path_factory):
 
     for i in range(16):
         draw(root / "memory" / "abc"[i % 3] / f"{i:02d}.png")
-    shutil.copy(root / "memory" / "a" / "00.png", root / "memory" / "b" / "copy.png")
+    for name in ("a", "b"):  # in other shards
+        shutil.copy(root / "memory" / "a" / "00.png", root / "memory" / name / "copy.png")
     (root / "memory" / "c" / "torn.png").write_bytes(b"no image")
     for i in range(9):
         draw(root / "queries" / "abd"[i % 3] / f"{i}.png")
