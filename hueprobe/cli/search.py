@@ -11,16 +11,6 @@ if TYPE_CHECKING:
     from hueprobe.scale import Part
 
 
-def _part(ctx: click.Context, param: click.Parameter, text: str) -> "Part":
-    from hueprobe.errors import InputError
-    from hueprobe.scale import Part
-
-    try:
-        return Part.parse(text)
-    except InputError as error:
-        raise click.BadParameter(str(error)) from None
-
-
 @click.command()
 @common.memory_argument
 @click.argument("images", required=False)
@@ -32,7 +22,7 @@ def _part(ctx: click.Context, param: click.Parameter, text: str) -> "Part":
     "--part",
     metavar="I/N",
     required=True,
-    callback=_part,
+    callback=common.parsed_part,
     help="Part of MEMORY to search, such as 3/16, counted from 1; fit for an array job: "
     "--part ${SLURM_ARRAY_TASK_ID}/16. Parts are whole shards, so N is at most the number of shards.",
 )

@@ -12,9 +12,9 @@ from hueprobe.match_files import MatchWriter
 from hueprobe.match_images import MatchImages
 from hueprobe.matches import Matches
 from hueprobe.progress import progress_bar
-from hueprobe.scale.part_files import PartFile
-from hueprobe.scale.part_records import BatchFacts
 from hueprobe.scale.search_facts import VERSION, SearchFacts, facts_metadata
+from hueprobe.scale.search_files import PartFile
+from hueprobe.scale.search_records import BatchFacts
 from hueprobe.search.neighbors import Neighbors, merge_neighbors
 
 _NAMED = 10  # missing parts named in a message

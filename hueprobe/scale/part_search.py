@@ -19,9 +19,9 @@ from hueprobe.progress import named_pass
 from hueprobe.queries import Queries, match_images
 from hueprobe.query_source import QuerySource
 from hueprobe.scale.part import Part
-from hueprobe.scale.part_files import ENDING, PartBatch
-from hueprobe.scale.part_records import CONTENTS, VERSION, BatchFacts, PartHeader
-from hueprobe.scale.part_writing import one_writer_of, require_same, written_part
+from hueprobe.scale.search_files import ENDING, PartBatch
+from hueprobe.scale.search_records import CONTENTS, VERSION, BatchFacts, PartHeader
+from hueprobe.scale.search_writing import one_writer_of, require_same, written_part
 from hueprobe.scale.searched_part import SearchedPart
 from hueprobe.search.spec import EXACT
 

@@ -13,7 +13,7 @@ from hueprobe.errors import InputError
 from hueprobe.match_files import read_match_metadata
 from hueprobe.memory.records import Record, Sha256
 from hueprobe.memory.store import Memory
-from hueprobe.scale.part_records import Barred, Count, encoded
+from hueprobe.scale.search_records import Barred, Count, encoded
 
 VERSION = 1
 KEY = b"hueprobe.search"  # in the schema's metadata

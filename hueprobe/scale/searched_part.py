@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hueprobe.scale.part import Part
-from hueprobe.scale.part_files import PartFile
+from hueprobe.scale.search_files import PartFile
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from hueprobe import merge_matches, search_part
 from hueprobe.match_files import PART_KEY
 from hueprobe.match_reading import IMAGES_KEY
 from hueprobe.scale import SearchedPart, classify_matches
-from hueprobe.scale.part_files import PartBatch
-from hueprobe.scale.part_records import BATCH_KEY
 from hueprobe.scale.search_facts import KEY
+from hueprobe.scale.search_files import PartBatch
+from hueprobe.scale.search_records import BATCH_KEY
 from hueprobe.search import Neighbors
 from tests.faults import mutations
 from tests.small_memories import memory_of_noise

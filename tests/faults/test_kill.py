@@ -29,7 +29,9 @@ WORK = [
     "search part",
     "observe accuracy",
 ]
-AT_A_WRITE = WORK if LONG else ["index", "append", "sparse16", "layers", "annoy", "part", "join", "search part"]
+AT_A_WRITE = (
+    WORK if LONG else ["index", "append", "sparse16", "layers", "annoy", "part", "join", "search part"]
+)
 AT_A_TIME = WORK if LONG else ["index", "join", "search part"]
 STOPPED_WORK = (
     ["index", "append", "layers", "annoy", "part", "join", "observe accuracy"] if LONG else ["index"]

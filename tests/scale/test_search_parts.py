@@ -18,18 +18,18 @@ import hueprobe as hp
 from hueprobe.errors import HueprobeWarning, InputError, MemoryFormatError, ShapeError
 from hueprobe.match_files import PART_KEY
 from hueprobe.matches import Matches
-from hueprobe.memory.files import one_writer
+from hueprobe.memory.files import locked
 from hueprobe.query_source import QuerySource
 from hueprobe.scale import Part, SearchedPart, SearchFacts, classify_matches, classify_matches_batches
-from hueprobe.scale.part_files import PartFile
 from hueprobe.scale.part_search import part_images
+from hueprobe.scale.search_files import PartFile
 from hueprobe.search import Neighbors, merge_neighbors
 from tests.oracles import nearest
 
 PER_SHARD = 32
 
 
-def memory_of(path, seed=0, *, n=70, levels=None, exclude="image", overwrite=False):
+def memory_of(path, seed=0, *, n=70, levels=None, dtype="float16"):
     """A memory in three shards: zero vectors, images without a class, copies, groups; `levels` makes ties."""
     rng = np.random.default_rng(seed)
     shape = (n, 3, 1, 2)
@@ -41,7 +41,7 @@ def memory_of(path, seed=0, *, n=70, levels=None, exclude="image", overwrite=Fal
     hashes = [f"{i % 60:064x}" for i in range(n)]
     return hp.memory_from_arrays(
         path, values.astype(np.float32), classes, groups=groups, hashes=hashes, shard_images=PER_SHARD,
-        overwrite=overwrite,
+        dtype=dtype,
     )  # fmt: skip
 
 
@@ -128,12 +128,13 @@ def test_lists_that_cannot_be_merged_are_refused():
     k=st.sampled_from([1, 4, 30, 200]),
     n_parts=st.integers(1, 3),
     exclude=st.sampled_from(["image", "group"]),
+    dtype=st.sampled_from(["float16", "float32", "sparse16"]),
     ending=st.sampled_from(["parquet", "arrow"]),
 )
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_merged_parts_are_one_search(seed, levels, k, n_parts, exclude, ending, tmp_path_factory):
+def test_merged_parts_are_one_search(seed, levels, k, n_parts, exclude, dtype, ending, tmp_path_factory):
     folder = tmp_path_factory.mktemp("parts")
-    memory = memory_of(folder / "m", seed, levels=levels)
+    memory = memory_of(folder / "m", seed, levels=levels, dtype=dtype)
     assert len(memory.shards) == 3
     classifier = hp.KernelDensityClassifier(memory, k=k, exclude=exclude)
     with_one = classifier.leave_one_out()
@@ -549,5 +550,5 @@ def test_what_a_stopped_search_left_is_not_another_searchs(drawn, tmp_path, monk
 def test_one_process_writes_a_part(memory, tmp_path):
     file = tmp_path / "p.arrow"
     busy = pytest.raises(MemoryFormatError, match=r"another process is writing .*p\.arrow; wait")
-    with one_writer(file, lock=tmp_path / "p.arrow.lock"), busy:
+    with locked(tmp_path / "p.arrow.lock"), busy:
         hp.search_part(file, memory, part="1/2")

@@ -18,7 +18,7 @@ from hueprobe.errors import InputError
 from hueprobe.match_files import PART_KEY
 from hueprobe.match_images import MatchImages, images_from_json
 from hueprobe.match_reading import IMAGES_KEY
-from hueprobe.scale.part_records import BATCH_KEY, VERSION, BatchFacts, PartHeader, decoded, encoded
+from hueprobe.scale.search_records import BATCH_KEY, VERSION, BatchFacts, PartHeader, decoded, encoded
 from hueprobe.search.neighbors import Neighbors
 
 if TYPE_CHECKING:

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from hueprobe.errors import InputError
+from hueprobe.errors import InputError, MemoryFormatError
 from hueprobe.files import PARTIAL, fsync_folder, storing
 from hueprobe.match_reading import IMAGES_KEY
-from hueprobe.memory.files import one_writer
-from hueprobe.scale.part_files import PartBatch, PartFile, checked_batch, header_of, schema_of
-from hueprobe.scale.part_records import BATCH_KEY, BatchFacts, PartHeader, encoded
+from hueprobe.memory.files import locked
+from hueprobe.scale.search_files import PartBatch, PartFile, checked_batch, header_of, schema_of
+from hueprobe.scale.search_records import BATCH_KEY, BatchFacts, PartHeader, encoded
 
 _MAGIC = 8  # bytes before the stream in an IPC file
 _BEFORE = ".before"  # what an earlier run left, while it is copied
@@ -118,7 +118,12 @@ def one_writer_of(path: Path) -> Iterator[None]:
         The folder cannot hold a lock file.
     """
     lock = path.with_name(path.name + _LOCK)
-    with one_writer(path, lock=lock):
+    file = locked(lock)
+    if file is None:
+        raise MemoryFormatError(
+            f"another process is writing {path}; wait for it to end, or name another output"
+        )
+    with file:
         try:
             yield
         finally:
