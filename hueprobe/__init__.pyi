@@ -29,6 +29,8 @@ from .memory import memory_from_arrays as memory_from_arrays
 from .memory import open_memory as open_memory
 from .neighbor_tables import NeighborTable as NeighborTable
 from .pooled_classifier import PooledClassifier as PooledClassifier
+from .scale import merge_matches as merge_matches
+from .scale import search_part as search_part
 from .search import open_searcher as open_searcher
 from .studies.observing.memories import observe as observe
 

@@ -1,6 +1,6 @@
 """The result of classifying images."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -372,10 +372,6 @@ class Classification:
         Classification
         """
         decision = decide(unnormalized)
-        ids = {name: number for number, name in enumerate(memory.classes)}
-        known = [(i, ids[name]) for i, name in enumerate(queries.true_class) if name in ids]
-        lone = np.zeros(len(queries.row), bool)
-        lone[[i for i, _ in known]] = [class_counts[i, number] == 0 for i, number in known]
         return cls(
             classes=memory.classes,
             images=tuple(queries.images.query_paths[row] for row in queries.row),
@@ -390,7 +386,7 @@ class Classification:
             skipped=queries.skipped,
             duplicates=queries.duplicates,
             seconds={"extract": queries.seconds, **seconds},
-            lone=lone,
+            lone=lone_images(queries.true_class, memory.classes, class_counts),
             class_counts=class_counts,
             energy=queries.energy,
             sources=Sources(queries.table, memory),
@@ -447,3 +443,33 @@ class Classification:
             else:
                 joined[part_field.name] = np.concatenate(values)
         return cls(**joined)
+
+
+def lone_images(
+    true_class: Sequence[str | None], classes: Sequence[str], class_counts: np.ndarray
+) -> np.ndarray:
+    """Return which images may match nothing of their own class, although the memory has that class.
+
+    Parameters
+    ----------
+    true_class : sequence of (str or None)
+        Class of each of n images.
+    classes : sequence of str
+        Classes of the memory.
+    class_counts : ndarray of int64, shape (n, n_classes)
+        n_C: number of vectors of each class that each image may match.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+
+    Examples
+    --------
+    >>> lone_images(["a", "b", None], ["a", "b"], np.array([[0, 4], [9, 4], [0, 0]]))
+    array([ True, False, False])
+    """
+    ids = {name: number for number, name in enumerate(classes)}
+    known = [(i, ids[name]) for i, name in enumerate(true_class) if name in ids]
+    lone = np.zeros(len(class_counts), bool)
+    lone[[i for i, _ in known]] = [class_counts[i, number] == 0 for i, number in known]
+    return lone

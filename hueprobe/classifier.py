@@ -393,14 +393,10 @@ class KernelDensityClassifier:
 
     def _classify_by_k(self, queries: Queries, ks: Sequence[int]) -> dict[int, Classification]:
         """Classify by the nearest neighbors of one search for the largest k."""
-        n, n_cells, channels = queries.vectors.shape
-        widest = max((len(rows) for rows in queries.barred), default=0)
-        barred = np.full((n, widest), -1, np.int64)
-        for i, rows in enumerate(queries.barred):
-            barred[i, : len(rows)] = rows
+        excluded = queries.excluded()
         started = time.perf_counter()
         found = self.searcher.search(
-            queries.vectors.reshape(-1, channels), max(ks), exclude_images=np.repeat(barred, n_cells, axis=0)
+            queries.vectors.reshape(-1, queries.vectors.shape[2]), max(ks), exclude_images=excluded
         )
         seconds = time.perf_counter() - started
         results = {}

@@ -1,6 +1,7 @@
-"""Match tables as files: .parquet, .arrow (IPC file) or .csv, written in parts and read at once."""
+"""Match tables as files: .parquet, .arrow (IPC file) or .csv, written in parts, read at once or in groups."""
 
 import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -17,6 +18,7 @@ COLUMNS = (
 )  # fmt: skip
 NAMES = ("query_path", "query_class", "path", "class")
 SUFFIXES = (".parquet", ".arrow", ".csv")
+PART_KEY = b"hueprobe.search_part"  # in the schema's metadata: ids and distances of one part of a memory
 _FLOATS = ("distance", "weight")
 _LONGEST_METADATA = 2**31 - 1  # bytes; the image tables of a million images exceed Parquet's default limit
 
@@ -24,7 +26,7 @@ _LONGEST_METADATA = 2**31 - 1  # bytes; the image tables of a million images exc
 class HasRows(Protocol):
     """What a file needs of a match table (`hueprobe.matches.Matches`)."""
 
-    def to_arrow(self, *, with_images: bool = ...) -> "pa.Table":
+    def to_arrow(self, *, with_images: bool = ..., all_names: bool = ...) -> "pa.Table":
         """Return the rows as an Arrow table."""
         ...
 
@@ -39,6 +41,8 @@ class MatchWriter:
     ----------
     path : path
         File to write; its extension is the format: .parquet, .arrow (IPC file) or .csv.
+    metadata : mapping of bytes to bytes, optional
+        Entries to add to the metadata of the schema; a .csv file has none.
 
     Raises
     ------
@@ -46,8 +50,8 @@ class MatchWriter:
         The extension is none of these.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str | Path, *, metadata: Mapping[bytes, bytes] | None = None) -> None:
+        self._path, self._metadata = Path(path), dict(metadata or {})
         self._suffix = _suffix(self._path, "save matches as")
         self._stack = contextlib.ExitStack()
         self._writer: Any = None
@@ -64,9 +68,12 @@ class MatchWriter:
         matches : Matches
             Part of the table, of the same images as the parts before.
         """
-        table = matches.to_arrow(with_images=self._writer is None)  # the file holds the images once
+        # The file holds the images once. An .arrow file has one dictionary for all rows; a Parquet file has
+        # one for each group of rows, which would repeat the names of all images.
+        table = matches.to_arrow(with_images=self._writer is None, all_names=self._suffix == ".arrow")
         if self._writer is None:
-            self._writer = self._stack.enter_context(self._open(table.schema))
+            metadata = {**(table.schema.metadata or {}), **self._metadata}
+            self._writer = self._stack.enter_context(self._open(table.schema.with_metadata(metadata)))
         self._writer.write_table(table)
 
     def __exit__(
@@ -129,18 +136,94 @@ def read_match_file(path: str | Path) -> "pa.Table":
     import pyarrow as pa
 
     path = Path(path)
+    with _opened(path) as file:
+        if file is None:
+            return _read_csv(path)
+        if isinstance(file, pa.ipc.RecordBatchFileReader):
+            return file.read_all()
+        return file.read()
+
+
+def read_match_metadata(path: str | Path) -> dict[bytes, bytes]:
+    """Return the metadata of a file's schema, without its rows; none for a .csv file.
+
+    Parameters
+    ----------
+    path : path
+        A .parquet, .arrow or .csv file.
+
+    Raises
+    ------
+    InputError
+        See `read_match_file`.
+    """
+    with _opened(Path(path)) as file:
+        return {} if file is None else dict(_schema(file).metadata or {})
+
+
+def read_match_groups(path: str | Path, columns: Sequence[str]) -> Iterator["pa.Table"]:
+    """Yield some columns of a file group by group, as they were written, so that RAM holds one group.
+
+    Parameters
+    ----------
+    path : path
+        A .parquet or .arrow file.
+    columns : sequence of str
+        Names of the columns.
+
+    Raises
+    ------
+    InputError
+        See `read_match_file`; or a column is missing.
+    """
+    import pyarrow as pa
+
+    path = Path(path)
+    with _opened(path) as file:
+        if file is None:
+            raise InputError(f"{path} is not read in groups; save the matches as .parquet or .arrow")
+        names = _schema(file).names
+        if lacking := [name for name in columns if names.count(name) != 1]:
+            raise InputError(
+                f"{path} is not a match table: it should have one column {', one '.join(lacking)}; its "
+                f"columns are {', '.join(names) or 'none'}"
+            )
+        if isinstance(file, pa.ipc.RecordBatchFileReader):
+            for number in range(file.num_record_batches):
+                yield pa.Table.from_batches([file.get_batch(number)]).select(columns)
+        else:
+            for number in range(file.num_row_groups):
+                yield file.read_row_group(number, columns=list(columns))
+
+
+def _schema(file: Any) -> "pa.Schema":
+    return file.schema_arrow if hasattr(file, "schema_arrow") else file.schema
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yield the reader of a .parquet or .arrow file, or None for .csv; raise InputError if it fails."""
+    import pyarrow as pa
+
     suffix = _suffix(path, "read matches from")
     try:
-        if suffix == ".parquet":
-            import pyarrow.parquet as pq
+        with contextlib.ExitStack() as stack:
+            reader = None
+            if suffix == ".parquet":
+                import pyarrow.parquet as pq
 
-            limit = {"thrift_string_size_limit": _LONGEST_METADATA}
-            with pq.ParquetFile(path, **limit) as file:
-                return file.read()
-        if suffix == ".arrow":
-            with pa.OSFile(str(path)) as file:
-                return pa.ipc.open_file(file).read_all()
-        return _read_csv(path)
+                limit = {"thrift_string_size_limit": _LONGEST_METADATA}
+                reader = stack.enter_context(pq.ParquetFile(path, **limit))
+            elif suffix == ".arrow":
+                reader = pa.ipc.open_file(stack.enter_context(pa.OSFile(str(path))))
+            if reader is not None and PART_KEY in (_schema(reader).metadata or {}):
+                raise InputError(
+                    f"{path} is one part of a search, without weights; merge all parts with `hueprobe merge` "
+                    "and give the merged table"
+                )
+            yield reader
+    except InputError:
+        raise
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.strerror:  # an error of the system, not of the format
             raise InputError(

@@ -19,6 +19,8 @@ _INTEGERS: dict[str, tuple[type, int]] = {  # dtype and smallest valid value
     "image": (np.int64, 0), "y": (np.int32, 0), "x": (np.int32, 0),
 }  # fmt: skip
 _FLOATS = ("distance", "weight")
+# dtype and smallest valid value of every numeric column.
+NUMBERS: dict[str, tuple[type, int]] = {**_INTEGERS, **dict.fromkeys(_FLOATS, (np.float64, 0))}
 _Named = dict[int, tuple[str, str | None]]  # path and class of the images of one side, by image number
 
 
@@ -42,6 +44,24 @@ def read_rows(table: "pa.Table", source: str) -> dict[str, Any]:
             f"{source} is not a match table: it should have one column {', one '.join(lacking)}; "
             f"its columns are {', '.join(table.column_names) or 'none'}"
         )
+    return numbers_of(table, source)
+
+
+def numbers_of(table: "pa.Table", source: str) -> dict[str, Any]:
+    """Return the columns of `NUMBERS` as `Matches` holds them.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Table with these columns, in any order.
+    source : str
+        Name of its source, for messages.
+
+    Raises
+    ------
+    InputError
+        A column is of another type, or holds an invalid number.
+    """
     rows: dict[str, Any] = {}
     for name, (kind, least) in _INTEGERS.items():
         values = rows[name] = _numbers(table, name, kind, source)

@@ -222,13 +222,16 @@ class Matches(MatchImages):
         }
         return replace(parts[0], **joined)
 
-    def to_arrow(self, *, with_images: bool = True) -> "pa.Table":
+    def to_arrow(self, *, with_images: bool = True, all_names: bool = True) -> "pa.Table":
         """Return an Arrow table with one row per match; names are dictionary-encoded strings.
 
         Parameters
         ----------
         with_images : bool, default=True
             Whether the schema's metadata also holds the image tables, which `from_arrow` reads.
+        all_names : bool, default=True
+            Whether dictionaries hold the names of all images and classes, so that tables of the same images
+            have the same ones. With False they hold the names that occur in rows.
 
         Returns
         -------
@@ -250,8 +253,12 @@ class Matches(MatchImages):
         import pyarrow as pa
 
         def named(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
+            absent = codes < 0
+            if not all_names:
+                used = np.unique(codes[~absent])
+                codes, names = np.searchsorted(used, codes), tuple(names[i] for i in used.tolist())
             return pa.DictionaryArray.from_arrays(
-                pa.array(codes.astype(np.int32), mask=codes < 0), pa.array(names, pa.string())
+                pa.array(codes.astype(np.int32), mask=absent), pa.array(names, pa.string())
             )
 
         return pa.table(

@@ -67,6 +67,19 @@ class Queries:
     seconds: float = 0.0
     sha256: tuple[str | None, ...] = ()
 
+    def excluded(self) -> np.ndarray:
+        """Return the memory images that each vector may not match, padded with -1.
+
+        Returns
+        -------
+        ndarray of int64, shape (n * n_cells, m)
+            As `hueprobe.search.Searcher.search` takes it.
+        """
+        images = np.full((len(self.barred), max(map(len, self.barred), default=0)), -1, np.int64)
+        for i, rows in enumerate(self.barred):
+            images[i, : len(rows)] = rows
+        return np.repeat(images, self.vectors.shape[1], axis=0)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryExtractor:
@@ -87,13 +100,17 @@ class QueryExtractor:
     device: str = "auto"
     workers: int | None = None
 
-    def batches(self, table: ImageTable) -> Iterator[tuple["Batch", np.ndarray, np.ndarray, np.ndarray]]:
+    def batches(
+        self, table: ImageTable, *, start: int = 0
+    ) -> Iterator[tuple["Batch", np.ndarray, np.ndarray, np.ndarray]]:
         """Yield each batch with the positions of its readable images, their vectors and their energy.
 
         Parameters
         ----------
         table : ImageTable
             The query images.
+        start : int, default=0
+            Row of the first image.
         """
         from hueprobe.images.loading import load_batches
 
@@ -102,7 +119,7 @@ class QueryExtractor:
         extractor = self._of_record if self.backbone is None else self._loaded()
         batches = load_batches(
             table, extractor.backbone.transform, batch_size=settings.batch_size, workers=self.workers,
-            **extractor.loading,
+            start=start, **extractor.loading,
         )  # fmt: skip
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
             for batch in batches:

@@ -81,19 +81,21 @@ class QuerySource:
         )  # fmt: skip
         self._progress = progress
 
-    def of_images(self, images: Any) -> Iterator[Queries]:
+    def of_images(self, images: Any, *, start: int = 0) -> Iterator[Queries]:
         """Yield images batch by batch.
 
         Parameters
         ----------
         images
             Query images, in any form that `build_memory` takes.
+        start : int, default=0
+            Leave out the images before this one; batches are counted from it.
         """
         table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         sides = match_images(self.memory, table)
-        with progress_bar(len(table), label="classify", enabled=self._progress) as advance:
+        with progress_bar(len(table), label="classify", done=start, enabled=self._progress) as advance:
             started = time.perf_counter()
-            for batch, readable, vectors, energy in self._extractor.batches(table):
+            for batch, readable, vectors, energy in self._extractor.batches(table, start=start):
                 rows = batch.start + readable
                 hashes = [batch.records[i].sha256 for i in readable]
                 sources = list(zip(hashes, rows, strict=True))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import hueprobe as hp
 from hueprobe.errors import HueprobeWarning, InputError, MissingDependencyError
 from hueprobe.grid import Grid
-from hueprobe.match_files import COLUMNS, MatchWriter
+from hueprobe.match_files import COLUMNS, MatchWriter, read_match_groups, read_match_metadata
 from hueprobe.match_images import MatchImages
 from hueprobe.matches import Matches
 
@@ -252,6 +252,44 @@ def test_names_that_are_no_text_are_refused():
     )
     with pytest.raises(InputError, match="not UTF-8"):
         Matches.from_arrow(with_column("path", bad))
+
+
+def test_a_parquet_file_does_not_repeat_the_names_of_all_images(tmp_path):
+    """Each group of rows has a dictionary of its own: with the names of its rows, not of a million images."""
+    names = tuple(f"a rather long name of an image {i}" for i in range(5_000))
+    many = small(
+        image_paths=names, image_class=np.full(5_000, -1), image_group=(None,) * 5_000,
+        query_paths=names, query_image_class=np.full(5_000, -1), query_image_group=(None,) * 5_000,
+    )  # fmt: skip
+    sizes = []
+    for n in (1, 21):
+        with MatchWriter(tmp_path / "m.parquet") as writer:
+            for _ in range(n):
+                writer.write(many)
+        sizes.append((tmp_path / "m.parquet").stat().st_size)
+    assert (sizes[1] - sizes[0]) / 20 < 10_000  # the names alone have 170,000 bytes
+    require_equal(Matches.load(tmp_path / "m.parquet").select(np.arange(3)), many, IMAGE_FIELDS + ROW_FIELDS)
+
+
+@pytest.mark.parametrize("ending", WHOLE)
+def test_a_file_is_read_in_the_groups_that_it_was_written_in(tmp_path, ending):
+    with MatchWriter(tmp_path / f"m.{ending}", metadata={b"more": b"said"}) as writer:
+        writer.write(small())
+        writer.write(small().select(np.array([2])))
+    groups = list(read_match_groups(tmp_path / f"m.{ending}", ("rank", "image")))
+    assert [group.num_rows for group in groups] == [3, 1]
+    assert pa.concat_tables(groups).to_pydict() == {"rank": [1, 1, 1, 1], "image": [1, 2, 0, 0]}
+    assert read_match_metadata(tmp_path / f"m.{ending}")[b"more"] == b"said"
+    assert len(Matches.load(tmp_path / f"m.{ending}")) == 4
+    with pytest.raises(InputError, match=r"m\..* should have one column nonsense; its columns are query_im"):
+        list(read_match_groups(tmp_path / f"m.{ending}", ("nonsense",)))
+
+
+def test_a_csv_file_has_neither_groups_nor_metadata(tmp_path):
+    small().save(tmp_path / "m.csv")
+    assert read_match_metadata(tmp_path / "m.csv") == {}
+    with pytest.raises(InputError, match=r"m\.csv is not read in groups"):
+        list(read_match_groups(tmp_path / "m.csv", ("rank",)))
 
 
 def test_an_unknown_ending_is_refused(tmp_path):

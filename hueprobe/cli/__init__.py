@@ -35,8 +35,10 @@ _COMMANDS = {
     "index": ("index.index", "Extract the activations of images into a memory."),
     "info": ("info.info", "Show the content of a memory."),
     "join": ("join.join", "Make one memory of its parts (index --part)."),
+    "merge": ("merge.merge", "Merge all parts of a search into one match table."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "query": ("query.query", "Classify images and show what their pixels match."),
+    "search": ("search.search", "Search one part of a memory, for a job on several machines."),
     "train": ("train.train", "Train one network with one loss."),
     "tune": ("tune.tune", "Find the fastest searcher with a target recall for a memory."),
     "segment": ("segment.segment", "Label the pixels of images by a memory with masks."),
@@ -45,7 +47,7 @@ _COMMANDS = {
 
 _UNREAD = 128 + 13  # exit code of a command ended by SIGPIPE
 # Commands that resume; `fetch` belongs to `data`.
-_GO_ON = ("compare", "demo", "fetch", "index", "join", "observe", "train")
+_GO_ON = ("compare", "demo", "fetch", "index", "join", "observe", "search", "train")
 _ARGUMENTS = "hueprobe.arguments"  # of the command line, in click's context
 
 

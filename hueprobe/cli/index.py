@@ -10,6 +10,7 @@ from hueprobe.cli.options import (
     device_option,
     index_dir_option,
     named_images,
+    parsed_part,
     recall_text,
     report_skipped,
     say,
@@ -62,16 +63,6 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     except InputError as error:
         raise click.BadParameter(str(error)) from None
     return text
-
-
-def _part(ctx: click.Context, param: click.Parameter, text: str | None) -> "Part | None":
-    from hueprobe.errors import InputError
-    from hueprobe.scale import Part
-
-    try:
-        return None if text is None else Part.parse(text)
-    except InputError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command()
@@ -207,7 +198,7 @@ def _part(ctx: click.Context, param: click.Parameter, text: str | None) -> "Part
 @click.option("--append", is_flag=True, help="Add the images to a complete memory, with its own settings.")
 @click.option(
     "--part",
-    callback=_part,
+    callback=parsed_part,
     metavar="I/N",
     help="Build only part I of N, counted from 1, in a folder beside OUTPUT; `hueprobe join OUTPUT` joins "
     "them. In a SLURM array of 16: --part ${SLURM_ARRAY_TASK_ID}/16.  [default: the whole memory]",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hueprobe.cli import options as common
+from hueprobe.cli.from_matches import search_of
 from hueprobe.errors import HueprobeError, InputError
 from hueprobe.observations.table import CONTROLS, NAMES
 
@@ -33,8 +34,8 @@ _WORK = "work"  # subfolder of the output for memories of controls and accuracy
     "--matches",
     "matches_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Measure from this table of `evaluate --matches` or `query --matches` instead of searching; MEMORY "
-    "is then optional.  [default: search]",
+    help="Measure from this table of `merge`, `evaluate --matches` or `query --matches` instead of "
+    "searching; MEMORY is then optional.  [default: search]",
 )
 @click.option(
     "-o",
@@ -168,7 +169,10 @@ def observe(
         if memory is not None and matches_file is None:
             common.require_k(k, int(memory.valid().sum()))
     table = common.named_images(images, split) if images else None
-    matches = None if matches_file is None else read_matches(matches_file)
+    matches = None
+    if matches_file is not None:
+        k, searcher, exclude = search_of(matches_file, opened[0], k=k, searcher=searcher, exclude=exclude)
+        matches = read_matches(matches_file)
     settings = ObserveSettings(
         k=k, searcher=searcher, exclude=exclude, seed=seed, weighting=weighting, plane=plane,
         weights=weights, device=device, workers=workers, index_dir=index_dir,

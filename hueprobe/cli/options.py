@@ -15,6 +15,7 @@ from hueprobe.json_documents import json_text
 if TYPE_CHECKING:
     from hueprobe.images.table import ImageTable
     from hueprobe.memory.store import Memory
+    from hueprobe.scale import Part
 
 _BETWEEN = 2  # spaces between columns of a table
 _NARROWEST = 8  # minimum width of a column
@@ -98,6 +99,17 @@ exclude_option = click.option(
     help="What an image may not match: itself (image), its group, or nothing (none).",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout.")
+
+
+def parsed_part(ctx: click.Context, param: click.Parameter, text: str | None) -> "Part | None":
+    """Return the part that `--part I/N` names."""
+    from hueprobe.errors import InputError
+    from hueprobe.scale import Part
+
+    try:
+        return None if text is None else Part.parse(text)
+    except InputError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def named_images(images: str, split: str | None = None) -> "ImageTable":

@@ -161,13 +161,11 @@ def segment(
         duplicates += queries.duplicates
         seconds["extract"] += queries.seconds
         assert queries.sizes is not None  # they are read from files
-        n, n_cells, channels = queries.vectors.shape
+        n, _, channels = queries.vectors.shape
         if not n:
             continue
         started = time.perf_counter()
-        found = found_by.search(
-            queries.vectors.reshape(-1, channels), k, exclude_images=_barred(queries.barred, n_cells)
-        )
+        found = found_by.search(queries.vectors.reshape(-1, channels), k, exclude_images=queries.excluded())
         seconds["search"] += time.perf_counter() - started
         started = time.perf_counter()
         moved = transfer_labels(found.ids, found.distances, shares_of_ids, chosen)
@@ -267,14 +265,6 @@ def memory_counts(memory: Memory, protocol: Protocol) -> Callable[[np.ndarray], 
         return numbers
 
     return with_ignored
-
-
-def _barred(rows: list[np.ndarray], n_cells: int) -> np.ndarray:
-    """Return the memory rows that each cell of each image may not match, padded with -1."""
-    barred = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int64)
-    for i, its in enumerate(rows):
-        barred[i, : len(its)] = its
-    return np.repeat(barred, n_cells, axis=0)
 
 
 @dataclass(frozen=True, eq=False)

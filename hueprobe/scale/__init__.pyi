@@ -2,6 +2,12 @@ from .build import build_layer_parts as build_layer_parts
 from .build import build_part as build_part
 from .folders import part_path as part_path
 from .joining import join as join
+from .match_classification import classify_matches as classify_matches
+from .match_classification import classify_matches_batches as classify_matches_batches
+from .merging import merge_matches as merge_matches
 from .part import Part as Part
+from .part_search import search_part as search_part
+from .search_facts import SearchFacts as SearchFacts
+from .searched_part import SearchedPart as SearchedPart
 from .state import PartState as PartState
 from .state import parts_of as parts_of

@@ -2,6 +2,7 @@ from .index import build_index as build_index
 from .index import open_searcher as open_searcher
 from .neighbors import Neighbors as Neighbors
 from .neighbors import Searcher as Searcher
+from .neighbors import merge_neighbors as merge_neighbors
 from .recall import measure_recall as measure_recall
 from .spec import SearcherSpec as SearcherSpec
 from .spec import parse_spec as parse_spec

@@ -1,6 +1,6 @@
 """The result of a search, the protocol of searchers, and the checks and the loop that all share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -44,6 +44,71 @@ class Neighbors:
         return (
             f"Neighbors({len(self.ids)} queries, k={self.ids.shape[1]}, {int((self.ids < 0).sum())} missing)"
         )
+
+
+def merge_neighbors(parts: Iterable[Neighbors], k: int | None = None) -> Neighbors:
+    """Return the k nearest of all parts of a memory, from the k nearest of each part.
+
+    The result is that of one search of all parts, ties included. A vector among the k nearest of all is
+    among the k nearest of its own part, and distances depend on query and vector alone.
+
+    Parameters
+    ----------
+    parts : iterable of Neighbors
+        Results of searches for the same queries, each in another part of the memory. They are read one at a
+        time.
+    k : int, optional
+        Number of neighbors, at most that of every part. By default that of the first part.
+
+    Returns
+    -------
+    Neighbors
+
+    Raises
+    ------
+    InputError
+        There is no part, or one has fewer than k neighbors.
+    ShapeError
+        The parts differ in the number of queries.
+
+    See Also
+    --------
+    hueprobe.open_searcher : Its `images` restricts a search to a part of the memory.
+    hueprobe.merge_matches : The same for files of parts.
+
+    Examples
+    --------
+    >>> queries = memory.vectors(np.arange(5))
+    >>> halves = [hp.open_searcher(memory, images=rows) for rows in (range(6), range(6, 12))]
+    >>> merged = hp.search.merge_neighbors(half.search(queries, 3) for half in halves)
+    >>> whole = hp.open_searcher(memory).search(queries, 3)
+    >>> np.array_equal(merged.ids, whole.ids), np.array_equal(merged.distances, whole.distances)
+    (True, True)
+    """
+    merged: Neighbors | None = None
+    for part in parts:
+        k = part.ids.shape[1] if k is None else as_count("k", k)
+        if part.ids.shape[1] < k:
+            raise InputError(
+                f"a part has the {part.ids.shape[1]} nearest neighbors of each query, so the {k} nearest of "
+                f"all are unknown; search every part with k={k}"
+            )
+        if merged is None:
+            merged = Neighbors(part.ids[:, :k].copy(), part.distances[:, :k].copy())
+            continue
+        if len(part.ids) != len(merged.ids):
+            raise ShapeError(
+                f"parts have {len(merged.ids)} and {len(part.ids)} queries; search the same queries in all"
+            )
+        changed = np.flatnonzero(part.distances[:, 0] <= merged.distances[:, -1])
+        ids = np.concatenate([merged.ids[changed], part.ids[changed]], axis=1)
+        distances = np.concatenate([merged.distances[changed], part.distances[changed]], axis=1)
+        nearest = np.lexsort((ids, distances), axis=1)[:, :k]
+        merged.ids[changed] = np.take_along_axis(ids, nearest, axis=1)
+        merged.distances[changed] = np.take_along_axis(distances, nearest, axis=1)
+    if merged is None:
+        raise InputError("no results to merge; give that of at least one part")
+    return merged
 
 
 class Searcher(Protocol):

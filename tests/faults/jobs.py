@@ -93,6 +93,7 @@ class Jobs:
 
     def __init__(self, children, root):
         images = draw_images(root)
+        search = ("search", root / "base" / "m", images / "first", "--part", "2/3", "--k", "3")
         base = root / "base"
         build = ("index", images / "first", *TINY)
         more = ("index", images / "more", "--append")
@@ -109,6 +110,7 @@ class Jobs:
             Job("codes", lambda f: ("codes", f / "m"), base / "m"),
             Job("part", lambda f: (*build, "-o", f / "m", "--part", f"2/{N_PARTS}")),
             Job("join", lambda f: ("join", f / "m"), base / "p" / "m.parts"),
+            Job("search part", lambda f: (*search, "-o", f / "p.arrow")),
             Job("observe accuracy", lambda f: ("observe", "accuracy", base / "m", "-o", f / "o")),
         ]
         base.mkdir()

@@ -30,7 +30,7 @@ from hueprobe.observations.accuracy.grid import AccuracyRun
 from hueprobe.search import build_index, open_searcher, parse_spec
 from hueprobe.studies.run_store import RunStore
 from hueprobe.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
-from tests.faults import mutations
+from tests.faults import mutations, part_readers
 from tests.small_memories import memory_of_noise
 from tests.tiny_network import tiny
 
@@ -414,4 +414,5 @@ READERS = {
     "archive": (Archives, "archive", 50, 1_500),
     "SPEC": (Specs, "spec", 300, 5_000),
     "transform": (Specs, "transform", 100, 1_000),
+    **part_readers.READERS,
 }

@@ -21,7 +21,8 @@ BUSY = "another process is writing"
 
 
 @pytest.mark.parametrize(
-    "name", ["index", "append", "annoy", "pooled", "layers"] if LONG else ["index", "append"]
+    "name",
+    ["index", "append", "annoy", "pooled", "layers", "search part"] if LONG else ["index", "append"],
 )
 def test_two_of_one_command(children, jobs, faults, tmp_path, name):
     """Either the second says that the first is writing, or it finds all done; nobody's work is lost."""

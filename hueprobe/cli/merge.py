@@ -1,0 +1,34 @@
+"""`hueprobe merge`: one match table of all parts of a search."""
+
+from pathlib import Path
+
+import click
+
+from hueprobe.cli import options as common
+
+
+@click.command()
+@click.argument(
+    "parts", nargs=-1, required=True, metavar="PART...", type=click.Path(path_type=Path, dir_okay=False)
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The .parquet, .arrow or .csv file of matches to write.",
+)
+def merge(parts: tuple[Path, ...], output: Path) -> None:
+    """Merge all PARTs of a search, files of `hueprobe search`, into one match table.
+
+    The table is that of one search of the whole memory. `hueprobe evaluate MEMORY --from-matches` and
+    `hueprobe observe --matches` take it. PARTs may be larger than RAM.
+    """
+    from hueprobe.scale import merge_matches
+
+    facts = merge_matches(parts, output, progress=True)
+    certified = common.number(facts.certified, ".2%", "none")
+    common.say(
+        f"{output}: {facts.parts} parts merged, {facts.k} neighbors of each query; {certified} of the "
+        "searches of a query in a part certified in the first pass"
+    )

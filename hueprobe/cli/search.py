@@ -1,0 +1,89 @@
+"""`hueprobe search`: search one part of a memory, as one of several processes or machines."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hueprobe.cli import options as common
+
+if TYPE_CHECKING:
+    from hueprobe.scale import Part
+
+
+@click.command()
+@common.memory_argument
+@click.argument("images", required=False)
+@click.option("--split", help="Use only this split of IMAGES.  [default: all images]")
+@click.option(
+    "--leave-one-out", is_flag=True, help="Search for each of the memory's own images among the others."
+)
+@click.option(
+    "--part",
+    metavar="I/N",
+    required=True,
+    callback=common.parsed_part,
+    help="Part of MEMORY to search, such as 3/16, counted from 1; fit for an array job: "
+    "--part ${SLURM_ARRAY_TASK_ID}/16. Parts are whole shards, so N is at most the number of shards.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    required=True,
+    help="The .arrow file to write.",
+)
+@common.k_option
+@common.exclude_option
+@common.memory_budget_option
+@click.option("--overwrite", is_flag=True, help="Replace the file of another search.")
+@common.weights_moved_option
+@common.device_option
+@common.workers_option
+def search(
+    memory: Path,
+    images: str | None,
+    split: str | None,
+    leave_one_out: bool,
+    part: "Part",
+    output: Path,
+    k: int,
+    exclude: str,
+    memory_budget: int | None,
+    overwrite: bool,
+    weights: Path | None,
+    device: str,
+    workers: int | None,
+) -> None:
+    """Find the nearest vectors of all cells of IMAGES in one part of MEMORY, by exact search.
+
+    Each part may be searched by another process or machine that sees MEMORY and IMAGES. `hueprobe merge`
+    makes one match table of all parts. A search that is stopped goes on when the same command is run again.
+    """
+    from hueprobe.memory import open_memory
+    from hueprobe.scale import search_part
+
+    if (images is None) == (not leave_one_out):
+        raise click.UsageError("give either IMAGES to search for, or --leave-one-out")
+    if leave_one_out and split:
+        raise click.UsageError("--split selects from IMAGES; it cannot be used with --leave-one-out")
+    if leave_one_out and exclude == "none":
+        raise click.UsageError("--leave-one-out needs --exclude image or group")
+    opened = open_memory(memory)
+    common.require_k(k, int(opened.valid().sum()))
+    table = None if images is None else common.named_images(images, split)
+    there = output.exists() and not overwrite
+    found = search_part(
+        output, opened, table, part=part, k=k, exclude=None if exclude == "none" else exclude,
+        weights=weights, device=device, workers=workers, memory_budget=memory_budget, overwrite=overwrite,
+        progress=True,
+    )  # fmt: skip
+    if there:
+        common.say(f"{output}: part {found.part} was finished before; nothing to do", err=True)
+    common.report_skipped(found.skipped)
+    certified = common.number(found.certified, ".2%", "none")
+    common.say(
+        f"{output}: part {found.part} of {memory}, images {found.images.start} to {found.images.stop - 1}; "
+        f"{found.k} neighbors of {found.n_searched} vectors of {found.n_query_images} images, {certified} of "
+        "them certified in the first pass",
+    )
