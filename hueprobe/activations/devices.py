@@ -1,6 +1,8 @@
 """The device and precision that a network runs with."""
 
+import contextlib
 import warnings
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -59,3 +61,18 @@ def _autocasts(device: torch.device, dtype: torch.dtype) -> bool:
                 return nn.functional.conv2d(image, kernel).dtype == dtype
         except RuntimeError:
             return False
+
+
+@contextlib.contextmanager
+def most_device_memory() -> Iterator[Callable[[], int | None]]:
+    """Yield a function that returns the most memory of the block on all CUDA devices in bytes, or None."""
+    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    for number in range(n_devices):
+        torch.cuda.reset_peak_memory_stats(number)
+
+    def most() -> int | None:
+        if not n_devices:
+            return None
+        return sum(torch.cuda.max_memory_reserved(number) for number in range(n_devices))
+
+    yield most

@@ -37,6 +37,7 @@ _COMMANDS = {
     "join": ("join.join", "Make one memory of its parts (index --part)."),
     "merge": ("merge.merge", "Merge all parts of a search into one match table."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
+    "plan": ("plan.plan", "Measure what a memory will take before it is built."),
     "query": ("query.query", "Classify images and show what their pixels match."),
     "search": ("search.search", "Search one part of a memory, for a job on several machines."),
     "train": ("train.train", "Train one network with one loss."),

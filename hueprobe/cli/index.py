@@ -16,6 +16,7 @@ from hueprobe.cli.options import (
     say,
     workers_option,
 )
+from hueprobe.cli.work_plans import print_work_plan, trial_option
 
 if TYPE_CHECKING:
     from hueprobe.activations import Backbone
@@ -203,7 +204,13 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     help="Build only part I of N, counted from 1, in a folder beside OUTPUT; `hueprobe join OUTPUT` joins "
     "them. In a SLURM array of 16: --part ${SLURM_ARRAY_TASK_ID}/16.  [default: the whole memory]",
 )
-@click.option("--dry-run", is_flag=True, help="Print what would be written and its size, then stop.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Print what would be written, and the time, RAM and cost of search that a trial on this machine "
+    "predicts, then stop.",
+)
+@trial_option
 @click.option(
     "--overwrite",
     is_flag=True,
@@ -239,6 +246,7 @@ def index(
     append: bool,
     part: "Part | None",
     dry_run: bool,
+    seconds: float | None,
     overwrite: bool,
 ) -> None:
     """Extract the activations of IMAGES into a memory.
@@ -256,7 +264,6 @@ def index(
 
     Builds resume: run the same command again.
     """
-    from hueprobe.activations import load_backbones
     from hueprobe.images.label_names import IGNORE
     from hueprobe.images.mask_pairing import pair_masks
     from hueprobe.memory import (
@@ -269,15 +276,18 @@ def index(
         plan_memory,
     )
     from hueprobe.memory.recorded import maker_of
-    from hueprobe.scale import build_layer_parts, build_part, part_path
+    from hueprobe.scale import build_layer_parts, build_part, part_path, plan_work
     from hueprobe.scale.folders import whole_folder
+    from hueprobe.scale.work_plan import TRIAL_SECONDS
     from hueprobe.search import parse_spec
 
     for spec in searchers:
         parse_spec(spec)
+    if seconds is not None and not dry_run:
+        raise click.UsageError("--trial is the time that --dry-run measures; add --dry-run")
     if index_dir is not None and not searchers:
         raise click.UsageError("--index-dir is the folder of an index; name an index with --searcher")
-    if part is not None and (searchers or append):
+    if part is not None and ((searchers and not dry_run) or append):
         what = "an index is of the whole memory: give --searcher to `hueprobe join`"
         raise click.UsageError("--append is not done in parts; leave out --part" if append else what)
     if (Path(images) / "memory.json").is_file():
@@ -313,17 +323,11 @@ def index(
         finish(appended, searchers, index_dir)
         _say_cropped(appended)
         return
-    if not backbone:
-        raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
     begun = layer_path(memory, layers[0]) if len(layers) > 1 else Path(memory)
     begun = begun if part is None else whole_folder(begun)
-    backbones = load_backbones(
-        backbone, layers=layers or [None], weights=weights, seed=seed,
-        made_by=None if overwrite else maker_of(begun),
-    )  # fmt: skip
-    given = {name: x for name, x in geometry.items() if x is not None}
-    backbones = _with_geometry(backbones, given)
-    _say_whose_transform(backbones[0], weights, given)
+    backbones = asked_backbones(
+        backbone, layers, weights, seed, geometry, made_by=None if overwrite else maker_of(begun)
+    )
     paired = None
     if masks is not None:
         paired = pair_masks(
@@ -336,17 +340,27 @@ def index(
         "device": device, "seed": seed,
     }  # fmt: skip
     several = len(backbones) > 1
+    plans = []
     for one in backbones:
         path = layer_path(memory, one.layer) if several else memory
         labels = None if paired is None else paired.labels
         there = path if part is None else whole_folder(path)
         plan = plan_memory(there, table, backbone=one, labels=labels, **stored)
+        plans.append(plan)
         _show_plan(plan, path)
         if part is not None:
             _show_part(plan, path, part)
         if not overwrite:
             _say_what_is_there(path if part is None else part_path(path, part))
     if dry_run:
+        as_begun = {"batch_size": plans[0].settings.batch_size, "precision": plans[0].settings.precision}
+        print_work_plan(
+            plan_work(
+                table, 1 if part is None else part.n, backbone=backbones, specs=searchers or None,
+                seconds=seconds or TRIAL_SECONDS, progress=True, workers=workers, value_range=value_range,
+                masks=paired, **{**stored, **as_begun},
+            )
+        )  # fmt: skip
         return
     running: dict[str, Any] = {
         "workers": workers, "overwrite": overwrite, "progress": True, "value_range": value_range,
@@ -369,6 +383,27 @@ def index(
     for each in built:
         finish(each, searchers, index_dir)
     _say_cropped(built[0])
+
+
+def asked_backbones(
+    backbone: str | None,
+    layers: tuple[str, ...],
+    weights: str,
+    seed: int,
+    geometry: dict[str, Any],
+    *,
+    made_by: str | None = None,
+) -> list["Backbone"]:
+    """Return the network that options ask for, at each layer; report whose transform it has."""
+    from hueprobe.activations import load_backbones
+
+    if not backbone:
+        raise click.UsageError("name the network with --backbone; `hueprobe backbones` lists them")
+    backbones = load_backbones(backbone, layers=layers or [None], weights=weights, seed=seed, made_by=made_by)
+    given = {name: x for name, x in geometry.items() if x is not None}
+    backbones = _with_geometry(backbones, given)
+    _say_whose_transform(backbones[0], weights, given)
+    return backbones
 
 
 def _with_geometry(backbones: list["Backbone"], geometry: dict[str, Any]) -> list["Backbone"]:

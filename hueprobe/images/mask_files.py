@@ -55,13 +55,13 @@ class Masks:
         """Return one line with the number of masks and the labels."""
         return f"<Masks of {len(self)} images: {self.labels.in_words}>"
 
-    def select(self, rows: range) -> "Masks":
-        """Return the masks of some rows, in their order.
+    def select(self, rows: Sequence[int]) -> "Masks":
+        """Return the masks of some rows, in the given order.
 
         Parameters
         ----------
-        rows : range
-            Rows to keep.
+        rows : sequence of int
+            Rows to keep, in any order.
 
         Returns
         -------

@@ -7,7 +7,13 @@ from .match_classification import classify_matches_batches as classify_matches_b
 from .merging import merge_matches as merge_matches
 from .part import Part as Part
 from .part_search import search_part as search_part
+from .search_costs import SearchCost as SearchCost
+from .search_costs import SearchCosts as SearchCosts
 from .search_facts import SearchFacts as SearchFacts
 from .searched_part import SearchedPart as SearchedPart
 from .state import PartState as PartState
 from .state import parts_of as parts_of
+from .trial import ExtractionTrial as ExtractionTrial
+from .work_plan import PlannedMemory as PlannedMemory
+from .work_plan import WorkPlan as WorkPlan
+from .work_plan import plan_work as plan_work

@@ -63,13 +63,13 @@ def begun(
     share_of(part, len(table), settings, path)  # before anything is written
     fresh, deadline = False, time.monotonic() + _MOST_SECONDS
     with storing(parts_folder(path)):
-        _require_room(path)
+        require_room(path)
         parts_folder(path).mkdir(parents=True, exist_ok=True)
         fsync_folder(parts_folder(path).parent)
     try:
         while True:
             with together(path):
-                _require_room(path)
+                require_room(path)
                 whole = read_parts(path)
                 if whole is not None:
                     listed = _require_same(whole, part, settings, table, masks)
@@ -93,8 +93,14 @@ def begun(
         raise
 
 
-def _require_room(path: Path) -> None:
-    """Raise unless a memory may be put here when it is joined."""
+def require_room(path: Path) -> None:
+    """Raise unless a memory may be put here when it is joined.
+
+    Raises
+    ------
+    MemoryFormatError
+        There is a memory, or anything else but an empty folder.
+    """
     if (path / SETTINGS).is_file():
         raise MemoryFormatError(
             f"{path} is a memory already, so no part of it is left to build; leave out --part to compare its "

@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
+from hueprobe.errors import HueprobeError
 from hueprobe.memory.build import layer_path
 from hueprobe.memory.filling import fill_memories
 from hueprobe.memory.planned_build import BuildOptions, plan_build
 from hueprobe.memory.store import Memory
 from hueprobe.progress import named_pass
-from hueprobe.scale.beginning import begun
+from hueprobe.scale.beginning import begun, require_room
 from hueprobe.scale.folders import part_path, whole_folder
 from hueprobe.scale.part import Part
 
@@ -172,18 +173,27 @@ def _build(
     options: BuildOptions,
 ) -> list[Memory]:
     part = Part.parse(part) if isinstance(part, str) else part
-    with named_pass(f"part {part}"), contextlib.ExitStack() as stack:
-        plan = plan_build(
-            lambda layer: whole_folder(place(layer)), images, backbone=backbone, layers=layers,
-            progress=progress, **options,
-        )  # fmt: skip
-        paths = [place(extraction.backbone.layer) for extraction in plan.extractions]
-        held = [
-            stack.enter_context(begun(path, part, settings, plan.table, plan.masks))
-            for path, settings in zip(paths, plan.settings, strict=True)
-        ]
-        return fill_memories(
-            [part_path(path, part) for path in paths], [settings for settings, _ in held], plan.table,
-            plan.batches(), hashes=plan.hashes(), masks=plan.masks, shares=[share for _, share in held],
-            overwrite=overwrite, progress=progress,
-        )  # fmt: skip
+    paths: list[Path] = []
+
+    def whole(layer: str | None) -> Path:
+        paths.append(place(layer))
+        require_room(paths[-1])
+        return whole_folder(paths[-1])
+
+    try:
+        with named_pass(f"part {part}"), contextlib.ExitStack() as stack:
+            plan = plan_build(whole, images, backbone=backbone, layers=layers, progress=progress, **options)
+            paths = [place(extraction.backbone.layer) for extraction in plan.extractions]
+            held = [
+                stack.enter_context(begun(path, part, settings, plan.table, plan.masks))
+                for path, settings in zip(paths, plan.settings, strict=True)
+            ]
+            return fill_memories(
+                [part_path(path, part) for path in paths], [settings for settings, _ in held], plan.table,
+                plan.batches(), hashes=plan.hashes(), masks=plan.masks, shares=[share for _, share in held],
+                overwrite=overwrite, progress=progress,
+            )  # fmt: skip
+    except HueprobeError:
+        for path in paths:
+            require_room(path)  # the parts may have been joined meanwhile, which explains any other error
+        raise

@@ -185,9 +185,9 @@ def _renumbered(name: str, number: int) -> str:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name, or another one where the file system has no links; once done, do nothing."""
-    if target.exists():
-        if not source.exists() or source.samefile(target):
+    """Give a file a second name, or a new one where the file system has no links."""
+    if target.exists():  # from a join that was killed
+        if not source.exists():
             return
         target.unlink()
     try:

@@ -102,6 +102,11 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("audit", ["audit", "a.memory", "split.csv", "--distance", "2", "--share", "0"]),
         ("info", ["info", "a.memory"]),
         ("info", ["info", "labeled.memory"]),
+        ("plan", ["plan", "images", *TINY, "--trial", "1", "--searcher", "faiss:Flat"]),
+        (
+            "plan",
+            ["plan", "images", *TINY, "--layer", "1", "--trial", "1", "--searcher", "faiss:IVF999,Flat"],
+        ),
         ("query", ["query", "a.memory", "images/blue/0.png", "broken.png"]),
         (
             "segment",

@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 CHANGING = ("fsync", "replace", "rename", "link", "unlink", "mkdir", "rmdir")
@@ -90,6 +91,7 @@ class _Durable:
     def __init__(self):
         self._sizes = {}  # of files with unsynced contents: bytes that are synced
         self._undo = []  # (folder, what takes a name in it back)
+        self._new = set()  # files whose names no fsync has made durable
 
     @contextlib.contextmanager
     def opening(self, path):
@@ -97,6 +99,7 @@ class _Durable:
         self._sizes.setdefault(path, 0 if new else path.stat().st_size)
         yield
         if new:
+            self._new.add(path)
             self._undo.append((path.parent, lambda: path.unlink(missing_ok=True)))
 
     def before(self, kind, target):
@@ -106,6 +109,7 @@ class _Durable:
         if kind == "fsync":
             self._sizes.pop(path, None)
             self._undo = [(folder, undo) for folder, undo in self._undo if folder != path]
+            self._new = {name for name in self._new if name.parent != path}
         elif kind == "mkdir":
             self._undo.append((path.parent, lambda: shutil.rmtree(path, ignore_errors=True)))
         elif kind == "replace":
@@ -113,6 +117,9 @@ class _Durable:
             if path in self._sizes:
                 self._sizes[target] = self._sizes.pop(path)
             back = target.unlink if before is None else lambda: target.write_bytes(before)
+            if before is None and path not in self._new:
+                back = partial(_RENAME, target, path)
+            self._new = {target if name == path else name for name in self._new}
             self._undo.append((target.parent, back))
         elif kind == "rename":
             self._undo.append((Path(target).parent, lambda: _RENAME(target, path)))
