@@ -125,10 +125,18 @@ def test_appended_images(example):
 def test_a_memory_built_in_parts(example, monkeypatch, capsys):
     monkeypatch.setattr("hueprobe.memory.extraction.DEFAULT_BATCH_SIZE", 4)
     monkeypatch.setattr("hueprobe.memory.settings.SHARD_IMAGES", 4)
-    (code,) = python_of("how-to/larger-than-one-machine.md")
-    names = executed(code, example)
+    build, search = python_of("how-to/larger-than-one-machine.md")
+    names = executed(build, example)
     assert capsys.readouterr().out == "12 of 12\n"
     assert names["memory"].complete and len(names["memory"].shards) == 3
+    names = executed(search, names)
+    own = hp.KernelDensityClassifier(names["memory"], k=5).leave_one_out()
+    np.testing.assert_array_equal(names["result"].unnormalized, own.unnormalized)
+    assert capsys.readouterr().out == f"{hp.observations.accuracy.evaluate(own).overall}\n"
+    assert names["facts"].parts == 3
+    expected = hp.observe(names["memory"], "conditional", settings=hp.studies.ObserveSettings(k=5))
+    effects = [[verdict.effect for verdict in one.verdicts] for one in (names["report"], expected)]
+    assert effects[0] == effects[1] and len(effects[0]) == 3
 
 
 def test_matches_in_pandas(example, capsys):

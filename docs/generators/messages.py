@@ -14,7 +14,7 @@ ROOMS = {
     "images": "Images, tables and transforms",
     "datasets": "Data sets and manifests",
     "memory": "Memories",
-    "scale": "Parts of memories",
+    "scale": "Parts of memories and of searches",
     "search": "Search and indexes",
     "training": "Training",
     "studies": "Observing and comparing",

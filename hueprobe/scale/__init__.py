@@ -1,4 +1,4 @@
-"""Work larger than one machine: memories built in parts by several processes or machines, and joined."""
+"""Work larger than one machine: memories built in parts and joined, searches made in parts and merged."""
 
 import lazy_loader
 

@@ -1,5 +1,6 @@
 """Parts of a search merged into one match table, as one search of the whole memory would have written it."""
 
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hueprobe.density import DEFAULT_EPS, kernel_weights
-from hueprobe.errors import InputError
+from hueprobe.errors import HueprobeWarning, InputError
 from hueprobe.match_files import MatchWriter
 from hueprobe.match_images import MatchImages
 from hueprobe.matches import Matches
@@ -49,6 +50,11 @@ def merge_matches(
     InputError
         A part is missing, given twice, unfinished, damaged, or of another search; or `path` is one of the
         parts, or has another extension.
+
+    Warns
+    -----
+    HueprobeWarning
+        Parts were searched on machines whose distances differ in the last bits.
 
     See Also
     --------
@@ -137,6 +143,14 @@ def _agreed_facts(files: list[PartFile]) -> list[list[BatchFacts]]:
                     f"{first.path}: an image, the network or the kind of device differs; search both parts "
                     "again on machines of one kind"
                 )
+    if len({one.arithmetic for facts in found for one in facts}) > 1:
+        warnings.warn(
+            "the parts were searched on machines whose distances differ in the last bits, so that equal "
+            "vectors in two parts may be in another order than on one machine; search all parts on machines "
+            "of one kind to avoid this",
+            HueprobeWarning,
+            stacklevel=3,
+        )
     return found
 
 

@@ -23,6 +23,7 @@ from hueprobe.scale.search_files import ENDING, PartBatch
 from hueprobe.scale.search_records import CONTENTS, VERSION, BatchFacts, PartHeader
 from hueprobe.scale.search_writing import one_writer_of, require_same, written_part
 from hueprobe.scale.searched_part import SearchedPart
+from hueprobe.search.reranking import arithmetic
 from hueprobe.search.spec import EXACT
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ def _searched(
         n_certified=searcher.n_certified - n_certified,
         format=searcher.format,
         vectors=hashlib.sha256(vectors.data).hexdigest(),
+        arithmetic=arithmetic(),
         sha256=batch.sha256(),
     )
     return batch, facts

@@ -121,6 +121,8 @@ class BatchFacts(Record, frozen=True):
         Number format of that pass.
     vectors : str
         Hash of the query vectors.
+    arithmetic : str
+        Hash of fixed distances on the machine that searched; see `hueprobe.search.reranking.arithmetic`.
     sha256 : str
         Hash of the batch's columns.
     """
@@ -134,6 +136,7 @@ class BatchFacts(Record, frozen=True):
     n_certified: Count
     format: str
     vectors: Sha256
+    arithmetic: str
     sha256: Sha256
 
 

@@ -371,6 +371,15 @@ def test_queries_that_are_not_the_same_are_named(images, drawn, tmp_path):
     assert not (tmp_path / "m2.parquet").exists()
 
 
+def test_machines_whose_distances_differ_are_told(memory, tmp_path, monkeypatch):
+    one, two = searched(tmp_path, memory, n=2, k=3)
+    hp.merge_matches([one, two], tmp_path / "m.parquet")
+    monkeypatch.setattr("hueprobe.scale.part_search.arithmetic", lambda: "0" * 16)
+    hp.search_part(two, memory, part="2/2", k=3, overwrite=True)
+    with pytest.warns(HueprobeWarning, match="distances differ in the last bits"):
+        hp.merge_matches([one, two], tmp_path / "m.parquet")
+
+
 @pytest.mark.parametrize("at", [0.5, 0.7])
 def test_a_changed_byte_is_found(memory, tmp_path, at):
     one, two = searched(tmp_path, memory, n=2, k=30)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hueprobe import memory_from_arrays, open_memory, open_searcher
 from hueprobe.errors import InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import as_stored
-from hueprobe.search import approximate, build_index, measure_recall
+from hueprobe.search import approximate, build_index, measure_recall, reranking
 from hueprobe.search.approximate import n_threads
 from hueprobe.search.exact import blocks as blocks_module
 from hueprobe.search.exact import grouped
@@ -348,3 +348,15 @@ def test_some_candidates_are_left_unread(memory, monkeypatch):
     queries = memory.vectors(np.arange(18))
     open_searcher(memory, "faiss:Flat").search(queries, 5, exclude_images=np.repeat([0, 1], 9)[:, None])
     assert 5 <= kept[0][0].shape[1] < 5 + memory.grid.n_cells
+
+
+def test_another_order_of_adding_has_another_hash(monkeypatch):
+    own = reranking.arithmetic.__wrapped__()
+    assert own == reranking.arithmetic()
+
+    def backwards(vectors, rows, where):
+        differences = (vectors[:, None].astype(float) - rows[where])[..., ::-1]
+        return np.sqrt(np.cumsum(differences**2, axis=-1)[..., -1])
+
+    monkeypatch.setattr(reranking, "exact_distances", backwards)
+    assert reranking.arithmetic.__wrapped__() != own
