@@ -22,10 +22,11 @@ import numpy as np
 from benchmarks.machine import machine
 from hueprobe import KernelDensityClassifier, Memory, images, open_searcher
 from hueprobe.dense import baselines, measure_sizes, parse_kernel, protocol_of, transfer_labels
+from hueprobe.dense.cell_labels import CellLabels
+from hueprobe.dense.memory_labels import memory_counts, memory_shares, recorded_geometry
 from hueprobe.dense.protocols import HUMMINGBIRD_STD
 from hueprobe.dense.sampling import sampled_cells
 from hueprobe.dense.scores import Scores, scores_of_counts
-from hueprobe.dense.segmenting import CellLabels, memory_counts, memory_shares, recorded_geometry
 from hueprobe.dense.upsampling import leading_labels
 from hueprobe.images.mask_files import Masks
 from hueprobe.json_documents import json_text
