@@ -86,7 +86,7 @@ def example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
 
     folder, network = tmp_path_factory.mktemp("examples"), untrained_network()
     draw(folder / "images", n_each=4, seed=0, masks=folder / "masks")
-    draw(folder / "others", n_each=2, seed=1)
+    draw(folder / "others", n_each=2, seed=1, masks=folder / "other_masks")
     transform = hp.images.Transform(resize=64, crop=64)
     memory = hp.build_memory(
         folder / "memory", folder / "images", backbone=network, layer="3", transform=transform
@@ -101,7 +101,7 @@ def example_names(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[
 
 @pytest.fixture(autouse=True)
 def _examples_of_docstrings(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Give an Example its names, and a folder of its own with `images`, `others` and `memory` to work in."""
+    """Give an Example its names, and its folder with `images`, `others`, their masks and `memory`."""
     if not isinstance(request.node, pytest.DoctestItem):
         yield
         return

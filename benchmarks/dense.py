@@ -1,6 +1,7 @@
 """Dense labels on CamVid: mean IoU of label transfer and of what it is compared with.
 
-    python -m benchmarks.dense [--folder out/dense] [--networks efficientnet_lite0 resnet50] [--times]
+    python -m benchmarks.dense [--networks efficientnet_lite0 resnet50 vit_tiny] [--folder out/dense]
+        [--times]
 
 Needs the real images and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder and
 taken up again. Writes benchmarks/results/dense.json after each layer and protocol; rows of other networks
@@ -14,6 +15,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,11 @@ import numpy as np
 from benchmarks.machine import machine
 from hueprobe import KernelDensityClassifier, Memory, images, open_searcher
 from hueprobe.dense import baselines, measure_sizes, parse_kernel, protocol_of, transfer_labels
+from hueprobe.dense.cell_labels import CellLabels
+from hueprobe.dense.memory_labels import memory_counts, memory_shares, recorded_geometry
 from hueprobe.dense.protocols import HUMMINGBIRD_STD
 from hueprobe.dense.sampling import sampled_cells
 from hueprobe.dense.scores import Scores, scores_of_counts
-from hueprobe.dense.segmenting import CellLabels, memory_counts, memory_shares, recorded_geometry
 from hueprobe.dense.upsampling import leading_labels
 from hueprobe.images.mask_files import Masks
 from hueprobe.json_documents import json_text
@@ -55,6 +58,13 @@ NETWORKS: dict[str, dict[str, Any]] = {
         "backbone": "benchmarks.networks:resnet50_v1",
         "weights": SHARED / "weights" / "resnet50_v1.fp16.safetensors",
         "layers": ("layer4", "layer3"),
+    },
+    # Untrained: its weights are not at hand. It accepts one size only.
+    "vit_tiny": {
+        "backbone": "timm:vit_tiny_patch16_224",
+        "weights": "none",
+        "layers": ("norm", "blocks.5"),
+        "side": 224,
     },
 }
 TRANSFORMS = {
@@ -140,13 +150,14 @@ def memories(
 ) -> dict[str, Memory]:
     """Return the memory of each layer of a network."""
     options = dict(NETWORKS[network])
-    layers = options.pop("layers", ())
+    layers, side = options.pop("layers", ()), options.pop("side", None)
+    transform = TRANSFORMS[protocol] if side is None else replace(TRANSFORMS[protocol], crop=side)
     if not layers:
         from hueprobe.activations import load_backbone
 
         layers = (load_backbone(options["backbone"]).layer,)
     made = build_memories(
-        folder / f"{network}-{protocol}", table, layers=layers, transform=TRANSFORMS[protocol], masks=masks,
+        folder / f"{network}-{protocol}", table, layers=layers, transform=transform, masks=masks,
         progress=True, **options,
     )  # fmt: skip
     return dict(zip(layers, made, strict=True))

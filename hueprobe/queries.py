@@ -13,11 +13,12 @@ from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
 from hueprobe.images.table import ImageTable
 from hueprobe.match_images import MatchImages
-from hueprobe.memory.recorded import load_recorded_backbone, recorded_device
+from hueprobe.memory.recorded import load_recorded_backbones, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
 
 if TYPE_CHECKING:
+    from hueprobe.activations.backbones import Backbone
     from hueprobe.activations.extractor import Extractor
     from hueprobe.images.loading import Batch
 
@@ -83,17 +84,18 @@ class Queries:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class QueryExtractor:
-    """Extracts query images in the way that the memory's own images were extracted.
+    """Extracts query images in the way that the images of one or several memories were extracted.
 
     Attributes
     ----------
-    memory : Memory
-        The memory.
+    memories : tuple of Memory
+        The memory, or those of several layers of one network, which share the forward pass; see
+        `require_one_network`.
     backbone, transform, weights, device, workers
         See `KernelDensityClassifier`.
     """
 
-    memory: Memory
+    memories: tuple[Memory, ...]
     backbone: Any = None
     transform: Any = None
     weights: Any = None
@@ -102,8 +104,8 @@ class QueryExtractor:
 
     def batches(
         self, table: ImageTable, *, start: int = 0
-    ) -> Iterator[tuple["Batch", np.ndarray, np.ndarray, np.ndarray]]:
-        """Yield each batch with the positions of its readable images, their vectors and their energy.
+    ) -> Iterator[tuple["Batch", np.ndarray, list[tuple[np.ndarray, np.ndarray]]]]:
+        """Yield each batch with the positions of its readable images, and their vectors and energy.
 
         Parameters
         ----------
@@ -111,37 +113,48 @@ class QueryExtractor:
             The query images.
         start : int, default=0
             Row of the first image.
+
+        Yields
+        ------
+        batch : Batch
+            The batch.
+        readable : ndarray of int64, shape (n,)
+            Positions of the readable images in it.
+        stored : list of (ndarray, ndarray)
+            For each memory, the results of `stored_vectors` for these images.
         """
         from hueprobe.images.loading import load_batches
 
-        settings = self.memory.settings
         # A live module belongs to the caller, who may have changed it since: it is checked every time.
-        extractor = self._of_record if self.backbone is None else self._loaded()
+        extractor, taps = self._of_record if self.backbone is None else self._loaded()
         batches = load_batches(
-            table, extractor.backbone.transform, batch_size=settings.batch_size, workers=self.workers,
-            start=start, **extractor.loading,
+            table, extractor.backbone.transform, batch_size=self.memories[0].settings.batch_size,
+            workers=self.workers, start=start, **extractor.loading,
         )  # fmt: skip
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
             for batch in batches:
                 readable = np.flatnonzero([record.readable for record in batch.records])
-                activations = extractor(batch.images)[readable]
                 names = [table.paths[batch.start + i] for i in readable]
-                require_finite(activations, names, settings.layer)
-                yield batch, readable, *stored_vectors(self.memory, activations)
+                stored = []
+                for memory, grid in zip(self.memories, extractor.at(taps, batch.images), strict=True):
+                    activations = grid[readable]
+                    require_finite(activations, names, memory.settings.layer)
+                    stored.append(stored_vectors(memory, activations))
+                yield batch, readable, stored
 
     @cached_property
-    def _of_record(self) -> "Extractor":
+    def _of_record(self) -> "tuple[Extractor, list[Backbone]]":
         return self._loaded()
 
-    def _loaded(self) -> "Extractor":
+    def _loaded(self) -> "tuple[Extractor, list[Backbone]]":
         from hueprobe.activations.extractor import Extractor
 
-        settings = self.memory.settings
-        backbone = load_recorded_backbone(
+        settings = [memory.settings for memory in self.memories]
+        taps = load_recorded_backbones(
             settings, backbone=self.backbone, transform=self.transform, weights=self.weights
         )
-        device = recorded_device(settings) if self.device == "auto" else self.device
-        return Extractor(backbone, device=device, precision=settings.precision)
+        device = recorded_device(settings[0]) if self.device == "auto" else self.device
+        return Extractor(taps[0], device=device, precision=settings[0].precision), taps
 
 
 def stored_vectors(memory: Memory, activations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

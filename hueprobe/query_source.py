@@ -13,6 +13,7 @@ from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
 from hueprobe.images.resolve import resolve_images
 from hueprobe.images.table import unfiled_table
+from hueprobe.memory.recorded import require_one_network
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
 from hueprobe.queries import Queries, QueryExtractor, match_images, stored_vectors
@@ -35,6 +36,9 @@ class QuerySource:
         See `KernelDensityClassifier`.
     progress : bool
         Whether to show how many images are done.
+    others : sequence of Memory, default=()
+        Memories of the same images at other layers of the same network; `of_layers` yields the queries of all
+        from one forward pass per image.
 
     Attributes
     ----------
@@ -48,7 +52,8 @@ class QuerySource:
     Raises
     ------
     InputError
-        `exclude` is unknown, a row is not in the memory, or no row is in use.
+        `exclude` is unknown, a row is not in the memory, or no row is in use. Or the other memories are of
+        another network, of the same layer, or of other images.
     """
 
     def __init__(
@@ -63,6 +68,7 @@ class QuerySource:
         device: str,
         workers: int | None,
         progress: bool,
+        others: Sequence[Memory] = (),
     ) -> None:
         self.memory, self.exclude = memory, exclude or "none"
         require_choice("exclude", self.exclude, EXCLUDE)
@@ -75,9 +81,13 @@ class QuerySource:
                     "None for all"
                 )
         self.exclusion = Exclusion(memory, self.exclude, images=self.rows)
+        self._memories = (memory, *others)
+        require_one_network([one.path for one in self._memories], [one.settings for one in self._memories])
+        for other in others:
+            _require_same_images(memory, other)
         self._extractor = QueryExtractor(
-            memory=memory, backbone=backbone, transform=transform, weights=weights, device=device,
-            workers=workers,
+            memories=self._memories, backbone=backbone, transform=transform, weights=weights,
+            device=device, workers=workers,
         )  # fmt: skip
         self._progress = progress
 
@@ -91,35 +101,60 @@ class QuerySource:
         start : int, default=0
             Leave out the images before this one; batches are counted from it.
         """
+        for first, *_ in self.of_layers(images, start=start):
+            yield first
+
+    def of_layers(self, images: Any, *, start: int = 0) -> Iterator[tuple[Queries, ...]]:
+        """Yield images batch by batch: the queries of each memory, from one forward pass per image.
+
+        Parameters
+        ----------
+        images
+            Query images, in any form that `build_memory` takes.
+        start : int, default=0
+            Leave out the images before this one; batches are counted from it.
+
+        Yields
+        ------
+        tuple of Queries
+            One for each memory, in their order. They differ in their vectors and energy; `seconds` is the
+            time of the pass, which they share.
+        """
         table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
-        sides = match_images(self.memory, table)
+        sides = [match_images(memory, table) for memory in self._memories]
         with progress_bar(len(table), label="classify", done=start, enabled=self._progress) as advance:
             started = time.perf_counter()
-            for batch, readable, vectors, energy in self._extractor.batches(table, start=start):
+            for batch, readable, stored in self._extractor.batches(table, start=start):
                 rows = batch.start + readable
                 hashes = [batch.records[i].sha256 for i in readable]
                 sources = list(zip(hashes, rows, strict=True))
-                yield Queries(
-                    row=rows,
-                    vectors=vectors,
-                    energy=energy,
-                    barred=[self.exclusion.of(sha256, table.groups[row]) for sha256, row in sources],
-                    images=sides,
-                    true_class=tuple(table.classes[row] for row in rows),
-                    table=table,
-                    skipped=tuple(
-                        (table.paths[batch.start + i], record.reason or "unreadable")
-                        for i, record in enumerate(batch.records)
-                        if not record.readable
-                    ),
-                    duplicates=tuple(
-                        table.paths[row] for sha256, row in sources if sha256 in self.exclusion.known
-                    ),
-                    sizes=np.array(
-                        [(batch.records[i].height, batch.records[i].width) for i in readable], np.int64
-                    ).reshape(-1, 2),
-                    seconds=time.perf_counter() - started,
-                    sha256=tuple(hashes),
+                barred = [self.exclusion.of(sha256, table.groups[row]) for sha256, row in sources]
+                skipped = tuple(
+                    (table.paths[batch.start + i], record.reason or "unreadable")
+                    for i, record in enumerate(batch.records)
+                    if not record.readable
+                )
+                duplicates = tuple(
+                    table.paths[row] for sha256, row in sources if sha256 in self.exclusion.known
+                )
+                sizes = [(batch.records[i].height, batch.records[i].width) for i in readable]
+                seconds = time.perf_counter() - started
+                yield tuple(
+                    Queries(
+                        row=rows,
+                        vectors=vectors,
+                        energy=energy,
+                        barred=barred,
+                        images=side,
+                        true_class=tuple(table.classes[row] for row in rows),
+                        table=table,
+                        skipped=skipped,
+                        duplicates=duplicates,
+                        sizes=np.array(sizes, np.int64).reshape(-1, 2),
+                        seconds=seconds,
+                        sha256=tuple(hashes),
+                    )
+                    for (vectors, energy), side in zip(stored, sides, strict=True)
                 )
                 advance(len(batch.records))
                 started = time.perf_counter()
@@ -234,6 +269,15 @@ class QuerySource:
         """
         table = replace(resolve_images(images), value_range=self.memory.settings.range_of_values())
         vectors = np.zeros((len(table), self.memory.grid.n_cells, self.memory.n_channels), np.float32)
-        for batch, readable, found, _ in self._extractor.batches(table):
-            vectors[batch.start + readable] = found
+        for batch, readable, stored in self._extractor.batches(table):
+            vectors[batch.start + readable] = stored[0][0]
         return vectors
+
+
+def _require_same_images(memory: Memory, other: Memory) -> None:
+    """Raise InputError unless two memories hold the same images in the same rows."""
+    if memory.images.paths != other.images.paths or memory.sha256 != other.sha256:
+        raise InputError(
+            f"{other.path} does not hold the images of {memory.path} in the same rows; give memories of the "
+            "same list of images"
+        )

@@ -11,7 +11,7 @@ from hueprobe import KernelDensityClassifier, images, memory_from_arrays
 from hueprobe.activations import unit_vectors
 from hueprobe.errors import HueprobeWarning, InputError, NumericsError, SearcherError, ShapeError
 from hueprobe.memory import build_memory
-from hueprobe.memory.recorded import load_recorded_backbone
+from hueprobe.memory.recorded import load_recorded_backbones
 from hueprobe.observations.accuracy.evaluation import evaluate
 from tests.oracles import likelihoods, stored_vector
 from tests.small_memories import noise
@@ -241,7 +241,9 @@ def test_a_recorded_network_is_loaded_once_and_a_live_one_is_checked_again(tmp_p
 
     memory = build_memory(tmp_path / "m", folder, backbone="tests.tiny_network:tiny", layer="3")
     classifier = KernelDensityClassifier(memory, k=3, exclude=None)
-    with mock.patch("hueprobe.queries.load_recorded_backbone", side_effect=load_recorded_backbone) as loading:
+    with mock.patch(
+        "hueprobe.queries.load_recorded_backbones", side_effect=load_recorded_backbones
+    ) as loading:
         first, second = (next(classifier.classify_batches(folder)) for _ in range(2))
     assert loading.call_count == 1
     np.testing.assert_array_equal(first.unnormalized, second.unnormalized)

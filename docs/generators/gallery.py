@@ -67,6 +67,10 @@ def coins(folder: Path) -> None:
     hp.build_memory(
         "coins.memory", folder / "train", backbone="efficientnet_lite0", transform=finer, masks=masks
     )
+    hp.build_memories(
+        "coins.layers.memory", folder / "train", backbone="efficientnet_lite0", layers=["blocks.2", "blocks.4"],
+        transform=finer, masks=masks,
+    )  # fmt: skip
 
 
 WHOLE = {

@@ -167,9 +167,10 @@ class Extractor:
         size = backbone.fixed_size
         if size is not None and tuple(images.shape[2:]) != (size, size):
             height, width = images.shape[2:]
+            whole = "" if height == width else ", and fit to 'squash' or 'pad' to keep whole images"
             raise ShapeError(
                 f"{backbone.name} accepts images of {size} x {size} only, got {height} x {width}; "
-                f"set the crop to {size}"
+                f"set the crop to {size}{whole}"
             )
         with ExitStack() as hooks:
             outputs = [

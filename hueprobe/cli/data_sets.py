@@ -33,11 +33,11 @@ def list_sets(as_json: bool) -> None:
         print_json({"manifests": [_row(manifest) for manifest in manifests]})
         return
     rows = [
-        [m.name, f"{m.counts.images or 0:,}" if m.counts.images else "?", str(m.counts.classes or "?"),
-         m.obtain.way, m.license.access, m.title]
+        [m.name, f"{m.counts.images or 0:,}" if m.counts.images else "?", _kinds(m), m.obtain.way,
+         m.license.access, m.title]
         for m in manifests
     ]  # fmt: skip
-    print_table("", ["name", "images", "classes", "source", "access", "title"], rows)
+    print_table("", ["name", "images", "classes or labels", "source", "access", "title"], rows)
 
 
 @click.command()
@@ -145,10 +145,18 @@ def _row(manifest: "Manifest") -> dict[str, Any]:
         "task": manifest.task,
         "images": manifest.counts.images,
         "classes": manifest.counts.classes,
+        "labels": None if manifest.masks is None else len(manifest.masks.names),
         "variants": list(manifest.variants),
         "way": manifest.obtain.way,
         "access": manifest.license.access,
     }
+
+
+def _kinds(manifest: "Manifest") -> str:
+    """Return the number of classes of images, or of labels of pixels."""
+    if manifest.masks is not None:
+        return f"{len(manifest.masks.names)} labels"
+    return str(manifest.counts.classes or "?")
 
 
 def _where(manifest: "Manifest", root: Path | None) -> str | None:
@@ -187,13 +195,23 @@ def _facts(manifest: "Manifest") -> list[tuple[str, str]]:
         *(("step", f"{i}. {step}") for i, step in enumerate(manifest.obtain.steps, start=1)),
         *(("file", f"{file.url}{_size(file.bytes)}") for file in manifest.obtain.files),
         ("images", f"{counts.images:,}{doubt('counts.images')}" if counts.images else "not known"),
-        ("classes", f"{counts.classes:,}" if counts.classes else "not known"),
+        ("classes", f"{counts.classes:,}" if counts.classes else "" if manifest.masks else "not known"),
+        *(("masks", text + doubt("masks")) for text in _masks(manifest)),
         ("splits", ", ".join(f"{k} {n:,}" for k, n in counts.splits.items()) + doubt("counts.splits")),
         *(("correction", text + doubt("corrections")) for text in manifest.corrections),
         *(("checked", text) for text in manifest.checked_against),
         ("unverified", ", ".join(manifest.unverified)),
     ]
     return [(label, value) for label, value in facts if value.strip()]
+
+
+def _masks(manifest: "Manifest") -> list[str]:
+    """Return where the masks are, and their labels."""
+    masks = manifest.masks
+    if masks is None:
+        return []
+    labels = masks.labels()
+    return [f"{masks.folder}/**{masks.ending}; {labels.in_words}: {', '.join(labels.names)}"]
 
 
 def _size(n_bytes: int | None) -> str:

@@ -85,7 +85,8 @@ def _range(ctx: click.Context, param: click.Parameter, text: str | None) -> str 
     "--masks",
     metavar="MASKS",
     help="Masks of IMAGES, index PNGs whose labels are stored with each cell: a folder with the same paths "
-    "or file names, or a table with columns path and mask.  [default: none]",
+    "or file names, a table with columns path and mask, or a data manifest's name, which knows the labels "
+    "too.  [default: none]",
 )
 @click.option(
     "--label-names",

@@ -1,31 +1,30 @@
 """`hueprobe segment`: label maps of images, and how right they are."""
 
-import shutil
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hueprobe.cli import options as common
-from hueprobe.cli.figures import save_figure
-from hueprobe.files import PARTIAL, storing
+from hueprobe.cli.segment_documents import document_of, document_of_layers, report, report_layers
+from hueprobe.cli.segment_files import write_comparison, write_segmentation, write_whole_folder
 
 if TYPE_CHECKING:
-    from hueprobe.dense import Segmentation
+    from hueprobe.dense import LayerSegmentations
     from hueprobe.images.mask_files import Masks
     from hueprobe.images.table import ImageTable
-    from hueprobe.stats.intervals import Interval
 
 _FIGURES = 4  # images drawn by default
 
 
 @click.command()
-@common.memory_argument
+@click.argument("memories", metavar="MEMORY...", type=click.Path(path_type=Path), nargs=-1, required=True)
 @click.argument("images")
 @click.option(
     "--masks",
     metavar="MASKS",
-    help="True labels of IMAGES, to compare with: a folder or a table, as in `hueprobe index`.  "
+    help="True labels of IMAGES, to compare with, as in `hueprobe index`: a folder, a table or a data "
+    "manifest.  "
     "[default: nothing is compared]",
 )
 @click.option("--split", help="Use only this split of IMAGES.  [default: all images]")
@@ -67,6 +66,21 @@ _FIGURES = 4  # images drawn by default
     help="How these cells are chosen: uniform, or rare, which favors cells of labels that fill few cells.  "
     "[default: uniform with strict, rare with hummingbird]",
 )
+@click.option(
+    "--baseline",
+    "baselines",
+    type=click.Choice(["position", "logistic", "pooled"]),
+    multiple=True,
+    help="Compare with the labels at the same position in the memory's images (position), with logistic "
+    "regression on its cells (logistic), or with its images of the nearest pooled vectors (pooled); may be "
+    "repeated.  [default: none]",
+)
+@click.option(
+    "--reference",
+    metavar="LAYER",
+    help="Layer that differences are to: the name of one, last, or best, the one with the largest mean IoU.  "
+    "[default: last]",
+)
 @common.searcher_option
 @common.index_dir_option
 @common.exclude_option
@@ -90,7 +104,7 @@ _FIGURES = 4  # images drawn by default
 @common.workers_option
 @common.json_option
 def segment(
-    memory: Path,
+    memories: tuple[Path, ...],
     images: str,
     masks: str | None,
     split: str | None,
@@ -100,6 +114,8 @@ def segment(
     protocol: str,
     cells_per_image: int | None,
     sampling: str | None,
+    baselines: tuple[str, ...],
+    reference: str | None,
     searcher: str,
     index_dir: Path | None,
     exclude: str,
@@ -116,8 +132,11 @@ def segment(
     Writes a label map for each image (a PNG with the pixel values of the memory's labels), all label shares,
     and figures. With --masks, prints the IoU of each label and their mean, with 95 % intervals over images,
     or over groups where images have one.
+
+    Several MEMORY are layers of one network, as `hueprobe index --layer A --layer B` builds: each image goes
+    through the network once, and each layer has its folder in the output. With --masks, the layers are
+    compared, by differences that are paired by image.
     """
-    from hueprobe.dense.segmenting import segment as run
     from hueprobe.dense.transfer import parse_kernel
     from hueprobe.images.mask_pairing import pair_masks
     from hueprobe.memory import open_memory
@@ -126,142 +145,81 @@ def segment(
         raise click.UsageError("--sampling needs --cells-per-image N")
     if folder.exists() and any(folder.iterdir()):
         raise click.UsageError(f"folder {folder} is not empty; choose another with -o")
-    opened = open_memory(memory)
-    common.require_k(k or parse_kernel(kernel).default_k, int(opened.valid().sum()))
+    if (Path(images) / "memory.json").is_file():
+        raise click.UsageError(f"{images} is a memory; name the images after the memories")
+    compares = len(memories) > 1 or bool(baselines)
+    _require_use(masks, baselines, reference, compares=compares)
+    opened = [open_memory(memory) for memory in memories]
+    for one in opened:
+        common.require_k(k or parse_kernel(kernel).default_k, int(one.valid().sum()))
     table = common.named_images(images, split)
-    common.announce_index(opened, searcher, index_dir)
+    for one in opened:
+        common.announce_index(one, searcher, index_dir)
     paired = None
     if masks is not None:
-        paired = pair_masks(table, masks, labels=opened.label_set, workers=workers, progress=True)
-    found = run(
-        opened, table, masks=paired, kernel=kernel, k=k, protocol=protocol, searcher=searcher,
-        exclude=None if exclude == "none" else exclude, cells_per_image=cells_per_image, sampling=sampling,
-        seed=seed, weights=weights, device=device,
-        workers=workers, memory_budget=memory_budget, index_dir=index_dir, progress=True,
-    )  # fmt: skip
-    common.report_skipped(found.skipped)
-    document = _document(found, memory)
-    files = _write(folder, found, document, table, paired, n_figures)
+        labels = opened[0].label_set
+        paired = pair_masks(table, masks, labels=labels, workers=workers, progress=True)
+    options: dict[str, Any] = {
+        "masks": paired, "kernel": kernel, "k": k, "protocol": protocol, "searcher": searcher,
+        "exclude": None if exclude == "none" else exclude, "cells_per_image": cells_per_image,
+        "sampling": sampling, "seed": seed, "weights": weights, "device": device, "workers": workers,
+        "memory_budget": memory_budget, "index_dir": index_dir, "progress": True,
+    }  # fmt: skip
+    if not compares:
+        from hueprobe.dense.segmenting import segment as segment_images
+
+        found = segment_images(opened[0], table, **options)
+        common.report_skipped(found.skipped)
+        document = document_of(found, memories[0])
+        files = write_whole_folder(
+            folder, lambda partial: write_segmentation(partial, found, document, table, paired, n_figures)
+        )
+    else:
+        from hueprobe.dense.layers import segment_layers
+
+        layers = segment_layers(opened, table, baselines=baselines, reference=reference or "last", **options)
+        common.report_skipped(layers.segmentations[0].skipped)
+        document, files = _write_layers(folder, layers, memories, table, paired, n_figures)
     if as_json:
         common.print_json({**document, "folder": folder, "figures": files})
+    elif compares:
+        report_layers(layers, folder)
     else:
-        _report(found, folder)
+        report(found, folder)
 
 
-def _write(
+def _require_use(
+    masks: str | None, baselines: tuple[str, ...], reference: str | None, *, compares: bool
+) -> None:
+    """Refuse options that compare where nothing is compared."""
+    for option, given in (("--baseline", baselines), ("--reference", reference)):
+        if given and masks is None:
+            raise click.UsageError(f"{option} compares with true labels; give them with --masks")
+    if reference is not None and not compares:
+        raise click.UsageError("--reference is about several layers; give several memories, or --baseline")
+
+
+def _write_layers(
     folder: Path,
-    found: "Segmentation",
-    document: dict[str, Any],
+    layers: "LayerSegmentations",
+    memories: tuple[Path, ...],
     table: "ImageTable",
     masks: "Masks | None",
     n: int,
-) -> list[str]:
-    """Write all files into a folder that then takes the place of the wanted one; return the figures."""
-    from hueprobe import plots
-    from hueprobe.dense.label_files import label_file_names, write_label_map
-    from hueprobe.json_documents import json_text
+) -> tuple[dict[str, Any], list[str]]:
+    """Write a folder for each layer, and the comparison; return the document and the figures."""
+    from hueprobe.memory.build import layer_folder
 
-    partial = folder.with_name(folder.name + PARTIAL)
-    with storing(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        try:
-            (partial / "labels").mkdir(parents=True)
-            names = label_file_names(found.images)
-            for i, name in enumerate(names):
-                file = partial / "labels" / PurePosixPath(name)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                write_label_map(file, found.label_map(i), found.labels)
-            found.save(partial / "segmentation.npz")
-            (partial / "scores.json").write_text(json_text(document, indent=1) + "\n")
-            figures = []
-            for i in _spaced(len(found), n):
-                (partial / "figures").mkdir(exist_ok=True)
-                row = int(found.rows[i])
-                drawn = plots.segmentation_figure(
-                    found, i, images=table, true=None if masks is None else masks.read(row)
-                )
-                figures.append(f"figures/{i:04d}.png")
-                save_figure(drawn, partial / figures[-1])
-            if folder.exists():
-                folder.rmdir()
-            partial.replace(folder)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-    return figures
+    folders = {layer: layer_folder(layer) for layer in layers.layers}
+    document = document_of_layers(layers, memories, folders)
 
+    def fill(partial: Path) -> list[str]:
+        figures = write_comparison(partial, layers, document)
+        for layer, memory, found in zip(layers.layers, memories, layers.segmentations, strict=True):
+            its = write_segmentation(
+                partial / folders[layer], found, document_of(found, memory), table, masks, n
+            )
+            figures += [f"{folders[layer]}/{file}" for file in its]
+        return figures
 
-def _spaced(n: int, wanted: int) -> list[int]:
-    """Return numbers of images, evenly spaced.
-
-    >>> _spaced(10, 3), _spaced(2, 4)
-    ([0, 4, 9], [0, 1])
-    """
-    wanted = min(n, wanted)
-    return [round(j * (n - 1) / max(wanted - 1, 1)) for j in range(wanted)]
-
-
-def _document(found: "Segmentation", memory: Path) -> dict[str, Any]:
-    settings, scores = found.settings, found.scores
-    document: dict[str, Any] = {
-        "memory": memory,
-        "images": len(found),
-        "labels": list(found.labels.names),
-        "kernel": settings.kernel,
-        "k": settings.k,
-        "protocol": settings.protocol,
-        "searcher": settings.searcher,
-        "searcher_recall": settings.searcher_recall,
-        "exclude": settings.exclude,
-        "cells_per_image": settings.cells_per_image,
-        "sampling": settings.sampling,
-        "skipped": [{"path": path, "reason": reason} for path, reason in found.skipped],
-        "seconds": {**found.seconds, "total": sum(found.seconds.values())},
-        "scores": None,
-    }
-    if scores is not None:
-        document["scores"] = {
-            "images": scores.n_images,
-            "units": scores.n_units,
-            "pixels": scores.n_pixels,
-            "mean_iou": _numbers(scores.mean_iou),
-            "pixel_accuracy": _numbers(scores.pixel_accuracy),
-            "mean_boundary_f": _numbers(scores.mean_boundary_f),
-            "assigned": list(scores.assigned),
-            "confusion": scores.confusion.sum(axis=0),
-            "per_label": {
-                name: {"iou": _numbers(iou), "boundary_f": _numbers(f)}
-                for name, iou, f in zip(scores.label_names, scores.iou, scores.boundary_f, strict=True)
-            },
-        }
-    return document
-
-
-def _numbers(interval: "Interval") -> dict[str, Any]:
-    return {"value": interval.estimate, "ci95": [interval.low, interval.high]}
-
-
-def _report(found: "Segmentation", folder: Path) -> None:
-    scores = found.scores
-    if scores is not None:
-        rows = [
-            [
-                str(row["label"]),
-                *(common.number(row[name], ".3f") for name in ("iou", "iou_low", "iou_high", "boundary_f")),
-                str(row["true_pixels"]),
-            ]
-            for row in scores.to_arrow().to_pylist()
-        ]
-        common.print_table("", ["label", "IoU", "low", "high", "boundary F", "pixels"], rows)
-        over = "images" if scores.n_units == scores.n_images else f"{scores.n_units} groups"
-        for name, one in (
-            ("mean IoU", scores.mean_iou),
-            ("pixel accuracy", scores.pixel_accuracy),
-            ("boundary F", scores.mean_boundary_f),
-        ):
-            low, high = common.number(one.low, ".3f"), common.number(one.high, ".3f")
-            common.say(f"{name} {common.number(one.estimate, '.3f')} (95 % interval {low} to {high})")
-        common.say(f"{scores.n_images} images, intervals over {over}, protocol {found.settings.protocol}")
-    seconds = {**found.seconds, "total": sum(found.seconds.values())}
-    common.say("seconds: " + ", ".join(f"{name} {value:.2f}" for name, value in seconds.items()))
-    common.say(f"{len(found)} label maps in {folder / 'labels'}")
+    return document, write_whole_folder(folder, fill)

@@ -13,6 +13,7 @@ from hueprobe.images.table import ImageTable
 
 KINDS = (
     "list", "missing", "unexpected", "count", "class", "unreadable", "checksum", "two splits", "group",
+    "mask",
 )  # fmt: skip
 _SHOWN = 10  # names in one problem's text; all are in `paths`
 
@@ -24,7 +25,8 @@ class Problem:
     Attributes
     ----------
     kind : str
-        Kind of problem: list, missing, unexpected, count, class, unreadable, checksum, two splits or group.
+        Kind of problem: list, missing, unexpected, count, class, unreadable, checksum, two splits, group or
+        mask.
     text : str
         Description in one sentence.
     paths : tuple of str, default=()
@@ -46,12 +48,12 @@ def listing_problems(listing: Listing) -> Iterator[Problem]:
         yield Problem("list", text)
     if missing := [entry.path for entry in listing.entries if entry.size < 0]:
         yield Problem(
-            "missing", f"{len(missing)} listed images are missing: {_some(missing)}", tuple(missing)
+            "missing", f"{len(missing)} listed images are missing: {some_of(missing)}", tuple(missing)
         )
     if listing.unexpected:
         n = len(listing.unexpected)
         yield Problem(
-            "unexpected", f"{n} files do not belong there: {_some(listing.unexpected)}", listing.unexpected
+            "unexpected", f"{n} files do not belong there: {some_of(listing.unexpected)}", listing.unexpected
         )
 
 
@@ -83,7 +85,7 @@ def count_problems(manifest: Manifest, table: ImageTable, splits: Counter[str]) 
             yield Problem("count", f"{key}: {found:,} found, {number:,} expected{_doubt(manifest, key)}")
     known = {normal_name(name) for name in expected.splits}
     if unknown := sorted(set(splits) - known) if known else []:
-        yield Problem("count", f"splits that are not in the manifest: {_some(unknown)}")
+        yield Problem("count", f"splits that are not in the manifest: {some_of(unknown)}")
 
 
 def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
@@ -92,7 +94,7 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
     known = tuple(dict.fromkeys(map(normal_name, manifest.counts.class_names)))
     without = [table.paths[i] for i, name in enumerate(table.classes) if name is None]
     if without and (counts or manifest.counts.classes):  # else a set without classes
-        yield Problem("class", f"{len(without)} images have no class: {_some(without)}", tuple(without))
+        yield Problem("class", f"{len(without)} images have no class: {some_of(without)}", tuple(without))
     missing = [name for name in known if name not in counts]
     unknown = [name for name in counts if name not in known] if known else []
     expected = _class_sizes(manifest, counts)
@@ -105,9 +107,9 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
             missing.remove(name)
             unknown.remove(twin)
     if missing:
-        yield Problem("class", f"{len(missing)} classes are missing: {_some(missing)}")
+        yield Problem("class", f"{len(missing)} classes are missing: {some_of(missing)}")
     if unknown:
-        yield Problem("class", f"{len(unknown)} classes are unknown: {_some(unknown)}")
+        yield Problem("class", f"{len(unknown)} classes are unknown: {some_of(unknown)}")
     other = [
         f"{name!r} has {counts[name]:,} images instead of {n:,}"
         for name, n in expected.items()
@@ -115,7 +117,7 @@ def class_problems(manifest: Manifest, table: ImageTable) -> Iterator[Problem]:
     ]
     if other:
         key = "counts.per_class" if manifest.counts.per_class else "counts.each_class"
-        text = f"{len(other)} classes differ in size: {_some(other, quote=False)}"
+        text = f"{len(other)} classes differ in size: {some_of(other, quote=False)}"
         yield Problem("count", text + _doubt(manifest, key))
 
 
@@ -138,7 +140,7 @@ def group_problems(table: ImageTable) -> Iterator[Problem]:
             sides[group].add(split)
     torn = sorted(group for group, splits in sides.items() if len(splits) > 1)
     if torn:
-        yield Problem("group", f"{len(torn)} groups are in more than one split: {_some(torn)}")
+        yield Problem("group", f"{len(torn)} groups are in more than one split: {some_of(torn)}")
 
 
 def unreadable_problems(table: ImageTable, records: list[ImageRecord]) -> Iterator[Problem]:
@@ -167,7 +169,7 @@ def split_problems(table: ImageTable, twice: list[list[int]]) -> Iterator[Proble
             names = [f"{table.paths[i]} ({table.splits[i]})" for i in same]
             yield Problem(
                 "two splits",
-                f"the same image is in more than one split: {_some(names, quote=False)}",
+                f"the same image is in more than one split: {some_of(names, quote=False)}",
                 tuple(table.paths[i] for i in same),
             )
 
@@ -188,6 +190,7 @@ def _doubt(manifest: Manifest, key: str) -> str:
     return " (the manifest marks its number as unverified)" if is_doubtful else ""
 
 
-def _some(names: tuple[str, ...] | list[str], *, quote: bool = True) -> str:
+def some_of(names: tuple[str, ...] | list[str], *, quote: bool = True) -> str:
+    """Return the first names in words, and how many more there are."""
     shown = ", ".join(repr(name) if quote else name for name in names[:_SHOWN])
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown

@@ -5,6 +5,7 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
+from hueprobe.datasets.mask_schema import MaskFiles
 from hueprobe.datasets.origin import License, Obtain, TorchvisionClass
 from hueprobe.datasets.records import Record
 from hueprobe.datasets.schema import Counts, Fact, Layout, SideTable, Slices
@@ -20,6 +21,8 @@ class Document(Record, frozen=True, kw_only=True):
         Dotted keys whose facts could not be checked.
     checksums : dict of str to str, default={}
         Checksums (md5:... or sha256:...) by file below the set's folder.
+    masks : MaskFiles, optional
+        The masks of the images; None if the set has none.
     """
 
     title: Text
@@ -42,6 +45,7 @@ class Document(Record, frozen=True, kw_only=True):
     counts: Counts = msgspec.field(default_factory=Counts)
     checksums: dict[str, Checksum] = msgspec.field(default_factory=dict)
     slices: Slices | None = None
+    masks: MaskFiles | None = None
 
     def __post_init__(self) -> None:
         """Fill in the columns of facts, and reject contradictory keys."""
@@ -56,6 +60,8 @@ class Document(Record, frozen=True, kw_only=True):
                 raise ValueError(f"{key}: is 'torchvision'; name the class in a table [torchvision]")
         if self.layout.kind == "tables" and not self.tables:
             raise ValueError("layout.kind: is 'tables'; describe at least one in [[tables]]")
+        if self.masks is not None and self.layout.kind in ("torchvision", "volumes"):
+            raise ValueError(f"masks: does not go with layout.kind {self.layout.kind!r}; leave it out")
         if (self.layout.kind == "volumes") != (self.slices is not None):
             raise ValueError(
                 "slices: is required for layout.kind 'volumes' and only allowed there; give both or neither"

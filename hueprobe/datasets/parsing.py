@@ -13,6 +13,7 @@ from hueprobe.errors import ManifestError
 # Keys that a variant may override. In the layout it replaces single keys, elsewhere the whole value.
 VARIANT_KEYS = (
     "title", "task", "torchvision", "layout", "tables", "class", "group", "split", "counts", "slices",
+    "masks",
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from hueprobe.datasets.checks import (
 from hueprobe.datasets.library import load_manifest
 from hueprobe.datasets.listing import list_set
 from hueprobe.datasets.manifest import Manifest
+from hueprobe.datasets.mask_places import mask_problems
 from hueprobe.datasets.resolving import from_manifest, table_of
 from hueprobe.errors import ImageError
 from hueprobe.images.reading import ImageRecord, read_row
@@ -101,7 +102,7 @@ def verify_set(
     workers: int = 1,
     progress: bool = False,
 ) -> Verification:
-    """Compare a data set on disk with its manifest: counts, layout, every image, checksums, splits.
+    """Compare a data set on disk with its manifest: counts, layout, every image and mask, checksums, splits.
 
     Parameters
     ----------
@@ -110,8 +111,8 @@ def verify_set(
     root : path, optional
         Folder of the data set, as in `hueprobe.datasets.from_manifest`; None for the default folders.
     decode : bool, default=True
-        Whether to read every image. Otherwise only names are compared, and neither damaged images nor
-        duplicates are found.
+        Whether to read every image and mask. Otherwise only names are compared, and neither damaged images
+        nor duplicates are found.
     workers : int, default=1
         Number of threads that read images.
     progress : bool, default=False
@@ -154,6 +155,8 @@ def verify_set(
         table = table_of(there, listing.place.images)
     else:
         table = from_manifest(manifest, root=root)
+    if manifest.masks is not None:
+        problems += mask_problems(manifest, listing, **options)
     found = verify_table(manifest, table, **options)
     return replace(found, problems=(*problems, *found.problems))
 

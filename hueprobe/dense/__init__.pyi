@@ -10,6 +10,13 @@ from .intersection import mean_iou as mean_iou
 from .intersection import pixel_accuracy as pixel_accuracy
 from .label_files import label_file_names as label_file_names
 from .label_files import write_label_map as write_label_map
+from .layer_comparison import read_layer_scores as read_layer_scores
+from .layer_scores import LayerRow as LayerRow
+from .layer_scores import LayerScores as LayerScores
+from .layer_scores import ScoreDifference as ScoreDifference
+from .layers import LayerSegmentations as LayerSegmentations
+from .layers import segment_layers as segment_layers
+from .memory_baselines import fit_baseline as fit_baseline
 from .memory_size import SizePoint as SizePoint
 from .memory_size import measure_sizes as measure_sizes
 from .protocols import Protocol as Protocol

@@ -1,6 +1,7 @@
 """What label transfer is compared with: position alone, a linear classifier, images as neighbors."""
 
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -82,6 +83,24 @@ def logistic_shares(
     >>> logistic_shares(vectors, counts, vectors).argmax(axis=1)
     array([0, 1])
     """
+    return fit_logistic(vectors, counts, max_iterations=max_iterations)(np.asarray(queries))
+
+
+def fit_logistic(
+    vectors: np.ndarray, counts: np.ndarray, *, max_iterations: int = 200
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Fit the classifier of `logistic_shares`, and return a function from queries to its results.
+
+    Parameters
+    ----------
+    vectors, counts, max_iterations
+        See `logistic_shares`.
+
+    Raises
+    ------
+    InputError
+        Fewer than two labels are the most frequent one of a cell.
+    """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
@@ -96,9 +115,13 @@ def logistic_shares(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         classifier.fit(np.asarray(vectors)[labeled], label)
-    shares = np.zeros((len(queries), counts.shape[1]), np.float32)
-    shares[:, classifier.classes_] = classifier.predict_proba(np.asarray(queries))
-    return shares
+
+    def shares_of_queries(queries: np.ndarray) -> np.ndarray:
+        shares = np.zeros((len(queries), counts.shape[1]), np.float32)
+        shares[:, classifier.classes_] = classifier.predict_proba(queries)
+        return shares
+
+    return shares_of_queries
 
 
 def pooled_shares(
@@ -137,17 +160,52 @@ def pooled_shares(
     array([[1., 0.],
            [0., 1.]], dtype=float32)
     """
-    own, asked = _pooled(vectors), _pooled(queries)
+    shares = shares_of(counts)
+    return vote_of_images(pooled_vectors(vectors), pooled_vectors(queries), shares.__getitem__, k, kernel)
+
+
+def vote_of_images(
+    own: np.ndarray,
+    asked: np.ndarray,
+    shares_of_images: Callable[[np.ndarray], np.ndarray],
+    k: int,
+    kernel: str,
+) -> np.ndarray:
+    """Return label shares at each position from the K images with the nearest pooled vectors.
+
+    Parameters
+    ----------
+    own, asked : ndarray of shape (n, n_channels) and (m, n_channels)
+        Pooled vectors of the memory's images and of the queries; see `pooled_vectors`.
+    shares_of_images : callable
+        Function from numbers of memory images, shape (k,), to their label shares, shape (k, H, W, n_labels).
+    k, kernel
+        See `pooled_shares`.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, H, W, n_labels)
+    """
     distances = np.linalg.norm(asked[:, None] - own, axis=-1)
     nearest = np.argsort(distances, axis=1, kind="stable")[:, : as_count("k", k)]
     weights = parse_kernel(kernel).weights(np.take_along_axis(distances, nearest, axis=1))
-    shares = shares_of(counts)
     return shares_of(
-        np.stack([np.tensordot(w, shares[ids], 1) for w, ids in zip(weights, nearest, strict=True)])
+        np.stack([np.tensordot(w, shares_of_images(ids), 1) for w, ids in zip(weights, nearest, strict=True)])
     )
 
 
-def _pooled(vectors: np.ndarray) -> np.ndarray:
+def pooled_vectors(vectors: np.ndarray) -> np.ndarray:
+    """Return the mean of each image's vectors, divided by its length; zero if all of them are.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, n_cells, n_channels)
+        Unit vectors of the cells of images.
+
+    Returns
+    -------
+    ndarray of float64, shape (n, n_channels)
+    """
     mean = np.asarray(vectors, np.float64).mean(axis=1)
     length = np.linalg.norm(mean, axis=1, keepdims=True)
     unit: np.ndarray = np.divide(mean, length, out=np.zeros_like(mean), where=length > 0)

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from hueprobe.dense import boundary, intersection
-from hueprobe.dense.intervals import N_RESAMPLES, intervals_of, resampled_sums
+from hueprobe.dense.intervals import N_RESAMPLES, intervals_of, percentile_interval, resampled_sums
 from hueprobe.dense.protocols import Protocol, assign_labels, relabel
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.frames import to_frame
@@ -251,13 +251,10 @@ def scores_of_counts(
     resampling = {"n_resamples": n_resamples, "seed": seed}
     total, sums = confusion.sum(axis=0), resampled_sums(confusion[labeled], codes, **resampling)
     edges, edge_sums = boundaries.sum(axis=0), resampled_sums(boundaries[labeled], codes, **resampling)
-
-    def mean_f(counts: np.ndarray) -> np.ndarray:
-        return intersection.mean_of_known(boundary.boundary_f(counts))
-
-    def mean_iou(counts: np.ndarray) -> np.ndarray:
-        return intersection.mean_iou(counts, absent_as_zero=absent_as_zero)
-
+    means = {
+        name: percentile_interval(float(of(total, edges)), of(sums, edge_sums), n_units)
+        for name, of in mean_scores(absent_as_zero=absent_as_zero).items()
+    }
     return Scores(
         label_names=label_names,
         n_images=int(labeled.sum()),
@@ -266,12 +263,30 @@ def scores_of_counts(
         confusion=confusion,
         boundaries=boundaries,
         assigned=assigned,
-        mean_iou=intervals_of(mean_iou, total, sums, n_units)[0],
-        pixel_accuracy=intervals_of(intersection.pixel_accuracy, total, sums, n_units)[0],
-        mean_boundary_f=intervals_of(mean_f, edges, edge_sums, n_units)[0],
         iou=intervals_of(intersection.intersection_over_union, total, sums, n_units),
         boundary_f=intervals_of(boundary.boundary_f, edges, edge_sums, n_units),
+        **means,
     )
+
+
+def mean_scores(*, absent_as_zero: bool) -> dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]]:
+    """Return the scores over all labels as functions of summed counts, by their names in `Scores`.
+
+    Parameters
+    ----------
+    absent_as_zero : bool
+        See `mean_iou`.
+
+    Returns
+    -------
+    dict of str to callable
+        Functions of confusion (..., L, L + 1) and boundaries (..., L, 4).
+    """
+    return {
+        "mean_iou": lambda confusion, _: intersection.mean_iou(confusion, absent_as_zero=absent_as_zero),
+        "pixel_accuracy": lambda confusion, _: intersection.pixel_accuracy(confusion),
+        "mean_boundary_f": lambda _, edges: intersection.mean_of_known(boundary.boundary_f(edges)),
+    }
 
 
 def _text(interval: Interval) -> str:

@@ -166,20 +166,36 @@ def survey_masks(
     ):
         for start in range(0, len(files), step):
             rows = slice(start, start + step)
-            for its, sha256 in each(_survey, files[rows], images[rows]):
-                values.append(its)
+            for its, sha256 in each(survey_mask, files[rows], images[rows]):
+                values.append(frozenset(its.tolist()))
                 hashes.append(sha256)
                 advance(1)
     return values, hashes
 
 
-def _survey(file: str, image: Path | None) -> tuple[frozenset[int], str]:
+def survey_mask(file: str, image: Path | None) -> tuple[np.ndarray, str]:
+    """Return the distinct values of a mask, ascending, and its sha256.
+
+    Parameters
+    ----------
+    file : str
+        File of the mask.
+    image : Path or None
+        File of its image, if it is one.
+
+    Raises
+    ------
+    ImageError
+        The mask cannot be read.
+    ShapeError
+        It has another size than the header of its image says, turned or not.
+    """
     values, sha256 = read_values(file, file)
     height, width = values.shape
     sizes = () if image is None else _sizes_in_header(image)
     if sizes and (width, height) not in sizes:  # found before hours of work
         raise _other_size(file, (width, height), sizes[0])
-    return frozenset(np.flatnonzero(np.bincount(values.reshape(-1))).tolist()), sha256
+    return np.flatnonzero(np.bincount(values.reshape(-1))), sha256
 
 
 def _sizes_in_header(image: Path) -> tuple[tuple[int, int], ...]:

@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from hueprobe.datasets.library import load_manifest
+from hueprobe.datasets.manifest import Manifest
+from hueprobe.datasets.mask_places import mask_files
 from hueprobe.datasets.roots import data_root
 from hueprobe.errors import HueprobeWarning, ImageError, InputError, ShapeError
 from hueprobe.images.label_names import IGNORE, LabelSet, label_set
 from hueprobe.images.mask_files import Masks, as_labels, survey_masks
 from hueprobe.images.paths import TABLE_ENDINGS
-from hueprobe.images.resolve import resolve_images
+from hueprobe.images.resolve import manifest_of, resolve_images
 from hueprobe.images.table import ImageTable
 from hueprobe.images.table_rows import MASK, csv_rows, parquet_rows
 from hueprobe.images.trust import ROOTS, Below, trusted_folders
@@ -37,14 +40,16 @@ def pair_masks(
 
     In a folder, the mask of `train/0001.jpg` is `train/0001.png`; or, if that does not exist, the only file
     `0001.png` anywhere in the folder. A CSV or Parquet table names the mask of each `path` in its column
-    `mask`; paths are relative to the table's folder, or absolute.
+    `mask`; paths are relative to the table's folder, or absolute. A data manifest that describes
+    masks knows those of its images, their labels and what is ignored.
 
     Parameters
     ----------
     images : path, ImageTable, torch Dataset or list of files
         The images; see `hueprobe.images.resolve_images`.
     masks : path, sequence of path, or Masks
-        A folder, a table, or one file for each image. Masks are returned unchanged, except for `labels`.
+        A folder, a table, the name or file of a data manifest, or one file for each image. Masks are returned
+        unchanged, except for `labels`.
     names : path, sequence of str or mapping of int to str, optional
         Names of the labels; see `hueprobe.images.label_set`. By default labels are named by the pixel values
         that occur.
@@ -66,7 +71,9 @@ def pair_masks(
     Raises
     ------
     ImageError
-        A mask is missing, or is not a PNG of one number per pixel.
+        A mask is missing, or is not a PNG of one number per pixel; or an image is not one of the data set.
+    ManifestError
+        The data manifest describes no masks, or is invalid.
     ShapeError
         A mask and its image differ in size.
     InputError
@@ -89,12 +96,22 @@ def pair_masks(
     ('0', '1')
     """
     table = resolve_images(images)
+    manifest = _manifest(masks)
+    if manifest is not None and manifest.masks is not None and labels is None:
+        if names is not None or zero_is_ignore or tuple(ignore) != IGNORE:
+            raise InputError(
+                f"labels and ignored values of {manifest.name!r} are told by its manifest; leave out names, "
+                "ignore and zero_is_ignore"
+            )
+        labels = manifest.masks.labels()
     if isinstance(masks, Masks):
         if len(masks) != len(table):
             raise ShapeError(f"{len(masks)} masks for {len(table)} images; pair them with the same images")
         if labels is None or labels == masks.labels:
             return masks
         files = list(masks.files)
+    elif manifest is not None:
+        files = mask_files(manifest, table)
     else:
         files = _files_of(table, masks)
     images_of = [table.file(i) if table.roots[i] else None for i in range(len(table))]
@@ -119,6 +136,14 @@ def pair_masks(
     return Masks(tuple(files), tuple(hashes), labels)
 
 
+def _manifest(masks: Any) -> Manifest | None:
+    """Return the data manifest that is named in place of masks, if one is."""
+    if not isinstance(masks, str | os.PathLike):
+        return None
+    name = manifest_of(os.fspath(masks))
+    return None if name is None else load_manifest(name)
+
+
 def _files_of(table: ImageTable, masks: Any) -> list[str]:
     """Return the absolute path of each image's mask."""
     if isinstance(masks, list | tuple):
@@ -133,7 +158,8 @@ def _files_of(table: ImageTable, masks: Any) -> list[str]:
     if Path(shown).suffix.lower() in TABLE_ENDINGS and os.path.isfile(shown):
         return _in_table(table, shown)
     raise ImageError(
-        f"no masks at {shown!r}; give a folder, or a .csv or .parquet table with columns path and mask"
+        f"no masks at {shown!r}; give a folder, a .csv or .parquet table with columns path and mask, or the "
+        "name of a data manifest that describes masks"
     )
 
 

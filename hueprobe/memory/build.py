@@ -295,7 +295,23 @@ def layer_path(path: str | Path, layer: str) -> Path:
     'caltech.memory.layer4.1'
     """
     path = Path(path)
-    return path.with_name(f"{path.name}.{quote(layer, safe='') or '%'}")
+    return path.with_name(f"{path.name}.{layer_folder(layer)}")
+
+
+def layer_folder(layer: str) -> str:
+    """Return the name of a layer in paths; see `layer_path`.
+
+    Parameters
+    ----------
+    layer : str
+        Dotted name of the module.
+
+    Examples
+    --------
+    >>> layer_folder("blocks/0"), layer_folder("")
+    ('blocks%2F0', '%')
+    """
+    return quote(layer, safe="") or "%"
 
 
 def append_images(

@@ -1,8 +1,11 @@
 """From a memory's settings back to the network, the transform and the device that built it."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import UNSET
 
 from hueprobe.errors import BackboneError, HueprobeWarning, InputError, WeightsError
 from hueprobe.memory.settings import FILE_NAME, MemorySettings, random_weights_depend_on, read_settings
@@ -81,38 +84,125 @@ def load_recorded_backbone(
     HueprobeWarning
         The transform is random, or may differ from the recorded one: the record is not precise enough.
     """
-    from hueprobe.activations.backbones import load_backbone
+    return load_recorded_backbones([settings], backbone=backbone, transform=transform, weights=weights)[0]
 
-    name = settings.backbone
+
+def load_recorded_backbones(
+    settings: Sequence[MemorySettings],
+    *,
+    backbone: "nn.Module | None" = None,
+    transform: Any = None,
+    weights: str | Path | None = None,
+) -> "list[Backbone]":
+    """Load the one network that built several memories, tapped at the layer of each.
+
+    Parameters
+    ----------
+    settings : sequence of MemorySettings
+        Settings of the memories; see `require_one_network`.
+    backbone, transform, weights
+        See `load_recorded_backbone`.
+
+    Returns
+    -------
+    list of Backbone
+        One for each memory; they share one module.
+
+    Raises
+    ------
+    WeightsError, BackboneError, InputError
+        See `load_recorded_backbone`.
+    """
+    from hueprobe.activations.backbones import load_backbones
+
+    first = settings[0]
+    name = first.backbone
     if backbone is None and (name == "arrays" or name.startswith(LIVE)):
-        too = ", transform=transform" if CUSTOM in settings.transform else ""
+        too = ", transform=transform" if CUSTOM in first.transform else ""
         raise BackboneError(
             f"this memory was built from {name!r}, which cannot be loaded from its record; in Python use "
             f"KernelDensityClassifier(memory, backbone=module{too}) or its classify_activations"
         )
     if transform is not None:
-        _require_same_transform(settings, transform, given=True)
-    loaded = load_backbone(
+        _require_same_transform(first, transform, given=True)
+    loaded = load_backbones(
         backbone if backbone is not None else name,
-        weights=weights if weights is not None else settings.weights if backbone is None else "default",
-        layer=None if settings.table_layer else settings.layer,
-        transform=transform if transform is not None else recorded_transform(settings),
-        seed=settings.seed,
-        made_by=settings.versions.get("hueprobe"),
+        weights=weights if weights is not None else first.weights if backbone is None else "default",
+        layers=[None if one.table_layer else one.layer for one in settings],
+        transform=transform if transform is not None else recorded_transform(first),
+        seed=first.seed,
+        made_by=first.versions.get("hueprobe"),
     )
-    if loaded.weights_sha256 != settings.weights_sha256:
+    if loaded[0].weights_sha256 != first.weights_sha256:
         remedy = (
-            random_weights_depend_on(settings)
-            if settings.weights == "none"
+            random_weights_depend_on(first)
+            if first.weights == "none"
             else "pass --weights FILE with the original ones"
         )
         raise WeightsError(
-            f"the weights of {name} ({settings.weights}) are not those that built the memory: sha256 "
-            f"{loaded.weights_sha256[:12]}, recorded {settings.weights_sha256[:12]}; {remedy}"
+            f"the weights of {name} ({first.weights}) are not those that built the memory: sha256 "
+            f"{loaded[0].weights_sha256[:12]}, recorded {first.weights_sha256[:12]}; {remedy}"
         )
     if transform is None:
-        _require_same_transform(settings, loaded.transform, given=False)
+        _require_same_transform(first, loaded[0].transform, given=False)
     return loaded
+
+
+# What memories have in common if one forward pass serves them all, in the words of messages.
+_OF_ONE_PASS = {
+    "backbone": "network",
+    "weights_sha256": "sha256 of the weights",
+    "transform": "transform",
+    "transform_probe": "effect of the transform",
+    "value_range": "value range",
+    "precision": "precision",
+    "batch_size": "batch size",
+}
+
+
+def require_one_network(paths: Sequence[Path], settings: Sequence[MemorySettings]) -> None:
+    """Refuse memories that one forward pass per image cannot serve, or that are of the same layer.
+
+    Parameters
+    ----------
+    paths : sequence of Path
+        Folder of each memory, for the message.
+    settings : sequence of MemorySettings
+        Settings of each memory.
+
+    Raises
+    ------
+    InputError
+        The network, its weights, the transform, the precision or the batch size of two memories differ, or
+        their layers do not.
+    """
+    remedy = "give memories of several layers of one network, as `hueprobe index --layer A --layer B` builds"
+    first = settings[0]
+    for path, other in zip(paths[1:], settings[1:], strict=True):
+        for name, words in _OF_ONE_PASS.items():
+            own, its = getattr(first, name), getattr(other, name)
+            if own != its:
+                raise InputError(
+                    f"{paths[0]} and {path} differ in the {words}: {_short(own)} and {_short(its)}; {remedy}"
+                )
+    by_layer: dict[str, Path] = {}
+    for path, one in zip(paths, settings, strict=True):
+        if one.layer in by_layer:
+            raise InputError(
+                f"{by_layer[one.layer]} and {path} are both of layer {one.layer!r}; give one memory of each "
+                "layer"
+            )
+        by_layer[one.layer] = path
+
+
+def _short(value: Any) -> str:
+    """Return a setting for a message: a hash by its beginning, a transform in words."""
+    if isinstance(value, Mapping):
+        return transform_words(value)
+    if value is UNSET:
+        return "none recorded"
+    text = str(value)
+    return text if len(text) <= 60 else text[:12]
 
 
 def _require_same_transform(settings: MemorySettings, transform: Any, *, given: bool) -> None:

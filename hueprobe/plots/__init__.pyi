@@ -21,6 +21,9 @@ from .hue import class_hues as class_hues
 from .hue import hue_map as hue_map
 from .images import SeenImage as SeenImage
 from .images import visible_box as visible_box
+from .layers import labels_by_layer as labels_by_layer
+from .layers import layer_differences as layer_differences
+from .layers import layer_figure as layer_figure
 from .locations import class_locations as class_locations
 from .locations import location_map as location_map
 from .locations import match_locations as match_locations

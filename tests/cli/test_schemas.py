@@ -48,6 +48,7 @@ def folder(tmp_path_factory):
         Image.new("L", (36, 30), int(image.stem) % 3).save(mask)
     masks = ["--masks", folder / "masks"]
     run("index", folder / "images", "-o", folder / "labeled.memory", *TINY, *masks)
+    run("index", folder / "images", "-o", folder / "labeled.memory", *TINY, *masks, "--layer", "1")
     return folder
 
 
@@ -113,6 +114,29 @@ def test_each_command_with_json_has_a_schema(schemas):
             ["segment", "labeled.memory", "images", "--masks", "masks", "--figures", "1", "-o", "out1"],
         ),
         ("segment", ["segment", "labeled.memory", "images", "--figures", "0", "-o", "out2"]),
+        (
+            "segment-layers",
+            ["segment", "labeled.memory.1", "labeled.memory.3", "images", "--masks", "masks", "-o", "out3"],
+        ),
+        (
+            "segment-layers",
+            [
+                "segment",
+                "labeled.memory",
+                "images",
+                "--masks",
+                "masks",
+                "--exclude",
+                "none",
+                "-o",
+                "out4",
+                "--baseline",
+                "position",
+                "--figures",
+                "0",
+            ],
+        ),
+        ("segment-layers", ["segment", "labeled.memory.1", "labeled.memory.3", "images", "-o", "out5"]),
         ("verify", ["verify", "a.memory"]),
         ("tune", ["tune", "a.memory", "--queries", "20", "--searcher", "faiss:Flat"]),
     ],

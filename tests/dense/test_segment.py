@@ -4,44 +4,14 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from click.testing import CliRunner
 from PIL import Image
-from torch import nn
 
 import hueprobe as hp
 from hueprobe.cli import main
 from hueprobe.dense import read_segmentation
 from hueprobe.errors import HueprobeWarning, InputError
-
-SIZE = (40, 56)  # height, width
-
-
-def draw(folder, masks, n, seed):
-    """Draw bright rectangles (label 1) on dark ground (label 0), one row of ignored pixels."""
-    rng = np.random.default_rng(seed)
-    for path in (folder, masks):
-        path.mkdir(parents=True, exist_ok=True)
-    for i in range(n):
-        y, x = rng.integers(0, 20), rng.integers(0, 28)
-        mask = np.zeros(SIZE, np.uint8)
-        mask[y : y + 20, x : x + 24] = 1
-        pixels = rng.integers(0, 60, (*SIZE, 3)) + 160 * mask[..., None]
-        mask[-1] = 255
-        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{seed}{i}.png")
-        Image.fromarray(mask).save(masks / f"{seed}{i}.png")
-
-
-def brightness():
-    """A network of 8 x 8 cells: mean and spread of their brightness."""
-    network = nn.Sequential(nn.Conv2d(3, 2, 4, stride=4), nn.ReLU())
-    with torch.no_grad():
-        network[0].weight[0], network[0].bias[0] = 1 / 48, 1.5
-        network[0].weight[1], network[0].bias[1] = -1 / 48, 1.5
-    return network.eval()
-
-
-TRANSFORM = hp.images.Transform(resize=None, crop=(32, 32), fit="squash", std=(0.229, 0.224, 0.255))
+from tests.dense.drawn import SIZE, TRANSFORM, brightness, draw
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +103,8 @@ def test_hummingbird_counts_ignored_pixels_for_the_first_label(folder, memory):
     assert found.scores.assigned == (0, 1)
     # The maps have the size of the network's input.
     assert found.scores.confusion.sum() <= 4 * 32 * 32
+    from hueprobe.dense.memory_labels import memory_shares
     from hueprobe.dense.protocols import protocol_of
-    from hueprobe.dense.segmenting import memory_shares
 
     counts = memory.label_counts().reshape(-1, 2)
     lacking = np.flatnonzero(counts.sum(1) < 16)

@@ -131,7 +131,7 @@ def test_a_list_of_files(root):
 
 @pytest.mark.parametrize("masks", ["nowhere", "images/a/x.jpg", "list.txt"])
 def test_no_masks(root, masks):
-    with pytest.raises(ImageError, match=r"no masks at .*; give a folder, or a"):
+    with pytest.raises(ImageError, match=r"no masks at .*; give a folder, a .csv or"):
         pair_masks(root / "images", root / masks)
     with pytest.raises(InputError, match="masks are a int"):
         pair_masks(root / "images", 7)
