@@ -559,48 +559,144 @@ def trust_tables(results: dict[str, Any]) -> str:
 
 
 def audit_tables(results: dict[str, Any]) -> str:
-    """Return recall of changed copies, false alarms of the limits, and how well wrong labels are found."""
-    limits, first = results["limits"], results["recall"][0]
-    told = (
-        f"{_set_name(results['set'])}, {results['network']}, K = {results['k']}; {first['n']} images changed "
-        "in each way, audited against the memory. Intervals are 95 % over images."
-    )
+    """Return recall of changed copies and patches, false alarms, and how well wrong labels are found."""
+    default = str(results["default_rate"])
+    parts: list[str] = []
+    if "copies" in results:
+        parts += _copies_tables(results["copies"], default)
+        several = {name: found["patches"] for name, found in results["copies"].items()}
+        if "earlier" in results:
+            first = next(iter(several))
+            several[f"{first}, {results['earlier']['layer']}"] = results["earlier"]
+        parts += _patches_tables(several, default)
+    if "rates" in results:
+        rows = [
+            [_set_name(name), str(found["halves"]), *map(_range, found["shares"].values())]
+            for name, found in results["rates"].items()
+        ]
+        rates = [f"rate {rate}" for rate in next(iter(results["rates"].values()))["shares"]]
+        parts += [
+            "Limits by half of the classes (of the images, for two classes): share of the images of the "
+            "other half that they pair with another class, mean over halves [least, greatest]:",
+            markdown(("set, network", "halves", *rates), rows),
+        ]
+    if "large" in results:
+        parts += _large_tables(results["large"])
+    return "\n\n".join([*parts, *_label_tables(results)])
+
+
+def _copies_tables(copies: dict[str, Any], default: str) -> list[str]:
+    """Return limits with their false alarms, recall by kind of change, and bursts."""
+    n = next(iter(copies.values()))["recall"][0]["n"]
     rows = [
         [
-            found["kind"],
-            f"{found['median_distance']:.3f}",
-            f"{found['median_share']:.2f}",
-            *(_interval(found[name][str(limits[name])]) for name in ("distance", "share")),
-            _interval(found["either"]),
+            _set_name(name), f"{row['rate']:g}", f"{row['limits']['relative_distance']:.3f}",
+            _interval(row["relative_distance"]["images"]),
+            f"{row['relative_distance']['pairs_of_other_classes']:,} of {row['n_other']:,}",
+            f"{row['relative_distance']['pairs_of_one_class']:,} of {row['n_same']:,}",
         ]
-        for found in results["recall"]
-    ]
-    header: tuple[str, ...] = (
-        "change", "median distance", "median share of cells", f"recall, distance < {limits['distance']}",
-        f"recall, share > {limits['share']}", "recall, either",
+        for name, found in copies.items() for row in found["alarms"]
+    ]  # fmt: skip
+    head: tuple[str, ...] = (
+        "set, network", "rate", "limit", "images paired with another class", "pairs of other classes",
+        "pairs of one class",
     )  # fmt: skip
-    parts = [told, markdown(header, rows), "Recall by limit of the distance:"]
-    distances = list(first["distance"])
-    cells = [
-        [found["kind"], *(f"{found['distance'][limit]['estimate']:.3f}" for limit in distances)]
-        for found in results["recall"]
+    parts = ["Limits of the relative distance, and what they find among the unchanged images:"]
+    parts.append(markdown(head, rows))
+    told = (
+        f"Recall of {n} changed images of each kind, by the relative distance or by shared cells at a rate "
+        f"of {default}; in brackets 95 % intervals over images, below them the recall at the other rates:"
+    )
+    names = list(copies)
+    rows = []
+    for i, one in enumerate(copies[names[0]]["recall"]):
+        found = [copies[name]["recall"][i] for name in names]
+        rows.append([one["kind"], *(_interval(each["by_rate"][default]["either"]) for each in found)])
+        for rate in one["by_rate"]:
+            if rate != default:
+                cells = [f"{each['by_rate'][rate]['either']['estimate']:.2f}" for each in found]
+                rows.append([f"at a rate of {rate}", *cells])
+        cells = [f"{each['distance_below_0.4']:.2f}" for each in found]
+        rows.append(["distance < 0.4, whatever the images", *cells])
+    parts += [told, markdown(("change", *map(_set_name, names)), rows)]
+    rows = [
+        [_set_name(name), *(f"{share:.3f}" for share in found["bursts"]["by_rate"].values())]
+        for name, found in copies.items()
     ]
-    parts.append(markdown(("change", *(f"< {limit}" for limit in distances)), cells))
+    bursts = copies[names[0]]["bursts"]
+    parts += [
+        f"Pairs of frames of one burst that are found as near, if {bursts['bursts']} bursts of "
+        f"{bursts['frames']} frames are in the memory:",
+        markdown(("set, network", *(f"rate {rate}" for rate in bursts["by_rate"])), rows),
+    ]
+    return parts
+
+
+def _patches_tables(several: dict[str, Any], default: str) -> list[str]:
+    """Return recall of pasted squares, and false alarms of the numbers of cells."""
+    first = next(iter(several.values()))["recall"]
     rows = [
         [
-            f"{name} {'<' if name == 'distance' else '>'} {limit}",
-            _interval(found["images"]),
-            f"{found['pairs_of_other_classes']:,} of {found['n_other']:,}",
-            f"{found['pairs_of_one_class']:,} of {found['n_same']:,}",
+            f"{_set_name(name)} ({found['grid'][0]} x {found['grid'][1]} cells)",
+            *(
+                " / ".join(f"{one['by_rate'][default][kind]['estimate']:.2f}" for kind in ("cells", "near"))
+                for one in found["recall"]
+            ),
         ]
-        for name, by_limit in results["false_alarms"].items()
-        for limit, found in by_limit.items()
+        for name, found in several.items()
     ]
-    header = ("limit", "images paired with another class", "pairs of other classes", "pairs of one class")
-    parts += ["Pairs among the unchanged images (those with any nearly equal cell, for shares):"]
-    parts.append(markdown(header, rows))
+    told = (
+        f"Share of {first[0]['n']} images with a square of an image of another class, of so many pixels of "
+        f"an input of 224, that are found by shared cells / as near-duplicates at a rate of {default}:"
+    )
+    parts = [told, markdown(("set, network", *(f"{one['side']} px" for one in first)), rows)]
+    rows = [
+        [
+            _set_name(name), f"{row['rate']:g}", str(row["limits"]["cells"]),
+            _interval(row["cells"]["images"]),
+            f"{row['cells']['pairs_of_other_classes']:,} of {row['n_other']:,}",
+            f"{row['cells']['pairs_of_one_class']:,} of {row['n_same']:,}",
+        ]
+        for name, found in several.items() for row in found["alarms"]
+    ]  # fmt: skip
+    head = (
+        "set, network", "rate", "least cells", "images paired with another class", "pairs of other classes",
+        "pairs of one class",
+    )  # fmt: skip
+    return [
+        *parts,
+        "Limits of shared cells, and what they find among the unchanged images:",
+        markdown(head, rows),
+    ]
+
+
+def _large_tables(large: dict[str, Any]) -> list[str]:
+    """Return false alarms among all images of Caltech 101."""
+    rows = [
+        [
+            f"{row['rate']:g}", row["limit_by"], f"{row['limit']:.3f}", _interval(row["images"], digits=5),
+            f"{row['pairs_of_other_classes']:,}", f"{row['pairs_of_one_class']:,}",
+            _interval(row["twins_found"]),
+        ]
+        for row in large["rows"]
+    ]  # fmt: skip
+    head = (
+        "rate", "limit by", "limit", "images paired with another class", "pairs of other classes",
+        "pairs of one class", "twins found",
+    )  # fmt: skip
+    told = (
+        f"All {large['n']:,} images of Caltech 101 ({large['classes']} classes, short side 112 px), "
+        f"efficientnet_lite0. The classes Faces and Faces_easy hold the same {large['rows'][0]['n_twins']} "
+        "photographs, with and without what is around the face: *twins*, which count as one class here. "
+        "Limits are set by all classes, twins and all, or with the twins as one class:"
+    )
+    return [told, markdown(head, rows)]
+
+
+def _label_tables(results: dict[str, Any]) -> list[str]:
+    """Return how well labels changed at random are found."""
     rows = []
-    for rate in dict.fromkeys(row["rate"] for row in results["labels"]):
+    for rate in dict.fromkeys(row["rate"] for row in results.get("labels", ())):
         found = [row for row in results["labels"] if row["rate"] == rate]
         measures = ("recall", "false_alarms", "precision", "recall_in_first")
         rows.append(
@@ -618,8 +714,8 @@ def audit_tables(results: dict[str, Any]) -> str:
         "wrong labels", "images", "AUROC, likelihood", "AUROC, margin", "recall of candidates",
         "false alarms of candidates", "precision of candidates", "recall among as many first",
     )  # fmt: skip
-    parts += ["Labels changed at random, mean over seeds [least, greatest]:", markdown(header, rows)]
-    return "\n\n".join(parts)
+    told = "Labels of Caltech 101 (efficientnet_lite0) changed at random, mean over seeds [least, greatest]:"
+    return [told, markdown(header, rows)]
 
 
 def _set_name(name: str) -> str:
@@ -660,13 +756,13 @@ def _accuracy(row: dict[str, Any] | None) -> str:
     return "" if row is None else f"{row['accuracy']:.3f} [{row['ci95'][0]:.3f}, {row['ci95'][1]:.3f}]"
 
 
-def _interval(found: dict[str, Any] | None, *, sign: str = "") -> str:
+def _interval(found: dict[str, Any] | None, *, sign: str = "", digits: int = 3) -> str:
     if found is None:
         return ""
-    estimate = f"{found['estimate']:{sign}.3f}"
+    estimate, form = f"{found['estimate']:{sign}.{digits}f}", f"{sign}.{digits}f"
     if found["low"] is None:
         return estimate
-    return f"{estimate} [{found['low']:{sign}.3f}, {found['high']:{sign}.3f}]"
+    return f"{estimate} [{found['low']:{form}}, {found['high']:{form}}]"
 
 
 def _where(results: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""Plots of an audit: pairs of duplicates side by side, and label-noise candidates."""
+"""Plots of an audit: pairs of duplicates side by side, shared patches, and label-noise candidates."""
 
 from pathlib import Path
 from typing import Any
@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from hueprobe.arguments import as_count, takes
 from hueprobe.errors import ImageError, InputError
 from hueprobe.images.reading import show_image
-from hueprobe.plots.images import SeenImage, draw_image
-from hueprobe.plots.style import PAGE, composing, shortened
+from hueprobe.plots.images import SeenImage, draw_image, outline_cells
+from hueprobe.plots.style import OTHER, PAGE, composing, shortened
 from hueprobe.trust.audit_result import Audit
 
 _PAIRS, _CANDIDATES = 3, 6  # in a row
@@ -18,11 +18,17 @@ _HEIGHT = 1.45  # inches of a row
 
 @takes(Audit)
 def audit_figure(
-    found: Audit, *, images_root: str | Path | None = None, n_pairs: int = 6, n_candidates: int = 6
+    found: Audit,
+    *,
+    images_root: str | Path | None = None,
+    n_pairs: int = 6,
+    n_patches: int = 3,
+    n_candidates: int = 6,
 ) -> Figure:
-    """Draw pairs of duplicates side by side, exact ones first, and the images with the least likely labels.
+    """Draw pairs of duplicates and of shared patches side by side, and images with unlikely labels.
 
-    The image files are read again.
+    Of duplicates, exact ones come first. Shared patches are outlined in both images. The image files are read
+    again.
 
     Parameters
     ----------
@@ -30,8 +36,12 @@ def audit_figure(
         From `hueprobe.trust.audit`.
     images_root : path, optional
         Folder of the memory's images if they have moved; the recorded folder by default.
-    n_pairs, n_candidates : int, default=6
-        Maximum number of pairs (of a set of exact duplicates, the first two), and of candidates.
+    n_pairs : int, default=6
+        Maximum number of pairs of duplicates (of a set of exact duplicates, the first two).
+    n_patches : int, default=3
+        Maximum number of pairs that share a patch.
+    n_candidates : int, default=6
+        Maximum number of label-noise candidates.
 
     Returns
     -------
@@ -51,30 +61,43 @@ def audit_figure(
 
     Examples
     --------
-    >>> found = hp.trust.audit(memory, k=5, share=0.9)
-    >>> len(hp.plots.audit_figure(found, n_pairs=1, n_candidates=2).axes)
+    >>> found = hp.trust.audit(memory, k=5, relative_distance=0.9)
+    >>> len(hp.plots.audit_figure(found, n_pairs=1, n_patches=0, n_candidates=2).axes)
     4
     """
-    n_pairs = as_count("n_pairs", n_pairs, least=0)
-    n_candidates = as_count("n_candidates", n_candidates, least=0)
+    counts = {"n_pairs": n_pairs, "n_patches": n_patches, "n_candidates": n_candidates}
+    n_pairs, n_patches, n_candidates = (as_count(name, value, least=0) for name, value in counts.items())
     pairs = [(images[0], images[1], "equal content") for images in found.exact]
     for i, (first, second) in enumerate(zip(found.near.first, found.near.second, strict=True)):
-        told = f"distance {found.near.distance[i]:.2f}, {found.near.share[i]:.0%} of cells"
+        told = f"relative distance {found.near.relative_distance[i]:.2f}, {found.near.cells[i]} cells"
         pairs.append((int(first), int(second), told))
     pairs = pairs[:n_pairs]
+    n_patches = min(n_patches, len(found.patches))
     n_candidates = min(n_candidates, found.labels.n_candidates)
-    if not pairs and not n_candidates:
-        raise InputError("the audit found neither duplicates nor label-noise candidates; there is no figure")
-    heights = [_HEIGHT * -(-len(pairs) // _PAIRS), _HEIGHT * -(-n_candidates // _CANDIDATES)]
+    heights = [
+        _HEIGHT * -(-len(pairs) // _PAIRS),
+        _HEIGHT * -(-n_patches // _PAIRS),
+        _HEIGHT * -(-n_candidates // _CANDIDATES),
+    ]
+    if not any(heights):
+        raise InputError(
+            "there are no duplicates, shared patches or label-noise candidates to draw; audit other images"
+        )
     with composing(PAGE, sum(heights) + 0.3) as figure:
         shown = [height for height in heights if height]
-        parts: Any = figure.subfigures(len(shown), 1, height_ratios=shown, squeeze=False)[:, 0]
+        parts: Any = iter(figure.subfigures(len(shown), 1, height_ratios=shown, squeeze=False)[:, 0])
         if pairs:
-            parts[0].suptitle("duplicates", fontsize=8)
-            _draw_pairs(parts[0], found, pairs, images_root)
+            part = next(parts)
+            part.suptitle("duplicates", fontsize=8)
+            _draw_pairs(part, found, pairs, images_root)
+        if n_patches:
+            part = next(parts)
+            part.suptitle("shared patches", fontsize=8)
+            _draw_patches(part, found, n_patches, images_root)
         if n_candidates:
-            parts[-1].suptitle("label-noise candidates: class, likeliest class", fontsize=8)
-            _draw_candidates(parts[-1], found, n_candidates, images_root)
+            part = next(parts)
+            part.suptitle("label-noise candidates: class, likeliest class", fontsize=8)
+            _draw_candidates(part, found, n_candidates, images_root)
     return figure
 
 
@@ -84,10 +107,30 @@ def _draw_pairs(part: Any, found: Audit, pairs: list[tuple[int, int, str]], root
         for side, image in enumerate((first, second)):
             ax = part.add_subplot(n_rows, 2 * _PAIRS, 2 * i + side + 1)
             draw_image(ax, _image(found, image, root))
-            label = shortened(found.classes[image] or Path(found.images[image]).name, 16)
-            ax.set_title(label, fontsize=6.5)
+            _name(ax, found, image)
             if side == 0:
                 ax.set_xlabel(told, fontsize=6, loc="left")
+
+
+def _draw_patches(part: Any, found: Audit, n: int, root: str | Path | None) -> None:
+    patches = found.patches
+    for i in range(n):
+        sides = ((patches.first, patches.y, patches.x), (patches.second, patches.other_y, patches.other_x))
+        for side, (images, tops, lefts) in enumerate(sides):
+            ax, image = part.add_subplot(-(-n // _PAIRS), 2 * _PAIRS, 2 * i + side + 1), int(images[i])
+            seen = SeenImage.as_recorded(_image(found, image, root).image, found.transform)
+            draw_image(ax, seen)
+            y, x = int(tops[i]), int(lefts[i])
+            until = y + int(patches.height[i]) - 1, x + int(patches.width[i]) - 1
+            outline_cells(ax, seen, found.grid, (y, x), until, color=OTHER)
+            _name(ax, found, image)
+            if side == 0:
+                told = f"{patches.cells[i]} cells, mean distance {patches.distance[i]:.2f}"
+                ax.set_xlabel(told, fontsize=6, loc="left")
+
+
+def _name(ax: Any, found: Audit, image: int) -> None:
+    ax.set_title(shortened(found.classes[image] or Path(found.images[image]).name, 16), fontsize=6.5)
 
 
 def _draw_candidates(part: Any, found: Audit, n: int, root: str | Path | None) -> None:

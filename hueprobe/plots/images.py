@@ -132,13 +132,7 @@ def mark_cell(
         return
     left, top, right, bottom = image.box
     x0, y0, x1, y1 = (float(edge) for edge in grid.bounds_in_image(y, x, (bottom - top, right - left)))  # type: ignore[arg-type]
-    halo = [effects.Stroke(linewidth=2.6, foreground="white"), effects.Normal()]
-    ax.add_patch(
-        Rectangle(
-            (left + x0, top + y0), x1 - x0, y1 - y0,
-            fill=False, edgecolor=color, linewidth=1.6, path_effects=halo, zorder=3,
-        )
-    )  # fmt: skip
+    outline_cells(ax, image, grid, (y, x), (y, x), color=color)
     anchor, shift = left + (x0 + x1) / 2, 0.0
     if beside and grid.width > 1:
         in_right_half = x > (grid.width - 1) / 2
@@ -147,4 +141,33 @@ def mark_cell(
         label, (anchor, top + (y0 + y1) / 2), xytext=(shift, 0), textcoords="offset points",
         ha="center", va="center", fontsize=6.5, fontweight="bold", color=text_on(color), zorder=4,
         bbox={"boxstyle": "circle,pad=0.15", "facecolor": color, "edgecolor": "white", "linewidth": 0.5},
+    )  # fmt: skip
+
+
+def outline_cells(
+    ax: Axes, image: SeenImage, grid: Grid, first: tuple[int, int], last: tuple[int, int], *, color: str
+) -> None:
+    """Outline a box of cells in an image drawn by `draw_image`; do nothing if the visible part is unknown.
+
+    Parameters
+    ----------
+    ax, image, grid
+        As passed to `draw_image`.
+    first, last : (int, int)
+        Row and column of the top left and of the bottom right cell.
+    color : str
+        Color of the outline.
+    """
+    if image.box is None:
+        return
+    left, top, right, bottom = image.box
+    size = bottom - top, right - left
+    x0, y0, _, _ = (float(edge) for edge in grid.bounds_in_image(*first, size))  # type: ignore[arg-type]
+    _, _, x1, y1 = (float(edge) for edge in grid.bounds_in_image(*last, size))  # type: ignore[arg-type]
+    halo = [effects.Stroke(linewidth=2.6, foreground="white"), effects.Normal()]
+    ax.add_patch(
+        Rectangle(
+            (left + x0, top + y0), x1 - x0, y1 - y0,
+            fill=False, edgecolor=color, linewidth=1.6, path_effects=halo, zorder=3,
+        )
     )  # fmt: skip

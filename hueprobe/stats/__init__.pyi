@@ -1,5 +1,7 @@
 from . import circular as circular
 from .dyadic import dyadic_variance as dyadic_variance
+from .extremes import limit_of_maxima as limit_of_maxima
+from .extremes import limit_of_minima as limit_of_minima
 from .hulls import hull_distances as hull_distances
 from .information import mutual_information as mutual_information
 from .intervals import Interval as Interval

@@ -1,6 +1,4 @@
 from .audit_result import Audit as Audit
-from .audit_result import NearPairs as NearPairs
-from .audit_result import NearPatches as NearPatches
 from .calibration import CalibrationCheck as CalibrationCheck
 from .calibration import calibration_check as calibration_check
 from .conformal import conformal_p_values as conformal_p_values
@@ -11,6 +9,8 @@ from .distances import nearest_patches as nearest_patches
 from .image_audit import audit as audit
 from .label_noise import LabelCandidates as LabelCandidates
 from .label_noise import label_candidates as label_candidates
+from .near_pairs import Copies as Copies
+from .near_pairs import NearPairs as NearPairs
 from .outside import OutsideDetection as OutsideDetection
 from .outside import ScoreDetection as ScoreDetection
 from .outside import detect_outside as detect_outside
@@ -20,5 +20,6 @@ from .reliability import Reliability as Reliability
 from .reliability import measure_reliability as measure_reliability
 from .scores import ImageScores as ImageScores
 from .scores import image_scores as image_scores
+from .shared_cells import SharedCells as SharedCells
 from .temperature import Temperature as Temperature
 from .temperature import fit_temperature as fit_temperature

@@ -1,9 +1,10 @@
 """The result of an audit: duplicates, false alarms of their thresholds, and label-noise candidates."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -16,68 +17,20 @@ from hueprobe.html_tables import html_table
 from hueprobe.stats.intervals import Interval
 from hueprobe.stats.shares import share_interval
 from hueprobe.trust.label_noise import LabelCandidates
+from hueprobe.trust.near_pairs import Copies, NearPairs
+from hueprobe.trust.shared_cells import SharedCells
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
+    from hueprobe.grid import Grid
     from hueprobe.images.table import ImageTable
 
 TABLES = ("exact", "near", "patches", "labels")
-CRITERIA = ("distance", "share")
+CRITERIA = ("relative_distance", "cells")
+KINDS = ("exact", "near", "patches")
 _SHOWN = 10  # pairs, in a notebook
-
-
-@dataclass(frozen=True)
-class NearPairs:
-    """Pairs of near-duplicates, the nearest first.
-
-    Attributes
-    ----------
-    first, second : ndarray of int64, shape (n,)
-        Audited images; first < second.
-    distance : ndarray of float64, shape (n,)
-        Euclidean distance between their pooled descriptors of unit length.
-    share : ndarray of float64, shape (n,)
-        Share of the cells of one image with a nearly equal cell in the other, the greater of both
-        directions; 0 between two images of IMAGES, which are not searched for each other's cells.
-    """
-
-    first: np.ndarray
-    second: np.ndarray
-    distance: np.ndarray
-    share: np.ndarray
-
-    def __len__(self) -> int:
-        """Return the number of pairs."""
-        return len(self.first)
-
-
-@dataclass(frozen=True)
-class NearPatches:
-    """Cells whose nearest cell in the memory is nearly equal.
-
-    Attributes
-    ----------
-    first, y, x : ndarray of int64, shape (n,)
-        Audited image, row and column of the cell.
-    second, second_y, second_x : ndarray of int64, shape (n,)
-        Memory image, row and column of its nearest cell.
-    distance : ndarray of float64, shape (n,)
-        Euclidean distance between the unit vectors.
-    """
-
-    first: np.ndarray
-    y: np.ndarray
-    x: np.ndarray
-    second: np.ndarray
-    second_y: np.ndarray
-    second_x: np.ndarray
-    distance: np.ndarray
-
-    def __len__(self) -> int:
-        """Return the number of cells."""
-        return len(self.first)
 
 
 @dataclass(frozen=True, repr=False)
@@ -94,21 +47,29 @@ class Audit:
         Audited images of each set of equal file contents.
     near : NearPairs
         Near-duplicates whose file contents differ.
-    patches : NearPatches
-        Nearly equal cells of different images.
+    patches : SharedCells
+        Pairs of images that share a patch and are no near-duplicates: first those of different classes, and
+        among these those with the most cells.
     labels : LabelCandidates
         Labeled images, the least likely label first; its `rows` are positions in `images`.
     other : dict of str to ndarray of int64, shape (n,)
-        By criterion, "distance" and "share": the audited image of another class that is most like each
-        image; -1 where there is none.
-    other_value : dict of str to ndarray of float64, shape (n,)
-        Its distance (inf where there is none), and its share (0 where there is none).
+        By criterion, "relative_distance" and "cells": the audited image of another class that is most like
+        each image; -1 where there is none.
+    other_value : dict of str to ndarray, shape (n,)
+        Its relative distance (inf where there is none), and the cells in common with it (0 where there is
+        none).
     limits : dict of str to float
-        Limits of `distance` and `share`, and `near`, that of the distance between cells.
+        Near-duplicates are at a smaller relative distance; shared patches have at least so many cells.
+    rate : float
+        Share of images that each limit should pair with another class by chance, where no limit was given.
     skipped : tuple of (str, str)
         Path and reason of each unreadable image.
     sources : tuple of ImageTable
         Where the images can be read again: the memory's table, and that of IMAGES.
+    grid : Grid
+        Cells of each image, in which boxes of patches are given.
+    transform : mapping of str to Any
+        The recorded transform, by which cells lie in images.
 
     See Also
     --------
@@ -117,8 +78,9 @@ class Audit:
 
     Examples
     --------
-    >>> hp.trust.audit(memory, k=5, share=0.9)  # drawn images share their background
-    Audit(12 images: 0 sets of exact duplicates, 54 near-duplicate pairs, 8 label-noise candidates)
+    >>> found = hp.trust.audit(memory, k=5)
+    >>> len(found), len(found.near), len(found.patches), found.labels.n_candidates
+    (12, 0, 0, 8)
     """
 
     images: tuple[str, ...]
@@ -127,13 +89,16 @@ class Audit:
     readable: np.ndarray
     exact: tuple[tuple[int, ...], ...]
     near: NearPairs
-    patches: NearPatches
+    patches: SharedCells
     labels: LabelCandidates
     other: dict[str, np.ndarray]
     other_value: dict[str, np.ndarray]
     limits: dict[str, float]
+    rate: float
     skipped: tuple[tuple[str, str], ...]
     sources: "tuple[ImageTable, ...]" = field(compare=False)
+    grid: "Grid" = field(compare=False)
+    transform: "Mapping[str, Any]" = field(compare=False)
 
     def __len__(self) -> int:
         """Return the number of audited images."""
@@ -146,7 +111,8 @@ class Audit:
     def _summary(self) -> str:
         return (
             f"{len(self)} images: {len(self.exact)} sets of exact duplicates, {len(self.near)} "
-            f"near-duplicate pairs, {self.labels.n_candidates} label-noise candidates"
+            f"near-duplicate pairs, {len(self.patches)} pairs with a shared patch, "
+            f"{self.labels.n_candidates} label-noise candidates"
         )
 
     def _repr_html_(self) -> str:
@@ -155,11 +121,11 @@ class Audit:
         rows = [
             [
                 self.images[first], self.images[second], self.classes[first], self.classes[second],
-                f"{self.near.distance[i]:.3f}", f"{self.near.share[i]:.2f}",
+                f"{self.near.distance[i]:.3f}", f"{self.near.relative_distance[i]:.2f}", self.near.cells[i],
             ]
             for i, (first, second) in enumerate(zip(self.near.first[:n], self.near.second[:n], strict=True))
         ]  # fmt: skip
-        head = ["image", "other image", "class", "other class", "distance", "share of cells"]
+        head = ["image", "other image", "class", "other class", "distance", "relative", "cells"]
         return html_table(head, rows, caption=self._summary()) + self.labels._repr_html_()
 
     @property
@@ -167,12 +133,37 @@ class Audit:
         """The sets of exact duplicates whose images have different classes."""
         return tuple(images for images in self.exact if len({self.classes[i] for i in images} - {None}) > 1)
 
+    def pairs(self, kind: str) -> np.ndarray:
+        """Return the pairs of one kind of duplicates.
+
+        Parameters
+        ----------
+        kind : {"exact", "near", "patches"}
+            Kind of duplicates.
+
+        Returns
+        -------
+        ndarray of int64, shape (n_pairs, 2)
+            Both audited images of each pair, the first one first.
+
+        Examples
+        --------
+        >>> hp.trust.audit(memory, k=5).pairs("exact").shape
+        (0, 2)
+        """
+        require_choice("kind", kind, KINDS)
+        if kind == "exact":
+            pairs = [(a, b) for images in self.exact for i, a in enumerate(images) for b in images[i + 1 :]]
+            return np.array(pairs, np.int64).reshape(-1, 2)
+        found = self.near if kind == "near" else self.patches
+        return np.stack([found.first, found.second], axis=1)
+
     def by_sets(self, kind: str = "near") -> dict[tuple[str, str], int]:
         """Count pairs of duplicates within and between the sets.
 
         Parameters
         ----------
-        kind : {"near", "exact"}, default="near"
+        kind : {"near", "exact", "patches"}, default="near"
             Kind of duplicates.
 
         Returns
@@ -180,49 +171,82 @@ class Audit:
         dict of (str, str) to int
             Number of pairs by the names of both sets, in alphabetical order.
 
+        See Also
+        --------
+        hueprobe.trust.Audit.copies : Counts images instead of pairs.
+
         Examples
         --------
-        >>> hp.trust.audit(memory, k=5, share=0.9).by_sets()
-        {('memory', 'memory'): 54}
+        >>> hp.trust.audit(memory, k=5).by_sets("exact")
+        {}
         """
-        require_choice("kind", kind, ("near", "exact"))
-        if kind == "near":
-            pairs = list(zip(self.near.first.tolist(), self.near.second.tolist(), strict=True))
-        else:
-            pairs = [(a, b) for images in self.exact for i, a in enumerate(images) for b in images[i + 1 :]]
-        names = [sorted((self.sets[a], self.sets[b])) for a, b in pairs]
+        names = [sorted((self.sets[a], self.sets[b])) for a, b in self.pairs(kind).tolist()]
         return dict(sorted(Counter((a, b) for a, b in names).items()))
+
+    def copies(self) -> dict[tuple[str, str], Copies]:
+        """Count the images of each set that have a copy in the same set, and in each other set.
+
+        `copies()["memory: test", "memory: train"]` tells how many test images leak from the training images.
+
+        Returns
+        -------
+        dict of (str, str) to Copies
+            By the set of the images and the set of their copies, both directions of each two sets.
+
+        Examples
+        --------
+        >>> found = hp.trust.audit(memory, k=5).copies()
+        >>> found["memory", "memory"].n
+        12
+        """
+        names = sorted(set(self.sets))
+        ids = np.array([names.index(name) for name in self.sets], np.int64)
+        has = {kind: np.zeros((len(self), len(names)), bool) for kind in KINDS}
+        for kind, there in has.items():
+            first, second = self.pairs(kind).T
+            there[first, ids[second]] = there[second, ids[first]] = True
+        counts = {}
+        for number, name in enumerate(names):
+            own = (ids == number) & self.readable
+            for other, other_name in enumerate(names):
+                exact, near, patches = (has[kind][own, other] for kind in KINDS)
+                counts[name, other_name] = Copies(
+                    n=int(own.sum()), exact=int(exact.sum()), near=int(near.sum()),
+                    either=int((exact | near).sum()), patches=int(patches.sum()),
+                )  # fmt: skip
+        return counts
 
     def false_alarms(self, criterion: str, limit: float | None = None) -> Interval:
         """Return the share of images that a limit pairs with an image of another class, with its interval.
 
-        Such pairs are false alarms unless a label is wrong, so the share is an upper bound for other classes.
-        Images of one class are more alike: among them false alarms may be more frequent.
+        Such pairs are false alarms unless a label is wrong or the images share a patch, so the share is an
+        upper bound for other classes. Images of one class are more alike: among them false alarms are more
+        frequent.
 
         Parameters
         ----------
-        criterion : {"distance", "share"}
-            Pooled descriptors nearer than the limit, or a share of cells above it.
+        criterion : {"relative_distance", "cells"}
+            Relative distances below the limit, or at least so many cells in common.
         limit : float, optional
             The limit; that of the audit by default.
 
         Returns
         -------
         Interval
-            Share of the labeled images for which there are images of other classes. Images that are paired
+            Share of the labeled images; NaN if they have fewer than two classes. Images that are paired
             count as one group, as in `hueprobe.stats.share_interval`.
 
         Examples
         --------
         >>> found = hp.trust.audit(memory, k=5)
-        >>> found.false_alarms("share", 1.0).estimate
+        >>> found.false_alarms("relative_distance", 0.0).estimate
         0.0
         """
         require_choice("criterion", criterion, CRITERIA)
         limit = self.limits[criterion] if limit is None else limit
         values, others = self.other_value[criterion], self.other[criterion]
         flagged = others >= 0
-        flagged &= values < limit if criterion == "distance" else values > limit
+        flagged &= values < limit if criterion == "relative_distance" else values >= limit
         labeled = np.array([name is not None for name in self.classes]) & self.readable
         if len({name for name, there in zip(self.classes, labeled, strict=True) if there}) < 2:
             return share_interval(np.empty(0, bool))
@@ -237,8 +261,8 @@ class Audit:
         Parameters
         ----------
         table : {"near", "exact", "patches", "labels"}, default="near"
-            `near`: one row per pair. `exact`: one row per image, `duplicates` numbers the sets of equal
-            content. `patches`: one row per cell. `labels`: one row per labeled image.
+            `near` and `patches`: one row per pair; boxes in cells, of both images. `exact`: one row per
+            image, `duplicates` numbers the sets of equal content. `labels`: one row per labeled image.
 
         Returns
         -------
@@ -246,8 +270,8 @@ class Audit:
 
         Examples
         --------
-        >>> hp.trust.audit(memory, k=5).to_arrow("near").column_names
-        ['image', 'other_image', 'set', 'other_set', 'class', 'other_class', 'distance', 'share']
+        >>> hp.trust.audit(memory, k=5).to_arrow("near").column_names[-3:]
+        ['distance', 'relative_distance', 'cells']
         """
         import pyarrow as pa
 
@@ -263,25 +287,15 @@ class Audit:
         if table == "exact":
             rows = np.array([i for images in self.exact for i in images], np.int64)
             numbers = np.repeat(np.arange(len(self.exact)), [len(images) for images in self.exact])
-            columns = {"duplicates": numbers, "image": named("images", rows)}
-            return pa.table({**columns, "set": named("sets", rows), "class": named("classes", rows)})
-        if table == "patches":
-            found = self.patches
-            return pa.table(
-                {
-                    "image": named("images", found.first), "y": found.y, "x": found.x,
-                    "other_image": named("images", found.second), "other_y": found.second_y,
-                    "other_x": found.second_x, "class": named("classes", found.first),
-                    "other_class": named("classes", found.second), "distance": found.distance,
-                }
-            )  # fmt: skip
-        first, second = self.near.first, self.near.second
+            sides = {"duplicates": numbers, "image": named("images", rows)}
+            return pa.table({**sides, "set": named("sets", rows), "class": named("classes", rows)})
+        found = self.near if table == "near" else self.patches
         columns = {
             f"{side}{column}": named(name, rows)
             for column, name in (("image", "images"), ("set", "sets"), ("class", "classes"))
-            for side, rows in (("", first), ("other_", second))
+            for side, rows in (("", found.first), ("other_", found.second))
         }
-        return pa.table({**columns, "distance": self.near.distance, "share": self.near.share})
+        return pa.table(columns | {one.name: getattr(found, one.name) for one in fields(found)[2:]})
 
     def to_pandas(self, table: str = "near") -> "pd.DataFrame":
         """Return one of the tables as a data frame.

@@ -1,47 +1,57 @@
-"""Pairs of images whose cells nearly equal each other: how much of one image is found in another."""
+"""Pairs of near-duplicates, and how many images of a set have a copy."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from hueprobe.matches import Matches
-
-# Distances between pixels of different images of one scene are 0.4 and more. Those between two copies that
-# differ by JPEG quality or size are smaller than this.
-NEAR = 0.25
-
 
 @dataclass(frozen=True)
-class MatchedShares:
-    """Shares of query images that nearly equal cells of one memory image; pairs without any are left out.
+class NearPairs:
+    """Pairs of near-duplicates, the nearest first.
 
     Attributes
     ----------
-    query_image, image : ndarray of int64, shape (n,)
-        Query image and memory image of each pair, ordered by both.
-    share : ndarray of float64, shape (n,)
-        Share of the query image's cells with a match there that is nearer than the limit.
+    first, second : ndarray of int64, shape (n,)
+        Audited images; first < second.
+    distance : ndarray of float64, shape (n,)
+        Euclidean distance between their pooled descriptors of unit length.
+    relative_distance : ndarray of float64, shape (n,)
+        Distance divided by the geometric mean of both images' distances to their 10th nearest image of the
+        memory.
+    cells : ndarray of int64, shape (n,)
+        Number of cells that the images share at one displacement; 0 if they are fewer than 2, and between two
+        images of IMAGES, which are not searched for each other's cells.
     """
 
-    query_image: np.ndarray
-    image: np.ndarray
-    share: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    distance: np.ndarray
+    relative_distance: np.ndarray
+    cells: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.first)
 
 
-def matched_shares(matches: Matches, *, near: float = NEAR) -> MatchedShares:
-    """Return how much of each query image nearly equals cells of each memory image.
+@dataclass(frozen=True)
+class Copies:
+    """How many images of one set have a copy in a set.
 
-    Parameters
+    Attributes
     ----------
-    matches : Matches
-        Matches of any ranks; a cell with several matches in one memory image counts once there.
-    near : float, default=0.25
-        Matches at this distance and beyond do not count.
+    n : int
+        Number of images of the set that could be read.
+    exact, near : int
+        Number of them with an image of equal content, and with a near-duplicate.
+    either : int
+        Number of them with one or the other.
+    patches : int
+        Number of them that share a patch with an image that is no near-duplicate.
     """
-    close = matches.distance < near
-    n_images, n_cells = len(matches.image_paths), matches.query_grid.n_cells
-    query_cell = matches.query_image[close] * n_cells + matches.query_cell[close]
-    once = np.unique(query_cell * n_images + matches.image[close])
-    query_image, image = once // (n_cells * n_images), once % n_images
-    pair, count = np.unique(query_image * n_images + image, return_counts=True)
-    return MatchedShares(pair // n_images, pair % n_images, count / n_cells)
+
+    n: int
+    exact: int
+    near: int
+    either: int
+    patches: int

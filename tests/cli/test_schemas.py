@@ -100,7 +100,7 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("evaluate", ["evaluate", "a.memory", "--leave-one-out", "--searcher", "faiss:Flat"]),
         ("explore", ["explore", "a.memory", "split.csv", "-o", "page.html", "--max-images", "4"]),
         ("audit", ["audit", "a.memory"]),
-        ("audit", ["audit", "a.memory", "split.csv", "--distance", "2", "--share", "0"]),
+        ("audit", ["audit", "a.memory", "split.csv", "--relative-distance", "9", "--cells", "2"]),
         ("info", ["info", "a.memory"]),
         ("info", ["info", "labeled.memory"]),
         ("plan", ["plan", "images", *TINY, "--trial", "1", "--searcher", "faiss:Flat"]),

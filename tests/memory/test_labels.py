@@ -372,6 +372,44 @@ def test_a_ledger_whose_steps_disagree_on_masks(drawn, left_out):
         hp.open_memory(memory.path)
 
 
+@pytest.mark.parametrize("masks_of", ["neither", "both", "first", "appended"])
+def test_an_appended_list_has_masks_if_the_first_has(drawn, masks_of):
+    """Masks are in all steps or in none; where a list lacks its own, no mask may be taken for another."""
+    import msgspec
+
+    from hueprobe.memory.files import file_entry
+
+    masked = masks_of in ("both", "first")
+    memory = build(drawn, masks=drawn / "masks" if masked else None)
+    draw(drawn / "more", n=3, seed=1, first=50)
+    more = {"masks": drawn / "more" / "masks"} if masked else {}
+    append_images(memory.path, drawn / "more" / "images", backbone=network(), transform=SQUASH, **more)
+    name = "masks.000001.parquet"
+    assert (memory.path / name).exists() == masked
+    if not masked:
+        (memory.path / name).write_bytes(b"masks")
+    entry, seen = file_entry(memory.path / name), []
+
+    def change(step):
+        seen.append(type(step).__name__)
+        files = {file: its for file, its in step.files.items() if file != name}
+        # Steps after the append are its shards, and the one that completes all files.
+        if "AppendStep" in seen and seen[-1] in ("AppendStep", "CompleteStep") and masks_of != "first":
+            files |= {name: entry} if masks_of != "neither" else {}
+        return msgspec.structs.replace(step, files=files)
+
+    rewritten(memory, change)
+    assert seen.count("AppendStep") == 1 and seen[-1] == "CompleteStep"
+    if masks_of in ("neither", "both"):
+        assert hp.open_memory(memory.path).n_images == N + 3
+    else:
+        line = 1 + seen.index("AppendStep")
+        with pytest.raises(
+            MemoryDamagedError, match=f"line {line} is a step 'append' with files that are not"
+        ):
+            hp.open_memory(memory.path)
+
+
 def test_settings_that_deny_the_masks(drawn):
     import msgspec
 

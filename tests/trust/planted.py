@@ -8,6 +8,8 @@ from PIL import Image, ImageOps
 CLASSES = ("blue", "green", "red")
 KINDS = ("exact", "jpeg", "cropped", "flipped")
 N_EACH, N_COPIES, N_FLIPPED = 10, 3, 3
+CELL = 12  # pixels of an image of 72 x 72 in a cell of the tiny network, which has 6 x 6
+PATCH = 5  # rows and columns of cells of a pasted patch
 
 
 def textured(rng, c):
@@ -53,3 +55,30 @@ def plant(folder):
         (folder / name / f"{N_EACH - 1}.png").rename(folder / wrong / f"was_{name}.png")
         flipped[f"{wrong}/was_{name}.png"] = name
     return copies, flipped
+
+
+def paste(folder):
+    """Draw images, and paste a part of an image into one of another class, for two pairs of images.
+
+    Returns
+    -------
+    dict of (str, str) to ((int, int), (int, int))
+        Row and column of the first cell of a patch, in the image it was taken from and in the one it was
+        pasted into, by the paths of both.
+    """
+    rng = np.random.default_rng(1)
+    for c, name in enumerate(CLASSES):
+        (folder / name).mkdir(parents=True)
+        for i in range(2 * N_EACH):
+            textured(rng, c).save(folder / name / f"{i:02}.png")
+    pasted = {
+        ("blue/04.png", "green/05.png"): ((0, 0), (1, 1)),
+        ("green/07.png", "red/08.png"): ((1, 0), (0, 1)),
+    }
+    for (source, target), ((y, x), (down, right)) in pasted.items():
+        with Image.open(folder / source) as one, Image.open(folder / target) as two:
+            into = two.convert("RGB")
+            patch = one.crop((CELL * x, CELL * y, CELL * (x + PATCH), CELL * (y + PATCH)))
+        into.paste(patch, (CELL * right, CELL * down))
+        into.save(folder / target)
+    return pasted

@@ -5,7 +5,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from hueprobe.matches import Matches
-from hueprobe.trust.near_pairs import NEAR, matched_shares
+from hueprobe.studies.observing.near_pairs import NEAR, matched_shares
 
 
 def near_duplicates(matches: Matches, *, near: float = NEAR) -> np.ndarray:
