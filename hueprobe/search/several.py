@@ -66,11 +66,11 @@ def open_searchers(
         if memory_budget is not None:
             sizes = [memory.n_slots * memory.n_channels for memory in memories]
             budgets = [int(memory_budget * (size / max(1, sum(sizes)))) for size in sizes]
-    among: Sequence[np.ndarray | None] = [None] * len(memories) if vectors is None else vectors
+    chosen: Sequence[np.ndarray | None] = [None] * len(memories) if vectors is None else vectors
     return [
         open_searcher(
             memory, spec, device=device, images=images, vectors=ids, memory_budget=budget,
             index_dir=index_dir, progress=progress,
         )
-        for memory, ids, budget in zip(memories, among, budgets, strict=True)
+        for memory, ids, budget in zip(memories, chosen, budgets, strict=True)
     ]  # fmt: skip

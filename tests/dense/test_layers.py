@@ -76,6 +76,19 @@ def test_each_segmentation_is_the_one_made_alone_and_every_image_is_seen_once(fo
         found["3"]
 
 
+def test_a_sample_of_cells_is_that_of_each_layer_alone(folder, memories):
+    sampled = {"cells_per_image": 5, "sampling": "rare", "k": 3, "seed": 2}
+    found = segment(memories, folder, **sampled)
+    for memory in (memories[0], memories[2]):
+        alone = hp.segment(memory, folder / "test", backbone=Deep(), transform=TRANSFORM, **sampled)
+        one = found[memory.settings.layer]
+        np.testing.assert_array_equal(one.nearest, alone.nearest)
+        assert (one.settings.cells_per_image, one.settings.sampling) == (5, "rare")
+        assert len(np.unique(one.nearest)) <= 6 * 5
+    with pytest.raises(InputError, match="give cells_per_image"):
+        segment(memories, folder, sampling="rare")
+
+
 def slow_mean_iou(confusion):
     values = []
     for label in range(len(confusion)):
