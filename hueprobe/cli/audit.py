@@ -217,7 +217,7 @@ def _report(found: "Audit") -> None:
             labels.images[i], labels.given[i], f"{labels.likelihood[i]:.3f}", str(labels.rank[i]),
             f"{labels.margin[i]:+.3f}", labels.predicted[i],
         ]
-        for i in range(min(_SHOWN, labels.n_candidates))
+        for i in labels.candidates[:_SHOWN]
     ]  # fmt: skip
     if rows:
         head = ["image", "class", "likelihood", "rank", "margin", "likeliest class"]

@@ -135,8 +135,8 @@ def _name(ax: Any, found: Audit, image: int) -> None:
 
 def _draw_candidates(part: Any, found: Audit, n: int, root: str | Path | None) -> None:
     labels = found.labels
-    for i in range(n):
-        ax = part.add_subplot(-(-n // _CANDIDATES), _CANDIDATES, i + 1)
+    for number, i in enumerate(labels.candidates[:n], 1):
+        ax = part.add_subplot(-(-n // _CANDIDATES), _CANDIDATES, number)
         draw_image(ax, _image(found, int(labels.rows[i]), root))
         names = f"{shortened(labels.given[i], 16)}\n{shortened(labels.predicted[i], 16)}?"
         ax.set_title(names, fontsize=6.5)

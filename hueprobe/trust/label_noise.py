@@ -95,9 +95,15 @@ class LabelCandidates:
         return cls(**ordered)
 
     @property
+    def candidates(self) -> np.ndarray:
+        """Positions of the images with a class that is likelier than their own, shape (n_candidates,)."""
+        positions: np.ndarray = np.flatnonzero(self.rank > 1)
+        return positions
+
+    @property
     def n_candidates(self) -> int:
         """Number of images with a class that is likelier than their own."""
-        return int((self.rank > 1).sum())
+        return len(self.candidates)
 
     def __repr__(self) -> str:
         """Count candidates and images."""

@@ -69,6 +69,8 @@ def test_the_report_names_what_was_found(inside):
     patch = next(line for line in shown.splitlines() if "red/cropped.png" in line and "0-5, 0-5" in line)
     assert patch.split()[2:6] == ["memory", "memory", "red", "red"]
     assert "paired with another class by relative distance < 0.2" in shown
+    labels = shown[shown.index("least likely labels") :].splitlines()[2:]
+    assert len(labels) == 4 and all(line.split()[3] != "1" for line in labels)  # only candidates
     assert "paired with another class by 6 or more shared cells: 0.0000" in shown
     assert "was_" in shown  # a planted label
 

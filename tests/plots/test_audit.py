@@ -28,7 +28,9 @@ def test_pairs_side_by_side_then_candidates(made):
     assert (
         figure.axes[6].get_xlabel().startswith(f"relative distance {found.near.relative_distance[0]:.2f}")
     )  # after three exact
-    given, predicted = found.labels.given[0], found.labels.predicted[0]
+    labels = found.labels
+    assert labels.n_candidates > 2
+    given, predicted = labels.given[labels.candidates[0]], labels.predicted[labels.candidates[0]]
     assert figure.axes[8].get_title() == f"{given}\n{predicted}?"
 
 
@@ -38,6 +40,16 @@ def test_only_pairs_or_only_candidates(made):
     assert len(plots.audit_figure(found, n_pairs=1, n_patches=0, n_candidates=0).axes) == 2
     with pytest.raises(InputError, match="no duplicates, shared patches or label-noise candidates to draw"):
         plots.audit_figure(found, n_pairs=0, n_patches=0, n_candidates=0)
+
+
+def test_only_candidates_are_drawn_as_such(made):
+    """The image with the fourth least likelihood has no likelier class; it is not drawn."""
+    _, found = made
+    assert (found.labels.rank[: found.labels.n_candidates] == 1).any()
+    figure = plots.audit_figure(found, n_pairs=0, n_patches=0)
+    titles = [ax.get_title().split("\n") for ax in figure.axes]
+    assert len(titles) == found.labels.n_candidates
+    assert all(predicted != f"{given}?" for given, predicted in titles)
 
 
 def test_images_that_have_moved(made):

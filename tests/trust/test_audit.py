@@ -315,10 +315,19 @@ def test_label_candidates_by_hand():
     found = hp.trust.label_candidates(result)
     assert found.images == ("image2", "image0", "image1")  # of equal likelihoods, the smaller margin first
     assert found.rank.tolist() == [2, 3, 1] and found.n_candidates == 2
+    assert found.candidates.tolist() == [0, 1]
     assert found.margin.tolist() == [-0.375, -0.125, 0.75]
     assert found.predicted == ("c1", "c1", "c0")
     lone = replace(result, lone=np.array([False, False, True, False]))
     assert hp.trust.label_candidates(lone).images == ("image0", "image1")
+
+
+def test_an_unlikely_label_that_is_the_likeliest_is_no_candidate():
+    """Of many classes, a small likelihood may be the greatest."""
+    result = classification([[0.3, 0.25, 0.25, 0.2], [0.35, 0.45, 0.1, 0.1]], [0, 0])
+    found = hp.trust.label_candidates(result)
+    assert found.images == ("image0", "image1") and found.rank.tolist() == [1, 2]
+    assert found.candidates.tolist() == [1] and found.n_candidates == 1
 
 
 def test_false_alarms_count_paired_images_as_one(found):
