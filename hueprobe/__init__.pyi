@@ -29,6 +29,7 @@ from .memory import open_memory as open_memory
 from .neighbor_tables import NeighborTable as NeighborTable
 from .pooled_classifier import PooledClassifier as PooledClassifier
 from .search import open_searcher as open_searcher
+from .studies.intervening.study import intervene as intervene
 from .studies.observing.memories import observe as observe
 
 __version__: str

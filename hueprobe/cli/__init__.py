@@ -34,6 +34,10 @@ _COMMANDS = {
     "explore": ("explore.explore", "Show matches in the browser: one file, or a local server."),
     "index": ("index.index", "Extract the activations of images into a memory."),
     "info": ("info.info", "Show the content of a memory."),
+    "intervene": (
+        "intervene.intervene",
+        "Flip all images: are class positions of the content or the network?",
+    ),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "query": ("query.query", "Classify images and show what their pixels match."),
     "train": ("train.train", "Train one network with one loss."),
@@ -44,7 +48,7 @@ _COMMANDS = {
 
 _UNREAD = 128 + 13  # exit code of a command ended by SIGPIPE
 # Commands that resume; `fetch` belongs to `data`.
-_GO_ON = ("compare", "demo", "fetch", "index", "observe", "train")
+_GO_ON = ("compare", "demo", "fetch", "index", "intervene", "observe", "train")
 _ARGUMENTS = "hueprobe.arguments"  # of the command line, in click's context
 
 

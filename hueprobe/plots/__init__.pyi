@@ -21,6 +21,9 @@ from .hue import class_hues as class_hues
 from .hue import hue_map as hue_map
 from .images import SeenImage as SeenImage
 from .images import visible_box as visible_box
+from .interventions import class_vectors as class_vectors
+from .interventions import dose_response as dose_response
+from .interventions import intervention_effects as intervention_effects
 from .locations import class_locations as class_locations
 from .locations import location_map as location_map
 from .locations import match_locations as match_locations
