@@ -285,7 +285,8 @@ def _p_values(found: Separation) -> dict[str, float]:
         part = getattr(found, name)
         for axis, one in (("", part.effect), (", u", part.u), (", v", part.v)):
             values[f"{name}{axis}"] = float("nan") if one.p_value is None else one.p_value
-        values[f"{name}, any class"] = float(np.min(part.class_p, initial=1.0))
+        if found.undecided is None:
+            values[f"{name}, any class"] = float(np.min(part.class_p))
     if found.minor is not None and found.minor.p_value is not None:
         values["content, minor axis"] = found.minor.p_value
     return values
