@@ -134,6 +134,11 @@ def intervention_effects(result: Interventions, *, ax: Axes | None = None) -> Ax
     Axes
         The Axes drawn into.
 
+    Raises
+    ------
+    InputError
+        No distance could be measured.
+
     See Also
     --------
     hueprobe.plots.class_vectors : The vector of each class.
@@ -149,6 +154,8 @@ def intervention_effects(result: Interventions, *, ax: Axes | None = None) -> Ax
     'distance between classes (cells)'
     """
     rows = list(_rows(next(iter(result.separations.values()))))
+    if all(np.isnan(interval.estimate) for _, _, interval in rows):
+        raise InputError("no distance could be measured; there is nothing to draw")
     with drawing(ax, width=4.6, height=0.9 + 0.22 * len(rows)) as ax:
         ax.axvspan(0, result.margin, color=PALE, alpha=0.5, linewidth=0, zorder=-1)
         ax.axvline(0, color=GRAY, linewidth=0.8, linestyle=":", zorder=0)
@@ -212,7 +219,7 @@ def dose_response(result: Interventions, *, estimator: str | None = None) -> Fig
     Raises
     ------
     InputError
-        No image was moved, or there is no such estimator.
+        No image was moved, no distance could be measured, or there is no such estimator.
 
     See Also
     --------
@@ -220,8 +227,11 @@ def dose_response(result: Interventions, *, estimator: str | None = None) -> Fig
 
     Examples
     --------
-    >>> settings = hp.studies.InterveneSettings(flips="e,h,r", n_deals=2, k=3, shift=8)
-    >>> found = hp.intervene(memory, settings=settings, backbone=network, transform=transform)
+    >>> def positions(content):
+    ...     return hp.observations.interventions.simulate(content, 0 * content, n_images=40, seed=0)
+    >>> content, away = np.eye(3, 2) / 2, np.array([(1, 0), (-0.5, 0.9), (-0.5, -0.9)])
+    >>> dose = hp.observations.interventions.Planted(32, away, positions(content + 0.4 * away))
+    >>> found = hp.observations.interventions.measure(positions(content), planted=[dose])
     >>> figure = hp.plots.dose_response(found)
     >>> [ax.get_ylabel() for ax in figure.axes]
     ['class positions moved by (cells)', 'distance between classes (cells)']
@@ -231,6 +241,8 @@ def dose_response(result: Interventions, *, estimator: str | None = None) -> Fig
         raise InputError("no image was moved; give a shift, such as shift=32")
     response = result.responses[name]
     doses = response.doses
+    if all(np.isnan(dose.as_is.estimate) for dose in doses):
+        raise InputError("no distance could be measured; there is nothing to draw")
     cells = np.array([dose.cells for dose in doses])
     with composing(2 * COLUMN, 2.8) as figure:
         left, right = figure.subplots(1, 2)

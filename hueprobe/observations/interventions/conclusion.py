@@ -75,8 +75,8 @@ def conclude(found: Separation, *, margin: float) -> Conclusion:
     """
     content, network = found.content.effect, found.network.effect
     if found.undecided is not None or isnan(content.estimate):
-        reason = found.undecided or "the content-locked part could not be measured"
-        return Conclusion(TOO_LITTLE, f"Too little data: {reason}.", margin, float("nan"))
+        reason = found.undecided or "The content-locked part could not be measured"
+        return Conclusion(TOO_LITTLE, f"{reason}.", margin, float("nan"))
     found_content, found_network = (_found(one.p_value) for one in (content, network))
     beside = (
         f"the network adds {_distance(network)}"

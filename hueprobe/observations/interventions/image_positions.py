@@ -50,7 +50,7 @@ class ImagePositions:
     ...     content=[(1, 0), (0, 1), (-1, -1)], network=[(0, 0)] * 3, n_images=20, seed=0
     ... )
     >>> positions.position.shape
-    (20, 4, 2, 60, 2)
+    (20, 4, 1, 60, 2)
     """
 
     classes: tuple[str, ...]
