@@ -1,6 +1,7 @@
 """Plots of interventions: what of the class positions follows the content, and what stays."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -37,7 +38,7 @@ def class_vectors(result: Interventions, *, estimator: str | None = None) -> Fig
 
     Vectors are positions less the mean over classes, u to the right and v upwards. Gray crosses are 95 %
     intervals, gray lines the borders of cells around the middle one. Arrows are colored by the angle of the
-    content. Dots are filled where the class's own p, adjusted for the number of classes, is below 0.05.
+    content. Dots are filled where the class's own p, adjusted for testing all of them, is below 0.05.
 
     Parameters
     ----------
@@ -244,7 +245,7 @@ def dose_response(result: Interventions, *, estimator: str | None = None) -> Fig
     if all(np.isnan(dose.as_is.estimate) for dose in doses):
         raise InputError("no distance could be measured; there is nothing to draw")
     cells = np.array([dose.cells for dose in doses])
-    with composing(2 * COLUMN, 2.8) as figure:
+    with composing(2 * COLUMN, 3.1) as figure:
         left, right = figure.subplots(1, 2)
         left.plot(cells, cells, ":", color=GRAY, linewidth=0.8)
         for axis, slope, style in zip("uv", response.slope, ("-", "--"), strict=True):
@@ -257,14 +258,15 @@ def dose_response(result: Interventions, *, estimator: str | None = None) -> Fig
             xlabel="content moved by (cells)", ylabel="class positions moved by (cells)",
             ylim=(None, max(1.1 * top, 0.6 * cells.max())),
         )  # fmt: skip
-        left.legend(loc="upper left")
+        above: dict[str, Any] = {"loc": "lower left", "bbox_to_anchor": (0, 1.0)}
+        left.legend(**above)
         for number, part in enumerate(_COLORS):
             found = [getattr(dose, part) for dose in doses]
             shifted = cells + (number - 1) * 0.012 * cells.max()
             _points(right, shifted, found, _COLORS[part], _MARKERS[part], WORDS[part])
         right.axhline(0, color=PALE, linewidth=0.6, zorder=0)
         right.set(xlabel="content moved by (cells)", ylabel="distance between classes (cells)")
-        right.legend(loc="upper left")
+        right.legend(**above)
         n = next(iter(result.separations.values())).n_images
         figure.suptitle(f"each class moved at its own angle, {n:,} images; bars: 95 % intervals")
     return figure

@@ -283,13 +283,13 @@ def effect_interval(deals: Deals, form: np.ndarray, p: float | None = None) -> I
 
 @dataclass(frozen=True)
 class Nulls:
-    """T of each coordinate by class, averaged over deals, and its values under permuted labels.
+    """T of each coordinate, averaged over deals, and its values under permuted labels.
 
     Attributes
     ----------
-    observed : ndarray of shape (M, d)
-        Share of T of each class and coordinate; coordinates are in units of the class's standard error.
-    permuted : ndarray of shape (n_permutations, M, d)
+    observed : ndarray of shape (d,)
+        T of each coordinate, summed over classes; coordinates are in units of a class's standard error.
+    permuted : ndarray of shape (n_permutations, d)
         The same with permuted labels, narrowed as the average over deals is.
     """
 
@@ -297,15 +297,9 @@ class Nulls:
     permuted: np.ndarray
 
     def p(self, axes: Sequence[int]) -> float:
-        """Return the p-value of the sum over classes and some coordinates."""
+        """Return the p-value of the sum over some coordinates."""
         axes = list(axes)
-        return float(permutation_p(self.observed[:, axes].sum(), self.permuted[:, :, axes].sum((1, 2))))
-
-    def of_classes(self, axes: Sequence[int]) -> np.ndarray:
-        """Return the p-value of each class, corrected for testing all of them (minP), shape (M,)."""
-        axes = list(axes)
-        largest = self.permuted[:, :, axes].sum(2).max(1, initial=-np.inf)
-        return permutation_p(self.observed[:, axes].sum(1), largest)
+        return float(permutation_p(self.observed[axes].sum(), self.permuted[:, axes].sum(1)))
 
 
 def permutation_nulls(
@@ -327,8 +321,7 @@ def permutation_nulls(
     """
     n_deals, _, n_classes, d = deals.mean.shape
     each = -(-n_permutations // n_deals)
-    observed, permuted = np.full((n_classes, d), np.nan), []
-    shares = np.zeros((n_classes, d))
+    observed, permuted = np.zeros(d), []
     for deal in range(n_deals):
         scaled = np.full(deals.mean.shape[1:], np.nan)
         for part in map(list, parts):
@@ -337,10 +330,8 @@ def permutation_nulls(
             means = means - (means * precision[:, None]).sum(1, keepdims=True) / precision.sum()
             scaled[..., part] = means * np.sqrt(precision)[:, None]
         own, null = permuted_shares(scaled, seed + 1_000_003 * deal, each)
-        shares += own / n_deals
-        permuted.append(null)
-    used = sorted({axis for part in parts for axis in part})
-    observed[:, used] = shares[:, used]
+        observed += own.sum(0) / n_deals
+        permuted.append(null.sum(1))
     return Nulls(observed, np.concatenate(permuted) * np.sqrt(deals.narrowing))
 
 

@@ -84,7 +84,7 @@ def vector_rows(classes: tuple[str, ...], part: Part) -> list[Row]:
         rows.append(
             {
                 "class": label, "u": u, "u low": low[0], "u high": high[0], "v": v, "v low": low[1],
-                "v high": high[1], "p (minP)": float(part.class_p[i]),
+                "v high": high[1], "p (Holm)": float(part.class_p[i]),
             }
         )  # fmt: skip
     return rows

@@ -22,6 +22,7 @@ from hueprobe.observations.interventions.averaged import (
 from hueprobe.observations.interventions.image_positions import ImagePositions
 from hueprobe.observations.interventions.symmetries import decompose, separable
 from hueprobe.stats.intervals import CONFIDENCE, Interval, normal_interval
+from hueprobe.stats.multiplicity import holm
 
 PARTS = ("as_is", "content", "network")
 
@@ -42,7 +43,8 @@ class Part:
     low, high : ndarray of shape (M, 2)
         95 % interval of each coordinate.
     class_p : ndarray of shape (M,)
-        p-value of each class, corrected for testing M classes (minP).
+        p-value of each class by Student's t, the smaller of both coordinates, corrected for testing all
+        coordinates of all classes (Holm).
     """
 
     effect: Interval
@@ -221,17 +223,20 @@ def _part(deals: Deals, columns: Mapping[int, int], nulls: Nulls | None) -> Part
     both = list(columns.values())
     n_classes = deals.mean.shape[2]
     vectors, low, high = np.full((3, n_classes, 2), np.nan)
+    class_p = np.ones((n_classes, len(columns)))
     centered = deals.centered
     n_blocks = centered.shape[1]
-    for axis, column in columns.items():
+    for number, (axis, column) in enumerate(columns.items()):
         values = centered[..., column]
         vectors[:, axis] = values.mean((0, 1))
         error = np.sqrt(values.var(1, ddof=1).mean(0) / n_blocks)
         reach = stats.t.ppf((1 + CONFIDENCE) / 2, deals.class_degrees) * error if n_classes else error
         low[:, axis], high[:, axis] = vectors[:, axis] - reach, vectors[:, axis] + reach
+        with np.errstate(divide="ignore", invalid="ignore"):
+            class_p[:, number] = 2 * stats.t.sf(np.abs(vectors[:, axis]) / error, deals.class_degrees)
+    class_p = holm(class_p.ravel()).reshape(class_p.shape)
     u, v = (_effect(deals, [columns[axis]] if axis in columns else [], nulls) for axis in range(2))
-    class_p = np.full(n_classes, np.nan) if nulls is None else nulls.of_classes(both)
-    return Part(_effect(deals, both, nulls), u, v, vectors, low, high, class_p)
+    return Part(_effect(deals, both, nulls), u, v, vectors, low, high, class_p.min(1, initial=1.0))
 
 
 def _axes(deals: Deals, columns: Mapping[int, int]) -> tuple[float, np.ndarray | None]:
