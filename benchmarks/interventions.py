@@ -223,7 +223,7 @@ def decoded(case: Case, found: Interventions) -> dict[str, Any]:
     rows, columns = memory.grid.shape
     inner = (y > 0) & (y < rows - 1) & (x > 0) & (x < columns - 1)
     record = {
-        "penalty": decoders.penalty,
+        "penalty": list(decoders.penalty),
         "r2": [interval_record(one) for one in decoders.r2],
         "content_followed": {
             zone: [

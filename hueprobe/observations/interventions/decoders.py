@@ -7,14 +7,15 @@ network adds by position, such as the traces of padding, reports the cell.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
+from hueprobe.observations.interventions.averaged import UNKNOWN
 from hueprobe.observations.units.radial import require_grid
-from hueprobe.stats.intervals import Interval, unit_codes, unit_interval
+from hueprobe.stats.intervals import Interval, clustered_variance, normal_interval, unit_codes, unit_interval
 
 Blocks = Iterable[tuple[int, np.ndarray]]
 N_FOLDS = 5
@@ -37,9 +38,9 @@ class PositionDecoders:
         Weights of the channels for u and v, in cells.
     offset : ndarray of shape (n_folds, 2)
         u and v that are decoded from a zero vector.
-    penalty : float
-        Ridge penalty, times the mean variance of a channel: of `PENALTIES`, the one with the smallest error
-        on images that were held out.
+    penalty : (float, float)
+        Ridge penalty for u and for v, times the mean variance of a channel: of `PENALTIES`, the one with the
+        smallest error on images that were held out.
     r2 : (Interval, Interval)
         Share of the variance of u and of v that is explained on images that were held out; negative where the
         mean would do better.
@@ -60,7 +61,7 @@ class PositionDecoders:
     unit: np.ndarray
     weights: np.ndarray
     offset: np.ndarray
-    penalty: float
+    penalty: tuple[float, float]
     r2: tuple[Interval, Interval]
 
     def decode(self, first: int, vectors: np.ndarray) -> np.ndarray:
@@ -140,20 +141,19 @@ def fit_position_decoders(
     fold = (np.random.default_rng(seed).permutation(n_units) % N_FOLDS)[unit]
     moments = _moments(blocks(), grid, fold)
     whole = moments.sum(0)
-    fitted = {
-        penalty: [_ridge(whole - moments[number], penalty) for number in range(N_FOLDS)]
-        for penalty in PENALTIES
-    }
-    wrong = {
-        penalty: sum(_error(moments[number], *parts[number]) for number in range(N_FOLDS))
-        for penalty, parts in fitted.items()
-    }
-    best = min(PENALTIES, key=lambda penalty: float(np.sum(wrong[penalty])))
-    weights, offset = (np.array([part[i] for part in fitted[best]]) for i in range(2))
-    nothing = Interval(np.nan, np.nan, np.nan, np.nan, 0)
-    decoders = PositionDecoders(grid, fold, unit, weights, offset, best, (nothing, nothing))
+    fitted = [[_ridge(whole - own, penalty) for own in moments] for penalty in PENALTIES]
+    wrong = np.array(
+        [[_error(own, *part) for own, part in zip(moments, parts, strict=True)] for parts in fitted]
+    ).sum(1)  # (penalties, 2)
+    best = wrong.argmin(0).tolist()
+    weights, offset = (
+        np.stack([[part[i][..., axis] for part in fitted[best[axis]]] for axis in range(2)], axis=-1)
+        for i in range(2)
+    )
+    penalty = (PENALTIES[best[0]], PENALTIES[best[1]])
+    decoders = PositionDecoders(grid, fold, unit, weights, offset, penalty, (UNKNOWN, UNKNOWN))
     u, v = _explained(decoders, blocks(), n_images)
-    return PositionDecoders(grid, fold, unit, weights, offset, best, (u, v))
+    return replace(decoders, r2=(u, v))
 
 
 def content_followed(
@@ -165,6 +165,9 @@ def content_followed(
     cells: np.ndarray | None = None,
 ) -> tuple[Interval, Interval]:
     """Return how far the decoded position follows content that was moved.
+
+    Decoders shrink positions: where the cell moves by one, what is decoded moves by less. What is decoded of
+    moved images is compared with that.
 
     Parameters
     ----------
@@ -182,7 +185,7 @@ def content_followed(
     -------
     u, v : Interval
         1 where the decoded position is that of the content before the motion, 0 where it is that of the cell.
-        NaN where nothing was moved along the coordinate.
+        NaN where nothing was moved along the coordinate. Without meaning where R^2 is about 0.
 
     Raises
     ------
@@ -207,7 +210,8 @@ def content_followed(
     n_images = len(displacement)
     n_cells = decoders.grid.n_cells
     looked_at = np.ones(n_cells, bool) if cells is None else np.asarray(cells, bool).ravel()
-    moved, count = np.zeros((n_images, 2)), np.zeros(n_images)
+    middle = _coordinates(decoders.grid, 0, n_cells)[looked_at].mean(0)
+    sums = np.zeros((4, n_images, 2))  # moved against the content, moved by; decoded along the true, true
     for (first, old), (also_first, new) in zip(before(), after(), strict=True):
         if first != also_first or old.shape != new.shape:
             raise InputError(
@@ -215,15 +219,29 @@ def content_followed(
             )
         ids = first + np.arange(len(old))
         there = old.any(1) & new.any(1) & looked_at[ids % n_cells]
-        change = decoders.decode(first, new) - decoders.decode(first, old)
-        image = (ids // n_cells)[there]
-        for axis in range(2):
-            moved[:, axis] += np.bincount(image, change[there, axis], n_images)
-        count += np.bincount(image, minlength=n_images)
-    # content that came from below is decoded lower: the decoded position moves against the content
-    numerator, denominator = -moved * displacement, count[:, None] * np.square(displacement)
-    u, v = (unit_interval(numerator[:, axis], denominator[:, axis], decoders.unit) for axis in range(2))
+        before_it, after_it = decoders.decode(first, old), decoders.decode(first, new)
+        image = ids // n_cells
+        away = np.asarray(displacement, float)[image]
+        true = _coordinates(decoders.grid, first, len(ids)) - middle
+        # content that came from below is decoded lower: the decoded position moves against the content
+        parts = ((before_it - after_it) * away, away**2, before_it * true, true**2)
+        for number, part in enumerate(parts):
+            for axis in range(2):
+                sums[number, :, axis] += np.bincount(image[there], part[there, axis], n_images)
+    u, v = (_ratio_of_ratios(sums[..., axis], decoders.unit) for axis in range(2))
     return u, v
+
+
+def _ratio_of_ratios(sums: np.ndarray, unit: np.ndarray) -> Interval:
+    """Return (a / b) / (c / d) of sums over images, (4, n_images), with its interval over units."""
+    total = sums.sum(1)
+    if not total[1:].all():
+        return UNKNOWN
+    a, b, c, d = sums / np.where(total == 0, 1, total)[:, None]
+    estimate = float(total[0] / total[1] / (total[2] / total[3]))
+    influence = estimate * (a - b - c + d)
+    error = float(np.sqrt(clustered_variance(influence, unit)))
+    return normal_interval(estimate, error, degrees=len(np.unique(unit)) - 1)
 
 
 def _coordinates(grid: Grid, first: int, n: int) -> np.ndarray:
