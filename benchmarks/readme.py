@@ -10,7 +10,8 @@ import re
 import sys
 from pathlib import Path
 
-from benchmarks.tables import RESULTS, markdown
+from benchmarks.markdown import markdown
+from benchmarks.tables import RESULTS
 from benchmarks.verdict_table import NETWORKS, cell
 
 README = Path(__file__).parents[1] / "README.md"

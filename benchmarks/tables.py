@@ -8,17 +8,14 @@ Prints Markdown for each results file that is there, NAME.json and NAME-*.json.
 import argparse
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.intervention_tables import interventions_tables
+from benchmarks.markdown import markdown
+
 RESULTS = Path(__file__).parent / "results"
-
-
-def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, columns after the first aligned right."""
-    lines = [header, ["---", *["---:"] * (len(header) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def search_tables(results: dict[str, Any]) -> str:
@@ -842,6 +839,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "al2_noisy_labels": noisy_label_tables,
     "trust": trust_tables,
     "audit": audit_tables,
+    "interventions": interventions_tables,
 }
 
 

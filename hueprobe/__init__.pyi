@@ -32,6 +32,7 @@ from .pooled_classifier import PooledClassifier as PooledClassifier
 from .scale import merge_matches as merge_matches
 from .scale import search_part as search_part
 from .search import open_searcher as open_searcher
+from .studies.intervening.study import intervene as intervene
 from .studies.observing.memories import observe as observe
 
 __version__: str

@@ -1,6 +1,7 @@
 """The Python of the documentation runs as it stands there, and its worked examples do what they say."""
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,6 +188,16 @@ def test_audit_of_a_data_set(example):
     assert list(names["pairs"].columns)[:2] == ["image", "other_image"]
     assert len(names["suspects"]) == names["found"].labels.n_candidates
     assert names["figure"].axes
+
+
+def test_interventions(example):
+    (code,) = python_of("how-to/intervene.md")
+    given = {name: example[name] for name in ("memory", "network", "transform")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", hp.HueprobeWarning)  # 12 images are too few for figures
+        names = executed(code, {"hp": hp, **given})
+    assert names["figures"] == {} and names["found"].conclusion.verdict == "too little data"
+    assert Path("flipped/interventions.json").is_file()
 
 
 def test_neighbors_in_other_tools(example):

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.tables import markdown
+from benchmarks.markdown import markdown
 from generators.pages import write_page
 from hueprobe.observations import CONTROLS
 from hueprobe.observations.verdicts.claims import CLAIMS

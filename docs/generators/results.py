@@ -277,6 +277,19 @@ Measured with `python -m benchmarks.trust`.
 """
 
 
+def interventions() -> str:
+    """Return the page on interventions."""
+    return f"""# Interventions
+
+All images flipped alike: class positions that flip with them are locked to the *content*, those that stay are
+locked to the *network*. {{doc}}`/how-to/intervene` explains the numbers.
+
+Measured with `python -m benchmarks.interventions`; it has the subcommands.
+
+{sections("interventions")}
+"""
+
+
 def audit() -> str:
     """Return the page on planted duplicates and wrong labels."""
     return f"""# Duplicates and wrong labels
@@ -313,6 +326,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "verdicts": verdicts,
     "trust": trust,
     "audit": audit,
+    "interventions": interventions,
     "training": training,
     "calibration": calibration,
 }

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.tables import markdown
+from benchmarks.markdown import markdown
 from generators.pages import write_page
 from hueprobe.images.demo_images import DEMO_IMAGES
 

@@ -34,6 +34,10 @@ _COMMANDS = {
     "explore": ("explore.explore", "Show matches in the browser: one file, or a local server."),
     "index": ("index.index", "Extract the activations of images into a memory."),
     "info": ("info.info", "Show the content of a memory."),
+    "intervene": (
+        "intervene.intervene",
+        "Flip all images: are class positions of the content or the network?",
+    ),
     "join": ("join.join", "Make one memory of its parts (index --part)."),
     "merge": ("merge.merge", "Merge all parts of a search into one match table."),
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
@@ -48,7 +52,7 @@ _COMMANDS = {
 
 _UNREAD = 128 + 13  # exit code of a command ended by SIGPIPE
 # Commands that resume; `fetch` belongs to `data`.
-_GO_ON = ("compare", "demo", "fetch", "index", "join", "observe", "search", "train")
+_GO_ON = ("compare", "demo", "fetch", "index", "intervene", "join", "observe", "search", "train")
 _ARGUMENTS = "hueprobe.arguments"  # of the command line, in click's context
 
 

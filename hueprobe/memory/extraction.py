@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from hueprobe.images.loading import Batch
 
 PRECISIONS = ("fp32", "bf16", "fp16")
+# (row of the first image, transformed images (b, h, w, channels)) -> images of the same shape, a new array
+Change = Callable[[int, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -218,12 +220,17 @@ def _sample(backbone: "Backbone", table: ImageTable, *, needed: bool, real: bool
 
 
 def extracted_batches(
-    extractions: Sequence[Extraction], table: ImageTable, workers: int | None, masks: Masks | None = None
+    extractions: Sequence[Extraction],
+    table: ImageTable,
+    workers: int | None,
+    masks: Masks | None = None,
+    *,
+    change: Change | None = None,
 ) -> Batches:
     """Return a function that extracts the table's images [start, stop); unreadable images become zero.
 
     All extractions share one network, which runs once per batch. With masks, labels are counted on the grid
-    of each.
+    of each. Images are changed after the transform, if there is a change.
     """
     from hueprobe.images.loading import load_batches
 
@@ -266,6 +273,9 @@ def extracted_batches(
         with freed_memory_kept(on_cpu), contextlib.closing(loaded):
             for batch in loaded:
                 tally.add(record.noticed for record in batch.records)
+                if change is not None:
+                    pixels = batch.images.permute(0, 2, 3, 1).numpy()  # a view: channels are last in memory
+                    pixels[:] = change(batch.start, pixels)
                 if on_cpu:
                     yield partial(run, batch)
                     continue

@@ -21,6 +21,9 @@ from .hue import class_hues as class_hues
 from .hue import hue_map as hue_map
 from .images import SeenImage as SeenImage
 from .images import visible_box as visible_box
+from .interventions import class_vectors as class_vectors
+from .interventions import dose_response as dose_response
+from .interventions import intervention_effects as intervention_effects
 from .layers import labels_by_layer as labels_by_layer
 from .layers import layer_differences as layer_differences
 from .layers import layer_figure as layer_figure

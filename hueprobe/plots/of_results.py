@@ -13,12 +13,14 @@ from hueprobe.observations.accuracy.grid import AccuracyGrid
 from hueprobe.observations.conditional.conditional import Conditional
 from hueprobe.observations.energy import Energy
 from hueprobe.observations.hue.hue import Hue
+from hueprobe.observations.interventions.result import Interventions
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.plots.accuracy import accuracy_figure
 from hueprobe.plots.conditional import conditional_maps, conditional_summary
 from hueprobe.plots.directions import class_directions
 from hueprobe.plots.energy import class_energy_maps, energy_maps, energy_profile
 from hueprobe.plots.hue import angle_accuracy, axis_information, class_hues
+from hueprobe.plots.interventions import class_vectors, dose_response, intervention_effects
 from hueprobe.plots.locations import class_locations, match_locations, match_profile, same_class_shares
 
 Drawings = dict[str, Callable[[], Figure]]
@@ -29,7 +31,7 @@ def figures(result: Any) -> dict[str, Figure]:
 
     Parameters
     ----------
-    result : Energy, AccuracyGrid, Locations, Conditional or Hue
+    result : Energy, AccuracyGrid, Locations, Conditional, Hue or Interventions
         A result of one of the `measure` functions in `hueprobe.observations`, or an accuracy grid.
 
     Returns
@@ -70,7 +72,7 @@ def figures(result: Any) -> dict[str, Figure]:
 def _drawings(result: Any) -> Drawings:
     raise InputError(
         f"{type(result).__name__} is not the result of an observation; give an Energy, AccuracyGrid, "
-        "Locations, Conditional or Hue"
+        "Locations, Conditional, Hue or Interventions"
     )
 
 
@@ -116,6 +118,17 @@ def _(result: Hue) -> Drawings:
         "axis_information": lambda: _figure(axis_information(result.information)),
         "class_hues": lambda: _figure(class_hues(result)),
     }
+
+
+@_drawings.register
+def _(result: Interventions) -> Drawings:
+    drawings: Drawings = {
+        "class_vectors": lambda: class_vectors(result),
+        "effects": lambda: _figure(intervention_effects(result)),
+    }
+    if result.responses:
+        drawings["dose_response"] = lambda: dose_response(result)
+    return drawings
 
 
 def _figure(ax: Axes) -> Figure:

@@ -9,6 +9,9 @@ from .comparison.settings import ComparisonSettings as ComparisonSettings
 from .comparison.study import run_comparison as run_comparison
 from .comparison.trained_networks import MeasureSummary as MeasureSummary
 from .comparison.trained_networks import TrainedObservation as TrainedObservation
+from .intervening.report import save_interventions as save_interventions
+from .intervening.settings import InterveneSettings as InterveneSettings
+from .intervening.study import intervene as intervene
 from .observing.accuracy_runs import accuracy_grid as accuracy_grid
 from .observing.memories import network_center as network_center
 from .observing.memories import observe as observe

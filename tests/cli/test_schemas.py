@@ -102,6 +102,23 @@ def test_each_command_with_json_has_a_schema(schemas):
         ("audit", ["audit", "a.memory"]),
         ("audit", ["audit", "a.memory", "split.csv", "--relative-distance", "9", "--cells", "2"]),
         ("info", ["info", "a.memory"]),
+        ("intervene", ["intervene", "labeled.memory", "--flips", "e,r", "--deals", "2", "-o", "flipped"]),
+        (
+            "intervene",
+            [
+                "intervene",
+                "labeled.memory",
+                "--flips",
+                "e,h,r",
+                "--deals",
+                "2",
+                "--shift",
+                "4",
+                "--plant",
+                "-o",
+                "flipped",
+            ],
+        ),
         ("info", ["info", "labeled.memory"]),
         ("plan", ["plan", "images", *TINY, "--trial", "1", "--searcher", "faiss:Flat"]),
         (

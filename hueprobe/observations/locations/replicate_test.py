@@ -193,10 +193,10 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
     if n_classes:
         plain = plain - plain.mean(1, keepdims=True)
     if undecided is None:
-        precision = _precision(positions, kept)
+        precision = class_precision(positions, kept)
         scaled = positions.position[:, kept]
         scaled = scaled - (scaled * precision[:, None]).sum(1, keepdims=True) / precision.sum()
-        observed, null = _permute(scaled * np.sqrt(precision)[:, None], seed, n_permutations)
+        observed, null = permuted_shares(scaled * np.sqrt(precision)[:, None], seed, n_permutations)
     else:
         observed, null = np.full((n_classes, 2), np.nan), np.full((0, n_classes, 2), np.nan)
 
@@ -223,7 +223,7 @@ def replicate_test(positions: BlockPositions, *, seed: int, n_permutations: int 
     )
 
 
-def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
+def class_precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
     """Return 1 / variance of each kept class's z_cb, variances shrunk towards the pooled one; shape (M,)."""
     degrees = positions.degrees[kept]
     squares = np.where(degrees > 0, positions.variance[kept] * degrees, 0.0)
@@ -235,13 +235,13 @@ def _precision(positions: BlockPositions, kept: np.ndarray) -> np.ndarray:
     return precision
 
 
-def _replication(z: np.ndarray) -> np.ndarray:
+def replication(z: np.ndarray) -> np.ndarray:
     """Return the sum over b < b' of z_cb * z_cb', from (..., n_blocks, M, d) to (..., M, d)."""
     products: np.ndarray = (z.sum(-3) ** 2 - (z**2).sum(-3)) / 2
     return products
 
 
-def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray, np.ndarray]:
+def permuted_shares(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray, np.ndarray]:
     """Return each class's share of T, (M, d), and the same under permuted labels, (n_permutations, M, d)."""
     generator = np.random.default_rng(seed)
     n_classes = z.shape[1]
@@ -250,8 +250,8 @@ def _permute(z: np.ndarray, seed: int, n_permutations: int) -> tuple[np.ndarray,
     for start in range(0, n_permutations, step):
         n = min(step, n_permutations - start)
         order = generator.random((n, len(z), n_classes)).argsort(2)
-        null[start : start + n] = _replication(np.take_along_axis(z[None], order[..., None], axis=2))
-    return _replication(z), null
+        null[start : start + n] = replication(np.take_along_axis(z[None], order[..., None], axis=2))
+    return replication(z), null
 
 
 def _effect(z: np.ndarray) -> Interval:
@@ -264,7 +264,7 @@ def _effect(z: np.ndarray) -> Interval:
     if n_classes < 2:
         return Interval(np.nan, np.nan, np.nan, np.nan, 0)
     f, kept = n_blocks - 1, (n_classes - 1) / n_classes
-    squared = float(_replication(z).sum() / (n_blocks * f / 2) / (n_classes - 1))
+    squared = float(replication(z).sum() / (n_blocks * f / 2) / (n_classes - 1))
     mean = z.mean(0)
     deviation = z - mean
     covariance = np.einsum("bmi,bmj->mij", deviation, deviation) / f / kept

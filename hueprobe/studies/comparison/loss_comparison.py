@@ -12,6 +12,7 @@ import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.stats.intervals import Interval
+from hueprobe.stats.multiplicity import holm
 from hueprobe.stats.over_seeds import DIFFERENCES, SHARES, mean_over_seeds
 from hueprobe.stats.permutation import sign_flip_p
 from hueprobe.studies.comparison.loss_run import LossRun
@@ -325,13 +326,9 @@ def _p(seeds: dict[int, list[LossRun]], baseline: dict[int, list[LossRun]]) -> f
 
 
 def _holm(p_values: dict[str, float]) -> dict[str, float]:
-    """Return p-values corrected by Holm's (1979) step-down procedure; NaN counts as 1 and stays NaN."""
-    corrected, reached = {}, 0.0
-    known = {loss: p for loss, p in p_values.items() if not np.isnan(p)}
-    for place, loss in enumerate(sorted(known, key=lambda name: known[name])):
-        reached = max(reached, min(1.0, (len(p_values) - place) * known[loss]))
-        corrected[loss] = reached
-    return corrected
+    """Return the p-values, corrected; without those that are NaN, which count as 1."""
+    corrected = holm(np.array(list(p_values.values())))
+    return {loss: p for loss, p in zip(p_values, corrected.tolist(), strict=True) if not np.isnan(p)}
 
 
 def _ratio(seeds: dict[int, list[LossRun]], baseline: dict[int, list[LossRun]], name: str) -> float:

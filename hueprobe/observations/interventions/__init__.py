@@ -1,0 +1,5 @@
+"""Interventions: class positions split by flips of all images into content and network."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,9 @@
+from .conclusion import Conclusion as Conclusion
+from .decoders import PositionDecoders as PositionDecoders
+from .decoders import content_followed as content_followed
+from .decoders import fit_position_decoders as fit_position_decoders
+from .doses import Planted as Planted
+from .image_positions import ImagePositions as ImagePositions
+from .result import Interventions as Interventions
+from .result import measure as measure
+from .simulation import simulate as simulate

@@ -1,0 +1,1 @@
+"""Interventions on a memory: its images flipped and moved, extracted again, and searched."""
