@@ -29,8 +29,8 @@ from hueprobe.json_documents import json_text
 from hueprobe.memory.filling import Filled, fill_memories
 from hueprobe.memory.settings import (
     CLASS_ORDER,
-    FORMAT,
     MemorySettings,
+    format_of,
     images_per_shard,
     library_versions,
 )
@@ -46,7 +46,8 @@ def synthetic_memory(folder: Path, n_vectors: int, channels: int, device: torch.
     """Fill a memory with about so many sparse random unit vectors, drawn on the device; taken up again."""
     n = round(n_vectors / (GRID[0] * GRID[1]))
     settings = MemorySettings(
-        format=FORMAT, class_order=CLASS_ORDER, versions=library_versions(), backbone="synthetic", layer="",
+        format=format_of("float16"), class_order=CLASS_ORDER, versions=library_versions(),
+        backbone="synthetic", layer="",
         closing="relu", table_layer=False, weights="none", weights_sha256="", transform={}, grid=GRID,
         channels=channels, descriptor="pixel", dtype="float16", batch_size=BATCH,
         shard_images=images_per_shard(GRID, channels, "float16", BATCH), device=device.type,

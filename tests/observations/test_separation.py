@@ -212,18 +212,18 @@ def test_too_few_images_say_so():
 
 
 @pytest.mark.slow
-def test_the_detectable_distance_is_found_in_about_four_of_five_cases():
+def test_the_detectable_distance_is_found_in_most_cases():
     first = found_in(NONE, NONE, n_images=20, seed=0, n_permutations=20)
     distance = np.mean(
         [found_in(NONE, NONE, n_images=20, seed=s, n_permutations=20).detectable["content"] for s in range(5)]
     )
     found = [
         found_in(
-            ring(8, distance), NONE, n_images=20, seed=100 + s, n_permutations=399
+            ring(8, distance), NONE, n_images=20, seed=100 + s, n_permutations=199
         ).content.effect.p_value
-        for s in range(60)
+        for s in range(160)
     ]
-    assert 0.6 <= np.mean(np.array(found) <= 0.05) <= 0.95
+    assert 0.6 <= np.mean(np.array(found) <= 0.05) <= 0.9  # 0.8 by the normal approximation
     assert first.needed("content", distance / 2) == pytest.approx(80, rel=0.3)
 
 

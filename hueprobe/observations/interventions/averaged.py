@@ -205,7 +205,8 @@ def detectable_effect(deals: Deals, form: np.ndarray, *, level: float = 0.05, po
 
         e^2 - z(level) s  =  z(power) sqrt(s^2 + 4 e^2 tr(A S) / (B (M - 1) tr(A)))
 
-    It falls with the square root of the images per class.
+    It falls with the square root of the images per class. The approximation is somewhat too hopeful: with 8
+    classes of 20 simulated images, the effect for a power of 0.8 was found in about 0.7 of cases.
 
     Parameters
     ----------
