@@ -590,7 +590,7 @@ def _fixed_limit_tables(results: dict[str, Any]) -> str:
     told = (
         "Measured when the limits were fixed numbers, before they followed from a rate of false alarms; not "
         f"measured anew since. {_set_name(results['set'])}, {results['network']}, K = {results['k']}; "
-        f"{first['n']} images changed in each way, audited against the memory. Intervals are 95 % over images."
+        f"{first['n']} images changed in each way, audited against the memory. Intervals: 95 % over images."
     )
     rows = [
         [
