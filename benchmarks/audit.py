@@ -13,7 +13,7 @@ Memories hold all images of Caltech 101's 20 classes, of ten classes of DTD and 
 - *large*: all 8,677 images of Caltech 101, where a rate of 0.001 can be counted.
 
 Needs the real images and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder and
-taken up again. Writes benchmarks/results/audit.json, where parts that are not asked for stay as they were,
+taken up again. Writes benchmarks/results/audit.json, where what is not asked for stays as it was,
 and prints its tables.
 """
 
@@ -324,6 +324,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/audit"))
     parser.add_argument("--n-copies", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--networks", nargs="+", choices=COMPARED, default=COMPARED)
     parts = ("copies", "bursts", "rates", "labels", "large")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     arguments = parser.parse_args()
@@ -340,7 +341,7 @@ def main() -> None:
             label_row(result, memory.image_class, rate, seed)
             for rate in WRONG for seed in range(arguments.seeds)
         ]  # fmt: skip
-    for network in COMPARED if {"copies", "bursts", "rates"} & set(arguments.parts) else ():
+    for network in arguments.networks if {"copies", "bursts", "rates"} & set(arguments.parts) else ():
         for name in SETS:
             memory = memory_of(folder, network, tables[name], name)
             own, key = gather(memory), f"{name}, {network}"
@@ -356,7 +357,7 @@ def main() -> None:
                 document.setdefault("bursts", {})[key] = bursts_row(memory, own, folder / "bursts" / name)
             print(key, flush=True)
             path.write_text(json_text(document, indent=1) + "\n")
-    if "copies" in arguments.parts:
+    if "copies" in arguments.parts and EARLIER[0] in arguments.networks:
         network, layer = EARLIER
         memory = memory_of(folder, network, tables[SETS[0]], SETS[0], layer=layer)
         document["earlier"] = patches_row(memory, gather(memory), folder / f"pasted-{network}" / SETS[0], n)
