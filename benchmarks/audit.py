@@ -6,13 +6,14 @@ Memories hold all images of Caltech 101's 20 classes, of ten classes of DTD and 
 
 - *copies*: some images are changed in each of several ways, and audited against the memory as IMAGES; recall
   is the share of changed images that are found with their original. Squares of images are pasted into images
-  of other classes, and bursts of 20 frames are added to a memory.
+  of other classes.
+- *bursts* of 20 frames of an image are added to a memory.
 - *rates*: limits are set by half of the classes, and false alarms are counted among the others.
 - *labels* are changed at random, and every image is judged by all others.
 - *large*: all 8,677 images of Caltech 101, where a rate of 0.001 can be counted.
 
 Needs the real images and weights ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder and
-taken up again. Writes benchmarks/results/audit.json, where parts that are not asked for stay as they were,
+taken up again. Writes benchmarks/results/audit.json, where what is not asked for stays as it was,
 and prints its tables.
 """
 
@@ -24,6 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from benchmarks.accuracy import NETWORKS, SHARED
 from benchmarks.planted import CHANGES, frame, with_patch
@@ -37,7 +40,7 @@ from hueprobe.memory import build_memory
 from hueprobe.memory.settings import library_versions
 from hueprobe.query_source import QuerySource
 from hueprobe.stats import auroc, limit_of_minima, share_interval
-from hueprobe.trust.compared_images import ComparedImages, Gathered, gathered
+from hueprobe.trust.compared_images import ComparedImages, Gathered, gathered, pooled_descriptors
 from hueprobe.trust.image_audit import FALSE_ALARMS
 from hueprobe.trust.near_images import PooledImages
 
@@ -176,8 +179,15 @@ def patches_row(memory: Memory, own: Gathered, folder: Path, n: int) -> dict[str
             "alarms": [alarm_row(alone, rate) for rate in RATES]}  # fmt: skip
 
 
+def pooled_of(memory: Memory, table: ImageTable) -> np.ndarray:
+    """Return the pooled descriptors of images, unit vectors, as an audit computes them."""
+    options: dict[str, Any] = dict.fromkeys(("images", "backbone", "transform", "weights", "workers"))
+    source = QuerySource(memory, exclude="image", device="cpu", progress=True, **options)
+    return np.concatenate([pooled_descriptors(queries, memory.grid) for queries in source.of_images(table)])
+
+
 def bursts_row(memory: Memory, own: Gathered, folder: Path) -> dict[str, Any]:
-    """Return how many pairs of frames are found if bursts of an image are in memory."""
+    """Return how many frames, and pairs of frames, are found if bursts of an image are in memory."""
     rng = np.random.default_rng(2)
     alone = ComparedImages.of([memory.images], [own])
     made, classes = {}, {}
@@ -189,20 +199,25 @@ def bursts_row(memory: Memory, own: Gathered, folder: Path) -> dict[str, Any]:
                 show_image(memory.images, int(row)), np.random.default_rng(seed)
             )
     table = save_images(folder, made, classes)
-    frames = gather(memory, table)
-    descriptors = np.concatenate([*own.descriptors, *frames.descriptors])
+    descriptors = np.concatenate([*own.descriptors, pooled_of(memory, table)])
     n = len(descriptors)
     pooled = PooledImages.of(descriptors, np.arange(n), n)  # all of them as images of the memory
     burst = np.repeat(np.arange(BURSTS), FRAMES)
     pairs = np.argwhere((burst[:, None] == burst) & np.triu(np.ones((len(burst),) * 2, bool), 1))
-    first, second = pairs.T + len(descriptors) - len(burst)
+    first, second = pairs.T + n - len(burst)
     relative = pooled.relative(first, second, pooled.distances(first, second))
-    return {
-        "bursts": BURSTS, "frames": FRAMES, "pairs": len(pairs),
-        "by_rate": {
-            str(rate): float((relative < alone.limits(rate)["relative_distance"]).mean()) for rate in RATES
-        },
-    }  # fmt: skip
+    by_rate = {}
+    for rate in RATES:
+        near = relative < alone.limits(rate)["relative_distance"]
+        links = coo_array((np.ones(int(near.sum())), pairs[near].T), shape=(len(burst),) * 2)
+        _, part = connected_components(links, directed=False)
+        largest = [int(np.bincount(part[burst == one]).max()) for one in range(BURSTS)]
+        by_rate[str(rate)] = {
+            "pairs": float(near.mean()),
+            "frames": float(np.isin(np.arange(len(burst)), pairs[near]).mean()),
+            "largest_set": float(np.mean(largest)) / FRAMES,
+        }
+    return {"bursts": BURSTS, "frames": FRAMES, "pairs": len(pairs), "by_rate": by_rate}
 
 
 def rates_row(name: str, own: Gathered, classes: np.ndarray, seeds: int) -> dict[str, Any]:
@@ -309,7 +324,8 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("out/audit"))
     parser.add_argument("--n-copies", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=10)
-    parts = ("copies", "rates", "labels", "large")
+    parser.add_argument("--networks", nargs="+", choices=COMPARED, default=COMPARED)
+    parts = ("copies", "bursts", "rates", "labels", "large")
     parser.add_argument("--parts", nargs="+", choices=parts, default=parts)
     arguments = parser.parse_args()
     folder, n = arguments.folder, arguments.n_copies
@@ -325,7 +341,7 @@ def main() -> None:
             label_row(result, memory.image_class, rate, seed)
             for rate in WRONG for seed in range(arguments.seeds)
         ]  # fmt: skip
-    for network in COMPARED if {"copies", "rates"} & set(arguments.parts) else ():
+    for network in arguments.networks if {"copies", "bursts", "rates"} & set(arguments.parts) else ():
         for name in SETS:
             memory = memory_of(folder, network, tables[name], name)
             own, key = gather(memory), f"{name}, {network}"
@@ -336,11 +352,12 @@ def main() -> None:
             if "copies" in arguments.parts:
                 found = copies_row(memory, own, folder / "copies" / name, n)
                 found["patches"] = patches_row(memory, own, folder / f"pasted-{network}" / name, n)
-                found["bursts"] = bursts_row(memory, own, folder / "bursts" / name)
                 document.setdefault("copies", {})[key] = found
+            if "bursts" in arguments.parts:
+                document.setdefault("bursts", {})[key] = bursts_row(memory, own, folder / "bursts" / name)
             print(key, flush=True)
             path.write_text(json_text(document, indent=1) + "\n")
-    if "copies" in arguments.parts:
+    if "copies" in arguments.parts and EARLIER[0] in arguments.networks:
         network, layer = EARLIER
         memory = memory_of(folder, network, tables[SETS[0]], SETS[0], layer=layer)
         document["earlier"] = patches_row(memory, gather(memory), folder / f"pasted-{network}" / SETS[0], n)

@@ -568,6 +568,8 @@ def audit_tables(results: dict[str, Any]) -> str:
             first = next(iter(several))
             several[f"{first}, {results['earlier']['layer']}"] = results["earlier"]
         parts += _patches_tables(several, default)
+    if "bursts" in results:
+        parts += _bursts_tables(results["bursts"])
     if "rates" in results:
         rows = [
             [_set_name(name), str(found["halves"]), *map(_range, found["shares"].values())]
@@ -650,7 +652,7 @@ def _fixed_limit_tables(results: dict[str, Any]) -> str:
 
 
 def _copies_tables(copies: dict[str, Any], default: str) -> list[str]:
-    """Return limits with their false alarms, recall by kind of change, and bursts."""
+    """Return limits with their false alarms, and recall by kind of change."""
     n = next(iter(copies.values()))["recall"][0]["n"]
     rows = [
         [
@@ -683,17 +685,25 @@ def _copies_tables(copies: dict[str, Any], default: str) -> list[str]:
         cells = [f"{each['distance_below_0.4']:.2f}" for each in found]
         rows.append(["distance < 0.4, whatever the images", *cells])
     parts += [told, markdown(("change", *map(_set_name, names)), rows)]
-    rows = [
-        [_set_name(name), *(f"{share:.3f}" for share in found["bursts"]["by_rate"].values())]
-        for name, found in copies.items()
-    ]
-    bursts = copies[names[0]]["bursts"]
-    parts += [
-        f"Pairs of frames of one burst that are found as near, if {bursts['bursts']} bursts of "
-        f"{bursts['frames']} frames are in the memory:",
-        markdown(("set, network", *(f"rate {rate}" for rate in bursts["by_rate"])), rows),
-    ]
     return parts
+
+
+def _bursts_tables(bursts: dict[str, Any]) -> list[str]:
+    """Return how much of the bursts in a memory is found."""
+    one = next(iter(bursts.values()))
+    measures = ("frames", "largest_set", "pairs")
+    rows = [
+        [
+            _set_name(name),
+            *(" / ".join(f"{share[part]:.2f}" for part in measures) for share in found["by_rate"].values()),
+        ]
+        for name, found in bursts.items()
+    ]
+    told = (
+        f"{one['bursts']} bursts of {one['frames']} frames in the memory: share of the frames that are near "
+        "another frame of theirs / that near pairs link to one set / of the pairs of frames that are near:"
+    )
+    return [told, markdown(("set, network", *(f"rate {rate}" for rate in one["by_rate"])), rows)]
 
 
 def _patches_tables(several: dict[str, Any], default: str) -> list[str]:

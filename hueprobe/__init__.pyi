@@ -20,6 +20,7 @@ from .errors import HueprobeError as HueprobeError
 from .errors import HueprobeWarning as HueprobeWarning
 from .explorer import explore as explore
 from .grid import Grid as Grid
+from .layered_classifier import LayeredClassifier as LayeredClassifier
 from .matches import Matches as Matches
 from .matches import read_matches as read_matches
 from .memory import Memory as Memory

@@ -163,7 +163,7 @@ def test_a_page_of_the_explorer_is_made_and_read_as_the_documentation_says(examp
 def test_how_far_to_trust_an_answer(example):
     from PIL import Image
 
-    sets, layers, outside = python_of("how-to/how-far-to-trust-an-answer.md")
+    sets, layers, networks, outside = python_of("how-to/how-far-to-trust-an-answer.md")
     for turned, folder in ((90, "calibration"), (180, "test"), (270, "elsewhere")):
         for path in Path("others").rglob("*.png"):
             target = folder / path.relative_to("others")
@@ -176,9 +176,11 @@ def test_how_far_to_trust_an_answer(example):
         )
     executed(sets, names)
     executed(layers, names)
+    executed(networks, names)
     executed(outside, names)
     assert names["sets"].shape == (6, 3) and names["probabilities"].sum() == pytest.approx(6)
     assert names["both"].n_memories == 2
+    np.testing.assert_array_equal(names["both"].p_values, names["two_networks"].p_values)
     assert len(names["figure"].axes) > 2
 
 

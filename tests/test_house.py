@@ -43,6 +43,7 @@ FLOORS = (
         "queries",
         "query_source",
         "classifier",
+        "layered_classifier",
         "pooled_classifier",
         "neighbor_tables",
     ),

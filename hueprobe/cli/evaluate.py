@@ -2,9 +2,10 @@
 
 import contextlib
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +13,10 @@ from hueprobe.cli import options as common
 from hueprobe.cli import trust
 from hueprobe.cli.evaluation import Search, document_of, gathered, report
 from hueprobe.cli.from_matches import evaluate_matches
+
+if TYPE_CHECKING:
+    from hueprobe.classification import Classification
+    from hueprobe.images.table import ImageTable
 
 
 @click.command()
@@ -51,6 +56,7 @@ from hueprobe.cli.from_matches import evaluate_matches
     "for Embedding Atlas or FiftyOne.  [default: not saved]",
 )
 @trust.calibration_option
+@trust.layers_option
 @trust.outside_option
 @trust.figure_option
 @common.weights_moved_option
@@ -72,6 +78,7 @@ def evaluate(
     matches_file: Path | None,
     neighbors_file: Path | None,
     calibration: str | None,
+    layers: tuple[Path, ...],
     outside: str | None,
     figure: Path | None,
     weights: Path | None,
@@ -85,10 +92,12 @@ def evaluate(
     interval, the accuracy per class and the most frequent mistakes. With --leave-one-out, MEMORY's own
     images are classified instead, and with --from-matches the images of a search in parts.
 
-    --calibration adds conformal prediction sets at 90 and 95 %, and whether likelihoods are probabilities.
-    --outside adds how well scores tell other images from IMAGES.
+    --calibration adds conformal prediction sets at 90 and 95 %, and whether likelihoods are probabilities;
+    with --layers, their p-values are those of several layers. --outside adds how well scores tell other
+    images from IMAGES.
     """
     from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
+    from hueprobe.layered_classifier import LayeredClassifier
     from hueprobe.match_files import MatchWriter
     from hueprobe.memory import open_memory
     from hueprobe.neighbor_tables import NeighborTable
@@ -109,7 +118,7 @@ def evaluate(
         raise click.UsageError("--leave-one-out needs --exclude image or group")
     trust.require_options(
         calibration=calibration, outside=outside, figure=figure, leave_one_out=leave_one_out,
-        pooled=rule != "kde",
+        pooled=rule != "kde", layers=layers,
     )  # fmt: skip
     opened = open_memory(memory)
     common.require_k(k, int(opened.valid().sum()))
@@ -136,28 +145,46 @@ def evaluate(
         "exclude": None if exclude == "none" else exclude, "progress": True,
     }  # fmt: skip
     classifier: KernelDensityClassifier | PooledClassifier
+    layered: LayeredClassifier | None = None
     search = Search(k=k, rule=rule)
     if pooled:
         classifier = PooledClassifier(opened, rule=rule, **shared)
     else:
-        common.announce_index(opened, searcher, index_dir)
-        classifier = KernelDensityClassifier(
-            opened, searcher=searcher, memory_budget=memory_budget, index_dir=index_dir, **shared
+        memories = [opened, *map(open_memory, layers)]
+        for one in memories:
+            common.announce_index(one, searcher, index_dir)
+        layered = LayeredClassifier(
+            memories, searcher=searcher, memory_budget=memory_budget, index_dir=index_dir, **shared
         )
+        classifier = layered.classifiers[0]
         search = replace(search, spec=classifier.searcher.spec.text, recall=recall_of(classifier.searcher))
-    batches = classifier.leave_one_out_batches() if table is None else classifier.classify_batches(table)
+
+    def batches_of(images: "ImageTable") -> "Iterator[tuple[Classification, ...]]":
+        if layered is None:
+            return ((part,) for part in classifier.classify_batches(images))
+        return layered.classify_batches(images)
+
+    if table is None:
+        batches: Iterable[tuple[Classification, ...]] = (
+            (part,) for part in classifier.leave_one_out_batches()
+        )
+    else:
+        batches = batches_of(table)
     neighbors = NeighborTable()
     if neighbors_file is not None:
         batches = gathered(batches, neighbors)
     with contextlib.ExitStack() as stack:
         writer = stack.enter_context(MatchWriter(matches_file)) if matches_file else None
-        result, patches = trust.classify(batches, writer, with_patches=others is not None)
+        results, patches = trust.classify(batches, writer, with_patches=others is not None)
+    result = results[0]
     if neighbors_file is not None:
         neighbors.save(neighbors_file)
     warn_of_duplicates(result.duplicates, classifier.exclude)
     common.report_skipped(result.skipped)
     found = compare(result)
-    trusted = trust.measure(classifier, result, patches, calibration=known, outside=others)
+    trusted = trust.measure(
+        batches_of, classifier.exclude, results, patches, calibration=known, outside=others
+    )
     if isinstance(classifier, KernelDensityClassifier):
         search = replace(
             search,

@@ -28,10 +28,12 @@ class Search:
     parts: int = 1
 
 
-def gathered(batches: "Iterable[Classification]", neighbors: "NeighborTable") -> "Iterator[Classification]":
-    """Yield the batches, and add their neighbors to the table."""
+def gathered(
+    batches: "Iterable[tuple[Classification, ...]]", neighbors: "NeighborTable"
+) -> "Iterator[tuple[Classification, ...]]":
+    """Yield the batches, and add their neighbors in the first memory to the table."""
     for batch in batches:
-        neighbors.add(batch)
+        neighbors.add(batch[0])
         yield batch
 
 

@@ -1,5 +1,6 @@
 """Match tables of a search in parts: `evaluate --from-matches`, and the settings that `observe` takes."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from hueprobe.cli import trust
 from hueprobe.cli.evaluation import Search, document_of, gathered, report
 
 if TYPE_CHECKING:
+    from hueprobe.classification import Classification
     from hueprobe.memory.store import Memory
 
 _ALLOWED = ("memory", "from_matches", "neighbors_file", "as_json")
@@ -31,10 +33,13 @@ def evaluate_matches(memory: Path, file: Path, *, neighbors_file: Path | None, a
         raise click.UsageError(
             f"--neighbors needs the folders of the query images, which {file} does not hold; leave it out"
         )
-    batches, neighbors = classify_matches_batches(file, opened), NeighborTable()
+    neighbors = NeighborTable()
+    batches: Iterable[tuple[Classification, ...]] = (
+        (part,) for part in classify_matches_batches(file, opened)
+    )
     if neighbors_file is not None:
         batches = gathered(batches, neighbors)
-    result, _ = trust.classify(batches, with_patches=False)
+    (result,), _ = trust.classify(batches, with_patches=False)
     if neighbors_file is not None:
         neighbors.save(neighbors_file)
     warn_of_duplicates(result.duplicates, facts.exclude)

@@ -1,6 +1,6 @@
 """`hueprobe evaluate --calibration` and `--outside`: how far to trust the answers."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,14 @@ calibration_option = click.option(
     help="Labeled images that are neither in MEMORY nor in IMAGES, or the name of a split of IMAGES. Adds "
     "conformal prediction sets with their coverage, and the calibration of the likelihoods.",
 )
+layers_option = click.option(
+    "--layers",
+    metavar="MEMORY2",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Add this memory of the same images at another layer of the same network to the p-values of "
+    "--calibration; may be repeated. Accuracy and distances are those of MEMORY alone.  [default: none]",
+)
 outside_option = click.option(
     "--outside",
     metavar="IMAGES3",
@@ -53,9 +61,19 @@ class Trust:
 
 
 def require_options(
-    *, calibration: str | None, outside: str | None, figure: Path | None, leave_one_out: bool, pooled: bool
+    *,
+    calibration: str | None,
+    outside: str | None,
+    figure: Path | None,
+    leave_one_out: bool,
+    pooled: bool,
+    layers: tuple[Path, ...] = (),
 ) -> None:
     """Reject options that do not go together."""
+    if layers and calibration is None:
+        raise click.UsageError("--layers adds memories to the p-values of --calibration; give --calibration")
+    if layers and pooled:
+        raise click.UsageError("--layers needs --classifier kde; leave out --classifier")
     if calibration is not None and leave_one_out:
         raise click.UsageError(
             "--calibration needs IMAGES to test: images left out of the memory one at a time are not drawn "
@@ -88,53 +106,62 @@ def calibration_images(name: str, images: str) -> "ImageTable":
 
 
 def classify(
-    batches: Iterable["Classification"], writer: "MatchWriter | None" = None, *, with_patches: bool
-) -> tuple["Classification", "NearestPatches | None"]:
-    """Classify batch by batch; match tables are written to a file at once and not kept."""
+    batches: Iterable[tuple["Classification", ...]],
+    writer: "MatchWriter | None" = None,
+    *,
+    with_patches: bool,
+) -> tuple[list["Classification"], "NearestPatches | None"]:
+    """Classify batch by batch with each memory; match tables are written to a file at once and not kept.
+
+    Matches and nearest patches are those of the first memory.
+    """
     from hueprobe.classification import Classification
     from hueprobe.trust import NearestPatches, nearest_patches
 
     parts, patches = [], []
-    for part in batches:
-        if writer is not None and part.matches is not None:
-            writer.write(part.matches)
+    for of_memories in batches:
+        first = of_memories[0]
+        if writer is not None and first.matches is not None:
+            writer.write(first.matches)
         if with_patches:
-            patches.append(nearest_patches(part))
-        parts.append(replace(part, matches=None))
+            patches.append(nearest_patches(first))
+        parts.append(tuple(replace(part, matches=None) for part in of_memories))
     joined = NearestPatches.concatenate(patches) if with_patches else None
-    return Classification.concatenate(parts), joined
+    results = [Classification.concatenate(of_memory) for of_memory in zip(*parts, strict=True)]
+    return results or [Classification.concatenate(())], joined
 
 
 def measure(
-    classifier: Any,
-    result: "Classification",
+    classify_batches: "Callable[[ImageTable], Iterable[tuple[Classification, ...]]]",
+    exclude: str,
+    results: list["Classification"],
     patches: "NearestPatches | None",
     *,
     calibration: "ImageTable | None",
     outside: "ImageTable | None",
 ) -> Trust:
-    """Classify calibration and outside images, and compare them with the result."""
+    """Classify calibration and outside images, and compare them with the results of each memory."""
     from hueprobe import trust
     from hueprobe.classifier import warn_of_duplicates
 
     def classified(table: "ImageTable", *, with_patches: bool) -> Any:
-        found = classify(classifier.classify_batches(table), with_patches=with_patches)
-        warn_of_duplicates(found[0].duplicates, classifier.exclude)
-        common.report_skipped(found[0].skipped)
+        found = classify(classify_batches(table), with_patches=with_patches)
+        warn_of_duplicates(found[0][0].duplicates, exclude)
+        common.report_skipped(found[0][0].skipped)
         return found
 
     conformal, check, known = None, None, None
     if calibration is not None:
         known, _ = classified(calibration, with_patches=False)
-        conformal = trust.conformal_predictions(known, result)
-        check = trust.calibration_check(known, result)
+        conformal = trust.conformal_predictions(known, results)
+        check = trust.calibration_check(known[0], results[0])
     if outside is None:
         return Trust(conformal, check)
     others, others_patches = classified(outside, with_patches=True)
     their_conformal = None if known is None else trust.conformal_predictions(known, others)
     found = trust.detect_outside(
-        trust.image_scores(result, patches=patches, conformal=conformal),
-        trust.image_scores(others, patches=others_patches, conformal=their_conformal),
+        trust.image_scores(results[0], patches=patches, conformal=conformal),
+        trust.image_scores(others[0], patches=others_patches, conformal=their_conformal),
     )
     return Trust(conformal, check, found)
 
@@ -196,7 +223,8 @@ def _report_calibration(conformal: "ConformalPredictions", check: "CalibrationCh
     grouped = conformal.n_calibration_units < conformal.n_calibration
     units = f" in {conformal.n_calibration_units} groups, each counted once" if grouped else ""
     left_out = f"; {conformal.n_left_out} left out" if conformal.n_left_out else ""
-    common.say(f"calibration: {conformal.n_calibration} images{units}{left_out}")
+    layers = f"; p-values of {conformal.n_memories} memories" if conformal.n_memories > 1 else ""
+    common.say(f"calibration: {conformal.n_calibration} images{units}{left_out}{layers}")
     coverages = [conformal.coverage(level) for level in LEVELS]
     rows = []
     for one in coverages:
@@ -243,6 +271,7 @@ def _calibration(conformal: "ConformalPredictions", check: "CalibrationCheck") -
         "images": conformal.n_calibration,
         "groups": conformal.n_calibration_units,
         "left_out": conformal.n_left_out,
+        "memories": conformal.n_memories,
         "levels": levels,
         "temperature": {
             "value": temperature.value.estimate, "ci95": _pair(temperature.value),

@@ -56,21 +56,40 @@ def open_searchers(
     SearcherError
         See `open_searcher`.
     """
-    budgets: list[int | None] = [memory_budget] * len(memories)
-    if not parse_spec(spec).needs_index and len(memories) > 1:
-        from hueprobe.search.exact.blocks import DEFAULT_BUDGET
-        from hueprobe.search.exact.device import search_device
-
-        if memory_budget is None and search_device(memories[0], device).type == "cpu":
-            memory_budget = DEFAULT_BUDGET
-        if memory_budget is not None:
-            sizes = [memory.n_slots * memory.n_channels for memory in memories]
-            budgets = [int(memory_budget * (size / max(1, sum(sizes)))) for size in sizes]
-    chosen: Sequence[np.ndarray | None] = [None] * len(memories) if vectors is None else vectors
+    budgets = shared_budgets(memories, spec, device=device, memory_budget=memory_budget)
+    among: Sequence[np.ndarray | None] = [None] * len(memories) if vectors is None else vectors
     return [
         open_searcher(
             memory, spec, device=device, images=images, vectors=ids, memory_budget=budget,
             index_dir=index_dir, progress=progress,
         )
-        for memory, ids, budget in zip(memories, chosen, budgets, strict=True)
+        for memory, ids, budget in zip(memories, among, budgets, strict=True)
     ]  # fmt: skip
+
+
+def shared_budgets(
+    memories: "Sequence[Memory]", spec: SearcherSpec | str, *, device: str, memory_budget: int | None
+) -> list[int | None]:
+    """Divide a budget of RAM between the searchers of several memories by their sizes.
+
+    Parameters
+    ----------
+    memories, spec, device, memory_budget
+        See `open_searchers`.
+
+    Returns
+    -------
+    list of (int or None)
+        Budget of each searcher; None is its own default.
+    """
+    if parse_spec(spec).needs_index or len(memories) == 1:
+        return [memory_budget] * len(memories)
+    from hueprobe.search.exact.blocks import DEFAULT_BUDGET
+    from hueprobe.search.exact.device import search_device
+
+    if memory_budget is None and search_device(memories[0], device).type == "cpu":
+        memory_budget = DEFAULT_BUDGET
+    if memory_budget is None:
+        return [None] * len(memories)
+    sizes = [memory.n_slots * memory.n_channels for memory in memories]
+    return [int(memory_budget * (size / max(1, sum(sizes)))) for size in sizes]

@@ -9,6 +9,7 @@ import numpy as np
 from hueprobe.activations.descriptors import pooled_from_vectors
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
+from hueprobe.grid import Grid
 from hueprobe.images.table import ImageTable
 from hueprobe.queries import Queries
 from hueprobe.stats.extremes import limit_of_maxima, limit_of_minima
@@ -33,15 +34,11 @@ def gathered(classifier: KernelDensityClassifier, batches: Iterable[Queries], *,
     """Classify batch by batch; keep descriptors and shared cells, drop vectors and matches."""
     found, results = Gathered(), []
     for queries in batches:
-        n, _, channels = queries.vectors.shape
         result = classifier.classify_queries(queries)
         matches = result.matches
         if matches is None:
             raise AssertionError("a batch is classified with its matches")
-        vectors = queries.vectors.reshape(n, *matches.query_grid.shape, channels)
-        pooled = pooled_from_vectors(vectors, queries.energy, "gap").reshape(n, channels)
-        norms = np.linalg.norm(pooled, axis=1, keepdims=True)
-        found.descriptors.append(np.divide(pooled, norms, out=np.zeros_like(pooled), where=norms > 0))
+        found.descriptors.append(pooled_descriptors(queries, matches.query_grid))
         found.rows.append(offset + queries.row)
         found.sha256.extend(queries.sha256)
         cells = shared_cells(matches)
@@ -52,6 +49,24 @@ def gathered(classifier: KernelDensityClassifier, batches: Iterable[Queries], *,
         found.skipped, ranked = joined.skipped, label_candidates(joined)
         found.labels = replace(ranked, rows=offset + ranked.rows)
     return found
+
+
+def pooled_descriptors(queries: Queries, grid: Grid) -> np.ndarray:
+    """Return the mean activation of each image, scaled to unit length, shape (n, n_channels).
+
+    Parameters
+    ----------
+    queries : Queries
+        Vectors and energy of n images.
+    grid : Grid
+        Their grid.
+    """
+    n, _, channels = queries.vectors.shape
+    vectors = queries.vectors.reshape(n, *grid.shape, channels)
+    pooled = pooled_from_vectors(vectors, queries.energy, "gap").reshape(n, channels)
+    norms = np.linalg.norm(pooled, axis=1, keepdims=True)
+    unit: np.ndarray = np.divide(pooled, norms, out=np.zeros_like(pooled), where=norms > 0)
+    return unit
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,6 +39,7 @@ def folder(tmp_path_factory):
     for i in range(5):
         Image.fromarray(rng.integers(0, 40, (30, 36, 3)).astype(np.uint8)).save(folder / "gray" / f"{i}.png")
     run("index", folder / "plain.csv", "--split", "train", "-o", folder / "a.memory", *TINY)
+    run("index", folder / "plain.csv", "--split", "train", "-o", folder / "l.memory", *TINY, "--layer", "1")
     return folder
 
 
@@ -89,6 +90,50 @@ def test_the_numbers_are_those_of_the_library(inside, table):
         assert one["outside"] == pytest.approx(detection.by_score[name].outside)
 
 
+@pytest.mark.parametrize("outside", [False, True])
+def test_p_values_of_layers_are_those_of_a_slow_loop(inside, outside):
+    """Nonconformities of both layers are added; each memory is asked on its own here."""
+    asked = ["evaluate", "l.memory.3", "plain.csv", "--split", "test", "--calibration", "cal"]
+    asked += ["--outside", "gray"] if outside else []
+    document = json.loads(run(*asked, "--layers", "l.memory.1", "--json").stdout)
+    every, likelihoods = hp.images.resolve_images("plain.csv"), []
+    for layer in ("l.memory.3", "l.memory.1"):
+        classifier = hp.KernelDensityClassifier(hp.open_memory(layer), k=10)
+        parts = [classifier.classify(every.where_split(name)) for name in ("cal", "test")]
+        likelihoods.append([{image: dict(zip(part.classes, row, strict=True)) for image, row in zip(
+            part.images, part.likelihood, strict=True)} for part in parts])  # fmt: skip
+    (cal_3, test_3), (cal_1, test_1) = likelihoods
+    scores = []
+    for image in cal_3:
+        own = image.split("/")[1]
+        scores.append(2 - cal_3[image][own] - cal_1[image][own])
+    found = document["calibration"]
+    assert found["memories"] == 2 and len(found["predictions"]) == len(test_3) == 12
+    for row in found["predictions"]:
+        for name, p in row["p_values"].items():
+            score = 2 - test_3[row["image"]][name] - test_1[row["image"]][name]
+            at_least = sum(one >= score - 1e-9 for one in scores)
+            assert p == pytest.approx((1 + at_least) / (1 + len(scores)))
+    alone = json.loads(run(*asked, "--json").stdout)
+    assert alone["calibration"]["memories"] == 1
+    assert alone["calibration"]["predictions"] != found["predictions"]
+    for name in ("accuracy", "predictions", "confusion"):  # these are of the first memory alone
+        assert document[name] == alone[name]
+    assert document["calibration"]["temperature"] == alone["calibration"]["temperature"]
+    if outside:
+        scores = document["outside"]["scores"], alone["outside"]["scores"]
+        assert scores[0]["1 - credibility"]["inside"] == pytest.approx(
+            [1 - row["credibility"] for row in found["predictions"]]
+        )
+        assert scores[0]["mean distance"] == scores[1]["mean distance"]
+
+
+def test_the_report_names_the_number_of_layers(inside):
+    asked = ["evaluate", "l.memory.3", "plain.csv", "--split", "test", "--calibration", "cal"]
+    assert "12 images; p-values of 2 memories" in run(*asked, "--layers", "l.memory.1").stdout
+    assert "p-values of" not in run(*asked).stdout
+
+
 def test_without_the_options_there_is_nothing(inside):
     document = json.loads(run("evaluate", "a.memory", "plain.csv", "--split", "test", "--json").stdout)
     assert document["calibration"] is None and document["outside"] is None
@@ -126,6 +171,17 @@ def test_matches_are_saved_too(inside, tmp_path):
         (["plain.csv", "--calibration", "cal"], "12 images are in the calibration and in the test set", 1),
         (["plain.csv", "--split", "test", "--outside", "gray", "--classifier", "knn"], "--outside needs", 2),
         (["plain.csv", "--split", "test", "--calibration", "nowhere"], "nowhere", 1),
+        (["plain.csv", "--split", "test", "--layers", "l.memory.1"], "give --calibration", 2),
+        (
+            ["plain.csv", "--calibration", "cal", "--layers", "l.memory.1", "--classifier", "knn"],
+            "--layers needs --classifier kde",
+            2,
+        ),
+        (
+            ["plain.csv", "--split", "test", "--calibration", "cal", "--layers", "l.memory.3"],
+            "a.memory and l.memory.3 are both of layer '3'",
+            1,
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused(inside, arguments, said, code):
