@@ -4,11 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+from hueprobe import density
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier, warn_of_duplicates
 from hueprobe.errors import InputError
 from hueprobe.memory.store import Memory
 from hueprobe.query_source import QuerySource
+from hueprobe.search import SearcherSpec
 from hueprobe.search.several import shared_budgets
 
 
@@ -22,16 +24,32 @@ class LayeredClassifier:
     ----------
     memories : sequence of Memory
         Memories of the same list of images, as `build_memories` builds them.
-    k, searcher, exclude, eps, images
-        See `KernelDensityClassifier`.
+    k : int, default=10
+        Number of neighbors of each query pixel, in each memory.
+    searcher : str or SearcherSpec, default="exact"
+        A SPEC, for each memory.
+    exclude : {"image", "group", None}, default="image"
+        What a query may not match; see `KernelDensityClassifier`.
+    eps : float, default=1e-6
+        Epsilon of Eq. (3), a squared distance.
+    images : array_like of int or of bool, optional
+        Use only these rows of the memories. By default all rows are used.
     backbone : nn.Module, optional
         The live module, if the memories were built with one. By default the recorded network is loaded.
-    transform, weights, device, workers
-        See `KernelDensityClassifier`.
+    transform : callable, optional
+        The transform, if the memories were built with a custom one. By default the recorded one is used.
+    weights : path, optional
+        Where the recorded weights file is now. By default its recorded path is used.
+    device : str, default="auto"
+        Where the network and exact search run.
+    workers : int, optional
+        Number of threads that decode images. By default one per core, at most 16.
     memory_budget : int, optional
         Bytes of vectors that exact search of all memories together may keep in RAM.
-    index_dir, progress
-        See `KernelDensityClassifier`.
+    index_dir : path, optional
+        Where indexes are kept; see `open_searcher`.
+    progress : bool, default=False
+        Whether to show progress of index building and classification.
 
     Attributes
     ----------
@@ -61,17 +79,19 @@ class LayeredClassifier:
         self,
         memories: Sequence[Memory],
         *,
+        k: int = 10,
+        searcher: str | SearcherSpec = "exact",
         exclude: str | None = "image",
+        eps: float = density.DEFAULT_EPS,
         images: Any = None,
         backbone: Any = None,
         transform: Any = None,
         weights: Any = None,
         device: str = "auto",
         workers: int | None = None,
-        searcher: str = "exact",
         memory_budget: int | None = None,
+        index_dir: Any = None,
         progress: bool = False,
-        **options: Any,
     ) -> None:
         if not memories:
             raise InputError("there is no memory to classify by; give at least one")
@@ -82,7 +102,9 @@ class LayeredClassifier:
         self._source = QuerySource(memories[0], others=memories[1:], **shared)
         budgets = shared_budgets(memories, searcher, device=device, memory_budget=memory_budget)
         self.classifiers = tuple(
-            KernelDensityClassifier(memory, searcher=searcher, memory_budget=budget, **shared, **options)
+            KernelDensityClassifier(
+                memory, k=k, searcher=searcher, eps=eps, memory_budget=budget, index_dir=index_dir, **shared
+            )
             for memory, budget in zip(memories, budgets, strict=True)
         )
 
