@@ -169,12 +169,21 @@ def _leading(
         here = slice(start, start + _ROWS)
         near = np.flatnonzero(rows[here].any(axis=0))
         cells = slice(near[0], near[-1] + 1)
-        down, label_here, first_here = rows[here, cells], labels[here], first[here]
-        for label, plane in zip(present.tolist(), across, strict=True):
-            share = down @ plane[cells]
-            np.putmask(label_here, share > first_here, label)
+        down, planes = np.ascontiguousarray(rows[here, cells]), across[:, cells]
+        most = planes.max(axis=1)  # of a label in a column of pixels
+        counts = most > 0
+        if second is None:  # a label that is nowhere above what another has everywhere leads nowhere
+            counts &= most >= planes.min(axis=1).max(axis=0)
+        for label, plane, columns_of_label in zip(present.tolist(), planes, counts, strict=True):
+            among = np.flatnonzero(columns_of_label)
+            if not len(among):
+                continue
+            span = slice(among[0], among[-1] + 1)
+            share, first_here = down @ plane[:, span], first[here, span]
+            np.copyto(labels[here, span], label, where=share > first_here)
             if second is not None:
-                np.maximum(second[here], np.minimum(first_here, share), out=second[here])
+                second_here = second[here, span]
+                np.maximum(second_here, np.minimum(first_here, share), out=second_here)
             np.maximum(first_here, share, out=first_here)
     if box is not None and not (seen := seen_pixels(size, box)).all():
         labels[~seen] = NONE
