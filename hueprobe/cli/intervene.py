@@ -148,7 +148,7 @@ def intervene(
 
 
 def _report(found: "Interventions") -> None:
-    from hueprobe.observations.verdicts.rules import p_text, range_text
+    from hueprobe.observations.verdicts.findings import p_text, range_text
 
     rows = [
         [

@@ -143,7 +143,7 @@ def observe(
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts.documents import verdicts_json
-    from hueprobe.observations.verdicts.rules import effect_text, p_text, range_text
+    from hueprobe.observations.verdicts.findings import effect_text, p_text, range_text
     from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings
@@ -226,13 +226,17 @@ def observe(
             v.memory,
             effect_text(v.effect, v.claim.unit, v.n),
             range_text(*v.ci95),
-            f"{v.claim.null:g}",
+            f"{v.deciding.null:g}",
             p_text(v.p),
             v.verdict,
+            v.controls_text(),
         ]
         for v in report.verdicts
     ]
-    common.print_table("", ["claim", "memory", "effect", "95 %", "null", "p", "verdict"], rows)
+    heads = ["claim", "memory", "effect", "95 %", "null", "p", "verdict"]
+    if controls:
+        heads.append("controls")
+    common.print_table("", heads, [row[: len(heads)] for row in rows])
     common.say(f"written to {output}: {', '.join([*tested, *(file.name for file in files)])}")
 
 

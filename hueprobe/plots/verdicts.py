@@ -11,12 +11,23 @@ from matplotlib.ticker import MaxNLocator
 from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.verdicts.claims import CLAIMS
-from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict
+from hueprobe.observations.verdicts.findings import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    NOT_MEASURABLE,
+    TOO_LITTLE,
+    TOO_SMALL,
+)
+from hueprobe.observations.verdicts.rules import DISAGREE, NOT_IDENTIFIED, NOT_RUN, Verdict
 from hueprobe.observations.verdicts.selftest import NOMINAL, RejectionRate
 from hueprobe.plots.style import GRAY, INK, OTHER, PAGE, SAME, composing, drawing, shortened
 
 # Color, marker and fill: distinguishable in grayscale, too.
-_LOOKS = {HOLDS: (SAME, "o", SAME), DOES_NOT_HOLD: (OTHER, "D", OTHER), UNDECIDED: (GRAY, "o", "white")}
+_LOOKS = {
+    HOLDS: (SAME, "o", SAME), TOO_SMALL: (OTHER, "s", "white"), DOES_NOT_HOLD: (OTHER, "D", OTHER),
+    NOT_IDENTIFIED: (GRAY, "X", GRAY), DISAGREE: (GRAY, "^", "white"), TOO_LITTLE: (GRAY, "o", "white"),
+    NOT_RUN: (GRAY, "P", "white"), NOT_MEASURABLE: (GRAY, ".", GRAY),
+}  # fmt: skip
 _CLAIMED = "#EDF3F8"
 
 
@@ -67,7 +78,8 @@ def verdict_figure(verdicts: Sequence[Verdict], *, columns: int = 2) -> Figure:
                 ax.tick_params(labelleft=False)
         for ax in axes[len(claims) :]:
             ax.set_visible(False)
-        figure.legend(handles=_handles(), loc="outside lower center", ncols=len(_LOOKS))
+        handles = _handles(verdicts)
+        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4))
     return figure
 
 
@@ -81,8 +93,8 @@ def verdict_forest(
 ) -> Axes:
     """Draw one claim's effect in each memory with its 95 % interval, against the null (dotted).
 
-    The claimed side is shaded. If a claim needs several findings, the first one is drawn. Color and shape
-    show the verdict, which takes all findings into account.
+    The claimed side is shaded. If a claim needs several findings, the one that decides is drawn. Color and
+    shape show the verdict.
 
     Parameters
     ----------
@@ -151,7 +163,8 @@ def verdict_forest(
         )
         ax.set_title(claims[0], pad=16 if legend else None)
         if legend:
-            ax.legend(handles=_handles(), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(_LOOKS))
+            handles = _handles(verdicts)
+            ax.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(handles))
     return ax
 
 
@@ -220,8 +233,11 @@ def _limits(verdicts: Sequence[Verdict], null: float) -> tuple[float, float]:
     return min(known) - room, max(known) + room
 
 
-def _handles() -> list[Line2D]:
+def _handles(verdicts: Sequence[Verdict]) -> list[Line2D]:
+    """Return an entry of the legend for each verdict that is drawn."""
+    present = {verdict.verdict for verdict in verdicts}
     return [
         Line2D([], [], color=color, marker=marker, markerfacecolor=face, label=verdict)
         for verdict, (color, marker, face) in _LOOKS.items()
+        if verdict in present
     ]

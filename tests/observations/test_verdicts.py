@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
@@ -18,7 +20,8 @@ from hueprobe.observations.locations.maps import measure as measure_locations
 from hueprobe.observations.locations.replicate_test import BlockedTest, ComponentTest
 from hueprobe.observations.verdicts.claims import CLAIMS
 from hueprobe.observations.verdicts.documents import verdicts_from_json, verdicts_json
-from hueprobe.observations.verdicts.rules import Finding, Verdict, finding
+from hueprobe.observations.verdicts.findings import Finding, finding
+from hueprobe.observations.verdicts.rules import UNDECIDED, Verdict
 from hueprobe.stats.intervals import Interval
 from hueprobe.stats.paired import compare_paired
 
@@ -43,40 +46,84 @@ def judge(claim, findings, **options):
     ("part", "verdict"),
     [
         (found(0.2, 0.4), "holds"),
-        (found(0.2, 0.4, p=0.05), "undecided"),  # p < .05, not <=
-        (found(0.0, 0.4), "undecided"),  # touches the null
+        (found(0.2, 0.4, p=0.05), "too little data"),  # p < .05, not <=
+        (found(-0.01, 0.4), "holds"),  # an exact test decides where the interval is approximate
+        (found(-0.01, 0.4, p=0.06), "too little data"),
         (found(-0.4, -0.2), "does not hold"),
         (found(-0.4, -0.2, side=-1), "holds"),
         (found(0.2, 0.4, side=-1), "does not hold"),
-        (found(-0.05, 0.1), "does not hold"),  # inside the margin
-        (found(-0.05, 0.11), "undecided"),
-        (found(-0.05, 0.1, margin=0.0), "undecided"),
+        (found(0.02, 0.1), "too small to speak of"),  # clear of the null, and within the margin
+        (found(-0.1, -0.02), "too small to speak of"),
+        (found(-0.05, 0.1), "too small to speak of"),
+        (found(-0.05, 0.11, p=0.4), "too little data"),
+        (found(-0.05, 0.1, margin=0.0, p=0.4), "too little data"),
         (found(1.2, 1.4, null=1.0), "holds"),
-        (found(0.97, 1.05, null=1.0), "does not hold"),
+        (found(0.97, 1.05, null=1.0), "too small to speak of"),
         (found(0.6, 0.9, null=1.0, side=-1), "holds"),
-        (found(0.2, 0.4, undecided="too few"), "undecided"),
-        (found(NAN, NAN), "undecided"),
-        (found(0.2, 0.4, p=NAN), "undecided"),
+        (found(0.2, 0.4, undecided="too few"), "not measurable"),
+        (found(NAN, NAN), "not measurable"),
+        (found(0.2, 0.4, p=NAN), "holds"),  # no test of its own: the interval decides
+        (found(-0.2, 0.4, p=NAN), "too little data"),
     ],
 )
 def test_rule(part, verdict):
     assert part.verdict == verdict
 
 
-def test_claims_of_several_findings_need_them_all():
-    good, bad, open_ = found(0.2, 0.4), found(-0.4, -0.2), found(-0.5, 0.5, p=0.6)
-    for parts, verdict in (
-        ([good, good], "holds"),
-        ([good, open_], "undecided"),
-        ([good, open_, bad], "does not hold"),
+@given(st.floats(-1, 1), st.floats(0.001, 1), st.floats(0, 0.5), st.sampled_from([-1, 1]), st.floats(0, 1))
+def test_the_rule_is_the_same_on_both_sides_and_equivalence_comes_first(middle, half, margin, side, p):
+    part = found(middle - half, middle + half, margin=margin, side=side, p=p)
+    turned = found(-middle - half, -middle + half, margin=margin, side=-side, p=p)
+    assert part.verdict == turned.verdict
+    inside = -margin <= part.interval.low and part.interval.high <= margin
+    assert (part.verdict == "too small to speak of") == inside
+    if part.verdict == "holds":
+        assert part.on_claimed_side and part.p < 0.05 and not inside
+    assert not inside or part.reaches_margin
+
+
+def test_the_number_needed_is_that_of_an_interval_as_narrow_as_the_margin():
+    """By hand: half-width .04 at 100 units, margin .01: 16 times as many."""
+    assert found(-0.03, 0.05, n=100, margin=0.01, p=0.6).needed == 1_600
+    assert found(-0.03, 0.05, n=101, margin=0.01, p=0.6).needed == 1_700  # two digits, rounded up
+    assert found(-0.03, 0.05, n=100, margin=0.0, p=0.6).needed == 1_600  # the estimate is .01 off the null
+    assert found(NAN, NAN, n=100).needed is None and found(-1, 1, n=0).needed is None
+    # of samples of that size, the interval is as narrow as the margin
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=50)
+    half = 1.96 * few.std(ddof=1) / np.sqrt(50)
+    needed = found(-half, half, n=50, margin=0.1).needed
+    widths = [1.96 * rng.normal(size=needed).std(ddof=1) / np.sqrt(needed) for _ in range(200)]
+    assert np.mean(widths) == pytest.approx(0.1, rel=0.2)
+
+
+def test_claims_of_several_findings_need_them_all_and_show_the_one_that_decides():
+    good, weaker = found(0.2, 0.4, name="good", p=1e-5), found(0.1, 0.5, name="weaker", p=0.01)
+    bad, small = found(-0.4, -0.2, name="bad"), found(-0.01, 0.05, name="small")
+    open_, behind = found(-0.2, 0.5, p=0.4, name="open"), found(-0.5, 0.2, p=0.9, name="behind")
+    gone = found(NAN, NAN, name="gone", p=NAN)
+    for parts, verdict, decides in (
+        ([good, weaker], "holds", "weaker"),  # the weakest link
+        ([good, replace(weaker, p=1e-9)], "holds", "good"),
+        ([good, open_], "too little data", "open"),
+        ([open_, behind], "too little data", "open"),
+        ([good, behind], "parts disagree", "behind"),
+        ([good, gone, behind], "not measurable", "gone"),
+        ([good, small, gone], "too small to speak of", "small"),
+        ([good, open_, small, bad], "does not hold", "bad"),
     ):
-        named = [replace(part, name=str(i)) for i, part in enumerate(parts)]
-        result = judge("4a stay", named)
-        assert result.verdict == verdict
-        assert result.p == max(part.p for part in parts)
-        assert (result.effect, result.ci95) == (pytest.approx(0.3), (0.2, 0.4))
-        records = result.to_json()["definitions"]["findings"]
-        assert [part["verdict"] for part in records.values()] == [part.verdict for part in parts]
+        result = judge("4a stay", parts)
+        assert (result.verdict, result.deciding.name) == (verdict, decides)
+        shown = result.deciding
+        np.testing.assert_equal(
+            [result.effect, *result.ci95, result.p, result.n],
+            [shown.interval.estimate, shown.interval.low, shown.interval.high, shown.p, shown.n],
+        )
+        record = result.to_json()
+        assert record["definitions"]["effect"] == decides and record["definitions"]["main"] == parts[0].name
+        records = record["definitions"]["findings"]
+        assert [one["verdict"] for one in records.values()] == [part.verdict for part in parts]
+        assert (result.needed is not None) == (verdict == "too little data")
     with pytest.raises(InputError, match="no finding"):
         judge("4a stay", [])
     with pytest.raises(InputError, match="4a stay, 4b spread"):
@@ -84,50 +131,58 @@ def test_claims_of_several_findings_need_them_all():
 
 
 def test_controls_are_survived_where_the_findings_come_to_the_same():
-    holds, open_ = judge("4a stay", [found(0.2, 0.4)]), judge("4a stay", [found(-0.5, 0.5)])
-    assert holds.under("a", open_).under("b", holds).survives == {"a": False, "b": True}
+    holds, open_ = judge("4a stay", [found(0.2, 0.4)]), judge("4a stay", [found(-0.5, 0.5, p=0.9)])
+    both = holds.under("a", open_).under("b", holds)
+    assert both.survives == {"a": False, "b": True}
+    assert both.controls_text() == "survives 1 of 2; not under a" and holds.controls_text() == ""
     assert open_.under("a", open_).survives == {"a": True}
-    assert holds.under("a", open_).verdict == "holds"  # not a control that this claim needs
+    assert holds.under("a", open_).verdict == "holds"
     with pytest.raises(InputError, match="'4b spread'"):
         holds.under("a", judge("4b spread", [found(0, 1)]))
 
 
-def test_a_needed_control_decides_and_survival_is_of_the_findings_alone():
-    good, gone, open_ = found(0.2, 0.4), found(-0.02, 0.03, p=0.4), found(-0.5, 0.5, p=0.6)
-    holds, without, undecided = (judge("3b angle", [part]) for part in (good, gone, open_))
-    assert holds.verdict == "undecided" and holds.reasons == (
-        "the random-mirror control was not run, and this claim needs it",
-    )
-    assert without.verdict == "does not hold" and holds.p == good.p
-    # a control has no random mirror of its own: its findings alone are compared, whatever else is missing
+def test_an_angle_is_not_run_before_the_flips_and_nothing_else_is_undecided_for_them():
+    good, gone = found(0.2, 0.4), found(-0.02, 0.03, p=0.4)
+    holds, without = judge("3b angle", [good]), judge("3b angle", [gone])
+    assert holds.verdict == "not run" and holds.verdict in UNDECIDED
+    assert holds.reasons == ("`hueprobe intervene` decides this claim, and was not run",)
+    assert without.verdict == "too small to speak of" and without.reasons == ()
+    assert judge("3b angle", [good], decided=True).verdict == "holds"
+    # under a control, the findings alone are compared
     assert holds.under("mirror-queries", holds).survives == {"mirror-queries": True}
     assert holds.under("mirror-queries", without).survives == {"mirror-queries": False}
-    both = holds.under("random-mirror", holds)
-    assert both.verdict == "holds" and both.reasons == ()
-    leaning = holds.under("random-mirror", without)
-    assert leaning.verdict == "does not hold" and leaning.survives == {"random-mirror": False}
-    assert leaning.p == 0.4
-    assert holds.under("random-mirror", undecided).verdict == "undecided"
-    # the order in which controls are run changes nothing
-    orders = [("random-mirror", "mirror-queries"), ("mirror-queries", "random-mirror")]
-    under = {"random-mirror": undecided, "mirror-queries": holds}
-    records = []
-    for order in orders:
-        verdict = holds
-        for name in order:
-            verdict = verdict.under(name, under[name])
-        records.append(verdict.to_json())
-    assert records[0] == records[1]
+
+
+def test_a_sign_that_depends_on_the_base_rate_is_not_identified():
+    same, less = found(0.1, 0.3, name="same"), found(0.02, 0.2, name="less")
+    turned = found(-0.4, -0.3, name="less, by another")
+    holds = judge("4c tangential", [same, less])
+    assert holds.verdict == "holds" and holds.over_choices is None
+    agreed = holds.under("uniform base rate", judge("4c tangential", [found(0.3, 0.5), found(0.3, 0.5)]))
+    assert agreed.verdict == "holds" and agreed.over_choices == pytest.approx((0.2, 0.4))
+    split = agreed.under("isotropic base rate", judge("4c tangential", [same, turned]))
+    assert split.verdict == "not identified" and split.deciding is less
+    assert split.over_choices == pytest.approx((-0.35, 0.4))
+    assert split.reasons == ("the sign depends on the base rate: -0.350 to 0.400 log ratio over all of them",)
+    # no sign is clear on the other side, and a control of another kind is no choice
+    unclear = judge("4c tangential", [same, found(-0.4, 0.1, p=0.4)])
+    assert holds.under("isotropic base rate", unclear).verdict == "holds"
+    assert holds.under("random-mirror", judge("4c tangential", [same, turned])).verdict == "holds"
+    assert verdicts_from_json(verdicts_json([split]))[0].verdict == "not identified"
 
 
 def test_a_verdict_says_itself():
-    holds = judge("3b angle", [found(0.2, 0.4, p=1e-9)])
-    assert str(holds.under("random-mirror", judge("3b angle", [found(-0.5, 0.5, p=0.6)]))).splitlines() == [
-        "3b angle (m): undecided. Same-class matches lean to one angle for each class.",
-        "    x: 0.300 cells [0.200, 0.400], null 0, p < 0.0001, n 9: holds",
-        "    under random-mirror: undecided",
+    holds = judge("4a stay", [found(0.2, 0.4, p=1e-9)])
+    open_ = judge("4a stay", [found(-0.5, 0.6, p=0.6)])
+    assert str(holds.under("random-mirror", open_)).splitlines() == [
+        "4a stay (m): holds. A match lands near its query pixel.",
+        "    x: 0.300 share [0.200, 0.400], null 0, p < 0.0001, n 9: holds",
+        "    under random-mirror: too little data",
     ]
-    assert "    the random-mirror control was not run" in str(holds)
+    assert str(open_).splitlines()[1:] == [
+        "    x: 0.050 share [-0.500, 0.600], null 0, p 0.6, n 9: too little data, about 280 needed",
+        "    x: the margin of 0.1 share takes about 280 units, here are 9",
+    ]
 
 
 def test_ids_are_those_of_the_design():
@@ -154,7 +209,7 @@ def test_json_has_no_nan_and_sorted_keys():
         "verdict",
     }  # fmt: skip
     assert first["effect"] is first["ci95"] is first["p"] is first["definitions"]["x"] is None
-    assert first["definitions"]["k"] == 10 and first["null"] == 1.0 and first["verdict"] == "undecided"
+    assert first["definitions"]["k"] == 10 and first["null"] == 1.0 and first["verdict"] == "not measurable"
     assert second["ci95"] == [0.2, 0.4] and second["verdict"] == "holds"
 
 
@@ -168,7 +223,8 @@ def test_verdicts_come_back_from_json():
     text = verdicts_json(verdicts)
     again = verdicts_from_json(text)
     assert verdicts_json(again) == text
-    assert (again[0].effect, again[0].verdict) == (verdicts[0].effect, "undecided")
+    assert (again[0].effect, again[0].verdict) == (verdicts[0].effect, "not measurable")
+    assert [part.name for part in again[0].findings] == ["z", "a"]  # the main one first
     assert str(again[0]) == str(verdicts[0]) and math.isnan(again[1].effect)
     with pytest.raises(InputError, match=r"not a verdicts\.json"):
         verdicts_from_json('{"verdicts": [{}]}')
@@ -185,27 +241,21 @@ def blocked(u, v, undecided=None):
     )  # fmt: skip
 
 
-def test_an_angle_needs_both_components_and_the_random_mirror(simulate_matches):
+def test_class_positions_that_differ_call_for_the_flips(simulate_matches):
     where = measure_locations(simulate_matches(np.random.default_rng(0), np.arange(20) % 2))
-    there, gone, open_ = (0.1, 0.3, 0.01), (-0.02, 0.03, 0.4), (-0.2, 0.2, 0.4)
+    there, gone = (0.1, 0.3, 0.01), (-0.02, 0.03, 0.4)
 
-    def angle(test, mirrored=None):
-        verdict = replace(where, blocked=test).claims(memory="m", definitions={"k": 3})[1]
-        if mirrored is None:
-            return verdict
-        return verdict.under("random-mirror", replace(where, blocked=mirrored).claims(memory="other")[1])
+    def angle(test):
+        return replace(where, blocked=test).claims(memory="m", definitions={"k": 3})[1]
 
-    alone = angle(blocked(there, there))
-    assert alone.verdict == "undecided" and "not run" in alone.reasons[0]
-    both = angle(blocked(there, there), blocked(there, there))
-    assert both.verdict == "holds" and both.survives == {"random-mirror": True} and both.n == 80
-    assert both.definitions["k"] == 3 and both.to_json()["definitions"]["blocks"] == 4
-    leaning = angle(blocked(there, there), blocked(gone, there))
-    assert leaning.verdict == "does not hold" and leaning.survives == {"random-mirror": False}
-    assert angle(blocked(there, there), blocked(open_, there)).verdict == "undecided"
-    assert angle(blocked(gone, there), blocked(gone, there)).survives == {"random-mirror": True}
-    few = angle(blocked(there, there, undecided="2 classes need 11 blocks"), blocked(there, there))
-    assert few.verdict == "undecided" and few.reasons[0] == "2 classes need 11 blocks"
+    lean = angle(blocked(gone, there))  # one idle component says nothing against positions in the plane
+    assert lean.verdict == "not run" and lean.n == 80 and len(lean.findings) == 1
+    record = lean.to_json()["definitions"]
+    assert record["k"] == 3 and record["blocks"] == 4
+    assert record["components"]["u"]["verdict"] == "too small to speak of"
+    assert record["components"]["v"]["verdict"] == "holds"
+    few = angle(blocked(there, there, undecided="2 classes need 11 blocks"))
+    assert few.verdict == "not measurable" and few.reasons[0] == "2 classes need 11 blocks"
 
 
 def test_center_and_border_follow_rho(simulate_matches):
@@ -241,7 +291,7 @@ def test_pixel_must_beat_every_rival():
     assert verdict.definitions["test"] == "mcnemar" and verdict.p == max(part.p for part in parts)
     tied = compare_paired(np.tile(right, 50), np.tile(right, 50), names=("pixel", "gmp"))
     verdict = accuracy_claim([*parts, tied], memory="m")
-    assert verdict.verdict == "does not hold" and verdict.effect == 0  # equal within .01
+    assert verdict.verdict == "too small to speak of" and verdict.effect == 0  # equal within .01
 
 
 def test_conditional_claims(simulate_matches):
@@ -260,7 +310,7 @@ def test_conditional_claims(simulate_matches):
     # without labels, the first claim alone can be judged
     bare = replace(matches, image_class=np.full(110, -1), query_image_class=np.full(110, -1), classes=())
     verdicts = measure_conditional(bare, seed=0, n_permutations=5).claims()
-    assert [verdict.verdict for verdict in verdicts] == ["holds", "undecided", "undecided"]
+    assert [verdict.verdict for verdict in verdicts] == ["holds", "not measurable", "not measurable"]
     assert math.isnan(verdicts[1].effect)
 
 
@@ -280,6 +330,7 @@ def test_hue_needs_a_telling_angle_and_a_silent_axis():
     good = hue_result(up, 0.005, up, up).claims()[0]
     assert good.verdict == "holds" and good.n == 50 and good.definitions["plane"] == "pca"
     assert good.survives == {"within each cell": True}
-    assert hue_result(up, 0.2, up, up).claims()[0].verdict == "undecided"
+    assert hue_result(up, 0.2, up, up).claims()[0].verdict == "too little data"
     opposite = hue_result(up, 0.005, down, up).claims()[0]
-    assert opposite.verdict == "does not hold" and opposite.survives == {"within each cell": False}
+    assert opposite.verdict == "does not hold" and opposite.effect == pytest.approx(-0.2)  # what decides
+    assert opposite.survives == {"within each cell": False}

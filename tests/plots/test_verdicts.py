@@ -7,14 +7,15 @@ from matplotlib.colors import to_hex
 from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.observations.verdicts.claims import CLAIMS
-from hueprobe.observations.verdicts.rules import DOES_NOT_HOLD, HOLDS, UNDECIDED, Verdict, finding
+from hueprobe.observations.verdicts.findings import DOES_NOT_HOLD, HOLDS, TOO_LITTLE, finding
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.observations.verdicts.selftest import rejection_rate
 from hueprobe.stats.intervals import Interval
 
 
-def verdict(claim, effect, half=0.05, memory="lite0.memory"):
+def verdict(claim, effect, half=0.05, memory="lite0.memory", p=0.001):
     interval = Interval(effect, effect - half, effect + half, half / 2, 20)
-    return Verdict(id=claim, memory=memory, findings=(finding(claim, interval, 0.001, 50),))
+    return Verdict(id=claim, memory=memory, findings=(finding(claim, interval, p, 50),))
 
 
 def marks(ax):
@@ -32,9 +33,9 @@ def test_effects_stand_against_the_null_and_verdicts_look_different(ax):
     verdicts = [
         verdict("1a centre", 0.7, memory="a"),
         verdict("1a centre", 1.3, memory="b"),
-        verdict("1a centre", 0.97, memory="c"),
+        verdict("1a centre", 0.97, memory="c", p=0.2),
     ]
-    assert [v.verdict for v in verdicts] == [HOLDS, DOES_NOT_HOLD, UNDECIDED]
+    assert [v.verdict for v in verdicts] == [HOLDS, DOES_NOT_HOLD, TOO_LITTLE]
     plots.verdict_forest(verdicts, ax=ax)
     drawn = marks(ax)
     assert [drawn[effect][0] for effect in (0.7, 1.3, 0.97)] == [0, 1, 2]
@@ -75,7 +76,7 @@ def test_figure_has_a_panel_for_each_claim_and_the_same_rows_in_all():
     assert [ax.get_title() for ax in panels] == ["1a centre", "2 pixel", "5 hue"]
     assert {ax.get_ylim() for ax in panels} == {(1.6, -0.6)}
     assert marks(panels[1])[0.1][0] == 1  # memory b has the second row
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [HOLDS, DOES_NOT_HOLD, UNDECIDED]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [HOLDS]  # those drawn
 
 
 def test_one_panel_is_for_one_claim():

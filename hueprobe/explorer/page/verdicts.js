@@ -2,7 +2,7 @@
 
 import { element, number, fixed, shown, nameElement } from "./dom.js";
 
-const SIGNS = { holds: "✓", "does not hold": "✗", undecided: "?" };
+const SIGNS = { holds: "✓", "does not hold": "✗", "too small to speak of": "✗" };
 
 export function verdictsView(verdicts) {
   const root = element(
@@ -12,7 +12,7 @@ export function verdictsView(verdicts) {
     element(
       "p",
       { class: "note" },
-      "What hueprobe observe measured. A claim holds if its interval excludes the null on the claimed side and p < 0.05.",
+      "What hueprobe observe measured, with the numbers that decide. A claim holds if its effect lies on the claimed side of the null with p < 0.05, and not within its margin.",
     ),
     element("ul", { class: "verdicts" }, verdicts.map(verdictCard)),
   );
@@ -31,8 +31,9 @@ function verdictCard(verdict) {
     ["p", verdict.p === null ? "–" : verdict.p < 0.001 ? verdict.p.toExponential(1) : fixed(verdict.p, 3)],
     ["n", verdict.n === null ? "–" : verdict.n.toLocaleString("en-US")],
   ];
-  const controls = Object.entries(verdict.survives ?? {});
-  const slug = { holds: "holds", "does not hold": "fails" }[verdict.verdict] ?? "open";
+  const controls = Object.entries(verdict.controls ?? {});
+  const slug =
+    { holds: "holds", "does not hold": "fails", "too small to speak of": "fails" }[verdict.verdict] ?? "open";
   return element(
     "li",
     { class: `panel verdict ${slug}` },
@@ -41,7 +42,7 @@ function verdictCard(verdict) {
     element(
       "p",
       { class: "verdict-word" },
-      element("span", { "aria-hidden": "true" }, `${SIGNS[verdict.verdict] ?? ""} `),
+      element("span", { "aria-hidden": "true" }, `${SIGNS[verdict.verdict] ?? "?"} `),
       shown(verdict.verdict),
     ),
     element("p", { class: "claim" }, shown(verdict.claim)),

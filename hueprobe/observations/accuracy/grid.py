@@ -11,7 +11,8 @@ from hueprobe.classification import Classification
 from hueprobe.errors import InputError, ShapeError
 from hueprobe.observations.table import Row
 from hueprobe.observations.verdicts.evidence import Definitions
-from hueprobe.observations.verdicts.rules import Verdict, finding
+from hueprobe.observations.verdicts.findings import finding
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, proportion_interval
 from hueprobe.stats.paired import PairedComparison, compare_paired
 

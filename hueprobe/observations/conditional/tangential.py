@@ -19,7 +19,7 @@ from hueprobe.observations.conditional.displacement import FORMS, displacement_p
 from hueprobe.observations.conditional.gravity import BASES, base_projection
 from hueprobe.observations.units.weighted import WeightedMatches
 from hueprobe.observations.verdicts.evidence import own_finding
-from hueprobe.observations.verdicts.rules import Finding
+from hueprobe.observations.verdicts.findings import Finding
 from hueprobe.stats.intervals import Interval
 
 

@@ -33,7 +33,8 @@ from hueprobe.observations.table import Row
 from hueprobe.observations.units.match_units import influence_interval, match_units, ratio_interval
 from hueprobe.observations.units.radial import require_grid
 from hueprobe.observations.verdicts.evidence import Definitions, own_finding
-from hueprobe.observations.verdicts.rules import Verdict, finding
+from hueprobe.observations.verdicts.findings import finding
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.circular import mean_direction, resultant_length
 from hueprobe.stats.intervals import Interval, ratio_influence
 

@@ -1,10 +1,11 @@
 """What a separation comes to: a verdict with the numbers that decide it, in one sentence."""
 
 from dataclasses import dataclass
-from math import ceil, degrees, isfinite, isnan
+from math import ceil, degrees, isfinite, isnan, nan
 
+from hueprobe.observations.interventions.averaged import UNKNOWN
 from hueprobe.observations.interventions.separation import Separation
-from hueprobe.observations.verdicts.rules import SIGNIFICANCE, p_text
+from hueprobe.observations.verdicts.findings import SIGNIFICANCE, Finding, finding, p_text
 from hueprobe.stats.intervals import Interval
 
 ANGLE = "content-locked angle"
@@ -97,6 +98,34 @@ def conclude(found: Separation, *, margin: float) -> Conclusion:
     n = ceil(needed) if isfinite(needed) else None
     images = "" if n is None else f"; to decide on {margin:g} cells takes about {n:,} images per class"
     return Conclusion(TOO_LITTLE, f"{nothing}; {beside}{images}.", margin, content.high, n)
+
+
+def angle_findings(found: Separation, *, margin: float, n: int) -> tuple[Finding, ...]:
+    """Return what claim 3b needs: content-locked positions that differ, and of more than two classes, in 2-D.
+
+    Parameters
+    ----------
+    found : Separation
+        Result of one estimator.
+    margin : float
+        Distance between classes that is too small to matter, in cells.
+    n : int
+        Number of images.
+    """
+
+    def of(name: str, interval: Interval, undecided: str | None = None) -> Finding:
+        p = nan if interval.p_value is None else interval.p_value
+        return finding(
+            "3b angle", interval, p, n, name=name, margin=margin, undecided=found.undecided or undecided
+        )
+
+    apart = of("content-locked distance between classes", found.content.effect)
+    if len(found.classes) == 2:  # two classes lie on one line
+        return (apart,)
+    name = "content-locked distance across the major axis"
+    if found.minor is None:
+        return apart, of(name, UNKNOWN, "the flips separate one coordinate alone")
+    return apart, of(name, found.minor)
 
 
 def _found(p: float | None) -> bool:

@@ -17,7 +17,7 @@ from hueprobe.frames import to_frame
 from hueprobe.html_tables import html_table
 from hueprobe.json_documents import plain
 from hueprobe.observations.interventions.averaged import UNKNOWN
-from hueprobe.observations.interventions.conclusion import Conclusion, conclude
+from hueprobe.observations.interventions.conclusion import Conclusion, angle_findings, conclude
 from hueprobe.observations.interventions.doses import DoseResponse, Planted, respond
 from hueprobe.observations.interventions.image_positions import ImagePositions
 from hueprobe.observations.interventions.records import (
@@ -29,7 +29,8 @@ from hueprobe.observations.interventions.records import (
 from hueprobe.observations.interventions.separation import PARTS, Part, Separation, content_in_cells, separate
 from hueprobe.observations.interventions.symmetries import parse_flips
 from hueprobe.observations.table import Row
-from hueprobe.observations.verdicts.rules import p_text, range_text
+from hueprobe.observations.verdicts.findings import p_text, range_text
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval
 
 if TYPE_CHECKING:
@@ -103,6 +104,47 @@ class Interventions:
     def conclusion(self) -> Conclusion:
         """The verdict, by the first estimator."""
         return conclude(next(iter(self.separations.values())), margin=self.margin)
+
+    def claims(self, *, memory: str | None = None) -> tuple[Verdict, ...]:
+        """Return the verdict on claim 3b, by the first estimator.
+
+        It holds if content-locked positions differ between classes along two axes; for two classes, which
+        lie on one line, if they differ.
+
+        Parameters
+        ----------
+        memory : str, optional
+            Name of the memory, for the verdict. By default the recorded one.
+
+        Returns
+        -------
+        tuple of Verdict
+            One verdict.
+
+        See Also
+        --------
+        hueprobe.observations.verdicts.verdicts_json : Write verdicts to JSON.
+
+        Examples
+        --------
+        >>> up = [(0, 0.5), (0, -0.5), (0, 0)]
+        >>> found = hp.observations.interventions.measure(
+        ...     hp.observations.interventions.simulate(up, [(0, 0)] * 3, n_images=40, seed=0)
+        ... )
+        >>> (verdict,) = found.claims()
+        >>> verdict.id, verdict.verdict, verdict.deciding.name
+        ('3b angle', 'too small to speak of', 'content-locked distance across the major axis')
+        """
+        estimator, found = next(iter(self.separations.items()))
+        definitions = {
+            **self.definitions, "estimator": estimator, "flips": ",".join(self.positions.flips),
+            "classes": len(found.classes), "conclusion": self.conclusion.verdict,
+        }  # fmt: skip
+        findings = angle_findings(found, margin=self.margin, n=found.n_images)
+        name = self.memory if memory is None else memory
+        return (
+            Verdict(id="3b angle", memory=name, findings=findings, decided=True, definitions=definitions),
+        )
 
     def content_cells(self, estimator: str) -> Interval:
         """Return the content-locked distance between classes in cells of content, by the measured slopes.

@@ -30,7 +30,8 @@ from hueprobe.observations.locations.blocks import (
 )
 from hueprobe.observations.verdicts.claims import CLAIMS
 from hueprobe.observations.verdicts.evidence import Definitions
-from hueprobe.observations.verdicts.rules import Verdict, finding
+from hueprobe.observations.verdicts.findings import Finding, finding
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, normal_interval
 from hueprobe.stats.permutation import permutation_p
 
@@ -95,7 +96,10 @@ class BlockedTest:
     undecided: str | None
 
     def claim(self, *, memory: str, definitions: Definitions) -> Verdict:
-        """Return the verdict on claim 3b: positions must differ in the plane and in both components.
+        """Return the verdict on claim 3b: the class positions must differ in the plane.
+
+        Whether they follow the content, and along two axes, is for `hueprobe intervene` to decide. The two
+        components are recorded in the definitions.
 
         Parameters
         ----------
@@ -104,13 +108,18 @@ class BlockedTest:
         definitions : mapping of str to Any
             How the result was measured, to be recorded with the verdict.
         """
-        parts = {CLAIMS["3b angle"].effect: self.both, "u alone": self.u, "v alone": self.v}
-        findings = tuple(
-            finding("3b angle", part.effect, part.p, self.n_images, name=label, undecided=self.undecided)
-            for label, part in parts.items()
-        )
-        definitions = {**definitions, "blocks": self.n_blocks, "classes": len(self.classes)}
-        return Verdict(id="3b angle", memory=memory, findings=findings, definitions=definitions)
+
+        def of(part: ComponentTest, name: str) -> Finding:
+            return finding(
+                "3b angle", part.effect, part.p, self.n_images, name=name, undecided=self.undecided
+            )
+
+        components = {name: of(part, name).to_json() for name, part in (("u", self.u), ("v", self.v))}
+        definitions = {
+            **definitions, "blocks": self.n_blocks, "classes": len(self.classes), "components": components,
+        }  # fmt: skip
+        both = of(self.both, CLAIMS["3b angle"].effect)
+        return Verdict(id="3b angle", memory=memory, findings=(both,), definitions=definitions)
 
 
 @takes(Matches, several=True)

@@ -23,8 +23,11 @@ class Claim:
         +1 if the effect is claimed to lie above the null, -1 if below.
     margin : float
         Distance from the null within which the effect is negligible.
-    needs : tuple of str, default=()
-        Controls that the claim needs in order to hold; its findings must hold under them too.
+    choice : str, default=""
+        Arbitrary choice that the sign of an effect must not depend on: controls with this in their name are
+        its other forms.
+    decided_by : str, default=""
+        What decides the claim if its findings hold; empty if the findings do.
 
     Examples
     --------
@@ -39,7 +42,8 @@ class Claim:
     null: float
     side: int
     margin: float
-    needs: tuple[str, ...] = ()
+    choice: str = ""
+    decided_by: str = ""
 
 
 CLAIMS = {
@@ -63,7 +67,8 @@ CLAIMS = {
     "3b angle": Claim(
         "Same-class matches lean to one angle for each class.",
         "distance between class positions in the blocked replicate test", "cells", 0.0, +1, 0.05,
-        needs=("random-mirror",),  # an angle remains in both components under it; otherwise it is a lean
+        # positions that differ may be the network's, or lie along one axis; flipping all images tells
+        decided_by="`hueprobe intervene`",
     ),
     "3c border": Claim(
         "Matches to other classes scatter about the border.",
@@ -81,7 +86,7 @@ CLAIMS = {
     "4c tangential": Claim(
         "Same-class matches spread more tangentially than radially.",
         "log(tangential / radial) spread of same-class matches less that of the gravity model, polar form",
-        "log ratio", 0.0, +1, 0.02,
+        "log ratio", 0.0, +1, 0.02, choice="base rate",
     ),
     "5 hue": Claim(
         "The angle across the uniform axis of activation space tells the class, and the axis does not.",

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hueprobe.observations.verdicts.claims import CLAIMS
-from hueprobe.observations.verdicts.rules import Finding, Verdict, finding
+from hueprobe.observations.verdicts.findings import Finding, finding
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval
 
 Definitions = Mapping[str, Any]

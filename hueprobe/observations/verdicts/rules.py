@@ -1,20 +1,20 @@
-"""The rules of a verdict, defined only here.
+"""The verdict on a claim, from its findings.
 
-A *finding* is one measured number with its interval, its p-value and what the claim expects of it:
+Each finding has a verdict of its own (`hueprobe.observations.verdicts.findings`). A claim may need several.
+One of them decides, in this order:
 
-- *holds*: the interval excludes the null on the claimed side, and p < 0.05;
-- *does not hold*: the interval excludes the null on the other side, or lies inside the claim's margin around
-  the null;
-- *undecided*: anything else, or a number is missing.
+- *does not hold*, *too small to speak of*: the first finding that says so;
+- *holds*: all hold, and the one with the largest p-value decides;
+- *not measurable*: the first finding that is;
+- *parts disagree*: some hold, and the estimate of an undecided one is not on the claimed side;
+- *too little data*: the first undecided finding.
 
-A claim may need several findings. It holds if all hold, does not hold if one does not, and is otherwise
-undecided. Its p-value is the largest of theirs. A claim may also need a control (`Claim.needs`): the same
-findings must hold under that control too, and without it the claim cannot hold.
+Two further verdicts concern a claim as a whole. *Not identified*: the sign of a finding depends on an
+arbitrary choice that was measured in all its forms (`Claim.choice`), such as the base rate of claim 4c. *Not
+run*: the findings hold, and what decides the claim is another measurement (`Claim.decided_by`), such as the
+flips of claim 3b. What is not decided (`UNDECIDED`) is no evidence against a claim.
 
-A claim *survives* a control if its findings alone give the same conclusion under the control as without it.
-Other requirements of the claim do not count: no control needs a control of its own.
-`hueprobe.observations.verdicts.claims` states the claims, their nulls and their margins.
-`hueprobe.observations.verdicts.evidence` converts intervals to findings.
+A claim *survives* a control if its findings come to the same conclusion under the control as without it.
 """
 
 import math
@@ -26,150 +26,44 @@ from hueprobe.errors import InputError, require_choice
 from hueprobe.html_tables import html_table
 from hueprobe.json_documents import plain
 from hueprobe.observations.verdicts.claims import CLAIMS, Claim
-from hueprobe.stats.intervals import Interval
+from hueprobe.observations.verdicts.findings import (
+    DOES_NOT_HOLD,
+    HOLDS,
+    NOT_MEASURABLE,
+    TOO_LITTLE,
+    TOO_SMALL,
+    Finding,
+    effect_text,
+    p_text,
+    range_text,
+)
 
-SIGNIFICANCE = 0.05
-COLUMNS = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "not under")
-HOLDS, DOES_NOT_HOLD, UNDECIDED = "holds", "does not hold", "undecided"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One measured number and what a claim expects of it.
-
-    Attributes
-    ----------
-    name : str
-        What was measured.
-    interval : Interval
-        Estimate and 95 % interval; NaN where there is none.
-    p : float
-        p-value of the null; NaN where there is none.
-    n : int
-        Number of independent units (groups, otherwise images).
-    null, side, margin
-        Null, claimed side and margin as in `Claim`.
-    undecided : str, optional
-        Reason why the finding cannot be decided; None if it can.
-
-    Examples
-    --------
-    >>> found = hp.stats.Interval(0.8, 0.7, 0.9, standard_error=0.05, degrees=50)
-    >>> finding = hp.observations.verdicts.Finding(
-    ...     "rho", found, p=found.p(1.0), n=51, null=1.0, side=-1, margin=0.05
-    ... )
-    >>> finding.verdict
-    'holds'
-    """
-
-    name: str
-    interval: Interval
-    p: float
-    n: int
-    null: float
-    side: int
-    margin: float
-    undecided: str | None = None
-
-    @property
-    def verdict(self) -> str:
-        """`holds`, `does not hold` or `undecided`."""
-        ends = (self.interval.estimate, self.interval.low, self.interval.high)
-        if self.undecided or any(map(math.isnan, ends)):
-            return UNDECIDED
-        low, high = sorted((end - self.null) * self.side for end in ends[1:])
-        if low > 0 and self.p < SIGNIFICANCE:
-            return HOLDS
-        if high < 0 or (-self.margin <= low and high <= self.margin):
-            return DOES_NOT_HOLD
-        return UNDECIDED
-
-    def text(self, unit: str) -> str:
-        """Return estimate, interval, null, p, n and the verdict in one line.
-
-        Examples
-        --------
-        >>> found = hp.stats.Interval(0.8, 0.7, 0.9, standard_error=0.05, degrees=50)
-        >>> finding = hp.observations.verdicts.Finding(
-        ...     "rho", found, p=0.0002, n=51, null=1.0, side=-1, margin=0.05
-        ... )
-        >>> finding.text("ratio")
-        '0.800 ratio [0.700, 0.900], null 1, p 0.0002, n 51: holds'
-        """
-        found = self.interval
-        if math.isnan(found.estimate):
-            return f"{effect_text(found.estimate, unit, self.n)}: {self.verdict}"
-        ends = range_text(found.low, found.high, ", ")
-        return (
-            f"{effect_text(found.estimate, unit, self.n)} {f'[{ends}]' if ends else 'without an interval'}, "
-            f"null {self.null:g}, p {p_text(self.p)}, n {self.n}: {self.verdict}"
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the numbers and the verdict as a JSON record.
-
-        Returns
-        -------
-        dict
-            Effect, interval, null, claimed side, margin, p, n and verdict.
-
-        Examples
-        --------
-        >>> verdict = hp.observations.locations.measure(matches).claims()[0]
-        >>> record = verdict.findings[0].to_json()
-        >>> record["null"], record["claimed side"]
-        (1.0, 'below')
-        """
-        return {
-            "effect": self.interval.estimate,
-            "ci95": [self.interval.low, self.interval.high],
-            "null": self.null,
-            "claimed side": "above" if self.side > 0 else "below",
-            "margin": self.margin,
-            "p": self.p,
-            "n": self.n,
-            "verdict": self.verdict,
-            **({"undecided": self.undecided} if self.undecided else {}),
-        }
-
-    @classmethod
-    def from_json(cls, name: str, record: Mapping[str, Any]) -> "Finding":
-        """Return the finding recorded by `to_json`; the interval has what is recorded.
-
-        Parameters
-        ----------
-        name : str
-            What was measured.
-        record : mapping of str to Any
-            Record from `to_json`.
-
-        Returns
-        -------
-        Finding
-            The finding.
-
-        Examples
-        --------
-        >>> finding = hp.observations.locations.measure(matches).claims()[0].findings[0]
-        >>> again = hp.observations.verdicts.Finding.from_json(finding.name, finding.to_json())
-        >>> again.verdict == finding.verdict
-        True
-        """
-        low, high = (_number(end) for end in record["ci95"])
-        interval = Interval(_number(record["effect"]), low, high, math.nan, record["n"] - 1)
-        side = 1 if record["claimed side"] == "above" else -1
-        return cls(
-            name, interval, _number(record["p"]), record["n"], record["null"], side, record["margin"],
-            record.get("undecided"),
-        )  # fmt: skip
+DISAGREE, NOT_IDENTIFIED, NOT_RUN = "parts disagree", "not identified", "not run"
+VERDICTS = (
+    HOLDS, TOO_SMALL, DOES_NOT_HOLD, NOT_IDENTIFIED, DISAGREE, TOO_LITTLE, NOT_MEASURABLE, NOT_RUN,
+)  # fmt: skip
+UNDECIDED = VERDICTS[3:]
+COLUMNS = ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "controls")
+_PRINTED = 1e-4  # smaller p-values are printed alike
 
 
-def conclusion(findings: Sequence[Finding]) -> str:
-    """Return the joint conclusion of findings: all must hold; one that does not decides against."""
-    verdicts = {part.verdict for part in findings}
-    if DOES_NOT_HOLD in verdicts:
-        return DOES_NOT_HOLD
-    return HOLDS if verdicts == {HOLDS} else UNDECIDED
+def conclude(findings: Sequence[Finding]) -> tuple[str, Finding]:
+    """Return the joint verdict of findings, and the finding that decides it."""
+    for verdict in (DOES_NOT_HOLD, TOO_SMALL):
+        for part in findings:
+            if part.verdict == verdict:
+                return verdict, part
+    open_ = [part for part in findings if part.verdict != HOLDS]
+    if not open_:
+        return HOLDS, max(findings, key=lambda part: 0.0 if math.isnan(part.p) else max(part.p, _PRINTED))
+    for part in open_:
+        if part.verdict == NOT_MEASURABLE:
+            return NOT_MEASURABLE, part
+    if len(open_) < len(findings):
+        for part in open_:
+            if not part.on_claimed_side:
+                return DISAGREE, part
+    return TOO_LITTLE, open_[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,9 +77,11 @@ class Verdict:
     memory : str
         Name of the memory.
     findings : tuple of Finding
-        All findings that the claim needs without controls; the first is reported as its effect.
+        All findings that the claim needs, the main one first.
     controls : mapping of str to tuple of Finding, default={}
         The same findings under each control that was run.
+    decided : bool, default=False
+        Whether the findings are of the measurement that decides the claim (`Claim.decided_by`).
     definitions : mapping of str to Any, default={}
         How the findings were measured: K, searcher, exclusion, weighting.
 
@@ -196,8 +92,8 @@ class Verdict:
     Examples
     --------
     >>> verdict = hp.observations.locations.measure(matches).claims(memory="shapes")[0]
-    >>> verdict.id, verdict.memory, verdict.verdict in ("holds", "does not hold", "undecided")
-    ('3a centre', 'shapes', True)
+    >>> verdict.id, verdict.memory, verdict.verdict
+    ('3a centre', 'shapes', 'too little data')
     >>> verdict.claim.text, len(verdict.findings)
     ('Same-class matches gather near the center.', 1)
     """
@@ -206,6 +102,7 @@ class Verdict:
     memory: str
     findings: tuple[Finding, ...]
     controls: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    decided: bool = False
     definitions: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -215,48 +112,94 @@ class Verdict:
 
     @property
     def claim(self) -> Claim:
-        """The claim: text, null, side, margin, and the controls that it needs."""
+        """The claim: text, null, side, margin, and what decides it."""
         return CLAIMS[self.id]
 
     @property
     def verdict(self) -> str:
-        """`holds`, `does not hold` or `undecided`."""
-        found = conclusion(self._needed)
-        return UNDECIDED if found == HOLDS and self._missing else found
+        """One of `VERDICTS`: `holds`, `does not hold`, `too little data`, ..."""
+        found = conclude(self.findings)[0]
+        if self.turning:
+            return NOT_IDENTIFIED
+        return NOT_RUN if found == HOLDS and self.claim.decided_by and not self.decided else found
+
+    @property
+    def deciding(self) -> Finding:
+        """The finding that decides the verdict, whose numbers are those of the verdict."""
+        return self.turning or conclude(self.findings)[1]
+
+    @property
+    def turning(self) -> Finding | None:
+        """The first finding that holds by one choice and turns around by another (`Claim.choice`)."""
+        for part, others in zip(self.findings, self._by_choice(), strict=True):
+            if {HOLDS, DOES_NOT_HOLD} <= {part.verdict, *(other.verdict for other in others)}:
+                return part
+        return None
+
+    @property
+    def over_choices(self) -> tuple[float, float] | None:
+        """Least and greatest estimate of the deciding finding over all choices; None without a choice."""
+        deciding, by_choice = self.deciding, self._by_choice()
+        others = next(of for part, of in zip(self.findings, by_choice, strict=True) if part is deciding)
+        if not others:
+            return None
+        known = [part.interval.estimate for part in (deciding, *others)]
+        known = [value for value in known if not math.isnan(value)]
+        return (min(known), max(known)) if known else None
 
     @property
     def survives(self) -> dict[str, bool]:
-        """Whether the findings give the same conclusion under each control."""
-        own = conclusion(self.findings)
-        return {name: conclusion(parts) == own for name, parts in self.controls.items()}
+        """Whether the findings come to the same conclusion under each control."""
+        own = conclude(self.findings)[0]
+        return {name: conclude(parts)[0] == own for name, parts in self.controls.items()}
 
     @property
     def effect(self) -> float:
-        """Estimate of the first finding; NaN where there is none."""
-        return self.findings[0].interval.estimate
+        """Estimate of the deciding finding; NaN where there is none."""
+        return self.deciding.interval.estimate
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """95 % interval of the first finding."""
-        return self.findings[0].interval.low, self.findings[0].interval.high
+        """95 % interval of the deciding finding."""
+        return self.deciding.interval.low, self.deciding.interval.high
 
     @property
     def n(self) -> int:
-        """Number of independent units (groups, otherwise images) of the first finding."""
-        return self.findings[0].n
+        """Number of independent units (groups, otherwise images) of the deciding finding."""
+        return self.deciding.n
 
     @property
     def p(self) -> float:
-        """The largest p-value of all findings that the claim needs; NaN if one has none."""
-        p = [part.p for part in self._needed]
-        return math.nan if any(map(math.isnan, p)) else max(p)
+        """p-value of the deciding finding; NaN if it has none."""
+        return self.deciding.p
+
+    @property
+    def needed(self) -> int | None:
+        """With too little data: about how many units would decide; None otherwise, or if unknown."""
+        return self.deciding.needed if self.verdict == TOO_LITTLE else None
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Reasons why the claim is undecided, where known."""
-        reasons = [part.undecided for part in self._needed if part.undecided]
-        reasons += [f"the {name} control was not run, and this claim needs it" for name in self._missing]
+        """Why the claim is not decided, and which margins these data cannot reach, where known."""
+        reasons = [part.undecided for part in self.findings if part.undecided]
+        verdict, unit = self.verdict, self.claim.unit
+        if verdict == NOT_RUN:
+            reasons.append(f"{self.claim.decided_by} decides this claim, and was not run")
+        if verdict == NOT_IDENTIFIED and self.over_choices is not None:
+            ends = range_text(*self.over_choices)
+            reasons.append(f"the sign depends on the {self.claim.choice}: {ends} {unit} over all of them")
+        for part in self.findings:
+            if part.verdict == TOO_LITTLE and part.needed:
+                of = f" of {part.margin:g} {unit}" if part.margin else ""
+                what = f"the margin{of}" if part.margin else "a decision"
+                reasons.append(f"{part.name}: {what} takes about {part.needed:,} units, here are {part.n:,}")
         return tuple(dict.fromkeys(reasons))
+
+    def _by_choice(self) -> list[list[Finding]]:
+        """Return each finding's like by the other choices (`Claim.choice`)."""
+        named = self.claim.choice
+        others = [parts for name, parts in self.controls.items() if named and named in name]
+        return [[parts[i] for parts in others if i < len(parts)] for i in range(len(self.findings))]
 
     def under(self, control: str, other: "Verdict") -> "Verdict":
         """Return the verdict with the same claim's findings under a control added.
@@ -317,8 +260,11 @@ class Verdict:
                 "n": self.n,
                 "definitions": {
                     **self.definitions,
-                    "effect": self.findings[0].name,
+                    "effect": self.deciding.name,
+                    "main": self.findings[0].name,
                     "findings": _by_name(self.findings),
+                    **({"decided": True} if self.decided else {}),
+                    **({"range": self.over_choices} if self.over_choices else {}),
                     **({"findings under controls": controls} if controls else {}),
                     **({"reasons": self.reasons} if self.reasons else {}),
                 },
@@ -351,9 +297,12 @@ class Verdict:
         True
         """
         definitions = dict(record["definitions"])
-        first, findings = definitions.pop("effect"), definitions.pop("findings")
+        effect, findings = definitions.pop("effect"), definitions.pop("findings")
+        first = definitions.pop("main", effect)  # until 0.2 the effect was that of the main finding
         controls = definitions.pop("findings under controls", {})
-        definitions.pop("reasons", None)  # the findings contain them
+        decided = definitions.pop("decided", False)
+        for derived in ("reasons", "range"):
+            definitions.pop(derived, None)
 
         def in_order(named: Mapping[str, Any]) -> tuple[Finding, ...]:
             names = sorted(named, key=lambda name: (name != first, name))
@@ -364,26 +313,16 @@ class Verdict:
             memory=record["memory"],
             findings=in_order(findings),
             controls={name: in_order(named) for name, named in controls.items()},
+            decided=decided,
             definitions=definitions,
         )
-
-    @property
-    def _missing(self) -> list[str]:
-        """Controls that the claim needs and that were not run."""
-        return [name for name in self.claim.needs if name not in self.controls]
-
-    @property
-    def _needed(self) -> tuple[Finding, ...]:
-        """All findings that must hold, those under needed controls included."""
-        under = (self.controls.get(name, ()) for name in self.claim.needs)
-        return (*self.findings, *(part for parts in under for part in parts))
 
     def __str__(self) -> str:
         """Return the verdict with every finding, and its conclusions under controls."""
         lines = [f"{self.id} ({self.memory}): {self.verdict}. {self.claim.text}"]
         lines += [f"    {part.name}: {part.text(self.claim.unit)}" for part in self.findings]
         for name, survives in self.survives.items():
-            lines.append(f"    under {name}: {'the same' if survives else conclusion(self.controls[name])}")
+            lines.append(f"    under {name}: {'the same' if survives else conclude(self.controls[name])[0]}")
         return "\n".join([*lines, *(f"    {reason}" for reason in self.reasons)])
 
     def row(self) -> tuple[str, ...]:
@@ -392,7 +331,7 @@ class Verdict:
         Returns
         -------
         tuple of str
-            Claim, memory, effect, interval, null, p, n, verdict, and failed controls.
+            Claim, memory, effect, interval, null, p, n, verdict, and what controls came to.
 
         Examples
         --------
@@ -400,75 +339,30 @@ class Verdict:
         ('3a centre: Same-class matches gather near the center.', 'shapes')
         """
         low, high = self.ci95
-        lost = ", ".join(name for name, survives in self.survives.items() if not survives)
         return (
             f"{self.id}: {self.claim.text}", self.memory,
             effect_text(self.effect, self.claim.unit, self.n), range_text(low, high),
-            f"{self.claim.null:g}", p_text(self.p), str(self.n), self.verdict,
-            lost,
+            f"{self.deciding.null:g}", p_text(self.p), str(self.n), self.verdict, self.controls_text(),
         )  # fmt: skip
+
+    def controls_text(self) -> str:
+        """Return how many controls the verdict survives, and the names of the others; empty without any.
+
+        Examples
+        --------
+        >>> verdict = hp.observations.locations.measure(matches).claims()[0]
+        >>> verdict.under("kernel weights", verdict).controls_text()
+        'survives 1 of 1'
+        """
+        if not self.controls:
+            return ""
+        lost = [name for name, survives in self.survives.items() if not survives]
+        text = f"survives {len(self.controls) - len(lost)} of {len(self.controls)}"
+        return f"{text}; not under {', '.join(lost)}" if lost else text
 
     def _repr_html_(self) -> str:
         return html_table(COLUMNS, [self.row()], caption="; ".join(self.reasons))
 
 
-def finding(
-    claim: str,
-    interval: Interval,
-    p: float,
-    n: int,
-    *,
-    name: str | None = None,
-    margin: float | None = None,
-    undecided: str | None = None,
-) -> Finding:
-    """Return the finding of an interval, with the claim's own null, side and (unless given) margin."""
-    require_choice("claim", claim, CLAIMS)
-    rule = CLAIMS[claim]
-    return Finding(
-        name=name or rule.effect,
-        interval=interval,
-        p=p,
-        n=n,
-        null=rule.null,
-        side=rule.side,
-        margin=rule.margin if margin is None else margin,
-        undecided=undecided,
-    )
-
-
-def effect_text(effect: float, unit: str, n: int) -> str:
-    """Return an effect with its unit; if there is none, the number of units that it could not be measured on.
-
-    >>> effect_text(0.25, "cells", 40), effect_text(math.nan, "cells", 1)
-    ('0.250 cells', 'not measurable (n = 1)')
-    """
-    return f"not measurable (n = {n})" if math.isnan(effect) else f"{effect:.3f} {unit}"
-
-
-def range_text(low: float, high: float, between: str = " to ") -> str:
-    """Return the bounds of an interval; empty if it has none.
-
-    >>> range_text(0.1, 0.4), range_text(math.nan, math.nan)
-    ('0.100 to 0.400', '')
-    """
-    return "" if math.isnan(low) or math.isnan(high) else f"{low:.3f}{between}{high:.3f}"
-
-
-def p_text(p: float) -> str:
-    """Return a p-value as text: "< 0.0001" for smaller values, and "-" for a missing one.
-
-    >>> p_text(3e-226), p_text(0.0312), p_text(math.nan)
-    ('< 0.0001', '0.031', '-')
-    """
-    if math.isnan(p):
-        return "-"
-    return "< 0.0001" if p < 1e-4 else f"{p:.2g}"
-
-
 def _by_name(findings: Iterable[Finding]) -> dict[str, Any]:
     return {part.name: part.to_json() for part in findings}
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)

@@ -15,14 +15,15 @@ from hueprobe.observations.interventions.image_positions import ESTIMATORS
 from hueprobe.observations.interventions.result import Interventions
 from hueprobe.observations.interventions.symmetries import NAMES
 from hueprobe.observations.table import Row
-from hueprobe.observations.verdicts.rules import p_text, range_text
+from hueprobe.observations.verdicts.documents import verdicts_json
+from hueprobe.observations.verdicts.findings import p_text, range_text
 from hueprobe.studies.observing.report import FIGURE_FORMATS
 
 
 def save_interventions(
     result: Interventions, folder: str | Path, *, figure_format: str | None = "png"
 ) -> list[Path]:
-    """Write the result, figures, tables (CSV), `interventions.json` and `report.md` to a folder.
+    """Write the result, figures, tables (CSV), `interventions.json`, `verdicts.json` and `report.md`.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def save_interventions(
     ... )
     >>> files = hp.studies.save_interventions(found, "report", figure_format=None)
     >>> sorted(path.name for path in files)
-    ['class_vectors.csv', 'interventions.json', 'interventions.npz', 'report.md']
+    ['class_vectors.csv', 'interventions.json', 'interventions.npz', 'report.md', 'verdicts.json']
     """
     if figure_format is not None:
         require_choice("figure format", figure_format, FIGURE_FORMATS)
@@ -75,6 +76,7 @@ def save_interventions(
                 figure.savefig(file, format=figure_format)
     texts = {
         "interventions.json": json_text(result.to_json(), indent=1) + "\n",
+        "verdicts.json": verdicts_json(result.claims()),
         "report.md": _page(result, drawn),
         **{f"{name}.csv": _csv(rows) for name, rows in result.tables().items()},
     }

@@ -22,7 +22,8 @@ from hueprobe.observations.hue.relations import EnergyPosition, energy_position
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.observations.table import OBSERVATIONS, Result, Row
 from hueprobe.observations.verdicts.documents import verdicts_html, verdicts_json
-from hueprobe.observations.verdicts.rules import Verdict, effect_text, p_text, range_text
+from hueprobe.observations.verdicts.findings import effect_text, p_text, range_text
+from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval
 
 if TYPE_CHECKING:
