@@ -557,8 +557,6 @@ def trust_tables(results: dict[str, Any]) -> str:
 
 def audit_tables(results: dict[str, Any]) -> str:
     """Return recall of changed copies and patches, false alarms, and how well wrong labels are found."""
-    if "default_rate" not in results:
-        return _fixed_limit_tables(results)
     default = str(results["default_rate"])
     parts: list[str] = []
     if "copies" in results:
@@ -584,71 +582,6 @@ def audit_tables(results: dict[str, Any]) -> str:
     if "large" in results:
         parts += _large_tables(results["large"])
     return "\n\n".join([*parts, *_label_tables(results)])
-
-
-def _fixed_limit_tables(results: dict[str, Any]) -> str:
-    """Return the tables of a file that was measured when limits were fixed numbers."""
-    limits, first = results["limits"], results["recall"][0]
-    told = (
-        "Measured when the limits were fixed numbers, before they followed from a rate of false alarms; not "
-        f"measured anew since. {_set_name(results['set'])}, {results['network']}, K = {results['k']}; "
-        f"{first['n']} images changed in each way, audited against the memory. Intervals: 95 % over images."
-    )
-    rows = [
-        [
-            found["kind"],
-            f"{found['median_distance']:.3f}",
-            f"{found['median_share']:.2f}",
-            *(_interval(found[name][str(limits[name])]) for name in ("distance", "share")),
-            _interval(found["either"]),
-        ]
-        for found in results["recall"]
-    ]
-    header: tuple[str, ...] = (
-        "change", "median distance", "median share of cells", f"recall, distance < {limits['distance']}",
-        f"recall, share > {limits['share']}", "recall, either",
-    )  # fmt: skip
-    parts = [told, markdown(header, rows), "Recall by limit of the distance:"]
-    distances = list(first["distance"])
-    cells = [
-        [found["kind"], *(f"{found['distance'][limit]['estimate']:.3f}" for limit in distances)]
-        for found in results["recall"]
-    ]
-    parts.append(markdown(("change", *(f"< {limit}" for limit in distances)), cells))
-    rows = [
-        [
-            f"{name} {'<' if name == 'distance' else '>'} {limit}",
-            _interval(found["images"]),
-            f"{found['pairs_of_other_classes']:,} of {found['n_other']:,}",
-            f"{found['pairs_of_one_class']:,} of {found['n_same']:,}",
-        ]
-        for name, by_limit in results["false_alarms"].items()
-        for limit, found in by_limit.items()
-    ]
-    header = ("limit", "images paired with another class", "pairs of other classes", "pairs of one class")
-    parts += ["Pairs among the unchanged images (those with any nearly equal cell, for shares):"]
-    parts.append(markdown(header, rows))
-    rows = []
-    for rate in dict.fromkeys(row["rate"] for row in results["labels"]):
-        found = [row for row in results["labels"] if row["rate"] == rate]
-        measures = ("recall", "false_alarms", "precision", "recall_in_first")
-        rows.append(
-            [
-                f"{rate:.0%}",
-                f"{found[0]['n_wrong']} of {found[0]['n']}",
-                *(
-                    _range([row["auroc"][name]["estimate"] for row in found])
-                    for name in ("likelihood", "margin")
-                ),
-                *(_range([row[name]["estimate"] for row in found]) for name in measures),
-            ]
-        )
-    header = (
-        "wrong labels", "images", "AUROC, likelihood", "AUROC, margin", "recall of candidates",
-        "false alarms of candidates", "precision of candidates", "recall among as many first",
-    )  # fmt: skip
-    parts += ["Labels changed at random, mean over seeds [least, greatest]:", markdown(header, rows)]
-    return "\n\n".join(parts)
 
 
 def _copies_tables(copies: dict[str, Any], default: str) -> list[str]:

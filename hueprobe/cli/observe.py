@@ -63,7 +63,7 @@ _WORK = "work"  # subfolder of the output for memories of controls and accuracy
 )
 @click.option(
     "--plane",
-    type=click.Choice(["pca", "lda", "dft", "rgb"]),
+    type=click.Choice(["pca", "lda", "dft", "unlabeled", "rgb"]),
     default="pca",
     show_default=True,
     help="Plane of activation space in which activation hue is measured.",

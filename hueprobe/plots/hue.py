@@ -31,10 +31,11 @@ _ANGLE_TICKS = {-np.pi: "-π", -np.pi / 2: "-π/2", 0.0: "0", np.pi / 2: "π/2",
 
 @takes(HueAccuracy)
 def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
-    """Draw the accuracy of classification by the angle in each plane, and its null, random planes.
+    """Draw the accuracy of classification by the angle in each plane, and its nulls, random planes.
 
     Filled dots use the angle alone, open dots both coordinates in the plane. Solid lines are 95 % intervals,
-    the dotted line is chance. The bottom row is the histogram over random planes.
+    the dotted line is chance. The bottom rows are histograms over random planes: of all dimensions, and
+    within the span of the class means, which is the null of claim 5.
 
     Parameters
     ----------
@@ -57,17 +58,23 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
     >>> hue = hp.observations.hue.measure(matches, memory.blocks, memory.energy(), seed=0)
     >>> ax = hp.plots.angle_accuracy(hue.accuracy)
     >>> [label.get_text() for label in ax.get_yticklabels()][:3]
-    ['200 random planes', 'saturation alone', 'pca plane']
+    ['200 random planes', 'saturation alone', 'one direction']
     """
-    rows: list[tuple[str, list[tuple[Interval, bool]]]] = [("saturation alone", [(result.saturation, True)])]
+    rows: list[tuple[str, list[tuple[Interval, bool]]]] = [
+        ("saturation alone", [(result.saturation, True)]), ("one direction", [(result.line, True)])
+    ]  # fmt: skip
     rows += [(f"{plane.name} plane", [(plane.angle, True), (plane.both, False)]) for plane in result.planes]
     rows += [("full direction", [(result.direction, True)])]
     with drawing(ax, height=1.2 + 0.24 * len(rows)) as ax:
-        counts, edges = np.histogram(result.random, bins=_BINS, range=(0, 1))
-        top = max(int(counts.max()), 1)
-        ax.bar(edges[:-1], 0.85 * counts / top, np.diff(edges), bottom=-0.45, align="edge", color=GRAY)
+        nulls = {f"{len(result.random)} random planes": result.random}
+        if len(result.within):
+            nulls["of the class means"] = result.within
+        for row, accuracies in enumerate(nulls.values()):
+            counts, edges = np.histogram(accuracies, bins=_BINS, range=(0, 1))
+            high = 0.85 * counts / max(int(counts.max()), 1)
+            ax.bar(edges[:-1], high, np.diff(edges), bottom=row - 0.45, align="edge", color=GRAY)
         ax.axvline(result.chance, color=INK, linewidth=0.8, linestyle=":", zorder=0)
-        for row, (_, intervals) in enumerate(rows, start=1):
+        for row, (_, intervals) in enumerate(rows, start=len(nulls)):
             for found, filled in intervals:
                 at = row + (0.0 if len(intervals) == 1 else 0.15 if filled else -0.15)
                 color = SAME if filled else OTHER
@@ -80,10 +87,10 @@ def angle_accuracy(result: HueAccuracy, *, ax: Axes | None = None) -> Axes:
                     markerfacecolor=color if filled else "white",
                     clip_on=False,
                 )
-        labels = [f"{len(result.random)} random planes", *(name for name, _ in rows)]
+        labels = [*nulls, *(name for name, _ in rows)]
         ax.set_yticks(range(len(labels)), labels)
         ax.set(
-            xlim=(0, 1), ylim=(-0.6, len(rows) + 0.5),
+            xlim=(0, 1), ylim=(-0.6, len(labels) - 0.5),
             xlabel=f"accuracy (share of {result.n_images:,} images)",
         )  # fmt: skip
         ax.legend(

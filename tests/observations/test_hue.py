@@ -75,6 +75,57 @@ def test_a_plane_fitted_to_noise_is_no_better_than_random():
     assert np.mean(angle) == pytest.approx(0.25, abs=0.03)
 
 
+def several_planes(rng, spread):
+    """Seven classes in a span of six dimensions, apart by so much along each."""
+    labels = np.repeat(np.arange(7), 20)
+    means = rng.normal(size=(7, 6)) * spread
+    basis = np.linalg.qr(rng.normal(size=(30, 6)))[0].T
+    return means[labels] @ basis + rng.normal(0, 0.15, (140, 30)) + 3 * uniform_axis(30), labels
+
+
+def test_planes_within_the_span_of_the_class_means_are_the_harder_null():
+    """Classes that differ alike in six dimensions: no plane of theirs is special, all beat other planes."""
+    vectors, labels = several_planes(np.random.default_rng(20), np.ones(6))
+    even = hue_accuracy(vectors, labels, seed=0, n_random=99, planes=("pca", "unlabeled"))
+    pca = even.plane("pca")
+    assert pca.p == 0.01 and pca.advantage.low > 0.1
+    assert pca.p_within > 0.05 and pca.beyond_within.low < 0
+    high = np.sort(even.within)[94]  # the 95th of 99
+    assert pca.beyond_within.estimate == pytest.approx(pca.angle.estimate - high)
+    assert even.within.mean() > np.quantile(even.random, 0.9) and even.within.shape == (99,)
+    assert pca.advantage_within.estimate == pytest.approx(pca.angle.estimate - even.within.mean())
+    assert even.plane("unlabeled").angle.estimate == pytest.approx(pca.angle.estimate, abs=0.15)
+    # classes that differ in two dimensions much more than in the others: that plane is special
+    vectors, labels = several_planes(np.random.default_rng(21), np.array([3, 3, 0.2, 0.2, 0.2, 0.2]))
+    special = hue_accuracy(vectors, labels, seed=0, n_random=99, planes=("pca",)).plane("pca")
+    assert special.p_within <= 0.05 and special.beyond_within.low > 0
+
+
+def test_three_classes_span_no_other_plane():
+    vectors, labels, _ = images(np.random.default_rng(22), n_classes=3)
+    found = hue_accuracy(vectors, labels, seed=0, n_random=5)
+    assert len(found.within) == 0 and np.isnan(found.plane("pca").p_within)
+    assert np.isnan(found.plane("pca").advantage_within.estimate)
+
+
+def test_one_direction_is_a_slow_neighbor_search():
+    from hueprobe.stats.dealing import deal
+
+    vectors, labels, _ = images(np.random.default_rng(23), noise=0.8)
+    found = hue_accuracy(vectors, labels, seed=5, n_random=2, k=7)
+    half = deal(np.random.default_rng([5, 0]).permutation(len(labels)), labels, n_parts=2)
+    correct = 0
+    for fold in (0, 1):
+        known, asked = np.flatnonzero(half == fold), np.flatnonzero(half != fold)
+        parts = vectors - vectors.mean(1, keepdims=True)
+        means = np.stack([parts[known][labels[known] == c].mean(0) for c in range(4)])
+        direction = np.linalg.svd(means - means.mean(0))[2][0]
+        for i in asked:
+            order = known[np.argsort(abs(parts[known] @ direction - parts[i] @ direction))][:7]
+            correct += np.bincount(labels[order], minlength=4).argmax() == labels[i]
+    assert found.line.estimate == pytest.approx(correct / len(labels))
+
+
 def test_groups_do_not_straddle_the_halves():
     rng = np.random.default_rng(3)
     identity = np.repeat(rng.normal(size=(40, 10)), 2, axis=0)  # twins, alike but for a trace
@@ -227,7 +278,7 @@ def test_the_whole_observation(simulate_matches, axis):
     given = np.arange(1.0, 10) if axis == "given" else axis
     found = measure_hue(matches, blocks, energy, seed=0, axis=given, n_random=20, n_permutations=99)
     assert found.axis == axis and not found.signed
-    assert [plane.name for plane in found.accuracy.planes] == ["pca", "lda", "dft"]
+    assert [plane.name for plane in found.accuracy.planes] == ["pca", "lda", "dft", "unlabeled"]
     assert found.accuracy.plane("pca").angle.estimate > 0.9
     assert found.map.hue.shape == (18, 4, 4) and found.class_hue.shape == (3,)
     assert (found.class_concentration > 0.8).all()

@@ -314,10 +314,10 @@ def test_conditional_claims(simulate_matches):
     assert math.isnan(verdicts[1].effect)
 
 
-def hue_result(advantage, p, far_minus_near, within_cell):
+def hue_result(advantage, far_minus_near, within_cell, within=(0.3,)):
     one = interval(0.5, 0.4, 0.6)
-    plane = PlaneAccuracy("pca", one, one, advantage, p)
-    accuracy = HueAccuracy(50, 10, 0.1, (plane,), np.array([0.2]), one, one)
+    plane = PlaneAccuracy("pca", one, one, interval(0.3, 0.2, 0.4), 0.005, advantage, 0.2, advantage)
+    accuracy = HueAccuracy(50, 10, 0.1, (plane,), np.array([0.2]), np.array(within), one, one, one)
     information = AxisInformation(np.arange(2.0), (one, one), far_minus_near, within_cell)
     names = {f: None for f in Hue.__dataclass_fields__}
     return Hue(
@@ -327,10 +327,14 @@ def hue_result(advantage, p, far_minus_near, within_cell):
 
 def test_hue_needs_a_telling_angle_and_a_silent_axis():
     up, down = interval(0.2, 0.1, 0.3), interval(-0.2, -0.3, -0.1)
-    good = hue_result(up, 0.005, up, up).claims()[0]
+    good = hue_result(up, up, up).claims()[0]
     assert good.verdict == "holds" and good.n == 50 and good.definitions["plane"] == "pca"
     assert good.survives == {"within each cell": True}
-    assert hue_result(up, 0.2, up, up).claims()[0].verdict == "too little data"
-    opposite = hue_result(up, 0.005, down, up).claims()[0]
+    unclear = interval(0.02, -0.1, 0.14)
+    assert hue_result(unclear, up, up).claims()[0].verdict == "too little data"
+    assert hue_result(down, up, up).claims()[0].verdict == "does not hold"
+    three = hue_result(up, up, up, within=()).claims()[0]
+    assert three.verdict == "not measurable" and "fewer than four classes" in three.reasons[0]
+    opposite = hue_result(up, down, up).claims()[0]
     assert opposite.verdict == "does not hold" and opposite.effect == pytest.approx(-0.2)  # what decides
     assert opposite.survives == {"within each cell": False}

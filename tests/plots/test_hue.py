@@ -19,11 +19,23 @@ def interval(estimate, half=0.05):
 
 def accuracy():
     planes = tuple(
-        PlaneAccuracy(name, interval(angle), interval(angle + 0.1), interval(0.2), 0.005)
+        PlaneAccuracy(
+            name,
+            interval(angle),
+            interval(angle + 0.1),
+            interval(0.2),
+            0.005,
+            interval(0.0),
+            0.5,
+            interval(-0.1),
+        )
         for name, angle in (("pca", 0.4), ("dft", 0.15))
     )
     random = np.array([0.105, 0.125, 0.125, 0.145])
-    return HueAccuracy(100, 10, 0.05, planes, random, interval(0.1), interval(0.9))
+    within = np.array([0.3, 0.4])
+    return HueAccuracy(
+        100, 10, 0.05, planes, random, within, interval(0.1), interval(0.2, half=0.02), interval(0.9)
+    )
 
 
 def disc(hues, concentration):
@@ -46,16 +58,19 @@ def hue_map(hues):
 def test_angle_accuracy_shows_the_null_the_planes_and_the_ceiling(ax):
     assert plots.angle_accuracy(accuracy(), ax=ax) is ax
     labels = [label.get_text() for label in ax.get_yticklabels()]
-    assert labels == ["4 random planes", "saturation alone", "pca plane", "dft plane", "full direction"]
+    assert labels == [
+        "4 random planes", "of the class means", "saturation alone", "one direction", "pca plane",
+        "dft plane", "full direction",
+    ]  # fmt: skip
     bars = {round(bar.get_x(), 3): bar.get_height() for bar in ax.patches if bar.get_height() > 0}
-    assert set(bars) == {0.10, 0.12, 0.14} and bars[0.12] == 2 * bars[0.10]
+    assert set(bars) == {0.10, 0.12, 0.14, 0.3, 0.4} and bars[0.12] == 2 * bars[0.10]
     dots = {
         (float(line.get_xdata()[0]), round(float(line.get_ydata()[0]))): to_hex(line.get_markerfacecolor())
         for line in ax.lines
         if line.get_marker() == "o"
     }
-    assert set(dots) == {(0.1, 1), (0.4, 2), (0.5, 2), (0.15, 3), (0.25, 3), (0.9, 4)}
-    assert dots[0.5, 2] == "#ffffff" and dots[0.4, 2] != "#ffffff"
+    assert set(dots) == {(0.1, 2), (0.2, 3), (0.4, 4), (0.5, 4), (0.15, 5), (0.25, 5), (0.9, 6)}
+    assert dots[0.5, 4] == "#ffffff" and dots[0.4, 4] != "#ffffff"
     assert ax.get_xlim() == (0, 1) and [0.05, 0.05] in [list(line.get_xdata()) for line in ax.lines]
 
 

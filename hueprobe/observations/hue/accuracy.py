@@ -1,4 +1,9 @@
-"""Accuracy of predicting an image's class from the angle, against random planes and the full direction."""
+"""Accuracy of predicting an image's class from the angle, against other planes and other numbers.
+
+Random planes of all dimensions hold almost none of the variance, so any plane that was fitted to anything
+beats them. The plane of the class means is special only if it beats random planes within the span of the
+class means, which hold as much of what the classes differ in.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,14 +16,18 @@ from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.observations.hue.planes import (
     Plane,
     across,
+    class_span,
     fit_plane,
     random_plane,
+    random_plane_within,
     saturation,
     uniform_axis,
 )
 from hueprobe.stats.dealing import deal
 from hueprobe.stats.intervals import Interval, unit_codes, unit_interval
 from hueprobe.stats.permutation import permutation_p
+
+NONE = Interval(float("nan"), float("nan"), float("nan"), float("nan"), 0)
 
 
 @dataclass(frozen=True)
@@ -34,11 +43,16 @@ class PlaneAccuracy:
     both : Interval
         Accuracy from both coordinates in the plane.
     advantage : Interval
-        Accuracy from the angle minus the mean of random planes, paired by image; 0 for a plane like any
-        other.
+        Accuracy from the angle minus the mean of random planes of all dimensions, paired by image.
     p : float
         One-sided p-value: share of planes, this one among the random ones, with at least its accuracy from
         the angle.
+    advantage_within, p_within
+        The same against random planes within the span of the class means; 0 for a plane like any other
+        there. NaN with fewer than four classes, whose means span no other plane.
+    beyond_within : Interval
+        Accuracy from the angle minus that of the plane of the class means that 5 % of them exceed, paired by
+        image: above 0 for a plane that is special.
     """
 
     name: str
@@ -46,6 +60,9 @@ class PlaneAccuracy:
     both: Interval
     advantage: Interval
     p: float
+    advantage_within: Interval
+    p_within: float
+    beyond_within: Interval
 
 
 @dataclass(frozen=True)
@@ -60,10 +77,14 @@ class HueAccuracy:
         Accuracy of a random guess with the classes' own frequencies.
     planes : tuple of PlaneAccuracy
         Accuracy of each plane, in the order of the argument.
-    random : ndarray of shape (n_random,)
-        Accuracy from the angle in random planes: the null of `PlaneAccuracy.p`.
+    random, within : ndarray of shape (n_random,)
+        Accuracy from the angle in random planes of all dimensions, and in random planes within the span of
+        the class means; the latter is empty with fewer than four classes.
     saturation : Interval
-        Accuracy from the distance to the axis alone.
+        Accuracy from the distance to the axis alone, the radius that belongs to the angle.
+    line : Interval
+        Accuracy from one signed number: the coordinate along the first principal direction of the class
+        means.
     direction : Interval
         Accuracy from the full direction orthogonal to the axis: the upper limit.
     """
@@ -73,7 +94,9 @@ class HueAccuracy:
     chance: float
     planes: tuple[PlaneAccuracy, ...]
     random: np.ndarray
+    within: np.ndarray
     saturation: Interval
+    line: Interval
     direction: Interval
 
     def plane(self, name: str) -> PlaneAccuracy:
@@ -87,7 +110,7 @@ def hue_accuracy(
     image_class: np.ndarray,
     *,
     seed: int,
-    planes: Sequence[str | Plane] = ("pca", "lda", "dft"),
+    planes: Sequence[str | Plane] = ("pca", "lda", "dft", "unlabeled"),
     axis: np.ndarray | None = None,
     n_random: int = 200,
     k: int = 10,
@@ -106,12 +129,12 @@ def hue_accuracy(
         Class id of each image, -1 for none.
     seed : int
         Seed of the split and of the random planes.
-    planes : sequence of (str or Plane), default=("pca", "lda", "dft")
+    planes : sequence of (str or Plane), default=("pca", "lda", "dft", "unlabeled")
         Names for `fit_plane`, or planes.
     axis : ndarray of shape (C,), optional
         Unit vector that the planes are orthogonal to; the uniform axis by default.
     n_random : int, default=200
-        Number of random planes, the null. Use at least 200.
+        Number of random planes of each null. Use at least 200.
     k : int, default=10
         Number of neighbors that vote. It is limited to half the size of the median class, since a larger k
         would let other classes outvote it.
@@ -158,6 +181,15 @@ def hue_accuracy(
             plane = random_plane(axis, generator)
             known, queries = plane.coordinates(pooled[memory]), plane.coordinates(pooled[query])
             record(f"random {draw}", query, vote(_directions(known), _directions(queries)))
+        span = class_span(pooled[memory], labels[memory], axis)
+        if len(span) > 2:
+            generator = np.random.default_rng([seed, 2])
+            for draw in range(n_random):
+                plane = random_plane_within(span, axis, generator)
+                known, queries = plane.coordinates(pooled[memory]), plane.coordinates(pooled[query])
+                record(f"within {draw}", query, vote(_directions(known), _directions(queries)))
+        line = fit_plane("pca", pooled[memory], labels[memory], axis)
+        record("line", query, vote(*(line.coordinates(pooled[part])[:, :1] for part in (memory, query))))
         distance = [saturation(pooled[part], axis)[:, None] for part in (memory, query)]
         record("saturation", query, vote(*distance))
         parts = [_directions(across(pooled[part], axis)) for part in (memory, query)]
@@ -166,8 +198,17 @@ def hue_accuracy(
     def accuracy(values: np.ndarray) -> Interval:
         return unit_interval(values[tested], np.ones(tested.sum()), units)
 
-    random = np.array([hits[f"random {draw}"][tested].mean() for draw in range(n_random)])
-    expected = np.mean([hits[f"random {draw}"] for draw in range(n_random)], axis=0)
+    def null(kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return each random plane's accuracy, each image's mean hit, and the hits of the plane at 95 %."""
+        rows = [hits[f"{kind} {draw}"] for draw in range(n_random) if f"{kind} {draw}" in hits]
+        if not rows:
+            return np.zeros(0), np.full(len(labels), np.nan), np.full(len(labels), np.nan)
+        accuracies = np.array([row[tested].mean() for row in rows])
+        high = np.argsort(accuracies, kind="stable")[min(int(0.95 * len(rows)), len(rows) - 1)]
+        return accuracies, np.mean(rows, axis=0), rows[high]
+
+    random, expected, _ = null("random")
+    within, expected_within, high_within = null("within")
     shares = np.bincount(labels[tested]) / tested.sum()
     names = [plane if isinstance(plane, str) else plane.name for plane in planes]
     return HueAccuracy(
@@ -181,11 +222,20 @@ def hue_accuracy(
                 both=accuracy(hits[f"both {name}"]),
                 advantage=accuracy(hits[f"angle {name}"] - expected),
                 p=float(permutation_p(hits[f"angle {name}"][tested].mean(), random)),
+                beyond_within=accuracy(hits[f"angle {name}"] - high_within) if len(within) else NONE,
+                advantage_within=accuracy(hits[f"angle {name}"] - expected_within) if len(within) else NONE,
+                p_within=(
+                    float(permutation_p(hits[f"angle {name}"][tested].mean(), within))
+                    if len(within)
+                    else float("nan")
+                ),
             )
             for name in names
         ),
         random=random,
+        within=within,
         saturation=accuracy(hits["saturation"]),
+        line=accuracy(hits["line"]),
         direction=accuracy(hits["direction"]),
     )
 

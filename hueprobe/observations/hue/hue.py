@@ -3,7 +3,8 @@
 *Axis.* Query vectors are sorted by their distance from the axis (the sine of the angle to it), and the share
 of same-class matches is computed by decile. An uninformative axis has the fewest in the nearest decile.
 *Angle.* `hue_accuracy` measures how accurately the angle alone predicts the class, against random planes
-orthogonal to the same axis. Permuted labels would not do as a null, since random planes beat them too.
+within the span of the class means. Permuted labels would not do as a null, nor would planes of all
+dimensions: any plane that holds variance beats them.
 """
 
 import warnings
@@ -138,6 +139,14 @@ class Hue:
             numbers[f"angle-only accuracy, {plane.name}, above random planes"] = replace(
                 plane.advantage, p_value=plane.p
             )
+            numbers[f"angle-only accuracy, {plane.name}, above planes of the class means"] = replace(
+                plane.advantage_within, p_value=plane.p_within
+            )
+            numbers[f"angle-only accuracy, {plane.name}, beyond 95 % of planes of the class means"] = (
+                plane.beyond_within
+            )
+            numbers[f"both coordinates, {plane.name}"] = plane.both
+        numbers["one direction of the class means"] = self.accuracy.line
         numbers["saturation alone"] = self.accuracy.saturation
         numbers["full direction"] = self.accuracy.direction
         numbers["same-class share, far less near the axis"] = self.information.far_minus_near
@@ -170,7 +179,11 @@ class Hue:
         ('pca', ['within each cell'])
         """
         plane, information = self.accuracy.planes[0], self.information
-        angle = finding("5 hue", plane.advantage, plane.p, self.accuracy.n_images)
+        reason = None
+        if not len(self.accuracy.within):
+            reason = "the means of fewer than four classes span no other plane to compare with"
+        beyond = plane.beyond_within
+        angle = finding("5 hue", beyond, beyond.p(0.0), self.accuracy.n_images, undecided=reason)
         settings = {**(definitions or {}), "plane": plane.name, "axis": self.axis, "signed": self.signed}
 
         def judged(axis: Interval) -> Verdict:
@@ -194,7 +207,7 @@ def measure(
     *,
     seed: int,
     plane: str | Plane = "pca",
-    controls: Sequence[str | Plane] = ("lda", "dft"),
+    controls: Sequence[str | Plane] = ("lda", "dft", "unlabeled"),
     axis: str | np.ndarray = "uniform",
     query_blocks: Callable[[], Blocks] | None = None,
     n_random: int = 200,
@@ -215,14 +228,14 @@ def measure(
     plane : str or Plane, default="pca"
         Plane in which hue is measured. A named plane is fitted to all images for the map, and out of sample
         for accuracy.
-    controls : sequence of (str or Plane), default=("lda", "dft")
+    controls : sequence of (str or Plane), default=("lda", "dft", "unlabeled")
         Further planes whose accuracy is measured.
     axis : {"uniform", "mean"} or ndarray of shape (C,), default="uniform"
         The axis; `mean` is the mean of the memory's vectors.
     query_blocks : callable, optional
         The query images' unit vectors, block by block; by default the queries are the memory's own images.
     n_random : int, default=200
-        Number of random planes.
+        Number of random planes of each null.
     n_permutations : int, default=9999
         Number of random draws of each permutation test.
 
@@ -252,7 +265,7 @@ def measure(
     ...     matches, memory.blocks, memory.energy(), seed=0, n_random=20, n_permutations=99
     ... )
     >>> found.map.hue.shape == (12, *memory.grid.shape), [plane.name for plane in found.accuracy.planes]
-    (True, ['pca', 'lda', 'dft'])
+    (True, ['pca', 'lda', 'dft', 'unlabeled'])
     >>> [verdict.id for verdict in found.claims()]
     ['5 hue']
     """

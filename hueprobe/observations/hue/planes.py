@@ -2,8 +2,9 @@
 
 In RGB the axis is the gray line, and the plane orthogonal to it carries hue. With C channels the space
 orthogonal to the axis has C - 1 dimensions, so the plane must be chosen. Planes are `rgb` (three channels
-only), `pca` or `lda` of class means, `dft`, or the plane of two given vectors. `dft` is the first harmonic
-over channels; since their order is arbitrary, it is a control.
+only), `pca` or `lda` of class means, `dft`, `unlabeled`, or the plane of two given vectors. `dft` is the
+first harmonic over channels; since their order is arbitrary, it is a control. So is `unlabeled`, the first
+two principal directions of the vectors, which no label chose.
 
 The `rgb` plane gives HSI hue, atan2(sqrt(3) (G - B), 2 R - G - B). HSV hue differs from it by up to 1.12
 degrees.
@@ -18,7 +19,7 @@ from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.grid import Grid
 
 AXES = ("uniform", "mean")
-PLANES = ("rgb", "pca", "lda", "dft")
+PLANES = ("rgb", "pca", "lda", "dft", "unlabeled")
 # A vector whose component orthogonal to the axis is smaller (relative to its length) has no hue.
 NO_HUE = 1e-6
 
@@ -145,14 +146,54 @@ def random_plane(axis: np.ndarray, generator: np.random.Generator) -> Plane:
     return plane_through(first, second, axis, name="random")
 
 
+def class_span(vectors: np.ndarray, labels: np.ndarray, axis: np.ndarray) -> np.ndarray:
+    """Return an orthonormal basis of the span of the class means across the axis, shape (r, C).
+
+    Its dimension r is at most one less than the number of classes: means are taken less their own mean.
+
+    Parameters
+    ----------
+    vectors : ndarray of shape (n, C)
+        Labeled vectors.
+    labels : ndarray of int64, shape (n,)
+        Class id of each vector.
+    axis : ndarray of shape (C,)
+        Unit vector that the span is orthogonal to.
+    """
+    between, _ = _between(across(np.asarray(vectors, float), axis), labels)
+    _, sizes, directions = np.linalg.svd(between, full_matrices=False)
+    basis: np.ndarray = directions[sizes > 1e-9 * max(sizes[0], 1e-300)]
+    return basis
+
+
+def random_plane_within(span: np.ndarray, axis: np.ndarray, generator: np.random.Generator) -> Plane:
+    """Return a random plane within a span, drawn from the uniform distribution.
+
+    Vectors are drawn in all C dimensions and projected on the span, so that one draw gives nearly the same
+    plane for spans that are nearly the same.
+
+    Parameters
+    ----------
+    span : ndarray of shape (r, C)
+        Orthonormal basis of the span (`class_span`), r at least 2.
+    axis : ndarray of shape (C,)
+        Unit vector that the span is orthogonal to.
+    generator : numpy.random.Generator
+        Source of randomness.
+    """
+    first, second = generator.normal(size=(2, len(axis))) @ span.T @ span
+    return plane_through(first, second, axis, name="random")
+
+
 def fit_plane(name: str, vectors: np.ndarray, labels: np.ndarray, axis: np.ndarray) -> Plane:
     """Return one of the named planes, fitted to vectors if it needs fitting.
 
     Parameters
     ----------
-    name : {"rgb", "pca", "lda", "dft"}
+    name : {"rgb", "pca", "lda", "dft", "unlabeled"}
         `pca`: first two principal directions of the class means. `lda`: first two discriminant directions,
-        with the within-class covariance shrunk by the method of Ledoit and Wolf (2004). `rgb`, `dft`: fixed.
+        with the within-class covariance shrunk by the method of Ledoit and Wolf (2004). `unlabeled`: first
+        two principal directions of the vectors. `rgb`, `dft`: fixed.
     vectors : ndarray of shape (n, C)
         Vectors to fit the plane to.
     labels : ndarray of int64, shape (n,)
@@ -178,12 +219,10 @@ def fit_plane(name: str, vectors: np.ndarray, labels: np.ndarray, axis: np.ndarr
         return plane_through(np.cos(phase), np.sin(phase), axis, name=name)
 
     parts = across(np.asarray(vectors, float), axis)
-    present, codes = np.unique(labels, return_inverse=True)
-    means = np.stack([parts[codes == c].mean(0) for c in range(len(present))])
-    between = means - means.mean(0)
+    between, residuals = _between(parts, labels)
     if name == "lda":
-        between = between @ np.linalg.inv(_shrunk_covariance(parts - means[codes]))
-    directions = _principal(between)
+        between = between @ np.linalg.inv(_shrunk_covariance(residuals))
+    directions = _principal(parts - parts.mean(0) if name == "unlabeled" else between)
     if len(directions) < 2:
         rest = parts - parts.mean(0)
         directions = np.concatenate([directions, _principal(rest - rest @ directions.T @ directions)])
@@ -192,6 +231,13 @@ def fit_plane(name: str, vectors: np.ndarray, labels: np.ndarray, axis: np.ndarr
             f"the vectors span no plane across the axis to fit {name!r}; use 'dft' or two given vectors"
         )
     return plane_through(directions[0], directions[1], axis, name=name)
+
+
+def _between(parts: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class means less their own mean, (M, C), and each row less its class mean, (n, C)."""
+    present, codes = np.unique(labels, return_inverse=True)
+    means = np.stack([parts[codes == c].mean(0) for c in range(len(present))])
+    return means - means.mean(0), parts - means[codes]
 
 
 def _principal(rows: np.ndarray) -> np.ndarray:

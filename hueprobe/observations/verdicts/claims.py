@@ -90,6 +90,7 @@ CLAIMS = {
     ),
     "5 hue": Claim(
         "The angle across the uniform axis of activation space tells the class, and the axis does not.",
-        "accuracy from the angle in the plane less the mean of random planes", "accuracy", 0.0, +1, 0.01,
+        "accuracy from the angle in the plane less that which 5 % of random planes of the class means exceed",
+        "accuracy", 0.0, +1, 0.01,
     ),
 }  # fmt: skip
