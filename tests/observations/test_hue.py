@@ -92,7 +92,7 @@ def test_planes_within_the_span_of_the_class_means_are_the_harder_null():
     assert pca.p_within > 0.05 and pca.beyond_within.low < 0
     high = np.sort(even.within)[94]  # the 95th of 99
     assert pca.beyond_within.estimate == pytest.approx(pca.angle.estimate - high)
-    assert even.within.mean() > np.quantile(even.random, 0.9) and even.within.shape == (99,)
+    assert even.within.mean() > even.random.mean() + 0.1 and even.within.shape == (99,)
     assert pca.advantage_within.estimate == pytest.approx(pca.angle.estimate - even.within.mean())
     assert even.plane("unlabeled").angle.estimate == pytest.approx(pca.angle.estimate, abs=0.15)
     # classes that differ in two dimensions much more than in the others: that plane is special

@@ -2,13 +2,16 @@
 
 A deal splits each class into B blocks that share no image, and T is the sum over pairs of blocks of
 <z_cb, z_cb'>. Where effects are small, one deal is a lottery. T averaged over D deals has the same mean and
-less noise. For effects of images that add up, n of them in a class, its variance without class effects is
+less noise: another deal of the same images repeats only a share rho of the first one's, so that
 
-    Var(mean of T) / Var(T)  =  rho + (1 - rho) / D,        rho = (B - 1) / B * n / (n - 1)
+    Var(mean of T) / Var(T)  =  rho + (1 - rho) / D.
 
-of that of one deal: another deal of the same images repeats the share rho of the first one's noise. Class
-labels are permuted within the blocks of each deal, the permuted T of all deals are pooled, and this factor
-narrows them. Intervals use the same factor. `benchmarks/interventions.py` measures the level.
+For effects of images that add up, n of them in a class, rho is (B - 1) / B * n / (n - 1). Of real images it is
+far less, since an image's position also depends on which images it is dealt to match. So rho is estimated:
+1 - rho is the variance over deals of each class's share of T, divided by the variance that the spread between
+blocks predicts without class effects, both averaged over classes, less one standard error of that. Class labels are permuted within
+the blocks of each deal, the permuted T of all deals are pooled, and the factor narrows them. Intervals use the
+same factor. `benchmarks/interventions.py` measures the level.
 """
 
 from collections.abc import Sequence
@@ -64,12 +67,32 @@ class Deals:
         return float(1 / np.mean(1 / self.n_units)) if len(self.n_units) else float("nan")
 
     @property
-    def narrowing(self) -> float:
-        """Variance of T averaged over the deals, divided by that of one deal; 1 for a single deal."""
-        n_deals, n_blocks = self.mean.shape[:2]
-        n = self.typical_n
-        rho = min((n_blocks - 1) / n_blocks * n / (n - 1), 1.0) if n > 1 else 1.0
-        return float(rho + (1 - rho) / n_deals)
+    def most_repeated(self) -> float:
+        """Share of a deal's noise that another one repeats, if all noise is the images' own."""
+        n_blocks, n = self.mean.shape[1], self.typical_n
+        return min((n_blocks - 1) / n_blocks * n / (n - 1), 1.0) if n > 1 else 1.0
+
+    def narrowing(self, form: np.ndarray) -> float:
+        """Return the variance of T averaged over the deals, divided by that of one deal.
+
+        Parameters
+        ----------
+        form : ndarray of shape (d, d), symmetric
+            See `squared_effects`.
+        """
+        n_deals = len(self.mean)
+        if n_deals == 1 or self.mean.shape[2] < 2:
+            return 1.0
+        z = self.centered
+        whole = z.sum(1)
+        own = np.einsum("kmi,ij,kmj->km", whole, form, whole) - np.einsum("kbmi,ij,kbmj->km", z, form, z)
+        n_blocks, n_classes = self.mean.shape[1:3]
+        predicted = n_blocks * (n_blocks - 1) / 2 * _noise(self, form[None])[0][0, 0] / n_classes
+        between = (own / 2).var(0, ddof=1).mean()
+        changed = between / predicted if predicted > 0 else 0.0
+        changed *= 1 - np.sqrt(2 / ((n_deals - 1) * max(n_classes - 1, 1)))
+        rho = float(np.clip(1 - changed, 0.0, self.most_repeated))
+        return rho + (1 - rho) / n_deals
 
     @property
     def class_degrees(self) -> float:
@@ -150,6 +173,8 @@ def squared_effects(deals: Deals, forms: Sequence[np.ndarray]) -> tuple[np.ndarr
 
         (4 / B mu' A S A' mu + narrowing * 2 / (B (B - 1)) tr(A S A' S)) / (M - 1)^2
 
+    with the narrowing of A; between two forms, the root of the product of theirs.
+
     Parameters
     ----------
     deals : Deals
@@ -176,7 +201,8 @@ def squared_effects(deals: Deals, forms: Sequence[np.ndarray]) -> tuple[np.ndarr
     drift = 4 / n_blocks * drift - 4 / n_blocks**2 * noise
     own = np.arange(len(stacked))
     drift[own, own] = np.maximum(drift[own, own], 0)
-    covariance = drift + deals.narrowing * 2 / (n_blocks * (n_blocks - 1)) * noise
+    root = np.sqrt([deals.narrowing(form) for form in stacked])
+    covariance = drift + np.outer(root, root) * 2 / (n_blocks * (n_blocks - 1)) * noise
     return squares, covariance / (n_classes - 1) ** 2
 
 
@@ -223,7 +249,7 @@ def detectable_effect(deals: Deals, form: np.ndarray, *, level: float = 0.05, po
     if n_classes < 2:
         return float("nan")
     noise, spread = _noise(deals, form[None])
-    null = np.sqrt(deals.narrowing * 2 / (n_blocks * (n_blocks - 1)) * noise[0, 0]) / (n_classes - 1)
+    null = np.sqrt(deals.narrowing(form) * 2 / (n_blocks * (n_blocks - 1)) * noise[0, 0]) / (n_classes - 1)
     along = np.einsum("ij,kmji->km", form, spread).mean() / np.trace(form)
     by_effect = 4 * along / (n_blocks * (n_classes - 1))
     enough, more = stats.norm.ppf([1 - level, power])
@@ -323,6 +349,11 @@ def permutation_nulls(
     n_deals, _, n_classes, d = deals.mean.shape
     each = -(-n_permutations // n_deals)
     observed, permuted = np.zeros(d), []
+    narrower = np.ones(d)
+    for column in sorted({column for part in parts for column in part}):
+        form = np.zeros((d, d))
+        form[column, column] = 1
+        narrower[column] = np.sqrt(deals.narrowing(form))
     for deal in range(n_deals):
         scaled = np.full(deals.mean.shape[1:], np.nan)
         for part in map(list, parts):
@@ -333,7 +364,7 @@ def permutation_nulls(
         own, null = permuted_shares(scaled, seed + 1_000_003 * deal, each)
         observed += own.sum(0) / n_deals
         permuted.append(null.sum(1))
-    return Nulls(observed, np.concatenate(permuted) * np.sqrt(deals.narrowing))
+    return Nulls(observed, np.concatenate(permuted) * narrower)
 
 
 def _block_positions(deals: Deals, deal: int, part: list[int]) -> BlockPositions:

@@ -41,7 +41,7 @@ class Part:
     vectors : ndarray of shape (M, 2)
         (u, v) of each class less the mean over classes, in cells.
     low, high : ndarray of shape (M, 2)
-        95 % interval of each coordinate.
+        95 % interval of each coordinate; as wide as that of a single deal, so too wide where deals differ.
     class_p : ndarray of shape (M,)
         p-value of each class by Student's t, the smaller of both coordinates, corrected for testing all
         coordinates of all classes (Holm).
