@@ -322,6 +322,9 @@ class AccuracyGrid:
     ) -> tuple[Verdict, ...]:
         """Return the verdict on claim 2, from the first run and the descriptors of its network and task.
 
+        Comparisons with other classifiers (K tuned, logistic regression, nearest class mean) are recorded
+        beside it, in its definitions.
+
         Parameters
         ----------
         memory : str, default="memory"
@@ -346,12 +349,20 @@ class AccuracyGrid:
         'accuracy less that of gap'
         """
         first = self.runs[0]
-        rivals = [
-            comparison
-            for comparison in self.comparisons(first.network, first.task)
-            if comparison.second in {run.descriptor for run in self.runs}
-        ]
-        return (accuracy_claim(rivals, memory=memory, definitions=definitions),) if rivals else ()
+        descriptors = {run.descriptor for run in self.runs}
+        compared = self.comparisons(first.network, first.task)
+        rivals = [comparison for comparison in compared if comparison.second in descriptors]
+        beside = {
+            f"accuracy less that of {one.second}": finding(
+                "2 pixel", one.difference, one.p, one.n_units
+            ).to_json()
+            for one in compared
+            if one.second not in descriptors
+        }
+        if not rivals:
+            return ()
+        definitions = {**(definitions or {}), **({"other classifiers": beside} if beside else {})}
+        return (accuracy_claim(rivals, memory=memory, definitions=definitions),)
 
     def tables(self) -> dict[str, list[Row]]:
         """Return a row for each run, in a table `accuracy`."""

@@ -6,12 +6,12 @@ less noise: another deal of the same images repeats only a share rho of the firs
 
     Var(mean of T) / Var(T)  =  rho + (1 - rho) / D.
 
-For effects of images that add up, n of them in a class, rho is (B - 1) / B * n / (n - 1). Of real images it is
-far less, since an image's position also depends on which images it is dealt to match. So rho is estimated:
+For effects of images that add up, n of them in a class, rho is (B - 1) / B * n / (n - 1). Of real images it
+is far less, since an image's position also depends on which images it is dealt to match. So rho is estimated:
 1 - rho is the variance over deals of each class's share of T, divided by the variance that the spread between
-blocks predicts without class effects, both averaged over classes, less one standard error of that. Class labels are permuted within
-the blocks of each deal, the permuted T of all deals are pooled, and the factor narrows them. Intervals use the
-same factor. `benchmarks/interventions.py` measures the level.
+blocks predicts without class effects, both averaged over classes, less one standard error of that. Class
+labels are permuted within the blocks of each deal, the permuted T of all deals are pooled, and the factor
+narrows them. Intervals use the same factor. `benchmarks/interventions.py` measures the level.
 """
 
 from collections.abc import Sequence
