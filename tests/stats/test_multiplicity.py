@@ -3,8 +3,9 @@
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from hueprobe.stats.multiplicity import holm
+from hueprobe.stats.multiplicity import benjamini_hochberg, holm
 
 P = st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), min_size=1, max_size=12)
 
@@ -25,3 +26,15 @@ def test_what_is_rejected_is_what_the_step_down_procedure_rejects(p_values, leve
 
 def test_worked_by_hand():
     np.testing.assert_allclose(holm(np.array([0.01, 0.5, 0.02])), [0.03, 0.5, 0.04])
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
+def test_benjamini_hochberg_is_scipys(p_values):
+    expected = stats.false_discovery_control(p_values)
+    np.testing.assert_allclose(benjamini_hochberg(np.array(p_values)), expected)
+    assert (benjamini_hochberg(np.array(p_values)) <= holm(np.array(p_values)) + 1e-12).all()
+
+
+def test_missing_p_values_count_as_tests():
+    corrected = benjamini_hochberg(np.array([0.01, np.nan]))
+    assert corrected[0] == 0.02 and np.isnan(corrected[1])
