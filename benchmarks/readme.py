@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.markdown import markdown
 from benchmarks.tables import RESULTS
-from benchmarks.verdict_table import NETWORKS, cell
+from benchmarks.verdict_table import NETWORKS, shown, verdicts_of
 
 README = Path(__file__).parents[1] / "README.md"
 SET = "caltech101_20x40"
@@ -34,20 +34,15 @@ _WORDS = {
 
 def verdicts() -> str:
     """Return one row per claim, one column per network."""
-    columns = {}
-    for network in SHOWN:
-        record = json.loads((RESULTS / f"observations-{SET}-{network}.json").read_text("utf-8"))
-        columns[NETWORKS[network]] = {verdict["id"]: verdict for verdict in record["verdicts"]}
+    columns = {NETWORKS[network]: verdicts_of(SET, network) for network in SHOWN}
     rows = [
-        [f"{claim.split()[0]}: {words}", *(_shown(cell(found[claim])) for found in columns.values())]
+        [
+            f"{claim.split()[0]}: {words}",
+            *(shown(found[claim]).partition(" (")[0] for found in columns.values()),
+        ]
         for claim, words in _WORDS.items()
     ]
     return markdown(("claim", *columns), rows).replace("---:", "---")
-
-
-def _shown(text: str) -> str:
-    """Leave out the p-value, and the sign of what rounds to zero."""
-    return re.sub(r"-(0\.0+)\b", r"\1", text.partition(" (")[0])
 
 
 def speed() -> str:

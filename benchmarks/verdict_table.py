@@ -1,12 +1,34 @@
-"""Tables of verdicts, from the records of `hueprobe observe all`.
+"""Tables of verdicts, from the records of `hueprobe observe all` and `hueprobe intervene`.
 
     python -m benchmarks.verdict_table
+    python -m benchmarks.verdict_table --hue MEMORIES      (claim 5 measured anew, see below)
 
 Records are the verdicts.json of each memory, kept as `benchmarks/results/observations-<set>-<network>.json`.
+Their findings are judged by the rules as they stand. Claim 3b is that of `benchmarks/results/
+interventions.json` where it was measured. `--hue` measures claim 5 on the memories <set>-<network>.memory in
+MEMORIES, and enters it into the records.
 """
 
+import argparse
 import json
+import math
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
+
+import numpy as np
+
+from benchmarks.markdown import markdown
+from hueprobe.json_documents import json_text
+from hueprobe.observations.verdicts.claims import CLAIMS
+from hueprobe.observations.verdicts.documents import verdicts_from_json
+from hueprobe.observations.verdicts.findings import HOLDS, SIGNIFICANCE, TOO_LITTLE
+from hueprobe.observations.verdicts.rules import NOT_IDENTIFIED, VERDICTS, Verdict
+from hueprobe.stats.intervals import Interval
+from hueprobe.stats.multiplicity import benjamini_hochberg, holm
+from hueprobe.stats.random_effects import random_effects
 
 RESULTS = Path(__file__).parent / "results"
 SETS = {
@@ -20,45 +42,160 @@ NETWORKS = {
     "mobilenet_v2": "MobileNetV2",
     "squeezenet1_1": "SqueezeNet",
 }
-CLAIMS = (
-    "1a centre", "1b symmetry", "2 pixel", "3a centre", "3b angle", "3c border", "4a stay", "4b spread",
-    "4c tangential", "5 hue",
-)  # fmt: skip
 
 
-def cell(verdict: dict) -> str:
-    """Return effect, interval, verdict, the controls that it does not survive, how many base rates agree."""
-    low, high = verdict["ci95"]
-    text = f"{verdict['effect']:.2f} [{low:.2f}, {high:.2f}] {verdict['verdict']}"
-    base_rates = {name: survives for name, survives in verdict["controls"].items() if "base rate" in name}
-    lost = [name for name in verdict["controls"] if not verdict["controls"][name] and name not in base_rates]
-    if verdict["verdict"] == "holds" and lost:
+@cache
+def verdicts_of(folder: str, network: str) -> dict[str, Verdict]:
+    """Return the verdicts on a set and network by claim; empty if there is no record."""
+    file = RESULTS / f"observations-{folder}-{network}.json"
+    if not file.is_file():
+        return {}
+    found = {verdict.id: verdict for verdict in verdicts_from_json(file.read_text("utf-8"))}
+    interventions = RESULTS / "interventions.json"
+    runs = json.loads(interventions.read_text("utf-8"))["runs"] if interventions.is_file() else []
+    for run in runs:
+        if (run["set"], run["network"], run["variant"]) == (folder, network, ""):
+            (flipped,) = verdicts_from_json(json.dumps({"verdicts": run["verdicts"]}))
+            found["3b angle"] = flipped
+    return {claim: found[claim] for claim in CLAIMS if claim in found}
+
+
+def shown(verdict: Verdict) -> str:
+    """Return effect, interval and verdict in one line, with what else belongs to the verdict.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        The verdict.
+    """
+    low, high = verdict.ci95
+    text = "" if math.isnan(verdict.effect) else f"{verdict.effect:.2f} "
+    text += "" if math.isnan(low) else f"[{low:.2f}, {high:.2f}] "
+    text += verdict.verdict
+    lost = [name for name, survives in verdict.survives.items() if not survives and "base rate" not in name]
+    if verdict.verdict == HOLDS and lost:
         text += f" (not under {', '.join(lost)})"
-    if base_rates:
-        text += f" (so by {sum(base_rates.values())} of {len(base_rates)} other base rates)"
-    return text
+    if verdict.verdict == NOT_IDENTIFIED and verdict.over_choices:
+        least, most = verdict.over_choices
+        text += f" ({least:.2f} to {most:.2f} over base rates)"
+    if verdict.verdict == TOO_LITTLE and verdict.needed:
+        text += f" (needs about {verdict.needed:,})"
+    return text.replace("-0.00", "0.00")
 
 
 def table(folder: str) -> str:
     """Return a set's verdicts as a Markdown table, a column for each network."""
-    columns = {}
-    for network, name in NETWORKS.items():
-        file = RESULTS / f"observations-{folder}-{network}.json"
-        if file.is_file():
-            verdicts = json.loads(file.read_text())["verdicts"]
-            columns[name] = {verdict["id"]: verdict for verdict in verdicts}
-    lines = [f"| {SETS[folder]} | null | {' | '.join(columns)} |", f"|{'---|' * (len(columns) + 2)}"]
-    for claim in CLAIMS:
-        null = next(of[claim]["null"] for of in columns.values() if claim in of)
-        cells = [cell(of[claim]) if claim in of else "-" for of in columns.values()]
-        lines.append(f"| {claim} | {null:g} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    columns = {name: verdicts_of(folder, network) for network, name in NETWORKS.items()}
+    columns = {name: found for name, found in columns.items() if found}
+    rows = [
+        [claim, f"{rule.null:g}", *(shown(of[claim]) if claim in of else "-" for of in columns.values())]
+        for claim, rule in CLAIMS.items()
+    ]
+    return markdown((SETS[folder], "null", *columns), rows).replace("---:", "---")
+
+
+def every() -> Iterator[Verdict]:
+    """Yield all verdicts of the tables."""
+    for folder in SETS:
+        for network in NETWORKS:
+            yield from verdicts_of(folder, network).values()
+
+
+def counts() -> str:
+    """Return how many verdicts there are of each kind, and what corrections for so many tests leave."""
+    verdicts = list(every())
+    kinds = Counter(verdict.verdict for verdict in verdicts)
+    told = ", ".join(f"{kinds[kind]} {kind}" for kind in VERDICTS if kinds[kind])
+    p = np.array([verdict.p for verdict in verdicts])
+    holds = np.array([verdict.verdict == HOLDS for verdict in verdicts])
+    kept = {
+        name: int((holds & (corrected(p) < SIGNIFICANCE)).sum())
+        for name, corrected in (("Holm", holm), ("Benjamini and Hochberg", benjamini_hochberg))
+    }
+    left = " and ".join(f"{n} by {name}'s" for name, n in kept.items())
+    return (
+        f"Of {len(verdicts)} verdicts: {told}. Corrected for testing all of them, of the {holds.sum()} that "
+        f"hold {left} procedure do."
+    )
+
+
+def summary() -> str:
+    """Return one mean effect per claim over the sets, by random effects, as a Markdown table.
+
+    Networks on one set see the same images. So a set's effect is the mean over networks of the claim's main
+    finding, with the mean of their standard errors, as if networks added no information.
+    """
+    rows = []
+    for claim, rule in CLAIMS.items():
+        effects, errors = [], []
+        for folder in SETS:
+            parts = [verdicts_of(folder, network).get(claim) for network in NETWORKS]
+            found = [part.findings[0].interval for part in parts if part is not None]
+            found = [one for one in found if math.isfinite(one.high - one.low)]
+            if found:
+                effects.append(float(np.mean([one.estimate for one in found])))
+                errors.append(float(np.mean([(one.high - one.low) / 2 / 1.96 for one in found])))
+        mean = random_effects(effects, errors)
+        rows.append(
+            [
+                claim, rule.effect, f"{rule.null:g}", *_cells(mean, effects), str(len(effects)),
+            ]
+        )  # fmt: skip
+    header = ("claim", "main finding", "null", "mean over sets [95 %]", "least and greatest set", "sets")
+    return markdown(header, rows).replace("---:", "---")
+
+
+def _cells(mean: Interval, effects: list[float]) -> tuple[str, str]:
+    if not effects:
+        return "", ""
+    ends = f"{min(effects):.3f}, {max(effects):.3f}"
+    if math.isnan(mean.estimate):
+        return "", ends
+    return f"{mean.estimate:.3f} [{mean.low:.3f}, {mean.high:.3f}]", ends
+
+
+def measure_hue(memories: Path) -> None:
+    """Measure claim 5 on each memory and enter it into its record."""
+    from benchmarks.accuracy import NETWORKS as OPTIONS
+    from benchmarks.accuracy import SHARED
+    from hueprobe import observe, open_memory
+    from hueprobe.studies import ObserveSettings
+
+    for folder in SETS:
+        for network in NETWORKS:
+            file = RESULTS / f"observations-{folder}-{network}.json"
+            (path,) = memories.glob(f"**/{folder}-{network}.memory")
+            weights = None
+            if "weights" in OPTIONS[network]:
+                weights = SHARED / "weights" / f"{OPTIONS[network]['weights']}.fp16.safetensors"
+            report = observe(open_memory(path), "hue", settings=ObserveSettings(weights=weights))
+            (verdict,) = report.verdicts
+            document = json.loads(file.read_text("utf-8"))
+            name = document["verdicts"][0]["memory"]
+            record = replace(verdict, memory=name).to_json()
+            document["verdicts"] = [
+                record if one["id"] == verdict.id else one for one in document["verdicts"]
+            ]
+            document["hue"] = {
+                name: [one.estimate, one.low, one.high] for _, name, one in report.memories[0].numbers()
+            }
+            file.write_text(json_text(document, indent=2) + "\n", "utf-8")
+            print(folder, network, shown(verdict), flush=True)
 
 
 def main() -> None:
-    """Print one table a set."""
+    """Print the tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--hue", type=Path, metavar="MEMORIES")
+    arguments = parser.parse_args()
+    if arguments.hue is not None:
+        measure_hue(arguments.hue)
+        verdicts_of.cache_clear()
     for folder in SETS:
         print(table(folder), end="\n\n")
+    print(counts(), summary(), sep="\n\n")
 
 
 if __name__ == "__main__":
