@@ -187,12 +187,17 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         case = Case(arguments)
         found = case.intervened("run", flips="e,h,r,v", shift=SHIFT, keep=True, n_deals=arguments.deals)
         found.save(case.folder / "interventions.npz")
-        record |= {**case.record, **found.to_json(), "decoders": decoded(case, found)}
+        record |= {**case.record, **found.to_json(), **claim_of(found), "decoders": decoded(case, found)}
         record["mirror_alone"] = mirror_alone(found.positions)
     if not arguments.keep:
         for path in (case.folder / "run" / "work").glob("*.memory"):
             shutil.rmtree(path)
     return record
+
+
+def claim_of(found: Interventions) -> dict[str, Any]:
+    """Return the verdict on claim 3b as an entry of a record."""
+    return {"verdicts": [verdict.to_json() for verdict in found.claims()]}
 
 
 def mirror_alone(positions: ImagePositions) -> dict[str, Any]:
