@@ -1,5 +1,7 @@
 """`hueprobe observe`: the paper's observations as numbers, figures and verdicts."""
 
+import shlex
+import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -207,7 +209,10 @@ def observe(
                 [m for m in opened if m is not None], settings, n_draws, output, figure_format
             )
     with clock.of("figures"):
-        files = report.save(output, figure_format=figure_format, more_figures=tested)
+        program = Path(sys.argv[0]).name
+        called = program == "hueprobe" or program == "__main__.py"  # not from another program
+        command = shlex.join(["hueprobe", *sys.argv[1:]]) if called else ""
+        files = report.save(output, figure_format=figure_format, more_figures=tested, command=command)
     already = {f"{one.name}: {note}" for one, notes in zip(reports, told, strict=True) for note in notes}
     for note in report.notes:
         if note not in already:

@@ -15,6 +15,7 @@ from hueprobe.observations.energy import measure as measure_energy
 from hueprobe.observations.table import OBSERVATIONS
 from hueprobe.observations.verdicts import CLAIMS
 from hueprobe.plots import figures
+from hueprobe.plots.captions import caption
 from hueprobe.stats.intervals import Interval
 from hueprobe.studies import ObserveSettings, accuracy_grid, network_center, observe, run_self_test
 from hueprobe.studies.observing.controls import Changed, controlled, mirror, padded, shifted
@@ -59,7 +60,8 @@ def test_everything_is_measured_judged_and_written(tmp_path):
         "verdict",
     }  # fmt: skip
     assert {f.name for f in files if f.suffix != ".png"} == {
-        "verdicts.json", "report.md", "numbers.csv", "accuracy.csv", "class_positions.csv", "maps.csv",
+        "verdicts.json", "report.md", "report.html", "numbers.csv", "accuracy.csv",
+        "class_positions.csv", "maps.csv",
     }  # fmt: skip
     drawn = {f.name for f in files if f.suffix == ".png"}
     assert {
@@ -70,7 +72,15 @@ def test_everything_is_measured_judged_and_written(tmp_path):
         "verdicts.png",
     } <= drawn
     assert all(f.stat().st_size for f in files)
-    assert (tmp_path / "report.md").read_text().count("\n| ") == 11
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("\n### ") == 10  # each claim in words
+    for verdict in report.verdicts:
+        assert f"\n### {verdict.id}: {verdict.verdict}\n\n{verdict.claim.text}" in text
+    assert "layer" in text and "K = 4" in text and "transform" in text
+    page = (tmp_path / "report.html").read_text()
+    assert page.count("<img ") == len(drawn) and page.count("<h3>") == 10
+    # every figure has a caption of its own
+    assert all(caption(name) != name.removesuffix(".png") for name in drawn)
 
 
 def test_energy_at_the_center_is_found(tmp_path):

@@ -364,6 +364,7 @@ def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -
         name=name,
         network="" if memory is None else str(memory.settings.backbone),
         n_images=n_images,
+        provenance=settings.words(memory),
         seed=settings.seed,
         verdicts=tuple(verdicts),
         notes=tuple(notes),

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 from hueprobe.errors import HueprobeWarning, InputError, require_choice
-from hueprobe.escapes import escape_markdown
 from hueprobe.files import written_whole
 from hueprobe.observations.accuracy.grid import AccuracyGrid
 from hueprobe.observations.conditional.conditional import Conditional
@@ -22,9 +20,10 @@ from hueprobe.observations.hue.relations import EnergyPosition, energy_position
 from hueprobe.observations.locations.maps import Locations
 from hueprobe.observations.table import OBSERVATIONS, Result, Row
 from hueprobe.observations.verdicts.documents import verdicts_html, verdicts_json
-from hueprobe.observations.verdicts.findings import effect_text, p_text, range_text
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval
+from hueprobe.studies.observing.page import report_parts
+from hueprobe.studies.pages import as_html, as_markdown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,6 +43,8 @@ class MemoryReport:
         Name of the network.
     n_images : int
         Number of readable images in the memory.
+    provenance : dict of str to str, default={}
+        What the numbers depend on, in words: layer, weights, transform, K, searcher.
     seed : int, default=0
         Seed of permutations.
     energy, accuracy, locations, conditional, hue
@@ -73,6 +74,7 @@ class MemoryReport:
     name: str
     network: str
     n_images: int
+    provenance: dict[str, str] = field(default_factory=dict, repr=False)
     seed: int = 0
     energy: Energy | None = None
     accuracy: AccuracyGrid | None = None
@@ -191,9 +193,16 @@ class Report:
             yield "verdicts", plots.verdict_figure(self.verdicts)
 
     def save(
-        self, folder: str | Path, *, figure_format: str | None = "png", more_figures: Sequence[str] = ()
+        self,
+        folder: str | Path,
+        *,
+        figure_format: str | None = "png",
+        more_figures: Sequence[str] = (),
+        command: str = "",
     ) -> list[Path]:
-        """Write figures, tables (CSV), `verdicts.json` and `report.md` to a folder, and return the files.
+        """Write figures, tables (CSV), `verdicts.json` and the report to a folder, and return the files.
+
+        The report says each claim in words, as `report.md` and as `report.html`, which needs no other file.
 
         Parameters
         ----------
@@ -202,7 +211,9 @@ class Report:
         figure_format : {"png", "pdf", "svg", None}, default="png"
             Format of the figures; None for no figures.
         more_figures : sequence of str, default=()
-            File names of figures already in the folder that the page should also show.
+            File names of figures already in the folder that the report should also show.
+        command : str, default=""
+            The command that made the report, to be recorded in it.
 
         Returns
         -------
@@ -218,7 +229,7 @@ class Report:
         --------
         >>> report = hp.observe(memory, "energy")
         >>> sorted(path.name for path in report.save("report", figure_format=None))
-        ['maps.csv', 'numbers.csv', 'report.md', 'verdicts.json']
+        ['maps.csv', 'numbers.csv', 'report.html', 'report.md', 'verdicts.json']
         """
         if figure_format is not None:
             require_choice("figure format", figure_format, FIGURE_FORMATS)
@@ -233,7 +244,11 @@ class Report:
                 with written_whole(files[-1]) as file, missing_told():
                     figure.savefig(file, format=figure_format)
         drawn = [*(file.name for file in files), *more_figures]
-        texts = {"verdicts.json": verdicts_json(self.verdicts), "report.md": _page(self, drawn)}
+        parts = report_parts(self, drawn, command=command)
+        texts = {
+            "verdicts.json": verdicts_json(self.verdicts),
+            "report.md": as_markdown(parts), "report.html": as_html(parts, folder),
+        }  # fmt: skip
         for name, rows in self.tables().items():
             if rows:
                 texts[f"{name}.csv"] = _csv(rows)
@@ -292,47 +307,3 @@ def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
     writer.writerow(columns)
     writer.writerows([["" if row[n] != row[n] else row[n] for n in columns] for row in rows])
     return text.getvalue()
-
-
-def _page(report: Report, figures: Sequence[str]) -> str:
-    lines = ["# Observations", ""]
-    for one in report.memories:
-        network = f"{escape_markdown(one.network)}, " if one.network else ""
-        lines.append(f"- {escape_markdown(one.name)}: {network}{one.n_images} images")
-    lines += ["", "| claim | memory | effect | 95 % | null | p | n | verdict | survives | fails under |"]
-    lines += ["|" + "---|" * 10]
-    for v in report.verdicts:
-        survived = ", ".join(name for name, survives in v.survives.items() if survives)
-        failed = ", ".join(name for name, survives in v.survives.items() if not survives)
-        lines.append(
-            f"| {v.id} | {escape_markdown(v.memory)} | {effect_text(v.effect, v.claim.unit, v.n)} "
-            f"| {range_text(*v.ci95)} "
-            f"| {v.claim.null:g} | {p_text(v.p)} | {v.n} | **{v.verdict}** | {survived} | {failed} |"
-        )
-    reasons = [
-        f"- {v.id}, {escape_markdown(v.memory)}: {escape_markdown(reason)}"
-        for v in report.verdicts
-        for reason in v.reasons
-    ]
-    reasons += [f"- {escape_markdown(note)}" for note in report.notes]
-    for one in report.memories:
-        if one.content is not None:
-            lines += ["", _content(one.name, one.content)]
-    lines += ["", *dict.fromkeys(reasons)] if reasons else []
-    lines += [""] + [
-        f"![{escape_markdown(name)}]({quote(name)})" for name in figures if name.endswith((".png", ".svg"))
-    ]
-    return "\n".join(lines).rstrip() + "\n"
-
-
-def _content(name: str, found: ContentOrPosition) -> str:
-    parts = {"position": found.position, "content": found.content, "difference": found.content_less_position}
-    text = ", ".join(
-        f"{part} {effect_text(i.estimate, '', found.n).strip()}"
-        + (f" [{range_text(i.low, i.high, ', ')}]" if range_text(i.low, i.high) else "")
-        for part, i in parts.items()
-    )
-    return (
-        f"{escape_markdown(name)}, only the queries mirrored: share of matches that follow {text} "
-        f"(n = {found.n} matches off the middle column)."
-    )

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from hueprobe.arguments import as_count
+from hueprobe.memory.store import Memory
+from hueprobe.memory.transforms import transform_words
 from hueprobe.observations.hue.planes import Plane
 
 
@@ -67,6 +69,29 @@ class ObserveSettings:
     def __post_init__(self) -> None:
         """Accept a whole K of another type, such as 3.0."""
         object.__setattr__(self, "k", as_count("k", self.k))
+
+    def words(self, memory: Memory | None) -> dict[str, str]:
+        """Return in words what numbers depend on: the network and how it saw the images, and the search.
+
+        Parameters
+        ----------
+        memory : Memory or None
+            The memory; None for a table of matches alone.
+        """
+        words = {}
+        if memory is not None:
+            made = memory.settings
+            height, width = made.grid
+            words = {
+                "network": made.backbone,
+                "layer": f"{made.layer or 'none'}, closing {made.closing or 'unknown or none'}",
+                "weights": f"{made.weights} (sha256 {made.weights_sha256[:12]})" if made.weights else "none",
+                "transform": transform_words(made.transform),
+                "vectors": f"{height}x{width} cells of {made.channels:,} channels, {made.dtype}",
+                "memory made by": f"hueprobe {made.versions.get('hueprobe', 'unknown')}",
+            }
+        search = f"K = {self.k}, searcher {self.searcher}, a query's own {self.exclude} excluded"
+        return words | {"search": search, "weighting": self.weighting, "seed": str(self.seed)}
 
     @property
     def definitions(self) -> dict[str, Any]:
