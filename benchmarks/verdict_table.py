@@ -27,8 +27,8 @@ from hueprobe.observations.verdicts.documents import verdicts_from_json
 from hueprobe.observations.verdicts.findings import HOLDS, SIGNIFICANCE, TOO_LITTLE
 from hueprobe.observations.verdicts.rules import NOT_IDENTIFIED, VERDICTS, Verdict
 from hueprobe.stats.intervals import Interval
+from hueprobe.stats.meta_analysis import random_effects
 from hueprobe.stats.multiplicity import benjamini_hochberg, holm
-from hueprobe.stats.random_effects import random_effects
 
 RESULTS = Path(__file__).parent / "results"
 SETS = {

@@ -49,6 +49,7 @@ FLOORS = (
     ),
     ("scale",),
     ("observations/verdicts/claims",),
+    ("observations/verdicts/findings",),
     ("observations/verdicts/rules", "observations/verdicts/documents"),
     ("observations/verdicts/evidence", "observations/table", "observations/units"),
     ("observations/energy", "observations/accuracy", "observations/locations", "observations/conditional"),

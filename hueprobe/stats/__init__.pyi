@@ -7,11 +7,11 @@ from .information import mutual_information as mutual_information
 from .intervals import Interval as Interval
 from .intervals import proportion_interval as proportion_interval
 from .intervals import unit_interval as unit_interval
+from .meta_analysis import random_effects as random_effects
 from .paired import compare_paired as compare_paired
 from .paired import split_spread as split_spread
 from .permutation import permutation_p as permutation_p
 from .permutation import sign_flip_p as sign_flip_p
-from .random_effects import random_effects as random_effects
 from .roc import auroc as auroc
 from .roc import fpr_at_tpr as fpr_at_tpr
 from .roc import roc_curve as roc_curve

@@ -17,6 +17,6 @@ from .observing.memories import network_center as network_center
 from .observing.memories import observe as observe
 from .observing.memories import observe_memory as observe_memory
 from .observing.memories import run_self_test as run_self_test
-from .observing.report import MemoryReport as MemoryReport
+from .observing.memory_report import MemoryReport as MemoryReport
 from .observing.report import Report as Report
 from .observing.settings import ObserveSettings as ObserveSettings

@@ -11,7 +11,7 @@ from hueprobe.memory.arrays import memory_from_arrays
 from hueprobe.observations.hue.planes import Plane, plane_through, uniform_axis
 from hueprobe.studies.comparison.trained_networks import Measured, TrainedObservation, measurable
 from hueprobe.studies.observing.memories import observe_memory
-from hueprobe.studies.observing.report import MemoryReport
+from hueprobe.studies.observing.memory_report import MemoryReport
 from hueprobe.studies.observing.settings import ObserveSettings
 
 if TYPE_CHECKING:

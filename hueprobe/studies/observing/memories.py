@@ -32,7 +32,8 @@ from hueprobe.progress import named_pass
 from hueprobe.studies.observing.accuracy_runs import AccuracySetup, grid_of
 from hueprobe.studies.observing.controls import controlled, require_control
 from hueprobe.studies.observing.measurable import cannot_measure, measured_in_part
-from hueprobe.studies.observing.report import MemoryReport, Report
+from hueprobe.studies.observing.memory_report import MemoryReport
+from hueprobe.studies.observing.report import Report
 from hueprobe.studies.observing.settings import ObserveSettings
 from hueprobe.studies.observing.subject import Subject
 

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from hueprobe.memory.settings import library_versions
 from hueprobe.observations.conditional.mirrored import ContentOrPosition
@@ -19,10 +18,8 @@ from hueprobe.observations.verdicts.findings import (
 )
 from hueprobe.observations.verdicts.rules import DISAGREE, NOT_IDENTIFIED, NOT_RUN, Verdict
 from hueprobe.plots.captions import caption
+from hueprobe.studies.observing.memory_report import MemoryReport
 from hueprobe.studies.pages import Heading, Items, Paragraph, Part, Picture, Table
-
-if TYPE_CHECKING:
-    from hueprobe.studies.observing.report import MemoryReport, Report
 
 _MEANING = {
     HOLDS: "These images support the claim.",
@@ -36,13 +33,15 @@ _MEANING = {
 }
 
 
-def report_parts(report: "Report", figures: Sequence[str], *, command: str = "") -> list[Part]:
+def report_parts(
+    memories: Sequence[MemoryReport], figures: Sequence[str], *, command: str = ""
+) -> list[Part]:
     """Return the page of a report.
 
     Parameters
     ----------
-    report : Report
-        The report.
+    memories : sequence of MemoryReport
+        Results for each memory.
     figures : sequence of str
         File names of the figures.
     command : str, default=""
@@ -55,24 +54,25 @@ def report_parts(report: "Report", figures: Sequence[str], *, command: str = "")
     )
     if command:
         parts.append(Paragraph(command, "Command:"))
-    for one in report.memories:
+    for one in memories:
         parts += _memory_parts(one)
     parts += [
         Heading("All verdicts"),
         Table(
             ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "controls"),
-            tuple(_row(verdict) for verdict in report.verdicts),
+            tuple(_row(verdict) for one in memories for verdict in one.verdicts),
         ),
     ]
-    if report.notes:
-        parts += [Heading("Notes"), Items(tuple(dict.fromkeys(report.notes)))]
+    notes = [f"{one.name}: {note}" for one in memories for note in one.notes]
+    if notes:
+        parts += [Heading("Notes"), Items(tuple(dict.fromkeys(notes)))]
     if figures:
         parts.append(Heading("Figures"))
         parts += [Picture(file, caption(file)) for file in figures]
     return parts
 
 
-def _memory_parts(one: "MemoryReport") -> list[Part]:
+def _memory_parts(one: MemoryReport) -> list[Part]:
     parts: list[Part] = [Heading(one.name)]
     facts = tuple((name, text) for name, text in one.provenance.items())
     parts.append(Table(("", ""), (*facts, ("images", f"{one.n_images:,}"))))
