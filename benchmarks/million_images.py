@@ -25,6 +25,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def line_of_work(line: str, folder: Path) -> list[dict[str, Any]]:
         classifier = step("KernelDensityClassifier", lambda: hp.KernelDensityClassifier(memory))
         for name in ("first query", "second query"):
             activations = rng.random((1, memory.n_channels, 1, 1), np.float32)
-            step(name, lambda asked=activations: classifier.classify_activations(asked))
+            step(name, partial(classifier.classify_activations, activations))
     elif line == "search":
         searcher = step("open_searcher", lambda: hp.open_searcher(memory))
         vectors = memory.vectors([0])

@@ -49,7 +49,7 @@ class Exclusion:
         sha256 : str or None
             Hash of the content; None or "" if unknown.
         """
-        return bool(sha256) and len(self._by_hash(sha256)) > 0
+        return sha256 is not None and sha256 != "" and len(self._by_hash(sha256)) > 0
 
     def of(self, sha256: str | None, group: str | None) -> np.ndarray:
         """Return the rows that an image from outside may not match, ascending, int64.

@@ -135,7 +135,7 @@ class QueryExtractor:
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
             for batch in batches:
                 readable = np.flatnonzero([record.readable for record in batch.records])
-                names = [table.paths[batch.start + i] for i in readable]
+                names = [table.paths[batch.start + i] for i in readable.tolist()]
                 stored = []
                 for memory, grid in zip(self.memories, extractor.at(taps, batch.images), strict=True):
                     activations = grid[readable]

@@ -33,8 +33,9 @@ class ValueRows:
             keys = column.codes[rows].astype(np.int64)
             some = keys >= 0
         else:
-            whole = isinstance(column, Column)
-            values: Iterable[Any] = column.take(rows) if whole else [column[row] for row in rows.tolist()]
+            values: Iterable[Any] = (
+                column.take(rows) if isinstance(column, Column) else [column[row] for row in rows.tolist()]
+            )
             keys = np.fromiter(map(hash, values), np.int64, len(rows))
             some = np.fromiter((value is not None for value in values), bool, len(rows))
         order = np.argsort(keys[some], kind="stable")
@@ -55,10 +56,11 @@ class ValueRows:
         named = isinstance(self._column, NameColumn)
         key = self._column.code(value) if isinstance(self._column, NameColumn) else hash(value)
         start, stop = (np.searchsorted(self._keys, key, side=side) for side in ("left", "right"))
-        rows = self._rows[start:stop]
+        rows: np.ndarray = self._rows[start:stop]
         if named or not len(rows):
             return rows
-        return rows[[self._column[row] == value for row in rows.tolist()]]  # two values may share a hash
+        own = np.array([self._column[row] == value for row in rows.tolist()])  # values may share a hash
+        return rows[own]
 
     def repeated(self) -> np.ndarray:
         """Return the rows that may share their value with another one, ascending; the others do not."""
