@@ -130,7 +130,7 @@ def summary(code: str, line: str, rounds: list[list[dict[str, Any]]]) -> list[di
         for name in ("seconds", "cpu_seconds"):
             took = [one[name] for one in of_step]
             row[name] = [round(float(f(took)), 3) for f in (np.median, min, max)]
-        rows.append({**row, "peak_mb": round(max(one["peak_mb"] for one in of_step))})
+        rows.append({**row, "peak_mb": round(max(one["peak_mb"] for one in of_step)), "rounds": len(rounds)})
     return rows
 
 
@@ -163,7 +163,7 @@ def main() -> None:
         print("\n".join(json_text(row) for row in rows if row["line"] == line), flush=True)
     results = {
         "machine": machine(), "versions": versions(), "images": arguments.images, "channels": N_CHANNELS,
-        "classes": N_CLASSES, "rounds": arguments.rounds, "rows": [*kept, *rows],
+        "classes": N_CLASSES, "rows": [*kept, *rows],
     }  # fmt: skip
     arguments.output.parent.mkdir(exist_ok=True)
     arguments.output.write_text(json_text(results, indent=1) + "\n")
