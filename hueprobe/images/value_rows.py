@@ -59,8 +59,8 @@ class ValueRows:
         rows: np.ndarray = self._rows[start:stop]
         if named or not len(rows):
             return rows
-        own = np.array([self._column[row] == value for row in rows.tolist()])  # values may share a hash
-        return rows[own]
+        # Values may share a hash.
+        return np.array([row for row in rows.tolist() if self._column[row] == value], np.int64)
 
     def repeated(self) -> np.ndarray:
         """Return the rows that may share their value with another one, ascending; the others do not."""
