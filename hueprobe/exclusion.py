@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 
 from hueprobe.arguments import distinct_rows
-from hueprobe.images.columns import name_column
+from hueprobe.images.name_columns import name_column
 from hueprobe.images.value_rows import ValueRows
 from hueprobe.memory.store import Memory
 

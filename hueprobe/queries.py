@@ -11,7 +11,7 @@ import numpy as np
 from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
-from hueprobe.images.columns import name_column
+from hueprobe.images.name_columns import name_column
 from hueprobe.images.table import ImageTable
 from hueprobe.match_images import MatchImages
 from hueprobe.memory.recorded import load_recorded_backbones, recorded_device

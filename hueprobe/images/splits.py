@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hueprobe.errors import HueprobeWarning, InputError
-from hueprobe.images.columns import NameColumn, name_column, strings
+from hueprobe.images.columns import strings
+from hueprobe.images.name_columns import NameColumn, name_column
 from hueprobe.images.table import ImageTable
 from hueprobe.stats.dealing import Unit, deal_units, units_of
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from hueprobe.arguments import as_names
 from hueprobe.errors import ImageError, InputError, ShapeError
-from hueprobe.images.columns import NameColumn, joined, name_column, number_column, text_column
+from hueprobe.images.columns import joined, number_column, text_column
+from hueprobe.images.name_columns import NameColumn, name_column
 from hueprobe.images.names import normal_name, normalized, warn_of_names
 from hueprobe.images.value_range import ValueRange
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from hueprobe.images.columns import Column, NameColumn
+from hueprobe.images.columns import Column
+from hueprobe.images.name_columns import NameColumn
 
 
 class ValueRows:

@@ -12,8 +12,9 @@ from msgspec import UNSET
 from hueprobe.arguments import as_rows
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.grid import Grid
-from hueprobe.images.columns import name_column, text_column
+from hueprobe.images.columns import text_column
 from hueprobe.images.label_names import LabelSet
+from hueprobe.images.name_columns import name_column
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.contents import (
     map_array,

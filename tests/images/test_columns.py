@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from hueprobe.errors import HueprobeWarning, ImageError
 from hueprobe.images import ImageTable, split_table
-from hueprobe.images.columns import joined, name_column, number_column, text_column
+from hueprobe.images.columns import joined, number_column, text_column
+from hueprobe.images.name_columns import name_column
 from hueprobe.images.names import normal_name
 from hueprobe.images.value_rows import ValueRows
 
