@@ -59,6 +59,7 @@ bench: .venv/dev.stamp
 	$(BIN)/python -m benchmarks.explorer_page
 	$(BIN)/python -m benchmarks.extraction
 	$(BIN)/python -m benchmarks.memory_use
+	$(BIN)/python -m benchmarks.million_images
 	$(BIN)/python -m benchmarks.tables
 
 clean:

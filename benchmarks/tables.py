@@ -306,6 +306,28 @@ def memory_use_tables(results: dict[str, Any]) -> str:
     return markdown((f"images ({results['network']})", "peak anonymous MB", "seconds"), rows)
 
 
+def million_images_tables(results: dict[str, Any]) -> str:
+    """Return what each step takes with a million images, for each version of the code."""
+    codes = list(dict.fromkeys(row["code"] for row in results["rows"]))
+    found = {(row["line"], row["step"], row["code"]): row for row in results["rows"]}
+    steps = list(dict.fromkeys(key[:2] for key in found))
+    cells = [
+        [
+            line,
+            step,
+            *(f"{found[line, step, code]['cpu_seconds'][0]:.2f}" for code in codes),
+            *(f"{found[line, step, code]['peak_mb']:,}" for code in codes),
+        ]
+        for line, step in steps
+    ]
+    measures = ("CPU seconds", "peak RSS, MB")
+    header = ("process", "step", *(f"{name}, {code}" for name in measures for code in codes))
+    ran_on = results["machine"]
+    told = f"{results['images']:,} images, one cell of {results['channels']} channels each"
+    where = f"{ran_on['processor']}, {ran_on['cores']} cores"
+    return f"{told}. {where}; {ran_on['threads']} of them used.\n\n{markdown(header, cells)}"
+
+
 def compact_tables(results: dict[str, Any]) -> str:
     """Return size, layouts and times of `sparse16` beside float16."""
     rows = results["rows"]
@@ -837,6 +859,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "selection_share": selection_tables,
     "observe_stages": stage_tables,
     "memory_use": memory_use_tables,
+    "million_images": million_images_tables,
     "compact_shards": compact_tables,
     "explorer": explorer_tables,
     "explorer_page": explorer_page_tables,

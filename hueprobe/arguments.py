@@ -83,6 +83,29 @@ def as_rows(what: str, rows: Any, n: int) -> np.ndarray:
     return found
 
 
+def distinct_rows(what: str, rows: Any, n: int) -> np.ndarray:
+    """Return the positions of selected rows, each once and ascending, int64.
+
+    Parameters
+    ----------
+    what, rows, n
+        As in `as_rows`.
+
+    Raises
+    ------
+    InputError, ShapeError
+        As in `as_rows`.
+
+    Examples
+    --------
+    >>> distinct_rows("images", [2, 0, 2], 3).tolist()
+    [0, 2]
+    """
+    chosen = np.zeros(n, bool)
+    chosen[as_rows(what, rows, n)] = True
+    return np.flatnonzero(chosen)
+
+
 def as_count(what: str, value: Any, *, least: int = 1) -> int:
     """Return a whole number of at least `least`; 3.0 counts as 3.
 

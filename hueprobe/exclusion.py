@@ -1,11 +1,13 @@
 """Which images a query may not match, and how many vectors of each class this excludes."""
 
-from collections import defaultdict
 from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
-from hueprobe.arguments import as_rows
+from hueprobe.arguments import distinct_rows
+from hueprobe.images.name_columns import name_column
+from hueprobe.images.value_rows import ValueRows
 from hueprobe.memory.store import Memory
 
 EXCLUDE = ("image", "group", "none")
@@ -23,28 +25,31 @@ class Exclusion:
         image's group. `none`: nothing.
     images : array_like of int or of bool, optional
         The memory rows in use. By default all.
-
-    Attributes
-    ----------
-    known : frozenset of str
-        Content hashes of the images in use.
     """
 
     def __init__(self, memory: Memory, rule: str, *, images: np.ndarray | None = None) -> None:
         self._memory, self._rule = memory, rule
-        by_hash: dict[str, list[int]] = defaultdict(list)
-        by_group: dict[str, list[int]] = defaultdict(list)
-        hashes, groups = memory.sha256, memory.images.groups
         self._rows = np.arange(memory.n_images)
         if images is not None:
-            self._rows = np.unique(as_rows("images", images, memory.n_images))
-        for row in self._rows.tolist():
-            if hashes[row]:
-                by_hash[hashes[row]].append(row)
-            if (group := groups[row]) is not None:
-                by_group[group].append(row)
-        self._by_hash, self._by_group = dict(by_hash), dict(by_group)
-        self.known = frozenset(by_hash)
+            self._rows = distinct_rows("images", images, memory.n_images)
+
+    @cached_property
+    def _by_hash(self) -> ValueRows:
+        return ValueRows(self._memory.sha256, self._rows)
+
+    @cached_property
+    def _by_group(self) -> ValueRows:
+        return ValueRows(self._memory.images.groups, self._rows)
+
+    def knows(self, sha256: str | None) -> bool:
+        """Return whether an image in use has this content.
+
+        Parameters
+        ----------
+        sha256 : str or None
+            Hash of the content; None or "" if unknown.
+        """
+        return sha256 is not None and sha256 != "" and len(self._by_hash(sha256)) > 0
 
     def of(self, sha256: str | None, group: str | None) -> np.ndarray:
         """Return the rows that an image from outside may not match, ascending, int64.
@@ -56,10 +61,10 @@ class Exclusion:
         """
         if self._rule == "none":
             return np.empty(0, np.int64)
-        rows = set(self._by_hash.get(sha256 or "", ()))
+        rows = self._by_hash(sha256) if sha256 else np.empty(0, np.int64)
         if self._rule == "group" and group is not None:
-            rows.update(self._by_group.get(group, ()))
-        return np.array(sorted(rows), np.int64)
+            rows = np.union1d(rows, self._by_group(group))
+        return rows
 
     def of_row(self, row: int) -> np.ndarray:
         """Return the rows that a memory image may not match, including its own.
@@ -80,12 +85,25 @@ class Exclusion:
         ndarray of bool, shape (n_images,)
             False also for images without a class, and for those not in use.
         """
-        memory = self._memory
-        lone, left = np.zeros(memory.n_images, bool), memory.class_counts(self._rows)
-        for row in self._rows[memory.image_class[self._rows] >= 0].tolist():
-            barred = self.of_row(row)
-            same = barred[memory.image_class[barred] == memory.image_class[row]]
-            lone[row] = left[memory.image_class[row]] == memory.valid_per_image[same].sum()
+        memory, rows = self._memory, self._rows
+        image_class, valid = memory.image_class, memory.valid_per_image
+        lone, left = np.zeros(memory.n_images, bool), memory.class_counts(rows)
+        rows = rows[image_class[rows] >= 0]
+        barred = np.zeros(memory.n_images, np.int64) if self._rule == "none" else valid.copy()
+        if self._rule == "group":
+            group = name_column(memory.images.groups).codes
+            grouped = rows[group[rows] >= 0]
+            pair = group[grouped].astype(np.int64) * len(memory.classes) + image_class[grouped]
+            _, pair = np.unique(pair, return_inverse=True)
+            counts = np.zeros(len(grouped), np.int64)
+            np.add.at(counts, pair, valid[grouped])
+            barred[grouped] = counts[pair]
+        if self._rule != "none":
+            repeated = self._by_hash.repeated()
+            for row in repeated[image_class[repeated] >= 0].tolist():
+                others = self.of_row(row)
+                barred[row] = valid[others[image_class[others] == image_class[row]]].sum()
+        lone[rows] = left[image_class[rows]] == barred[rows]
         return lone
 
     def barred_counts(self, barred: Sequence[np.ndarray]) -> np.ndarray:

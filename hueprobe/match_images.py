@@ -1,5 +1,6 @@
 """The images on both sides of a match table: their names, classes and groups, and the grids."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -22,13 +23,13 @@ class MatchImages:
         Grid of the memory and grid of the query images.
     classes : tuple of str
         Class names by id: first those of the memory, then those that only query images have.
-    query_paths : tuple of str
+    query_paths : sequence of str
         Path (or name) of each query image, n_query_images long.
     query_image_class : ndarray of int64, shape (n_query_images,)
         Class id of each query image; -1 where it has none.
-    query_image_group, image_group : tuple of (str or None)
+    query_image_group, image_group : sequence of (str or None)
         Group (subject, family, object) of each query image and of each memory image.
-    image_paths : tuple of str
+    image_paths : sequence of str
         Path of each memory image, n_images long.
     image_class : ndarray of int64, shape (n_images,)
         Class id of each memory image; -1 where it has none.
@@ -37,12 +38,12 @@ class MatchImages:
     grid: Grid
     query_grid: Grid
     classes: tuple[str, ...]
-    query_paths: tuple[str, ...]
+    query_paths: Sequence[str]
     query_image_class: np.ndarray
-    query_image_group: tuple[str | None, ...]
-    image_paths: tuple[str, ...]
+    query_image_group: Sequence[str | None]
+    image_paths: Sequence[str]
     image_class: np.ndarray
-    image_group: tuple[str | None, ...]
+    image_group: Sequence[str | None]
 
     def __repr__(self) -> str:
         """Count the images on both sides and the classes."""
@@ -79,10 +80,14 @@ class _Images(msgspec.Struct):
     queries: _Side | None
 
 
+def _side(paths: Sequence[str], classes: np.ndarray, groups: Sequence[str | None]) -> _Side:
+    return _Side(tuple(paths), tuple(classes.tolist()), tuple(groups))
+
+
 def images_to_json(images: MatchImages) -> bytes:
     """Return the images as one JSON document, which `images_from_json` reads."""
-    memory = _Side(images.image_paths, tuple(images.image_class.tolist()), images.image_group)
-    queries = _Side(images.query_paths, tuple(images.query_image_class.tolist()), images.query_image_group)
+    memory = _side(images.image_paths, images.image_class, images.image_group)
+    queries = _side(images.query_paths, images.query_image_class, images.query_image_group)
     return msgspec.json.encode(
         _Images(
             version=VERSION,

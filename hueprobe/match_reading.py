@@ -1,6 +1,7 @@
 """Checked reading of a match table's columns: its rows, and the images that they name."""
 
 import warnings
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -179,7 +180,7 @@ def _codes(column: "pa.ChunkedArray") -> tuple[np.ndarray, list[str]]:
 
 
 def _require_same(
-    named: _Named, paths: tuple[str, ...], image_class: np.ndarray, classes: tuple[str, ...], source: str
+    named: _Named, paths: Sequence[str], image_class: np.ndarray, classes: tuple[str, ...], source: str
 ) -> None:
     for number, found in named.items():
         known = None

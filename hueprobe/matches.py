@@ -1,6 +1,6 @@
 """The match table: pairs of a query pixel and a memory pixel, with class, distance and weight."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -252,7 +252,7 @@ class Matches(MatchImages):
         """
         import pyarrow as pa
 
-        def named(codes: np.ndarray, names: tuple[str, ...]) -> pa.DictionaryArray:
+        def named(codes: np.ndarray, names: Sequence[str]) -> pa.DictionaryArray:
             absent = codes < 0
             if not all_names:
                 used = np.unique(codes[~absent])

@@ -11,6 +11,7 @@ import numpy as np
 from hueprobe.activations.descriptors import describe, require_finite, unit_vectors
 from hueprobe.allocation import freed_memory_kept
 from hueprobe.errors import ShapeError
+from hueprobe.images.name_columns import name_column
 from hueprobe.images.table import ImageTable
 from hueprobe.match_images import MatchImages
 from hueprobe.memory.recorded import load_recorded_backbones, recorded_device
@@ -134,7 +135,7 @@ class QueryExtractor:
         with freed_memory_kept(extractor.device_kind == "cpu"), contextlib.closing(batches):
             for batch in batches:
                 readable = np.flatnonzero([record.readable for record in batch.records])
-                names = [table.paths[batch.start + i] for i in readable]
+                names = [table.paths[batch.start + i] for i in readable.tolist()]
                 stored = []
                 for memory, grid in zip(self.memories, extractor.at(taps, batch.images), strict=True):
                     activations = grid[readable]
@@ -200,16 +201,14 @@ def match_images(memory: Memory, table: ImageTable) -> MatchImages:
     table : ImageTable
         The query images.
     """
-    unknown = sorted({name for name in table.classes if name is not None} - set(memory.classes))
-    classes = (*memory.classes, *unknown)
-    ids = {name: i for i, name in enumerate(classes)}
-    query_class = [ids[name] if name is not None else -1 for name in table.classes]
+    given = name_column(table.classes)
+    classes = (*memory.classes, *sorted(set(given.occurring()) - set(memory.classes)))
     return MatchImages(
         grid=memory.grid,
         query_grid=memory.grid,
         classes=classes,
         query_paths=table.paths,
-        query_image_class=np.array(query_class, np.int64),
+        query_image_class=given.positions_in(classes),
         query_image_group=table.groups,
         image_paths=memory.images.paths,
         image_class=memory.image_class,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from hueprobe.activations.descriptors import require_finite
-from hueprobe.arguments import as_array, as_rows
+from hueprobe.arguments import as_array, distinct_rows
 from hueprobe.errors import InputError, ShapeError, require_choice
 from hueprobe.exclusion import EXCLUDE, Exclusion
 from hueprobe.images.resolve import resolve_images
@@ -74,13 +74,13 @@ class QuerySource:
         require_choice("exclude", self.exclude, EXCLUDE)
         self.rows = np.arange(memory.n_images)
         if images is not None:
-            self.rows = np.unique(as_rows("images", images, memory.n_images))
+            self.rows = distinct_rows("images", images, memory.n_images)
             if not len(self.rows):
                 raise InputError(
                     f"images selects no row of {memory.path}; give some of 0 to {memory.n_images - 1}, or "
                     "None for all"
                 )
-        self.exclusion = Exclusion(memory, self.exclude, images=self.rows)
+        self.exclusion = Exclusion(memory, self.exclude, images=None if images is None else self.rows)
         self._memories = (memory, *others)
         require_one_network([one.path for one in self._memories], [one.settings for one in self._memories])
         for other in others:
@@ -135,7 +135,7 @@ class QuerySource:
                     if not record.readable
                 )
                 duplicates = tuple(
-                    table.paths[row] for sha256, row in sources if sha256 in self.exclusion.known
+                    table.paths[row] for sha256, row in sources if self.exclusion.knows(sha256)
                 )
                 sizes = [(batch.records[i].height, batch.records[i].width) for i in readable]
                 seconds = time.perf_counter() - started
@@ -192,7 +192,7 @@ class QuerySource:
             energy=energy,
             barred=[self.exclusion.of(None, group) for group in table.groups],
             images=match_images(self.memory, table),
-            true_class=table.classes,
+            true_class=tuple(table.classes),
             table=table,
             sha256=(None,) * len(table),
         )
@@ -226,7 +226,7 @@ class QuerySource:
             )
         sides = match_images(memory, memory.images)
         known = set(memory.classes)
-        asked = self.rows if rows is None else np.unique(as_rows("rows", rows, memory.n_images))
+        asked = self.rows if rows is None else distinct_rows("rows", rows, memory.n_images)
         if not np.isin(asked, self.rows).all():
             outside = asked[~np.isin(asked, self.rows)].tolist()
             raise InputError(

@@ -12,6 +12,7 @@ from benchmarks import (
     device_search,
     duplicates,
     loss_comparison,
+    million_images,
     observe_stages,
     search,
     search_networks,
@@ -320,3 +321,18 @@ def test_other_labels_classify_as_a_memory_with_these_labels(tmp_path):
     assert found.true_class == expected.true_class
     row = audit.label_row(result, np.array([0, 1, 2] * 4), 0.25, 0)
     assert row["n_wrong"] == 3 and 0 <= row["auroc"]["margin"]["estimate"] <= 1
+
+
+def test_a_million_images_are_made_measured_and_shown(tmp_path):
+    million_images.make(tmp_path, 2_000)  # two of each class
+    rows = []
+    for line in million_images.LINES:
+        steps = million_images.line_of_work(line, tmp_path)
+        rows += million_images.summary("now", line, [steps, steps])
+    assert [row["step"] for row in rows if row["line"] == "classify"] == [
+        "import", "open_memory", "KernelDensityClassifier", "first query", "second query",
+    ]  # fmt: skip
+    results = {"machine": search.machine(), "images": 2_000, "channels": 16, "rows": rows}
+    text = tables.million_images_tables(json.loads(json.dumps(results)))
+    assert text.startswith("2,000 images, one cell of 16 channels each. ")
+    assert len(text.splitlines()) == 2 + 2 + len(rows)

@@ -149,6 +149,17 @@ Anonymous memory of `hueprobe index`, measured with `python -m benchmarks.memory
 
 {sections("memory_use")}
 
+# A million images
+
+CPU time from opening a memory to the first answer, and of listing and splitting, where the list of images is what
+costs. Each process is new and does its steps in this order; the peak is that of the process so far. The import is
+mostly torch, whose libraries fill most of the peak. *Before* is the version that held lists of images as tuples of
+strings. The machine was shared, so the clock showed two to four times as much; the file has both.
+
+Measured with `python -m benchmarks.million_images`; files were in the page cache.
+
+{sections("million_images")}
+
 # Compact shards
 
 Memories built with `--dtype sparse16` beside float16 ({{doc}}`/how-to/larger-than-one-machine`): the same vectors

@@ -155,7 +155,7 @@ def segment_in_one_pass(
             labels=labels,
             shares=cells.shares,
             nearest=layer.joined(layer.nearest),
-            memory_images=layer.memory.images.paths,
+            memory_images=tuple(layer.memory.images.paths),
             boxes=cells.boxes,
             sizes=sizes,
             scores=scores,

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from hueprobe.errors import HueprobeWarning, InputError, require_choice
-from hueprobe.images.splits import TEST, TRAIN, units_by_name
+from hueprobe.images.splits import TEST, TRAIN, rows_by_name, units_by_name
 from hueprobe.images.table import ImageTable
 from hueprobe.stats.dealing import deal_units
 
@@ -66,19 +66,18 @@ def draw_shots(table: ImageTable, *, shots: int, seed: int) -> ImageTable:
             + (f" (and {len(few) - 1} more classes)" if len(few) > 1 else "")
             + "; choose fewer shots"
         )
-    by_name = sorted(range(len(table)), key=lambda row: (table.paths[row], table.roots[row]))
-    order = [by_name[place] for place in np.random.default_rng(seed).permutation(len(table))]
+    classes, groups = list(table.classes), list(table.groups)
+    order = rows_by_name(table)[np.random.default_rng(seed).permutation(len(table))].tolist()
     left = Counter({name: shots for name in sizes})
     in_train = set()
     for row in order:
-        name = table.classes[row]
+        name = classes[row]
         if name is not None and left[name]:
             left[name] -= 1
             in_train.add(row)
-    taken = {table.groups[row] for row in in_train} - {None}
+    taken = {groups[row] for row in in_train} - {None}
     splits = tuple(
-        TRAIN if row in in_train else None if table.groups[row] in taken else TEST
-        for row in range(len(table))
+        TRAIN if row in in_train else None if group in taken else TEST for row, group in enumerate(groups)
     )
     tested = {name for name, split in zip(table.classes, splits, strict=True) if split == TEST}
     if bare := sorted(set(sizes) - tested):

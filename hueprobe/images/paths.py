@@ -1,6 +1,7 @@
 """Image tables of folders and of lists of files."""
 
 import os
+import re
 import stat
 import warnings
 from collections.abc import Iterator, Sequence
@@ -208,7 +209,17 @@ def common_folder(files: Sequence[str]) -> str:
 
 def posix_relative(file: str, root: str) -> str:
     """Return the path from `root` to an absolute file, with `/` between its parts."""
+    above = os.path.join(root, "")
+    rest = file[len(above) :] if file.startswith(above) else ""
+    if rest and rest[0] != os.sep and normal_path(os.sep + rest) == os.sep + rest:
+        return rest.replace(os.sep, "/")
     return os.path.relpath(file, root).replace(os.sep, "/")
+
+
+def normal_path(file: str) -> str:
+    """Return `os.path.normpath` of an absolute path; quick if no part of it is empty or begins with a dot."""
+    is_plain = file.startswith(os.sep) and not file.endswith(os.sep) and not _DOTTED.search(file)
+    return file if is_plain else os.path.normpath(file)
 
 
 def file_size(file: str) -> int:
@@ -230,6 +241,9 @@ def _table(
     none = (None,) * len(paths)
     roots = (root,) * len(paths)
     return ImageTable(tuple(paths), roots, tuple(classes or none), tuple(splits or none), none, tuple(sizes))
+
+
+_DOTTED = re.compile(rf"{re.escape(os.sep)}[.{re.escape(os.sep)}]")
 
 
 def _ignored(name: str) -> bool:

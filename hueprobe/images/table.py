@@ -1,7 +1,6 @@
 """The image table: images in a fixed order, each with its class, split and group."""
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +10,8 @@ import numpy as np
 
 from hueprobe.arguments import as_names
 from hueprobe.errors import ImageError, InputError, ShapeError
+from hueprobe.images.columns import joined, number_column, text_column
+from hueprobe.images.name_columns import NameColumn, name_column
 from hueprobe.images.names import normal_name, normalized, warn_of_names
 from hueprobe.images.value_range import ValueRange
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _ROWS = ("paths", "roots", "classes", "splits", "groups", "sizes")
 _COLUMNS = ("path", "root", "class", "split", "group", "size")
+_KINDS = dict(zip(_ROWS, (text_column, *[name_column] * 4, number_column), strict=True))
 _NAMES = {"classes": "class", "splits": "split", "groups": "group"}
 _ITEM = "item-"
 
@@ -27,20 +29,23 @@ _ITEM = "item-"
 class ImageTable:
     """A list of n images; everywhere else, images are identified by their row number.
 
+    The columns may be given as any sequences. They become immutable sequences that compare like tuples, but
+    are held in arrays, so that a table of a million images is small.
+
     Attributes
     ----------
-    paths : tuple of str
+    paths : sequence of str
         Path of each image relative to its root, with `/` between its parts.
-    roots : tuple of str
+    roots : sequence of str
         Absolute folder of each image; empty for images that are not files (items of a Dataset, arrays).
-    classes : tuple of (str or None)
+    classes : sequence of (str or None)
         Class of each image. Names of classes, splits and groups are normalized (Unicode NFC, no space at
         the ends), with a warning if that changes any.
-    splits : tuple of (str or None)
+    splits : sequence of (str or None)
         Split of each image, such as `"train"`.
-    groups : tuple of (str or None)
+    groups : sequence of (str or None)
         Group of images that belong together, such as a subject or a family.
-    sizes : tuple of int
+    sizes : sequence of int
         Size of each file in bytes; -1 if unknown.
     dataset : torch Dataset, optional
         Dataset that the items come from, with the path `"item-0000012"` for item 12; None for files.
@@ -66,12 +71,12 @@ class ImageTable:
     (12, ('circle', 'square', 'triangle'), 'circle/circle0.png')
     """
 
-    paths: tuple[str, ...]
-    roots: tuple[str, ...]
-    classes: tuple[str | None, ...]
-    splits: tuple[str | None, ...]
-    groups: tuple[str | None, ...]
-    sizes: tuple[int, ...]
+    paths: Sequence[str]
+    roots: Sequence[str]
+    classes: Sequence[str | None]
+    splits: Sequence[str | None]
+    groups: Sequence[str | None]
+    sizes: Sequence[int]
     dataset: Any = field(default=None, compare=False)
     value_range: ValueRange | None = field(default=None, compare=False)
 
@@ -80,14 +85,13 @@ class ImageTable:
         lengths = {name: len(getattr(self, name)) for name in _ROWS}
         if len(set(lengths.values())) > 1:
             raise ShapeError(f"columns of an image table differ in length: {lengths}")
-        for name in ("paths", "roots", "classes", "splits", "groups"):
-            _require_unicode(getattr(self, name))
+        for name, column in _KINDS.items():
+            object.__setattr__(self, name, column(getattr(self, name)))
         object.__setattr__(self, "value_range", ValueRange.of(self.value_range))
-        changed = {name: normalized(getattr(self, name)) for name in _NAMES}
+        changed = {name: normalized(self._column(name).unusual()) for name in _NAMES}
         for name, normal in changed.items():
             if normal:
-                values = tuple([normal.get(value, value) for value in getattr(self, name)])
-                object.__setattr__(self, name, values)
+                object.__setattr__(self, name, self._column(name).renamed(normal))
         warn_of_names({_NAMES[name]: normal for name, normal in changed.items()}, stacklevel=3)
 
     def __len__(self) -> int:
@@ -99,11 +103,11 @@ class ImageTable:
         parts = [f"{len(self):,} images"]
         if names := self.class_names:
             parts.append(f"{len(names):,} classes ({_few(names)})")
-        if splits := Counter(name for name in self.splits if name is not None):
+        if splits := {name: n for name, n in self._column("splits").counts().items() if name is not None}:
             parts.append(f"splits {_few([f'{name} {splits[name]:,}' for name in sorted(splits)])}")
-        if groups := set(self.groups) - {None}:
-            parts.append(f"{len(groups):,} groups")
-        folders = set(self.roots) - {""}
+        if n_groups := len(self._column("groups").present()):
+            parts.append(f"{n_groups:,} groups")
+        folders = set(self._column("roots").occurring()) - {""}
         return (
             f"<ImageTable {os.path.commonpath(folders) if folders else 'without files'}: {', '.join(parts)}>"
         )
@@ -111,12 +115,16 @@ class ImageTable:
     @property
     def class_names(self) -> tuple[str, ...]:
         """The distinct classes, sorted by code point."""
-        return tuple(sorted({name for name in self.classes if name is not None}))
+        return tuple(sorted(self._column("classes").occurring()))
 
     @property
     def labeled(self) -> bool:
         """Whether there are images and every one has a class."""
         return len(self) > 0 and None not in self.classes
+
+    def _column(self, name: str) -> NameColumn:
+        """Return the column of classes, splits, groups or roots."""
+        return name_column(getattr(self, name))
 
     def file(self, i: int) -> Path:
         """Return the file of row `i`.
@@ -186,8 +194,9 @@ class ImageTable:
         >>> hp.images.from_folder("images").select([8, 0]).paths
         ('triangle/triangle0.png', 'circle/circle0.png')
         """
-        rows = np.arange(len(self))[indices if isinstance(indices, slice) else _as_index(indices)].tolist()
-        columns: dict[str, Any] = {name: tuple([getattr(self, name)[i] for i in rows]) for name in _ROWS}
+        if not isinstance(indices, slice):
+            indices = np.arange(len(self))[_as_index(indices)]
+        columns: dict[str, Any] = {name: getattr(self, name).take(indices) for name in _ROWS}
         return replace(self, **columns)
 
     def where_split(self, name: str) -> "ImageTable":
@@ -215,9 +224,9 @@ class ImageTable:
         6
         """
         name = normal_name(name)
-        rows = [i for i, split in enumerate(self.splits) if split == name]
-        if not rows:
-            present = sorted({split for split in self.splits if split is not None})
+        rows = np.flatnonzero(self._column("splits").where(name))
+        if not len(rows):
+            present = sorted(self._column("splits").occurring())
             known = f"choose one of: {', '.join(present)}" if present else "these images have no splits"
             raise InputError(f"no image in split {name!r}; {known}")
         return self.select(rows)
@@ -251,14 +260,14 @@ class ImageTable:
         new = os.path.abspath(root)
         if not os.path.isdir(new):
             raise ImageError(f"no folder at {str(root)!r}; give the folder where the images are now")
-        old = {folder for folder in self.roots if folder}
+        old = {folder for folder in self._column("roots").occurring() if folder}
         if not old:
             return self
         common = os.path.commonpath(old)
         moved = {
             folder: os.path.normpath(os.path.join(new, os.path.relpath(folder, common))) for folder in old
         }
-        return replace(self, roots=tuple(moved.get(folder, "") for folder in self.roots))
+        return replace(self, roots=self._column("roots").renamed(moved))
 
     @classmethod
     def concatenate(cls, tables: Iterable["ImageTable"]) -> "ImageTable":
@@ -296,7 +305,7 @@ class ImageTable:
         ranges = {table.value_range for table in tables}
         if len(ranges) > 1:
             raise InputError("the tables have different value ranges; give them the same value_range")
-        columns = {name: tuple(value for table in tables for value in getattr(table, name)) for name in _ROWS}
+        columns: dict[str, Any] = {name: joined([getattr(table, name) for table in tables]) for name in _ROWS}
         return cls(**columns, dataset=next(iter(datasets.values()), None), value_range=ranges.pop())
 
     def to_arrow(self) -> "pa.Table":
@@ -322,7 +331,7 @@ class ImageTable:
             column: pa.array(getattr(self, name), pa.int64() if name == "sizes" else pa.string())
             for column, name in zip(_COLUMNS, _ROWS, strict=True)
         }
-        return pa.table({"image": pa.array(range(len(self)), pa.int64()), **columns})
+        return pa.table({"image": pa.array(np.arange(len(self)), pa.int64()), **columns})
 
     @classmethod
     def from_arrow(cls, table: "pa.Table") -> "ImageTable":
@@ -351,7 +360,7 @@ class ImageTable:
         """
         if missing := [name for name in _COLUMNS if name not in table.column_names]:
             raise InputError(f"no column {', '.join(map(repr, missing))} among {table.column_names}")
-        columns: list[Any] = [tuple(table[name].to_pylist()) for name in _COLUMNS]
+        columns: list[Any] = [table[name] for name in _COLUMNS]
         return cls(*columns)
 
 
@@ -413,13 +422,5 @@ def _few(names: Sequence[str]) -> str:
 
 
 def _as_index(indices: Any) -> np.ndarray:
-    array = np.asarray(list(indices) if isinstance(indices, range) else indices)
+    array = np.asarray(indices)
     return array if array.dtype == bool else array.astype(np.int64)
-
-
-def _require_unicode(names: Iterable[str | None]) -> None:
-    for name in dict.fromkeys(names):
-        try:
-            (name or "").encode()
-        except UnicodeEncodeError:
-            raise ImageError(f"the name {name!a} is not valid UTF-8; rename the file or folder") from None

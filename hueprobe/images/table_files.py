@@ -12,7 +12,14 @@ from pathlib import Path
 from hueprobe.errors import HueprobeWarning, ImageError, InputError
 from hueprobe.files import written_whole
 from hueprobe.images.names import OnDisk, SpelledAs
-from hueprobe.images.paths import MANIFEST_ENDING, TABLE_ENDINGS, common_folder, file_size, posix_relative
+from hueprobe.images.paths import (
+    MANIFEST_ENDING,
+    TABLE_ENDINGS,
+    common_folder,
+    file_size,
+    normal_path,
+    posix_relative,
+)
 from hueprobe.images.table import ImageTable
 from hueprobe.images.table_rows import MANIFEST, Row, csv_rows, parquet_rows
 from hueprobe.images.trust import ROOTS, Below, trusted_folders
@@ -76,7 +83,7 @@ def read_table(
     trusted = trusted_folders(os.path.dirname(os.path.realpath(path))) if fenced else None
     if trusted is not None:
         _require_below(trusted, named, rows, path)
-    files, n_windows = _files_on_disk(named, rows, folder)
+    files, sizes, n_windows = _files_on_disk(named, rows, folder)
     if trusted is not None:
         _require_below(trusted, files, rows, path)
     _require_distinct(files, rows, path)
@@ -87,7 +94,6 @@ def read_table(
             HueprobeWarning,
             stacklevel=3,
         )
-    sizes = [file_size(file) for file in files]
     if max(sizes) < 0:
         windows = "; it is a Windows path: write / between folders" if "\\" in files[0] else ""
         raise ImageError(
@@ -178,8 +184,12 @@ def save_table(table: ImageTable, path: str | Path, *, manifest: str | None = No
 
 
 def _paths_from(folder: Path, table: ImageTable) -> list[str]:
-    files = [os.path.normpath(table.file(i)) for i in range(len(table))]
-    return [posix_relative(f, str(folder)) if Path(f).is_relative_to(folder) else f for f in files]
+    files = [
+        normal_path(os.path.join(root, path) if root else os.fspath(table.file(i)))
+        for i, (root, path) in enumerate(zip(table.roots, table.paths, strict=True))
+    ]
+    above = os.path.join(folder, "")
+    return [posix_relative(f, str(folder)) if os.path.join(f, "").startswith(above) else f for f in files]
 
 
 def _seen_from(folder: Path, manifest: str) -> str:
@@ -232,25 +242,29 @@ def _named_files(rows: list[Row], folder: str, path: str | Path) -> list[str]:
     for row in rows:
         if not row.cells["path"]:
             raise ImageError(f"{os.fspath(path)!r}, {row.place}: the path is empty")
-    return [os.path.normpath(os.path.join(folder, row.cells["path"] or "")) for row in rows]
+    return [normal_path(os.path.join(folder, row.cells["path"] or "")) for row in rows]
 
 
-def _files_on_disk(files: list[str], rows: list[Row], folder: str) -> tuple[list[str], int]:
-    """Return the files, replacing missing ones by likely alternatives, and how many had backslashes."""
+def _files_on_disk(files: list[str], rows: list[Row], folder: str) -> tuple[list[str], list[int], int]:
+    """Return the files and their sizes, and how many names had backslashes.
+
+    Missing files are replaced by likely alternatives.
+    """
     on_disk = OnDisk()
     found = list(files)
+    sizes = [file_size(file) for file in files]
     n_windows = 0
     for i, (file, row) in enumerate(zip(files, rows, strict=True)):
-        if file_size(file) >= 0 or "\0" in file or os.path.lexists(file):
+        if sizes[i] >= 0 or "\0" in file or os.path.lexists(file):
             continue
         name = row.cells["path"] or ""
         for meant in dict.fromkeys((name, name.strip(), name.strip().replace("\\", "/"))):
             there = on_disk(os.path.normpath(os.path.join(folder, meant)))
             if os.path.lexists(there):
-                found[i] = there
+                found[i], sizes[i] = there, file_size(there)
                 n_windows += meant.count("\\") < name.count("\\")
                 break
-    return found, n_windows
+    return found, sizes, n_windows
 
 
 def _require_distinct(files: list[str], rows: list[Row], path: str | Path) -> None:

@@ -4,10 +4,12 @@ No header can cause an allocation: memory.json and the ledger determine what eac
 whose header differs is refused before anything is read.
 """
 
+import functools
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,14 +47,16 @@ def require_sizes(folder: Path, files: Mapping[str, FileEntry]) -> None:
         A file is missing or has another size; the message names it.
     """
     for name, entry in files.items():
-        path = folder / name
         try:
-            size = path.stat().st_size
+            size = os.stat(os.path.join(folder, name)).st_size
         except OSError:
-            raise MemoryDamagedError(f"{path} is missing; restore it or rebuild the memory") from None
+            raise MemoryDamagedError(
+                f"{folder / name} is missing; restore it or rebuild the memory"
+            ) from None
         if size != entry.size:
             raise MemoryDamagedError(
-                f"{path} has {size} bytes, but {entry.size} in its ledger; restore it or rebuild the memory"
+                f"{folder / name} has {size} bytes, but {entry.size} in its ledger; restore it or rebuild "
+                "the memory"
             )
 
 
@@ -85,9 +89,9 @@ def map_array(path: Path, shape: tuple[int, ...], dtype: str) -> np.ndarray:
         The file does not hold an array of this shape and type, in C order, and nothing else.
     """
     try:
-        with path.open("rb") as file:
+        with open(os.fspath(path), "rb") as file:
             offset = _after_header(file, shape, dtype)
-        return np.memmap(path, dtype, "r", offset, shape)
+            return np.memmap(file, dtype, "r", offset, shape)
     except (OSError, ValueError, OverflowError) as error:
         raise _no_such_array(path, error) from None
 
@@ -109,6 +113,27 @@ def read_array(path: Path, entry: FileEntry, shape: tuple[int, ...], dtype: str)
 
 def _after_header(file: Any, shape: tuple[int, ...], dtype: str) -> int:
     """Return the offset of an array's data; raise ValueError unless its header is exactly as expected."""
+    written = _header(shape, dtype)
+    if file.read(len(written)) != written:  # as another version of NumPy writes it, or another array
+        file.seek(0)
+        _require_header(file, shape, dtype)
+    start = int(file.tell())
+    n_bytes = file.seek(0, io.SEEK_END) - start
+    if n_bytes != math.prod(shape) * np.dtype(dtype).itemsize:
+        raise ValueError(f"{n_bytes} bytes after its header do not fit {dtype} {shape}")
+    return start
+
+
+@functools.cache
+def _header(shape: tuple[int, ...], dtype: str) -> bytes:
+    """Return the header that this NumPy writes; comparing it is much faster than parsing."""
+    file = io.BytesIO()
+    description = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, description)
+    return file.getvalue()
+
+
+def _require_header(file: Any, shape: tuple[int, ...], dtype: str) -> None:
     try:
         np.lib.format.read_magic(file)
         found, is_fortran, kind = np.lib.format.read_array_header_1_0(file)
@@ -116,11 +141,6 @@ def _after_header(file: Any, shape: tuple[int, ...], dtype: str) -> int:
         raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
     if found != shape or kind != dtype or is_fortran:
         raise ValueError(f"it holds {kind} {found}, memory.json and ledger require {dtype} {shape}")
-    start = int(file.tell())
-    n_bytes = file.seek(0, io.SEEK_END) - start
-    if n_bytes != math.prod(shape) * np.dtype(dtype).itemsize:
-        raise ValueError(f"{n_bytes} bytes after its header do not fit {dtype} {shape}")
-    return start
 
 
 def _no_such_array(path: Path, error: Exception) -> MemoryDamagedError:
@@ -144,15 +164,17 @@ def read_source(path: Path, entry: FileEntry, n_rows: int) -> ImageTable:
         raise MemoryDamagedError(f"{path}: {error}") from None
 
 
-def read_records(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Table:
-    """Return what reading images [start, stop) found, in the columns of `IMAGES_SCHEMA`.
+def read_records(
+    path: Path, entry: FileEntry, start: int, stop: int, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return what reading images [start, stop) found, in some or all columns of `IMAGES_SCHEMA`.
 
     Raises
     ------
     MemoryDamagedError
         See `read_source`.
     """
-    return _read_parquet(path, entry, IMAGES_SCHEMA, start, stop)
+    return _read_parquet(path, entry, IMAGES_SCHEMA, start, stop, columns)
 
 
 def read_mask_list(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Table:
@@ -166,18 +188,25 @@ def read_mask_list(path: Path, entry: FileEntry, start: int, stop: int) -> pa.Ta
     return _read_parquet(path, entry, MASKS_SCHEMA, start, stop)
 
 
-def _read_parquet(path: Path, entry: FileEntry, schema: pa.Schema, start: int, stop: int) -> pa.Table:
+def _read_parquet(
+    path: Path,
+    entry: FileEntry,
+    schema: pa.Schema,
+    start: int,
+    stop: int,
+    columns: Sequence[str] | None = None,
+) -> pa.Table:
     data = read_whole(path, entry)
     try:
-        with pq.ParquetFile(io.BytesIO(data)) as file:
+        with pq.ParquetFile(pa.BufferReader(data)) as file:
             _require_modest(file.metadata, stop - start)
             if not file.schema_arrow.equals(schema):
                 raise ValueError(f"its columns are {', '.join(file.schema_arrow.names)[:200]}")
-            table = file.read(use_threads=False)
+            table = file.read(None if columns is None else ["image", *columns], use_threads=False)
         table.validate(full=True)
-        if table["image"].to_pylist() != list(range(start, stop)):
+        if not np.array_equal(table["image"].to_numpy(), np.arange(start, stop)):
             raise ValueError(f"its images are not {start} to {stop - 1}")
-        if lacking := [name for name in schema.names if name not in _MAY_BE_NULL and table[name].null_count]:
+        if lacking := [n for n in table.column_names if n not in _MAY_BE_NULL and table[n].null_count]:
             raise ValueError(f"{lacking[0]} is missing for some images")
     except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0][:200]

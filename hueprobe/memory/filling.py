@@ -182,12 +182,13 @@ def open_filled(path: Path, *, stacklevel: int = 4) -> Memory:
         No image could be read; the memory is removed.
     """
     memory = open_memory(path)
+    records = memory.records  # all columns now, for another build may replace the files
     if not memory.readable.any():
-        reason = memory.records["reason"][0].as_py()
+        reason = records["reason"][0].as_py()
         with contextlib.suppress(HueprobeError):  # report the first error
             remove_memory(path)
         raise ImageError(f"none of {memory.n_images} images could be read; the first: {reason}")
-    if lost := sorted({name for name in memory.images.classes if name is not None} - set(memory.classes)):
+    if lost := sorted(set(memory.images.class_names) - set(memory.classes)):
         names = ", ".join(map(repr, lost))
         warnings.warn(
             f"no readable image in class {names}; the memory does not have this class",

@@ -1,6 +1,6 @@
 """Reading a memory: opening takes no time, as vectors are memory-mapped."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,9 @@ from msgspec import UNSET
 from hueprobe.arguments import as_rows
 from hueprobe.errors import InputError, MemoryDamagedError, MemoryFormatError
 from hueprobe.grid import Grid
+from hueprobe.images.columns import text_column
 from hueprobe.images.label_names import LabelSet
+from hueprobe.images.name_columns import name_column
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.contents import (
     map_array,
@@ -130,6 +132,7 @@ class Memory:
                 "memory"
             )
         self.shards = tuple(self._open_shard(step) for step in self._shard_steps)
+        self._stops = np.array([shard.stop for shard in self.shards])
 
     def __repr__(self) -> str:
         """Return one line: path, number of images, grid, channels, network and layer."""
@@ -203,7 +206,7 @@ class Memory:
                 for name, step in zip(names, steps, strict=True)
             ]
         )
-        return replace(table.select(range(self.n_images)), value_range=self.settings.range_of_values())
+        return replace(table.select(slice(self.n_images)), value_range=self.settings.range_of_values())
 
     @property
     def has_labels(self) -> bool:
@@ -262,46 +265,45 @@ class Memory:
     @cached_property
     def records(self) -> pa.Table:
         """What reading each image found: columns image, sha256, width, height, readable, reason."""
+        return self._read_records()
+
+    def _read_records(self, columns: Sequence[str] | None = None) -> pa.Table:
         names = [images_file(step.number) for step in self._shard_steps]
         return pa.concat_tables(
             [
-                read_records(self.path / name, self._files[name], step.start, step.stop)
+                read_records(self.path / name, self._files[name], step.start, step.stop, columns)
                 for name, step in zip(names, self._shard_steps, strict=True)
             ]
-        )
+        ).combine_chunks()
 
     @cached_property
     def readable(self) -> np.ndarray:
         """Whether each image could be read, shape (n_images,) bool."""
-        readable: np.ndarray = self.records["readable"].to_numpy()
+        records = self.records if "records" in self.__dict__ else self._read_records(["readable"])
+        readable: np.ndarray = records["readable"].to_numpy()
         return readable
 
     @cached_property
-    def sha256(self) -> tuple[str, ...]:
+    def sha256(self) -> Sequence[str]:
         """Hash of each image's file; empty where the file could not be read."""
-        return tuple(value or "" for value in self.records["sha256"].to_pylist())
+        return text_column(self.records["sha256"].fill_null(""))
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
         """Class names by id: those of readable images, sorted; an append adds its new classes at the end."""
+        column = name_column(self.images.classes)
         names: list[str] = []
         for part in self.ledger.lists:
-            rows = range(part.start, min(part.stop, self.n_images))
-            new = {self.images.classes[i] for i in rows if self.readable[i]} - {None, *names}
-            names += sorted(name for name in new if name is not None)
+            rows = slice(part.start, min(part.stop, self.n_images))
+            read = column.take(rows).take(self.readable[rows])
+            names += sorted(set(read.occurring()) - set(names))
         return tuple(names)
 
     @cached_property
     def image_class(self) -> np.ndarray:
         """Class id of each image, shape (n_images,) int64; -1 without a class or unreadable."""
-        ids = {name: i for i, name in enumerate(self.classes)}
-        return np.array(
-            [
-                ids[name] if name is not None and readable else -1
-                for name, readable in zip(self.images.classes, self.readable, strict=True)
-            ],
-            np.int64,
-        )
+        ids = name_column(self.images.classes).positions_in(self.classes)
+        return np.where(self.readable, ids, -1)
 
     @cached_property
     def _energy(self) -> np.ndarray:
@@ -453,12 +455,17 @@ class Memory:
         """
         ids = as_rows("vector ids", ids, self.n_slots)
         rows = np.empty((len(ids), self.n_channels), self.dtype)
-        image = ids // self.grid.n_cells
-        for shard in self.shards:
-            here = (image >= shard.start) & (image < shard.stop)
-            if here.any():
-                rows[here] = shard.rows(ids[here] - shard.start * self.grid.n_cells)
+        for shard, here in self._by_shard(ids // self.grid.n_cells):
+            rows[here] = shard.rows(ids[here] - shard.start * self.grid.n_cells)
         return rows
+
+    def _by_shard(self, images: np.ndarray) -> Iterator[tuple[Shard, np.ndarray]]:
+        """Yield each shard that holds some of these memory rows, and where these are in the array."""
+        number = np.searchsorted(self._stops, images, side="right")
+        order = np.argsort(number, kind="stable")
+        bounds = np.flatnonzero(np.diff(number[order], prepend=-1, append=len(self.shards)))
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+            yield self.shards[number[order[start]]], order[start:stop]
 
     def vectors(self, ids: np.ndarray) -> np.ndarray:
         """Return stored vectors by id, normalized to unit length.

@@ -139,7 +139,7 @@ def search_part(
         version=VERSION, contents=CONTENTS, part=(part.number, part.n), memory=memory.ledger.tip,
         start=rows.start, stop=rows.stop, k=k, searcher=EXACT.text, exclude=source.exclude,
         leave_one_out=images is None, n_queries=len(table),
-        queries=hashlib.sha256(sides + repr(table.sizes).encode()).hexdigest(),
+        queries=hashlib.sha256(sides + repr(tuple(table.sizes)).encode()).hexdigest(),
         class_counts=memory.class_counts(np.array(rows)).tolist(),
     )  # fmt: skip
     with one_writer_of(path), named_pass(f"part {part}"):

@@ -286,7 +286,8 @@ def load_images(
     """
     names = _class_names(table, class_names)
     targets = torch.tensor([names.index(name) for name in table.classes if name is not None])
-    told = hashlib.sha256(repr((table.paths, table.classes, table.sizes, names, side)).encode()).hexdigest()
+    listed = (tuple(table.paths), tuple(table.classes), tuple(table.sizes))
+    told = hashlib.sha256(repr((*listed, names, side)).encode()).hexdigest()
     made = TrainingImages(
         class_names=names, targets=targets, side=side, fingerprint=told, table=table, workers=workers
     )

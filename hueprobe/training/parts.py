@@ -140,8 +140,9 @@ def without_repeated(
         Such images were dropped; the message gives their number and the first one.
     """
     rows = {part: [i for i, split in enumerate(table.splits) if split == part] for part in (TRAIN, TEST)}
-    shared = {table.sizes[i] for i in rows[TRAIN]} & {table.sizes[i] for i in rows[TEST]}
-    wanted = [i for part in rows.values() for i in part if table.sizes[i] in shared and i not in digests]
+    sizes = list(table.sizes)
+    shared = {sizes[i] for i in rows[TRAIN]} & {sizes[i] for i in rows[TEST]}
+    wanted = [i for part in rows.values() for i in part if sizes[i] in shared and i not in digests]
     with progress_bar(len(wanted), label="comparing contents", enabled=progress and bool(wanted)) as advance:
         for i in wanted:
             digests[i] = _content(table, i)

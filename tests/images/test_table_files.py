@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hueprobe.errors import HueprobeWarning, ImageError, InputError, StorageError
 from hueprobe.images import ImageTable, from_folder, from_table, save_table
+from hueprobe.images.paths import normal_path, posix_relative
 from hueprobe.images.trust import outside_of
 
 # Whatever Unicode allows; a NUL fits in no file name.
@@ -245,3 +246,14 @@ def test_a_manifest_column_must_be_one_and_the_same(tmp_path):
         (tmp_path / "t.csv").write_text("path,class,manifest\n" + "\n".join(lines) + "\n")
         with pytest.raises(ImageError, match="under manifest; every row must name the same one"):
             from_table(tmp_path / "t.csv")
+
+
+parts = st.lists(st.sampled_from(["a", "b.png", ".", "..", "", ".c", "d.", "e f"]), max_size=5)
+
+
+@given(parts, parts)
+def test_paths_are_made_relative_as_by_the_standard_library(root, rest):
+    root, file = "/".join(["", "r", *root]), "/".join(["", "r", *root, *rest])
+    assert normal_path(file) == os.path.normpath(file)
+    assert posix_relative(file, root) == os.path.relpath(file, root)
+    assert posix_relative(root, file) == os.path.relpath(root, file)

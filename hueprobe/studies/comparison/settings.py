@@ -167,7 +167,8 @@ class ComparisonSettings:
 
 def write_settings(path: Path, settings: ComparisonSettings, images: ImageTable) -> None:
     """Write the study's settings, or raise InputError if its folder holds another study."""
-    rows = repr((images.paths, images.classes, images.splits, images.groups, images.sizes))
+    columns = (images.paths, images.classes, images.splits, images.groups, images.sizes)
+    rows = repr(tuple(map(tuple, columns)))
     own = json.loads(json_text(asdict(settings)))
     own["images"] = hashlib.sha256(rows.encode()).hexdigest()
     own["content"] = content_of(images)

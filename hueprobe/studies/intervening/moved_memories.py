@@ -97,7 +97,7 @@ def moved_memory(
     marked = msgspec.structs.replace(extractions[0].settings, transform=recorded, transform_probe=UNSET)
 
     def change(start: int, pixels: np.ndarray) -> np.ndarray:
-        return move.applied(pixels, table.classes[start : start + len(pixels)])
+        return move.applied(pixels, tuple(table.classes[start : start + len(pixels)]))
 
     (memory,) = fill_memories(
         [path], [marked], table, extracted_batches(extractions, table, workers, change=change),

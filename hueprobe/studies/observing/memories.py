@@ -407,7 +407,7 @@ def _energy(subject: Subject, folder: Path) -> Energy:
     groups = memory.images.groups
     return measure_energy(
         memory.energy()[rows], memory.grid, image_class=memory.image_class[rows], classes=memory.classes,
-        groups=[groups[i] for i in rows], center=subject.settings.center,
+        groups=[groups[i] for i in rows.tolist()], center=subject.settings.center,
     )  # fmt: skip
 
 
