@@ -94,6 +94,26 @@ class Deals:
         rho = float(np.clip(1 - changed, 0.0, self.most_repeated))
         return rho + (1 - rho) / n_deals
 
+    def mean_narrowing(self, form: np.ndarray) -> float:
+        """Return the variance of a class's mean over all deals, divided by that of its mean in one deal.
+
+        It is 1 if every deal has the same means, since then all noise is the images' own.
+
+        Parameters
+        ----------
+        form : ndarray of shape (d, d), symmetric
+            Which coordinates to average over; see `squared_effects`.
+        """
+        n_deals, n_blocks, n_classes = self.mean.shape[:3]
+        if n_deals == 1 or n_classes < 2:
+            return 1.0
+        z, weight = self.centered, np.abs(np.diag(form))
+        one = float((z.var(1, ddof=1).mean((0, 1)) / n_blocks) @ weight)
+        between = float(z.mean(1).var(0, ddof=1).mean(0) @ weight)
+        changed = between / one if one > 0 else 0.0
+        changed *= 1 - np.sqrt(2 / ((n_deals - 1) * max(n_classes - 1, 1)))
+        return float(1 - (1 - 1 / n_deals) * np.clip(changed, 0.0, 1.0))
+
     @property
     def class_degrees(self) -> float:
         """Degrees of freedom of the variance of a class mean, estimated between blocks in all deals."""
@@ -171,9 +191,10 @@ def squared_effects(deals: Deals, forms: Sequence[np.ndarray]) -> tuple[np.ndarr
     An effect^2 is T / (B (B - 1) / 2) / (M - 1). Its covariance with another, over classes with covariance S
     of the block means, is estimated by unbiased moments of
 
-        (4 / B mu' A S A' mu + narrowing * 2 / (B (B - 1)) tr(A S A' S)) / (M - 1)^2
+        (m 4 / B mu' A S A' mu + n 2 / (B (B - 1)) tr(A S A' S)) / (M - 1)^2
 
-    with the narrowing of A; between two forms, the root of the product of theirs.
+    with m and n the `mean_narrowing` and `narrowing` of A; between two forms, the root of the product of
+    theirs.
 
     Parameters
     ----------
@@ -201,6 +222,8 @@ def squared_effects(deals: Deals, forms: Sequence[np.ndarray]) -> tuple[np.ndarr
     drift = 4 / n_blocks * drift - 4 / n_blocks**2 * noise
     own = np.arange(len(stacked))
     drift[own, own] = np.maximum(drift[own, own], 0)
+    root = np.sqrt([deals.mean_narrowing(form) for form in stacked])
+    drift *= np.outer(root, root)
     root = np.sqrt([deals.narrowing(form) for form in stacked])
     covariance = drift + np.outer(root, root) * 2 / (n_blocks * (n_blocks - 1)) * noise
     return squares, covariance / (n_classes - 1) ** 2
