@@ -181,7 +181,6 @@ def test_a_verdict_says_itself():
     ]
     assert str(open_).splitlines()[1:] == [
         "    x: 0.050 share [-0.500, 0.600], null 0, p 0.6, n 9: too little data, about 280 needed",
-        "    x: the margin of 0.1 share takes about 280 units, here are 9",
     ]
 
 

@@ -180,7 +180,7 @@ class Verdict:
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why the claim is not decided, and which margins these data cannot reach, where known."""
+        """Why the claim is not decided, where known; what data would decide it is told by the findings."""
         reasons = [part.undecided for part in self.findings if part.undecided]
         verdict, unit = self.verdict, self.claim.unit
         if verdict == NOT_RUN:
@@ -188,11 +188,6 @@ class Verdict:
         if verdict == NOT_IDENTIFIED and self.over_choices is not None:
             ends = range_text(*self.over_choices)
             reasons.append(f"the sign depends on the {self.claim.choice}: {ends} {unit} over all of them")
-        for part in self.findings:
-            if part.verdict == TOO_LITTLE and part.needed:
-                of = f" of {part.margin:g} {unit}" if part.margin else ""
-                what = f"the margin{of}" if part.margin else "a decision"
-                reasons.append(f"{part.name}: {what} takes about {part.needed:,} units, here are {part.n:,}")
         return tuple(dict.fromkeys(reasons))
 
     def _by_choice(self) -> list[list[Finding]]:

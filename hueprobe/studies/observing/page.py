@@ -113,7 +113,11 @@ def _sentence(part: Finding, verdict: Verdict, *, judged: bool = True) -> str:
     if not judged:
         return f"{text}."
     decides = " and decides" if len(verdict.findings) > 1 and part is verdict.deciding else ""
-    return f"{text}: {part.verdict}{decides}."
+    needed = ""
+    if part.needed and not part.reaches_margin:
+        what = f"as narrow as the margin of {part.margin:g}" if part.margin else "clear of the null"
+        needed = f" An interval {what} takes about {part.needed:,} images (groups) like these."
+    return f"{text}: {part.verdict}{decides}.{needed}"
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
