@@ -127,7 +127,8 @@ class FaissBuild:
         self._use(index)
         inner = _innermost(index)
         self.n_lists = inner.nlist if isinstance(inner, faiss.IndexIVF) else 0
-        centroids = [self.n_lists, inner.pq.ksub if hasattr(inner, "pq") else 0]
+        # A single list is the mean of any sample.
+        centroids = [self.n_lists * (self.n_lists > 1), inner.pq.ksub if hasattr(inner, "pq") else 0]
         self.fewest = _FEWEST_TRAINING_VECTORS * max(centroids)
         for part in (inner, getattr(inner, "pq", None)):
             if hasattr(part, "cp"):
