@@ -131,8 +131,8 @@ class FaissBuild:
         centroids = [self.n_lists * (self.n_lists > 1), inner.pq.ksub if hasattr(inner, "pq") else 0]
         self.fewest = _FEWEST_TRAINING_VECTORS * max(centroids)
         for part in (inner, getattr(inner, "pq", None)):
-            if hasattr(part, "cp"):
-                part.cp.min_points_per_centroid = 1  # the caller warns
+            if (clustering := getattr(part, "cp", None)) is not None:
+                clustering.min_points_per_centroid = 1  # the caller warns
         self.bytes_each = inner.code_size + 8 if self.by_pieces else 0
 
     def _use(self, index: Any) -> None:
@@ -191,7 +191,7 @@ class FaissBuild:
     def empty(self) -> None:
         """Leave the vectors that were added so far, and their RAM: FAISS's own `reset` would keep it."""
         lists: Any = self._lists
-        fresh = faiss.ArrayInvertedLists(lists.nlist, lists.code_size)
+        fresh: Any = faiss.ArrayInvertedLists(lists.nlist, lists.code_size)
         lists.replace_invlists(fresh, True)
         fresh.this.disown()
         self._index.ntotal = lists.ntotal = 0
@@ -221,10 +221,10 @@ class FaissBuild:
         lists: Any = self._lists
         readers = [faiss.FileIOReader(str(piece)) for piece in pieces]
         parts = [faiss.read_InvertedLists(reader, faiss.IO_FLAG_MMAP) for reader in readers]
-        pointers = faiss.InvertedListsPtrVector()
+        pointers = faiss.InvertedListsPtrVector()  # type: ignore[attr-defined]
         for part in parts:
             pointers.push_back(part)
-        joined = faiss.HStackInvertedLists(pointers.size(), pointers.data())
+        joined: Any = faiss.HStackInvertedLists(pointers.size(), pointers.data())
         sizes = np.array([joined.list_size(number) for number in range(lists.nlist)], np.uint64)
         self.empty()
         self._index.ntotal = lists.ntotal = int(sizes.sum())
@@ -234,8 +234,8 @@ class FaissBuild:
             for number in np.flatnonzero(sizes).tolist():
                 size = int(sizes[number])
                 codes, ids = joined.get_codes(number), joined.get_ids(number)
-                file.write(faiss.rev_swig_ptr(codes, size * lists.code_size))
-                file.write(faiss.rev_swig_ptr(ids, size))
+                file.write(faiss.rev_swig_ptr(codes, size * lists.code_size).data)
+                file.write(faiss.rev_swig_ptr(ids, size).data)
                 joined.release_codes(number, codes)
                 joined.release_ids(number, ids)
                 yield size
@@ -274,7 +274,9 @@ def _innermost(index: Any) -> Any:
 def _has_lists(index: Any, kind: type) -> bool:
     """Return whether an index, or the one behind its transforms, has inverted lists of exactly this kind."""
     inner = _innermost(index)
-    return isinstance(inner, faiss.IndexIVF) and type(faiss.downcast_InvertedLists(inner.invlists)) is kind
+    if not isinstance(inner, faiss.IndexIVF) or inner.invlists is None:
+        return False
+    return type(faiss.downcast_InvertedLists(inner.invlists)) is kind
 
 
 def on_gpus() -> bool:
