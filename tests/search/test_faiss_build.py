@@ -311,10 +311,10 @@ def test_gpus_find_the_lists_where_there_are_any(memory, monkeypatch):
     monkeypatch.setattr(
         faiss,
         "index_cpu_to_all_gpus",
-        lambda i: moved.append(i.ntotal) or faiss.clone_index(i),
+        lambda index: moved.append(faiss.clone_index(index)) or moved[-1],
         raising=False,
     )
     build_index(memory, "faiss:IVF8,SQ8")
-    assert moved == [0, 8]
+    assert [index.ntotal for index in moved] == [8, 8]  # centroids that it found, and that it looks at
     assert index_file(memory, "faiss:IVF8,SQ8").read_bytes() == expected
     assert list_indexes(memory)["faiss-IVF8,SQ8"]["training"]["device"] == "gpu"
