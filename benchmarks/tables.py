@@ -328,6 +328,36 @@ def million_images_tables(results: dict[str, Any]) -> str:
     return f"{told}. {where}; {ran_on['threads']} of them used.\n\n{markdown(header, cells)}"
 
 
+def approximate_scale_tables(results: dict[str, Any]) -> str:
+    """Return builds of FAISS indexes by the size of a piece, and recall and time by search settings."""
+    size = f"{results['n_vectors']:,} x {results['channels']}"
+    builds = [
+        [
+            f"`{row['spec']}`",
+            f"{row['piece']:,}",
+            f"{row['index_mb']:,.0f}",
+            f"{row['peak_rss_anon_mb']:,.0f}",
+            f"{row['seconds']:.0f}",
+        ]
+        for row in results["builds"]
+        if row["piece"]
+    ]
+    header = (f"{size} vectors", "vectors of a piece", "index, MB", "peak anonymous MB", "seconds")
+    opened = min(row["peak_rss_anon_mb"] for row in results["builds"] if not row["piece"])
+    searches = [
+        [f"`{row['searcher']}`", f"{row['recall_at_10']:.3f}", f"{row['ms_per_query']:.2f}"]
+        for row in results["searches"]
+    ]
+    told = f"Opening the memory alone takes {opened:,.0f} MB. Threads: {results['threads']}."
+    return "\n\n".join(
+        [
+            f"{told} {_where(results)}",
+            markdown(header, builds),
+            markdown((f"{results['queries']} queries at once", "recall@10", "ms per query"), searches),
+        ]
+    )
+
+
 def compact_tables(results: dict[str, Any]) -> str:
     """Return size, layouts and times of `sparse16` beside float16."""
     rows = results["rows"]
@@ -861,6 +891,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "memory_use": memory_use_tables,
     "million_images": million_images_tables,
     "compact_shards": compact_tables,
+    "approximate_scale": approximate_scale_tables,
     "explorer": explorer_tables,
     "explorer_page": explorer_page_tables,
     "precision": precision_tables,

@@ -336,3 +336,13 @@ def test_a_million_images_are_made_measured_and_shown(tmp_path):
     text = tables.million_images_tables(json.loads(json.dumps(results)))
     assert text.startswith("2,000 images, one cell of 16 channels each. ")
     assert len(text.splitlines()) == 2 + 2 + len(rows)
+
+
+def test_builds_in_pieces_become_tables():
+    (path,) = tables.result_files("approximate_scale")
+    results = json.loads(path.read_text())
+    text = tables.TABLES["approximate_scale"](results)
+    small, large = (row for row in results["builds"] if row["piece"] and "Flat" in row["spec"])
+    assert small["peak_rss_anon_mb"] < small["index_mb"] < large["peak_rss_anon_mb"]  # what pieces are for
+    assert all(f"{row['recall_at_10']:.3f}" in text for row in results["searches"])
+    assert text.count(f"`{small['spec']}`") == 2

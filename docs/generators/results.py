@@ -110,6 +110,14 @@ Measured with `python -m benchmarks.search`; one million vectors with
 
 {sections("search")}
 
+# An index built by pieces
+
+FAISS indexes of made vectors, each built in a process of its own ({{doc}}`/how-to/large-memories`). The second table
+excludes each query's own image of 49 vectors, so that 59 candidates are ranked without `rerank=`. Made vectors
+say little about the recall on yours. Measured once with `python -m benchmarks.approximate_scale`.
+
+{sections("approximate_scale")}
+
 Nothing has been measured on a GPU yet. The commands are `python -m benchmarks.device_search` and
 `python -m benchmarks.extraction --device cuda`.
 

@@ -35,7 +35,7 @@ searcher_option = click.option(
     metavar="SPEC",
     default="exact",
     show_default=True,
-    help="Search method: exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16].",
+    help="Search method: exact, annoy[:trees=50,search_k=20000] or faiss:FACTORY[;nprobe=16,rerank=100].",
 )
 index_dir_option = click.option(
     "--index-dir",

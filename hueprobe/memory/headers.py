@@ -16,13 +16,32 @@ from hueprobe.errors import SearcherError
 from hueprobe.files import PARTIAL, sha256_of, written_whole
 from hueprobe.json_documents import json_text
 from hueprobe.memory.files import to_json_line
-from hueprobe.memory.records import Count, Record, RecordError, as_record
+from hueprobe.memory.records import Count, Record, RecordError, as_record, one_of
 
 FOLDER = "indexes"
 FILE_NAME = "index.json"
+UNFINISHED = ".unfinished"  # behind the name of a folder whose build was stopped, and may be continued
 _OWN_HASH = "header_sha256"
 # A name without a folder, so that no header refers outside its own folder; and not the header itself.
 _PLAIN_NAME = r"^(?!index\.json\Z)[A-Za-z0-9_-][A-Za-z0-9._-]{0,60}\Z"
+
+
+class IndexTraining(Record, frozen=True):
+    """The sample that an index was trained with.
+
+    Attributes
+    ----------
+    n_vectors : int
+        Number of vectors, drawn without replacement from the nonzero vectors of the memory.
+    seed : int
+        Seed of the draw.
+    device : {"cpu", "gpu"}
+        Where the lists were trained.
+    """
+
+    n_vectors: Count
+    seed: Count
+    device: Annotated[str, one_of(("cpu", "gpu"))]
 
 
 class IndexHeader(Record, frozen=True):
@@ -48,6 +67,8 @@ class IndexHeader(Record, frozen=True):
         Measured recall@10 in [0, 1] by search settings; None if it could not be measured.
     nonzero : float
         Share of nonzero values in a sample of the vectors, for codes of exact search; otherwise unset.
+    training : IndexTraining
+        The training sample of a FAISS index; unset if it needs none.
     """
 
     spec: str
@@ -60,6 +81,7 @@ class IndexHeader(Record, frozen=True):
     library: Mapping[str, str]
     recall_at_10: Mapping[str, Annotated[float, Meta(ge=0, le=1)] | None]
     nonzero: Annotated[float, Meta(ge=0, le=1)] | UnsetType = UNSET
+    training: IndexTraining | UnsetType = UNSET
 
 
 def write_header(folder: Path, header: IndexHeader) -> None:
@@ -120,6 +142,9 @@ def folder_problems(memory: Path, ledger_hashes: set[str]) -> list[str]:
     """
     problems = []
     for folder in sorted((memory / FOLDER).glob("*")):
+        if folder.name.endswith(UNFINISHED):
+            problems.append(f"{folder}: an unfinished index; build it again to go on with it, or remove it")
+            continue
         if folder.name.endswith(PARTIAL) or not folder.is_dir():
             problems.append(f"{folder}: an incomplete index, left by a stopped build; remove it")
             continue

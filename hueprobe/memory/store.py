@@ -519,13 +519,15 @@ class Memory:
         ids = images[:, None] * self.grid.n_cells + np.arange(self.grid.n_cells)
         return self.vectors(ids.reshape(-1)).reshape(*ids.shape, self.n_channels)
 
-    def raw_blocks(self, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    def raw_blocks(self, size: int, *, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the stored rows of the whole memory in blocks, in the memory's dtype.
 
         Parameters
         ----------
         size : int
             Largest number of rows in a block.
+        start : int, default=0
+            Vector id to begin with, the first of a block; earlier rows are not read.
 
         Yields
         ------
@@ -546,16 +548,18 @@ class Memory:
         for shard in self.shards:
             offset = shard.start * self.grid.n_cells
             n_rows = shard.stop * self.grid.n_cells - offset
-            for start in range(0, n_rows, size):
-                yield offset + start, shard.rows(slice(start, min(start + size, n_rows)))
+            for first in range(max(0, start - offset), n_rows, size):
+                yield offset + first, shard.rows(slice(first, min(first + size, n_rows)))
 
-    def blocks(self, size: int = 16_384) -> Iterator[tuple[int, np.ndarray]]:
+    def blocks(self, size: int = 16_384, *, start: int = 0) -> Iterator[tuple[int, np.ndarray]]:
         """Yield the vectors of the whole memory in blocks, normalized to unit length.
 
         Parameters
         ----------
         size : int, default=16384
             Largest number of vectors in a block.
+        start : int, default=0
+            Vector id to begin with, the first of a block; earlier vectors are not read.
 
         Yields
         ------
@@ -574,7 +578,7 @@ class Memory:
         >>> total.shape
         (16,)
         """
-        for first, rows in self.raw_blocks(size):
+        for first, rows in self.raw_blocks(size, start=start):
             yield first, renormalize(rows)
 
 

@@ -23,6 +23,7 @@ from hueprobe.memory import ledger as ledger_file
 from hueprobe.memory import settings as settings_file
 from hueprobe.memory.contents import IMAGES_SCHEMA, MASKS_SCHEMA
 from hueprobe.memory.files import LOCK, FileEntry, file_entry, one_writer
+from hueprobe.memory.headers import UNFINISHED
 from hueprobe.memory.in_parts import is_in_parts, parts_folder
 from hueprobe.memory.ledger import REMOVED, Ledger, append_step, read_ledger
 from hueprobe.memory.settings import LabelSettings, MemorySettings
@@ -341,7 +342,7 @@ def remove_memory_files(folder: Path) -> None:
             (folder / ledger_file.FILE_NAME).replace(folder / REMOVED)
             fsync_folder(folder)
         for index in (folder / "indexes").glob("*"):
-            if index.name.endswith(PARTIAL) or (index / "index.json").is_file():
+            if index.name.endswith((PARTIAL, UNFINISHED)) or (index / "index.json").is_file():
                 shutil.rmtree(index)
         _remove_files(folder, set())
         for name in ("shards", "indexes"):

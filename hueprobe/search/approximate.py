@@ -32,6 +32,8 @@ def search_with(
     vectors: np.ndarray,
     k: int,
     exclude_images: np.ndarray | None,
+    *,
+    n_candidates: int | None = None,
 ) -> Neighbors:
     """Return k neighbors of each query, fetching more candidates where excluded images take their places.
 
@@ -41,6 +43,9 @@ def search_with(
         One search of the index; see `Fetch`.
     memory, vectors, k, exclude_images
         See `Searcher.search`.
+    n_candidates : int, optional
+        Number of candidates to rank, at least k; by default k. The cells of one image are fetched in
+        addition if images are excluded.
     """
     vectors, k, excluded = checked_queries(memory, vectors, k, exclude_images)
     # The products, and the lengths that Annoy divides them by, are float32 sums with errors up to gamma.
@@ -60,7 +65,7 @@ def search_with(
 
     return search_widening(
         look, vectors, k, excluded,
-        width=k + (memory.grid.n_cells if excluded.shape[1] else 0),
+        width=(n_candidates or k) + (memory.grid.n_cells if excluded.shape[1] else 0),
         widest=widest,
         times=2,
     )  # fmt: skip

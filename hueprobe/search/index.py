@@ -12,7 +12,7 @@ import msgspec
 from hueprobe.errors import HueprobeError, HueprobeWarning, SearcherError
 from hueprobe.files import PARTIAL
 from hueprobe.memory.headers import FILE_NAME as HEADER
-from hueprobe.memory.headers import FOLDER, read_header, write_header
+from hueprobe.memory.headers import FOLDER, UNFINISHED, read_header, write_header
 from hueprobe.search.index_folder import IndexFolder, indexes_of, written_alone
 from hueprobe.search.neighbors import Searcher
 from hueprobe.search.spec import SearcherSpec, parse_spec
@@ -73,7 +73,7 @@ class StoredIndex:
         return self.folder.is_current
 
     def build(self, *, progress: bool = False) -> None:
-        """Build or rebuild the index, and measure its recall@10.
+        """Build or rebuild the index, and measure its recall@10; a FAISS build that was stopped goes on.
 
         Parameters
         ----------
@@ -89,8 +89,10 @@ class StoredIndex:
             raise SearcherError(
                 f"{self.memory.path} is not complete; finish `hueprobe index` before building an index"
             )
-        self.folder.build(lambda partial: self.write(partial, progress=progress))
-        self.recall(self.load(self.folder.path))
+        self.folder.build(
+            lambda partial: self.write(partial, progress=progress), resumable=self.spec.kind == "faiss"
+        )
+        self.recall(self.load(self.folder.path), progress=progress)
 
     def open(self) -> Searcher:
         """Open the index.
@@ -108,7 +110,7 @@ class StoredIndex:
         self.folder.require_whole()
         return self.load(self.folder.path)
 
-    def recall(self, searcher: Searcher) -> float:
+    def recall(self, searcher: Searcher, *, progress: bool = False) -> float:
         """Return the recall@10 of a searcher's settings: measured once, and stored in the header.
 
         NaN if no image has a neighbor in another image.
@@ -117,6 +119,8 @@ class StoredIndex:
         ----------
         searcher : Searcher
             A searcher from `open`.
+        progress : bool, default=False
+            Whether to show a progress bar if it is measured.
         """
         from hueprobe.search.recall import measure_recall
 
@@ -124,7 +128,7 @@ class StoredIndex:
         if settings in header.recall_at_10:
             kept = header.recall_at_10[settings]
             return math.nan if kept is None else kept
-        recall = measure_recall(self.memory, searcher)
+        recall = measure_recall(self.memory, searcher, progress=progress)
         # This only saves time: if the folder is read-only or locked, recall is measured again next time.
         with contextlib.suppress(HueprobeError), written_alone(self.memory, self.folder.indexes):
             now = read_header(self.folder.path)
@@ -134,24 +138,29 @@ class StoredIndex:
         return recall
 
     def write(self, folder: Path, *, progress: bool = False) -> Path:
-        """Write the index file into an empty folder and return the file.
+        """Write the index file into a folder and return the file.
 
         Parameters
         ----------
         folder : Path
-            Any empty folder.
+            Any empty folder, or for FAISS one that a stopped `write` left. FAISS leaves other files beside
+            the index, which `IndexFolder.install` removes.
         progress : bool, default=False
             Whether to show a progress bar.
         """
         if self.spec.kind == "annoy":
-            from hueprobe.search.annoy import FILE_NAME, build_annoy
+            from hueprobe.search.annoy import build_annoy
 
             build_annoy(self.memory, self.spec, folder, progress=progress)
         else:
-            from hueprobe.search.faiss import FILE_NAME, build_faiss
+            from hueprobe.search.faiss_build import build_faiss
 
-            build_faiss(self.memory, self.spec, folder, progress=progress)
-        return folder / FILE_NAME
+            build_faiss(self.memory, self.spec, folder, _PACKAGES["faiss"], progress=progress)
+        return self.file_in(folder)
+
+    def file_in(self, folder: Path) -> Path:
+        """Return the file that `write` leaves in a folder."""
+        return folder / f"index.{self.spec.kind}"
 
     def load(self, folder: Path) -> Searcher:
         """Open the file that `write` left in a folder, without checking it.
@@ -190,7 +199,8 @@ def open_searcher(
     memory : Memory
         Memory to search.
     spec : str or SearcherSpec, default="exact"
-        `exact`, `annoy[:trees=50,search_k=20000]` [1]_ or `faiss:FACTORY[;nprobe=16]` [2]_.
+        `exact`, `annoy[:trees=50,search_k=20000]` [1]_ or `faiss:FACTORY[;nprobe=16,rerank=100]` [2]_; see
+        `hueprobe.search.parse_spec`.
     device : str, default="auto"
         Device of exact search: `"auto"`, `"cpu"`, `"cuda"` or `"cuda:1"`. Annoy and FAISS search on the CPU.
     images : array_like of int or of bool, optional
@@ -352,7 +362,7 @@ def list_indexes(memory: "Memory") -> dict[str, dict[str, Any]]:
     """
     headers = {}
     for path in sorted(memory.path.glob(f"{FOLDER}/*/{HEADER}")):
-        if not path.parent.name.endswith(PARTIAL):
+        if not path.parent.name.endswith((PARTIAL, UNFINISHED)):
             header = read_header(path.parent)
             headers[path.parent.name] = {**header.to_json(), "stale": header.ledger != memory.ledger.tip}
     return headers

@@ -16,12 +16,14 @@ from hueprobe.memory.files import one_writer
 from hueprobe.memory.headers import FILE_NAME as HEADER
 from hueprobe.memory.headers import (
     FOLDER,
+    UNFINISHED,
     IndexHeader,
     folder_name,
     read_header,
     require_whole,
     write_header,
 )
+from hueprobe.search.unfinished import BUILD_FILE, read_build, remove_stale
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
@@ -145,29 +147,37 @@ class IndexFolder:
         self.current_header()
         require_whole(self.path)
 
-    def build(self, write: Callable[[Path], Path], *, nonzero: float | UnsetType = UNSET) -> None:
-        """Let `write` fill an empty folder, and replace this folder by it.
+    def build(
+        self, write: Callable[[Path], Path], *, nonzero: float | UnsetType = UNSET, resumable: bool = False
+    ) -> None:
+        """Let `write` fill a folder, and replace this folder by it.
 
-        Leftovers of killed builds are removed first. If `write` fails, its folder is removed.
+        Leftovers of killed builds are removed first, except those of resumable builds of this state of the
+        memory. If `write` fails, its folder is removed; that of a resumable build only if FAISS refused.
 
         Parameters
         ----------
         write : callable
-            Takes the empty folder and returns the file that it wrote there.
+            Takes the folder and returns the file that it wrote there.
         nonzero : float, optional
             Share of nonzero values in the vectors, for the header.
+        resumable : bool, default=False
+            Whether the folder may hold what an earlier `write` left, and `write` goes on with it.
         """
-        partial = self.path.with_name(self.path.name + PARTIAL)
+        partial = self.path.with_name(self.path.name + (UNFINISHED if resumable else PARTIAL))
         with written_alone(self.memory, self.indexes):
             for leftover in self.path.parent.glob(f"*{PARTIAL}"):
                 shutil.rmtree(leftover, ignore_errors=True)
+            remove_stale(self.memory, self.indexes)
             try:
                 with storing(self.path):
-                    partial.mkdir(parents=True)
+                    partial.mkdir(parents=True, exist_ok=resumable)
                     fsync_folder(self.indexes.parent)
+                    fsync_folder(self.indexes)
                 self.install(write(partial), nonzero=nonzero)
-            except BaseException:
-                shutil.rmtree(partial, ignore_errors=True)
+            except BaseException as error:
+                if not resumable or isinstance(error, SearcherError):
+                    shutil.rmtree(partial, ignore_errors=True)
                 raise
 
     def install(self, file: Path, *, nonzero: float | UnsetType = UNSET) -> None:
@@ -176,10 +186,11 @@ class IndexFolder:
         Parameters
         ----------
         file : Path
-            The index file, alone in a folder on the same disk.
+            The index file, in a folder on the same disk; other files there are removed.
         nonzero : float, optional
             Share of nonzero values in the vectors, for the header.
         """
+        build = read_build(file.parent)
         with storing(self.path):
             fsync_file(file)
             header = IndexHeader(
@@ -193,8 +204,13 @@ class IndexFolder:
                 library={self.package: importlib.metadata.version(self.package)},
                 recall_at_10={},
                 nonzero=nonzero,
+                training=UNSET if build is None else build.training,
             )
             write_header(file.parent, header)
+            # build.json last: without it, the next build would begin anew.
+            for other in sorted(file.parent.iterdir(), key=lambda path: path.name == BUILD_FILE):
+                if other.name not in (file.name, HEADER):
+                    other.unlink()
             if self.path.exists():
                 shutil.rmtree(self.path)
             file.parent.rename(self.path)

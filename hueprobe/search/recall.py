@@ -5,17 +5,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hueprobe.arguments import as_count
+from hueprobe.progress import progress_bar
 from hueprobe.search.exact.searcher import ExactSearcher
+from hueprobe.search.spec import RECALL_K
 
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
     from hueprobe.search.neighbors import Neighbors, Searcher
 
-RECALL_K = 10
-
 
 def measure_recall(
-    memory: "Memory", searcher: "Searcher", *, k: int = RECALL_K, n_queries: int = 500, seed: int = 0
+    memory: "Memory",
+    searcher: "Searcher",
+    *,
+    k: int = RECALL_K,
+    n_queries: int = 500,
+    seed: int = 0,
+    progress: bool = False,
 ) -> float:
     """Measure recall@k: the share of the k true neighbors that a searcher finds.
 
@@ -34,6 +40,8 @@ def measure_recall(
         Largest number of queries.
     seed : int, default=0
         Seed of the draw of queries.
+    progress : bool, default=False
+        Whether to show a progress bar.
 
     Returns
     -------
@@ -51,8 +59,13 @@ def measure_recall(
     """
     k, n_queries = as_count("k", k), as_count("n_queries", n_queries)
     vectors, excluded = sample_queries(memory, n_queries, seed=seed)
-    truth = ExactSearcher(memory, device="auto").search(vectors, k, exclude_images=excluded)
-    return share_found(searcher.search(vectors, k, exclude_images=excluded), truth)
+    label, total = f"recall@{k}", 2 * len(vectors)
+    with progress_bar(total, label=label, unit="searches", enabled=progress) as advance:
+        truth = ExactSearcher(memory, device="auto").search(vectors, k, exclude_images=excluded)
+        advance(len(vectors))
+        found = searcher.search(vectors, k, exclude_images=excluded)
+        advance(len(vectors))
+    return share_found(found, truth)
 
 
 def sample_queries(memory: "Memory", n_queries: int, *, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

@@ -227,7 +227,7 @@ def tune_searcher(
             best = indexes.get(_fastest(trials, recall).spec)
             _remove_all_but(site, _folder_name(best) if keep and best else None)
         if keep and best:
-            best.folder.install(next((site / _folder_name(best)).iterdir()))
+            best.folder.install(best.file_in(site / _folder_name(best)))
     return Tuning(
         str(memory.path), int(memory.valid().sum()), measurement.n, k, recall, tuple(trials), tuple(failed)
     )

@@ -32,7 +32,7 @@ REFUSALS = {
 }
 
 
-WORK = ["index", "append", "layers", "part", "join", "search part", "observe accuracy"]
+WORK = ["index", "append", "layers", "faiss", "part", "join", "search part", "observe accuracy"]
 
 
 def one_sentence(err):

@@ -30,13 +30,15 @@ WORK = [
     "observe accuracy",
 ]
 AT_A_WRITE = (
-    WORK if LONG else ["index", "append", "sparse16", "layers", "annoy", "part", "join", "search part"]
+    WORK
+    if LONG
+    else ["index", "append", "sparse16", "layers", "annoy", "faiss", "part", "join", "search part"]
 )
 AT_A_TIME = WORK if LONG else ["index", "join", "search part"]
 STOPPED_WORK = (
     ["index", "append", "layers", "annoy", "part", "join", "observe accuracy"] if LONG else ["index"]
 )
-IN_TURN = ["index", "append", "sparse16", "part", "join"]
+IN_TURN = ["index", "append", "sparse16", "part", "join", *(["faiss"] if LONG else [])]
 POWER = IN_TURN if LONG else ["index", "join"]
 KILLS = {"index": 120, "append": 80, "observe accuracy": 25}
 CRITICAL = (
@@ -153,8 +155,12 @@ def test_every_critical_moment_is_among_the_points(jobs):
         "replace 000001.images.parquet.partial", "fsync shards", "write ledger.jsonl", "fsync ledger.jsonl",
         "replace source.parquet.partial", "replace memory.json.partial", "write index.faiss.partial",
         "rename annoy-trees=2.partial", "replace index.json.partial",
+        "replace build.json.partial", "replace trained.faiss.partial", "rename faiss-IVF4,Flat.unfinished",
+        "unlink build.json",
     ):  # fmt: skip
         assert moment in reached, sorted(reached)
+    pieces = [name for name in jobs["index"].points if re.match(r"replace .*\.lists\.partial", name)]
+    assert len(pieces) == 3
     reached = set(jobs["part"].points)
     for moment in ("replace parts.json.partial", "replace source.parquet.partial", "write ledger.jsonl"):
         assert moment in reached, sorted(reached)

@@ -22,7 +22,7 @@ import torch
 
 from hueprobe import cli, open_memory
 from hueprobe.memory import settings
-from hueprobe.search import open_searcher
+from hueprobe.search import faiss_build, open_searcher
 from hueprobe.search.exact import formats, searcher, self_check
 from tests.faults.points import Points
 
@@ -36,7 +36,7 @@ WHAT_COMMANDS_IMPORT = (
     "hueprobe.cli.index", "hueprobe.cli.join", "hueprobe.cli.search", "hueprobe.images.loading",
     "hueprobe.observations", "hueprobe.plots", "hueprobe.scale.build", "hueprobe.scale.joining",
     "hueprobe.scale.part_search",
-    "hueprobe.search.annoy", "hueprobe.search.exact.searcher", "hueprobe.search.faiss",
+    "hueprobe.search.annoy", "hueprobe.search.exact.searcher", "hueprobe.search.faiss_build",
     "hueprobe.studies.observing.memories",
 )  # fmt: skip
 
@@ -50,6 +50,7 @@ def warm_up():
     formats._TRIAL_SECONDS = 0
     self_check.sound_formats(torch.device("cpu"))  # looked at once a process
     settings.SHARD_IMAGES = SHARD_IMAGES
+    faiss_build._PIECE_VECTORS = 1  # a piece for each block, of which a shard has one
     assert threading.active_count() == 1
 
 

@@ -217,8 +217,8 @@ def test_indexes_are_reproducible_and_carry_their_recall(tmp_path, small_memory)
 
 def test_search_settings_change_the_recall_and_not_the_index(small_memory):
     memory = small_memory(n=60, channels=8, grid=(3, 3), seed=6)
-    few = open_searcher(memory, "faiss:IVF16,Flat")
-    many = open_searcher(memory, "faiss:IVF16,Flat;nprobe=16")
+    few = open_searcher(memory, "faiss:IVF8,Flat")
+    many = open_searcher(memory, "faiss:IVF8,Flat;nprobe=8")
     assert len(list_indexes(memory)) == 1
     assert recall_of(few) < recall_of(many) == 1.0
     assert recall_of(many) == pytest.approx(measure_recall(memory, many))
@@ -329,7 +329,7 @@ def test_without_a_usable_word_threads_are_the_cores(asked, monkeypatch):
 )
 def test_candidates_left_unread_could_not_have_been_among_the_nearest(tmp_path, monkeypatch, spec, levels):
     memory = memory_from_arrays(
-        tmp_path / "m", activations(3, n=60, channels=8, grid=(3, 3), levels=levels), dtype="float32"
+        tmp_path / "m", activations(3, n=80, channels=8, grid=(3, 3), levels=levels), dtype="float32"
     )
     queries = memory.vectors(np.arange(0, memory.n_slots, 5))
     excluded = (np.arange(0, memory.n_slots, 5) // memory.grid.n_cells)[:, None]
