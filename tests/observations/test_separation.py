@@ -166,11 +166,11 @@ def test_pseudo_classes_are_not_found():
 
 def test_a_planted_angle_is_an_angle():
     """The review's first counter-example: the rule of claim 3b finds it in 1 % of draws."""
-    verdicts = [
-        measure(simulate(ring(8, 1.0), NONE, n_images=20, seed=seed), n_permutations=499).conclusion.verdict
-        for seed in range(8)
+    found = [
+        measure(simulate(ring(8, 1.0), NONE, n_images=20, seed=seed), n_permutations=499) for seed in range(8)
     ]
-    assert verdicts == [ANGLE] * 8
+    assert [one.conclusion.verdict for one in found] == [ANGLE] * 8
+    assert [one.claims()[0].verdict for one in found] == ["holds"] * 8
 
 
 @pytest.mark.parametrize("distance", [0.3, 0.7])
@@ -179,6 +179,8 @@ def test_two_classes_on_a_line_are_found(distance):
     content = line(2, distance, axis=0)
     found = measure(simulate(content, NONE[:2], n_images=60, seed=1), n_permutations=1000)
     assert found.conclusion.verdict == VECTOR
+    (verdict,) = found.claims(memory="m")
+    assert verdict.verdict == "holds" and len(verdict.findings) == 1 and verdict.memory == "m"
     assert found.separations["energy"].major is None
     assert "energy, content-locked, major axis" not in found.numbers()
 
@@ -198,6 +200,10 @@ def test_two_classes_on_a_line_are_found(distance):
 def test_verdicts(content, network, n_images, verdict):
     found = measure(simulate(content, network, n_images=n_images, seed=2), n_permutations=999)
     assert found.conclusion.verdict == verdict, found.conclusion.text
+    (claim,) = found.claims()
+    assert claim.id == "3b angle" and claim.verdict != "holds"  # none of these is an angle
+    if verdict in LEANS.values():
+        assert claim.findings[0].verdict == "holds" and claim.deciding is claim.findings[1]
     if verdict == TOO_LITTLE:
         assert found.conclusion.needed > n_images
         assert f"{found.conclusion.needed:,} images per class" in found.conclusion.text
