@@ -791,6 +791,63 @@ def _within(value: float, bounds: Sequence[float]) -> bool:
     return bounds[0] <= value <= bounds[1]
 
 
+def scale_tables(results: dict[str, Any]) -> str:
+    """Return what engines take, whether bytes stay the same, and the search of millions of vectors."""
+    parts = []
+    if "engines" in results:
+        found = results["engines"]
+        first = found["rows"][0]
+        rows = [
+            [
+                row["engine"], f"{row['seconds']:.1f}", f"{first['seconds'] / row['seconds']:.2f}",
+                f"{row['search_seconds']:.1f}",
+                str(len(row["files_that_differ"])) if "files_that_differ" in row else "",
+                f"{row['matches_that_differ']:,}" if "matches_that_differ" in row else "",
+            ]
+            for row in found["rows"]
+        ]  # fmt: skip
+        header = (
+            "engine", "build, s", "x one process", "search, s", "files that differ", "matches that differ",
+        )  # fmt: skip
+        parts += [
+            f"{found['images']} images in shards of {found['shard_images']} on {_cores(found)}:",
+            markdown(header, rows),
+        ]
+    if "kills" in results:
+        found = results["kills"]
+        differ = sum(len(build["files_that_differ"]) for build in found["builds"])
+        parts.append(
+            f"Workers of {len(found['builds'])} builds of {found['images']} images were killed (SIGKILL) "
+            f"{found['kills']} times. Files that differ from those of one undisturbed process: {differ}."
+        )
+    if "large" in results:
+        found = results["large"]
+        rows = [
+            [
+                f"`{row['searcher']}`", f"{row['open_seconds']:.1f}",
+                f"{1000 * row['seconds'] / found['queries']:.1f}", f"{row['recall_at_10']:.3f}",
+                f"{row['peak_bytes'] / 1e9:.2f}", f"{row['anonymous_bytes'] / 1e9:.2f}",
+            ]
+            for row in found["rows"]
+        ]  # fmt: skip
+        header = (
+            "searcher", "first query, s", "ms a query", "recall@10", "peak RSS, GB", "without file pages, GB",
+        )  # fmt: skip
+        parts += [
+            f"{found['vectors']:,} real vectors of {found['channels']} channels ({found['images']:,} "
+            f"images, {found['stored_bytes'] / 1e9:.2f} GB on disk as sparse16), {found['queries']:,} "
+            f"queries at once, on {_cores(found)}; exact search may keep "
+            f"{found['memory_budget'] / 1e9:.2f} GB of vectors. "
+            f"The index took {found['index_seconds']:.0f} s and {found['index_bytes'] / 1e9:.2f} GB:",
+            markdown(header, rows),
+        ]
+    return "\n\n".join(parts) or "This has not been measured yet."
+
+
+def _cores(found: dict[str, Any]) -> str:
+    return f"{found['machine']['processor']}, {found['machine']['cores']} cores"
+
+
 def noisy_label_tables(results: dict[str, Any]) -> str:
     """Return test accuracy on digits with wrong training labels, without and with AL2."""
     told = (
@@ -900,6 +957,7 @@ TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "training_overhead": overhead_tables,
     "extraction": extraction_tables,
     "loss_comparison": loss_tables,
+    "scale": scale_tables,
     "al2_noisy_labels": noisy_label_tables,
     "trust": trust_tables,
     "audit": audit_tables,

@@ -3,6 +3,5 @@ from .claims import Claim as Claim
 from .documents import verdicts_from_json as verdicts_from_json
 from .documents import verdicts_json as verdicts_json
 from .findings import Finding as Finding
-from .findings import p_text as p_text
 from .rules import Verdict as Verdict
 from .selftest import self_test as self_test
