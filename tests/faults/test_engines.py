@@ -1,0 +1,224 @@
+"""Real workers of each engine: killed, stopped, refused, and at the end the bytes of one undisturbed build."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import hueprobe as hp
+from hueprobe.cli import main
+from hueprobe.errors import HueprobeWarning, NumericsError, WorkerError
+from hueprobe.scale.engines.ray import running_ray
+from tests.exact_network import draw_pictures
+from tests.faults.children import contents
+from tests.scale.sets import draw
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(hp.__file__).parents[1]
+SECONDS = 120  # after which something hangs
+SLOW = {"backbone": "tests.faults.slow_network:slow", "layer": "3", "batch_size": 2, "shard_images": 4}
+EXACT = ("--backbone", "tests.exact_network:exact", "--layer", "3")
+SHARDS = 3  # of 512 images, in `many`
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """22 images, and the memory of them: six shards, a batch takes a quarter of a second."""
+    folder = tmp_path_factory.mktemp("few")
+    images = draw(folder)
+    return images, contents(hp.build_memory(folder / "m", images, **SLOW).path)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory):
+    """1050 images for the command line, which cannot make small shards, and the memory of them."""
+    folder = tmp_path_factory.mktemp("many")
+    draw_pictures(folder / "images", 350)
+    run("index", folder / "images", "-o", folder / "m", *EXACT)
+    memory = hp.open_memory(folder / "m")
+    assert len(memory.shards) == SHARDS
+    hp.KernelDensityClassifier(memory, k=3).leave_one_out().matches.save(folder / "whole.parquet")
+    return folder
+
+
+def run(*arguments):
+    result = CliRunner().invoke(main, [str(a) for a in arguments])
+    assert result.exit_code == 0, result.output + repr(result.exception)
+    return result
+
+
+def until(condition):
+    """Wait until a condition holds, and return what it returned."""
+    deadline = time.monotonic() + SECONDS
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
+    return found
+
+
+def workers(logs):
+    """Return the processes that the logs of workers name, the last of each part."""
+    with contextlib.suppress(FileNotFoundError):
+        texts = [log.read_text() for log in sorted(logs.glob("*.log"))]
+        return [int(found[-1]) for text in texts if (found := re.findall(r", process (\d+)$", text, re.M))]
+    return []
+
+
+def runs(process):
+    try:
+        return "\nState:\tZ" not in Path(f"/proc/{process}/status").read_text()
+    except FileNotFoundError:
+        return False
+
+
+class Killer(threading.Thread):
+    """Kills the worker of part 1 with SIGKILL once it has finished a shard."""
+
+    def __init__(self, path):
+        super().__init__(daemon=True)
+        self._path = path
+        self.start()
+
+    def run(self):
+        logs = self._path.with_name("m.logs")
+        until(lambda: any(state.number == 1 and state.n_done for state in hp.scale.parts_of(self._path)))
+        os.kill(workers(logs)[0], signal.SIGKILL)
+
+
+def test_a_local_worker_killed_in_the_middle_changes_no_byte(few, tmp_path, capsys):
+    images, whole = few
+    killer = Killer(tmp_path / "m")
+    with pytest.warns(
+        HueprobeWarning, match=r"the worker of part 1/2 was killed by SIGKILL.*started again \(1"
+    ):
+        memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="local:2", progress=True, **SLOW)
+    killer.join()
+    assert contents(memory.path) == whole
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    shown = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"2 parts: index: 22/22 images, \S+ .*; 2 of 2 parts complete, 0 started", shown[-2])
+
+
+def test_a_worker_that_dies_again_and_again_is_given_up(few, tmp_path):
+    asked = {**SLOW, "backbone": "tests.faults.deadly_network:deadly"}
+    with (
+        pytest.warns(HueprobeWarning, match="SIGKILL"),
+        pytest.raises(
+            WorkerError, match=r"of part 1/1 died 2 times in a row .*SIGKILL.*m\.logs/0001-of-0001\.log"
+        ),
+    ):
+        hp.scale.build_in_parts(tmp_path / "m", few[0], engine="local:1", restarts=1, **asked)
+    log = (tmp_path / "m.logs" / "0001-of-0001.log").read_text()
+    assert log.count("part 1/1 begins on") == 2
+    live = {**SLOW, "backbone": "tests.tiny_network:tiny"}
+    (part,) = hp.scale.parts_of(tmp_path / "m")
+    assert not part.complete
+    with pytest.raises(hp.HueprobeError, match="tiny"):  # what was begun goes on with its own network only
+        hp.scale.build_in_parts(tmp_path / "m", few[0], engine="local:1", **live)
+
+
+def test_an_error_of_a_part_is_raised_here_and_not_tried_again(few, tmp_path):
+    asked = {**SLOW, "backbone": "tests.tiny_network:broken"}
+    with pytest.raises(NumericsError, match=r"^part 1/1: .*NaN"):
+        hp.scale.build_in_parts(tmp_path / "m", few[0], engine="local:1", **asked)
+    assert (tmp_path / "m.logs" / "0001-of-0001.log").read_text().count("begins on") == 1
+
+
+def test_a_command_stopped_and_killed_leaves_no_worker_and_goes_on(many, tmp_path):
+    """Ctrl-C, then SIGKILL, then another engine to the end."""
+    slow = ("--backbone", "tests.faults.slow_network:slow", "--layer", "3", "--batch-size", "128")
+    images, logs = many / "images", tmp_path / "m.logs"
+    run("index", images, "-o", tmp_path / "whole", *slow[:1], "tests.tiny_network:tiny", *slow[2:])
+    command = ("index", images, "-o", tmp_path / "m", *slow)
+    for sent, code, n in ((signal.SIGINT, 130, 2), (signal.SIGKILL, -9, 1)):
+        argv = [sys.executable, "-m", "hueprobe", *map(str, command), "--engine", f"local:{n}"]
+        with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
+            before = set(workers(logs))
+            until(lambda: hp.scale.parts_of(tmp_path / "m") and len(set(workers(logs)) - before) == n)
+            started = workers(logs)
+            child.send_signal(sent)
+            said = child.stderr.read()
+            assert child.wait() == code, said
+        until(lambda: not any(map(runs, started)))
+        if code == 130:
+            assert "finished work is kept: run the same command again to resume" in said
+            assert "Traceback" not in said and f"workers' output: {tmp_path}/m.logs" in said
+    result = run(*command, "--engine", "local:1")
+    assert f"{tmp_path}/m: resuming; " in result.stderr
+    assert f"{tmp_path}/m: 1050 images in 3 classes" in result.stdout
+    assert {**contents(tmp_path / "m"), "memory.json": b""} == {
+        **contents(tmp_path / "whole"), "memory.json": b"",
+        "ledger.jsonl": (tmp_path / "m" / "ledger.jsonl").read_bytes(),
+    }  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m", "whole"]
+    assert "already complete; its 1050 images are compared" in run(*command, "--engine", "local:9").stderr
+
+
+def test_submitit_as_a_user_would(many, tmp_path):
+    """Its local executor, which starts processes as SLURM would, of pickled jobs in a folder."""
+    engine = ("--engine", "submitit:local", "--parts", SHARDS, "--engine-option", "timeout_min=5")
+    result = run(
+        "index", many / "images", "-o", tmp_path / "m", *EXACT, *engine, "--engine-option", "partition=x"
+    )
+    assert contents(tmp_path / "m") == contents(many / "m")
+    assert f"{SHARDS} of {SHARDS} parts complete" in result.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    refused = CliRunner().invoke(main, ["index", str(many / "images"), "-o", str(tmp_path / "n"), *EXACT,
+                                        *map(str, engine), "--engine-option", "nonsense=1"])  # fmt: skip
+    assert refused.exit_code == 1 and "submitit refuses the options of a job" in refused.stderr
+
+
+def test_ray_started_for_a_command_and_a_worker_of_it_killed(few, tmp_path):
+    import ray
+
+    images, whole = few
+    killer = Killer(tmp_path / "m")
+    with (
+        pytest.warns(HueprobeWarning, match=r"the worker of part 1/2 .*started again \(1 of 3"),
+        running_ray(None),
+    ):
+        assert ray.is_initialized()
+        memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="ray", n_parts=2, **SLOW)
+        killer.join()
+        assert ray.is_initialized(), "what was there before is not shut down"
+        assert contents(memory.path) == whole
+        queries = memory.vectors(np.arange(0, 22 * 36, 5))
+        row = np.arange(0, 22 * 36, 5)[:, None] // 36
+        expected = hp.open_searcher(memory).search(queries, 7, exclude_images=row)
+        with hp.scale.RaySearcher(memory, 2, actor_options={"num_cpus": 0.5}) as searcher:
+            for _ in range(2):
+                found = searcher.search(queries, 7, exclude_images=row)
+                assert np.array_equal(found.ids, expected.ids)
+                assert np.array_equal(found.distances, expected.distances)
+                ray.kill(searcher._actors[1], no_restart=False)  # it reads its part again
+            with pytest.raises(hp.errors.ShapeError, match="query vectors have shape"):
+                searcher.search(queries[:, :3], 7)
+        assert ray.is_initialized()
+    assert not ray.is_initialized()
+
+
+def test_a_search_in_parts_is_one_search(many, tmp_path):
+    """Of the command line, with two processes; stopped after one part, it goes on with that."""
+    file = tmp_path / "f.parquet"
+    parts = tmp_path / "f.parquet.parts"
+    parts.mkdir()
+    hp.search_part(parts / "0002-of-0002.arrow", hp.open_memory(many / "m"), part="2/2", k=3)
+    (parts / "0001-of-0002.arrow.partial").write_bytes(b"torn")
+    engine = ("--leave-one-out", "--k", 3, "--engine", "local:2")
+    result = run("search", many / "m", "-o", file, *engine)
+    assert f"{file}: 2 parts merged, 3 neighbors of each query" in result.stdout
+    assert "2 parts: search: 1050/1050 images" in result.stderr
+    assert hp.read_matches(file).to_arrow().equals(hp.read_matches(many / "whole.parquet").to_arrow())
+    assert [path.name for path in tmp_path.iterdir()] == ["f.parquet"]
+    refused = CliRunner().invoke(main, ["search", str(many / "m"), "-o", str(file), *map(str, engine)])
+    assert refused.exit_code == 1 and "f.parquet exists; name another output" in refused.stderr
