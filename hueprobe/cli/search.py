@@ -92,9 +92,9 @@ def search(
         "k": k, "exclude": None if exclude == "none" else exclude, "weights": weights, "device": device,
         "workers": workers, "memory_budget": memory_budget, "overwrite": overwrite, "progress": True,
     }  # fmt: skip
-    if in_parts is not None:
+    if part is None:
         common.say(f"workers' output: {output}.logs, until the table is written", err=True)
-        common.say(merged_text(output, search_in_parts(output, opened, table, **in_parts, **asked)))
+        common.say(merged_text(output, search_in_parts(output, opened, table, **(in_parts or {}), **asked)))
         return
     found = search_part(output, opened, table, part=part, **asked)
     if there:

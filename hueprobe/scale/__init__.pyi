@@ -1,7 +1,8 @@
 from .build import build_layer_parts as build_layer_parts
 from .build import build_part as build_part
-from .build_in_parts import build_in_parts as build_in_parts
-from .build_in_parts import build_layers_in_parts as build_layers_in_parts
+from .engine_build import build_in_parts as build_in_parts
+from .engine_build import build_layers_in_parts as build_layers_in_parts
+from .engine_search import search_in_parts as search_in_parts
 from .folders import part_path as part_path
 from .joining import join as join
 from .match_classification import classify_matches as classify_matches
@@ -13,7 +14,6 @@ from .ray_searcher import RaySearcher as RaySearcher
 from .search_costs import SearchCost as SearchCost
 from .search_costs import SearchCosts as SearchCosts
 from .search_facts import SearchFacts as SearchFacts
-from .search_in_parts import search_in_parts as search_in_parts
 from .searched_part import SearchedPart as SearchedPart
 from .state import PartState as PartState
 from .state import parts_of as parts_of

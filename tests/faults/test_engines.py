@@ -1,6 +1,7 @@
-"""Real workers of each engine: killed, stopped, refused, and at the end the bytes of one undisturbed build."""
+"""Real workers of each engine: killed, stopped, refused, and at the end the undisturbed bytes."""
 
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -17,8 +18,12 @@ from click.testing import CliRunner
 import hueprobe as hp
 from hueprobe.cli import main
 from hueprobe.errors import HueprobeWarning, NumericsError, WorkerError
+from hueprobe.scale import Part
+from hueprobe.scale.engines.engine import Job
+from hueprobe.scale.engines.local import LocalEngine
+from hueprobe.scale.engines.outcomes import Outcome
 from hueprobe.scale.engines.ray import running_ray
-from tests.exact_network import draw_pictures
+from tests.exact_network import activations, draw_pictures
 from tests.faults.children import contents
 from tests.scale.sets import draw
 
@@ -134,25 +139,40 @@ def test_an_error_of_a_part_is_raised_here_and_not_tried_again(few, tmp_path):
     assert (tmp_path / "m.logs" / "0001-of-0001.log").read_text().count("begins on") == 1
 
 
-def test_a_command_stopped_and_killed_leaves_no_worker_and_goes_on(many, tmp_path):
-    """Ctrl-C, then SIGKILL, then another engine to the end."""
+def ended_by(sent, *command, n, path):
+    """Run a command with n local workers, send it a signal when they have begun; return what it said."""
+    logs = path.with_name(f"{path.name}.logs")
+    before = set(workers(logs))
+    argv = [sys.executable, "-m", "hueprobe", *map(str, command), "--engine", f"local:{n}"]
+    with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
+        until(lambda: hp.scale.parts_of(path) and len(set(workers(logs)) - before) == n)
+        started = set(workers(logs)) - before
+        child.send_signal(sent)
+        said = child.stderr.read()
+        assert child.wait() == (130 if sent == signal.SIGINT else -sent), said
+    until(lambda: not any(map(runs, started)))
+    return said
+
+
+def test_a_local_worker_ends_with_its_parent(tmp_path):
+    """The kernel closes the pipe of a parent that is killed."""
+    engine = LocalEngine(1, spread=False)
+    (worker,) = engine.start([Job(Part(1, 1), functools.partial(time.sleep, 600), tmp_path / "1.log")])
+    (process,) = until(lambda: workers(tmp_path))
+    assert worker.poll() is None and runs(process)
+    worker._process.stdin.close()
+    assert until(worker.poll) == Outcome("died", "ended with exit code 1")
+
+
+def test_a_command_stopped_leaves_no_worker_and_goes_on(many, tmp_path):
+    """Ctrl-C; then another number of processes, to the end."""
     slow = ("--backbone", "tests.faults.slow_network:slow", "--layer", "3", "--batch-size", "128")
-    images, logs = many / "images", tmp_path / "m.logs"
+    images = many / "images"
     run("index", images, "-o", tmp_path / "whole", *slow[:1], "tests.tiny_network:tiny", *slow[2:])
     command = ("index", images, "-o", tmp_path / "m", *slow)
-    for sent, code, n in ((signal.SIGINT, 130, 2), (signal.SIGKILL, -9, 1)):
-        argv = [sys.executable, "-m", "hueprobe", *map(str, command), "--engine", f"local:{n}"]
-        with subprocess.Popen(argv, cwd=ROOT, stderr=subprocess.PIPE, text=True) as child:
-            before = set(workers(logs))
-            until(lambda: hp.scale.parts_of(tmp_path / "m") and len(set(workers(logs)) - before) == n)
-            started = workers(logs)
-            child.send_signal(sent)
-            said = child.stderr.read()
-            assert child.wait() == code, said
-        until(lambda: not any(map(runs, started)))
-        if code == 130:
-            assert "finished work is kept: run the same command again to resume" in said
-            assert "Traceback" not in said and f"workers' output: {tmp_path}/m.logs" in said
+    said = ended_by(signal.SIGINT, *command, n=2, path=tmp_path / "m")
+    assert "finished work is kept: run the same command again to resume" in said
+    assert "Traceback" not in said and f"workers' output: {tmp_path}/m.logs" in said
     result = run(*command, "--engine", "local:1")
     assert f"{tmp_path}/m: resuming; " in result.stderr
     assert f"{tmp_path}/m: 1050 images in 3 classes" in result.stdout
@@ -178,33 +198,43 @@ def test_submitit_as_a_user_would(many, tmp_path):
     assert refused.exit_code == 1 and "submitit refuses the options of a job" in refused.stderr
 
 
-def test_ray_started_for_a_command_and_a_worker_of_it_killed(few, tmp_path):
+def test_ray_started_for_a_command_and_a_worker_of_it_killed(few, tmp_path, capsys):
     import ray
 
     images, whole = few
     killer = Killer(tmp_path / "m")
-    with (
-        pytest.warns(HueprobeWarning, match=r"the worker of part 1/2 .*started again \(1 of 3"),
-        running_ray(None),
-    ):
+    with running_ray(None):
         assert ray.is_initialized()
-        memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="ray", n_parts=2, **SLOW)
+        with pytest.warns(HueprobeWarning, match=r"the worker of part 1/2 .*started again \(1 of 3"):
+            memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="ray", n_parts=2, **SLOW)
         killer.join()
+        assert contents(memory.path) == whole and capsys.readouterr().out == ""
+        assert [path.name for path in tmp_path.iterdir()] == ["m"]
         assert ray.is_initialized(), "what was there before is not shut down"
-        assert contents(memory.path) == whole
-        queries = memory.vectors(np.arange(0, 22 * 36, 5))
-        row = np.arange(0, 22 * 36, 5)[:, None] // 36
-        expected = hp.open_searcher(memory).search(queries, 7, exclude_images=row)
-        with hp.scale.RaySearcher(memory, 2, actor_options={"num_cpus": 0.5}) as searcher:
-            for _ in range(2):
-                found = searcher.search(queries, 7, exclude_images=row)
-                assert np.array_equal(found.ids, expected.ids)
-                assert np.array_equal(found.distances, expected.distances)
-                ray.kill(searcher._actors[1], no_restart=False)  # it reads its part again
-            with pytest.raises(hp.errors.ShapeError, match="query vectors have shape"):
-                searcher.search(queries[:, :3], 7)
+        searched_by_actors(ray, tmp_path)
         assert ray.is_initialized()
     assert not ray.is_initialized()
+
+
+def searched_by_actors(ray, folder):
+    """Each vector is there four times, in both parts, so that ids decide."""
+    equal = np.tile(activations(16), (4, 1, 1, 1))
+    memory = hp.memory_from_arrays(folder / "equal", equal, ["a", "b"] * 32, shard_images=32)
+    queries = memory.vectors(np.arange(60))
+    row = np.arange(60)[:, None] // memory.grid.n_cells
+    expected = hp.open_searcher(memory).search(queries, 7, exclude_images=row)
+    ties = (expected.distances[:, 1:] == expected.distances[:, :-1]) & (expected.ids[:, 1:] >= 0)
+    assert ties.any(axis=1).mean() > 0.8
+    with hp.scale.RaySearcher(memory, 2, actor_options={"num_cpus": 0.5}) as searcher:
+        for _ in range(2):
+            found = searcher.search(queries, 7, exclude_images=row)
+            assert np.array_equal(found.ids, expected.ids)
+            assert np.array_equal(found.distances, expected.distances)
+            ray.kill(searcher._actors[1], no_restart=False)  # it reads its part again
+        with pytest.raises(hp.errors.ShapeError, match="query vectors have shape"):
+            searcher.search(queries[:, :3], 7)
+        with pytest.raises(hp.errors.InputError, match=r"2 actors ask for 2000 CPUs|num_cpus=1000"):
+            hp.scale.RaySearcher(memory, 2, actor_options={"num_cpus": 1000})
 
 
 def test_a_search_in_parts_is_one_search(many, tmp_path):

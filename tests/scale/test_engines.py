@@ -17,13 +17,14 @@ from hueprobe.errors import (
     NumericsError,
     WorkerError,
 )
-from hueprobe.scale import Part
-from hueprobe.scale.engines.engine import EngineName, open_engine
+from hueprobe.scale import Part, joining
+from hueprobe.scale.engines.engine import EngineName, Job
 from hueprobe.scale.engines.local import LocalEngine
+from hueprobe.scale.engines.opening import open_engine
 from hueprobe.scale.engines.outcomes import DIED, DONE, REFUSED, Outcome, run_logged
 from hueprobe.scale.engines.ray import load_ray
 from hueprobe.scale.engines.running import Piece, Work, run_pieces
-from tests.scale.sets import SMALL, network
+from tests.scale.sets import SMALL, Killed, contents, killed, network
 
 UNITS = 3  # of each part
 
@@ -368,8 +369,66 @@ def test_parts_that_are_all_complete_are_only_joined(tmp_path, images, options, 
         hp.scale.build_part(tmp_path / "m", images, part, **options)
     monkeypatch.setattr("hueprobe.scale.engines.local.LocalEngine.start", None)
     memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="local:1", **options)
-    assert (memory.path / "ledger.jsonl").read_bytes() == (whole.path / "ledger.jsonl").read_bytes()
+    assert contents(memory.path) == contents(whole.path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "m", "masks", "whole"]
+
+
+def test_a_join_that_was_killed_is_finished(tmp_path, images, options, monkeypatch):
+    whole = hp.build_memory(tmp_path / "whole", images, **options)
+    for part in ("1/2", "2/2"):
+        hp.scale.build_part(tmp_path / "m", images, part, **options)
+    with monkeypatch.context() as patch:
+        patch.setattr("hueprobe.scale.joining._add_shard", after(2, joining._add_shard, killed))
+        with pytest.raises(Killed):
+            hp.scale.join(tmp_path / "m")
+    monkeypatch.setattr("hueprobe.scale.engines.local.LocalEngine.start", None)
+    memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="local:1", **options)
+    assert contents(memory.path) == contents(whole.path)
+
+
+def after(n, function, then):
+    """Return a function that is another one from its call n on."""
+    calls = iter([function] * (n - 1))
+    return lambda *arguments: next(calls, then)(*arguments)
+
+
+SBATCH = """#!/bin/sh
+[ -n "$SBATCH_FAILS" ] && { echo "sbatch: error: invalid partition specified: gpu" >&2; exit 1; }
+cp "$1" "$SCRIPTS/script"
+echo "Submitted batch job 17"
+"""
+
+
+@pytest.fixture
+def slurm(tmp_path, monkeypatch):
+    """Commands with the names of SLURM's, which keep the script that is submitted and run nothing."""
+    for name, text in (("srun", "#!/bin/sh\n"), ("sacct", "#!/bin/sh\n"), ("sbatch", SBATCH)):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("SCRIPTS", str(tmp_path))
+    return tmp_path
+
+
+def test_slurm_gets_one_array_with_the_options(slurm, monkeypatch):
+    pytest.importorskip("submitit")
+    asked = {"partition": "gpu", "gpus_per_node": 1, "cpus_per_task": 8, "slurm_account": "us"}
+    jobs = [Job(Part(number, 3), print, slurm / "m.logs" / f"{number}.log") for number in (1, 2, 3)]
+    with opened("submitit", options=asked, logs=slurm / "m.logs") as engine:
+        assert (engine.capacity, engine.n_parts) == (None, None)
+        workers = engine.start(jobs)
+        assert [worker.poll() for worker in workers] == [None] * 3
+        script = (slurm / "script").read_text()
+        for line in ("partition=gpu", "array=0-2%", "gpus-per-node=1", "cpus-per-task=8", "account=us",
+                     "time=1440", "job-name=hueprobe-index"):  # fmt: skip
+            assert f"#SBATCH --{line}" in script
+        monkeypatch.setenv("SBATCH_FAILS", "1")
+        with pytest.raises(InputError, match=r"SLURM refuses the jobs \(.*invalid partition specified: gpu"):
+            engine.start(jobs[:1])
+    with opened("submitit", options={"time": "2-0"}, logs=slurm / "m.logs") as engine:
+        monkeypatch.delenv("SBATCH_FAILS")
+        engine.start(jobs[:1])
+        assert "#SBATCH --time=2-0" in (slurm / "script").read_text()
 
 
 def test_searches_that_cannot_be_made_are_refused(tmp_path, images, options):
@@ -379,9 +438,9 @@ def test_searches_that_cannot_be_made_are_refused(tmp_path, images, options):
         search(tmp_path / "f.txt", memory, engine="local:1")
     with pytest.raises(InputError, match="6 shards, too few for 7 parts"):
         search(file, memory, engine="local:1", n_parts=7)
-    with pytest.raises(InputError, match=r"leave-one-out without exclusion"):
+    with pytest.raises(InputError, match=r"leave-one-out without exclusion would"):
         search(file, memory, engine="local:1", exclude=None)
-    with pytest.raises(InputError, match="folder .*none does not exist"):
+    with pytest.raises(InputError, match=r"folder .*none does not exist"):
         search(tmp_path / "none" / "f.csv", memory, engine="local:1")
     file.touch()
     with pytest.raises(

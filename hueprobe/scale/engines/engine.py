@@ -1,8 +1,7 @@
 """The one face of all engines: jobs go in, workers come out; and the names that users give them."""
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -111,56 +110,6 @@ class EngineName:
                 "processes on this machine"
             )
         return cls(kind, argument)
-
-
-@contextlib.contextmanager
-def open_engine(
-    name: EngineName, *, options: Mapping[str, Any], logs: Path, device: str, work: str
-) -> Iterator[Engine]:
-    """Yield an engine; at the end, what it started for itself is stopped.
-
-    Parameters
-    ----------
-    name : EngineName
-        Which engine.
-    options : mapping of str to value
-        Settings of the engine itself, such as `partition` for SLURM.
-    logs : Path
-        Absolute path of the folder of logs.
-    device : str
-        Device of the network in each worker: `auto`, `cpu`, ...
-    work : str
-        What is done, for names of jobs.
-
-    Raises
-    ------
-    MissingDependencyError
-        The engine's package is not installed.
-    InputError
-        The engine does not have such options, or cannot run here.
-    """
-    if name.kind == "local":
-        from hueprobe.scale.engines.local import LocalEngine
-
-        if options:
-            raise InputError(
-                f"engine local:{name.argument} has no options, got {next(iter(options))}=; leave them out"
-            )
-        yield LocalEngine(int(name.argument), spread=device in ("auto", "cuda"))
-    elif name.kind == "ray":
-        from hueprobe.scale.engines.ray import RayEngine, running_ray
-
-        with running_ray(name.argument or None):
-            yield RayEngine(options, uses_gpu=device != "cpu")
-    else:
-        from hueprobe.scale.engines.submitit import SubmititEngine
-
-        try:
-            yield SubmititEngine(name.argument or "slurm", options, logs / "jobs", work=work)
-        finally:
-            for folder in (logs / "jobs", logs):  # which submitit made, if there was nothing to submit
-                with contextlib.suppress(OSError):
-                    folder.rmdir()
 
 
 def require_sendable(engine: Engine, task: Any) -> None:

@@ -62,9 +62,10 @@ class Outcome:
         before : str
             Precedes its text.
         """
-        kind = getattr(errors, self.error, None)
-        is_ours = isinstance(kind, type) and issubclass(kind, HueprobeError)
-        return (kind if is_ours else HueprobeError)(f"{before}{self.text}")
+        found = getattr(errors, self.error, None)
+        is_ours = isinstance(found, type) and issubclass(found, HueprobeError)
+        kind: type[HueprobeError] = found if is_ours else HueprobeError
+        return kind(f"{before}{self.text}")
 
     def to_json(self) -> str:
         """Return one line, for a pipe."""

@@ -1,8 +1,11 @@
 """Workers on Ray: each job is a task of Ray Core, on any node of the cluster that sees the same folders."""
 
 import contextlib
+import io
 import logging
 import os
+import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,6 +73,28 @@ def running_ray(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextlib.contextmanager
+def without_ray_on_stdout() -> Iterator[None]:
+    """Drop what a thread of Ray prints on stdout in the block, such as that a worker died."""
+    with contextlib.redirect_stdout(_Stdout(sys.stdout)):
+        yield
+
+
+class _Stdout(io.TextIOBase):
+    """A stream that forgets what a thread of Ray writes."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return int(self._stream.write(text))
+
+    def flush(self) -> None:
+        self._stream.flush()
 
 
 @contextlib.contextmanager

@@ -18,8 +18,9 @@ from hueprobe.match_files import require_suffix
 from hueprobe.match_images import images_to_json
 from hueprobe.memory.store import Memory, open_memory
 from hueprobe.queries import match_images
-from hueprobe.scale.engines.engine import Engine, EngineName, open_engine
+from hueprobe.scale.engines.engine import Engine, EngineName
 from hueprobe.scale.engines.logs import remove_logs
+from hueprobe.scale.engines.opening import open_engine
 from hueprobe.scale.engines.running import RESTARTS, Piece, Work, run_pieces
 from hueprobe.scale.locks import is_held
 from hueprobe.scale.merging import merge_matches

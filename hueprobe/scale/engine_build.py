@@ -18,8 +18,9 @@ from hueprobe.memory.settings import FILE_NAME as SETTINGS
 from hueprobe.memory.store import Memory
 from hueprobe.scale.beginning import require_room, require_same_work
 from hueprobe.scale.build import build_layer_parts, build_part
-from hueprobe.scale.engines.engine import Engine, EngineName, open_engine
+from hueprobe.scale.engines.engine import Engine, EngineName
 from hueprobe.scale.engines.logs import remove_logs
+from hueprobe.scale.engines.opening import open_engine
 from hueprobe.scale.engines.running import RESTARTS, Piece, Work, run_pieces
 from hueprobe.scale.folders import part_path, read_parts, whole_folder
 from hueprobe.scale.joining import join
