@@ -159,12 +159,12 @@ class RaySearcher:
 
     def _require_room(self, asked: Mapping[str, Any], n: int) -> None:
         """Raise unless the cluster has room for so many actors; others would wait for ever."""
-        there = self._ray.available_resources()
+        there = self._ray.cluster_resources()
         for option, name in (("num_cpus", "CPU"), ("num_gpus", "GPU")):
             has, wanted = there.get(name, 0), n * asked.get(option, 0)
             if wanted > has:
                 raise InputError(
-                    f"{n} actors ask for {wanted:g} {name}s, the Ray cluster has {has:g} free; use fewer "
+                    f"{n} actors ask for {wanted:g} {name}s, the Ray cluster has {has:g}; use fewer "
                     f"parts, or give actor_options={{'{option}': {has / n:.2g}}}"
                 )
 

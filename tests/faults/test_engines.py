@@ -32,25 +32,26 @@ pytestmark = pytest.mark.slow
 ROOT = Path(hp.__file__).parents[1]
 SECONDS = 120  # after which something hangs
 SLOW = {"backbone": "tests.faults.slow_network:slow", "layer": "3", "batch_size": 2, "shard_images": 4}
-EXACT = ("--backbone", "tests.exact_network:exact", "--layer", "3")
+EXACT = ("--backbone", "tests.exact_network:exact", "--layer", "1", "--layer", "3")
 SHARDS = 3  # of 512 images, in `many`
 
 
 @pytest.fixture(scope="module")
 def few(tmp_path_factory):
-    """22 images, and the memory of them: six shards, a batch takes a quarter of a second."""
+    """22 images, masks, and the memory of them: six shards, a batch takes a quarter of a second."""
     folder = tmp_path_factory.mktemp("few")
     images = draw(folder)
-    return images, contents(hp.build_memory(folder / "m", images, **SLOW).path)
+    asked = {**SLOW, "masks": folder / "masks"}
+    return images, asked, contents(hp.build_memory(folder / "m", images, **asked).path)
 
 
 @pytest.fixture(scope="module")
 def many(tmp_path_factory):
-    """1050 images for the command line, which cannot make small shards, and the memory of them."""
+    """1050 images for the command line, which cannot make small shards, and the memories of two layers."""
     folder = tmp_path_factory.mktemp("many")
     draw_pictures(folder / "images", 350)
     run("index", folder / "images", "-o", folder / "m", *EXACT)
-    memory = hp.open_memory(folder / "m")
+    memory = hp.open_memory(folder / "m.3")
     assert len(memory.shards) == SHARDS
     hp.KernelDensityClassifier(memory, k=3).leave_one_out().matches.save(folder / "whole.parquet")
     return folder
@@ -101,12 +102,12 @@ class Killer(threading.Thread):
 
 
 def test_a_local_worker_killed_in_the_middle_changes_no_byte(few, tmp_path, capsys):
-    images, whole = few
+    images, asked, whole = few
     killer = Killer(tmp_path / "m")
     with pytest.warns(
         HueprobeWarning, match=r"the worker of part 1/2 was killed by SIGKILL.*started again \(1"
     ):
-        memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="local:2", progress=True, **SLOW)
+        memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="local:2", progress=True, **asked)
     killer.join()
     assert contents(memory.path) == whole
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
@@ -165,7 +166,7 @@ def test_a_local_worker_ends_with_its_parent(tmp_path):
 
 
 def test_a_command_stopped_leaves_no_worker_and_goes_on(many, tmp_path):
-    """Ctrl-C; then another number of processes, to the end."""
+    """Ctrl-C; then parts are built without an engine, and joined with one."""
     slow = ("--backbone", "tests.faults.slow_network:slow", "--layer", "3", "--batch-size", "128")
     images = many / "images"
     run("index", images, "-o", tmp_path / "whole", *slow[:1], "tests.tiny_network:tiny", *slow[2:])
@@ -173,8 +174,10 @@ def test_a_command_stopped_leaves_no_worker_and_goes_on(many, tmp_path):
     said = ended_by(signal.SIGINT, *command, n=2, path=tmp_path / "m")
     assert "finished work is kept: run the same command again to resume" in said
     assert "Traceback" not in said and f"workers' output: {tmp_path}/m.logs" in said
+    for part in ("1/2", "2/2"):
+        run(*command, "--part", part)
     result = run(*command, "--engine", "local:1")
-    assert f"{tmp_path}/m: resuming; " in result.stderr
+    assert f"{tmp_path}/m: resuming; 2 of 2 parts and 1050 of 1050 images are done" in result.stderr
     assert f"{tmp_path}/m: 1050 images in 3 classes" in result.stdout
     assert {**contents(tmp_path / "m"), "memory.json": b""} == {
         **contents(tmp_path / "whole"), "memory.json": b"",
@@ -190,9 +193,10 @@ def test_submitit_as_a_user_would(many, tmp_path):
     result = run(
         "index", many / "images", "-o", tmp_path / "m", *EXACT, *engine, "--engine-option", "partition=x"
     )
-    assert contents(tmp_path / "m") == contents(many / "m")
+    for name in ("m.1", "m.3"):
+        assert contents(tmp_path / name) == contents(many / name)
     assert f"{SHARDS} of {SHARDS} parts complete" in result.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.1", "m.3"]
     refused = CliRunner().invoke(main, ["index", str(many / "images"), "-o", str(tmp_path / "n"), *EXACT,
                                         *map(str, engine), "--engine-option", "nonsense=1"])  # fmt: skip
     assert refused.exit_code == 1 and "submitit refuses the options of a job" in refused.stderr
@@ -201,12 +205,12 @@ def test_submitit_as_a_user_would(many, tmp_path):
 def test_ray_started_for_a_command_and_a_worker_of_it_killed(few, tmp_path, capsys):
     import ray
 
-    images, whole = few
+    images, asked, whole = few
     killer = Killer(tmp_path / "m")
     with running_ray(None):
         assert ray.is_initialized()
         with pytest.warns(HueprobeWarning, match=r"the worker of part 1/2 .*started again \(1 of 3"):
-            memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="ray", n_parts=2, **SLOW)
+            memory = hp.scale.build_in_parts(tmp_path / "m", images, engine="ray", n_parts=2, **asked)
         killer.join()
         assert contents(memory.path) == whole and capsys.readouterr().out == ""
         assert [path.name for path in tmp_path.iterdir()] == ["m"]
@@ -242,13 +246,13 @@ def test_a_search_in_parts_is_one_search(many, tmp_path):
     file = tmp_path / "f.parquet"
     parts = tmp_path / "f.parquet.parts"
     parts.mkdir()
-    hp.search_part(parts / "0002-of-0002.arrow", hp.open_memory(many / "m"), part="2/2", k=3)
+    hp.search_part(parts / "0002-of-0002.arrow", hp.open_memory(many / "m.3"), part="2/2", k=3)
     (parts / "0001-of-0002.arrow.partial").write_bytes(b"torn")
     engine = ("--leave-one-out", "--k", 3, "--engine", "local:2")
-    result = run("search", many / "m", "-o", file, *engine)
+    result = run("search", many / "m.3", "-o", file, *engine)
     assert f"{file}: 2 parts merged, 3 neighbors of each query" in result.stdout
     assert "2 parts: search: 1050/1050 images" in result.stderr
     assert hp.read_matches(file).to_arrow().equals(hp.read_matches(many / "whole.parquet").to_arrow())
     assert [path.name for path in tmp_path.iterdir()] == ["f.parquet"]
-    refused = CliRunner().invoke(main, ["search", str(many / "m"), "-o", str(file), *map(str, engine)])
+    refused = CliRunner().invoke(main, ["search", str(many / "m.3"), "-o", str(file), *map(str, engine)])
     assert refused.exit_code == 1 and "f.parquet exists; name another output" in refused.stderr
