@@ -62,9 +62,9 @@ class Outcome:
         before : str
             Precedes its text.
         """
-        found = getattr(errors, self.error, None)
-        is_ours = isinstance(found, type) and issubclass(found, HueprobeError)
-        kind: type[HueprobeError] = found if is_ours else HueprobeError
+        kind = getattr(errors, self.error, None)
+        if not (isinstance(kind, type) and issubclass(kind, HueprobeError)):
+            kind = HueprobeError
         return kind(f"{before}{self.text}")
 
     def to_json(self) -> str:
