@@ -1,6 +1,7 @@
 """Engines' names, and what is started, started again, reported and given up: with made-up workers."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -264,6 +265,16 @@ def test_a_package_that_is_not_installed_is_named_with_the_extra(monkeypatch, na
     if package == "ray":
         with pytest.raises(MissingDependencyError, match=wanted):
             load_ray()
+
+
+def test_a_ray_cluster_that_is_not_there_is_missed_at_once():
+    pytest.importorskip("ray")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        port = taken.getsockname()[1]
+        wanted = rf"no Ray at '127.0.0.1:{port}' \(.*refused.*ray start --head"
+        with pytest.raises(InputError, match=wanted), opened(f"ray:127.0.0.1:{port}"):
+            pass
 
 
 def test_slurm_is_missed_before_anything_is_done(monkeypatch, tmp_path):

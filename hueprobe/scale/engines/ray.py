@@ -4,6 +4,8 @@ import contextlib
 import io
 import logging
 import os
+import re
+import socket
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +18,8 @@ from hueprobe.scale.engines.outcomes import DIED, Outcome, run_logged
 
 # Of a Ray that is started here; the second keeps the GPUs of tasks that ask for none, without a warning.
 _OF_OWN = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+
+_SECONDS_TO_CONNECT = 10.0
 
 
 def load_ray() -> Any:
@@ -58,11 +62,12 @@ def running_ray(address: str | None) -> Iterator[Any]:
         return
     with _environment({} if address else _OF_OWN), _only_errors():
         try:
+            _require_listener(address or "")
             ray.init(
                 address=address or "local", include_dashboard=None if address else False,
                 log_to_driver=False, logging_level=logging.ERROR, configure_logging=False,
             )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+        except (OSError, RuntimeError, ValueError, OverflowError) as error:
             where = f"no Ray at {address!r}" if address else "Ray cannot start here"
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
@@ -73,6 +78,13 @@ def running_ray(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError unless somebody listens at HOST:PORT; Ray itself tries for more than ten minutes."""
+    if match := re.fullmatch(r"(?:ray://)?\[?([^\[\]/]+?)\]?:([0-9]{1,5})", address):
+        with socket.create_connection((match[1], int(match[2])), timeout=_SECONDS_TO_CONNECT):
+            pass
 
 
 @contextlib.contextmanager
