@@ -71,8 +71,8 @@ def running_ray(address: str | None) -> Iterator[Any]:
             where = f"no Ray at {address!r}" if address else "Ray cannot start here"
             said = (str(error).splitlines() or [type(error).__name__])[0]
             raise InputError(
-                f"{where} ({said}); start one with `ray start --head`, or leave out the address to use this "
-                "machine alone"
+                f"{where} ({said}); start one with `ray start --head`, set RAY_AUTH_MODE=token if it wants a "
+                "token, or leave out the address to use this machine alone"
             ) from None
     try:
         yield ray
