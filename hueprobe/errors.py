@@ -77,6 +77,10 @@ class ForkedError(HueprobeError, RuntimeError):
     """The process was forked from one with running threads, and would wait for them forever."""
 
 
+class WorkerError(HueprobeError, RuntimeError):
+    """A process that does part of a work died, more often than it is started again."""
+
+
 class MissingDependencyError(HueprobeError, ImportError):
     """An optional package is needed but not installed."""
 

@@ -52,7 +52,7 @@ class MatchWriter:
 
     def __init__(self, path: str | Path, *, metadata: Mapping[bytes, bytes] | None = None) -> None:
         self._path, self._metadata = Path(path), dict(metadata or {})
-        self._suffix = _suffix(self._path, "save matches as")
+        self._suffix = require_suffix(self._path, "save matches as")
         self._stack = contextlib.ExitStack()
         self._writer: Any = None
 
@@ -205,7 +205,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """Yield the reader of a .parquet or .arrow file, or None for .csv; raise InputError if it fails."""
     import pyarrow as pa
 
-    suffix = _suffix(path, "read matches from")
+    suffix = require_suffix(path, "read matches from")
     try:
         with contextlib.ExitStack() as stack:
             reader = None
@@ -251,7 +251,21 @@ def _read_csv(path: Path) -> "pa.Table":
     )
 
 
-def _suffix(path: Path, what: str) -> str:
+def require_suffix(path: Path, what: str) -> str:
+    """Return the extension of a file of matches in lower case.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    what : str
+        What is to be done with it, for the message.
+
+    Raises
+    ------
+    InputError
+        It is none of those that are written.
+    """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(f"cannot {what} {path.name!r}; use one of the extensions {', '.join(SUFFIXES)}")

@@ -29,7 +29,6 @@ def run_module(module: str, *arguments: str, data: bytes = b"", seconds: float) 
     """
     if not sys.executable:  # Python inside another program
         return None
-    paths = [str(Path(__file__).resolve().parents[1]), *filter(None, sys.path)]
     try:
         done = subprocess.run(
             [sys.executable, "-W", "ignore", "-m", module, *arguments],
@@ -37,8 +36,13 @@ def run_module(module: str, *arguments: str, data: bytes = b"", seconds: float) 
             capture_output=True,
             timeout=seconds,
             check=False,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**os.environ, "PYTHONPATH": python_path()},
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout if done.returncode == 0 else None
+
+
+def python_path() -> str:
+    """Return the PYTHONPATH with which a new process can import the same modules as this one."""
+    return os.pathsep.join([str(Path(__file__).resolve().parents[1]), *filter(None, sys.path)])

@@ -126,7 +126,8 @@ def test_appended_images(example):
 def test_a_memory_built_in_parts(example, monkeypatch, capsys):
     monkeypatch.setattr("hueprobe.memory.extraction.DEFAULT_BATCH_SIZE", 4)
     monkeypatch.setattr("hueprobe.memory.settings.SHARD_IMAGES", 4)
-    build, search = python_of("how-to/larger-than-one-machine.md")
+    _, actors, build, search = python_of("how-to/larger-than-one-machine.md")
+    compile(actors, "actors.py", "exec")  # tests/faults runs actors
     names = executed(build, example)
     assert capsys.readouterr().out == "12 of 12\n"
     assert names["memory"].complete and len(names["memory"].shards) == 3
@@ -138,6 +139,14 @@ def test_a_memory_built_in_parts(example, monkeypatch, capsys):
     expected = hp.observe(names["memory"], "conditional", settings=hp.studies.ObserveSettings(k=5))
     effects = [[verdict.effect for verdict in one.verdicts] for one in (names["report"], expected)]
     assert effects[0] == effects[1] and len(effects[0]) == 3
+
+
+@pytest.mark.slow
+def test_a_memory_built_and_searched_by_an_engine(example):
+    code, *_ = python_of("how-to/larger-than-one-machine.md")
+    names = executed(code, example)
+    assert names["memory"].complete and names["facts"].parts == 1  # of one shard
+    assert len(hp.read_matches("found.parquet")) == len(example["matches"])
 
 
 def test_matches_in_pandas(example, capsys):

@@ -80,6 +80,8 @@ HEAVY = {
     "nibabel": ("datasets/volumes.py",),
     "platformdirs": ("datasets/roots.py", "explorer/thumbnail_cache.py", "images/demo_images.py"),
     "pooch": ("datasets/downloads.py",),
+    "ray": ("scale/engines/ray.py",),
+    "submitit": ("scale/engines/submitit.py",),
     "annoy": ("search/annoy.py",),
     "faiss": ("search/faiss.py",),
     "matplotlib": ("plots/",),

@@ -18,7 +18,18 @@ import pytest
 import hueprobe
 
 ROOT = Path(hueprobe.__file__).resolve().parents[1]
-HEAVY = ("torch", "torchvision", "matplotlib", "faiss", "annoy", "click", "starlette", "uvicorn")
+HEAVY = (
+    "torch",
+    "torchvision",
+    "matplotlib",
+    "faiss",
+    "annoy",
+    "click",
+    "starlette",
+    "uvicorn",
+    "ray",
+    "submitit",
+)
 PACKAGES = sorted(
     ".".join(stub.parent.relative_to(ROOT).parts) for stub in (ROOT / "hueprobe").rglob("__init__.pyi")
 )

@@ -29,13 +29,18 @@ def choose_device(device: str) -> torch.device:
     if kind == "mps" and not torch.backends.mps.is_available():
         raise InputError("device 'mps' is not available here; use auto or cpu")
     if kind == "cuda":
-        n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        n_devices = n_cuda_devices()
         if int(number or 0) >= n_devices:
             raise InputError(
                 f"device {device!r} is not available, CUDA finds {n_devices} here; use auto or cpu"
             )
         return torch.device("cuda", int(number) if number else torch.cuda.current_device())
     return torch.device(kind)
+
+
+def n_cuda_devices() -> int:
+    """Return the number of CUDA devices that this process may use."""
+    return torch.cuda.device_count() if torch.cuda.is_available() else 0
 
 
 def choose_precision(precision: str, device: torch.device) -> str:
@@ -66,7 +71,7 @@ def _autocasts(device: torch.device, dtype: torch.dtype) -> bool:
 @contextlib.contextmanager
 def most_device_memory() -> Iterator[Callable[[], int | None]]:
     """Yield a function that returns the most memory of the block on all CUDA devices in bytes, or None."""
-    n_devices = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    n_devices = n_cuda_devices()
     for number in range(n_devices):
         torch.cuda.reset_peak_memory_stats(number)
 

@@ -43,7 +43,7 @@ _COMMANDS = {
     "observe": ("observe.observe", "Measure where matches land and judge the paper's claims."),
     "plan": ("plan.plan", "Measure what a memory will take before it is built."),
     "query": ("query.query", "Classify images and show what their pixels match."),
-    "search": ("search.search", "Search one part of a memory, for a job on several machines."),
+    "search": ("search.search", "Search a memory in parts, by several processes or machines."),
     "train": ("train.train", "Train one network with one loss."),
     "tune": ("tune.tune", "Find the fastest searcher with a target recall for a memory."),
     "segment": ("segment.segment", "Label the pixels of images by a memory with masks."),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from hueprobe.cli.index import finish
+from hueprobe.cli.index_reports import finish
 from hueprobe.cli.options import index_dir_option
 
 

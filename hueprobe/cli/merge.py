@@ -1,10 +1,14 @@
 """`hueprobe merge`: one match table of all parts of a search."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from hueprobe.cli import options as common
+
+if TYPE_CHECKING:
+    from hueprobe.scale import SearchFacts
 
 
 @click.command()
@@ -26,9 +30,13 @@ def merge(parts: tuple[Path, ...], output: Path) -> None:
     """
     from hueprobe.scale import merge_matches
 
-    facts = merge_matches(parts, output, progress=True)
+    common.say(merged_text(output, merge_matches(parts, output, progress=True)))
+
+
+def merged_text(output: Path, facts: "SearchFacts") -> str:
+    """Return the report of a merged table."""
     certified = common.number(facts.certified, ".2%", "none")
-    common.say(
+    return (
         f"{output}: {facts.parts} parts merged, {facts.k} neighbors of each query; {certified} of the "
         "searches of a query in a part certified in the first pass"
     )

@@ -2,7 +2,8 @@
 
 import click
 
-from hueprobe.cli.index import asked_backbones, index
+from hueprobe.cli.asked_networks import asked_backbones
+from hueprobe.cli.index import index
 from hueprobe.cli.options import json_option, named_images, print_json
 from hueprobe.cli.work_plans import print_work_plan, trial_option
 

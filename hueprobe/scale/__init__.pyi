@@ -1,5 +1,8 @@
 from .build import build_layer_parts as build_layer_parts
 from .build import build_part as build_part
+from .engine_build import build_in_parts as build_in_parts
+from .engine_build import build_layers_in_parts as build_layers_in_parts
+from .engine_search import search_in_parts as search_in_parts
 from .folders import part_path as part_path
 from .joining import join as join
 from .match_classification import classify_matches as classify_matches
@@ -7,6 +10,7 @@ from .match_classification import classify_matches_batches as classify_matches_b
 from .merging import merge_matches as merge_matches
 from .part import Part as Part
 from .part_search import search_part as search_part
+from .ray_searcher import RaySearcher as RaySearcher
 from .search_costs import SearchCost as SearchCost
 from .search_costs import SearchCosts as SearchCosts
 from .search_facts import SearchFacts as SearchFacts

@@ -72,7 +72,7 @@ def begun(
                 require_room(path)
                 whole = read_parts(path)
                 if whole is not None:
-                    listed = _require_same(whole, part, settings, table, masks)
+                    listed = require_same_work(whole, part, settings, table, masks)
                     rows = whole.rows(part.number)
                     yield whole.settings, Share(rows, listed.select(rows))
                     return
@@ -114,10 +114,16 @@ def require_room(path: Path) -> None:
         raise MemoryFormatError(f"{path} is not empty and not a memory; choose a new folder")
 
 
-def _require_same(
+def require_same_work(
     whole: Whole, part: Part, settings: MemorySettings, table: ImageTable, masks: Masks | None
 ) -> ImageTable:
-    """Return the list of all images as it was frozen; raise unless a part fits the others."""
+    """Return the list of all images as it was frozen; raise unless a part fits those that were begun.
+
+    Raises
+    ------
+    MemoryFormatError
+        The parts are being joined, or they have another number, other settings, images or masks.
+    """
     path, folder = whole.path, parts_folder(whole.path)
     remedy = f"choose another folder, or remove {folder} to begin anew"
     if whole.is_joining:

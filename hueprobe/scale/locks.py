@@ -1,6 +1,7 @@
 """Who may work on the parts of a memory: builds of parts together, a beginning or a join alone."""
 
 import contextlib
+import fcntl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,3 +40,15 @@ def alone(path: Path) -> Iterator[bool]:
         return
     with file:
         yield True
+
+
+def is_held(file: Path) -> bool:
+    """Return whether another process holds a lock file; False if there is none."""
+    try:
+        with file.open("rb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

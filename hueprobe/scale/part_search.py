@@ -133,15 +133,9 @@ def search_part(
         raise InputError(
             "leave-one-out without exclusion would match each image to itself; use 'image' or 'group'"
         )
-    table = memory.images if images is None else resolve_images(images)
-    sides = images_to_json(match_images(memory, table))
-    header = PartHeader(
-        version=VERSION, contents=CONTENTS, part=(part.number, part.n), memory=memory.ledger.tip,
-        start=rows.start, stop=rows.stop, k=k, searcher=EXACT.text, exclude=source.exclude,
-        leave_one_out=images is None, n_queries=len(table),
-        queries=hashlib.sha256(sides + repr(tuple(table.sizes)).encode()).hexdigest(),
-        class_counts=memory.class_counts(np.array(rows)).tolist(),
-    )  # fmt: skip
+    table = None if images is None else resolve_images(images)
+    sides = images_to_json(match_images(memory, memory.images if table is None else table))
+    header = part_header(memory, table, sides, part=part, k=k, exclude=source.exclude)
     with one_writer_of(path), named_pass(f"part {part}"):
         if path.exists() and not overwrite:
             require_same(path, header)
@@ -149,10 +143,46 @@ def search_part(
         with written_part(path, header, sides, overwrite=overwrite) as writer:
             searcher = _searcher(memory, rows, part, device=device, memory_budget=memory_budget)
             stop = writer.n_done
-            for queries in _queries(source, None if images is None else table, stop):
+            for queries in _queries(source, table, stop):
                 stop = _stop(queries, stop, own=images is None)
                 writer.write(*_searched(queries, stop, searcher, source, header))
         return SearchedPart.load(path)
+
+
+def part_header(
+    memory: Memory, table: ImageTable | None, sides: bytes, *, part: Part, k: int, exclude: str
+) -> PartHeader:
+    """Return what the file of a part says of its search.
+
+    Parameters
+    ----------
+    memory : Memory
+        Complete memory.
+    table : ImageTable or None
+        Query images; None means the memory's own.
+    sides : bytes
+        The images on both sides, from `images_to_json`.
+    part : Part
+        The part.
+    k : int
+        Number of neighbors.
+    exclude : str
+        What a query may not match: image, group or none.
+
+    Raises
+    ------
+    InputError
+        See `part_images`.
+    """
+    rows = part_images(memory, part)
+    queries = memory.images if table is None else table
+    return PartHeader(
+        version=VERSION, contents=CONTENTS, part=(part.number, part.n), memory=memory.ledger.tip,
+        start=rows.start, stop=rows.stop, k=k, searcher=EXACT.text, exclude=exclude,
+        leave_one_out=table is None, n_queries=len(queries),
+        queries=hashlib.sha256(sides + repr(tuple(queries.sizes)).encode()).hexdigest(),
+        class_counts=memory.class_counts(np.array(rows)).tolist(),
+    )  # fmt: skip
 
 
 def part_images(memory: Memory, part: Part) -> range:

@@ -22,6 +22,11 @@ _BEFORE = ".before"  # what an earlier run left, while it is copied
 _LOCK = ".lock"
 
 
+def lock_of(path: Path) -> Path:
+    """Return the lock of a part's file."""
+    return path.with_name(path.name + _LOCK)
+
+
 class PartWriter:
     """Writes the batches of one part.
 
@@ -117,7 +122,7 @@ def one_writer_of(path: Path) -> Iterator[None]:
     StorageError
         The folder cannot hold a lock file.
     """
-    lock = path.with_name(path.name + _LOCK)
+    lock = lock_of(path)
     file = locked(lock)
     if file is None:
         raise MemoryFormatError(
@@ -213,6 +218,34 @@ def require_same(path: Path, header: PartHeader) -> None:
                 f"{file} holds another search ({difference}); name another output, or replace it with "
                 "--overwrite (overwrite=True)"
             )
+
+
+def unfinished_size(path: Path) -> int:
+    """Return the bytes that are written of a file that is not finished; 0 if none is begun.
+
+    Parameters
+    ----------
+    path : Path
+        The file when it is finished.
+    """
+    size = 0
+    for ending in (PARTIAL, PARTIAL + _BEFORE):
+        with contextlib.suppress(OSError):
+            size = max(size, path.with_name(path.name + ending).stat().st_size)
+    return size
+
+
+def remove_part(path: Path) -> None:
+    """Remove the file of a part, finished or not.
+
+    Parameters
+    ----------
+    path : Path
+        The file when it is finished.
+    """
+    with storing(path):
+        for ending in ("", PARTIAL, PARTIAL + _BEFORE):
+            path.with_name(path.name + ending).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """`index --part` and `join` as a user meets them, on a seeded network that runs in milliseconds."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -71,6 +72,24 @@ def test_parts_are_built_and_joined(images, tmp_path):
     assert run("join", m).stdout.splitlines() == [joined.stdout.splitlines()[-1]]
 
 
+def test_packages_of_engines_are_not_imported_unless_asked_for(images, tmp_path, monkeypatch):
+    for package in ("ray", "submitit"):
+        monkeypatch.setitem(sys.modules, package, None)  # an import fails
+    run("index", images, "-o", tmp_path / "m", *TINY, "--part", "1/1")
+    run("join", tmp_path / "m")
+    search = ["search", tmp_path / "m", "--leave-one-out", "--k", "3"]
+    run(*search, "--part", "1/1", "-o", tmp_path / "f.arrow")
+    run("merge", tmp_path / "f.arrow", "-o", tmp_path / "f.parquet")
+    asked = ["index", images, "-o", tmp_path / "n", *TINY, "--parts", "2", "--engine"]
+    for engine, package in (("ray:auto", "ray"), ("submitit:local", "submitit")):
+        refused = run(*asked, engine, code=1)
+        assert refused.stdout == "" and refused.stderr.splitlines()[-1] == (
+            f"hueprobe: error: engine {package} needs the package {package}: pip install "
+            f"'hueprobe[{package}]'"
+        )
+    assert not list(tmp_path.glob("n*"))
+
+
 def test_layers_are_built_and_joined_in_parts(images, tmp_path):
     options = [*TINY[:2], "--batch-size", "4", "--layer", "1", "--layer", "3"]
     run("index", images, "-o", tmp_path / "whole", *options)
@@ -103,6 +122,19 @@ def test_a_part_begun_goes_on_with_its_settings(images, tmp_path):
         (["--part", "0/3"], 2, "part '0/3' is not I/N with I from 1 to N"),
         (["--part", "3"], 2, "(a SLURM array of them is --array=1-16)"),
         (["--part", "1/4"], 1, "m has 22 images in 3 shards of 8, so at most 3 parts, got 1/4"),
+        (["--engine", "local"], 2, "unknown engine 'local'; choose one of: local:N, ray[:ADDRESS]"),
+        (["--engine", "local:2", "--part", "1/2"], 2, "leave out --part, or --engine"),
+        (["--engine", "local:2", "--append"], 2, "--append is not done in parts; leave out --engine"),
+        (["--engine", "local:2", "--overwrite"], 2, "leave out --overwrite, and remove the memory"),
+        (
+            ["--engine", "local:2", "--engine-option", "time=60"],
+            1,
+            "engine local:2 has no options, got time=",
+        ),
+        (["--engine", "ray", "--engine-option", "60"], 2, "give KEY=VALUE, such as partition=gpu; got '60'"),
+        (["--engine", "local:2", "--parts", "4"], 1, "in 3 shards, so at most 3 parts, got 4; give fewer"),
+        (["--parts", "4"], 2, "--parts is about an engine; give it with --engine"),
+        (["--restarts", "0"], 2, "--restarts is about an engine; give it with --engine"),
         (["--part", "1/2", "--append"], 2, "--append is not done in parts; leave out --part"),
         (["--part", "1/2", "--searcher", "annoy"], 2, "give --searcher to `hueprobe join`"),
     ],

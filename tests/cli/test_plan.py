@@ -103,5 +103,5 @@ def test_the_options_of_an_index_are_those_of_a_plan():
     left = {param.name for param in index.params} - shared.keys()
     assert left == {
         "memory", "masks", "label_names", "ignore", "zero_is_ignore", "searchers", "index_dir", "append",
-        "part", "dry_run", "seconds", "overwrite",
+        "part", "engine", "n_parts", "engine_settings", "restarts", "dry_run", "seconds", "overwrite",
     }  # fmt: skip

@@ -139,7 +139,12 @@ def test_searches_that_cannot_be_made_are_refused(folder, tmp_path):
     own = [*search, "--leave-one-out"]
     assert "give either IMAGES" in refused(*search, "--part", "1/2", code=2)
     assert "give either IMAGES" in refused(*own, folder / "queries", "--part", "1/2", code=2)
-    assert "Missing option '--part'" in refused(*own, code=2)
+    assert "give either --part, such as 3/16, to search one part, or --engine" in refused(*own, code=2)
+    assert "give either --part" in refused(*own, "--part", "1/2", "--engine", "local:2", code=2)
+    assert "--parts is about an engine" in refused(*own, "--part", "1/2", "--parts", "2", code=2)
+    assert "has 4 shards, too few for 5" in refused(
+        *own[:3], tmp_path / "p.csv", "--leave-one-out", "--engine", "local:2", "--parts", "5"
+    )
     for text in ("0/2", "3/2", "1", "one of two"):
         assert "3/16" in refused(*own, "--part", text, code=2)
     assert "has 4 shards, too few for 5 parts" in refused(*own, "--part", "1/5")
