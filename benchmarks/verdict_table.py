@@ -1,19 +1,19 @@
 """Tables of verdicts, from the records of `hueprobe observe all` and `hueprobe intervene`.
 
     python -m benchmarks.verdict_table
-    python -m benchmarks.verdict_table --hue MEMORIES      (claim 5 measured anew, see below)
+    python -m benchmarks.verdict_table --again MEMORIES [--network NAME ...]
 
 Records are the verdicts.json of each memory, kept as `benchmarks/results/observations-<set>-<network>.json`.
 Their findings are judged by the rules as they stand. Claim 3b is that of `benchmarks/results/
-interventions.json` where it was measured. `--hue` measures claim 5 on the memories <set>-<network>.memory in
-MEMORIES, and enters it into the records.
+interventions.json` where it was measured. `--again` measures claims 4 and 5 anew on the memories
+<set>-<network>.memory below MEMORIES, and enters them into the records; controls of claim 4 stay as they were.
 """
 
 import argparse
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -154,33 +154,38 @@ def _cells(mean: Interval, effects: list[float]) -> tuple[str, str]:
     return f"{mean.estimate:.3f} [{mean.low:.3f}, {mean.high:.3f}]", ends
 
 
-def measure_hue(memories: Path) -> None:
-    """Measure claim 5 on each memory and enter it into its record."""
+def measure_again(memories: Path, networks: Sequence[str]) -> None:
+    """Measure claims 4 and 5 on each memory and enter them into its record."""
     from benchmarks.accuracy import NETWORKS as OPTIONS
     from benchmarks.accuracy import SHARED
     from hueprobe import observe, open_memory
     from hueprobe.studies import ObserveSettings
 
     for folder in SETS:
-        for network in NETWORKS:
+        for network in networks:
             file = RESULTS / f"observations-{folder}-{network}.json"
             (path,) = memories.glob(f"**/{folder}-{network}.memory")
             weights = None
             if "weights" in OPTIONS[network]:
                 weights = SHARED / "weights" / f"{OPTIONS[network]['weights']}.fp16.safetensors"
-            report = observe(open_memory(path), "hue", settings=ObserveSettings(weights=weights))
-            (verdict,) = report.verdicts
+            settings = ObserveSettings(weights=weights)
+            report = observe(open_memory(path), ["conditional", "hue"], settings=settings)
             document = json.loads(file.read_text("utf-8"))
-            name = document["verdicts"][0]["memory"]
-            record = replace(verdict, memory=name).to_json()
-            document["verdicts"] = [
-                record if one["id"] == verdict.id else one for one in document["verdicts"]
-            ]
+            before = {one.id: one for one in verdicts_from_json(json.dumps(document))}
+            after = {}
+            for verdict in report.verdicts:
+                known = before[verdict.id].controls if verdict.id != "5 hue" else {}
+                controls = {**known, **verdict.controls}
+                name = before[verdict.id].memory
+                after[verdict.id] = replace(verdict, memory=name, controls=controls).to_json()
+            document["verdicts"] = [after.get(one["id"], one) for one in document["verdicts"]]
             document["hue"] = {
-                name: [one.estimate, one.low, one.high] for _, name, one in report.memories[0].numbers()
+                name: [one.estimate, one.low, one.high]
+                for observation, name, one in report.memories[0].numbers()
+                if observation == "hue"
             }
             file.write_text(json_text(document, indent=2) + "\n", "utf-8")
-            print(folder, network, shown(verdict), flush=True)
+            print(folder, network, *(shown(verdict) for verdict in report.verdicts), sep="; ", flush=True)
 
 
 def main() -> None:
@@ -188,10 +193,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--hue", type=Path, metavar="MEMORIES")
+    parser.add_argument("--again", type=Path, metavar="MEMORIES")
+    parser.add_argument("--network", nargs="+", choices=list(NETWORKS), default=list(NETWORKS))
     arguments = parser.parse_args()
-    if arguments.hue is not None:
-        measure_hue(arguments.hue)
+    if arguments.again is not None:
+        measure_again(arguments.again, arguments.network)
         verdicts_of.cache_clear()
     for folder in SETS:
         print(table(folder), end="\n\n")

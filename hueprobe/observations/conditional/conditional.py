@@ -167,7 +167,7 @@ def measure(
     weighting: str = "count",
     center: tuple[float, float] | None = None,
     n_permutations: int = 200,
-    n_bins: int = 10,
+    n_bins: int = 20,
 ) -> Conditional:
     """Measure the locations of matches, given the query cell.
 
@@ -185,7 +185,7 @@ def measure(
         Center (y, x) in cells for radial and tangential parts; by default the middle of the grid.
     n_permutations : int, default=200
         Number of random permutations of query cells within images.
-    n_bins : int, default=10
+    n_bins : int, default=20
         Number of bins of match quality; 10 are deciles of the distance.
 
     Returns

@@ -33,7 +33,7 @@ class StratifiedMeans:
 
 
 def quality_strata(
-    distance: np.ndarray, query_cell: np.ndarray, *, n_cells: int, n_bins: int = 10
+    distance: np.ndarray, query_cell: np.ndarray, *, n_cells: int, n_bins: int = 20
 ) -> np.ndarray:
     """Return the stratum of each match: its query cell and the decile of its distance, (n,) int64.
 
@@ -45,7 +45,7 @@ def quality_strata(
         Query cell of each match, 0 to n_cells - 1.
     n_cells : int
         Number of cells of the query grid.
-    n_bins : int, default=10
+    n_bins : int, default=20
         Number of bins of equally many matches; 10 are deciles.
     """
     if n_bins < 1:
@@ -120,7 +120,7 @@ def contrast(
     same: np.ndarray,
     other: np.ndarray,
     *,
-    n_bins: int = 10,
+    n_bins: int = 20,
     root: bool = False,
 ) -> Contrast:
     """Compare a quantity's mean between same-class and other-class matches, raw and adjusted.
@@ -133,7 +133,7 @@ def contrast(
         Quantity of each match.
     same, other : ndarray of bool, shape (n,)
         Which matches are same-class and which other-class.
-    n_bins : int, default=10
+    n_bins : int, default=20
         Number of bins of match quality; 10 are deciles of the distance.
     root : bool, default=False
         Whether to compare the square roots of the means, for squared values.
