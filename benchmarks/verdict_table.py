@@ -6,7 +6,8 @@
 Records are the verdicts.json of each memory, kept as `benchmarks/results/observations-<set>-<network>.json`.
 Their findings are judged by the rules as they stand. Claim 3b is that of `benchmarks/results/
 interventions.json` where it was measured. `--again` measures claims 4 and 5 anew on the memories
-<set>-<network>.memory below MEMORIES, and enters them into the records; controls of claim 4 stay as they were.
+<set>-<network>.memory below MEMORIES, and enters them into the records; controls of claim 4 stay as they
+were.
 """
 
 import argparse
@@ -117,6 +118,29 @@ def counts() -> str:
         f"Of {len(verdicts)} verdicts: {told}. Corrected for testing all of them, of the {holds.sum()} that "
         f"hold {left} procedure do."
     )
+
+
+def by_set(claim: str) -> str:
+    """Return on how many networks a claim has which verdict, set by set.
+
+    Parameters
+    ----------
+    claim : str
+        Key of `CLAIMS`.
+    """
+    parts = []
+    for folder, title in SETS.items():
+        found = Counter(
+            of[claim].verdict for network in NETWORKS if claim in (of := verdicts_of(folder, network))
+        )
+        kinds = [f"{kind} with {found[kind]}" for kind in VERDICTS if found[kind]]
+        parts.append(f"{title.partition(',')[0].partition(' by')[0]}: {', '.join(kinds) or 'not measured'}")
+    return "; ".join(parts)
+
+
+def claims_in_words() -> str:
+    """Return a list of the claims, each with its verdicts set by set, of as many networks as there are."""
+    return "\n".join(f"- **{claim}.** {rule.text} *{by_set(claim)}.*" for claim, rule in CLAIMS.items())
 
 
 def summary() -> str:
