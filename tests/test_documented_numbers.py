@@ -1,4 +1,4 @@
-"""Measured numbers stand in tables that are made from results files, not in the prose of the documentation."""
+"""Measured numbers stand in tables made from results files, not in the prose of the documentation."""
 
 import re
 from pathlib import Path
@@ -15,13 +15,14 @@ PAGES = sorted(
 DEFINITIONS = {
     "claims-and-verdicts.md": {"0.05", "0.789"},  # the second is read off an example that is shown above it
     "compare-losses.md": {"0.05"},
+    "index.md": {"2.0"},  # the license's version
     "intervene.md": {"0.05"},
     "large-memories.md": {"0.5"},  # GiB of a piece, set in the code
     "segment.md": {"0.02"},  # the field's temperature
 }
 NOT_NUMBERS = (
     r"```.*?```",  # examples
-    r"(?m)^    .*$",
+    r"(?m)^    [^\n]*$",
     r"`[^`]*`",
     r"\$\$.*?\$\$|\$[^$]*\$",  # formulas
     r"arXiv:\d+\.\d+",
@@ -46,5 +47,6 @@ def test_measured_numbers_would_be_seen():
 
 
 def test_no_exception_is_without_need():
-    pages = {page.name: measured(page.read_text("utf-8")) for page in PAGES}
-    assert all(numbers <= pages[name] for name, numbers in DEFINITIONS.items())
+    for name, numbers in DEFINITIONS.items():
+        found = [measured(page.read_text("utf-8")) for page in PAGES if page.name == name]
+        assert numbers <= set().union(*found), name
