@@ -198,15 +198,14 @@ def kills(folder: Path, n_kills: int) -> dict[str, Any]:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the processes that a process started and that run Python, by /proc."""
-    children = Path(f"/proc/{pid}/task")
+    """Return the running Python processes that a process started, by /proc."""
     found = []
-    for task in children.iterdir():
+    for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            for child in (task / "children").read_text().split():
-                command = Path(f"/proc/{child}/cmdline").read_bytes()
-                if b"python" in command and b"resource_tracker" not in command:
-                    found.append(int(child))
+            state, parent = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+            command = (folder / "cmdline").read_bytes()
+            if int(parent) == pid and state != "Z" and b"python" in command and b"_tracker" not in command:
+                found.append(int(folder.name))
     return found
 
 
