@@ -861,7 +861,8 @@ def _imagenet(found: dict[str, Any]) -> str:
         f"{times * channels / found['channels'] * exact['seconds'] / found['queries']:.1f} s a query on one "
         "such machine, and a sixteenth of it on sixteen. The approximate index has "
         f"{times * found['index_bytes'] / 1e9:.0f} GB; with as many lists for each vector, a query takes "
-        f"about as long as here ({1000 * near['seconds'] / found['queries']:.0f} ms), and finds fewer of the nearest."
+        f"about as long as here ({1000 * near['seconds'] / found['queries']:.0f} ms), and finds fewer of the "
+        "nearest."
     )
 
 
