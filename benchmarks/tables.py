@@ -189,6 +189,36 @@ def accuracy_tables(results: dict[str, Any]) -> str:
     return "\n\n".join([*parts, told, markdown(("searcher", "set", "accuracy", "recall@10"), cells)])
 
 
+def annoy_effect_tables(results: dict[str, Any]) -> str:
+    """Return recall and the numbers of observations 3 and 4 by Annoy, each as its difference from exact search."""
+    exact, *rows = results["rows"]
+    names = list(exact["numbers"])
+    half = {name: (found["high"] - found["low"]) / 2 for name, found in exact["numbers"].items()}
+
+    def moved(row: dict[str, Any], name: str) -> str:
+        difference = row["numbers"][name]["estimate"] - exact["numbers"][name]["estimate"]
+        return f"{difference:+.3f} ({abs(difference) / half[name]:.2f})"
+
+    cells = [
+        [
+            str(row["trees"]),
+            str(row["search_k"] or "default"),
+            *(f"{row[name]:.3f}" for name in ("recall_at_10", "recall_at_10_in_blocks")),
+            *(moved(row, name) for name in names),
+        ]
+        for row in rows
+    ]
+    told = f"{SETS[results['set']]}, {results['network']}, {exact['queries']} query images. Exact search:"
+    parts = [told, markdown(("number", "estimate and 95 % interval"), [
+        [name, _interval(exact["numbers"][name])] for name in names
+    ])]  # fmt: skip
+    parts.append(
+        "Annoy less exact search; in parentheses the size of the difference in half-widths of the exact interval:"
+    )
+    header = ("trees", "search_k", "recall@10", "in blocks", *names)
+    return "\n\n".join([*parts, markdown(header, cells)])
+
+
 def dense_tables(results: dict[str, Any]) -> str:
     """Return mean IoU by network, layer, protocol and method, by size of the memory, and by searcher."""
     machine = results["machine"]
@@ -962,6 +992,7 @@ CALIBRATION = {
 
 TABLES: dict[str, Callable[[dict[str, Any]], str]] = {
     "accuracy": accuracy_tables,
+    "annoy_effect": annoy_effect_tables,
     "dense": dense_tables,
     "search": search_tables,
     "search_networks": network_tables,

@@ -20,7 +20,7 @@ from hueprobe.explorer.typed_arrays import encoded
 from hueprobe.grid import Grid
 from hueprobe.images.table import ImageTable
 from hueprobe.memory.store import Memory
-from hueprobe.observations.locations.maps import base_density
+from hueprobe.observations.locations.base import base_density
 
 NO_MATCH = 0xFFFFFFFF
 _MOST_MEASURED = 20_000  # images whose energy a server measures before it is ready: about a second

@@ -19,6 +19,7 @@ from .hue import angle_accuracy as angle_accuracy
 from .hue import axis_information as axis_information
 from .hue import class_hues as class_hues
 from .hue import hue_map as hue_map
+from .image_locations import image_locations as image_locations
 from .images import SeenImage as SeenImage
 from .images import visible_box as visible_box
 from .interventions import class_vectors as class_vectors

@@ -9,9 +9,13 @@ CAPTIONS = {
     "locations": "Where same-class and other-class matches land, against where a random match would.",
     "locations_profile": "Density of match locations by distance from the center, against a random match.",
     "same_class_shares": "Share of same-class matches by query cell and by matched cell.",
-    "locations_by_class": "Where same-class matches of each class land.",
+    "locations_by_class": "Where same-class matches of each class land, with their mean position and how far "
+    "the directions of its images agree.",
+    "other_locations_by_class": "Where matches to other classes land, by the class of the query.",
+    "locations_by_image": "Where the same-class matches of single images land: the first of some classes.",
     "class_positions": "Mean position of the same-class matches of each class, in cells from the center.",
-    "conditional": "Where matches land, given the query cell; one map per query cell, placed at it.",
+    "conditional": "Where matches land, given the query cell, in multiples of the base rate on a logarithmic "
+    "scale; one map per query cell, placed at it.",
     "conditional_summary": "Staying put, spread and tangential excess of matches around their query cell.",
     "angle_accuracy": "Accuracy from the angle in each plane, against random planes and other numbers.",
     "axis_information": "Share of same-class matches by the query vector's distance from the axis.",

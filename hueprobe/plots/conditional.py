@@ -15,21 +15,20 @@ from hueprobe.errors import InputError, require_choice
 from hueprobe.grid import Grid
 from hueprobe.observations.conditional.conditional import Conditional
 from hueprobe.observations.conditional.given_query import GivenQuery
-from hueprobe.plots.maps import cell_map, draw_cells, largest
+from hueprobe.plots.maps import cell_map, draw_cells, log_ratio_colorbar, log_ratio_norm, over_base
 from hueprobe.plots.style import (
     COLUMN,
     GRAY,
     INK,
     OTHER,
+    RATIO,
     SAME,
-    SEQUENTIAL,
     SIDES,
-    colorbar,
     composing,
     drawing,
 )
 
-_UNIT = "p(x, y | query cell)"
+_UNIT = "p(x, y | query cell), multiple of the base rate"
 _MOST = 7  # rows and columns of query cells, unless the caller chooses more
 
 
@@ -39,8 +38,10 @@ def conditional_maps(
 ) -> Figure:
     """Draw p(x, y | x_i) for a grid of query cells, same class above and other class below, on one scale.
 
-    Each small map is placed where its query cell lies, and outlines that cell. Maps of query cells without
-    such matches are gray. One row and one column give the pair of maps of a single query cell.
+    Densities are divided by the base rate, on a logarithmic scale: at 1 (white) matches land as often as by
+    chance, and cells without any have the color of the lower end. Each small map is placed where its query
+    cell lies, and outlines that cell. Maps of query cells without such matches are gray. One row and one
+    column give the pair of maps of a single query cell.
 
     Parameters
     ----------
@@ -74,15 +75,15 @@ def conditional_maps(
     rows = _chosen("row", rows, result.grid.height)
     columns = _chosen("column", columns, result.grid.width)
     sides = ("same", "other") if result.same.n + result.other.n else ("all",)
-    chosen = [_density(result, side)[np.ix_(rows, columns)] for side in sides]
-    norm = Normalize(0.0, largest(chosen, 1e-12))
-    across = COLUMN - 0.9
+    chosen = [_ratio(result, side)[np.ix_(rows, columns)] for side in sides]
+    norm = log_ratio_norm(chosen)
+    across = COLUMN - 1.0
     with composing(COLUMN, (across * _shape_ratio(result.grid, rows, columns) + 0.4) * len(sides)) as figure:
         axes = figure.subplots(len(sides), 1, squeeze=False)[:, 0]
-        for ax, side, density in zip(axes, sides, chosen, strict=True):
-            image = _mosaic(density, ax, rows, columns, norm)
+        for ax, side, ratio in zip(axes, sides, chosen, strict=True):
+            image = _mosaic(ratio, ax, rows, columns, norm)
             ax.set_title(f"{SIDES[side]}, n = {getattr(result, side).n:,} matches")
-        colorbar(image, list(axes), _UNIT, shrink=0.7 if len(sides) > 1 else 1.0)
+        log_ratio_colorbar(image, list(axes), _UNIT, shrink=0.7 if len(sides) > 1 else 1.0)
     return figure
 
 
@@ -97,7 +98,7 @@ def conditional_map(
     show_colorbar: bool = True,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw p(x, y | x_i) of one query cell, which is outlined.
+    """Draw p(x, y | x_i) of one query cell, which is outlined, over the base rate, on a logarithmic scale.
 
     Parameters
     ----------
@@ -108,7 +109,8 @@ def conditional_map(
     side : {"same", "other", "all"}, default="same"
         Same-class matches, other-class matches, or all.
     vmax : float, optional
-        Upper end of the color scale, the largest value by default. Use one value for maps to be compared.
+        Upper end of the color scale, above 1; the lower end is 1 / `vmax`. By default the largest value of
+        the map, and at least 2. Use one value for maps to be compared.
     show_colorbar : bool, default=True
         Draw a color bar beside the map.
     ax : Axes, optional
@@ -122,7 +124,7 @@ def conditional_map(
     Raises
     ------
     InputError
-        The cell is outside the grid, or the side is unknown.
+        The cell is outside the grid, the side is unknown, or `vmax` is not above 1.
 
     See Also
     --------
@@ -138,17 +140,17 @@ def conditional_map(
     require_choice("kind of matches", side, SIDES)
     _chosen("row", [y], result.grid.height)
     _chosen("column", [x], result.grid.width)
-    density = _density(result, side)[y, x]
+    ratio = _ratio(result, side)[y, x]
+    norm = log_ratio_norm([ratio], vmax=vmax)
     with drawing(ax) as ax:
-        norm = Normalize(0.0, vmax if vmax is not None else largest([density], 1e-12))
-        image = cell_map(density, ax, cmap=SEQUENTIAL, norm=norm)
+        image = cell_map(ratio, ax, cmap=RATIO, norm=norm)
         _outline(ax, x, y, 1.5)
         ax.set_title(
             f"{SIDES[side]}, query cell row {y}, column {x}\n"
             f"n = {getattr(result, side).n:,} matches of all query cells"
         )
         if show_colorbar:
-            colorbar(image, ax, _UNIT)
+            log_ratio_colorbar(image, ax, _UNIT)
     return ax
 
 
@@ -323,9 +325,9 @@ def tangential_spreads(result: Conditional, side: str = "same", *, ax: Axes | No
     return ax
 
 
-def _density(result: Conditional, side: str) -> np.ndarray:
+def _ratio(result: Conditional, side: str) -> np.ndarray:
     part: GivenQuery = getattr(result, side)
-    return part.density
+    return over_base(part.density, result.base)
 
 
 def _chosen(what: str, numbers: Sequence[int] | None, length: int) -> list[int]:
@@ -344,15 +346,15 @@ def _shape_ratio(grid: Grid, rows: Sequence[int], columns: Sequence[int]) -> flo
 
 
 def _mosaic(
-    density: np.ndarray, ax: Axes, rows: Sequence[int], columns: Sequence[int], norm: Normalize
+    ratios: np.ndarray, ax: Axes, rows: Sequence[int], columns: Sequence[int], norm: Normalize
 ) -> AxesImage:
     """Draw maps (n_rows, n_columns, H, W) one cell apart, each where its query cell lies; return the last."""
-    height, width = density.shape[2:]
+    height, width = ratios.shape[2:]
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
             top, left = i * (height + 1), j * (width + 1)
             extent = (left - 0.5, left + width - 0.5, top + height - 0.5, top - 0.5)
-            image = draw_cells(density[i, j], ax, cmap=SEQUENTIAL, norm=norm, extent=extent)
+            image = draw_cells(ratios[i, j], ax, cmap=RATIO, norm=norm, extent=extent)
             _outline(ax, left + x, top + y, 0.7)
     ax.set(
         xlim=(-1, len(columns) * (width + 1) - 1), ylim=(len(rows) * (height + 1) - 1, -1), aspect="equal",
@@ -367,6 +369,6 @@ def _mosaic(
 
 
 def _outline(ax: Axes, x: float, y: float, linewidth: float) -> None:
-    """Outline the query cell, visibly on both dark and bright cells."""
-    for color, width in (("white", linewidth), (OTHER, linewidth / 2)):
+    """Outline the query cell, visibly on cells of all colors."""
+    for color, width in (("white", linewidth), (INK, linewidth / 2)):
         ax.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, fill=False, edgecolor=color, linewidth=width))

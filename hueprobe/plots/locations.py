@@ -1,5 +1,6 @@
 """Plots of observation 3: where in the image plane matches land."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from matplotlib.figure import Figure
 from hueprobe.arguments import takes
 from hueprobe.errors import InputError, require_choice
 from hueprobe.observations.locations.maps import Locations
+from hueprobe.observations.locations.positions import ClassPositions
 from hueprobe.plots.maps import (
     bar_share,
     cell_map,
@@ -17,13 +19,16 @@ from hueprobe.plots.maps import (
     label_outer,
     map_name,
     map_size,
+    over_base,
     profile_line,
     ratio_colorbar,
     ratio_norm,
     small_multiples,
+    tell_maps,
     title_map,
     uniform_line,
 )
+from hueprobe.plots.mean_arrows import fitting_stretch, mean_arrow, stretch_text
 from hueprobe.plots.style import (
     COLUMN,
     OTHER,
@@ -35,6 +40,7 @@ from hueprobe.plots.style import (
     composing,
     drawing,
     measurable,
+    p_label,
 )
 
 _UNIT = "p(x, y), multiple of the base rate"
@@ -131,9 +137,16 @@ def location_map(
 
 @takes(Locations)
 def class_locations(
-    result: Locations, *, kind: str = "same", classes: Sequence[str] | None = None, columns: int = 5
-) -> Figure:
+    result: Locations, *, kind: str = "same", classes: Sequence[str] | None = None, columns: int = 5,
+    stretch: float | None = None,
+) -> Figure:  # fmt: skip
     """Draw p(x, y), divided by the base rate, for the queries of each class, on one scale.
+
+    On maps of same-class matches an arrow points from the center to their mean position. The title tells how
+    far the directions of the class's n images agree: the resultant length R, in parentheses its expectation
+    for random directions, and the p-value of no common direction (`ClassPositions.resultant_test`). A
+    direction that all classes share counts there too; `hueprobe.plots.class_directions` of a blocked test
+    draws what classes have of their own.
 
     Parameters
     ----------
@@ -145,6 +158,8 @@ def class_locations(
         Names of the classes to draw; all by default.
     columns : int, default=5
         Maps per row.
+    stretch : float, optional
+        How many times as long as the distance in cells arrows are; by default as long as fits on the grid.
 
     Returns
     -------
@@ -159,6 +174,7 @@ def class_locations(
     See Also
     --------
     hueprobe.plots.class_directions : The mean position of each class.
+    hueprobe.plots.image_locations : The same for single images.
 
     Examples
     --------
@@ -169,19 +185,26 @@ def class_locations(
     """
     require_choice("kind of matches", kind, ("same", "other"))
     shown = class_ids(result.classes, classes)
-    density = result.class_same if kind == "same" else result.class_other
-    ratios = _over(density[shown], result.base)
+    positions, same = result.positions, kind == "same"
+    ratios = over_base((result.class_same if same else result.class_other)[shown], result.base)
     norm = ratio_norm([ratios])
     columns = min(columns, len(shown))
-    with composing(*map_size(len(shown), columns)) as figure:
+    u, v = positions.points()[shown].T
+    stretch = fitting_stretch(u, v, result.grid.shape) if stretch is None else stretch
+    with composing(*map_size(len(shown), columns, lines=3 if same else 2, told=3 if same else 1)) as figure:
         axes = small_multiples(figure, len(shown), columns=columns)
-        for ax, c, ratio in zip(axes, shown, ratios, strict=True):
-            image = cell_map(ratio, ax, cmap=RATIO, norm=norm)
-            n = result.positions.n_images[c]
-            title = f"{n} images" if kind == "same" else "other classes"
-            title_map(ax, map_name(result.classes[c], columns), title)
+        for i, (ax, c) in enumerate(zip(axes, shown, strict=True)):
+            image = cell_map(ratios[i], ax, cmap=RATIO, norm=norm)
+            lines = ["other classes"]
+            if same:
+                mean_arrow(ax, u[i], v[i], center=positions.center, stretch=stretch)
+                lines = _agreement(positions, c)
+            title_map(ax, map_name(result.classes[c], columns), *lines)
         label_outer(axes, columns=columns)
         ratio_colorbar(image, axes, _UNIT, shrink=bar_share(len(shown), columns))
+        agreement = "R: agreement of the images' directions (by chance)"
+        told = ("same-class matches by class", stretch_text(stretch), agreement)
+        tell_maps(figure, *(told if same else ("matches by class of the query",)))
     return figure
 
 
@@ -283,13 +306,17 @@ def same_class_shares(result: Locations) -> Figure:
 
 
 def _ratio(result: Locations, kind: str) -> np.ndarray:
-    return _over(getattr(result, kind), result.base)
+    return over_base(getattr(result, kind), result.base)
 
 
-def _over(density: np.ndarray, base: np.ndarray) -> np.ndarray:
-    """Return density over base; NaN in cells that no query can match."""
-    ratio: np.ndarray = np.divide(density, base, out=np.full(density.shape, np.nan), where=base > 0)
-    return ratio
+def _agreement(positions: ClassPositions, c: int) -> list[str]:
+    """Return a class's R, with that by chance, and the p-value with the number of images."""
+    n, found = f"n = {positions.n_images[c]} images", positions.resultant_test[c]
+    if math.isnan(found.estimate):
+        return ["no direction", n]
+    p = "" if found.p_value is None else p_label(found.p_value)
+    r = f"R = {found.estimate:.2f} ({positions.resultant_by_chance[c]:.2f})"
+    return [r, f"{p}, n = {positions.n_images[c]}" if p else n]
 
 
 def _title(result: Locations, kind: str) -> str:

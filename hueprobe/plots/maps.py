@@ -7,11 +7,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import Colormap, Normalize, TwoSlopeNorm
+from matplotlib.colors import Colormap, LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.lines import Line2D
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
@@ -97,6 +97,43 @@ def ratio_colorbar(image: AxesImage, axes: Axes | Sequence[Axes], label: str, **
     return colorbar(image, axes, label, ticks=[0.0, 0.5, 1.0, *above], **options)
 
 
+def log_ratio_norm(maps: Iterable[np.ndarray], *, vmax: float | None = None) -> LogNorm:
+    """Return a logarithmic norm for multiples of a base rate: 1 / `vmax` and `vmax` at the ends, 1 between.
+
+    Smaller multiples, such as 0, have the color of the lower end.
+
+    Parameters
+    ----------
+    maps : iterable of ndarray
+        All maps to be compared; NaN is ignored.
+    vmax : float, optional
+        Upper end, above 1; by default the largest value of the maps, and at least 2.
+    """
+    top = vmax if vmax is not None else largest(maps, _LEAST_TOP)
+    if not 1 < top < np.inf:
+        raise InputError(f"vmax is {top:g}; a logarithmic scale of multiples needs an upper end above 1")
+    return LogNorm(1 / top, top, clip=True)
+
+
+def log_ratio_colorbar(image: AxesImage, axes: Axes | Sequence[Axes], label: str, **options: Any) -> Colorbar:
+    """Add a color bar for maps with `log_ratio_norm`, with ticks at multiples such as 0.2×, 1× and 5×."""
+    _, top = image.get_clim()
+    steps = (2, 5, 10, 20, 50, 100) if top < 200 else tuple(10.0**n for n in range(1, int(np.log10(top)) + 1))
+    above = [step for step in steps if step <= top]
+    ticks = sorted({*(1 / step for step in above), 1.0, *above})
+    bar = colorbar(image, axes, label, ticks=ticks, extend="min", **options)
+    bar.ax.set_yticklabels([f"{tick:.3g}×" for tick in ticks])
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    return bar
+
+
+def over_base(density: np.ndarray, base: np.ndarray) -> np.ndarray:
+    """Return density over base; NaN in cells that no query can match."""
+    shape = np.broadcast_shapes(density.shape, base.shape)
+    ratio: np.ndarray = np.divide(density, base, out=np.full(shape, np.nan), where=base > 0)
+    return ratio
+
+
 def largest(maps: Iterable[np.ndarray], least: float = 0.0) -> float:
     """Return the largest value of several maps, ignoring NaN, and not less than `least`."""
     values = np.concatenate([[least], *(np.ravel(values) for values in maps)])
@@ -156,10 +193,24 @@ def bar_share(n: int, columns: int) -> float:
     return min(0.8, 2.0 / -(-n // columns))
 
 
-def map_size(n: int, columns: int) -> tuple[float, float]:
-    """Return width and height, in inches, of a figure of `n` maps in rows of `columns`."""
+def map_size(n: int, columns: int, *, lines: int = 2, told: int = 0) -> tuple[float, float]:
+    """Return width and height, in inches, of a figure of `n` maps in rows of `columns`.
+
+    Parameters
+    ----------
+    n, columns : int
+        Number of maps, and of maps per row.
+    lines, told : int
+        Lines of each map's title, and of the figure's (`tell_maps`).
+    """
     across = (PAGE - 1.0) / max(columns, 3)
-    return across * columns + 1.0, (across + 0.25) * -(-n // columns) + 0.3
+    titles = 0.25 + 0.1 * (lines - 2)
+    return across * columns + 1.0, (across + titles) * -(-n // columns) + 0.3 + 0.13 * told
+
+
+def tell_maps(figure: Figure, *lines: str) -> None:
+    """Write the title of a figure of several maps, in letters that fit one map with its color bar."""
+    figure.suptitle("\n".join(lines), fontsize=_TITLE)
 
 
 def profile_line(

@@ -20,6 +20,7 @@ from hueprobe.plots.conditional import conditional_maps, conditional_summary
 from hueprobe.plots.directions import class_directions
 from hueprobe.plots.energy import class_energy_maps, energy_maps, energy_profile
 from hueprobe.plots.hue import angle_accuracy, axis_information, class_hues
+from hueprobe.plots.image_locations import image_locations
 from hueprobe.plots.interventions import class_vectors, dose_response, intervention_effects
 from hueprobe.plots.locations import class_locations, match_locations, match_profile, same_class_shares
 
@@ -99,6 +100,8 @@ def _(result: Locations) -> Drawings:
         "locations_profile": lambda: _figure(match_profile(result)),
         "same_class_shares": lambda: same_class_shares(result),
         "locations_by_class": lambda: class_locations(result),
+        "other_locations_by_class": lambda: class_locations(result, kind="other"),
+        "locations_by_image": lambda: image_locations(result.images),
         "class_positions": lambda: _figure(class_directions(result.positions)),
     }
 

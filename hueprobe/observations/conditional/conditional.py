@@ -18,6 +18,7 @@ from hueprobe.observations.conditional.displacement import squared_distances
 from hueprobe.observations.conditional.given_query import GivenQuery, given_query, information_influence
 from hueprobe.observations.conditional.stratified import Contrast, contrast
 from hueprobe.observations.conditional.tangential import TangentialRow, tangential_rows
+from hueprobe.observations.locations.base import base_density
 from hueprobe.observations.locations.maps import labeled_matches
 from hueprobe.observations.locations.positions import WEIGHTINGS
 from hueprobe.observations.table import Row
@@ -43,6 +44,8 @@ class Conditional:
         `count` or `kernel`.
     n_unlabeled : int
         Number of matches that are only in `all`, since one side has no class.
+    base : ndarray of shape (H, W)
+        Density of a random memory vector.
     all, same, other : GivenQuery
         Locations of all matches, of same-class ones, and of other-class ones.
     stay : Contrast
@@ -71,6 +74,7 @@ class Conditional:
     classes: tuple[str, ...]
     weighting: str
     n_unlabeled: int
+    base: np.ndarray
     all: GivenQuery
     same: GivenQuery
     other: GivenQuery
@@ -165,6 +169,7 @@ def measure(
     *,
     seed: int,
     weighting: str = "count",
+    valid: np.ndarray | None = None,
     center: tuple[float, float] | None = None,
     n_permutations: int = 200,
     n_bins: int = 20,
@@ -181,6 +186,8 @@ def measure(
         Seed of the permutations for the mutual information.
     weighting : {"count", "kernel"}, default="count"
         Whether matches have equal weight or their kernel weights, Eq. (3).
+    valid : ndarray of bool, shape (n_images * H * W,), optional
+        Memory vectors that can be matched (`memory.valid()`), for `base`; all by default.
     center : (float, float), optional
         Center (y, x) in cells for radial and tangential parts; by default the middle of the grid.
     n_permutations : int, default=200
@@ -196,7 +203,7 @@ def measure(
     Raises
     ------
     InputError, ShapeError
-        A 1x1 grid; queries and memory of different grids; an unknown weighting.
+        A 1x1 grid; queries and memory of different grids; an unknown weighting; a mask of another length.
 
     See Also
     --------
@@ -243,6 +250,7 @@ def measure(
         classes=matches.classes,
         weighting=weighting,
         n_unlabeled=int((~labeled).sum()),
+        base=base_density(valid, len(matches.image_paths), matches.grid),
         all=given_query(table, everything, bits[:, -1]),
         same=of_same,
         other=of_other,

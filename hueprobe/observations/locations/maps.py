@@ -16,9 +16,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from hueprobe.arguments import takes
-from hueprobe.errors import ShapeError, require_choice
+from hueprobe.errors import require_choice
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
+from hueprobe.observations.locations.base import base_density, normalized
+from hueprobe.observations.locations.of_images import ImageLocations, image_locations
 from hueprobe.observations.locations.positions import WEIGHTINGS, ClassPositions, class_positions
 from hueprobe.observations.locations.replicate_test import (
     COMPONENTS,
@@ -38,6 +40,8 @@ from hueprobe.observations.units.tables import map_rows
 from hueprobe.observations.verdicts.evidence import Definitions, one_finding
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.stats.intervals import Interval, ratio_influence
+
+_SHOWN_CLASSES = 4
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,8 @@ class Locations:
         Position of each class.
     blocked : BlockedTest or None
         Whether classes have their own positions; None if no blocks were searched for the test.
+    images : ImageLocations
+        Matches of single images: the first 5 of each of the first 4 classes.
 
     See Also
     --------
@@ -108,6 +114,7 @@ class Locations:
     rho_other: Interval
     rho_difference: Interval
     positions: ClassPositions
+    images: ImageLocations
     blocked: BlockedTest | None = None
 
     def numbers(self) -> dict[str, Interval]:
@@ -164,7 +171,7 @@ class Locations:
         return (*verdicts, one_finding("3c border", self.rho_other, memory, definitions))
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return the maps, and the position of each class with its interval and p (minP).
+        """Return the maps, and the position of each class with its interval, p (minP), R and p of R.
 
         Returns
         -------
@@ -193,8 +200,13 @@ class Locations:
                 "u": u.estimate, "u low": u.low, "u high": u.high,
                 "v": v.estimate, "v low": v.low, "v high": v.high,
                 "p (minP)": p.get(name, ""),
+                "R": r.estimate, "R low": r.low, "R high": r.high, "R by chance": chance,
+                "p (R)": "" if r.p_value is None else r.p_value,
             }
-            for name, u, v in zip(found.classes, found.u, found.v, strict=True)
+            for name, u, v, r, chance in zip(
+                found.classes, found.u, found.v, found.resultant_test, found.resultant_by_chance.tolist(),
+                strict=True,
+            )
         ]  # fmt: skip
         return {"class_positions": positions, "maps": map_rows(maps)}
 
@@ -270,11 +282,11 @@ def measure(
     def by_class(chosen: np.ndarray) -> np.ndarray:
         cells = matches.query_class[chosen] * grid.n_cells + matches.match_cell[chosen]
         counts = np.bincount(cells, weight[chosen], n_classes * grid.n_cells)
-        return _density(counts.reshape(n_classes, *grid.shape))
+        return normalized(counts.reshape(n_classes, *grid.shape))
 
     def density(chosen: np.ndarray) -> np.ndarray:
         counts = np.bincount(matches.match_cell[chosen], weight[chosen], grid.n_cells)
-        return _density(counts.reshape(grid.shape))
+        return normalized(counts.reshape(grid.shape))
 
     return Locations(
         grid=grid,
@@ -302,6 +314,9 @@ def measure(
             units.select(labeled),
         ),
         positions=class_positions(matches, weighting=weighting, center=center),
+        images=image_locations(
+            matches, matches.classes[:_SHOWN_CLASSES], valid=valid, weighting=weighting, center=center
+        ),
         blocked=None if blocks is None else blocked_replicate_test(blocks, seed=seed, weighting=weighting),
     )
 
@@ -310,41 +325,6 @@ def labeled_matches(matches: Matches) -> np.ndarray:
     """Return which matches can be classified as same-class or other-class."""
     present = np.unique(matches.image_class[matches.image_class >= 0])
     return np.isin(matches.query_class, present) & (matches.match_class >= 0)
-
-
-def base_density(valid: np.ndarray | None, n_images: int, grid: Grid) -> np.ndarray:
-    """Return the density of a random memory vector over the grid, shape (H, W).
-
-    Parameters
-    ----------
-    valid : ndarray of bool, shape (n_images * H * W,), or None
-        Memory vectors that can be matched; None for all.
-    n_images : int
-        Number of memory images.
-    grid : Grid
-        Grid of H rows and W columns.
-
-    Raises
-    ------
-    ShapeError
-        The mask has another length.
-    """
-    if valid is None:
-        return np.full(grid.shape, 1 / grid.n_cells)
-    if np.size(valid) != n_images * grid.n_cells:
-        raise ShapeError(
-            f"the mask of valid vectors has {np.size(valid)} entries, and the memory has "
-            f"{n_images * grid.n_cells} vectors; give one for each"
-        )
-    counts = np.reshape(valid, (n_images, *grid.shape)).sum(0)
-    share: np.ndarray = counts / counts.sum()
-    return share
-
-
-def _density(counts: np.ndarray) -> np.ndarray:
-    total = counts.sum((-2, -1), keepdims=True)
-    density: np.ndarray = np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
-    return density
 
 
 def _share(

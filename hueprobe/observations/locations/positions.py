@@ -8,6 +8,7 @@ import numpy as np
 from hueprobe.arguments import takes
 from hueprobe.errors import HueprobeWarning, require_choice
 from hueprobe.matches import Matches
+from hueprobe.observations.locations.resultants import resultant_tests
 from hueprobe.observations.units.match_units import match_units, ratio_interval
 from hueprobe.observations.units.radial import require_grid
 from hueprobe.stats.circular import mean_direction, rayleigh_p, resultant_by_chance, resultant_length
@@ -35,6 +36,12 @@ class ClassPositions:
         Resultant length R of these directions: 1 where all images agree.
     resultant_by_chance : ndarray of shape (M,)
         Expected R of as many random directions: R is biased upward with few images.
+    resultant_test : tuple of Interval
+        R with its interval, and the p-value of no common direction (`Interval.p_value`). Both allow for
+        shared memory images. A direction that all classes share counts too; whether classes differ is what
+        `blocked_replicate_test` tests.
+    center : (float, float)
+        Center (y, x) in cells that positions and directions are measured from.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +51,8 @@ class ClassPositions:
     direction: np.ndarray
     resultant: np.ndarray
     resultant_by_chance: np.ndarray
+    resultant_test: tuple[Interval, ...]
+    center: tuple[float, float]
 
     def points(self) -> np.ndarray:
         """Return the mean positions (u, v) of the classes in cells, shape (M, 2).
@@ -130,6 +139,8 @@ def class_positions(
         direction=np.array([mean_direction(angles) for angles in images]),
         resultant=np.array([resultant_length(angles) for angles in images]),
         resultant_by_chance=resultant_by_chance(counts),
+        resultant_test=resultant_tests(same, weight, u, v),
+        center=center or ((same.grid.height - 1) / 2, (same.grid.width - 1) / 2),
     )
 
 

@@ -434,10 +434,11 @@ def _locations(subject: Subject, folder: Path) -> Locations:
 
 
 def _conditional(subject: Subject, folder: Path) -> Conditional:
-    settings = subject.settings
+    memory, settings = subject.memory, subject.settings
     return conditional.measure(
-        subject.matches, seed=settings.seed, weighting=settings.weighting, center=settings.center
-    )
+        subject.matches, seed=settings.seed, weighting=settings.weighting, center=settings.center,
+        valid=None if memory is None else memory.valid(),
+    )  # fmt: skip
 
 
 def _hue(subject: Subject, folder: Path) -> Hue:
