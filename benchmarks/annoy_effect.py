@@ -2,11 +2,11 @@
 
     python -m benchmarks.annoy_effect [--folder out/annoy_effect] [--per-block 3]
 
-All 800 images of Caltech 101 (20 classes x 40) are in memory. A few images of each class are queries, which leave
-themselves out: `--per-block` of each class in each of the four blocks of claim 3b. The blocks are memories of
-their own with indexes of their own. (`hueprobe observe --searcher annoy` searches blocks exactly.) Needs the
-real images ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder and taken up again. Writes
-benchmarks/results/annoy_effect.json and prints the table.
+All 800 images of Caltech 101 (20 classes x 40) are in memory. A few images of each class are queries and
+leave themselves out: `--per-block` of each class in each of the four blocks of claim 3b. The blocks are
+memories of their own with indexes of their own. (`hueprobe observe --searcher annoy` searches blocks
+exactly.) Needs the real images ($HUEPROBE_SHARED, default ../shared). Memories are kept in --folder and taken
+up again. Writes benchmarks/results/annoy_effect.json and prints the table.
 """
 
 import argparse
@@ -96,13 +96,15 @@ def recall(found: Matches, truth: Matches) -> float:
 def row(found: list[Matches], truth: list[Matches]) -> dict[str, Any]:
     """Return recall and numbers of the whole memory's matches (first) and of the blocks'."""
     numbers = numbers_of(found[0], found[1:])
+    in_blocks = [recall(*pair) for pair in zip(found[1:], truth[1:], strict=True)]
     return {
         "recall_at_10": recall(found[0], truth[0]),
-        "recall_at_10_in_blocks": float(np.mean([recall(*pair) for pair in zip(found[1:], truth[1:], strict=True)])),
+        "recall_at_10_in_blocks": float(np.mean(in_blocks)),
         "numbers": {
-            name: {"estimate": one.estimate, "low": one.low, "high": one.high} for name, one in numbers.items()
+            name: {"estimate": interval.estimate, "low": interval.low, "high": interval.high}
+            for name, interval in numbers.items()
         },
-    }  # fmt: skip
+    }
 
 
 def measure(memory: Memory, blocks: list[Memory], labels: np.ndarray, per_block: int) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from benchmarks.intervention_tables import interventions_tables
 from benchmarks.markdown import markdown
+from hueprobe.observations.accuracy.grid import CLASSIFIER
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -189,8 +190,21 @@ def accuracy_tables(results: dict[str, Any]) -> str:
     return "\n\n".join([*parts, told, markdown(("searcher", "set", "accuracy", "recall@10"), cells)])
 
 
+def accuracy_rows(results: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the accuracies by exact search as rows for `hueprobe.plots.accuracy_grid_figure`."""
+    return [
+        {
+            "network": row["network"], "descriptor": row["descriptor"], "classifier": CLASSIFIER,
+            "task": f"{SETS.get(row['set'], row['set'])}, {row['protocol']}", "n": row["n"],
+            "accuracy": row["accuracy"], "low": row["ci95"][0], "high": row["ci95"][1],
+        }
+        for row in results["rows"]
+        if row["searcher"] == "exact"
+    ]  # fmt: skip
+
+
 def annoy_effect_tables(results: dict[str, Any]) -> str:
-    """Return recall and the numbers of observations 3 and 4 by Annoy, each as its difference from exact search."""
+    """Return recall by Annoy, and what it changes in observations 3 and 4 against exact search."""
     exact, *rows = results["rows"]
     names = list(exact["numbers"])
     half = {name: (found["high"] - found["low"]) / 2 for name, found in exact["numbers"].items()}
@@ -213,7 +227,8 @@ def annoy_effect_tables(results: dict[str, Any]) -> str:
         [name, _interval(exact["numbers"][name])] for name in names
     ])]  # fmt: skip
     parts.append(
-        "Annoy less exact search; in parentheses the size of the difference in half-widths of the exact interval:"
+        "Annoy less exact search; in parentheses the size of the difference, in half-widths of the interval "
+        "by exact search:"
     )
     header = ("trees", "search_k", "recall@10", "in blocks", *names)
     return "\n\n".join([*parts, markdown(header, cells)])

@@ -1,6 +1,7 @@
 from .accuracy import accuracy_dots as accuracy_dots
 from .accuracy import accuracy_figure as accuracy_figure
 from .accuracy import paired_differences as paired_differences
+from .accuracy_grid import accuracy_grid_figure as accuracy_grid_figure
 from .audit import audit_figure as audit_figure
 from .conditional import conditional_map as conditional_map
 from .conditional import conditional_maps as conditional_maps

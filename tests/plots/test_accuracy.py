@@ -6,7 +6,7 @@ from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun
 from hueprobe.plots.style import CATEGORIES
-from tests.plots.test_labels import require_readable
+from tests.plots.readable import require_readable
 
 
 def run_of(network, descriptor, task, n_right, classifier=CLASSIFIER, n=20):

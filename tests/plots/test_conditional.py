@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -49,14 +51,35 @@ def test_each_map_stands_where_its_query_cell_lies_same_above_other_below(result
         shown = tiles(ax)
         assert set(shown) == {(5 * x, 4 * y) for x in range(4) for y in range(3)}
         for (left, top), image in shown.items():
-            np.testing.assert_array_equal(image.get_array(), side.density[int(top) // 4, int(left) // 5])
+            np.testing.assert_allclose(image.get_array(), 12 * side.density[int(top) // 4, int(left) // 5])
             left_edge, right_edge, bottom, upper = image.get_extent()
             assert (right_edge - left_edge, bottom - upper) == (4, 3)  # upright: row 0 on top
     assert same.get_ylim()[0] > same.get_ylim()[1]
     figure.canvas.draw()
     assert same.get_position().y0 > other.get_position().y1
-    assert len({image.get_clim() for ax in (same, other) for image in ax.images}) == 1
-    assert bar.get_ylabel() == "p(x, y | query cell)"
+    most = 12 * max(result.same.density.max(), result.other.density.max())
+    assert {image.get_clim() for ax in (same, other) for image in ax.images} == {(1 / most, most)}
+    assert bar.get_ylabel() == "p(x, y | query cell), multiple of the base rate"
+    shown = [text.get_text() for text in bar.get_yticklabels()]
+    assert shown == ["0.1×", "0.2×", "0.5×", "1×", "2×", "5×", "10×"]
+    np.testing.assert_allclose([float(text.removesuffix("×")) for text in shown], bar.get_yticks())
+
+
+def test_the_base_rate_has_the_middle_color_and_no_match_the_lowest(result):
+    ax = plots.conditional_maps(result).axes[0]
+    image = tiles(ax)[0, 0]
+    lowest, middle, highest = image.norm([0.0, 1.0, image.get_clim()[1]])
+    np.testing.assert_allclose([lowest, middle, highest], [0, 0.5, 1], atol=1e-9)
+    assert (image.get_array() == 0).any() and not np.ma.getmaskarray(image.norm(image.get_array())).any()
+
+
+def test_a_base_rate_that_is_not_uniform_divides_cell_by_cell(ax):
+    given = found()
+    base = np.arange(12.0).reshape(3, 4) / 66
+    plots.conditional_map(dataclasses.replace(given, base=base), 1, 2, "other", ax=ax)
+    drawn = np.ma.masked_invalid(ax.images[0].get_array())
+    assert np.ma.getmaskarray(drawn)[0, 0]  # nothing can match there
+    np.testing.assert_allclose(drawn[1:], given.other.density[1, 2, 1:] / base[1:])
 
 
 def test_the_query_cell_is_outlined_in_its_own_map(result):
@@ -74,16 +97,18 @@ def test_large_grids_show_a_choice_of_query_cells_with_both_ends():
 
 
 def test_one_cell_is_drawn_into_the_axes_given(result, ax):
-    assert plots.conditional_map(result, 1, 2, ax=ax, vmax=0.5) is ax
-    np.testing.assert_array_equal(ax.images[0].get_array(), result.same.density[1, 2])
+    assert plots.conditional_map(result, 1, 2, ax=ax, vmax=5.0) is ax
+    np.testing.assert_allclose(ax.images[0].get_array(), 12 * result.same.density[1, 2])
     assert np.unravel_index(ax.images[0].get_array().argmax(), (3, 4)) == (1, 3)
-    assert ax.images[0].get_clim() == (0, 0.5) and ax.patches[0].get_xy() == (1.5, 0.5)
+    assert ax.images[0].get_clim() == (0.2, 5.0) and ax.patches[0].get_xy() == (1.5, 0.5)
 
 
 @pytest.mark.parametrize("y, x, words", [(3, 0, "row 3 of a grid; give 0 to 2"), (0, -1, "column -1")])
 def test_cells_outside_of_the_grid_are_refused(result, y, x, words):
     with pytest.raises(InputError, match=words):
         plots.conditional_map(result, y, x)
+    with pytest.raises(InputError, match="vmax is 1; a logarithmic scale"):
+        plots.conditional_map(result, 0, 0, vmax=1.0)
 
 
 def test_without_labels_all_matches_are_one_part():
@@ -91,7 +116,7 @@ def test_without_labels_all_matches_are_one_part():
     figure = plots.conditional_maps(unlabeled)
     only, _bar = figure.axes
     assert only.get_title() == "all matches, n = 216 matches"
-    np.testing.assert_array_equal(tiles(only)[0, 0].get_array(), unlabeled.all.density[0, 0])
+    np.testing.assert_allclose(tiles(only)[0, 0].get_array(), 12 * unlabeled.all.density[0, 0])
     with pytest.raises(InputError, match="need labels"):
         plots.conditional_summary(unlabeled)
 

@@ -1,13 +1,17 @@
 import dataclasses
+from string import ascii_lowercase
 
 import numpy as np
 import pytest
+from matplotlib.text import Annotation
 
 from hueprobe import plots
 from hueprobe.errors import InputError
 from hueprobe.grid import Grid
 from hueprobe.matches import Matches
 from hueprobe.observations.locations.maps import measure as measure_locations
+from hueprobe.observations.locations.of_images import image_locations
+from tests.plots.readable import require_readable
 
 GRID = Grid(3, 4)
 
@@ -24,7 +28,7 @@ def table(grid=GRID, *, labeled=True, n_images=8, n_classes=2, seed=0):
     at = np.where(same & (generator.random(n) < 0.7), grid.width - 1, generator.integers(0, grid.n_cells, n))
     names = tuple(f"i{i}" for i in range(n_images))
     return Matches(
-        grid=grid, query_grid=grid, classes=tuple("abcdefgh"[:n_classes]) if labeled else (),
+        grid=grid, query_grid=grid, classes=tuple(ascii_lowercase[:n_classes]) if labeled else (),
         query_paths=names, query_image_class=classes, query_image_group=(None,) * n_images,
         image_paths=names, image_class=classes, image_group=(None,) * n_images,
         query_image=query, query_y=cell // grid.width, query_x=cell % grid.width,
@@ -89,6 +93,81 @@ def test_class_maps_share_one_scale(result, kind):
         np.testing.assert_allclose(ax.images[0].get_array(), density * 12)
     assert len({ax.images[0].get_clim() for ax in figure.axes[:2]}) == 1
     assert [ax.get_title().split("\n")[0] for ax in figure.axes[:2]] == ["a", "b"]
+
+
+def arrows(ax):
+    """(tail, tip) in (x, y) of the arrows of a map."""
+    return [(text.xyann, text.xy) for text in ax.texts if isinstance(text, Annotation)]
+
+
+@pytest.mark.parametrize("center", [None, (0.5, 1.0)])
+def test_arrows_of_classes_point_from_the_center_to_the_mean_position(center):
+    found = measure_locations(table(), center=center)
+    row, column = center or (1.0, 1.5)
+    figure = plots.class_locations(found, stretch=1.0)
+    y, x = found.grid.rows_and_columns()
+    for c, ax in enumerate(figure.axes[:2]):
+        ((tail, tip),) = arrows(ax)
+        share = found.class_same[c]
+        assert tail == (column, row)
+        # every image has equal weight, every match not quite; so the map's own mean is near, not equal
+        np.testing.assert_allclose(tip, [(share * x).sum(), (share * y).sum()], atol=0.1)
+        u, v = found.positions.points()[c]
+        np.testing.assert_allclose(tip, [column + u, row - v])
+        assert tip[1] < 1.0 and tip[0] > 1.5  # to the top right, where matches are
+        on_canvas = ax.transData.transform([tail, tip])
+        assert on_canvas[1, 1] > on_canvas[0, 1] and on_canvas[1, 0] > on_canvas[0, 0]
+    (_, twice), *_ = arrows(plots.class_locations(found, stretch=2.0).axes[1])
+    np.testing.assert_allclose(np.subtract(twice, tail), 2 * np.subtract(tip, tail))
+
+
+def test_arrows_stay_on_the_grid_and_their_length_is_told(result):
+    figure = plots.class_locations(result)
+    u, v = result.positions.points().T
+    (_, tip), *_ = arrows(figure.axes[0])
+    stretch = (tip[0] - 1.5) / u[0]
+    assert f"{stretch:g} times as long" in figure.get_suptitle() or stretch == 1
+    assert np.hypot(u, v).max() * stretch <= 1.5
+    assert not arrows(
+        plots.class_locations(result, kind="other").axes[0]
+    )  # positions are of same-class matches
+
+
+def test_titles_tell_the_resultant_its_chance_and_p(result):
+    ax = plots.class_locations(result, classes=["b"]).axes[0]
+    found, chance = result.positions.resultant_test[1], result.positions.resultant_by_chance[1]
+    assert ax.get_title().split("\n") == [
+        "b", f"R = {found.estimate:.2f} ({chance:.2f})", f"p = {found.p_value:.2g}, n = 4",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n", [1, 6])
+def test_long_names_of_classes_do_not_run_into_one_another(n):
+    matches = table(n_images=2 * n, n_classes=n) if n > 1 else table()
+    names = tuple(f"n02085620-Chihuahua_with_a_long_name_{i:02}" for i in range(max(n, 2)))
+    found = measure_locations(dataclasses.replace(matches, classes=names))
+    for kind in ("same", "other"):
+        require_readable(plots.class_locations(found, kind=kind, classes=names[:n]))
+    require_readable(plots.image_locations(found.images))
+
+
+def test_maps_of_single_images_are_those_of_their_matches():
+    matches = table()
+    found = image_locations(matches, ["b", "a"], n_each=2)
+    figure = plots.image_locations(found, columns=2, stretch=1.0)
+    for ax, image in zip(figure.axes[:4], (1, 3, 0, 2), strict=True):
+        own = matches.same_class & (matches.query_image == image)
+        counts = np.zeros((3, 4))
+        np.add.at(counts, (matches.y[own], matches.x[own]), 1)
+        np.testing.assert_allclose(ax.images[0].get_array(), 12 * counts / own.sum())
+        ((tail, tip),) = arrows(ax)
+        assert tail == (1.5, 1.0)
+        np.testing.assert_allclose(tip, [matches.x[own].mean(), matches.y[own].mean()])
+        assert ax.get_title().split("\n") == ["ab"[image % 2], f"i{image}", f"{own.sum()} matches"]
+    assert len({ax.images[0].get_clim() for ax in figure.axes[:4]}) == 1
+    assert figure.axes[4].get_ylabel() == "p(x, y), multiple of the base rate"
+    with pytest.raises(InputError, match="no image has same-class matches"):
+        plots.image_locations(image_locations(matches, []))
 
 
 def test_a_class_without_matches_is_gray():

@@ -48,6 +48,19 @@ def test_ratio_scale_has_the_base_rate_in_its_middle():
     assert maps.ratio_norm([np.array([9.0])], vmax=3.0).vmax == 3.0
 
 
+@pytest.mark.parametrize("top", [2.0, 7.3, 49.0, 5000.0])
+def test_log_ratio_scale_has_the_base_rate_in_its_middle_and_ticks_at_multiples(ax, top):
+    image = maps.cell_map(
+        np.array([[top, 0.0, np.nan]]), ax, cmap="PuOr_r", norm=maps.log_ratio_norm([[top]])
+    )
+    np.testing.assert_allclose(image.norm([1 / top, 1.0, top]), [0, 0.5, 1], atol=1e-9)
+    bar = maps.log_ratio_colorbar(image, ax, "multiple")
+    ticks = bar.get_ticks()
+    assert 1.0 in ticks and 3 <= len(ticks) <= 13 and 1 / top <= min(ticks) and max(ticks) <= top
+    np.testing.assert_allclose(ticks * ticks[::-1], 1)  # as many below the base rate as above
+    assert maps.log_ratio_norm([np.full(2, np.nan)]).vmax == 2.0
+
+
 @pytest.mark.parametrize("n, columns", [(1, 4), (3, 4), (4, 2), (5, 2), (20, 5)])
 def test_every_map_has_its_axes_labeled_or_a_neighbor_that_has(n, columns):
     axes = maps.small_multiples(Figure(), n, columns=columns)

@@ -66,6 +66,7 @@ def resultant_tests(
 
 def _direction(sums: np.ndarray) -> np.ndarray:
     """Return (1, cos, sin) of the directions of (weight, weight u, weight v), or 0 where there is none."""
+    sums = sums.astype(float)  # bincount of nothing gives integers
     length = np.hypot(sums[1], sums[2])
     there = (sums[0] > 0) & (length > 1e-9 * sums[0])
     parts = np.divide(sums[1:], length, out=np.zeros_like(sums[1:]), where=there)
