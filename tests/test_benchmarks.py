@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks import (
+    annoy_effect,
     audit,
     compact_shards,
     device_search,
@@ -22,6 +23,7 @@ from benchmarks import (
 from benchmarks.competitors import AnnoyDirect, FaissDirect
 from benchmarks.search_memories import sized_memory
 from hueprobe import KernelDensityClassifier, memory_from_arrays, open_memory
+from hueprobe.json_documents import json_text
 from hueprobe.observations import CONTROLS
 from hueprobe.observations.verdicts import CLAIMS, verdicts_from_json
 from hueprobe.search.recall import share_found
@@ -258,6 +260,49 @@ def test_scores_of_dense_labels_become_tables():
     assert "| sky | 0.900 [0.800, 0.950] |" in text
     assert "| net, 5 | 19,800 | 9,900 | 1.00 | 0.05 | 0.10 | 1.15 [1.10, 1.20] | 3.0 |" in text
     assert "| 15 | 0.250 | 0.01 | 2 |" in text and "| annoy | 0.700 | 0.4900 | 1.00 |" in text
+
+
+def test_annoy_that_finds_everything_changes_no_number(tmp_path):
+    values = np.random.default_rng(1).random((60, 6, 3, 3)).astype(np.float32)
+    memory = memory_from_arrays(tmp_path / "a.memory", values, ["a", "b", "c"] * 20)
+    blocks, labels = annoy_effect.blocks_of(memory, tmp_path)
+    assert sum(block.n_images for block in blocks) == 60 and set(labels) == set(range(5))
+    for number, block in enumerate(blocks):
+        own = np.flatnonzero(labels == number)
+        np.testing.assert_allclose(
+            block.image_vectors(np.arange(len(own))), memory.image_vectors(own), atol=1e-3
+        )
+    rows = annoy_effect.measure(memory, blocks, labels, 2)
+    assert rows[0]["queries"] == 5 * 3 * 2 and len(rows) == 1 + 9
+    last = rows[-1]
+    assert (last["trees"], last["search_k"], last["recall_at_10"], last["recall_at_10_in_blocks"]) == (
+        50, 10_000, 1, 1,
+    )  # fmt: skip
+    assert last["numbers"] == rows[0]["numbers"]
+    results = {"set": "caltech101_20x40", "network": "net", "rows": json.loads(json_text(rows))}
+    text = tables.TABLES["annoy_effect"](results)
+    assert "| 50 | 10000 | 1.000 | 1.000 | +0.000 (0.00) | +0.000 (0.00) |" in text
+
+
+def test_the_published_effect_of_annoy_is_the_difference_from_exact_search():
+    results = json.loads((tables.RESULTS / "annoy_effect.json").read_text())
+    exact, row = (results["rows"][i]["numbers"]["rho same"] for i in (0, 1))
+    difference = row["estimate"] - exact["estimate"]
+    halves = abs(difference) / ((exact["high"] - exact["low"]) / 2)
+    text = tables.annoy_effect_tables(results)
+    assert f"| 5 | default | {results['rows'][1]['recall_at_10']:.3f} |" in text
+    assert f" | {difference:+.3f} ({halves:.2f}) | " in text
+    # what the page says of it
+    close = [row for row in results["rows"][1:] if row["recall_at_10"] > 0.95]
+    for row in results["rows"][1:]:
+        for name, found in results["rows"][0]["numbers"].items():
+            half, moved = (
+                (found["high"] - found["low"]) / 2,
+                row["numbers"][name]["estimate"] - found["estimate"],
+            )
+            assert abs(moved) < (0.25 if row in close else 1.5) * half
+            assert np.sign(row["numbers"][name]["low"]) == np.sign(found["low"])
+    assert len(close) == 3
 
 
 def test_compact_shards_hold_the_same_and_become_a_table(tmp_path, monkeypatch):

@@ -9,8 +9,8 @@ CAPTIONS = {
     "locations": "Where same-class and other-class matches land, against where a random match would.",
     "locations_profile": "Density of match locations by distance from the center, against a random match.",
     "same_class_shares": "Share of same-class matches by query cell and by matched cell.",
-    "locations_by_class": "Where same-class matches of each class land, with their mean position and how far "
-    "the directions of its images agree.",
+    "locations_by_class": "Where same-class matches of each class land, with their mean position, whether "
+    "it is off the center, and how far its images agree.",
     "other_locations_by_class": "Where matches to other classes land, by the class of the query.",
     "locations_by_image": "Where the same-class matches of single images land: the first of some classes.",
     "class_positions": "Mean position of the same-class matches of each class, in cells from the center.",

@@ -142,11 +142,12 @@ def class_locations(
 ) -> Figure:  # fmt: skip
     """Draw p(x, y), divided by the base rate, for the queries of each class, on one scale.
 
-    On maps of same-class matches an arrow points from the center to their mean position. The title tells how
-    far the directions of the class's n images agree: the resultant length R, in parentheses its expectation
-    for random directions, and the p-value of no common direction (`ClassPositions.resultant_test`). A
-    direction that all classes share counts there too; `hueprobe.plots.class_directions` of a blocked test
-    draws what classes have of their own.
+    On maps of same-class matches an arrow points from the center to their mean position. The title tells
+    whether that is chance: p is the p-value of a mean position at the center (`ClassPositions.distance`). The
+    resultant length R tells how far the directions of the class's n images agree; in parentheses is its
+    expectation for independent random directions, which images that share memory images exceed without any
+    effect. Directions that all classes share count in both; `hueprobe.plots.class_directions` of a blocked
+    test draws what classes have of their own.
 
     Parameters
     ----------
@@ -191,7 +192,7 @@ def class_locations(
     columns = min(columns, len(shown))
     u, v = positions.points()[shown].T
     stretch = fitting_stretch(u, v, result.grid.shape) if stretch is None else stretch
-    with composing(*map_size(len(shown), columns, lines=3 if same else 2, told=3 if same else 1)) as figure:
+    with composing(*map_size(len(shown), columns, lines=3 if same else 2, told=4 if same else 1)) as figure:
         axes = small_multiples(figure, len(shown), columns=columns)
         for i, (ax, c) in enumerate(zip(axes, shown, strict=True)):
             image = cell_map(ratios[i], ax, cmap=RATIO, norm=norm)
@@ -202,8 +203,12 @@ def class_locations(
             title_map(ax, map_name(result.classes[c], columns), *lines)
         label_outer(axes, columns=columns)
         ratio_colorbar(image, axes, _UNIT, shrink=bar_share(len(shown), columns))
-        agreement = "R: agreement of the images' directions (by chance)"
-        told = ("same-class matches by class", stretch_text(stretch), agreement)
+        told = (
+            "same-class matches by class",
+            stretch_text(stretch),
+            "p: of a mean position at the center",
+            "R: agreement of the images' directions (by chance)",
+        )
         tell_maps(figure, *(told if same else ("matches by class of the query",)))
     return figure
 
@@ -310,13 +315,15 @@ def _ratio(result: Locations, kind: str) -> np.ndarray:
 
 
 def _agreement(positions: ClassPositions, c: int) -> list[str]:
-    """Return a class's R, with that by chance, and the p-value with the number of images."""
-    n, found = f"n = {positions.n_images[c]} images", positions.resultant_test[c]
-    if math.isnan(found.estimate):
+    """Return a class's R, with that by chance, and the p-value of its position with the number of images."""
+    n = f"n = {positions.n_images[c]} images"
+    r, p = positions.resultant[c], positions.distance[c].p_value
+    if math.isnan(r):
         return ["no direction", n]
-    p = "" if found.p_value is None else p_label(found.p_value)
-    r = f"R = {found.estimate:.2f} ({positions.resultant_by_chance[c]:.2f})"
-    return [r, f"{p}, n = {positions.n_images[c]}" if p else n]
+    return [
+        f"R = {r:.2f} ({positions.resultant_by_chance[c]:.2f})",
+        f"{p_label(p)}, n = {positions.n_images[c]}" if p is not None and not math.isnan(p) else n,
+    ]
 
 
 def _title(result: Locations, kind: str) -> str:

@@ -28,7 +28,7 @@ def positions(points, half=0.1, classes=None):
         classes=tuple(classes or [f"class {i}" for i in range(n)]), n_images=np.full(n, 5),
         u=tuple(interval(u, half) for u, _ in points), v=tuple(interval(v, half) for _, v in points),
         direction=np.zeros(n), resultant=np.zeros(n), resultant_by_chance=np.zeros(n),
-        resultant_test=(interval(0.0),) * n, center=(3.0, 3.0),
+        distance=(interval(0.0),) * n, center=(3.0, 3.0),
     )  # fmt: skip
 
 

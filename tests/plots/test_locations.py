@@ -135,9 +135,11 @@ def test_arrows_stay_on_the_grid_and_their_length_is_told(result):
 
 def test_titles_tell_the_resultant_its_chance_and_p(result):
     ax = plots.class_locations(result, classes=["b"]).axes[0]
-    found, chance = result.positions.resultant_test[1], result.positions.resultant_by_chance[1]
+    found = result.positions
     assert ax.get_title().split("\n") == [
-        "b", f"R = {found.estimate:.2f} ({chance:.2f})", f"p = {found.p_value:.2g}, n = 4",
+        "b",
+        f"R = {found.resultant[1]:.2f} ({found.resultant_by_chance[1]:.2f})",
+        f"p = {found.distance[1].p_value:.2g}, n = 4",
     ]  # fmt: skip
 
 

@@ -171,7 +171,7 @@ class Locations:
         return (*verdicts, one_finding("3c border", self.rho_other, memory, definitions))
 
     def tables(self) -> dict[str, list[Row]]:
-        """Return the maps, and the position of each class with its interval, p (minP), R and p of R.
+        """Return the maps, and each class's position, with intervals, p-values and the resultant length R.
 
         Returns
         -------
@@ -200,12 +200,13 @@ class Locations:
                 "u": u.estimate, "u low": u.low, "u high": u.high,
                 "v": v.estimate, "v low": v.low, "v high": v.high,
                 "p (minP)": p.get(name, ""),
-                "R": r.estimate, "R low": r.low, "R high": r.high, "R by chance": chance,
-                "p (R)": "" if r.p_value is None else r.p_value,
+                "distance": d.estimate, "distance low": d.low, "distance high": d.high,
+                "p (distance)": "" if d.p_value is None else d.p_value,
+                "R": r, "R by chance": chance,
             }
-            for name, u, v, r, chance in zip(
-                found.classes, found.u, found.v, found.resultant_test, found.resultant_by_chance.tolist(),
-                strict=True,
+            for name, u, v, d, r, chance in zip(
+                found.classes, found.u, found.v, found.distance, found.resultant.tolist(),
+                found.resultant_by_chance.tolist(), strict=True,
             )
         ]  # fmt: skip
         return {"class_positions": positions, "maps": map_rows(maps)}

@@ -8,7 +8,7 @@ import numpy as np
 from hueprobe.arguments import takes
 from hueprobe.errors import HueprobeWarning, require_choice
 from hueprobe.matches import Matches
-from hueprobe.observations.locations.resultants import resultant_tests
+from hueprobe.observations.locations.off_center import off_center
 from hueprobe.observations.units.match_units import match_units, ratio_interval
 from hueprobe.observations.units.radial import require_grid
 from hueprobe.stats.circular import mean_direction, rayleigh_p, resultant_by_chance, resultant_length
@@ -36,10 +36,11 @@ class ClassPositions:
         Resultant length R of these directions: 1 where all images agree.
     resultant_by_chance : ndarray of shape (M,)
         Expected R of as many random directions: R is biased upward with few images.
-    resultant_test : tuple of Interval
-        R with its interval, and the p-value of no common direction (`Interval.p_value`). Both allow for
-        shared memory images. A direction that all classes share counts too; whether classes differ is what
-        `blocked_replicate_test` tests.
+    distance : tuple of Interval
+        Distance of the mean position (u, v) from the center, in cells, and the p-value of no distance
+        (`Interval.p_value`). They allow for shared memory images, as `resultant_by_chance` does not. A
+        position that all classes share counts too; whether classes differ is what `blocked_replicate_test`
+        tests.
     center : (float, float)
         Center (y, x) in cells that positions and directions are measured from.
     """
@@ -51,7 +52,7 @@ class ClassPositions:
     direction: np.ndarray
     resultant: np.ndarray
     resultant_by_chance: np.ndarray
-    resultant_test: tuple[Interval, ...]
+    distance: tuple[Interval, ...]
     center: tuple[float, float]
 
     def points(self) -> np.ndarray:
@@ -139,7 +140,7 @@ def class_positions(
         direction=np.array([mean_direction(angles) for angles in images]),
         resultant=np.array([resultant_length(angles) for angles in images]),
         resultant_by_chance=resultant_by_chance(counts),
-        resultant_test=resultant_tests(same, weight, u, v),
+        distance=tuple(off_center(weight[own], u[own], v[own], units.select(own)) for own in of_class),
         center=center or ((same.grid.height - 1) / 2, (same.grid.width - 1) / 2),
     )
 
