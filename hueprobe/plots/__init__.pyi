@@ -20,7 +20,6 @@ from .hue import angle_accuracy as angle_accuracy
 from .hue import axis_information as axis_information
 from .hue import class_hues as class_hues
 from .hue import hue_map as hue_map
-from .image_locations import image_locations as image_locations
 from .images import SeenImage as SeenImage
 from .images import visible_box as visible_box
 from .interventions import class_vectors as class_vectors
@@ -34,6 +33,7 @@ from .locations import location_map as location_map
 from .locations import match_locations as match_locations
 from .locations import match_profile as match_profile
 from .locations import same_class_shares as same_class_shares
+from .of_images import image_locations as image_locations
 from .of_results import figures as figures
 from .queries import class_likelihoods as class_likelihoods
 from .queries import query as query

@@ -143,11 +143,11 @@ def class_locations(
     """Draw p(x, y), divided by the base rate, for the queries of each class, on one scale.
 
     On maps of same-class matches an arrow points from the center to their mean position. The title tells
-    whether that is chance: p is the p-value of a mean position at the center (`ClassPositions.distance`). The
-    resultant length R tells how far the directions of the class's n images agree; in parentheses is its
-    expectation for independent random directions, which images that share memory images exceed without any
-    effect. Directions that all classes share count in both; `hueprobe.plots.class_directions` of a blocked
-    test draws what classes have of their own.
+    whether that is chance: p is the p-value of a mean position at the center (`ClassPositions.distance`), not
+    corrected for the number of classes. The resultant length R tells how far the directions of the class's n
+    images agree; in parentheses is its expectation for independent random directions, which images that share
+    memory images exceed without any effect. Directions that all classes share count in both;
+    `hueprobe.plots.class_directions` of a blocked test draws what classes have of their own.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def class_locations(
         told = (
             "same-class matches by class",
             stretch_text(stretch),
-            "p: of a mean position at the center",
+            "p: test of a mean position at the center",
             "R: agreement of the images' directions (by chance)",
         )
         tell_maps(figure, *(told if same else ("matches by class of the query",)))

@@ -20,9 +20,9 @@ from hueprobe.plots.conditional import conditional_maps, conditional_summary
 from hueprobe.plots.directions import class_directions
 from hueprobe.plots.energy import class_energy_maps, energy_maps, energy_profile
 from hueprobe.plots.hue import angle_accuracy, axis_information, class_hues
-from hueprobe.plots.image_locations import image_locations
 from hueprobe.plots.interventions import class_vectors, dose_response, intervention_effects
 from hueprobe.plots.locations import class_locations, match_locations, match_profile, same_class_shares
+from hueprobe.plots.of_images import image_locations
 
 Drawings = dict[str, Callable[[], Figure]]
 
