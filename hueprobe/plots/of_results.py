@@ -95,15 +95,17 @@ def _(result: AccuracyGrid) -> Drawings:
 
 @_drawings.register
 def _(result: Locations) -> Drawings:
-    return {
+    drawings: Drawings = {
         "locations": lambda: match_locations(result),
         "locations_profile": lambda: _figure(match_profile(result)),
         "same_class_shares": lambda: same_class_shares(result),
         "locations_by_class": lambda: class_locations(result),
         "other_locations_by_class": lambda: class_locations(result, kind="other"),
-        "locations_by_image": lambda: image_locations(result.images),
         "class_positions": lambda: _figure(class_directions(result.positions)),
     }
+    if result.images.paths:
+        drawings["locations_by_image"] = lambda: image_locations(result.images)
+    return drawings
 
 
 @_drawings.register
