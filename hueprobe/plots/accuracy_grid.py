@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from hueprobe.arguments import takes
 from hueprobe.errors import InputError
 from hueprobe.observations.accuracy.best import times_best
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid
@@ -16,11 +17,14 @@ from hueprobe.plots.style import CATEGORIES, PAGE, PALE, composing, shortened
 _ROW = 0.15  # inches
 _LINE = 0.9  # points
 
+_NEEDED = ("network", "descriptor", "task", "classifier", "n", "accuracy", "low", "high")
+
 Row = Mapping[str, Any]
 
 
+@takes(AccuracyGrid, Mapping, several=True)
 def accuracy_grid_figure(
-    grid: AccuracyGrid | Sequence[Row], *, network: str | None = None, descriptor: str = "pixel"
+    grids: Sequence[AccuracyGrid | Row], *, network: str | None = None, descriptor: str = "pixel"
 ) -> Figure:
     """Draw accuracies as in the paper's Fig. 4: per task, networks on the left and descriptors on the right.
 
@@ -32,8 +36,8 @@ def accuracy_grid_figure(
 
     Parameters
     ----------
-    grid : AccuracyGrid, or sequence of dict
-        A grid, or rows of one or several, as in `AccuracyGrid.rows`.
+    grids : AccuracyGrid, or sequence of (AccuracyGrid or dict)
+        Grids, or their rows, as in `AccuracyGrid.rows`.
     network : str, optional
         Network of the dashed lines on the left; by default the one that is best most often.
     descriptor : str, default="pixel"
@@ -47,7 +51,7 @@ def accuracy_grid_figure(
     Raises
     ------
     InputError
-        No network has the descriptor, or the network is not among those that have it.
+        No network has the descriptor, the network is not among those that have it, or a row lacks a number.
 
     See Also
     --------
@@ -64,8 +68,7 @@ def accuracy_grid_figure(
     >>> [[label.get_text() for label in ax.get_yticklabels()] for ax in figure.axes]
     [['tiny'], ['pixel', 'gap']]
     """
-    every: Sequence[Row] = grid.rows() if isinstance(grid, AccuracyGrid) else grid
-    rows = [row for row in every if row["classifier"] == CLASSIFIER]
+    rows = [row for row in _rows(grids) if row["classifier"] == CLASSIFIER]
     main = [row for row in rows if row["descriptor"] == descriptor]
     networks = _names(main, "network")
     if not networks:
@@ -112,6 +115,21 @@ def accuracy_grid_figure(
         ]
         figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     return figure
+
+
+def _rows(grids: Sequence[AccuracyGrid | Row]) -> list[Row]:
+    """Return the rows of all grids and the rows that were given as such, which must be whole."""
+    rows: list[Row] = []
+    for position, given in enumerate(grids):
+        if isinstance(given, AccuracyGrid):
+            rows += given.rows()
+        elif missing := [name for name in _NEEDED if name not in given]:
+            raise InputError(
+                f"grids[{position}] has no {missing[0]!r}; give an AccuracyGrid, or rows like AccuracyGrid.rows"
+            )
+        else:
+            rows.append(given)
+    return rows
 
 
 def _names(rows: Sequence[Row], part: str) -> list[str]:

@@ -77,6 +77,10 @@ def test_the_title_counts_how_often_they_are_best():
 def test_rows_of_several_grids_are_drawn_like_one_grid():
     rows = [row for run in GRID.runs for row in AccuracyGrid((run,)).rows()]
     one, several = (plots.accuracy_grid_figure(found) for found in (GRID, rows))
+    parts = [AccuracyGrid(GRID.runs[:4]), AccuracyGrid(GRID.runs[4:])]
+    assert plots.accuracy_grid_figure(parts).get_suptitle() == one.get_suptitle()
+    with pytest.raises(InputError, match=r"grids\[1\] has no 'low'"):
+        plots.accuracy_grid_figure([rows[0], {name: rows[1][name] for name in rows[1] if name != "low"}])
     assert one.get_suptitle() == several.get_suptitle()
     assert [dots(ax) for ax in one.axes] == [dots(ax) for ax in several.axes]
     titles = [ax.get_title(loc="left") for ax in one.axes[::2]]
