@@ -125,7 +125,7 @@ def _rows(grids: Sequence[AccuracyGrid | Row]) -> list[Row]:
             rows += given.rows()
         elif missing := [name for name in _NEEDED if name not in given]:
             raise InputError(
-                f"grids[{position}] has no {missing[0]!r}; give an AccuracyGrid, or rows like AccuracyGrid.rows"
+                f"grids[{position}] has no {missing[0]!r}; give an AccuracyGrid or rows of AccuracyGrid.rows"
             )
         else:
             rows.append(given)
