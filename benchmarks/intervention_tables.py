@@ -50,6 +50,7 @@ def _runs(runs: Sequence[Mapping[str, Any]]) -> list[str]:
         "network, set", "as is", "o", "o: u", "o: v", "axes of o", "n", "n's share", "verdict"
     )  # fmt: skip
     parts.append(markdown(header, rows))
+    parts += ["In words:", "\n".join(f"- {_name(run)}: **{run['verdict']}.** {run['text']}" for run in runs)]
     rows = [
         [
             _name(run), *(_distance(found[part]["effect"]) for part in ("as_is", *_PARTS)),
