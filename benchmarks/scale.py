@@ -165,7 +165,8 @@ def different_matches(one: Path, other: Path) -> int:
 def kills(folder: Path, n_kills: int) -> dict[str, Any]:
     """Kill workers at random while they build, until there were enough kills; compare the bytes."""
     one, _ = undisturbed(folder)
-    rng, killed, builds = random.Random(0), 0, []
+    rng, killed = random.Random(0), 0
+    builds: list[dict[str, Any]] = []
     while killed < n_kills:
         path = folder / f"killed-{len(builds)}.memory"
         for old in path.parent.glob(f"{path.name}*"):

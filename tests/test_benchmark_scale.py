@@ -26,6 +26,7 @@ def test_matches_that_differ_are_counted(tmp_path):
     values = np.random.default_rng(0).random((6, 4, 2, 2)).astype(np.float32)
     memory = memory_from_arrays(tmp_path / "m", values, ["a", "b"] * 3)
     matches = KernelDensityClassifier(memory, k=2).leave_one_out().matches
+    assert matches is not None
     matches.save(tmp_path / "one.parquet")
     moved = np.array(matches.distance)
     moved[[3, 7]] += 1e-9
