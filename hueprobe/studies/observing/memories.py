@@ -197,7 +197,9 @@ def observe_memory(
         require_control(control, memory, images_root)
     if memory is not None and matches is not None:
         _require_matches_of(memory, matches)
-    subject = Subject(settings=settings, memory=memory, images=images, given=matches, progress=progress)
+    subject = Subject(
+        settings=settings, memory=memory, images=images, folder=folder, given=matches, progress=progress
+    )
     name = "matches" if memory is None else memory.path.name
     with named_pass(name):
         report = _measured(subject, name, which, folder)
@@ -416,7 +418,7 @@ def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
     network = {name: getattr(settings, name) for name in ("weights", "device", "workers", "index_dir")}
     return grid_of(
         AccuracySetup(
-            memory=memory, folder=folder / f"{memory.path.name}-accuracy", images=subject.images,
+            memory=memory, folder=folder / f"{memory.path.name}-accuracy", held_out=subject.held_out,
             k=settings.k, searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed,
             progress=subject.progress, network=network, stages=subject.stages,
             pixel=subject.classified,
