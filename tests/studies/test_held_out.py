@@ -204,7 +204,7 @@ def test_images_that_give_another_grid_are_refused(asked, tmp_path):
     Image.new("RGB", (32, 32), "red").save(tmp_path / "large" / "red.png")
     large = hp.images.from_folder(tmp_path / "large")
     held_out = HeldOut(memory=memory, images=large, folder=tmp_path / "w", network=options)
-    with pytest.raises(ShapeError, match="8x8 cells of 12 channels, memory .* has 6x6 of 12"):
+    with pytest.raises(ShapeError, match=r"8x8 cells of 12 channels, memory .* has 6x6 of 12"):
         assert held_out.activations
     assert not list((tmp_path / "w").glob("*.memory"))
 

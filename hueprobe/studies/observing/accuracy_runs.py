@@ -1,6 +1,6 @@
 """Observation 2 on one memory: every descriptor and reference classifier, each a run that is kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -31,8 +31,10 @@ from hueprobe.progress import named_pass
 from hueprobe.queries import queries_of_stored
 from hueprobe.search.spec import parse_spec
 from hueprobe.studies.locks import locked
-from hueprobe.studies.observing.held_out import HeldOut
+from hueprobe.studies.observing.held_out import HELD_OUT, HeldOut
 from hueprobe.studies.observing.stages import Stages
+from hueprobe.studies.observing.steps import Step, Steps
+from hueprobe.studies.observing.work import Work
 from hueprobe.studies.run_store import RunStore, settings_hash
 
 TUNED = ("pixel", "gap")  # descriptors whose K is tuned on the memory
@@ -102,16 +104,21 @@ def accuracy_grid(
     >>> sorted({run.classifier for run in grid.runs})[:3]
     ['kernel density', 'kernel density, K tuned', 'logistic regression']
     """
+    table = None if images is None else resolve_images(images)
+    work = Work.on(memory, table, None, k)
+    planned = [] if table is None else [Step((HELD_OUT,), work.forward(len(table)))]
+    planned += [Step(key, seconds) for key, seconds in accuracy_parts(work)]
+    steps = Steps(planned, enabled=progress)
     stages, held_out = Stages(), None
-    if images is not None:
+    if table is not None:
         held_out = HeldOut(
-            memory=memory, images=resolve_images(images), folder=Path(folder), network=network,
-            progress=progress, stages=stages,
+            memory=memory, images=table, folder=Path(folder), network=network,
+            progress=progress, stages=stages, steps=steps,
         )  # fmt: skip
     return grid_of(
         AccuracySetup(
             memory=memory, folder=Path(folder), held_out=held_out, k=k, searcher=searcher, exclude=exclude,
-            seed=seed, progress=progress, network=network, stages=stages,
+            seed=seed, progress=progress, network=network, stages=stages, steps=steps,
         )
     )  # fmt: skip
 
@@ -122,14 +129,32 @@ def grid_of(setup: "AccuracySetup") -> AccuracyGrid:
         setup.folder.mkdir(parents=True, exist_ok=True)
     store = RunStore(setup.folder, AccuracyRun, ending=".cell.json", encode=_document)
     rows = {setup.name_of(row): row for row in _ROWS}
+    if setup.held_out is not None and any(name not in store for name in rows):
+        setup.held_out.require()
 
     def make(name: str) -> None:
-        if name not in store:
+        key = rows[name].key
+        if name in store:
+            setup.steps.leave(*key, reason="finished before")
+            return
+        with setup.steps.of(*key):
             store.write(name, setup.run_of(rows[name]))
 
     for _ in store.shared_out(list(rows), make):
         pass
     return AccuracyGrid(tuple(store.read(name) for name in rows))
+
+
+def accuracy_parts(work: Work) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Yield the key of each run as a step, and its seconds.
+
+    Parameters
+    ----------
+    work : Work
+        Sizes of the memory and the queries.
+    """
+    for row in _ROWS:
+        yield row.key, work.run(row.descriptor, row.classifier)
 
 
 def _document(run: AccuracyRun) -> dict[str, Any]:
@@ -152,6 +177,8 @@ class AccuracySetup:
         Held-out images; None if the memory's own images are classified in leave-one-out.
     stages : Stages
         Clock of the run's stages.
+    steps : Steps
+        Says which step is at work.
     pixel : callable or None
         Returns the classification of the queries with each of several numbers of neighbors, from searches
         that other observations share; None to search here.
@@ -167,6 +194,7 @@ class AccuracySetup:
     progress: bool
     network: dict[str, Any]
     stages: Stages = field(default_factory=Stages)
+    steps: Steps = field(default_factory=Steps)
     pixel: Callable[[Sequence[int]], dict[int, Classification]] | None = None
     _pooled: dict[str, Memory] = field(default_factory=dict)
     _classified: dict[tuple[str, int], Classification] = field(default_factory=dict)
@@ -263,7 +291,7 @@ class AccuracySetup:
     def _searched(self, descriptor: str, ks: Sequence[int]) -> dict[int, Classification]:
         memory, searcher = self.memory_of(descriptor), self.searcher if descriptor == "pixel" else "exact"
         held_out = None if self.held_out is None else self.held_out.activations
-        with named_pass(f"accuracy of {descriptor}, k {', '.join(map(str, sorted(ks)))}"):
+        with named_pass(f"k {', '.join(map(str, sorted(ks)))}"):
             return self.stages.classified(
                 lambda: KernelDensityClassifier(
                     memory, k=max(ks), searcher=searcher, exclude=self.exclude, progress=self.progress,
@@ -328,6 +356,11 @@ class _Row:
     descriptor: str
     classifier: str = CLASSIFIER
     predict: Callable[[AccuracySetup, str], np.ndarray] | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the run as a step."""
+        return ("accuracy", self.descriptor, *([] if self.predict is None else [self.classifier]))
 
 
 _ROWS = (

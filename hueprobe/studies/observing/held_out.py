@@ -27,11 +27,13 @@ from hueprobe.memory.settings import (
 from hueprobe.memory.store import Memory, open_memory
 from hueprobe.memory.transforms import SeenTransform
 from hueprobe.memory.unchanged import content_of
-from hueprobe.progress import named_pass
 from hueprobe.queries import require_shape
 from hueprobe.studies.locks import locked
 from hueprobe.studies.observing.stages import Stages
+from hueprobe.studies.observing.steps import Steps
 from hueprobe.studies.run_store import settings_hash
+
+HELD_OUT = "held-out images"  # the step
 
 
 @dataclass(kw_only=True, eq=False)
@@ -56,6 +58,8 @@ class HeldOut:
         Whether to show a progress bar.
     stages : Stages
         Clock of the run's stages.
+    steps : Steps
+        Says which step is at work.
     """
 
     memory: Memory
@@ -64,6 +68,7 @@ class HeldOut:
     network: Mapping[str, Any] = field(default_factory=dict)
     progress: bool = False
     stages: Stages = field(default_factory=Stages)
+    steps: Steps = field(default_factory=Steps)
 
     @cached_property
     def content(self) -> str:
@@ -79,13 +84,19 @@ class HeldOut:
     @cached_property
     def activations(self) -> Memory:
         """Memory of the images in the order of their table, with the memory's descriptor."""
-        with self.stages.of("extract"), named_pass("held-out images"):
+        with self.stages.of("extract"):
             name = settings_hash([self.memory.ledger.tip, self.listed, list(self.images.groups)])
             path = self.folder / f"{self.memory.path.name}-held-out-{name}.memory"
             with storing(self.folder):
                 self.folder.mkdir(parents=True, exist_ok=True)
             with locked(path.with_suffix(".lock"), wait=True):
                 return self._extracted(path)
+
+    def require(self) -> None:
+        """Build the memory of the images, as a step of the run, unless that is done."""
+        if "activations" not in self.__dict__:
+            with self.steps.of(HELD_OUT):
+                assert self.activations
 
     def _extracted(self, path: Path) -> Memory:
         from hueprobe.activations.extractor import Extractor

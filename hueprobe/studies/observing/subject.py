@@ -19,6 +19,7 @@ from hueprobe.progress import named_pass
 from hueprobe.studies.observing.held_out import HeldOut
 from hueprobe.studies.observing.settings import ObserveSettings
 from hueprobe.studies.observing.stages import Stages
+from hueprobe.studies.observing.steps import Steps
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -45,6 +46,8 @@ class Subject:
         Whether to show progress bars.
     stages : Stages
         Clock of the run's stages; variants of a subject share it.
+    steps : Steps
+        Says which step is at work; variants share it too.
     """
 
     settings: ObserveSettings
@@ -56,6 +59,7 @@ class Subject:
     given: Matches | None = None
     progress: bool = field(default=False, repr=False)
     stages: Stages = field(default_factory=Stages, repr=False)
+    steps: Steps = field(default_factory=Steps, repr=False)
     _kept: dict[int, Classification] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -98,7 +102,7 @@ class Subject:
         network = {name: getattr(settings, name) for name in ("weights", "device", "workers")}
         return HeldOut(
             memory=self.known_memory, images=self.images, folder=self.folder, network=network,
-            progress=self.progress, stages=self.stages,
+            progress=self.progress, stages=self.stages, steps=self.steps,
         )  # fmt: skip
 
     def classified(self, ks: Sequence[int]) -> dict[int, Classification]:
