@@ -142,7 +142,7 @@ def observe(
 ) -> None:
     """Measure an OBSERVATION (or all) on each MEMORY and judge the paper's claims.
 
-    Writes figures, tables (CSV), verdicts.json and report.md to the output folder. Controls and the
+    Writes figures, tables (CSV), verdicts.json and report.md to the output folder. Controls, --images and the
     observation `accuracy` also keep what they extract there, and resume: run the same command again.
     """
     from hueprobe.matches import read_matches
@@ -194,8 +194,8 @@ def observe(
         for memory in opened
     ]
     tests = [memory for memory in opened if memory is not None and n_draws]
-    draws = [Step((memory.path.name, _SELF_TEST), _SECONDS_OF_A_DRAW * (n_draws or 0)) for memory in tests]
-    steps = Steps(*planned, draws, [Step((_REPORT,), _SECONDS_OF_FIGURES * len(opened))], enabled=True)
+    draws = [[Step((_SELF_TEST,), _SECONDS_OF_A_DRAW * (n_draws or 0))] for _ in tests]
+    steps = Steps(*planned, *draws, [Step((_REPORT,), _SECONDS_OF_FIGURES * len(opened))], enabled=True)
     output.mkdir(parents=True, exist_ok=True)
     if (output / _WORK).is_dir():
         common.say(f"{output}: resuming with what was extracted and classified there before", err=True)
@@ -286,11 +286,10 @@ def _self_tests(
     names = []
     for memory in memories:
         try:
-            with steps.under(memory.path.name), steps.of(_SELF_TEST):
+            with steps.of(_SELF_TEST):
                 rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
         except HueprobeError as error:
-            with steps.under(memory.path.name):
-                steps.leave(_SELF_TEST, reason="cannot be done")
+            steps.leave(_SELF_TEST, reason=f"cannot be done for {memory.path.name}")
             common.say(f"note: {memory.path.name}: self-test: {error}", err=True)
             continue
         stem = memory.path.name.removesuffix(".memory")
