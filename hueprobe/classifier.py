@@ -398,7 +398,9 @@ class KernelDensityClassifier:
 
         Examples
         --------
-        >>> others = hp.build_memory("others.memory", "others", backbone=network, transform=transform)
+        >>> others = hp.build_memory(
+        ...     "others.memory", "others", backbone=network, layer=memory.settings.layer, transform=transform
+        ... )
         >>> found = hp.KernelDensityClassifier(memory).classify_stored_by_k(others, [1, 5])
         >>> {k: len(result.matches) for k, result in found.items()}  # 6 images x 49 cells x k neighbors
         {1: 294, 5: 1470}

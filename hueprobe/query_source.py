@@ -281,7 +281,7 @@ class QuerySource:
             for start in range(0, max(1, len(readable)), step):
                 started = time.perf_counter()
                 rows = readable[start : start + step]
-                hashes = [stored.sha256[row] or None for row in rows]
+                hashes = [stored.sha256[row] or None for row in rows.tolist()]
                 vectors, energy = queries_of_stored(self.memory, stored, rows)
                 sources = list(zip(hashes, rows, strict=True))
                 yield Queries(
