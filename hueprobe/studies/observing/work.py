@@ -100,7 +100,7 @@ class Work:
             As in `AccuracyRun`.
         """
         if classifier == "logistic regression":
-            return _LEAST + 1e-6 * self.n_images * self.n_channels * self.n_classes
+            return _LEAST + 1e-7 * self.n_images * self.n_channels * self.n_classes
         votes = 1e-7 * self.n_images * (self.n_cells if descriptor == "pixel" else 1) * sum(KS)
         tuned = classifier == "kernel density, K tuned"
         if descriptor == "pixel":
