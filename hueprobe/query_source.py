@@ -273,7 +273,8 @@ class QuerySource:
         readable, unreadable = np.flatnonzero(stored.readable), np.flatnonzero(~stored.readable)
         reasons = records["reason"].take(unreadable).to_pylist()
         skipped = [
-            (table.paths[row], why or "unreadable") for row, why in zip(unreadable, reasons, strict=True)
+            (table.paths[row], why or "unreadable")
+            for row, why in zip(unreadable.tolist(), reasons, strict=True)
         ]
         sizes = np.stack([records[name].to_numpy() for name in ("height", "width")], 1).astype(np.int64)
         step = max(1, _LEAVE_ONE_OUT_VECTORS // stored.grid.n_cells)
