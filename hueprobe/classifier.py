@@ -357,10 +357,63 @@ class KernelDensityClassifier:
         >>> {k: len(result.matches) for k, result in found.items()}
         {1: 588, 5: 2940}
         """
+        return self._joined(self._source.of_memory(query_memory), ks)
+
+    def classify_stored_by_k(self, stored: Memory, ks: Sequence[int]) -> dict[int, Classification]:
+        """Classify the images of another memory with several numbers of neighbors, in one search.
+
+        With exact search, each result is that of `classify` of a classifier with that k, but no image goes
+        through the network. Exclusion compares images by file content and group, not by row.
+
+        Parameters
+        ----------
+        stored : Memory
+            Memory of the images, from the same layer of the same network: of the same descriptor as the
+            classifier's memory, or `pixel`. Descriptors other than `pixel` are then computed as
+            `hueprobe.memory.derive_memory` does, and may differ from those of images in the last digits.
+        ks : sequence of int
+            Numbers of neighbors, instead of the classifier's own.
+
+        Returns
+        -------
+        dict of int to Classification
+            Result of each k. The `extract` and `search` seconds count for the largest k alone.
+
+        Raises
+        ------
+        InputError
+            There is no k, or one is not a positive whole number.
+        ShapeError
+            The channels or the grid differ from those of the classifier's memory.
+
+        Warns
+        -----
+        HueprobeWarning
+            An image is also in the classifier's memory; unless `exclude` is None, it may not match itself.
+
+        See Also
+        --------
+        hueprobe.KernelDensityClassifier.classify : Classify images.
+        hueprobe.KernelDensityClassifier.leave_one_out_by_k : The same for the memory's own images.
+
+        Examples
+        --------
+        >>> others = hp.build_memory(
+        ...     "others.memory", "others", backbone=network, layer=memory.settings.layer, transform=transform
+        ... )
+        >>> found = hp.KernelDensityClassifier(memory).classify_stored_by_k(others, [1, 5])
+        >>> {k: len(result.matches) for k, result in found.items()}  # 6 images x 49 cells x k neighbors
+        {1: 294, 5: 1470}
+        """
+        found = self._joined(self._source.of_stored(stored), ks)
+        warn_of_duplicates(next(iter(found.values())).duplicates, self.exclude)
+        return found
+
+    def _joined(self, queries: Iterator[Queries], ks: Sequence[int]) -> dict[int, Classification]:
         ks = tuple(dict.fromkeys(as_count("k", k) for k in ks))
         if not ks:
             raise InputError("no k to classify with; give at least one")
-        batches = [self._classify_by_k(queries, ks) for queries in self._source.of_memory(query_memory)]
+        batches = [self._classify_by_k(batch, ks) for batch in queries]
         return {k: Classification.concatenate(batch[k] for batch in batches) for k in ks}
 
     def classify_queries(self, queries: Queries) -> Classification:

@@ -37,6 +37,21 @@ def named_pass(name: str) -> Iterator[None]:
         _pass.reset(token)
 
 
+def announce(text: str, *, enabled: bool = False) -> None:
+    """Write a line on stderr, after the names of the passes.
+
+    Parameters
+    ----------
+    text : str
+        The line.
+    enabled : bool, default=False
+        Whether it is written.
+    """
+    if enabled:
+        sys.stderr.write(f"{_pass.get()}; {text}\n" if _pass.get() else f"{text}\n")
+        sys.stderr.flush()
+
+
 @contextlib.contextmanager
 def progress_bar(
     total: int, *, label: str, unit: str = "images", done: int = 0, enabled: bool = False

@@ -14,6 +14,7 @@ from hueprobe.errors import ShapeError
 from hueprobe.images.name_columns import name_column
 from hueprobe.images.table import ImageTable
 from hueprobe.match_images import MatchImages
+from hueprobe.memory.arrays import stored_activations
 from hueprobe.memory.recorded import load_recorded_backbones, recorded_device
 from hueprobe.memory.store import Memory
 from hueprobe.memory.vectors import as_stored
@@ -183,12 +184,56 @@ def stored_vectors(memory: Memory, activations: np.ndarray) -> tuple[np.ndarray,
     vectors, energy = unit_vectors(describe(activations, memory.settings.descriptor))
     n, height, width, channels = vectors.shape
     if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
-        raise ShapeError(
-            f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
-            f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both from the same "
-            "layer and from images of the same size"
-        )
+        raise _other_shape(memory, height, width, channels)
     return as_stored(vectors.reshape(n, height * width, channels), memory.dtype), energy
+
+
+def queries_of_stored(memory: Memory, stored: Memory, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return images of one memory as another memory would store them: their vectors, and their energy.
+
+    Parameters
+    ----------
+    memory : Memory
+        The memory.
+    stored : Memory
+        Memory of the images, from the same layer of the same network: of the same descriptor, or `pixel`, of
+        which the memory's descriptor is then computed as `derive_memory` does.
+    rows : ndarray of int64, shape (n,)
+        Rows of the images in `stored`.
+
+    Returns
+    -------
+    vectors, energy : ndarray
+        As from `stored_vectors`.
+
+    Raises
+    ------
+    ShapeError
+        The channels or the grid differ from those of the memory.
+    """
+    if memory.settings.descriptor != stored.settings.descriptor:
+        return stored_vectors(memory, stored_activations(stored, rows))
+    if (stored.grid, stored.n_channels) != (memory.grid, memory.n_channels):
+        raise _other_shape(memory, *stored.grid.shape, stored.n_channels)
+    vectors = stored.image_vectors(rows)  # rounding them twice would change them
+    return vectors if stored.dtype == memory.dtype else as_stored(vectors, memory.dtype), stored.energy()[
+        rows
+    ]
+
+
+def _other_shape(memory: Memory, height: int, width: int, channels: int) -> ShapeError:
+    return ShapeError(
+        f"activations give {height}x{width} cells of {channels} channels, memory {memory.path} has "
+        f"{memory.grid.height}x{memory.grid.width} of {memory.n_channels}; extract both from the same layer "
+        "and from images of the same size"
+    )
+
+
+def require_shape(memory: Memory, activations: np.ndarray) -> None:
+    """Raise ShapeError if activations (n, C, H, W) have other channels or another grid than a memory."""
+    channels, height, width = activations.shape[1:]
+    if (height, width, channels) != (*memory.grid.shape, memory.n_channels):
+        raise _other_shape(memory, height, width, channels)
 
 
 def match_images(memory: Memory, table: ImageTable) -> MatchImages:

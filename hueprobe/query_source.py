@@ -16,7 +16,7 @@ from hueprobe.images.table import unfiled_table
 from hueprobe.memory.recorded import require_one_network
 from hueprobe.memory.store import Memory
 from hueprobe.progress import progress_bar
-from hueprobe.queries import Queries, QueryExtractor, match_images, stored_vectors
+from hueprobe.queries import Queries, QueryExtractor, match_images, queries_of_stored, stored_vectors
 
 _LEAVE_ONE_OUT_VECTORS = 16_384  # per batch; each batch reads the whole memory once
 
@@ -254,6 +254,54 @@ class QuerySource:
                     sha256=tuple(memory.sha256[row] or None for row in part),
                 )
                 advance(len(part))
+
+    def of_stored(self, stored: Memory) -> Iterator[Queries]:
+        """Yield the images of another memory batch by batch, as `of_images` does, without the network.
+
+        Parameters
+        ----------
+        stored : Memory
+            Memory of the images, from the same layer of the same network, of the same descriptor or `pixel`.
+
+        Raises
+        ------
+        ShapeError
+            The channels or the grid differ from those of the memory.
+        """
+        table, records = stored.images, stored.records
+        sides = match_images(self.memory, table)
+        readable, unreadable = np.flatnonzero(stored.readable), np.flatnonzero(~stored.readable)
+        reasons = records["reason"].take(unreadable).to_pylist()
+        skipped = [
+            (table.paths[row], why or "unreadable")
+            for row, why in zip(unreadable.tolist(), reasons, strict=True)
+        ]
+        sizes = np.stack([records[name].to_numpy() for name in ("height", "width")], 1).astype(np.int64)
+        step = max(1, _LEAVE_ONE_OUT_VECTORS // stored.grid.n_cells)
+        with progress_bar(len(readable), label="classify", enabled=self._progress) as advance:
+            for start in range(0, max(1, len(readable)), step):
+                started = time.perf_counter()
+                rows = readable[start : start + step]
+                hashes = [stored.sha256[row] or None for row in rows.tolist()]
+                vectors, energy = queries_of_stored(self.memory, stored, rows)
+                sources = list(zip(hashes, rows, strict=True))
+                yield Queries(
+                    row=rows,
+                    vectors=vectors,
+                    energy=energy,
+                    barred=[self.exclusion.of(sha256, table.groups[row]) for sha256, row in sources],
+                    images=sides,
+                    true_class=tuple(table.classes[row] for row in rows),
+                    table=table,
+                    skipped=tuple(skipped) if start == 0 else (),
+                    duplicates=tuple(
+                        table.paths[row] for sha256, row in sources if self.exclusion.knows(sha256)
+                    ),
+                    sizes=sizes[rows],
+                    seconds=time.perf_counter() - started,
+                    sha256=tuple(hashes),
+                )
+                advance(len(rows))
 
     def vectors_of(self, images: Any) -> np.ndarray:
         """Return the vectors of images as the memory would store them; zero where an image is unreadable.

@@ -75,18 +75,19 @@ def _compute_alone(torch: Any, n_threads: int) -> None:
 
 @contextlib.contextmanager
 def single_blas_threads() -> Iterator[Callable[[], None]]:
-    """Limit NumPy's BLAS (linear algebra library) to one thread for each thread that calls it.
+    """Limit NumPy's BLAS (linear algebra library), and SciPy's if loaded, to one thread per calling thread.
 
     For threads that multiply parts of a matrix. The BLAS's own threads keep a core busy for a while after
     each product, and slow down what follows. Some BLAS have one limit for the process, others one for each
     thread. So other threads wait to enter the block, and it is given a function for each thread in it to
     call first. Accelerate, NumPy's BLAS on macOS, knows no limit.
     """
+    blas = _blas("scipy.linalg" in sys.modules)
 
     def limit() -> None:
-        _blas().limit(limits=1, user_api="blas")
+        blas.limit(limits=1, user_api="blas")
 
-    with _one_at_a_time, _blas().limit(limits=1, user_api="blas"):
+    with _one_at_a_time, blas.limit(limits=1, user_api="blas"):
         yield limit
 
 
@@ -94,7 +95,8 @@ _one_at_a_time = threading.Lock()
 
 
 @cache
-def _blas() -> Any:
+def _blas(with_scipy: bool = False) -> Any:
+    """Return a controller of the libraries loaded now; SciPy has a BLAS of its own, perhaps loaded later."""
     variable = "KMP_DUPLICATE_LIB_OK"  # set by the import of threadpoolctl
     kept = os.environ.get(variable)
     from threadpoolctl import ThreadpoolController

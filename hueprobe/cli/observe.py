@@ -17,7 +17,10 @@ from hueprobe.observations.table import CONTROLS, NAMES
 if TYPE_CHECKING:
     from hueprobe.memory.store import Memory
     from hueprobe.studies.observing.settings import ObserveSettings
+    from hueprobe.studies.observing.steps import Steps
 
+_SELF_TEST, _REPORT = "self-test", "figures and report"  # steps, and roughly their seconds
+_SECONDS_OF_A_DRAW, _SECONDS_OF_FIGURES = 0.3, 15.0
 _WORK = "work"  # subfolder of the output for memories of controls and accuracy
 
 
@@ -139,7 +142,7 @@ def observe(
 ) -> None:
     """Measure an OBSERVATION (or all) on each MEMORY and judge the paper's claims.
 
-    Writes figures, tables (CSV), verdicts.json and report.md to the output folder. Controls and the
+    Writes figures, tables (CSV), verdicts.json and report.md to the output folder. Controls, --images and the
     observation `accuracy` also keep what they extract there, and resume: run the same command again.
     """
     from hueprobe.matches import read_matches
@@ -147,9 +150,11 @@ def observe(
     from hueprobe.observations.verdicts.documents import verdicts_json
     from hueprobe.observations.verdicts.findings import effect_text, p_text, range_text
     from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
+    from hueprobe.studies.observing.planned import planned_steps
     from hueprobe.studies.observing.report import Report
     from hueprobe.studies.observing.settings import ObserveSettings
     from hueprobe.studies.observing.stages import Stages
+    from hueprobe.studies.observing.steps import Step, Steps
 
     started, clock = time.perf_counter(), Stages()
     where = _center(center)
@@ -184,6 +189,13 @@ def observe(
     for memory, notes in zip(opened, told, strict=True):
         for note in notes:
             common.say(f"note: {'matches' if memory is None else memory.path.name}: {note}", err=True)
+    planned = [
+        planned_steps(memory, which, settings=settings, images=table, matches=matches, controls=controls)
+        for memory in opened
+    ]
+    tests = [memory for memory in opened if memory is not None and n_draws]
+    draws = [[Step((_SELF_TEST,), _SECONDS_OF_A_DRAW * (n_draws or 0))] for _ in tests]
+    steps = Steps(*planned, *draws, [Step((_REPORT,), _SECONDS_OF_FIGURES * len(opened))], enabled=True)
     output.mkdir(parents=True, exist_ok=True)
     if (output / _WORK).is_dir():
         common.say(f"{output}: resuming with what was extracted and classified there before", err=True)
@@ -198,17 +210,15 @@ def observe(
         reports.append(
             observe_memory(
                 memory, which, settings=settings, folder=output / _WORK, images=table, matches=matches,
-                controls=controls, images_root=images_root, progress=True,
+                controls=controls, images_root=images_root, steps=steps, progress=True,
             )
         )  # fmt: skip
     report = Report(tuple(reports))
     tested = []
     if n_draws:
         with clock.of("self_test"):
-            tested = _self_tests(
-                [m for m in opened if m is not None], settings, n_draws, output, figure_format
-            )
-    with clock.of("figures"):
+            tested = _self_tests(tests, settings, n_draws, output, figure_format, steps)
+    with clock.of("figures"), steps.of(_REPORT):
         program = Path(sys.argv[0]).name
         called = program == "hueprobe" or program == "__main__.py"  # not from another program
         command = shlex.join(["hueprobe", *sys.argv[1:]]) if called else ""
@@ -259,7 +269,12 @@ def _center(text: str | None) -> str | tuple[float, float] | None:
 
 
 def _self_tests(
-    memories: "list[Memory]", settings: "ObserveSettings", n_draws: int, output: Path, figure_format: str
+    memories: "list[Memory]",
+    settings: "ObserveSettings",
+    n_draws: int,
+    output: Path,
+    figure_format: str,
+    steps: "Steps",
 ) -> list[str]:
     """Run the tests on pseudo-classes for each memory; draw and save their rejection rates."""
     from hueprobe import plots
@@ -271,8 +286,10 @@ def _self_tests(
     names = []
     for memory in memories:
         try:
-            rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
+            with steps.of(_SELF_TEST):
+                rates = run_self_test(memory, settings=settings, n_draws=n_draws, progress=True)
         except HueprobeError as error:
+            steps.leave(_SELF_TEST, reason=f"cannot be done for {memory.path.name}")
             common.say(f"note: {memory.path.name}: self-test: {error}", err=True)
             continue
         stem = memory.path.name.removesuffix(".memory")

@@ -151,6 +151,26 @@ def memory_from_arrays(
     return memory
 
 
+def stored_activations(memory: Memory, images: np.ndarray) -> np.ndarray:
+    """Return the activations of a memory's images: unit vectors times the square roots of their energy.
+
+    Parameters
+    ----------
+    memory : Memory
+        The memory.
+    images : array_like of int, shape (n,)
+        Memory rows.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, C, H, W)
+        Up to the rounding of the stored vectors.
+    """
+    vectors = memory.image_vectors(images).reshape(-1, *memory.grid.shape, memory.n_channels)
+    scaled = vectors * np.sqrt(memory.energy()[images])[..., None]
+    return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+
+
 def _content(shape: tuple[int, ...], digests: Sequence[str]) -> str:
     """Return one sha256 of all arrays: of the shape of one and the digests of all, in order."""
     return hashlib.sha256("\n".join([str(list(shape)), *digests]).encode()).hexdigest()
@@ -205,11 +225,7 @@ def derive_memory(
         )
 
     def activations(start: int, stop: int) -> np.ndarray:
-        vectors = memory.image_vectors(np.arange(start, stop)).reshape(
-            -1, *memory.grid.shape, memory.n_channels
-        )
-        scaled = vectors * np.sqrt(memory.energy()[start:stop])[..., None]
-        return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))
+        return stored_activations(memory, np.arange(start, stop))
 
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, memory.settings.batch_size):

@@ -127,7 +127,7 @@ def test_bars_of_one_command_say_which_pass_they_are_of(memory, tmp_path, capsys
     shown = [line for line in capsys.readouterr().err.splitlines() if "images/s" in line]
     passes = [line.split(" images")[0].rsplit(":", 1)[0] for line in shown]
     assert len(passes) >= 6 and len(set(passes)) == len(passes), passes
-    assert any("matches" in name for name in passes) and any("accuracy of gap" in name for name in passes)
+    assert any("matches" in name for name in passes) and any("accuracy, gap" in name for name in passes)
     assert all(name.startswith(f"{memory.path.name}, ") for name in passes)
 
 

@@ -492,3 +492,20 @@ def test_a_variable_limits_the_instructions(monkeypatch):
     monkeypatch.setenv(native.LIMIT, "mmx")
     with pytest.raises(InputError, match="unknown instruction set in HUEPROBE_INSTRUCTIONS 'mmx'"):
         native.instructions()
+
+
+def test_the_blas_of_scipy_is_limited_even_if_it_was_loaded_later():
+    """scikit-learn multiplies with it; a process that had searched before knew only NumPy's."""
+    code = (
+        "from hueprobe.threads import single_blas_threads\n"
+        "with single_blas_threads(): pass\n"
+        "import scipy.linalg\n"
+        "from threadpoolctl import threadpool_info\n"
+        "with single_blas_threads():\n"
+        "    print({one['num_threads'] for one in threadpool_info() if one['user_api'] == 'blas'})\n"
+    )
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() in ("{1}", "set()")

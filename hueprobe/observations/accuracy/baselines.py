@@ -4,6 +4,7 @@ Votes come from a match table. Centroids and logistic regression use one pooled 
 unit length like the memory's.
 """
 
+import contextlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,10 +17,12 @@ from hueprobe.errors import InputError, ShapeError
 from hueprobe.matches import Matches
 from hueprobe.stats.dealing import deal
 from hueprobe.stats.intervals import unit_codes
+from hueprobe.threads import single_blas_threads
 
 KS = (1, 2, 3, 5, 10, 20, 50)
 FOLDS = 10
 REGULARISATION = 10.0  # scikit-learn's C, on unit vectors
+_SMALL = 10**9  # products of a step of logistic regression that one thread does in a fraction of a second
 
 
 @dataclass(frozen=True)
@@ -201,7 +204,10 @@ def logistic_regression(
         with warnings.catch_warnings():  # scikit-learn mistakes few images per class for regression
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)
             model = LogisticRegression(C=REGULARISATION, max_iter=2000)
-            return np.asarray(model.fit(vectors[rows], image_class[rows]).predict(queries))
+            products = len(rows) * vectors.shape[1] * len(present)
+            # Threads that wait for each other after every small product take several times as long.
+            with single_blas_threads() if products < _SMALL else contextlib.nullcontext():
+                return np.asarray(model.fit(vectors[rows], image_class[rows]).predict(queries))
 
     vectors, image_class = _checked(vectors, image_class)
     if query_vectors is not None:

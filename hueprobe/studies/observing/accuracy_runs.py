@@ -1,6 +1,6 @@
 """Observation 2 on one memory: every descriptor and reference classifier, each a run that is kept."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,12 +14,10 @@ from hueprobe.classifier import KernelDensityClassifier
 from hueprobe.exclusion import Exclusion
 from hueprobe.files import storing
 from hueprobe.images.resolve import resolve_images
-from hueprobe.images.table import ImageTable
 from hueprobe.matches import Matches
 from hueprobe.memory.arrays import derive_memory
 from hueprobe.memory.settings import FILE_NAME, read_settings
 from hueprobe.memory.store import Memory
-from hueprobe.memory.unchanged import content_of
 from hueprobe.observations.accuracy.baselines import (
     KS,
     kernel_vote,
@@ -30,9 +28,13 @@ from hueprobe.observations.accuracy.baselines import (
 )
 from hueprobe.observations.accuracy.grid import CLASSIFIER, AccuracyGrid, AccuracyRun, accuracy_run
 from hueprobe.progress import named_pass
+from hueprobe.queries import queries_of_stored
 from hueprobe.search.spec import parse_spec
 from hueprobe.studies.locks import locked
+from hueprobe.studies.observing.held_out import HELD_OUT, HeldOut
 from hueprobe.studies.observing.stages import Stages
+from hueprobe.studies.observing.steps import Step, Steps
+from hueprobe.studies.observing.work import Work
 from hueprobe.studies.run_store import RunStore, settings_hash
 
 TUNED = ("pixel", "gap")  # descriptors whose K is tuned on the memory
@@ -53,7 +55,8 @@ def accuracy_grid(
     """Classify with each descriptor and with reference classifiers; finished runs are kept and not repeated.
 
     Pooled memories are derived from the `pixel` memory into `folder`. Held-out images are passed through the
-    network once per descriptor. Several processes may work on one folder.
+    network once; their activations are kept in `folder` too, and all descriptors are computed from them.
+    Several processes may work on one folder.
 
     Parameters
     ----------
@@ -101,11 +104,21 @@ def accuracy_grid(
     >>> sorted({run.classifier for run in grid.runs})[:3]
     ['kernel density', 'kernel density, K tuned', 'logistic regression']
     """
-    images = None if images is None else resolve_images(images)
+    table = None if images is None else resolve_images(images)
+    work = Work.on(memory, table, None, k)
+    planned = [] if table is None else [Step((HELD_OUT,), work.forward(len(table)))]
+    planned += [Step(key, seconds) for key, seconds in accuracy_parts(work)]
+    steps = Steps(planned, enabled=progress)
+    stages, held_out = Stages(), None
+    if table is not None:
+        held_out = HeldOut(
+            memory=memory, images=table, folder=Path(folder), network=network,
+            progress=progress, stages=stages, steps=steps,
+        )  # fmt: skip
     return grid_of(
         AccuracySetup(
-            memory=memory, folder=Path(folder), images=images, k=k, searcher=searcher, exclude=exclude,
-            seed=seed, progress=progress, network=network,
+            memory=memory, folder=Path(folder), held_out=held_out, k=k, searcher=searcher, exclude=exclude,
+            seed=seed, progress=progress, network=network, stages=stages, steps=steps,
         )
     )  # fmt: skip
 
@@ -116,14 +129,32 @@ def grid_of(setup: "AccuracySetup") -> AccuracyGrid:
         setup.folder.mkdir(parents=True, exist_ok=True)
     store = RunStore(setup.folder, AccuracyRun, ending=".cell.json", encode=_document)
     rows = {setup.name_of(row): row for row in _ROWS}
+    if setup.held_out is not None and any(name not in store for name in rows):
+        setup.held_out.require()
 
     def make(name: str) -> None:
-        if name not in store:
+        key = rows[name].key
+        if name in store:
+            setup.steps.leave(*key, reason="finished before")
+            return
+        with setup.steps.of(*key):
             store.write(name, setup.run_of(rows[name]))
 
     for _ in store.shared_out(list(rows), make):
         pass
     return AccuracyGrid(tuple(store.read(name) for name in rows))
+
+
+def accuracy_parts(work: Work) -> Iterator[tuple[tuple[str, ...], float]]:
+    """Yield the key of each run as a step, and its seconds.
+
+    Parameters
+    ----------
+    work : Work
+        Sizes of the memory and the queries.
+    """
+    for row in _ROWS:
+        yield row.key, work.run(row.descriptor, row.classifier)
 
 
 def _document(run: AccuracyRun) -> dict[str, Any]:
@@ -140,10 +171,14 @@ class AccuracySetup:
 
     Attributes
     ----------
-    memory, folder, images, k, searcher, exclude, seed, progress, network
+    memory, folder, k, searcher, exclude, seed, progress, network
         See `accuracy_grid`.
+    held_out : HeldOut or None
+        Held-out images; None if the memory's own images are classified in leave-one-out.
     stages : Stages
         Clock of the run's stages.
+    steps : Steps
+        Says which step is at work.
     pixel : callable or None
         Returns the classification of the queries with each of several numbers of neighbors, from searches
         that other observations share; None to search here.
@@ -151,7 +186,7 @@ class AccuracySetup:
 
     memory: Memory
     folder: Path
-    images: ImageTable | None
+    held_out: HeldOut | None
     k: int
     searcher: str
     exclude: str
@@ -159,21 +194,21 @@ class AccuracySetup:
     progress: bool
     network: dict[str, Any]
     stages: Stages = field(default_factory=Stages)
+    steps: Steps = field(default_factory=Steps)
     pixel: Callable[[Sequence[int]], dict[int, Classification]] | None = None
     _pooled: dict[str, Memory] = field(default_factory=dict)
     _classified: dict[tuple[str, int], Classification] = field(default_factory=dict)
+    _tuned: dict[str, int] = field(default_factory=dict)
 
     def name_of(self, row: "_Row") -> str:
         """Return the name of a row's run, from all that it depends on."""
-        listed = None
-        if self.images is not None:
-            listed = [
-                list(self.images.paths), list(self.images.classes), list(self.images.sizes), self._content,
-            ]  # fmt: skip
+        listed = None if self.held_out is None else self.held_out.listed
         settings: dict[str, Any] = {
             "memory": self.memory.ledger.tip, "images": listed,
             "k": self.k, "searcher": self.searcher, "exclude": self.exclude, "seed": self.seed,
         }  # fmt: skip
+        if self.held_out is not None and row.descriptor != "pixel":
+            settings["queries"] = "pooled from stored vectors"  # since 0.2
         if self._n_lone:  # left out since 0.2
             settings["alone in their class"] = self._n_lone
         label = "" if row.predict is None else row.classifier
@@ -181,13 +216,8 @@ class AccuracySetup:
 
     @cached_property
     def _n_lone(self) -> int:
-        own = self.images is None
+        own = self.held_out is None
         return int(Exclusion(self.memory, self.exclude).lone().sum()) if own else 0
-
-    @cached_property
-    def _content(self) -> str | None:
-        """Hash of the held-out images, if any."""
-        return None if self.images is None else content_of(self.images, self.network.get("workers"))
 
     def run_of(self, row: "_Row") -> AccuracyRun:
         """Return the run of a row."""
@@ -198,11 +228,11 @@ class AccuracySetup:
             result,
             network=str(self.memory.settings.backbone),
             descriptor=row.descriptor,
-            task="leave one out" if self.images is None else "held out",
+            task="leave one out" if self.held_out is None else "held out",
             classifier=row.classifier,
             groups=groups,
             predicted=None if predicted is None else predicted[result.rows].tolist(),
-            held_out=self.images is not None,
+            held_out=self.held_out is not None,
         )
 
     def memory_of(self, descriptor: str) -> Memory:
@@ -221,8 +251,8 @@ class AccuracySetup:
         """Return the classification of the queries by Eq. (1)-(3)."""
         k = self.k if k is None else k
         if (descriptor, k) not in self._classified:
-            shared = descriptor in TUNED and self._tunes_in_search(descriptor)
-            ks = sorted({k, self.k, self.most(descriptor)}) if shared else [k]
+            shared = descriptor in TUNED and self._by_exact_search(descriptor)
+            ks = sorted({k, self.k, self._to_share(descriptor)}) if shared else [k]
             found = self.pixel(ks) if descriptor == "pixel" and self.pixel else self._searched(descriptor, ks)
             self._classified |= {(descriptor, k): result for k, result in found.items()}
         return self._classified[descriptor, k]
@@ -230,7 +260,7 @@ class AccuracySetup:
     def for_tuning(self, descriptor: str) -> Classification:
         """Return the exact leave-one-out of the memory's own images, with neighbors for every K to try."""
         most = self.most(descriptor)
-        if self._tunes_in_search(descriptor):
+        if self.held_out is None and self._by_exact_search(descriptor):
             return self.classification(descriptor, k=most)
         memory = self.memory_of(descriptor)
         with named_pass(f"tuning K of {descriptor}"):
@@ -244,28 +274,44 @@ class AccuracySetup:
         memory = self.memory_of(descriptor)
         return min(max(KS), int(memory.valid().sum()) - memory.grid.n_cells)
 
-    def _tunes_in_search(self, descriptor: str) -> bool:
-        """Return whether the search that classifies the queries can also be the one that K is chosen from."""
-        return self.images is None and (descriptor != "pixel" or not parse_spec(self.searcher).needs_index)
+    def tuned_k(self, descriptor: str) -> int:
+        """Return the K of the best leave-one-out accuracy on the memory."""
+        if descriptor not in self._tuned:
+            self._tuned[descriptor] = _best_k(self.for_tuning(descriptor))
+        return self._tuned[descriptor]
+
+    def _to_share(self, descriptor: str) -> int:
+        """Return the number of neighbors that the run with a tuned K needs of the queries."""
+        return self.most(descriptor) if self.held_out is None else self.tuned_k(descriptor)
+
+    def _by_exact_search(self, descriptor: str) -> bool:
+        """Return whether one search may serve several K: an index finds more when it is asked for more."""
+        return descriptor != "pixel" or not parse_spec(self.searcher).needs_index
 
     def _searched(self, descriptor: str, ks: Sequence[int]) -> dict[int, Classification]:
         memory, searcher = self.memory_of(descriptor), self.searcher if descriptor == "pixel" else "exact"
-        with named_pass(f"accuracy of {descriptor}, k {', '.join(map(str, sorted(ks)))}"):
+        held_out = None if self.held_out is None else self.held_out.activations
+        with named_pass(f"k {', '.join(map(str, sorted(ks)))}"):
             return self.stages.classified(
                 lambda: KernelDensityClassifier(
                     memory, k=max(ks), searcher=searcher, exclude=self.exclude, progress=self.progress,
                     **self.network,
                 ),
-                ks, images=self.images,
+                ks, held_out=held_out,
             )  # fmt: skip
 
     def query_vectors(self, descriptor: str) -> np.ndarray | None:
         """Return one vector per held-out image, (n, C), zero if unreadable; None without held-out images."""
-        if self.images is None:
+        if self.held_out is None:
             return None
+        memory, stored = self.memory_of(descriptor), self.held_out.activations
         with self.stages.of("extract"):
-            classifier = KernelDensityClassifier(self.memory_of(descriptor), **self.network)
-            return classifier.vectors_of(self.images)[:, 0]
+            vectors = np.zeros((stored.n_images, memory.n_channels), np.float32)
+            readable = np.flatnonzero(stored.readable)
+            for start in range(0, len(readable), stored.settings.batch_size):
+                rows = readable[start : start + stored.settings.batch_size]
+                vectors[rows] = queries_of_stored(memory, stored, rows)[0][:, 0]
+            return vectors
 
 
 def _by_majority(setup: AccuracySetup, descriptor: str) -> np.ndarray:
@@ -274,10 +320,17 @@ def _by_majority(setup: AccuracySetup, descriptor: str) -> np.ndarray:
 
 def _with_tuned_k(setup: AccuracySetup, descriptor: str) -> np.ndarray:
     """Classify by Eq. (1)-(3) with the K of the best leave-one-out accuracy on the memory."""
-    searched = setup.for_tuning(descriptor)
-    best = tune_k(_matches(searched), _class_counts(searched)).k
-    result = searched if setup.images is None else setup.classification(descriptor, k=best)
+    if setup.held_out is None:
+        result = setup.for_tuning(descriptor)
+        best = _best_k(result)
+    else:
+        best = setup.tuned_k(descriptor)
+        result = setup.classification(descriptor, k=best)
     return kernel_vote(_matches(result), _class_counts(result), k=best)
+
+
+def _best_k(searched: Classification) -> int:
+    return tune_k(_matches(searched), _class_counts(searched)).k
 
 
 def _by_centroid(setup: AccuracySetup, descriptor: str) -> np.ndarray:
@@ -303,6 +356,11 @@ class _Row:
     descriptor: str
     classifier: str = CLASSIFIER
     predict: Callable[[AccuracySetup, str], np.ndarray] | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """Names of the run as a step."""
+        return ("accuracy", self.descriptor, *([] if self.predict is None else [self.classifier]))
 
 
 _ROWS = (

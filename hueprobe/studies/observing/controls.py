@@ -16,6 +16,7 @@ import numpy as np
 
 from hueprobe.errors import InputError
 from hueprobe.images.table import ImageTable
+from hueprobe.memory.arrays import stored_activations
 from hueprobe.memory.build import build_memory
 from hueprobe.memory.filling import Filled, fill_memories
 from hueprobe.memory.recorded import load_recorded_backbone
@@ -173,13 +174,9 @@ def _mixed(path: Path, memory: Memory, mirrored: Memory) -> Memory:
     def batches(start: int, stop: int) -> Generator[Filled, None, None]:
         for first in range(start, stop, settings.batch_size):
             rows = np.arange(first, min(first + settings.batch_size, stop))
-            parts = []
-            for source in (memory, mirrored):
-                vectors = source.image_vectors(rows).reshape(len(rows), *memory.grid.shape, memory.n_channels)
-                parts.append(vectors * np.sqrt(source.energy()[rows])[..., None])
-            chosen = np.where(heads[rows][:, None, None, None], parts[1], parts[0])
+            own, other = (stored_activations(source, rows) for source in (memory, mirrored))
             records = memory.records.slice(first, len(rows)).drop_columns(["image"]).to_pylist()
-            yield [np.ascontiguousarray(chosen.transpose(0, 3, 1, 2))], records
+            yield [np.where(heads[rows][:, None, None, None], other, own)], records
 
     (mixed,) = fill_memories([path], [settings], memory.images, batches, overwrite=stale)
     return mixed

@@ -1,8 +1,8 @@
 """Observations 1-5 of memories: measured and judged, and repeated under controls."""
 
+import contextlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,16 +25,19 @@ from hueprobe.observations.hue import hue
 from hueprobe.observations.hue.hue import Hue
 from hueprobe.observations.locations import maps
 from hueprobe.observations.locations.maps import Locations
-from hueprobe.observations.table import NAMES, OBSERVATIONS, Observation, Result
+from hueprobe.observations.table import NAMES, OBSERVATIONS, Result
 from hueprobe.observations.verdicts.rules import Verdict
 from hueprobe.observations.verdicts.selftest import RejectionRate, blocked_tests, match_tests, self_test
 from hueprobe.progress import named_pass
 from hueprobe.studies.observing.accuracy_runs import AccuracySetup, grid_of
 from hueprobe.studies.observing.controls import controlled, require_control
+from hueprobe.studies.observing.held_out import HELD_OUT
 from hueprobe.studies.observing.measurable import cannot_measure, measured_in_part
 from hueprobe.studies.observing.memory_report import MemoryReport
+from hueprobe.studies.observing.planned import IMAGES, MIRRORED_MATCHES, fits, planned_steps
 from hueprobe.studies.observing.report import Report
 from hueprobe.studies.observing.settings import ObserveSettings
+from hueprobe.studies.observing.steps import Steps
 from hueprobe.studies.observing.subject import Subject
 
 
@@ -74,7 +77,7 @@ def observe(
     images_root : path, optional
         Present location of the memories' images, for controls that need them.
     progress : bool, default=False
-        Whether to show progress bars.
+        Whether to say which step is at work, with a total ETA, and to show progress bars.
 
     Returns
     -------
@@ -120,13 +123,19 @@ def observe(
         )
     if matches is None and not chosen:
         raise InputError("there is nothing to observe; give a memory or matches")
+    table = None if images is None else resolve_images(images)
+    planned = [
+        planned_steps(memory, names, settings=settings, images=table, matches=matches, controls=controls)
+        for memory in chosen or [None]
+    ]
+    steps = Steps(*planned, enabled=progress)
     with _kept_in(folder) as place:
         return Report(
             tuple(
                 observe_memory(
                     memory, names, settings=settings, folder=place, matches=matches, controls=controls,
-                    images=None if images is None else resolve_images(images),
-                    images_root=None if images_root is None else Path(images_root), progress=progress,
+                    images=table, images_root=None if images_root is None else Path(images_root),
+                    steps=steps, progress=progress,
                 )
                 for memory in chosen or [None]
             )
@@ -143,6 +152,7 @@ def observe_memory(
     matches: Matches | None = None,
     controls: Sequence[str] = (),
     images_root: Path | None = None,
+    steps: Steps | None = None,
     progress: bool = False,
 ) -> MemoryReport:
     """Measure observations on one memory, or on matches alone, and judge the paper's claims; see `observe`.
@@ -165,8 +175,10 @@ def observe_memory(
         Names of `hueprobe.observations.CONTROLS`.
     images_root : Path, optional
         Present location of the memory's images, for controls that need them.
+    steps : Steps, optional
+        Steps of a longer run, among them the `planned_steps` of this memory. By default those alone.
     progress : bool, default=False
-        Whether to show progress bars.
+        Whether to say which step is at work, and to show progress bars.
 
     Returns
     -------
@@ -197,12 +209,20 @@ def observe_memory(
         require_control(control, memory, images_root)
     if memory is not None and matches is not None:
         _require_matches_of(memory, matches)
-    subject = Subject(settings=settings, memory=memory, images=images, given=matches, progress=progress)
+    if steps is None:
+        planned = planned_steps(
+            memory, which, settings=settings, images=images, matches=matches, controls=controls
+        )
+        steps = Steps(planned, enabled=progress)
+    subject = Subject(
+        settings=settings, memory=memory, images=images, folder=folder, given=matches, progress=progress,
+        steps=steps,
+    )  # fmt: skip
     name = "matches" if memory is None else memory.path.name
-    with named_pass(name):
+    with steps.under(name):
         report = _measured(subject, name, which, folder)
         for control in controls:
-            with named_pass(control):
+            with steps.under(control):
                 report = _under(report, control, subject, which, folder, images_root)
     return replace(report, seconds=dict(subject.stages.seconds))
 
@@ -315,7 +335,7 @@ def network_center(memory: Memory, *, weights: Path | None = None) -> tuple[floa
     return field_center(load_recorded_backbone(memory.settings, weights=weights)).cell
 
 
-@contextmanager
+@contextlib.contextmanager
 def _kept_in(folder: str | Path | None) -> Iterator[Path]:
     if folder is not None:
         yield Path(folder)
@@ -341,20 +361,22 @@ def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -
     else:
         n_images = int(memory.readable.sum()) if subject.rows is None else len(subject.rows)
     impossible, in_part = cannot_measure(subject), measured_in_part(subject)
+    lacking = _lacking(subject, which, impossible)
     found: dict[str, Any] = {}
     verdicts: list[Verdict] = []
     notes: list[str] = []
     for observation in OBSERVATIONS:
         if observation.name not in which:
             continue
-        if observation.name in impossible:
-            notes.append(f"{observation.name}: {impossible[observation.name]}")
-            continue
-        try:
-            with subject.stages.of(observation.name):
-                result = _MEASURE[observation.name](subject, folder)
-        except HueprobeError as error:
-            notes.append(f"{observation.name}: {error}")
+        reason = impossible.get(observation.name) or (lacking if observation.by_search else "")
+        if not reason:
+            try:
+                result = _measured_step(observation.name, subject, folder)
+            except HueprobeError as error:
+                reason = str(error)
+        if reason:
+            notes.append(f"{observation.name}: {reason}")
+            subject.steps.leave(observation.name, reason=f"cannot be measured: {reason}")
             continue
         if observation.name in in_part:
             notes.append(f"{observation.name}: {in_part[observation.name]}")
@@ -373,6 +395,27 @@ def _measured(subject: Subject, name: str, which: Sequence[str], folder: Path) -
     )
 
 
+def _measured_step(name: str, subject: Subject, folder: Path) -> Result:
+    # Each run of accuracy is a step.
+    step = contextlib.nullcontext() if name == "accuracy" else subject.steps.of(name)
+    with subject.stages.of(name), step:
+        return _MEASURE[name](subject, folder)
+
+
+def _lacking(subject: Subject, which: Sequence[str], impossible: Mapping[str, str]) -> str:
+    """Send held-out images through the network, if anything needs that; return why it failed, or ""."""
+    if subject.held_out is None:
+        return ""
+    if not any(o.by_search and o.name in which and o.name not in impossible for o in OBSERVATIONS):
+        return ""
+    try:
+        subject.held_out.require()
+    except HueprobeError as error:
+        subject.steps.leave(HELD_OUT, reason=str(error))
+        return str(error)
+    return ""
+
+
 def _under(
     report: MemoryReport,
     control: str,
@@ -382,23 +425,19 @@ def _under(
     images_root: Path | None,
 ) -> MemoryReport:
     """Repeat the measurements under a control, and add them to each verdict."""
-    varied = controlled(control, subject, folder, images_root=images_root)
-    again = [o.name for o in OBSERVATIONS if o.name in which and o.under_controls and _fits(o, varied)]
+    with subject.steps.of(IMAGES):
+        varied = controlled(control, subject, folder, images_root=images_root)
+    again = [o.name for o in OBSERVATIONS if o.name in which and fits(o, control)]
     other = _measured(varied, report.name, again, folder)
     others = {verdict.id: verdict for verdict in other.verdicts}
     verdicts = tuple(v.under(control, others[v.id]) if v.id in others else v for v in report.verdicts)
     notes = tuple(f"{control}, {note}" for note in other.notes if note not in report.notes)
     report = replace(report, verdicts=verdicts, notes=(*report.notes, *notes))
     if control == "mirror-queries":
-        matches = varied.matches
-        with subject.stages.of("conditional"):
+        with subject.stages.of("conditional"), subject.steps.of(MIRRORED_MATCHES):
+            matches = varied.matches
             report = replace(report, content=content_or_position(matches))
     return report
-
-
-def _fits(observation: Observation, subject: Subject) -> bool:
-    """Return whether an observation applies under a control: hue needs every image's own vectors."""
-    return observation.name != "hue" or subject.is_whole
 
 
 def _energy(subject: Subject, folder: Path) -> Energy:
@@ -416,9 +455,9 @@ def _accuracy(subject: Subject, folder: Path) -> AccuracyGrid:
     network = {name: getattr(settings, name) for name in ("weights", "device", "workers", "index_dir")}
     return grid_of(
         AccuracySetup(
-            memory=memory, folder=folder / f"{memory.path.name}-accuracy", images=subject.images,
+            memory=memory, folder=folder / f"{memory.path.name}-accuracy", held_out=subject.held_out,
             k=settings.k, searcher=settings.searcher, exclude=settings.exclude, seed=settings.seed,
-            progress=subject.progress, network=network, stages=subject.stages,
+            progress=subject.progress, network=network, stages=subject.stages, steps=subject.steps,
             pixel=subject.classified,
         )
     )  # fmt: skip

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 
 from hueprobe.classification import Classification
 from hueprobe.classifier import KernelDensityClassifier
-from hueprobe.images.table import ImageTable
 from hueprobe.memory.store import Memory
 
 
@@ -47,7 +46,7 @@ class Stages:
         classifier: Callable[[], KernelDensityClassifier],
         ks: Sequence[int],
         *,
-        images: ImageTable | None = None,
+        held_out: Memory | None = None,
         query_memory: Memory | None = None,
     ) -> dict[int, Classification]:
         """Classify, and count the time for `search`, with the parts `extract` and `density` for themselves.
@@ -57,18 +56,17 @@ class Stages:
         classifier : callable
             Returns the classifier; opening its searcher is part of `search`.
         ks : sequence of int
-            Numbers of neighbors; for held-out images that of the classifier alone.
-        images : ImageTable, optional
-            Held-out images. By default the memory's own are classified in leave-one-out, in one search.
+            Numbers of neighbors, found in one search.
+        held_out : Memory, optional
+            Memory of held-out images. By default the memory's own are classified in leave-one-out.
         query_memory : Memory, optional
             See `KernelDensityClassifier.leave_one_out`.
         """
         with self.of("search"):
-            if images is None:
+            if held_out is None:
                 found = classifier().leave_one_out_by_k(ks, query_memory=query_memory)
             else:
-                (k,) = ks
-                found = {k: classifier().classify(images)}
+                found = classifier().classify_stored_by_k(held_out, ks)
             for result in found.values():
                 for name in ("extract", "density"):
                     self._count(name, result.seconds[name])

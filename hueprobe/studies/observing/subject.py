@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from hueprobe.matches import Matches
 from hueprobe.memory.store import Memory
 from hueprobe.observations.locations.blocks import block_labels, default_blocks, search_blocks
 from hueprobe.progress import named_pass
+from hueprobe.studies.observing.held_out import HeldOut
 from hueprobe.studies.observing.settings import ObserveSettings
 from hueprobe.studies.observing.stages import Stages
+from hueprobe.studies.observing.steps import Steps
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -35,12 +38,16 @@ class Subject:
         Memory of the query vectors, if not `memory` itself; the same images, row by row.
     images : ImageTable or None
         Query images, if not the memory's own.
+    folder : Path or None
+        Folder in which the activations of query images are kept.
     given : Matches or None
         Table of matches to measure, instead of a search.
     progress : bool
         Whether to show progress bars.
     stages : Stages
         Clock of the run's stages; variants of a subject share it.
+    steps : Steps
+        Says which step is at work; variants share it too.
     """
 
     settings: ObserveSettings
@@ -48,9 +55,11 @@ class Subject:
     rows: np.ndarray | None = None
     query_memory: Memory | None = None
     images: ImageTable | None = None
+    folder: Path | None = None
     given: Matches | None = None
     progress: bool = field(default=False, repr=False)
     stages: Stages = field(default_factory=Stages, repr=False)
+    steps: Steps = field(default_factory=Steps, repr=False)
     _kept: dict[int, Classification] = field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -83,20 +92,34 @@ class Subject:
             return self.given
         return _table(self.classified([self.settings.k])[self.settings.k])
 
+    @cached_property
+    def held_out(self) -> HeldOut | None:
+        """The query images and their activations; None if the memory's own images are queries."""
+        if self.images is None:
+            return None
+        assert self.folder is not None  # where they are kept
+        settings = self.settings
+        network = {name: getattr(settings, name) for name in ("weights", "device", "workers")}
+        return HeldOut(
+            memory=self.known_memory, images=self.images, folder=self.folder, network=network,
+            progress=self.progress, stages=self.stages, steps=self.steps,
+        )  # fmt: skip
+
     def classified(self, ks: Sequence[int]) -> dict[int, Classification]:
         """Return the classification with each number of neighbors; that of `settings.k` is made once.
 
         Parameters
         ----------
         ks : sequence of int
-            Numbers of neighbors. More than one only for exact leave-one-out, which is searched once for all.
+            Numbers of neighbors. More than one only for exact search, which is made once for all.
         """
         found = {k: self._kept[k] for k in ks if k in self._kept}
         if left := [k for k in ks if k not in found]:
+            held_out = None if self.held_out is None else self.held_out.activations
             with named_pass("matches"):
                 found |= self.stages.classified(
                     lambda: self._classifier(self.rows, k=max(left), progress=self.progress), left,
-                    images=self.images, query_memory=self.query_memory,
+                    held_out=held_out, query_memory=self.query_memory,
                 )  # fmt: skip
         self._kept.update({k: found[k] for k in ks if k == self.settings.k})
         return found
