@@ -110,7 +110,7 @@ def test_what_cannot_be_measured_is_said_in_words(small_memory, tmp_path):
         main, ["observe", "locations", str(few.path), "-o", str(tmp_path), "--k", "2"]
     )
     assert result.exit_code == 0, result.output
-    page = (tmp_path / "report.md").read_text()
+    page = (tmp_path / "report.md").read_text().replace("\\", "")  # Markdown's escapes
     document = json.loads((tmp_path / "verdicts.json").read_text())
     assert any(verdict["effect"] is None for verdict in document["verdicts"])  # or this shows nothing
     for text in (result.stdout, result.stderr, page):
