@@ -187,7 +187,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         case = Case(arguments)
         found = case.intervened("run", flips="e,h,r,v", shift=SHIFT, keep=True, n_deals=arguments.deals)
         found.save(case.folder / "interventions.npz")
-        record |= {**case.record, **found.to_json(), **claim_of(found), "decoders": decoded(case, found)}
+        record |= {**found.to_json(), **claim_of(found), **case.record, "decoders": decoded(case, found)}
         record["mirror_alone"] = mirror_alone(found.positions)
     if not arguments.keep:
         for path in (case.folder / "run" / "work").glob("*.memory"):
@@ -249,7 +249,7 @@ def plant(arguments: argparse.Namespace) -> dict[str, Any]:
         case = Case(arguments)
         found = case.intervened("plant", flips="e,h,r", shift=SHIFT, plant=True, n_deals=arguments.deals)
         found.save(case.folder / "planted.npz")
-        record |= {**case.record, **found.to_json()}
+        record |= {**found.to_json(), **case.record}
     return record
 
 

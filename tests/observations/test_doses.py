@@ -62,6 +62,17 @@ def test_slopes_are_recovered_and_the_network_does_not_move(base, flips):
         assert distances[2] == pytest.approx(expected, abs=0.05)
 
 
+def test_two_classes_have_no_slope_since_they_mirror_each_other():
+    away = class_displacements(2, 32) / 32
+    two = [
+        simulate(CONTENT[:2] + moved, 0 * CONTENT[:2], n_images=20, seed=0, n_deals=4, flips="e,h,r", **QUIET)
+        for moved in (0 * away, 0.5 * away)
+    ]
+    response = respond(two[0], [Planted(32, away, two[1])], "energy")
+    assert all(np.isnan(slope.estimate) for slope in (*response.slope, *response.network_slope))
+    assert np.isnan(response.doses[1].moved.estimate)
+
+
 def test_distances_in_cells_of_content_are_divided_by_the_slopes(base, tmp_path):
     found = measure(base, planted=[planted(16), planted(32)], n_permutations=99)
     in_cells = CONTENT / SLOPES

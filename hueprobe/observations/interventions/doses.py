@@ -191,7 +191,7 @@ def _dose(
 
 def _mean(values: np.ndarray) -> Interval:
     n = len(values)
-    if n < 2:
+    if n < 3:  # two classes mirror each other: there is no spread to tell an interval from
         return UNKNOWN
     return normal_interval(float(values.mean()), float(values.std(ddof=1) / np.sqrt(n)), degrees=n - 1)
 
@@ -203,7 +203,7 @@ def _slope(moves: Sequence[tuple[np.ndarray, Mapping[str, np.ndarray]]], part: s
     y = np.array([changes[part][:, axis] for _, changes in moves])  # (n_doses, M)
     known = ~np.isnan(y).any(0)
     x, y, n = np.array([away[:, axis] for away, _ in moves])[:, known], y[:, known], int(known.sum())
-    if n < 2 or not np.ptp(x, axis=1).any():
+    if n < 3 or not np.ptp(x, axis=1).any():
         return UNKNOWN
     x = x - x.mean(1, keepdims=True)
     total = float((x**2).sum())
