@@ -147,7 +147,10 @@ def main() -> None:
     parser.add_argument("--line", choices=LINES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.line is not None:
-        print(json.dumps(line_of_work(arguments.line, arguments.folder)))
+        steps = line_of_work(arguments.line, arguments.folder)
+        from hueprobe.json_documents import json_text  # after what was measured
+
+        print(json_text(steps))
         return
     from benchmarks.machine import machine, versions
     from hueprobe.json_documents import json_text

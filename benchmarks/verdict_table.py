@@ -56,7 +56,7 @@ def verdicts_of(folder: str, network: str) -> dict[str, Verdict]:
     runs = json.loads(interventions.read_text("utf-8"))["runs"] if interventions.is_file() else []
     for run in runs:
         if (run["set"], run["network"], run["variant"]) == (folder, network, ""):
-            (flipped,) = verdicts_from_json(json.dumps({"verdicts": run["verdicts"]}))
+            (flipped,) = verdicts_from_json(json_text({"verdicts": run["verdicts"]}))
             found["3b angle"] = flipped
     return {claim: found[claim] for claim in CLAIMS if claim in found}
 
@@ -195,7 +195,7 @@ def measure_again(memories: Path, networks: Sequence[str]) -> None:
             settings = ObserveSettings(weights=weights)
             report = observe(open_memory(path), ["conditional", "hue"], settings=settings)
             document = json.loads(file.read_text("utf-8"))
-            before = {one.id: one for one in verdicts_from_json(json.dumps(document))}
+            before = {one.id: one for one in verdicts_from_json(json_text(document))}
             after = {}
             for verdict in report.verdicts:
                 known = before[verdict.id].controls if verdict.id != "5 hue" else {}

@@ -7,6 +7,8 @@ import time
 from collections.abc import Iterator
 from typing import Protocol
 
+from hueprobe.escapes import escape_controls
+
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -30,7 +32,8 @@ def named_pass(name: str) -> Iterator[None]:
         Precedes a bar's own label. The name of a nested pass follows that of the outer pass.
     """
     before = _pass.get()
-    token = _pass.set(f"{before}, {name}" if before else name)
+    shown = escape_controls(name)
+    token = _pass.set(f"{before}, {shown}" if before else shown)
     try:
         yield
     finally:

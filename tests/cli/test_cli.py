@@ -431,7 +431,7 @@ def test_observations_become_figures_tables_and_verdicts(memory, tmp_path):
     by_id = {verdict["id"]: verdict for verdict in document["verdicts"]}
     assert set(by_id["3a centre"]["controls"]) == {"random-mirror", "mirror-queries"}
     page = (tmp_path / "o" / "report.md").read_text()
-    assert "| 3b angle | a.memory |" in page and "only the queries mirrored" in page
+    assert "| 3b angle | a.memory |" in page and "Only the queries mirrored" in page
     for name in ("a_energy_map", "a_locations", "a_conditional", "a_class_hues", "a_accuracy", "verdicts"):
         with Image.open(tmp_path / "o" / f"{name}.png") as drawn:
             assert drawn.size[0] > 500

@@ -349,7 +349,11 @@ def test_a_failing_index_build_says_why_and_is_gone(tmp_path, small_memory, monk
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(StorageError, match=r"index\.faiss: No space left"):
         open_searcher(memory, "faiss:Flat")
-    assert list((tmp_path / "m" / "indexes").iterdir()) == []
+    # what was finished is kept for the next build, and is no index
+    assert [path.name for path in (tmp_path / "m" / "indexes").iterdir()] == ["faiss-Flat.unfinished"]
+    monkeypatch.undo()
+    open_searcher(memory, "faiss:Flat")
+    assert [path.name for path in (tmp_path / "m" / "indexes").iterdir()] == ["faiss-Flat"]
 
 
 def test_a_full_disk_behind_standard_output(jobs, tmp_path, small_memory):

@@ -79,7 +79,10 @@ def faults_of(tree):
         last = name.rpartition(".")[2]
         if name in ("eval", "exec", "compile", "__import__") or name.startswith(RUNNING):
             yield f"line {node.lineno}: {name}"
-        if name.startswith(("pickle.", "marshal.")) or last in ("read_pickle", "Unpickler"):
+        if name.startswith(("pickle.load", "marshal.", "pickle.Unpickler")) or last in (
+            "read_pickle",
+            "Unpickler",
+        ):
             yield f"line {node.lineno}: {name}"
         if given.get("shell", "False") != "False":
             yield f"line {node.lineno}: a shell"
@@ -94,8 +97,11 @@ def faults_of(tree):
 
 
 def test_no_source_runs_what_it_reads():
-    found = {str(path): list(faults_of(ast.parse(path.read_text()))) for path in SOURCES}
-    assert {path: faults for path, faults in found.items() if faults} == {}
+    found = {path: list(faults_of(ast.parse(path.read_text()))) for path in SOURCES}
+    # a worker of an engine reads one job, from the pipe of the process that started it
+    (worker,) = (path for path in SOURCES if path.parts[-3:] == ("scale", "engines", "worker.py"))
+    assert [fault.partition(": ")[2] for fault in found.pop(worker)] == ["pickle.loads"]
+    assert {str(path): faults for path, faults in found.items() if faults} == {}
 
 
 @pytest.mark.parametrize(

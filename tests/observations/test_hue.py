@@ -75,17 +75,18 @@ def test_a_plane_fitted_to_noise_is_no_better_than_random():
     assert np.mean(angle) == pytest.approx(0.25, abs=0.03)
 
 
-def several_planes(rng, spread):
-    """Seven classes in a span of six dimensions, apart by so much along each."""
+def several_planes(rng, spread, noise):
+    """Seven classes in a span of six dimensions, along which they and their images differ by so much."""
     labels = np.repeat(np.arange(7), 20)
     means = rng.normal(size=(7, 6)) * spread
     basis = np.linalg.qr(rng.normal(size=(30, 6)))[0].T
-    return means[labels] @ basis + rng.normal(0, 0.15, (140, 30)) + 3 * uniform_axis(30), labels
+    points = means[labels] + rng.normal(size=(140, 6)) * noise
+    return points @ basis + rng.normal(0, 0.15, (140, 30)) + 3 * uniform_axis(30), labels
 
 
 def test_planes_within_the_span_of_the_class_means_are_the_harder_null():
     """Classes that differ alike in six dimensions: no plane of theirs is special, all beat other planes."""
-    vectors, labels = several_planes(np.random.default_rng(20), np.ones(6))
+    vectors, labels = several_planes(np.random.default_rng(21), np.ones(6), np.full(6, 0.15))
     even = hue_accuracy(vectors, labels, seed=0, n_random=99, planes=("pca", "unlabeled"))
     pca = even.plane("pca")
     assert pca.p == 0.01 and pca.advantage.low > 0.1
@@ -95,8 +96,9 @@ def test_planes_within_the_span_of_the_class_means_are_the_harder_null():
     assert even.within.mean() > even.random.mean() + 0.1 and even.within.shape == (99,)
     assert pca.advantage_within.estimate == pytest.approx(pca.angle.estimate - even.within.mean())
     assert even.plane("unlabeled").angle.estimate == pytest.approx(pca.angle.estimate, abs=0.15)
-    # classes that differ in two dimensions much more than in the others: that plane is special
-    vectors, labels = several_planes(np.random.default_rng(21), np.array([3, 3, 0.2, 0.2, 0.2, 0.2]))
+    # images of a class are alike in two dimensions alone, in which classes also differ most
+    spread, noise = np.array([3, 3, 1, 1, 1, 1]), np.array([0.1, 0.1, 2, 2, 2, 2])
+    vectors, labels = several_planes(np.random.default_rng(23), spread, noise)
     special = hue_accuracy(vectors, labels, seed=0, n_random=99, planes=("pca",)).plane("pca")
     assert special.p_within <= 0.05 and special.beyond_within.low > 0
 
