@@ -75,14 +75,14 @@ def _compute_alone(torch: Any, n_threads: int) -> None:
 
 @contextlib.contextmanager
 def single_blas_threads() -> Iterator[Callable[[], None]]:
-    """Limit NumPy's BLAS (linear algebra library), and SciPy's if loaded, to one thread per calling thread.
+    """Limit the BLAS (linear algebra library) of NumPy, SciPy and FAISS to one thread per calling thread.
 
     For threads that multiply parts of a matrix. The BLAS's own threads keep a core busy for a while after
     each product, and slow down what follows. Some BLAS have one limit for the process, others one for each
     thread. So other threads wait to enter the block, and it is given a function for each thread in it to
     call first. Accelerate, NumPy's BLAS on macOS, knows no limit.
     """
-    blas = _blas("scipy.linalg" in sys.modules)
+    blas = _blas()
 
     def limit() -> None:
         blas.limit(limits=1, user_api="blas")
@@ -94,9 +94,13 @@ def single_blas_threads() -> Iterator[Callable[[], None]]:
 _one_at_a_time = threading.Lock()
 
 
+def _blas() -> Any:
+    """Return a controller of the libraries loaded now; SciPy and FAISS bring a BLAS of their own, later."""
+    return _controller(tuple(name in sys.modules for name in ("scipy.linalg", "faiss")))
+
+
 @cache
-def _blas(with_scipy: bool = False) -> Any:
-    """Return a controller of the libraries loaded now; SciPy has a BLAS of its own, perhaps loaded later."""
+def _controller(_loaded: tuple[bool, ...]) -> Any:
     variable = "KMP_DUPLICATE_LIB_OK"  # set by the import of threadpoolctl
     kept = os.environ.get(variable)
     from threadpoolctl import ThreadpoolController
