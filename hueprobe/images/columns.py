@@ -1,5 +1,6 @@
 """Immutable columns of an image table: like tuples, but held in arrays instead of one object per row."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Self, TypeVar, overload
@@ -93,36 +94,38 @@ class Column(Sequence[T]):
         """Return the values as NumPy makes an array of their list."""
         return np.array(list(self), dtype)
 
+    @abstractmethod
     def __len__(self) -> int:
         """Return the number of rows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def __arrow_array__(self, type: pa.DataType | None = None) -> pa.Array:
         """Return the values as an Arrow array."""
-        raise NotImplementedError
 
+    @abstractmethod
     def take(self, rows: Any) -> Self:
         """Return some rows: those of a slice, or of an array of row numbers or of bool."""
-        raise NotImplementedError
 
+    @abstractmethod
     def where(self, value: object) -> np.ndarray:
         """Return which rows have this value, bool."""
-        raise NotImplementedError
 
     @classmethod
+    @abstractmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Return the rows of several columns, one after the other."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _value(self, row: int) -> T:
-        raise NotImplementedError
+        """Return one value."""
 
+    @abstractmethod
     def _values(self, start: int, stop: int) -> list[T]:
-        raise NotImplementedError
+        """Return the values of some rows in order."""
 
+    @abstractmethod
     def _same(self, other: Self) -> bool:
         """Return whether a column of this kind and length has the same values."""
-        raise NotImplementedError
 
 
 class TextColumn(Column[Any]):
