@@ -148,7 +148,6 @@ def observe(
     from hueprobe.matches import read_matches
     from hueprobe.memory import open_memory
     from hueprobe.observations.verdicts.documents import verdicts_json
-    from hueprobe.observations.verdicts.findings import effect_text, p_text, range_text
     from hueprobe.studies.observing.memories import foreseen, network_center, observe_memory
     from hueprobe.studies.observing.planned import planned_steps
     from hueprobe.studies.observing.report import Report
@@ -235,19 +234,10 @@ def observe(
         seconds |= {"other": total - sum(seconds.values()), "total": total}
         click.echo(verdicts_json(report.verdicts, seconds=seconds), nl=False)  # ASCII only
         return
-    rows = [
-        [
-            v.id,
-            v.memory,
-            effect_text(v.effect, v.claim.unit, v.n),
-            range_text(*v.ci95),
-            f"{v.deciding.null:g}",
-            p_text(v.p),
-            v.verdict,
-            v.controls_text(),
-        ]
-        for v in report.verdicts
-    ]
+    rows = []
+    for verdict in report.verdicts:
+        row = verdict.row()
+        rows.append([verdict.id, *row[1:6], *row[7:]])  # the claim by its id alone, and without n
     heads = ["claim", "memory", "effect", "95 %", "null", "p", "verdict"]
     if controls:
         heads.append("controls")
@@ -281,7 +271,7 @@ def _self_tests(
     from hueprobe.cli.figures import save_figure
     from hueprobe.files import written_whole
     from hueprobe.json_documents import json_text
-    from hueprobe.studies.observing.memories import run_self_test
+    from hueprobe.studies.observing.self_test import run_self_test
 
     names = []
     for memory in memories:

@@ -16,7 +16,7 @@ from .observing.accuracy_runs import accuracy_grid as accuracy_grid
 from .observing.memories import network_center as network_center
 from .observing.memories import observe as observe
 from .observing.memories import observe_memory as observe_memory
-from .observing.memories import run_self_test as run_self_test
 from .observing.memory_report import MemoryReport as MemoryReport
 from .observing.report import Report as Report
+from .observing.self_test import run_self_test as run_self_test
 from .observing.settings import ObserveSettings as ObserveSettings

@@ -14,7 +14,7 @@ import hueprobe as hp
 from hueprobe.cli import main
 from hueprobe.observations.table import CONTROLS
 from hueprobe.studies import ObserveSettings, accuracy_grid, observe
-from hueprobe.studies.observing import memories, steps
+from hueprobe.studies.observing import measuring, steps
 from hueprobe.studies.observing.planned import planned_steps
 from hueprobe.studies.observing.steps import Step, Steps
 from tests.small_memories import noise
@@ -141,13 +141,13 @@ def test_a_step_that_fails_is_left_with_the_reason_of_the_note(tmp_path, capsys,
 
 
 def test_the_steps_of_an_observation_that_fails_midway_are_left(memory, capsys, monkeypatch):
-    real = memories.grid_of
+    real = measuring.grid_of
 
     def failing(setup):
         setup.run_of = lambda row: (_ for _ in ()).throw(hp.errors.InputError("no luck"))
         return real(setup)
 
-    monkeypatch.setattr(memories, "grid_of", failing)
+    monkeypatch.setattr(measuring, "grid_of", failing)
     report = observe(memory, ["accuracy", "conditional"], settings=SETTINGS, progress=True)
     assert report.notes == ("m: accuracy: no luck",)
     numbers = [

@@ -16,7 +16,7 @@ from hueprobe.observations.verdicts.findings import (
     p_text,
     range_text,
 )
-from hueprobe.observations.verdicts.rules import DISAGREE, NOT_IDENTIFIED, NOT_RUN, Verdict
+from hueprobe.observations.verdicts.rules import COLUMNS, DISAGREE, NOT_IDENTIFIED, NOT_RUN, Verdict
 from hueprobe.plots.captions import caption
 from hueprobe.studies.observing.memory_report import MemoryReport
 from hueprobe.studies.pages import Heading, Items, Paragraph, Part, Picture, Table
@@ -59,7 +59,7 @@ def report_parts(
     parts += [
         Heading("All verdicts"),
         Table(
-            ("claim", "memory", "effect", "95 %", "null", "p", "n", "verdict", "controls"),
+            COLUMNS,
             tuple(_row(verdict) for one in memories for verdict in one.verdicts),
         ),
     ]
@@ -121,11 +121,8 @@ def _sentence(part: Finding, verdict: Verdict, *, judged: bool = True) -> str:
 
 
 def _row(verdict: Verdict) -> tuple[str, ...]:
-    return (
-        verdict.id, verdict.memory, effect_text(verdict.effect, verdict.claim.unit, verdict.n),
-        range_text(*verdict.ci95), f"{verdict.deciding.null:g}", p_text(verdict.p), f"{verdict.n:,}",
-        verdict.verdict, verdict.controls_text(),
-    )  # fmt: skip
+    row = verdict.row()
+    return (verdict.id, *row[1:6], f"{verdict.n:,}", *row[7:])
 
 
 def _content(found: ContentOrPosition) -> str:
