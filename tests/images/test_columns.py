@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from hueprobe.errors import HueprobeWarning, ImageError
 from hueprobe.images import ImageTable, split_table
-from hueprobe.images.columns import joined, number_column, text_column
+from hueprobe.images.columns import Column, NumberColumn, joined, number_column, text_column
 from hueprobe.images.name_columns import name_column
 from hueprobe.images.names import normal_name
 from hueprobe.images.value_rows import ValueRows
@@ -227,3 +227,13 @@ def test_images_without_groups_are_split_like_groups_of_one(rows, train, seed):
             warnings.simplefilter("always")
             found.append((split_table(one, train=train, seed=seed).splits, [str(w.message) for w in caught]))
     assert found[0] == found[1]
+
+
+def test_a_kind_of_column_that_lacks_something_cannot_be_made():
+    whole = {name: getattr(NumberColumn, name) for name in Column.__abstractmethods__}
+    type("Whole", (Column,), whole)()
+    assert {"take", "where", "joined", "_value", "_values", "_same"} <= set(whole)
+    for name in whole:
+        lacking = type("Lacking", (Column,), {one: value for one, value in whole.items() if one != name})
+        with pytest.raises(TypeError, match=f"abstract.*{name}"):
+            lacking()
