@@ -1,7 +1,5 @@
 """The folder of an intervention: numbers, figures, tables, and a page that says what was found."""
 
-import csv
-import io
 from collections.abc import Sequence
 from math import isnan
 from pathlib import Path
@@ -14,9 +12,9 @@ from hueprobe.json_documents import json_text
 from hueprobe.observations.interventions.image_positions import ESTIMATORS
 from hueprobe.observations.interventions.result import Interventions
 from hueprobe.observations.interventions.symmetries import NAMES
-from hueprobe.observations.table import Row
 from hueprobe.observations.verdicts.documents import verdicts_json
 from hueprobe.observations.verdicts.findings import p_text, range_text
+from hueprobe.studies.csv_tables import csv_table
 from hueprobe.studies.observing.report import FIGURE_FORMATS
 
 
@@ -78,20 +76,12 @@ def save_interventions(
         "interventions.json": json_text(result.to_json(), indent=1) + "\n",
         "verdicts.json": verdicts_json(result.claims()),
         "report.md": _page(result, drawn),
-        **{f"{name}.csv": _csv(rows) for name, rows in result.tables().items()},
+        **{f"{name}.csv": csv_table(rows) for name, rows in result.tables().items()},
     }
     for name, text in texts.items():
         with written_whole(folder / name) as file:
             file.write(text.encode())
     return [*files, *(folder / name for name in (*drawn, *texts))]
-
-
-def _csv(rows: Sequence[Row]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: "" if value != value else value for name, value in row.items()} for row in rows)
-    return text.getvalue()
 
 
 def _page(result: Interventions, figures: Sequence[str]) -> str:

@@ -1,18 +1,17 @@
 """Reports of observations: verdicts, numbers and figures, in a notebook and as files of a folder."""
 
-import csv
-import io
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hueprobe.errors import HueprobeWarning, InputError, require_choice
 from hueprobe.files import written_whole
 from hueprobe.observations.table import Row
 from hueprobe.observations.verdicts.documents import verdicts_html, verdicts_json
 from hueprobe.observations.verdicts.rules import Verdict
+from hueprobe.studies.csv_tables import csv_table
 from hueprobe.studies.observing.memory_report import MemoryReport
 from hueprobe.studies.observing.page import report_parts
 from hueprobe.studies.pages import as_html, as_markdown
@@ -156,7 +155,7 @@ class Report:
         }  # fmt: skip
         for name, rows in self.tables().items():
             if rows:
-                texts[f"{name}.csv"] = _csv(rows)
+                texts[f"{name}.csv"] = csv_table(rows)
         for name, text in texts.items():
             with written_whole(folder / name) as file:
                 file.write(text.encode())
@@ -201,14 +200,3 @@ class Report:
 
     def _repr_html_(self) -> str:
         return verdicts_html(self.verdicts, caption="; ".join(self.notes))
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    if any(set(row) != set(columns) for row in rows):
-        raise InputError(f"rows of one table have different columns: {', '.join(columns)}")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([["" if row[n] != row[n] else row[n] for n in columns] for row in rows])
-    return text.getvalue()
